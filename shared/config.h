@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// What is fixed when a program is loaded: the loader fills it, the verifier removes dead branches.
+#pragma once
+
+#include <linux/in6.h>
+#include <linux/types.h>
+
+enum overlay {
+	OVERLAY_VXLAN = 0,
+	OVERLAY_GENEVE = 1,
+};
+
+#define ROLE_FWD 0x1
+#define ROLE_FTN 0x2
+
+// Read-only data of the gateway program ("cfg").
+struct gateway_config {
+	__u32 roles;          // ROLE_*
+	__u32 overlay;        // enum overlay: between hosts and entrances
+	__u32 node;           // this node's index in the view
+	__u32 boot;           // random at every loss of the maps, never 0
+	__u32 tenant_ifindex; // hosts are behind this one
+	__u32 zgc_ifindex;    // gateway nodes are behind this one; may be the same
+	__u32 tenant_mtu;     // largest IP packet of a tenant, bytes
+	__be16 oam_port;
+	__u8 tenant_mac[6];
+	__u8 zgc_mac[6];
+	__u8 pad[2];
+	struct in6_addr tenant_ip;
+	struct in6_addr zgc_ip;
+};
+_Static_assert(sizeof(struct gateway_config) == 76, "no padding");
+
+// Read-only data of the edge program ("cfg").
+struct edge_config {
+	__u32 overlay;
+	__u32 underlay_ifindex;
+	__u32 tenant_mtu; // largest IP packet of a tenant, bytes
+	__be16 oam_port;
+	__u8 host_mac[6];
+	struct in6_addr host_ip;
+};
+_Static_assert(sizeof(struct edge_config) == 36, "no padding");

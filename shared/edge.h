@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// Map ABI: what an edge host knows: its own ports, the entrances, the direct paths it was told.
+#pragma once
+
+#include <linux/in6.h>
+#include <linux/types.h>
+
+// Map "port_by_ifindex": hash, key __u32 ifindex of the workload's interface on this host.
+struct local_port {
+	__u32 vni;
+	__u8 mac[6]; // the workload's
+	__u8 pad[2];
+};
+
+// Map "port_by_mac": hash, value __u32 ifindex.
+struct local_mac_key {
+	__u32 vni;
+	__u8 mac[6];
+	__u8 pad[2];
+};
+
+// Map "edge_entrances": array of one, replaced whole. A flow goes to entrance[hash % count].
+struct edge_entrance {
+	struct in6_addr ip;
+	__u8 mac[6]; // all zero: the kernel's neighbour table tells
+	__u8 pad[2];
+};
+
+#define MAX_EDGE_ENTRANCES 64
+
+struct edge_entrances {
+	__u32 count;
+	struct edge_entrance entrance[MAX_EDGE_ENTRANCES];
+};
+
+// Map "direct": LRU hash. A flow as an endpoint of this host sends it.
+struct direct_key {
+	struct in6_addr source;
+	struct in6_addr destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 vni[3];
+	__u8 protocol;
+};
+_Static_assert(sizeof(struct direct_key) == 40, "hash key: no padding");
+
+struct direct_value {
+	struct in6_addr host;
+	__u8 host_mac[6];
+	__u8 instance_mac[6];
+	__u32 learned_ms; // this host's coarse clock: forgotten REFRESH_MS later, used or not
+	__u32 used_ms;    // forgotten idle_ms after this
+	__u32 idle_ms;
+	__u32 flags; // OAM_ROUTED
+	__u32 pad;
+	__u64 packets;
+	__u64 bytes;
+};
+_Static_assert(sizeof(struct direct_value) == 64, "no padding");

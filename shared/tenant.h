@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// Map ABI: what tenants own. Written by zetad, read by the gateway and its network functions.
+// VPCs and subnets are on every gateway node, endpoints and security groups on flow table nodes.
+#pragma once
+
+#include <linux/in6.h>
+#include <linux/types.h>
+
+#include "shared/limits.h"
+
+// Map "vpcs": hash, key __u32 VNI.
+struct vpc_value {
+	__u32 policy; // grows with every change that may alter a decision of this VPC
+	__u8 functions; // length of the service chain
+	__u8 function[MAX_SERVICE_CHAIN]; // slots in "functions", enum function_slot or higher
+	__u8 pad[3];
+};
+
+// Slots of the built-in network functions in the program array "functions".
+enum function_slot {
+	FUNCTION_DIVIDER = 1,
+	FUNCTION_BOUNCER = 2,
+	FUNCTION_SECURITY_GROUP = 3,
+	FUNCTION_FIRST_FREE = 16,
+};
+
+// Map "subnets": LPM trie. prefix_bits counts from the VNI: 32 + 96 + IPv4 prefix length.
+struct subnet_key {
+	__u32 prefix_bits;
+	__be32 vni;
+	struct in6_addr address;
+};
+
+struct subnet_value {
+	struct in6_addr gateway; // its own address; :: where the subnet has none
+	__u8 gateway_mac[6];
+	__u8 pad[2];
+	__u32 subnet; // unique within the cluster, never 0
+};
+
+// Map "endpoints": hash. One entry for each address of a port.
+struct endpoint_key {
+	__u32 vni;
+	struct in6_addr address;
+};
+
+struct endpoint_value {
+	struct in6_addr host;
+	__u8 host_mac[6];
+	__u8 mac[6];
+	__u32 group[MAX_PORT_GROUPS]; // security group numbers, 0: none; any: its flows are stateful
+};
+_Static_assert(sizeof(struct endpoint_value) == 44, "no padding");
+
+// Map "security_groups": hash, key __u32 group number (unique within the cluster, never 0).
+// A port accepts what some ingress rule of any of its groups allows, and sends what some egress
+// rule allows; where none of its groups has an egress rule it may send anything.
+struct rule {
+	__u8 direction;    // enum rule_direction
+	__u8 protocol;     // IP protocol, 0: any
+	__u8 remote_bits;  // prefix length of remote, 0 to 128; IPv4: 96 + length
+	__u8 pad;
+	__u16 port_min;    // destination port, host byte order; ICMP: type; 0..65535: any
+	__u16 port_max;
+	__u32 remote_group; // not 0: the peer must be in this group, and remote does not count
+	struct in6_addr remote;
+};
+_Static_assert(sizeof(struct rule) == 28, "no padding");
+
+enum rule_direction {
+	RULE_INGRESS = 0, // to the port
+	RULE_EGRESS = 1,  // from the port
+};
+
+struct security_group_value {
+	__u16 rules;
+	__u16 egress_rules; // how many of them are RULE_EGRESS
+	struct rule rule[MAX_RULES];
+};

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// Map ABI: the cluster as its controller describes it. Written by zetad, read by the gateway.
+// What must change together is one entry, replaced whole.
+#pragma once
+
+#include <linux/in6.h>
+#include <linux/types.h>
+
+#include "shared/limits.h"
+
+// Map "nodes": hash, key __u32 node index. A gateway node as its peers reach it.
+struct node_value {
+	struct in6_addr zgc_ip;
+	__u8 zgc_mac[6];
+	__u8 pad[2];
+	__u32 boot;
+};
+
+// Map "node_by_ip": hash, key struct in6_addr (cluster address), value __u32 node index.
+
+// Map "chains": hash, key __u32 chain id. A chain's active term.
+struct chain_value {
+	__u32 epoch; // of the view
+	__u32 term;
+	__u16 live;    // replicas in node[0 .. live), in chain order: head first
+	__u16 learner; // 1: node[live] is the learner
+	__u32 node[MAX_CHAIN_LENGTH + 1]; // node indices; the last is for a learner
+};
+
+// Map "buckets": array of BUCKETS, index bucket, value __u32: chain id + 1, 0: no chain.
+
+// Map "entrances": array of MAX_ENTRANCES. live 0: no such entrance.
+struct entrance_value {
+	struct in6_addr ip;
+	__u8 mac[6];
+	__u8 live;
+	__u8 pad;
+	__u32 owner; // node index of the forwarder that answers for it
+};
+
+// Map "entrance_by_ip": hash, key struct in6_addr, value __u32 entrance index.
