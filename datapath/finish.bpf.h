@@ -12,13 +12,13 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } verdicts SEC(".maps");
 
-always_inline int action_of(enum verdict v)
+inlined int action_of(enum verdict v)
 {
 	enum { PASS_ = XDP_PASS, SENT_ = XDP_REDIRECT, DROP_ = XDP_DROP };
 
 	switch (v) {
-#define VERDICT(name, kind, meaning) \
-	case name:                   \
+#define VERDICT(name, kind, meaning)                                                               \
+	case name:                                                                                 \
 		return kind##_;
 #include "shared/verdicts.def"
 #undef VERDICT
@@ -27,7 +27,7 @@ always_inline int action_of(enum verdict v)
 	}
 }
 
-always_inline void count(struct xdp_md *ctx, enum verdict v)
+inlined void count(struct xdp_md *ctx, enum verdict v)
 {
 	__u32 index = v;
 	struct verdict_count *c = bpf_map_lookup_elem(&verdicts, &index);
@@ -39,7 +39,7 @@ always_inline void count(struct xdp_md *ctx, enum verdict v)
 }
 
 // A packet that is sent was handed to bpf_redirect() before.
-always_inline int finish(struct xdp_md *ctx, enum verdict v)
+inlined int finish(struct xdp_md *ctx, enum verdict v)
 {
 	count(ctx, v);
 	return action_of(v);

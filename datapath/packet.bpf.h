@@ -3,8 +3,8 @@
 #pragma once
 
 #include <linux/bpf.h>
-#include <linux/icmp.h>
 #include <linux/if_ether.h>
+#include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
@@ -15,13 +15,12 @@
 #include "shared/config.h"
 #include "shared/session.h"
 #include "shared/verdict.h"
-
-#define always_inline static inline __attribute__((always_inline))
+#include "wire/icmp.h"
 
 // Some compilers' <linux/ip.h> lack them.
-#define IPV4_DONT_FRAGMENT  0x4000
+#define IPV4_DONT_FRAGMENT 0x4000
 #define IPV4_MORE_FRAGMENTS 0x2000
-#define IPV4_OFFSET         0x1FFF
+#define IPV4_OFFSET 0x1FFF
 
 struct frame {
 	struct ethhdr *eth;
@@ -43,9 +42,9 @@ struct packet {
 // A tenant's packet as its session sees it.
 struct flow {
 	struct session_key key;
-	__u8 from_b;    // its sender is the key's b
+	__u8 from_b;	// its sender is the key's b
 	__u8 tcp_flags; // as in the header: TCP_*
-	__u8 fragment;  // any fragment; 2: not the first
+	__u8 fragment;	// any fragment; 2: not the first
 	__u8 icmp_error;
 	__be16 source_port;
 	__be16 destination_port;
@@ -58,7 +57,7 @@ struct flow {
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
-always_inline struct packet packet_of(struct xdp_md *ctx)
+inlined struct packet packet_of(struct xdp_md *ctx)
 {
 	struct packet p = {
 		.ctx = ctx,
@@ -71,7 +70,7 @@ always_inline struct packet packet_of(struct xdp_md *ctx)
 }
 
 // The next size bytes, or NULL where the packet ends before.
-always_inline void *take(struct packet *p, __u32 size)
+inlined void *take(struct packet *p, __u32 size)
 {
 	void *head = p->at;
 
@@ -81,26 +80,32 @@ always_inline void *take(struct packet *p, __u32 size)
 	return head;
 }
 
-always_inline __u32 vni_of(const __u8 vni[3])
+inlined int mac_equal(const __u8 a[6], const __u8 b[6])
+{
+	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) |
+		 (a[5] ^ b[5]));
+}
+
+inlined __u32 vni_of(const __u8 vni[3])
 {
 	return (__u32)vni[0] << 16 | (__u32)vni[1] << 8 | vni[2];
 }
 
-always_inline void vni_put(__u8 to[3], __u32 vni)
+inlined void vni_put(__u8 to[3], __u32 vni)
 {
 	to[0] = vni >> 16;
 	to[1] = vni >> 8;
 	to[2] = vni;
 }
 
-always_inline __u16 fold(__u32 sum)
+inlined __u16 fold(__u32 sum)
 {
 	sum = (sum & 0xFFFF) + (sum >> 16);
 	return ~((sum & 0xFFFF) + (sum >> 16));
 }
 
 // The IPv4 header checksum (RFC 1071) of 20 bytes whose checksum field is 0.
-always_inline __sum16 ipv4_checksum(const struct iphdr *ip)
+inlined __sum16 ipv4_checksum(const struct iphdr *ip)
 {
 	const __u16 *word = (const void *)ip;
 	__u32 sum = 0;
@@ -112,7 +117,7 @@ always_inline __sum16 ipv4_checksum(const struct iphdr *ip)
 }
 
 // One less, and the checksum with it (RFC 1624 equation 3, folded as RFC 1141 allows for +1).
-always_inline void ttl_decrement(struct iphdr *ip)
+inlined void ttl_decrement(struct iphdr *ip)
 {
 	__u32 check = ip->check;
 
@@ -122,7 +127,7 @@ always_inline void ttl_decrement(struct iphdr *ip)
 }
 
 // Tenants' IPv4: no options, and the length it says must be there.
-always_inline enum verdict read_inner_ipv4(struct packet *p)
+inlined enum verdict read_inner_ipv4(struct packet *p)
 {
 	struct iphdr *ip = take(p, sizeof(*ip));
 
@@ -132,8 +137,7 @@ always_inline enum verdict read_inner_ipv4(struct packet *p)
 		return INNER_MALFORMED;
 	if (ip->ihl != 5)
 		return INNER_OPTIONS;
-	if (bpf_ntohs(ip->tot_len) < sizeof(*ip) ||
-	    (void *)ip + bpf_ntohs(ip->tot_len) > p->end)
+	if (bpf_ntohs(ip->tot_len) < sizeof(*ip) || (void *)ip + bpf_ntohs(ip->tot_len) > p->end)
 		return TRUNCATED;
 	if ((ip->daddr & bpf_htonl(0xF0000000)) == bpf_htonl(0xE0000000) || ip->daddr == 0xFFFFFFFF)
 		return INNER_BROADCAST;
@@ -142,7 +146,7 @@ always_inline enum verdict read_inner_ipv4(struct packet *p)
 }
 
 // What follows an IPv4 header, for the key: ports, or what stands for them.
-always_inline enum verdict read_ports(struct packet *p, __u8 protocol, struct flow *f)
+inlined enum verdict read_ports(struct packet *p, __u8 protocol, struct flow *f)
 {
 	if (protocol == IPPROTO_TCP) {
 		struct tcphdr *tcp = take(p, sizeof(*tcp));
@@ -160,15 +164,15 @@ always_inline enum verdict read_ports(struct packet *p, __u8 protocol, struct fl
 		f->source_port = udp->source;
 		f->destination_port = udp->dest;
 	} else if (protocol == IPPROTO_ICMP) {
-		struct icmphdr *icmp = take(p, sizeof(*icmp));
+		struct icmp_header *icmp = take(p, sizeof(*icmp));
 
 		if (!icmp)
 			return INNER_MALFORMED;
-		if (icmp->type == ICMP_ECHO || icmp->type == ICMP_ECHOREPLY) {
-			f->source_port = icmp->un.echo.id;
-			f->destination_port = icmp->un.echo.id;
-		} else if (icmp->type == ICMP_DEST_UNREACH || icmp->type == ICMP_TIME_EXCEEDED ||
-			   icmp->type == ICMP_PARAMETERPROB) {
+		if (icmp->type == ICMP_ECHO_REQUEST || icmp->type == ICMP_ECHO_REPLY) {
+			f->source_port = icmp->echo.identifier;
+			f->destination_port = icmp->echo.identifier;
+		} else if (icmp->type == ICMP_UNREACHABLE || icmp->type == ICMP_TIME_EXCEEDED ||
+			   icmp->type == ICMP_PARAMETER) {
 			f->icmp_error = 1;
 		}
 	}
@@ -177,7 +181,7 @@ always_inline enum verdict read_ports(struct packet *p, __u8 protocol, struct fl
 
 // An ICMP error belongs to the flow whose packet it embeds (RFC 5508 section 4): as if it were
 // sent by that packet's destination.
-always_inline enum verdict read_embedded(struct packet *p, struct flow *f, __u8 *protocol)
+inlined enum verdict read_embedded(struct packet *p, struct flow *f, __u8 *protocol)
 {
 	struct iphdr *ip = take(p, sizeof(*ip));
 	__be32 *ports;
@@ -203,7 +207,7 @@ always_inline enum verdict read_embedded(struct packet *p, struct flow *f, __u8 
 }
 
 // Both directions get one key: the endpoint that sorts first is a.
-always_inline void make_key(struct flow *f, __u32 vni, __u8 protocol)
+inlined void make_key(struct flow *f, __u32 vni, __u8 protocol)
 {
 	__u64 source = (__u64)bpf_ntohl(f->source) << 16 | bpf_ntohs(f->source_port);
 	__u64 destination = (__u64)bpf_ntohl(f->destination) << 16 | bpf_ntohs(f->destination_port);
@@ -225,7 +229,7 @@ always_inline void make_key(struct flow *f, __u32 vni, __u8 protocol)
 }
 
 // The flow of a tenant's IPv4 packet whose header was read.
-always_inline enum verdict read_flow(struct packet *p, struct flow *f)
+inlined enum verdict read_flow(struct packet *p, struct flow *f)
 {
 	struct iphdr *ip = p->inner.ip;
 	__u8 protocol = ip->protocol;
@@ -247,7 +251,7 @@ always_inline enum verdict read_flow(struct packet *p, struct flow *f)
 
 // 64 bits in which every bit of the key counts: multiply and shift as in splitmix64 (Steele, Lea,
 // Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).
-always_inline __u64 key_hash(const struct session_key *key)
+inlined __u64 key_hash(const struct session_key *key)
 {
 	const __u64 *word = (const void *)key;
 	__u64 h = 0x9E3779B97F4A7C15ull;
@@ -263,7 +267,7 @@ always_inline __u64 key_hash(const struct session_key *key)
 }
 
 // This machine's clock, coarse (a tick): for ages, never for order between machines.
-always_inline __u32 clock_ms(void)
+inlined __u32 clock_ms(void)
 {
 	return bpf_ktime_get_coarse_ns() / 1000000;
 }

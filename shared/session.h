@@ -18,7 +18,7 @@ struct session_key {
 	__be16 b_port;
 	__u8 vni[3];
 	__u8 protocol;
-};
+} __attribute__((aligned(8))); // hashed as 64-bit words
 _Static_assert(sizeof(struct session_key) == 40, "hash key: no padding");
 
 // Map "sessions" (flow table nodes): hash.

@@ -39,8 +39,7 @@ enum dft_table {
 // Flags of an op.
 #define DFT_REPLICATION 0x01 // node to next node of a chain, under exactly this term
 #define DFT_OBSERVED    0x02 // the stamp is what the evaluator saw: without it no insert
-#define DFT_FROM_B      0x04 // the packet's sender is the second endpoint of the canonical key
-#define DFT_STATEFUL    0x08 // a record exists or shall exist for this decision
+#define DFT_STATEFUL    0x04 // a record exists or shall exist for this decision
 
 // Orders the lives and changes of one key: by floor, then by counter (docs/dft.md).
 struct dft_stamp_wire {
@@ -104,16 +103,18 @@ struct dft_decision_option {
 };
 _Static_assert(sizeof(struct dft_decision_option) == 44, "header and 40 bytes of data");
 
-// Everything before the tenant's frame, IPv4 underlay.
+// What is between the Ethernet header and the tenant's frame, IPv4 underlay. (Without Ethernet's 14
+// bytes all fields have their natural alignment: no packed struct, no access byte by byte.)
 struct dft_packet {
-	struct ethhdr eth;
 	struct iphdr ip;
 	struct udphdr udp;
 	struct geneve_header geneve;
 	struct dft_op_option op;
 	struct dft_decision_option towards[2]; // [0]: to the key's b; [1]: to its a
-} __attribute__((packed));
-_Static_assert(sizeof(struct dft_packet) == 218, "14 + 20 + 8 + 8 + 168");
+};
+_Static_assert(sizeof(struct dft_packet) == 204, "20 + 8 + 8 + 168");
+
+#define DFT_HEADERS_BYTES (sizeof(struct ethhdr) + sizeof(struct dft_packet))
 
 #define DFT_OPTIONS_BYTES 168 // of the 252 that RFC 8926 allows: an alias' rewrite (40) still fits
 _Static_assert(sizeof(struct dft_op_option) + 2 * sizeof(struct dft_decision_option) ==
