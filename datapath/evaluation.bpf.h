@@ -28,7 +28,8 @@ struct evaluation {
 	__u8 undecidable; // valid for this packet only, whatever is decided
 	__u32 policy;
 
-	// What is being decided: towards the destination, and back.
+	// What is being decided: towards the destination, and back. The sender's host is in back
+	// from the start.
 	struct decision forth;
 	struct decision back;
 

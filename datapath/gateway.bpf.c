@@ -359,9 +359,11 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 	return op_release(ctx, d);
 }
 
-// Nothing is recorded: the VPC's service chain decides.
+// Nothing is recorded: the VPC's service chain decides. Who sends is checked before: what a liar
+// sends must not decide about the packets of whom he claims to be.
 inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 {
+	const struct endpoint_value *from;
 	struct evaluation *e = evaluation_now();
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
 
@@ -385,6 +387,19 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 	e->functions = vpc->functions;
 	__builtin_memcpy(e->function, vpc->function, sizeof(e->function));
 	e->policy = vpc->policy;
+
+	from = endpoint_find(p->vni, &e->source);
+	if (!from) {
+		e->undecidable = 1;
+		return function_refuse(ctx, e, DECIDE_DROP, NO_SOURCE);
+	}
+	// An ICMP error may come from a router on the way, not from the endpoint it speaks for.
+	if (!f->icmp_error && !mac_equal(from->mac, e->frame_from_mac)) {
+		e->undecidable = 1;
+		return function_refuse(ctx, e, DECIDE_DROP, SPOOFED);
+	}
+	decide_for(&e->back, from, p->vni);
+	__builtin_memcpy(e->source_group, from->group, sizeof(e->source_group));
 	return function_next(ctx, e);
 }
 

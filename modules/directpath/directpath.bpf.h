@@ -14,8 +14,8 @@ struct {
 	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, __u32);
-	// Not pinned: the kernel adds a flag to device maps that libbpf then takes for a mismatch. The
-	// loader fills it before it switches programs.
+	// Not pinned: the kernel adds a flag to device maps that libbpf then takes for a mismatch.
+	// The loader fills it before it switches programs.
 } clone SEC(".maps");
 
 // Behind the Ethernet header.

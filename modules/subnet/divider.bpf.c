@@ -16,12 +16,11 @@ int divider(struct xdp_md *ctx)
 	to = subnet_of(e->vni, &e->destination);
 
 	if (!from) {
-		// A VPC without subnets is a single segment: nothing to route. (The two are not tested
-		// in one expression: compilers merge that into arithmetic on pointers.)
+		// A VPC without subnets is a single segment: nothing to route. (The two are not
+		// tested in one expression: compilers merge that into arithmetic on pointers.)
 		if (!to)
 			return function_next(ctx, e);
-		e->undecidable = 1;
-		return function_refuse(ctx, e, DECIDE_DROP, NO_SOURCE);
+		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	}
 	if (!to)
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
