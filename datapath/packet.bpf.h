@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 #include <linux/icmp.h>
 #include <linux/if_ether.h>
+#include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
