@@ -4,10 +4,10 @@
 
 // Map "steps": program array. Program NAME of the gateway object sits at STEP_<NAME>.
 enum gateway_step {
-	STEP_GATEWAY = 0, // the entry, also attached to the node's interfaces
-	STEP_TABLE = 1,   // flow table node: an op arrived
-	STEP_DECIDED = 2, // flow table node: the last network function said what to do
-	STEP_REPLY = 3,   // forwarder: a reply arrived
+	STEP_GATEWAY = 0,   // the entry, also attached to the node's interfaces
+	STEP_TABLE = 1,	    // flow table node: an op arrived
+	STEP_DECIDED = 2,   // flow table node: the last network function said what to do
+	STEP_REPLY = 3,	    // forwarder: a reply arrived
 	STEP_COMPLAINT = 4, // forwarder: tell the sender by ICMP
 	STEPS,
 };
@@ -17,4 +17,4 @@ enum gateway_step {
 // (DEVMAP_HASH, broadcast): as it is to the host, and to the first end of the pair; "oam" turns
 // that copy into the OAM frame. XDP cannot make packets, but it can send one twice.
 #define CLONE_TENANT 0 // key in "clone": value tenant_ifindex
-#define CLONE_OAM    1 // key in "clone": value ifindex of the pair's first end
+#define CLONE_OAM 1    // key in "clone": value ifindex of the pair's first end

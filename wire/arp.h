@@ -5,8 +5,8 @@
 #include <linux/types.h>
 
 #define ARP_ETHERNET 1
-#define ARP_REQUEST  1
-#define ARP_REPLY    2
+#define ARP_REQUEST 1
+#define ARP_REPLY 2
 
 struct arp_ipv4 {
 	__be16 hardware;

@@ -12,15 +12,15 @@
 // |  echo: Identifier  |  Sequence Number; too big: 0 | MTU       |
 // +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 
-#define ICMP_ECHO_REPLY     0
-#define ICMP_UNREACHABLE    3
-#define ICMP_ECHO_REQUEST   8
-#define ICMP_TIME_EXCEEDED  11
-#define ICMP_PARAMETER      12
+#define ICMP_ECHO_REPLY 0
+#define ICMP_UNREACHABLE 3
+#define ICMP_ECHO_REQUEST 8
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETER 12
 
-#define ICMP_UNREACHABLE_NET       0  // codes of ICMP_UNREACHABLE
-#define ICMP_UNREACHABLE_HOST      1
-#define ICMP_FRAGMENTATION_NEEDED  4  // RFC 1191: with the next hop's MTU
+#define ICMP_UNREACHABLE_NET 0 // codes of ICMP_UNREACHABLE
+#define ICMP_UNREACHABLE_HOST 1
+#define ICMP_FRAGMENTATION_NEEDED 4 // RFC 1191: with the next hop's MTU
 
 struct icmp_header {
 	__u8 type;

@@ -55,7 +55,7 @@ inlined struct direct_value *direct_find(const struct packet *p, const struct fl
 // Straight to the other host, or across this one where the flow's two ends live on it.
 // GO_ON: not a direct flow.
 inlined enum verdict edge_direct(struct __sk_buff *skb, const struct packet *p,
-				       const struct flow *f)
+				 const struct flow *f)
 {
 	struct direct_value *path = direct_find(p, f);
 	struct ethhdr *eth = p->inner.eth;

@@ -15,7 +15,7 @@ struct {
 // Both directions of a flow have the same hash, hence the same entrance, on whatever host they
 // begin, if the hosts know the same list.
 inlined enum verdict edge_to_entrance(struct __sk_buff *skb, const struct packet *p,
-					    const struct flow *f)
+				      const struct flow *f)
 {
 	__u32 zero = 0, hash = key_hash(&f->key), index;
 	const struct edge_entrances *entrances = bpf_map_lookup_elem(&edge_entrances, &zero);

@@ -70,7 +70,7 @@ inlined enum verdict tell_mtu(struct __sk_buff *skb, const struct packet *p)
 
 // GO_ON: it fits.
 inlined enum verdict edge_too_large(struct __sk_buff *skb, const struct packet *p,
-					  const struct flow *f)
+				    const struct flow *f)
 {
 	if (segment_bytes(skb, p) <= cfg.tenant_mtu)
 		return GO_ON;

@@ -46,7 +46,7 @@ struct tunnel_end {
 
 // The frame, whose Ethernet header is to be *inner, through the tunnel. Ends what was read of it.
 inlined enum verdict edge_send(struct __sk_buff *skb, const struct ethhdr *inner, __u32 vni,
-				     const struct tunnel_end *to, __u32 hash)
+			       const struct tunnel_end *to, __u32 hash)
 {
 	struct vxlan_header *tunnel;
 	struct ethhdr *eth, *inside;
@@ -172,7 +172,7 @@ inlined enum verdict edge_open(struct packet *p)
 
 // Takes the outer headers away; what remains begins with *inner. Ends what was read of the frame.
 inlined enum verdict edge_strip(struct __sk_buff *skb, const struct packet *p,
-				      const struct ethhdr *inner)
+				const struct ethhdr *inner)
 {
 	struct ethhdr *eth;
 
