@@ -69,17 +69,27 @@ struct target {
 // Runs the frame through the program. Returns 0, or the kernel's -errno.
 int target_run(const struct target *t, const struct frame *in, uint32_t *action, struct frame *out);
 
+// Bytes that are not compared, because the test does not know them: a clock, a hash.
+struct span {
+	size_t at, length;
+};
+
+#define MAX_SPANS 4
+
 // What one run must give. out NULL: the bytes do not matter, i.e. the frame is dropped.
 struct expected {
 	const char *name;
 	enum verdict verdict;
 	uint32_t action;
 	const struct frame *out;
+	struct span any[MAX_SPANS]; // unused ones have length 0
 };
 
 // Returns 0, or 1 after printing what was different. Exactly one verdict must be counted, with one
 // packet of as many bytes as came out.
-int target_check(const struct target *t, const struct frame *in, const struct expected *want);
+// got, unless NULL, receives the frame that came out.
+int target_check(const struct target *t, const struct frame *in, const struct expected *want,
+		 struct frame *got);
 
 // The counters, summed over the CPUs. Returns 0 or -errno.
 int verdicts_read(int map, struct verdict_count sum[VERDICTS]);

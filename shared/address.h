@@ -14,27 +14,27 @@ inlined struct in6_addr address_of_v4(__be32 ip)
 {
 	struct in6_addr a = {};
 
-	a.in6_u.u6_addr32[2] = __builtin_bswap32(V4_MAPPED_WORD);
-	a.in6_u.u6_addr32[3] = ip;
+	a.s6_addr32[2] = __builtin_bswap32(V4_MAPPED_WORD);
+	a.s6_addr32[3] = ip;
 	return a;
 }
 
 // The IPv4 address of a v4-mapped one; what it gives for others means nothing.
 inlined __be32 address_v4(const struct in6_addr *a)
 {
-	return a->in6_u.u6_addr32[3];
+	return a->s6_addr32[3];
 }
 
 inlined int address_is_v4(const struct in6_addr *a)
 {
-	return !a->in6_u.u6_addr32[0] && !a->in6_u.u6_addr32[1] &&
-	       a->in6_u.u6_addr32[2] == __builtin_bswap32(V4_MAPPED_WORD);
+	return !a->s6_addr32[0] && !a->s6_addr32[1] &&
+	       a->s6_addr32[2] == __builtin_bswap32(V4_MAPPED_WORD);
 }
 
 inlined int address_equal(const struct in6_addr *a, const struct in6_addr *b)
 {
-	return a->in6_u.u6_addr32[0] == b->in6_u.u6_addr32[0] &&
-	       a->in6_u.u6_addr32[1] == b->in6_u.u6_addr32[1] &&
-	       a->in6_u.u6_addr32[2] == b->in6_u.u6_addr32[2] &&
-	       a->in6_u.u6_addr32[3] == b->in6_u.u6_addr32[3];
+	return a->s6_addr32[0] == b->s6_addr32[0] &&
+	       a->s6_addr32[1] == b->s6_addr32[1] &&
+	       a->s6_addr32[2] == b->s6_addr32[2] &&
+	       a->s6_addr32[3] == b->s6_addr32[3];
 }

@@ -67,7 +67,7 @@ inlined enum verdict edge_direct(struct __sk_buff *skb, const struct packet *p,
 	if (!path)
 		return GO_ON;
 	to.ip = address_v4(&path->host);
-	if (to.ip == cfg.host_ip.in6_u.u6_addr32[3]) {
+	if (to.ip == cfg.host_ip.s6_addr32[3]) {
 		local = edge_port_find(p->vni, path->instance_mac);
 		if (!local)
 			return GO_ON;

@@ -82,7 +82,7 @@ inlined enum verdict edge_send(struct __sk_buff *skb, const struct ethhdr *inner
 		.frag_off = bpf_htons(IPV4_DONT_FRAGMENT),
 		.ttl = UNDERLAY_TTL,
 		.protocol = IPPROTO_UDP,
-		.saddr = cfg.host_ip.in6_u.u6_addr32[3],
+		.saddr = cfg.host_ip.s6_addr32[3],
 		.daddr = to->ip,
 	};
 	ip->check = ipv4_checksum(ip);
@@ -120,7 +120,7 @@ inlined enum verdict edge_underlay(struct __sk_buff *skb, struct packet *p)
 		return PASS;
 	ip = take(p, sizeof(*ip));
 	if (!ip || ip->version != 4 || ip->ihl < 5 || ip->protocol != IPPROTO_UDP ||
-	    ip->daddr != cfg.host_ip.in6_u.u6_addr32[3])
+	    ip->daddr != cfg.host_ip.s6_addr32[3])
 		return PASS;
 	if (ip->frag_off & bpf_htons(IPV4_OFFSET)) // no ports: the first fragment is judged
 		return PASS;
