@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define RPC_MESSAGE_MAX (16u << 20) // bytes of one message; a larger one ends the stream
-#define RPC_QUEUE_MAX   (32u << 20) // default bound of the bytes that wait to be sent, per stream
+#define RPC_QUEUE_MAX (32u << 20)   // default bound of the bytes that wait to be sent, per stream
 
 // PEM files. The peer must show a certificate that ca signed, and gets to see cert, whose private
 // key is key. They are read when starting; a client reads them again whenever it connects, so a
@@ -34,7 +34,8 @@ struct rpc_tls {
 struct rpc_client;
 
 struct rpc_client_config {
-	const char *target; // "host:port", "[v6]:port". The server's certificate must name this host.
+	const char
+		*target; // "host:port", "[v6]:port". The server's certificate must name this host.
 	const char *method; // "/zeta.node.v1.Controller/Stream"
 	struct rpc_tls tls;
 	unsigned int backoff_first_ms; // pause before the first new attempt; 0: 200
@@ -98,7 +99,8 @@ void rpc_server_stop(struct rpc_server *server);
 // any message), nothing was queued, and writable will be called; -ENOTCONN: the stream is closed
 // or closing; -EMSGSIZE; -ENOMEM.
 int rpc_stream_send(struct rpc_stream *stream, const void *bytes, size_t size);
-// Ends the stream after what is queued was sent. The client sees why and tries again.
+// Ends the stream after what is queued was sent. The client sees why and tries again. Messages
+// may still come until closed is called.
 void rpc_stream_close(struct rpc_stream *stream, const char *why);
 // A stream is valid until closed returns. To use it longer, or from another thread, refer to it;
 // on a closed one every send returns -ENOTCONN.
