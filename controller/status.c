@@ -14,11 +14,6 @@ struct status {
 	json_t *ready;   // name: {port id: true}
 };
 
-static void decrefp(json_t **json)
-{
-	json_decref(*json);
-}
-
 int status_new(struct status **out)
 {
 	auto_(status_freep) struct status *status = calloc(1, sizeof(*status));
@@ -60,8 +55,8 @@ static json_t *now(void)
 
 int status_report(struct status *status, const char *name, json_t *report)
 {
-	auto_(decrefp) json_t *given = report;
-	auto_(decrefp) json_t *ready = json_object();
+	auto_(json_decrefp) json_t *given = report;
+	auto_(json_decrefp) json_t *ready = json_object();
 	json_t *port;
 	size_t i;
 	int err;

@@ -55,11 +55,6 @@ static void finalizep(sqlite3_stmt **statement)
 	sqlite3_finalize(*statement);
 }
 
-static void decrefp(json_t **json)
-{
-	json_decref(*json);
-}
-
 static int failed(struct store *store, const char *doing)
 {
 	log_warnx("store: %s: %s", doing, sqlite3_errmsg(store->db));
@@ -248,7 +243,7 @@ uint64_t store_revision(struct store *store)
 
 static int call_back(sqlite3_stmt *s, object_fn fn, void *arg)
 {
-	auto_(decrefp) json_t *body = json_loads(text_of(s, 6), 0, NULL);
+	auto_(json_decrefp) json_t *body = json_loads(text_of(s, 6), 0, NULL);
 	struct object object = {
 		.kind = text_of(s, 0),
 		.id = text_of(s, 1),
