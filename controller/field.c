@@ -34,6 +34,19 @@ int refuse(struct problem *problem, int status, const char *field, const char *f
 	}
 }
 
+// Where in the body a field is. Tables bound the depth; a longer path would only be cut short.
+static void write_path(char path[PATH], const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void write_path(char path[PATH], const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(path, PATH, format, args);
+	va_end(args);
+}
+
 // The parser recurses; a body must not decide how deep. Brackets inside strings do not count.
 static bool too_deep(const char *text, size_t size)
 {
@@ -180,8 +193,8 @@ static json_t *check_choice(const struct field *field, const json_t *given, cons
 	for (i = 0; field->choices[i]; i++) {
 		if (!strcmp(text, field->choices[i]))
 			return json_string(text);
-		used += (size_t)snprintf(words + used, sizeof(words) - used, "%s%s",
-					 i ? ", " : "", field->choices[i]);
+		used += (size_t)snprintf(words + used, sizeof(words) - used, "%s%s", i ? ", " : "",
+					 field->choices[i]);
 	}
 	refuse(problem, 400, path, "%s must be one of: %s", path, words);
 	return NULL;
@@ -224,8 +237,8 @@ static json_t *check_mac(const json_t *given, const char *path, struct problem *
 
 	if (!json_is_string(given) || mac_parse(json_string_value(given), mac) || mac[0] & 1 ||
 	    !memcmp(mac, zero, sizeof(mac))) {
-		refuse(problem, 400, path, "%s must be a unicast MAC address like 02:00:00:00:00:01",
-		       path);
+		refuse(problem, 400, path,
+		       "%s must be a unicast MAC address like 02:00:00:00:00:01", path);
 		return NULL;
 	}
 	return json_string(mac_text(mac, text));
@@ -283,7 +296,7 @@ static json_t *check_one(const struct field *field, const json_t *given, const c
 			refuse(problem, 400, path, "%s must be an object", path);
 			return NULL;
 		}
-		snprintf(inner, sizeof(inner), "%s.", path);
+		write_path(inner, "%s.", path);
 		return field_check(field->fields, given, inner, problem);
 	}
 	return NULL;
@@ -303,9 +316,8 @@ static json_t *check_list(const struct field *field, const json_t *given, const 
 		       field->min_items, field->max_items);
 		return NULL;
 	}
-	json_array_foreach(given, i, item)
-	{
-		snprintf(inner, sizeof(inner), "%s[%zu]", path, i);
+	json_array_foreach (given, i, item) {
+		write_path(inner, "%s[%zu]", path, i);
 		item = check_one(field, item, inner, problem);
 		if (!item)
 			return NULL;
@@ -356,17 +368,16 @@ json_t *field_check(const struct field *fields, const json_t *given, const char 
 		       *path ? path : "body");
 		return NULL;
 	}
-	json_object_foreach((json_t *)given, name, value)
-	{
+	json_object_foreach ((json_t *)given, name, value) {
 		if (is_known(fields, name))
 			continue;
 		// A name from outside is repeated only as far as it is one.
-		snprintf(inner, sizeof(inner), "%s%.64s", path, is_word(name) ? name : "?");
+		write_path(inner, "%s%.64s", path, is_word(name) ? name : "?");
 		refuse(problem, 400, inner, "%s is not a field that can be set here", inner);
 		return NULL;
 	}
 	for (field = fields; field->name; field++) {
-		snprintf(inner, sizeof(inner), "%s%s", path, field->name);
+		write_path(inner, "%s%s", path, field->name);
 		value = check_field(field, json_object_get(given, field->name), inner, problem);
 		if (!value || json_object_set_new(checked, field->name, value))
 			return NULL;
@@ -405,17 +416,16 @@ int field_references(const struct field *fields, json_t *object, const char *pat
 			continue;
 		value = json_object_get(object, field->name);
 		if (!field->list) {
-			snprintf(inner, sizeof(inner), "%s%s%s", path, field->name,
-				 field->type == FIELD_OBJECT ? "." : "");
+			write_path(inner, "%s%s%s", path, field->name,
+				   field->type == FIELD_OBJECT ? "." : "");
 			if ((err = put_reference(field, object, field->name, 0, value, inner, fn,
 						 arg)))
 				return err;
 			continue;
 		}
-		json_array_foreach(value, i, item)
-		{
-			snprintf(inner, sizeof(inner), "%s%s[%zu]%s", path, field->name, i,
-				 field->type == FIELD_OBJECT ? "." : "");
+		json_array_foreach (value, i, item) {
+			write_path(inner, "%s%s[%zu]%s", path, field->name, i,
+				   field->type == FIELD_OBJECT ? "." : "");
 			if ((err = put_reference(field, value, NULL, i, item, inner, fn, arg)))
 				return err;
 		}

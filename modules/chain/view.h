@@ -11,7 +11,7 @@
 #include "shared/limits.h"
 
 struct view_node {
-	uint32_t index; // in the view, from 1; never given to another node
+	uint32_t index;	    // in the view, from 1; never given to another node
 	unsigned int roles; // ROLE_*
 };
 
