@@ -158,6 +158,9 @@ echo "direct: $packets packets, $((bytes / packets)) bytes each"
 echo "# an entrance whose MAC only the kernel knows"
 "$tool" $pins/A entrance 192.0.2.2 00:00:00:00:00:00
 ip -n A neigh flush dev underlay
+heard=$(count packets NO_LOCAL_PORT B)
+in_ a1 ping -q -c 1 -W 1 10.0.0.77 && fail "an answer from nobody" # its ARP goes first
+[ "$(count packets NO_LOCAL_PORT B)" -gt "$heard" ] || fail "ARP got lost, MAC looked up"
 in_ a1 ping -q -c 2 -i 0.05 -W 5 10.0.0.2 || fail "ping, MAC looked up"
 
 for host in A B; do
