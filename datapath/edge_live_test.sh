@@ -40,6 +40,18 @@ fail() {
 	exit 1
 }
 
+wait_for() { # COMMAND..
+	for _ in $(seq 100); do
+		"$@" && return
+		sleep 0.1
+	done
+	return 1
+}
+
+listening() { # SOCKET_OPTIONS PORT: at b1
+	in_ b1 ss "$1" | grep -q ":$2 "
+}
+
 # packets|bytes VERDICT HOST
 count() {
 	"$tool" $pins/"$3" verdicts | awk -v name="$2" -v what="$1" \
@@ -140,10 +152,7 @@ in_ a1 ping -q -c 1 -W 5 -M do -s 1422 10.0.0.2 || fail "1450 bytes do not fit"
 
 echo "# TCP, direct, from workloads that begin with too large a segment"
 in_ b1 iperf3 -s -1 -p 5201 >/dev/null &
-for _ in $(seq 100); do
-	in_ b1 ss -ltn | grep -q :5201 && break
-	sleep 0.1
-done
+wait_for listening -ltn 5201 || fail "iperf3 does not listen"
 ip -n a1 route flush cache
 before_packets=$(count packets EDGE_DIRECT A) before_bytes=$(count bytes EDGE_DIRECT A)
 tell inject 6 40000 5201
@@ -154,6 +163,15 @@ bytes=$(($(count bytes EDGE_DIRECT A) - before_bytes))
 [ $packets -gt 1000 ] || fail "$packets direct packets only"
 echo "direct: $packets packets, $((bytes / packets)) bytes each"
 [ $((bytes / packets)) -gt 4000 ] || fail "super-packets were cut: $((bytes / packets)) bytes each"
+
+echo "# a super-packet of UDP"
+in_ b1 "$tool" - sink 9000 >/run/sink &
+sink=$!
+all_there() { [ "$(grep -c ' 1000$' /run/sink)" -eq 40 ]; }
+wait_for listening -lun 9000 || fail "the sink does not listen"
+in_ a1 "$tool" 10.0.0.2 burst 9000 1000 40
+wait_for all_there || fail "$(grep -c ' 1000$' /run/sink) of 40 datagrams arrived"
+kill $sink
 
 echo "# an entrance whose MAC only the kernel knows"
 "$tool" $pins/A entrance 192.0.2.2 00:00:00:00:00:00

@@ -5,6 +5,8 @@
 //   edge_tool PINS port INTERFACE VNI MAC                   a workload
 //   edge_tool PINS entrance IP MAC                          the only one
 //   edge_tool PINS verdicts                                 NAME PACKETS BYTES, what was counted
+//   edge_tool IP burst PORT SIZE COUNT                      one super-packet of COUNT datagrams
+//   edge_tool - sink PORT                                   NUMBER SIZE of what arrives, one a line
 //   edge_tool IP inject|routed VNI PROTOCOL FROM PORT TO PORT HOST HOST_MAC MAC   an OAM frame
 //   edge_tool IP delete VNI PROTOCOL FROM PORT TO PORT
 #include <arpa/inet.h>
@@ -13,6 +15,7 @@
 #include <errno.h>
 #include <linux/types.h>
 #include <net/if.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +24,7 @@
 #include "lib/address.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "node/offload.h"
 #include "node/tcx.h"
 #include "shared/config.h"
 #include "shared/edge.h"
@@ -112,6 +116,7 @@ static void load(const char *pins, char **a)
 
 	if (mkdir(pins, 0700))
 		fatal("%s", pins);
+	must(offload_underlay(a[1]), a[1]);
 	edge = edge__open_opts(&opts);
 	if (!edge)
 		fatal("edge object");
@@ -179,16 +184,30 @@ static struct oam_flow flow_of(uint32_t op, char **a)
 	};
 }
 
+static int udp_socket(void)
+{
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (s < 0)
+		fatal("socket");
+	return s;
+}
+
+static struct sockaddr_in place(uint32_t ip, uint16_t port)
+{
+	return (struct sockaddr_in){
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = ip,
+	};
+}
+
 static void send_oam(const char *host, const void *message, size_t length)
 {
-	auto_(closep) int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_in to = {
-		.sin_family = AF_INET,
-		.sin_port = htons(OAM_PORT),
-		.sin_addr.s_addr = ipv4(host),
-	};
+	struct sockaddr_in to = place(ipv4(host), OAM_PORT);
+	auto_(closep) int s = udp_socket();
 
-	if (s < 0 || sendto(s, message, length, 0, (void *)&to, sizeof(to)) != (ssize_t)length)
+	if (sendto(s, message, length, 0, (void *)&to, sizeof(to)) != (ssize_t)length)
 		fatal("OAM to %s", host);
 }
 
@@ -224,6 +243,37 @@ static void forget(const char *host, char **a)
 	send_oam(host, &flow, sizeof(flow));
 }
 
+static void burst(const char *host, char **a)
+{
+	struct sockaddr_in to = place(ipv4(host), number(a[0]));
+	auto_(closep) int s = udp_socket();
+	int size = number(a[1]);
+	size_t length = (size_t)size * number(a[2]);
+	auto_(freep) char *bytes = calloc(1, length);
+
+	if (!bytes || setsockopt(s, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)) ||
+	    sendto(s, bytes, length, 0, (void *)&to, sizeof(to)) != (ssize_t)length)
+		fatal("burst");
+}
+
+static void sink(const char *unused, char **a)
+{
+	struct sockaddr_in here = place(INADDR_ANY, number(a[0]));
+	auto_(closep) int s = udp_socket();
+	static char bytes[65536];
+
+	if (bind(s, (void *)&here, sizeof(here)))
+		fatal("port %s", a[0]);
+	for (int n = 1;; n++) {
+		ssize_t length = recv(s, bytes, sizeof(bytes), 0);
+
+		if (length < 0)
+			fatal("receive");
+		printf("%d %zd\n", n, length);
+		fflush(stdout);
+	}
+}
+
 static const struct {
 	const char *name;
 	int arguments;
@@ -231,7 +281,7 @@ static const struct {
 } commands[] = {
 	{"load", 5, load},	   {"port", 3, port},	  {"entrance", 2, entrance},
 	{"verdicts", 0, verdicts}, {"inject", 9, inject}, {"routed", 9, routed},
-	{"delete", 6, forget},
+	{"delete", 6, forget},	   {"burst", 3, burst},	  {"sink", 1, sink},
 };
 
 int main(int argc, char **argv)
