@@ -13,6 +13,7 @@
 
 #include "lib/own.h"
 
+#define MAX_FEATURES 256UL // far above what any kernel has
 #define UDP_SEGMENTATION "tx-udp-segmentation"
 
 // command: one of the structs of <linux/ethtool.h>, which the kernel fills in.
@@ -27,32 +28,36 @@ static int ethtool(int s, const char *interface, void *command)
 // How many features the kernel knows, or -errno.
 static int count_features(int s, const char *interface)
 {
-	struct {
+	union {
 		struct ethtool_sset_info info;
-		uint32_t count;
+		uint32_t word[sizeof(struct ethtool_sset_info) / 4 + 1]; // the last: the answer
 	} sets = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_FEATURES}};
 	int err = ethtool(s, interface, &sets);
 
-	return err ? err : sets.info.sset_mask ? (int)sets.count : -EOPNOTSUPP;
+	if (err)
+		return err;
+	if (!sets.info.sset_mask || sets.info.data[0] > MAX_FEATURES)
+		return -EOPNOTSUPP;
+	return (int)sets.info.data[0];
 }
 
 // The feature's number, or -errno; -EOPNOTSUPP: this kernel has no such feature.
 static int find_feature(int s, const char *interface, int features, const char *name)
 {
-	auto_(freep) struct ethtool_gstrings *names =
-		calloc(1, sizeof(*names) + (size_t)features * ETH_GSTRING_LEN);
-	int err;
+	union {
+		struct ethtool_gstrings names;
+		uint8_t room[sizeof(struct ethtool_gstrings) + MAX_FEATURES * ETH_GSTRING_LEN];
+	} all = {.names = {
+			 .cmd = ETHTOOL_GSTRINGS,
+			 .string_set = ETH_SS_FEATURES,
+			 .len = features,
+		 }};
+	int err = ethtool(s, interface, &all);
 
-	if (!names)
-		return -ENOMEM;
-	names->cmd = ETHTOOL_GSTRINGS;
-	names->string_set = ETH_SS_FEATURES;
-	names->len = features;
-	err = ethtool(s, interface, names);
 	if (err)
 		return err;
 	for (int i = 0; i < features; i++)
-		if (!strncmp((char *)names->data + (size_t)i * ETH_GSTRING_LEN, name,
+		if (!strncmp((char *)all.names.data + (size_t)i * ETH_GSTRING_LEN, name,
 			     ETH_GSTRING_LEN))
 			return i;
 	return -EOPNOTSUPP;
@@ -60,17 +65,15 @@ static int find_feature(int s, const char *interface, int features, const char *
 
 static int clear_feature(int s, const char *interface, int features, int feature)
 {
-	size_t blocks = (features + 31) / 32;
-	auto_(freep) struct ethtool_sfeatures *set =
-		calloc(1, sizeof(*set) + blocks * sizeof(set->features[0]));
+	union {
+		struct ethtool_sfeatures set;
+		uint8_t room[sizeof(struct ethtool_sfeatures) +
+			     MAX_FEATURES / 32 * sizeof(struct ethtool_set_features_block)];
+	} change = {.set = {.cmd = ETHTOOL_SFEATURES, .size = (features + 31) / 32}};
 	int err;
 
-	if (!set)
-		return -ENOMEM;
-	set->cmd = ETHTOOL_SFEATURES;
-	set->size = blocks;
-	set->features[feature / 32].valid = 1U << feature % 32;
-	err = ethtool(s, interface, set);
+	change.set.features[feature / 32].valid = 1U << feature % 32;
+	err = ethtool(s, interface, &change);
 	return err < 0 ? err : 0;
 }
 
@@ -83,7 +86,7 @@ int offload_underlay(const char *interface)
 	if (s < 0)
 		return -errno;
 	err = ethtool(s, interface, &driver);
-	if (err || strcmp(driver.driver, "veth"))
+	if (err || strcmp(driver.driver, "veth") != 0)
 		return err == -EOPNOTSUPP ? 0 : err;
 	features = count_features(s, interface);
 	if (features < 0)
