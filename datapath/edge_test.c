@@ -59,14 +59,14 @@ typedef void (*prepare)(const struct world *w);
 
 struct row {
 	const char *name;
-	int ingress; // 1: from the underlay
 	build in;
-	enum verdict verdict;
-	build out;	    // NULL: dropped
-	prepare before;	    // NULL: nothing is learned
-	enum verdict other; // of the other tenant's same packet; GO_ON: as verdict, out
+	build out;	// NULL: dropped
+	prepare before; // NULL: nothing is learned
 	build other_out;
+	enum verdict verdict;
+	enum verdict other; // of the other tenant's same packet; GO_ON: as verdict, out
 	uint32_t gso_size;
+	int ingress; // 1: from the underlay
 };
 
 // Set-up
@@ -149,7 +149,10 @@ static void reset(const struct world *w)
 static struct world world_open(int overlay, const char *name)
 {
 	char pins[64];
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = testing_pins(name, pins));
+	struct bpf_object_open_opts opts = {
+		.sz = sizeof(opts),
+		.pin_root_path = testing_pins(name, pins),
+	};
 	struct world w = {.overlay = overlay, .vni = TENANT};
 	struct edge_config *cfg;
 
@@ -1014,7 +1017,7 @@ static int check(const struct world *w, const struct target *t, const char *name
 		.action = action_for(verdict),
 		.out = out,
 	};
-	struct frame got;
+	struct frame got = {0};
 	int wrong;
 
 	snprintf(full, sizeof(full), "%s, VNI %x, %s", w->overlay ? "Geneve" : "VXLAN", w->vni,
@@ -1145,7 +1148,7 @@ static int test_expiry(const struct world *w)
 static int test_ttl(const struct world *w)
 {
 	struct ipv4_header h = header(IPPROTO_UDP);
-	struct frame in, out, got;
+	struct frame in, out, got = {0};
 	uint32_t action;
 
 	reset(w);
@@ -1181,7 +1184,7 @@ static int test_spread(const struct world *w)
 {
 	int used[ENTRANCES] = {0}, wrong = 0;
 	static uint8_t seen[0x10000];
-	struct frame in, out, back;
+	struct frame in, out = {0}, back = {0};
 	int distinct = 0;
 
 	reset(w);
@@ -1360,7 +1363,8 @@ static int test_mutations(struct world *w, uint64_t seed)
 	wrong += expect(w->vni != TENANT || delivered_after > delivered_before,
 			"mutations leave no frame intact enough");
 	if (wrong)
-		fprintf(stderr, "overlay %d, VNI %x, seed %ju\n", w->overlay, w->vni, seed);
+		fprintf(stderr, "overlay %d, VNI %x, seed %ju\n", w->overlay, w->vni,
+			(uintmax_t)seed);
 	return wrong;
 }
 

@@ -110,7 +110,7 @@ static void put(const char *pins, const char *map, const void *key, const void *
 
 static void load(const char *pins, char **a)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = pins);
+	struct bpf_object_open_opts opts = {.sz = sizeof(opts), .pin_root_path = pins};
 	struct edge_config *cfg;
 	struct edge *edge;
 
@@ -121,7 +121,7 @@ static void load(const char *pins, char **a)
 	if (!edge)
 		fatal("edge object");
 	cfg = (struct edge_config *)&edge->rodata->cfg;
-	cfg->overlay = strcmp(a[0], "geneve") ? OVERLAY_VXLAN : OVERLAY_GENEVE;
+	cfg->overlay = strcmp(a[0], "geneve") != 0 ? OVERLAY_VXLAN : OVERLAY_GENEVE;
 	cfg->underlay_ifindex = interface(a[1]);
 	cfg->host_ip = address(a[2]);
 	must(mac_parse(a[3], cfg->host_mac), a[3]);
@@ -249,9 +249,9 @@ static void burst(const char *host, char **a)
 	auto_(closep) int s = udp_socket();
 	int size = number(a[1]);
 	size_t length = (size_t)size * number(a[2]);
-	auto_(freep) char *bytes = calloc(1, length);
+	static char bytes[65536];
 
-	if (!bytes || setsockopt(s, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)) ||
+	if (length > sizeof(bytes) || setsockopt(s, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)) ||
 	    sendto(s, bytes, length, 0, (void *)&to, sizeof(to)) != (ssize_t)length)
 		fatal("burst");
 }
@@ -287,7 +287,7 @@ static const struct {
 int main(int argc, char **argv)
 {
 	for (size_t i = 0; argc > 2 && i < sizeof(commands) / sizeof(*commands); i++) {
-		if (strcmp(argv[2], commands[i].name) || argc != 3 + commands[i].arguments)
+		if (strcmp(argv[2], commands[i].name) != 0 || argc != 3 + commands[i].arguments)
 			continue;
 		commands[i].run(argv[1], argv + 3);
 		return 0;
