@@ -60,7 +60,7 @@ inlined enum verdict send_to_host(struct xdp_md *ctx, __u32 inner_offset, const 
 		ttl_decrement(p.inner.ip);
 	}
 	// Only the owner may use the entrance's MAC: switches learn from it.
-	__builtin_memcpy(own_mac, (const void *)cfg.tenant_mac, 6);
+	mac_of_config(own_mac, cfg.tenant_mac);
 	overlay_write(p.outer.eth, o, cfg.overlay, vni_of(d->vni), address_v4(&e->ip),
 		      e->owner == cfg.node ? e->mac : own_mac, address_v4(&d->host), d->host_mac,
 		      hash, p.end - p.data - size);
@@ -150,8 +150,8 @@ inlined int ask(struct xdp_md *ctx, const struct packet *p, const struct session
 	d->op.chain = bpf_htonl(number);
 	d->op.clock_ms = bpf_htonl(clock_ms());
 	d->op.boot = bpf_htonl(cfg.boot);
-	__builtin_memcpy(&d->op.forwarder, (const void *)&cfg.zgc_ip, sizeof(d->op.forwarder));
-	__builtin_memcpy(d->op.forwarder_mac, (const void *)cfg.zgc_mac, 6);
+	address_of_config(&d->op.forwarder, &cfg.zgc_ip);
+	mac_of_config(d->op.forwarder_mac, cfg.zgc_mac);
 	if (state)
 		d->op.state = bpf_htons(state | DFT_LIVE << DFT_LIFE_SHIFT);
 	return op_send_to_node(ctx, node, op == DFT_LOOKUP ? LOOKED_UP : UPDATED);

@@ -86,6 +86,22 @@ inlined int mac_equal(const __u8 a[6], const __u8 b[6])
 		 (a[5] ^ b[5]));
 }
 
+// From the load-time configuration, through its volatile: where that is cast away the compiler
+// folds in the zeros of build time.
+inlined void mac_of_config(__u8 to[6], const volatile __u8 from[6])
+{
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		to[i] = from[i];
+}
+
+inlined void address_of_config(struct in6_addr *to, const volatile struct in6_addr *from)
+{
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		to->in6_u.u6_addr32[i] = from->in6_u.u6_addr32[i];
+}
+
 inlined __u32 vni_of(const __u8 vni[3])
 {
 	return (__u32)vni[0] << 16 | (__u32)vni[1] << 8 | vni[2];
