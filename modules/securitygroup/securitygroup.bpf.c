@@ -38,6 +38,17 @@ inlined int in_group(const __u32 group[MAX_PORT_GROUPS], __u32 number)
 	return found;
 }
 
+// Any of the places may be the one that is taken.
+inlined int has_group(const __u32 group[MAX_PORT_GROUPS])
+{
+	__u32 any = 0;
+
+#pragma unroll
+	for (int i = 0; i < MAX_PORT_GROUPS; i++)
+		any |= group[i];
+	return any != 0;
+}
+
 inlined int rule_allows(const struct rule *r, const struct evaluation *e, __u32 direction)
 {
 	const struct in6_addr *peer = direction == RULE_EGRESS ? &e->destination : &e->source;
@@ -96,7 +107,7 @@ int securitygroup(struct xdp_md *ctx)
 	if (!e)
 		return finish(ctx, BUG);
 	// Ports without groups are not filtered, and their flows leave no state anywhere.
-	if (!e->source_group[0] && !e->destination_group[0])
+	if (!has_group(e->source_group) && !has_group(e->destination_group))
 		return function_next(ctx, e);
 
 	// Only a first packet begins a session: what claims to be in the middle of one has none.
