@@ -381,6 +381,8 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 	e->tcp_flags = f->tcp_flags;
 	e->from_b = f->from_b;
 	e->icmp_error = f->icmp_error;
+	e->icmp_type = f->icmp_type;
+	e->fragment = f->fragment != 0;
 	e->vni = p->vni;
 	__builtin_memcpy(e->frame_from_mac, p->inner.eth->h_source, 6);
 	__builtin_memcpy(e->frame_to_mac, p->inner.eth->h_dest, 6);

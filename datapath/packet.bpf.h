@@ -46,6 +46,7 @@ struct flow {
 	__u8 tcp_flags; // as in the header: TCP_*
 	__u8 fragment;	// any fragment; 2: not the first
 	__u8 icmp_error;
+	__u8 icmp_type;
 	__be16 source_port;
 	__be16 destination_port;
 	__be32 source; // IPv4; of an ICMP error: of the flow it is about, reversed
@@ -184,6 +185,7 @@ inlined enum verdict read_ports(struct packet *p, __u8 protocol, struct flow *f)
 
 		if (!icmp)
 			return INNER_MALFORMED;
+		f->icmp_type = icmp->type;
 		if (icmp->type == ICMP_ECHO_REQUEST || icmp->type == ICMP_ECHO_REPLY) {
 			f->source_port = icmp->echo.identifier;
 			f->destination_port = icmp->echo.identifier;

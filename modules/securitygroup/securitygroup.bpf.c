@@ -58,10 +58,10 @@ inlined int rule_allows(const struct rule *r, const struct evaluation *e, __u32 
 		return 0;
 	if (r->protocol && r->protocol != e->protocol)
 		return 0;
-	// An echo's key has its identifier for a port; ICMP rules with a type are matched by type 8
-	// alone, since what is no echo request begins no session.
+	// An echo's key has its identifier for a port. (Of a fragment the type is not known, and
+	// only a rule for any type allows it.)
 	if (e->protocol == IPPROTO_ICMP)
-		port = 8;
+		port = e->icmp_type;
 	if (port < r->port_min || port > r->port_max)
 		return 0;
 	if (r->remote_group)
@@ -111,7 +111,9 @@ int securitygroup(struct xdp_md *ctx)
 		return function_next(ctx, e);
 
 	// Only a first packet begins a session: what claims to be in the middle of one has none.
+	// Of ICMP that is an echo request; a rule for it lets nothing else in.
 	if (e->icmp_error ||
+	    (e->protocol == IPPROTO_ICMP && !e->fragment && e->icmp_type != ICMP_ECHO_REQUEST) ||
 	    (e->protocol == IPPROTO_TCP && (e->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)) {
 		e->undecidable = 1;
 		return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
