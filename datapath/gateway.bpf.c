@@ -333,6 +333,7 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 	const struct endpoint_value *asked, *asker;
 	struct in6_addr address;
 	struct arp_ipv4 *arp;
+	__u32 segment;
 
 	p->vni = vni_of(d->geneve.vni);
 	p->inner.eth = take(p, sizeof(*p->inner.eth));
@@ -343,14 +344,16 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 		return finish(ctx, ARP_MALFORMED);
 	address = address_of_v4(arp->target_ip);
 	asked = endpoint_find(p->vni, &address);
+	segment = subnet_number(p->vni, &address);
 	address = address_of_v4(arp->sender_ip);
 	asker = endpoint_find(p->vni, &address);
 	if (!asker)
 		return finish(ctx, NO_SOURCE);
 	if (!mac_equal(asker->mac, arp->sender_mac))
 		return finish(ctx, SPOOFED);
-	// Whoever asks for his own address wants no answer (RFC 5227 section 2.1.1).
-	if (!asked || asked == asker)
+	// Whoever asks for his own address wants no answer (RFC 5227 section 2.1.1). To other subnets
+	// the way is the gateway.
+	if (!asked || asked == asker || segment != subnet_number(p->vni, &address))
 		return finish(ctx, ARP_UNKNOWN);
 	decide_for(&d->towards[0].decision, asker, p->vni);
 	d->towards[0].decision.action = DECIDE_FORWARD;

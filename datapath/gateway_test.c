@@ -812,6 +812,8 @@ static const struct row rows[] = {
 	 .blue_out = ANSWERED},
 	{"ARP for nobody", ARP(.from = "10.0.1.10", .to = "10.0.1.99"), ASKED "ARP_UNKNOWN",
 	 .blue = FIRST "ENDPOINT_ARP", .blue_out = ANSWERED},
+	{"ARP for another subnet's endpoint", ARP(.from = "10.0.1.10", .to = "10.0.2.10"),
+	 ASKED "ARP_UNKNOWN", .blue = ASKED "ARP_UNKNOWN"},
 	{"ARP for oneself", ARP(.from = "10.0.1.10", .to = "10.0.1.10"), ASKED "ARP_UNKNOWN",
 	 .blue = ASKED "ARP_UNKNOWN"},
 	{"ARP probe", ARP(.from = "0.0.0.0", .to = "10.0.1.10", .from_mac = "02:01:00:00:01:0a"),
