@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/inventory.h"
 #include "cli/lab.h"
+#include "cli/lab_ready.h"
 #include "cli/output.h"
 #include "lib/own.h"
 
@@ -56,22 +57,52 @@ int command_lab_exec(struct cli *cli)
 	return errno == ENOENT ? 127 : 126;
 }
 
+static int restart(struct cloud *cloud, char **names, int count)
+{
+	json_t *process;
+	int err = 0, n;
+	size_t i;
+
+	for (n = 0; !err && n < count; n++)
+		err = cloud_restart(cloud, names[n]);
+	json_array_foreach (json_object_get(cloud->state, "processes"), i, process)
+		if (!err && !count)
+			err = cloud_restart(cloud, object_text(process, "name"));
+	return err;
+}
+
+static int await_cloud(const struct cloud *cloud)
+{
+	struct waiting waiting = {.cloud = cloud};
+	struct netns controller = NETNS_NONE;
+	char path[CLOUD_PATH];
+	int err;
+
+	clock_gettime(CLOCK_MONOTONIC, &waiting.began);
+	err = netns_open(&controller, cloud_path(cloud, path, "net", "controller"));
+	if (err)
+		return sorry(err, "cannot open %s: %s", path, strerror(-err));
+	err = await_controller(&waiting, controller.fd);
+	if (!err)
+		err = await_ready(&waiting);
+	progress_done();
+	rest_freep(&waiting.rest);
+	netns_close(&controller);
+	return err;
+}
+
 int command_lab_restart(struct cli *cli)
 {
 	struct cloud cloud = {.lock = -1};
-	json_t *process;
-	size_t i;
 	int err;
 
 	err = cloud_lock(&cloud, cli->argv[0]);
 	if (!err)
 		err = cloud_load(&cloud);
-	if (!err && cli->argc == 1)
-		json_array_foreach (json_object_get(cloud.state, "processes"), i, process)
-			if (!err)
-				err = cloud_restart(&cloud, object_text(process, "name"));
-	for (i = 1; !err && i < (size_t)cli->argc; i++)
-		err = cloud_restart(&cloud, cli->argv[i]);
+	if (!err)
+		err = restart(&cloud, cli->argv + 1, cli->argc - 1);
+	if (!err)
+		err = await_cloud(&cloud);
 	cloud_close(&cloud);
 	return err ? FAILED : DONE;
 }
