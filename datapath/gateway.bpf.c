@@ -525,11 +525,6 @@ int decided(struct xdp_md *ctx)
 		return finish(ctx, BUG);
 	if (e->undecidable || e->icmp_error)
 		e->forth.flags |= DECISION_UNCACHED;
-	// Two endpoints on one host have no shorter way than through their host's own tables.
-	if (address_equal(&e->forth.host, &e->back.host)) {
-		e->forth.flags &= ~DECISION_DIRECT;
-		e->back.flags &= ~DECISION_DIRECT;
-	}
 	direction = e->from_b ? 1 : 0;
 	if (direction) {
 		d->towards[1].decision = e->forth;
