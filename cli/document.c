@@ -99,8 +99,11 @@ static json_t *mapping(struct reader *reader, const yaml_node_t *node, unsigned 
 	for (at = node->data.mapping.pairs.start; at < node->data.mapping.pairs.top; at++) {
 		key = yaml_document_get_node(reader->document, at->key);
 		name = key->type == YAML_SCALAR_NODE ? (const char *)key->data.scalar.value : NULL;
-		if (!name || strlen(name) != key->data.scalar.length) {
-			refuse(reader, &key->start_mark, "a field's name must be plain text");
+		if (!name || strlen(name) != key->data.scalar.length ||
+		    strlen(name) > DOCUMENT_NAME) {
+			refuse(reader, &key->start_mark,
+			       "a field's name must be plain text of at most %d bytes",
+			       DOCUMENT_NAME);
 			goto fail;
 		}
 		if (json_object_get(object, name)) {

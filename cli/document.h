@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #define DOCUMENT_DEPTH 32     // nesting; deeper is a mistake or an attack
+#define DOCUMENT_NAME 64      // bytes of a field's name; no kind has half as long a one
 #define DOCUMENT_NODES 200000 // of one file, aliases expanded
 
 struct document {

@@ -71,22 +71,21 @@ static int restart(struct cloud *cloud, char **names, int count)
 	return err;
 }
 
-static int await_cloud(const struct cloud *cloud)
+static int await_cloud(struct waiting *waiting)
 {
-	struct waiting waiting = {.cloud = cloud};
+	const struct cloud *cloud = waiting->cloud;
 	struct netns controller = NETNS_NONE;
 	char path[CLOUD_PATH];
 	int err;
 
-	clock_gettime(CLOCK_MONOTONIC, &waiting.began);
 	err = netns_open(&controller, cloud_path(cloud, path, "net", "controller"));
 	if (err)
 		return sorry(err, "cannot open %s: %s", path, strerror(-err));
-	err = await_controller(&waiting, controller.fd);
+	err = await_controller(waiting, controller.fd);
 	if (!err)
-		err = await_ready(&waiting);
+		err = await_ready(waiting);
 	progress_done();
-	rest_freep(&waiting.rest);
+	rest_freep(&waiting->rest);
 	netns_close(&controller);
 	return err;
 }
@@ -94,15 +93,18 @@ static int await_cloud(const struct cloud *cloud)
 int command_lab_restart(struct cli *cli)
 {
 	struct cloud cloud = {.lock = -1};
+	struct waiting waiting = {.cloud = &cloud};
 	int err;
 
+	clock_gettime(CLOCK_MONOTONIC, &waiting.began);
 	err = cloud_lock(&cloud, cli->argv[0]);
 	if (!err)
 		err = cloud_load(&cloud);
 	if (!err)
 		err = restart(&cloud, cli->argv + 1, cli->argc - 1);
+	await_news(&waiting);
 	if (!err)
-		err = await_cloud(&cloud);
+		err = await_cloud(&waiting);
 	cloud_close(&cloud);
 	return err ? FAILED : DONE;
 }

@@ -105,6 +105,28 @@ struct count {
 	char late[64]; // one that is not ready
 };
 
+void await_news(struct waiting *waiting)
+{
+	time_t seconds = time(NULL);
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	strftime(waiting->after, sizeof(waiting->after), "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+// Text of this form is in the order of time.
+static int member_is_ready(const struct waiting *waiting, const json_t *status, json_int_t revision)
+{
+	json_int_t applied = json_integer_value(json_object_get(status, "revision"));
+
+	if (!json_is_true(json_object_get(status, "connected")) || *object_text(status, "error"))
+		return 0;
+	if (*waiting->after)
+		return applied > 0 &&
+		       strcmp(object_text(status, "reported_at"), waiting->after) > 0;
+	return applied >= revision;
+}
+
 // A node is ready when it applied what it was told last, a port when its host attached it.
 static int count_ready(struct waiting *waiting, const char *kind, struct count *count)
 {
@@ -122,12 +144,8 @@ static int count_ready(struct waiting *waiting, const char *kind, struct count *
 	items = json_object_get(answer, "items");
 	json_array_foreach (items, i, item) {
 		const json_t *status = json_object_get(item, "status");
-		int ready =
-			ports ? json_is_true(json_object_get(status, "ready"))
-			      : json_is_true(json_object_get(status, "connected")) &&
-					!*object_text(status, "error") &&
-					json_integer_value(json_object_get(status, "revision")) >=
-						count->revision;
+		int ready = ports ? json_is_true(json_object_get(status, "ready"))
+				  : member_is_ready(waiting, status, count->revision);
 
 		*(ports ? &count->ports : &count->machines) += 1;
 		*(ports ? &count->ports_ready : &count->machines_ready) += (size_t)ready;

@@ -11,6 +11,7 @@ struct waiting {
 	const struct cloud *cloud;
 	struct rest *rest; // once the controller answers
 	struct timespec began;
+	char after[32]; // reports of this second or before do not count; "": all do
 };
 
 double seconds_since(const struct timespec *then);
@@ -24,5 +25,8 @@ void progress_done(void);
 // must be open), and waits until the controller answers; then waiting->rest is the caller's. Says
 // what was wrong. Returns 0 or -errno.
 int await_controller(struct waiting *waiting, int net);
-// Waits until every node and host has applied what the controller has now, and every port is ready.
+// What the controller heard before now does not count: daemons are being started anew.
+void await_news(struct waiting *waiting);
+// Waits until every node and host has applied what it was told (all that the controller has, unless
+// await_news() was called: later changes need not concern every node), and every port is ready.
 int await_ready(struct waiting *waiting);

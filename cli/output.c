@@ -3,6 +3,7 @@
 #include "cli/output.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,11 +182,52 @@ static int is_plain(const char *text)
 
 static void yaml_value(const json_t *value, FILE *to, unsigned int indent);
 
+// The code point at *text, which is valid UTF-8; *text moves behind it.
+static uint32_t code_point(const unsigned char **text)
+{
+	uint32_t first = *(*text)++, point;
+	int more = first < 0x80 ? 0 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : 3;
+
+	point = more ? first & (0x3Fu >> more) : first;
+	while (more--)
+		point = point << 6 | (*(*text)++ & 0x3F);
+	return point;
+}
+
+// Double-quoted. What YAML takes for a line's end or does not allow at all is escaped.
+static void yaml_quoted(const char *string, FILE *to)
+{
+	const unsigned char *text = (const unsigned char *)string, *begin;
+	uint32_t point;
+
+	fputc('"', to);
+	while (*text) {
+		begin = text;
+		point = code_point(&text);
+		if (point == '"' || point == '\\')
+			fprintf(to, "\\%c", (int)point);
+		else if (point < 0x20 || (point >= 0x7F && point < 0xA0) || point == 0x2028 ||
+			 point == 0x2029 || point == 0xFEFF || (point & 0xFFFE) == 0xFFFE)
+			fprintf(to, "\\U%08X", point);
+		else
+			fwrite(begin, 1, (size_t)(text - begin), to);
+	}
+	fputc('"', to);
+}
+
+static void yaml_text(const char *text, FILE *to)
+{
+	if (is_plain(text))
+		fputs(text, to);
+	else
+		yaml_quoted(text, to);
+}
+
 static void yaml_scalar(const json_t *value, FILE *to)
 {
-	if (json_is_string(value) && is_plain(json_string_value(value)))
-		fputs(json_string_value(value), to);
-	else // JSON's text is YAML's double-quoted text
+	if (json_is_string(value))
+		yaml_text(json_string_value(value), to);
+	else
 		json_dumpf(value, to, JSON_ENCODE_ANY);
 	fputc('\n', to);
 }
@@ -221,7 +263,9 @@ static void yaml_value(const json_t *value, FILE *to, unsigned int indent)
 		fputs(json_is_array(value) ? "[]\n" : "{}\n", to);
 	} else if (json_is_object(value)) {
 		json_object_foreach ((json_t *)value, name, item) {
-			fprintf(to, "%*s%s:", (int)indent, "", name);
+			fprintf(to, "%*s", (int)indent, "");
+			yaml_text(name, to);
+			fputc(':', to);
 			yaml_after(item, to, indent + 2);
 		}
 	} else if (json_is_array(value)) {
