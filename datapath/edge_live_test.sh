@@ -173,6 +173,26 @@ in_ a1 "$tool" 10.0.0.2 burst 9000 1000 40
 wait_for all_there || fail "$(grep -c ' 1000$' /run/sink) of 40 datagrams arrived"
 kill $sink
 
+echo "# frames whose headers are in pages"
+ip -n A link set underlay mtu 9000
+ip -n B link set underlay mtu 9000
+for pair in "A a1" "B b1"; do
+	ip -n ${pair% *} link set ${pair#* } mtu 9000
+	ip -n ${pair#* } link set eth0 mtu 9000
+done
+told=$(count packets FRAGMENTATION_NEEDED A)
+in_ a1 "$tool" eth0 pages "$mac_a1" "$mac_b1" 10.0.0.1 10.0.0.2
+[ "$(count packets FRAGMENTATION_NEEDED A)" -eq $((told + 1)) ] || fail "not read: sent by a workload"
+in_ b1 "$tool" - sink 9001 >/run/sink &
+sink=$!
+wait_for listening b1 -lun 9001 || fail "the sink does not listen"
+in_ A "$tool" underlay tunnel "$overlay" $vni "$mac_B" 192.0.2.2 "$mac_a1" "$mac_b1" 10.0.0.1 10.0.0.2
+wait_for grep -q ' 4958$' /run/sink || fail "not read: in a tunnel"
+kill $sink
+for workload in a1 b1; do
+	ip -n $workload link set eth0 mtu 1500
+done
+
 echo "# a workload that routes: what came to it whole is sent on whole, or cut by its host's underlay"
 in_ b1 sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.{all,eth0}.send_redirects=0
 ip -n a2 addr add 10.0.8.3/32 dev lo
