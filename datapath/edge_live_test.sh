@@ -222,6 +222,19 @@ in_ a1 ping -q -c 1 -W 1 10.0.0.77 && fail "an answer from nobody" # its ARP goe
 [ "$(count packets NO_LOCAL_PORT B)" -gt "$heard" ] || fail "ARP got lost, MAC looked up"
 in_ a1 ping -q -c 2 -i 0.05 -W 5 10.0.0.2 || fail "ping, MAC looked up"
 
+echo "# an underlay that offloads nothing: its frames are cut, and their inner sums are whole"
+in_ A ethtool -K underlay tx off tso off gso off sg off >/dev/null
+in_ B timeout 30 tcpdump -Q in -nvvv -c 40 -i underlay udp >/run/dump 2>/run/tcpdump &
+dump=$!
+wait_for grep -q 'listening on' /run/tcpdump || fail "tcpdump does not listen"
+in_ b1 iperf3 -s -1 -p 5201 >/dev/null &
+server=$!
+wait_for listening b1 -ltn 5201 || fail "iperf3 does not listen"
+in_ a1 timeout 30 iperf3 -c 10.0.0.2 -p 5201 -n 10M -f g || fail "iperf3, no offloads"
+wait $server $dump || fail "no frames seen"
+! grep -q 'cksum .*incorrect' /run/dump || fail "a sum is not whole: $(grep incorrect /run/dump)"
+[ "$(grep -c 'cksum .*(correct)' /run/dump)" -ge 30 ] || fail "sums were not seen"
+
 for host in A B; do
 	for verdict in BUG NO_ROOM TUNNEL_MALFORMED UNDERLAY_MALFORMED NO_ENTRANCE; do
 		[ "$(count packets $verdict $host)" -eq 0 ] || fail "$verdict at host $host"
