@@ -20,17 +20,17 @@ enum dft_life {
 // Bits of a record's state; the merge of two states is their union (dft.md O7).
 #define DFT_FIN_FROM_A 0x0001
 #define DFT_FIN_FROM_B 0x0002
-#define DFT_RST        0x0004
+#define DFT_RST 0x0004
 #define DFT_BEGUN_BY_B 0x0008 // the session's first packet came from b
 #define DFT_STATE_BITS 0x000F
-#define DFT_LIFE_SHIFT 12     // on the wire enum dft_life sits above them
+#define DFT_LIFE_SHIFT 12 // on the wire enum dft_life sits above them
 
 struct dft_record {
 	struct dft_stamp stamp;
 	struct dft_stamp incarnation;
 	__u32 policy;
 	__u16 state;
-	__u16 life; // enum dft_life
+	__u16 life;		    // enum dft_life
 	struct decision towards[2]; // [0]: packets to b; [1]: packets to a
 };
 _Static_assert(sizeof(struct dft_record) == 104, "map ABI");

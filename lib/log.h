@@ -10,7 +10,8 @@ void log_verbose(int on);
 
 void log_debug(const char *format, ...) LOG_FORMAT(1);
 void log_info(const char *format, ...) LOG_FORMAT(1);
-void log_warn(const char *format, ...) LOG_FORMAT(1);  // appends ": " and errno's words
+void log_warn(const char *format, ...) LOG_FORMAT(1); // appends ": " and errno's words
 void log_warnx(const char *format, ...) LOG_FORMAT(1);
-_Noreturn void fatal(const char *format, ...) LOG_FORMAT(1); // exits 1; start-up and broken invariants
+_Noreturn void fatal(const char *format, ...)
+	LOG_FORMAT(1); // exits 1; start-up and broken invariants
 _Noreturn void fatalx(const char *format, ...) LOG_FORMAT(1);

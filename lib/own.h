@@ -22,16 +22,16 @@ static inline void closep(int *fd)
 }
 
 // Gives the pointer away: the variable is NULL afterwards, so its cleanup does nothing.
-#define take_ptr(pointer)                          \
-	({                                         \
-		__typeof__(pointer) t_ = (pointer); \
-		(pointer) = NULL;                  \
-		t_;                                \
+#define take_ptr(pointer)                                                                          \
+	({                                                                                         \
+		__typeof__(pointer) t_ = (pointer);                                                \
+		(pointer) = NULL;                                                                  \
+		t_;                                                                                \
 	})
 
-#define take_fd(fd)        \
-	({                 \
-		int t_ = (fd); \
-		(fd) = -1; \
-		t_;        \
+#define take_fd(fd)                                                                                \
+	({                                                                                         \
+		int t_ = (fd);                                                                     \
+		(fd) = -1;                                                                         \
+		t_;                                                                                \
 	})

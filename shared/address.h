@@ -5,35 +5,36 @@
 #include <linux/in6.h>
 #include <linux/types.h>
 
+#include "shared/inlined.h"
+
 #define V4_MAPPED_WORD 0xFFFF // ::ffff:a.b.c.d, third word, host byte order
 #define V4_PREFIX_BITS 96     // an IPv4 prefix length p is 96 + p
 
-static __inline __attribute__((always_inline)) struct in6_addr address_of_v4(__be32 ip)
+inlined struct in6_addr address_of_v4(__be32 ip)
 {
 	struct in6_addr a = {};
 
-	a.in6_u.u6_addr32[2] = __builtin_bswap32(V4_MAPPED_WORD);
-	a.in6_u.u6_addr32[3] = ip;
+	a.s6_addr32[2] = __builtin_bswap32(V4_MAPPED_WORD);
+	a.s6_addr32[3] = ip;
 	return a;
 }
 
 // The IPv4 address of a v4-mapped one; what it gives for others means nothing.
-static __inline __attribute__((always_inline)) __be32 address_v4(const struct in6_addr *a)
+inlined __be32 address_v4(const struct in6_addr *a)
 {
-	return a->in6_u.u6_addr32[3];
+	return a->s6_addr32[3];
 }
 
-static __inline __attribute__((always_inline)) int address_is_v4(const struct in6_addr *a)
+inlined int address_is_v4(const struct in6_addr *a)
 {
-	return !a->in6_u.u6_addr32[0] && !a->in6_u.u6_addr32[1] &&
-	       a->in6_u.u6_addr32[2] == __builtin_bswap32(V4_MAPPED_WORD);
+	return !a->s6_addr32[0] && !a->s6_addr32[1] &&
+	       a->s6_addr32[2] == __builtin_bswap32(V4_MAPPED_WORD);
 }
 
-static __inline __attribute__((always_inline)) int address_equal(const struct in6_addr *a,
-								 const struct in6_addr *b)
+inlined int address_equal(const struct in6_addr *a, const struct in6_addr *b)
 {
-	return a->in6_u.u6_addr32[0] == b->in6_u.u6_addr32[0] &&
-	       a->in6_u.u6_addr32[1] == b->in6_u.u6_addr32[1] &&
-	       a->in6_u.u6_addr32[2] == b->in6_u.u6_addr32[2] &&
-	       a->in6_u.u6_addr32[3] == b->in6_u.u6_addr32[3];
+	return a->s6_addr32[0] == b->s6_addr32[0] &&
+	       a->s6_addr32[1] == b->s6_addr32[1] &&
+	       a->s6_addr32[2] == b->s6_addr32[2] &&
+	       a->s6_addr32[3] == b->s6_addr32[3];
 }

@@ -15,10 +15,10 @@ enum overlay {
 
 // Read-only data of the gateway program ("cfg").
 struct gateway_config {
-	__u32 roles;          // ROLE_*
-	__u32 overlay;        // enum overlay: between hosts and entrances
-	__u32 node;           // this node's index in the view
-	__u32 boot;           // random at every loss of the maps, never 0
+	__u32 roles;	      // ROLE_*
+	__u32 overlay;	      // enum overlay: between hosts and entrances
+	__u32 node;	      // this node's index in the view
+	__u32 boot;	      // random at every loss of the maps, never 0
 	__u32 tenant_ifindex; // hosts are behind this one
 	__u32 zgc_ifindex;    // gateway nodes are behind this one; may be the same
 	__u32 tenant_mtu;     // largest IP packet of a tenant, bytes

@@ -18,7 +18,7 @@ struct session_key {
 	__be16 b_port;
 	__u8 vni[3];
 	__u8 protocol;
-};
+} __attribute__((aligned(8))); // hashed as 64-bit words
 _Static_assert(sizeof(struct session_key) == 40, "hash key: no padding");
 
 // Map "sessions" (flow table nodes): hash.
@@ -31,7 +31,7 @@ struct session_value {
 // Map "cache" (forwarders): LRU hash. Replaced whole, never edited but for told_ms.
 struct cache_value {
 	struct dft_record record;
-	__u32 asked_ms; // this forwarder's clock when the op was sent that this answers
+	__u32 asked_ms;	  // this forwarder's clock when the op was sent that this answers
 	__u32 told_ms[2]; // when the sender's host was last told the direct path, per direction
-	__u32 stateful;   // the flow table holds a record
+	__u32 stateful;	  // the flow table holds a record
 };

@@ -10,7 +10,7 @@
 
 // Map "vpcs": hash, key __u32 VNI.
 struct vpc_value {
-	__u32 policy; // grows with every change that may alter a decision of this VPC
+	__u32 policy;	// grows with every change that may alter a decision of this VPC
 	__u8 functions; // length of the service chain
 	__u8 function[MAX_SERVICE_CHAIN]; // slots in "functions", enum function_slot or higher
 	__u8 pad[3];
@@ -48,7 +48,8 @@ struct endpoint_value {
 	struct in6_addr host;
 	__u8 host_mac[6];
 	__u8 mac[6];
-	__u32 group[MAX_PORT_GROUPS]; // security group numbers, 0: none; any: its flows are stateful
+	__u32 group[MAX_PORT_GROUPS]; // security group numbers, 0: none; any: its flows are
+				      // stateful
 };
 _Static_assert(sizeof(struct endpoint_value) == 44, "no padding");
 
@@ -56,11 +57,11 @@ _Static_assert(sizeof(struct endpoint_value) == 44, "no padding");
 // A port accepts what some ingress rule of any of its groups allows, and sends what some egress
 // rule allows; where none of its groups has an egress rule it may send anything.
 struct rule {
-	__u8 direction;    // enum rule_direction
-	__u8 protocol;     // IP protocol, 0: any
-	__u8 remote_bits;  // prefix length of remote, 0 to 128; IPv4: 96 + length
+	__u8 direction;	  // enum rule_direction
+	__u8 protocol;	  // IP protocol, 0: any
+	__u8 remote_bits; // prefix length of remote, 0 to 128; IPv4: 96 + length
 	__u8 pad;
-	__u16 port_min;    // destination port, host byte order; ICMP: type; 0..65535: any
+	__u16 port_min; // destination port, host byte order; ICMP: type; 0..65535: any
 	__u16 port_max;
 	__u32 remote_group; // not 0: the peer must be in this group, and remote does not count
 	struct in6_addr remote;

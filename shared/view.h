@@ -22,8 +22,8 @@ struct node_value {
 struct chain_value {
 	__u32 epoch; // of the view
 	__u32 term;
-	__u16 live;    // replicas in node[0 .. live), in chain order: head first
-	__u16 learner; // 1: node[live] is the learner
+	__u16 live;			  // replicas in node[0 .. live), in chain order: head first
+	__u16 learner;			  // 1: node[live] is the learner
 	__u32 node[MAX_CHAIN_LENGTH + 1]; // node indices; the last is for a learner
 };
 

@@ -17,16 +17,16 @@
 #define DFT_CLASS 0xFF5A
 #define DFT_VERSION 1
 
-#define DFT_OPTION_OP       (0x80 | 1) // critical: who does not know it must not forward the frame
+#define DFT_OPTION_OP (0x80 | 1) // critical: who does not know it must not forward the frame
 #define DFT_OPTION_DECISION (0x80 | 2)
 
 enum dft_op {
 	DFT_LOOKUP = 1, // to the tail: what was decided for this packet's session?
-	DFT_REPLY,      // to the forwarder: the packet with its session's decisions
-	DFT_INSERT,     // a session to be created: request to the head, replication down the chain
-	DFT_UPDATE,     // state of a session to be merged at the head, then replicated
-	DFT_DELETE,     // a session to be ended
-	DFT_TOUCH,      // this session is in use
+	DFT_REPLY,	// to the forwarder: the packet with its session's decisions
+	DFT_INSERT,	// a session to be created: request to the head, replication down the chain
+	DFT_UPDATE,	// state of a session to be merged at the head, then replicated
+	DFT_DELETE,	// a session to be ended
+	DFT_TOUCH,	// this session is in use
 	DFT_INVALIDATE, // forget what you cache
 };
 
@@ -38,9 +38,8 @@ enum dft_table {
 
 // Flags of an op.
 #define DFT_REPLICATION 0x01 // node to next node of a chain, under exactly this term
-#define DFT_OBSERVED    0x02 // the stamp is what the evaluator saw: without it no insert
-#define DFT_FROM_B      0x04 // the packet's sender is the second endpoint of the canonical key
-#define DFT_STATEFUL    0x08 // a record exists or shall exist for this decision
+#define DFT_OBSERVED 0x02    // the stamp is what the evaluator saw: without it no insert
+#define DFT_STATEFUL 0x04    // a record exists or shall exist for this decision
 
 // Orders the lives and changes of one key: by floor, then by counter (docs/dft.md).
 struct dft_stamp_wire {
@@ -52,12 +51,12 @@ struct dft_stamp_wire {
 struct decision {
 	struct in6_addr host; // outer destination; IPv4 is v4-mapped
 	__u8 host_mac[6];     // outer Ethernet destination
-	__u8 to_mac[6];       // inner Ethernet destination
+	__u8 to_mac[6];	      // inner Ethernet destination
 	__u8 from_mac[6];     // inner Ethernet source, where DECISION_ROUTED
-	__u8 action;          // enum decision_action
-	__u8 reason;          // with DECIDE_DROP or DECIDE_UNREACHABLE: the verdict (verdicts.def)
-	__u8 vni[3];          // where the packet goes; differs from its own only between VPCs
-	__u8 flags;           // DECISION_*
+	__u8 action;	      // enum decision_action
+	__u8 reason;	      // with DECIDE_DROP or DECIDE_UNREACHABLE: the verdict (verdicts.def)
+	__u8 vni[3];	      // where the packet goes; differs from its own only between VPCs
+	__u8 flags;	      // DECISION_*
 };
 _Static_assert(sizeof(struct decision) == 40, "wire and map ABI");
 
@@ -65,12 +64,12 @@ enum decision_action {
 	DECIDE_NOTHING = 0, // not decided: never applied
 	DECIDE_FORWARD,
 	DECIDE_DROP,
-	DECIDE_UNREACHABLE, // drop, and tell the sender by ICMP (reason NO_ENDPOINT: host unreachable;
-			    // SECURITY_GROUP: administratively prohibited)
+	DECIDE_UNREACHABLE, // drop, and tell the sender by ICMP (reason NO_ENDPOINT: host
+			    // unreachable; SECURITY_GROUP: administratively prohibited)
 };
 
-#define DECISION_ROUTED   0x01 // crosses subnets: TTL - 1, both MACs rewritten
-#define DECISION_DIRECT   0x02 // the sender's host may send later packets itself
+#define DECISION_ROUTED 0x01   // crosses subnets: TTL - 1, both MACs rewritten
+#define DECISION_DIRECT 0x02   // the sender's host may send later packets itself
 #define DECISION_UNCACHED 0x04 // valid for this one packet (an answered ARP request)
 
 struct dft_op_option {
@@ -87,13 +86,13 @@ struct dft_op_option {
 	__be32 term;
 	__be32 bucket;
 	__be32 chain;
-	struct dft_stamp_wire stamp;       // the record's; in an insert request what the evaluator saw
+	struct dft_stamp_wire stamp; // the record's; in an insert request what the evaluator saw
 	struct dft_stamp_wire incarnation; // the record's stamp when this life of the key began
-	__be32 clock_ms;                   // the forwarder's own clock, echoed
-	__be32 boot;                       // the forwarder's boot id, echoed
-	struct in6_addr forwarder;         // its cluster address
+	__be32 clock_ms;		   // the forwarder's own clock, echoed
+	__be32 boot;			   // the forwarder's boot id, echoed
+	struct in6_addr forwarder;	   // its cluster address
 	__u8 forwarder_mac[6];
-	__be16 state; // DFT_LIFE_*, DFT_FIN_* ..: dft/record.h
+	__be16 state;  // DFT_LIFE_*, DFT_FIN_* ..: dft/record.h
 	__be32 policy; // the VPC's policy version that the decision follows from
 };
 _Static_assert(sizeof(struct dft_op_option) == 80, "header and 76 bytes of data");
@@ -104,17 +103,20 @@ struct dft_decision_option {
 };
 _Static_assert(sizeof(struct dft_decision_option) == 44, "header and 40 bytes of data");
 
-// Everything before the tenant's frame, IPv4 underlay.
+// What is between the Ethernet header and the tenant's frame, IPv4 underlay. (Without Ethernet's 14
+// bytes all fields have their natural alignment: no packed struct, no access byte by byte.)
 struct dft_packet {
-	struct ethhdr eth;
 	struct iphdr ip;
 	struct udphdr udp;
 	struct geneve_header geneve;
 	struct dft_op_option op;
 	struct dft_decision_option towards[2]; // [0]: to the key's b; [1]: to its a
-} __attribute__((packed));
-_Static_assert(sizeof(struct dft_packet) == 218, "14 + 20 + 8 + 8 + 168");
+};
+_Static_assert(sizeof(struct dft_packet) == 204, "20 + 8 + 8 + 168");
+
+#define DFT_HEADERS_BYTES (sizeof(struct ethhdr) + sizeof(struct dft_packet))
 
 #define DFT_OPTIONS_BYTES 168 // of the 252 that RFC 8926 allows: an alias' rewrite (40) still fits
 _Static_assert(sizeof(struct dft_op_option) + 2 * sizeof(struct dft_decision_option) ==
-		       DFT_OPTIONS_BYTES, "");
+		       DFT_OPTIONS_BYTES,
+	       "");

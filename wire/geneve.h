@@ -15,9 +15,9 @@
 // |                    Variable-Length Options                    ~
 // +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 
-#define GENEVE_PORT     6081   // UDP destination, IANA
+#define GENEVE_PORT 6081       // UDP destination, IANA
 #define GENEVE_ETHERNET 0x6558 // protocol type: Trans Ether Bridging
-#define GENEVE_CONTROL  0x80   // the O flag: not a tenant's data
+#define GENEVE_CONTROL 0x80    // the O flag: not a tenant's data
 #define GENEVE_CRITICAL 0x40   // the C flag: some option must be understood
 
 struct geneve_header {

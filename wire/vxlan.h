@@ -12,7 +12,7 @@
 // |                VXLAN Network Identifier (VNI) |   Reserved    |
 // +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 
-#define VXLAN_PORT   4789 // UDP destination, IANA
+#define VXLAN_PORT 4789	   // UDP destination, IANA
 #define VXLAN_HAS_VNI 0x08 // the I flag
 
 struct vxlan_header {

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// What the network functions of a service chain share while they decide about a first packet, and
+// how they hand it on. Each function is a program of its own, called by tail call.
+#pragma once
+
+#include "datapath/finish.bpf.h"
+#include "shared/steps.h"
+#include "shared/tenant.h"
+
+struct evaluation {
+	struct session_key key;
+	struct in6_addr source;
+	struct in6_addr destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 protocol;
+	__u8 tcp_flags;
+	__u8 from_b;
+	__u8 icmp_error; // about the flow source -> destination; never begins a session
+	__u8 icmp_type;
+	__u8 fragment; // any: ports, flags and ICMP type are 0
+	__u32 vni;
+	__u8 frame_from_mac[6]; // as the packet has them
+	__u8 frame_to_mac[6];
+
+	__u8 functions; // the VPC's service chain, and the next one to run
+	__u8 next;
+	__u8 function[MAX_SERVICE_CHAIN];
+	__u8 stateful;	  // some function wants the session remembered
+	__u8 undecidable; // valid for this packet only, whatever is decided
+	__u32 policy;
+
+	// What is being decided: towards the destination, and back. The sender's host is in back
+	// from the start.
+	struct decision forth;
+	struct decision back;
+
+	__u32 source_group[MAX_PORT_GROUPS];
+	__u32 destination_group[MAX_PORT_GROUPS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct evaluation);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} evaluations SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, STEPS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} steps SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, MAX_FUNCTIONS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} functions SEC(".maps");
+
+inlined struct evaluation *evaluation_now(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&evaluations, &zero);
+}
+
+// A step never returns where the loader has filled its slot.
+inlined int go_to(struct xdp_md *ctx, enum gateway_step step)
+{
+	bpf_tail_call(ctx, &steps, step);
+	return finish(ctx, BUG);
+}
+
+// A function's last word: the next one of the chain, or, after the last, the decision as it stands.
+inlined int function_next(struct xdp_md *ctx, struct evaluation *e)
+{
+	__u32 i = e->next;
+
+	if (i >= e->functions || i >= MAX_SERVICE_CHAIN)
+		return go_to(ctx, STEP_DECIDED);
+	e->next = i + 1;
+	bpf_tail_call(ctx, &functions, e->function[i]);
+	return finish(ctx, NO_CHAIN_FUNCTION);
+}
+
+// A function's last word: no. The functions after it do not run.
+inlined int function_refuse(struct xdp_md *ctx, struct evaluation *e, enum decision_action action,
+			    enum verdict reason)
+{
+	e->forth.action = action;
+	e->forth.reason = reason;
+	e->back.action = DECIDE_NOTHING;
+	e->stateful = 0;
+	return go_to(ctx, STEP_DECIDED);
+}

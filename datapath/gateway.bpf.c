@@ -1,0 +1,741 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// What happens to a packet on a gateway node, in order. Read this file first; each step is one
+// header away.
+//
+//   host --VXLAN/Geneve--> gateway: cached? ------------------------------> other host
+//                             | no: lookup                        ^
+//                             v                                   |
+//   (tail of the chain)     table: recorded? -- yes: reply --> reply
+//                             | no
+//                             v
+//                divider, bouncer, security group, ... (network functions)
+//                             |
+//                             v
+//                          decided -- nothing to remember: reply
+//                             | insert: to the head, down the chain, to its end, then reply
+//                             v
+//   (head ... end)          table
+#include "datapath/packet.bpf.h"
+#include "datapath/evaluation.bpf.h"
+#include "datapath/finish.bpf.h"
+#include "modules/arp/arp.bpf.h"
+#include "modules/chain/chain.bpf.h"
+#include "modules/directpath/directpath.bpf.h"
+#include "modules/entrance/entrance.bpf.h"
+#include "modules/icmp/icmp.bpf.h"
+#include "modules/overlay/overlay.bpf.h"
+#include "modules/port/endpoint.bpf.h"
+#include "modules/session/session.bpf.h"
+#include "modules/subnet/subnet.bpf.h"
+#include "modules/vpc/vpc.bpf.h"
+
+const volatile struct gateway_config cfg;
+
+// To a host, as an entrance: the tenant's frame that begins at inner_offset, in a tunnel.
+inlined enum verdict send_to_host(struct xdp_md *ctx, __u32 inner_offset, const struct decision *d,
+				  __u32 entrance, __u32 hash, enum verdict v)
+{
+	const struct entrance_value *e = bpf_map_lookup_elem(&entrances, &entrance);
+	const int size = OUTER_BYTES;
+	__u8 own_mac[6];
+	struct packet p;
+	struct outer_headers *o;
+
+	if (!e || !e->live)
+		return NOT_ENTRANCE;
+	if ((int)inner_offset != size && bpf_xdp_adjust_head(ctx, (int)inner_offset - size))
+		return NO_ROOM;
+	p = packet_of(ctx);
+	p.outer.eth = take(&p, sizeof(*p.outer.eth));
+	o = take(&p, sizeof(*o));
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	if (!p.outer.eth || !o || !p.inner.eth)
+		return BUG;
+	__builtin_memcpy(p.inner.eth->h_dest, d->to_mac, 6);
+	if (d->flags & DECISION_ROUTED) {
+		__builtin_memcpy(p.inner.eth->h_source, d->from_mac, 6);
+		p.inner.ip = take(&p, sizeof(*p.inner.ip));
+		if (!p.inner.ip)
+			return BUG;
+		ttl_decrement(p.inner.ip);
+	}
+	// Only the owner may use the entrance's MAC: switches learn from it.
+	mac_of_config(own_mac, cfg.tenant_mac);
+	overlay_write(p.outer.eth, o, cfg.overlay, vni_of(d->vni), address_v4(&e->ip),
+		      e->owner == cfg.node ? e->mac : own_mac, address_v4(&d->host), d->host_mac,
+		      hash, p.end - p.data - size);
+	bpf_redirect(cfg.tenant_ifindex, 0);
+	return v;
+}
+
+// Tells the sender why its packet does not go on. inner_offset as the packet is now.
+inlined int complain(struct xdp_md *ctx, const struct packet *p, const struct flow *f,
+		     const struct in6_addr *host, const __u8 host_mac[6], __u32 entrance,
+		     enum verdict v, __u8 type, __u8 code)
+{
+	struct complaint *c;
+	__u32 zero = 0;
+
+	// RFC 1122 section 3.2.2: never about an ICMP error, nor about a later fragment.
+	if (f->icmp_error || f->fragment == 2)
+		return finish(ctx, NOT_ANSWERED);
+	c = bpf_map_lookup_elem(&complaints, &zero);
+	if (!c)
+		return finish(ctx, BUG);
+	c->host = *host;
+	__builtin_memcpy(c->host_mac, host_mac, 6);
+	c->type = type;
+	c->code = code;
+	c->mtu = v == FRAGMENTATION_NEEDED ? cfg.tenant_mtu : 0;
+	c->verdict = v;
+	c->entrance = entrance;
+	c->inner_offset = p->inner_offset;
+	c->vni = p->vni;
+	return go_to(ctx, STEP_COMPLAINT);
+}
+
+// Carries out what was decided for this packet's direction; back is the other direction's, whose
+// host is the sender's. told: the session in the cache, where the sender's host may be told the
+// direct path.
+inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct flow *f,
+		      const struct decision *d, const struct decision *back,
+		      struct cache_value *told, __u32 entrance, __u32 hash, enum verdict v)
+{
+	__u32 now;
+
+	if (d->action == DECIDE_DROP)
+		return finish(ctx, d->reason);
+	if (d->action == DECIDE_UNREACHABLE)
+		return complain(ctx, p, f, &back->host, back->host_mac, entrance, UNREACHABLE,
+				ICMP_UNREACHABLE,
+				d->reason == NO_ENDPOINT ? ICMP_UNREACHABLE_HOST
+							 : ICMP_UNREACHABLE_NET);
+	if (d->action != DECIDE_FORWARD)
+		return finish(ctx, BUG);
+	if ((d->flags & DECISION_ROUTED) && p->inner.ip->ttl <= 1)
+		return complain(ctx, p, f, &back->host, back->host_mac, entrance, TIME_EXCEEDED,
+				ICMP_TIME_EXCEEDED, 0);
+	v = send_to_host(ctx, p->inner_offset, d, entrance, hash, v);
+	now = clock_ms();
+	if ((v == FORWARDED || v == FORWARDED_FIRST) && told && direct_due(told, f, d, now))
+		bpf_redirect_map(&clone, 0, BPF_F_BROADCAST);
+	return finish(ctx, v);
+}
+
+// The packet becomes an op that asks about it, on its way to where the op is handled.
+inlined int ask(struct xdp_md *ctx, const struct packet *p, const struct session_key *key,
+		enum dft_op op, enum dft_table table, __u32 entrance,
+		const struct dft_record *known, __u16 state)
+{
+	__u32 hash = key_hash(key), bucket = hash % BUCKETS, number, node;
+	const struct chain_value *c = chain_of(bucket, &number);
+	struct dft_packet *d;
+
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	node = op == DFT_LOOKUP ? chain_tail(c) : chain_head(c);
+	d = op_begin(ctx, p->inner_offset, p->vni, hash);
+	if (!d)
+		return finish(ctx, NO_ROOM);
+	if (known) {
+		record_write(d, known);
+		d->op.flags = DFT_STATEFUL;
+	}
+	d->op.op = op;
+	d->op.table = table;
+	d->op.entrance = entrance;
+	d->op.epoch = bpf_htonl(c->epoch);
+	d->op.term = bpf_htonl(c->term);
+	d->op.bucket = bpf_htonl(bucket);
+	d->op.chain = bpf_htonl(number);
+	d->op.clock_ms = bpf_htonl(clock_ms());
+	d->op.boot = bpf_htonl(cfg.boot);
+	address_of_config(&d->op.forwarder, &cfg.zgc_ip);
+	mac_of_config(d->op.forwarder_mac, cfg.zgc_mac);
+	if (state)
+		d->op.state = bpf_htons(state | DFT_LIVE << DFT_LIFE_SHIFT);
+	return op_send_to_node(ctx, node, op == DFT_LOOKUP ? LOOKED_UP : UPDATED);
+}
+
+// An endpoint asks who has an address: its gateway we know, others the flow table nodes do.
+inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, __u32 entrance)
+{
+	struct arp_ipv4 *arp = take(p, sizeof(*arp));
+	const struct subnet_value *subnet;
+	struct session_key key = {};
+	struct decision back = {};
+
+	if (!arp || !arp_is_request(arp))
+		return finish(ctx, ARP_MALFORMED);
+	key.b = address_of_v4(arp->target_ip);
+	subnet = subnet_of(p->vni, &key.b);
+	if (!subnet || !address_equal(&subnet->gateway, &key.b)) {
+		vni_put(key.vni, p->vni);
+		return ask(ctx, p, &key, DFT_LOOKUP, DFT_ENDPOINTS, entrance, NULL, 0);
+	}
+	arp_reply(p->inner.eth, arp, subnet->gateway_mac);
+	back.host = address_of_v4(p->outer.ip->saddr);
+	__builtin_memcpy(back.host_mac, p->outer.eth->h_source, 6);
+	__builtin_memcpy(back.to_mac, arp->target_mac, 6);
+	vni_put(back.vni, p->vni);
+	return finish(ctx, send_to_host(ctx, p->inner_offset, &back, entrance, 0, GATEWAY_ARP));
+}
+
+// To the gateway's own address: an echo request is answered.
+inlined int tenant_gateway(struct xdp_md *ctx, struct packet *p, const struct flow *f,
+			   __u32 entrance)
+{
+	struct decision back = {};
+	struct icmp_header *icmp;
+
+	p->at = (void *)p->inner.ip + sizeof(*p->inner.ip);
+	icmp = take(p, sizeof(*icmp));
+	if (p->inner.ip->protocol != IPPROTO_ICMP || f->fragment || !icmp ||
+	    icmp->type != ICMP_ECHO_REQUEST)
+		return finish(ctx, GATEWAY_PROTOCOL);
+	echo_reply(p, icmp);
+	back.host = address_of_v4(p->outer.ip->saddr);
+	__builtin_memcpy(back.host_mac, p->outer.eth->h_source, 6);
+	__builtin_memcpy(back.to_mac, p->inner.eth->h_dest, 6);
+	vni_put(back.vni, p->vni);
+	return finish(ctx, send_to_host(ctx, p->inner_offset, &back, entrance, 0, GATEWAY_ECHO));
+}
+
+// A tenant's frame, from the host that its sender lives on.
+inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
+{
+	const struct subnet_value *subnet;
+	const struct vpc_value *vpc;
+	struct cache_value *c;
+	struct flow f = {};
+	enum verdict v;
+	__u32 direction;
+
+	if ((v = overlay_open(p, cfg.overlay)))
+		return finish(ctx, v);
+	vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
+	if (!vpc)
+		return finish(ctx, NO_VPC);
+
+	if (p->inner.eth->h_proto == bpf_htons(ETH_P_ARP))
+		return tenant_arp(ctx, p, entrance);
+	if (p->inner.eth->h_proto == bpf_htons(ETH_P_8021Q) ||
+	    p->inner.eth->h_proto == bpf_htons(ETH_P_8021AD))
+		return finish(ctx, INNER_VLAN);
+	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
+		return finish(ctx, INNER_PROTOCOL);
+	if ((v = read_inner_ipv4(p)) || (v = read_flow(p, &f)))
+		return finish(ctx, v);
+
+	if (bpf_ntohs(p->inner.ip->tot_len) > cfg.tenant_mtu) {
+		struct in6_addr host = address_of_v4(p->outer.ip->saddr);
+
+		return complain(ctx, p, &f, &host, p->outer.eth->h_source, entrance,
+				FRAGMENTATION_NEEDED, ICMP_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED);
+	}
+
+	direction = f.from_b ? 1 : 0;
+	c = bpf_map_lookup_elem(&cache, &f.key);
+	if (c && cache_fresh(c, &c->record.towards[direction], clock_ms(), vpc->policy)) {
+		// What changes a session's state is for the flow table to know: the beginning of
+		// a new one, or of its end.
+		__u16 state = f.tcp_flags & TCP_RST ? DFT_RST : 0;
+
+		if (!c->stateful || !(f.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || f.icmp_error)
+			return carry_out(ctx, p, &f, &c->record.towards[direction],
+					 &c->record.towards[!direction], c, entrance,
+					 key_hash(&f.key), FORWARDED);
+		if (f.tcp_flags & TCP_FIN)
+			state |= direction ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
+		if (state)
+			return ask(ctx, p, &f.key, DFT_UPDATE, DFT_SESSIONS, entrance, &c->record,
+				   state);
+	}
+
+	subnet = subnet_of(p->vni, f.from_b ? &f.key.a : &f.key.b);
+	if (subnet && address_v4(&subnet->gateway) == p->inner.ip->daddr)
+		return tenant_gateway(ctx, p, &f, entrance);
+	return ask(ctx, p, &f.key, DFT_LOOKUP, DFT_SESSIONS, entrance, NULL, 0);
+}
+
+// What arrives at a node.
+SEC("xdp")
+int gateway(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct in6_addr sender;
+	struct dft_packet *d;
+	int entrance;
+
+	p.outer.eth = take(&p, sizeof(*p.outer.eth));
+	if (!p.outer.eth)
+		return finish(ctx, PASS);
+	if ((cfg.roles & ROLE_FWD) && p.outer.eth->h_proto == bpf_htons(ETH_P_ARP))
+		return finish(ctx, entrance_arp(&p, cfg.node));
+	if (p.outer.eth->h_proto != bpf_htons(ETH_P_IP))
+		return finish(ctx, PASS);
+
+	p.outer.ip = take(&p, sizeof(*p.outer.ip));
+	if (!p.outer.ip || p.outer.ip->protocol != IPPROTO_UDP || p.outer.ip->version != 4)
+		return finish(ctx, PASS);
+	entrance = cfg.roles & ROLE_FWD ? entrance_of(p.outer.ip->daddr) : -1;
+	if (entrance < 0 && p.outer.ip->daddr != cfg.zgc_ip.in6_u.u6_addr32[3])
+		return finish(ctx, PASS);
+	if (p.outer.ip->ihl != 5 ||
+	    (p.outer.ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_OFFSET)) ||
+	    p.data + sizeof(*p.outer.eth) + bpf_ntohs(p.outer.ip->tot_len) > p.end)
+		return finish(ctx, UNDERLAY_MALFORMED);
+	p.udp = take(&p, sizeof(*p.udp));
+	if (!p.udp)
+		return finish(ctx, TRUNCATED);
+
+	if (entrance >= 0) {
+		if (p.udp->dest != overlay_port(cfg.overlay))
+			return finish(ctx, PASS);
+		// A switch that has not learned where an entrance is sends its packets everywhere: only
+		// the owner serves them, or they would arrive twice.
+		if (!entrance_owned(entrance, cfg.node))
+			return finish(ctx, NOT_ENTRANCE);
+		return tenant(ctx, &p, entrance);
+	}
+	if (p.udp->dest != bpf_htons(GENEVE_PORT))
+		return finish(ctx, PASS);
+
+	// From another node: an op, with the tenant's packet that caused it.
+	sender = address_of_v4(p.outer.ip->saddr);
+	if (!bpf_map_lookup_elem(&node_by_ip, &sender))
+		return finish(ctx, DFT_FOREIGN);
+	p.at = p.data;
+	d = op_of(&p);
+	if (!d || !op_valid(d))
+		return finish(ctx, DFT_MALFORMED);
+	if (d->op.op == DFT_REPLY)
+		return cfg.roles & ROLE_FWD ? go_to(ctx, STEP_REPLY) : finish(ctx, NOT_MEMBER);
+	return cfg.roles & ROLE_FTN ? go_to(ctx, STEP_TABLE) : finish(ctx, NOT_MEMBER);
+}
+
+// Behind an op: the tenant's IPv4 packet and its flow.
+inlined enum verdict read_tenant(struct packet *p, const struct dft_packet *d, struct flow *f)
+{
+	enum verdict v;
+
+	p->vni = vni_of(d->geneve.vni);
+	p->inner_offset = DFT_HEADERS_BYTES;
+	p->inner.eth = take(p, sizeof(*p->inner.eth));
+	if (!p->inner.eth)
+		return TRUNCATED;
+	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
+		return INNER_PROTOCOL;
+	if ((v = read_inner_ipv4(p)))
+		return v;
+	return read_flow(p, f);
+}
+
+// Which endpoint has an address: answers an ARP request that a forwarder could not.
+inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d)
+{
+	const struct endpoint_value *asked, *asker;
+	struct in6_addr address;
+	struct arp_ipv4 *arp;
+	__u32 segment;
+
+	p->vni = vni_of(d->geneve.vni);
+	p->inner.eth = take(p, sizeof(*p->inner.eth));
+	if (!p->inner.eth)
+		return finish(ctx, TRUNCATED);
+	arp = take(p, sizeof(*arp));
+	if (!arp || p->inner.eth->h_proto != bpf_htons(ETH_P_ARP) || !arp_is_request(arp))
+		return finish(ctx, ARP_MALFORMED);
+	address = address_of_v4(arp->target_ip);
+	asked = endpoint_find(p->vni, &address);
+	segment = subnet_number(p->vni, &address);
+	address = address_of_v4(arp->sender_ip);
+	asker = endpoint_find(p->vni, &address);
+	if (!asker)
+		return finish(ctx, NO_SOURCE);
+	if (!mac_equal(asker->mac, arp->sender_mac))
+		return finish(ctx, SPOOFED);
+	// Whoever asks for his own address wants no answer (RFC 5227 section 2.1.1). To other subnets
+	// the way is the gateway.
+	if (!asked || asked == asker || segment != subnet_number(p->vni, &address))
+		return finish(ctx, ARP_UNKNOWN);
+	decide_for(&d->towards[0].decision, asker, p->vni);
+	d->towards[0].decision.action = DECIDE_FORWARD;
+	d->towards[0].decision.flags = DECISION_UNCACHED;
+	arp_reply(p->inner.eth, arp, asked->mac);
+	return op_release(ctx, d);
+}
+
+// Nothing is recorded: the VPC's service chain decides. Who sends is checked before: what a liar
+// sends must not decide about the packets of whom he claims to be.
+inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
+{
+	const struct endpoint_value *from;
+	struct evaluation *e = evaluation_now();
+	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
+
+	if (!e)
+		return finish(ctx, BUG);
+	if (!vpc)
+		return finish(ctx, NO_VPC);
+	__builtin_memset(e, 0, sizeof(*e));
+	e->key = f->key;
+	e->source = address_of_v4(f->source);
+	e->destination = address_of_v4(f->destination);
+	e->source_port = f->source_port;
+	e->destination_port = f->destination_port;
+	e->protocol = f->key.protocol;
+	e->tcp_flags = f->tcp_flags;
+	e->from_b = f->from_b;
+	e->icmp_error = f->icmp_error;
+	e->icmp_type = f->icmp_type;
+	e->fragment = f->fragment != 0;
+	e->vni = p->vni;
+	__builtin_memcpy(e->frame_from_mac, p->inner.eth->h_source, 6);
+	__builtin_memcpy(e->frame_to_mac, p->inner.eth->h_dest, 6);
+	e->functions = vpc->functions;
+	__builtin_memcpy(e->function, vpc->function, sizeof(e->function));
+	e->policy = vpc->policy;
+
+	from = endpoint_find(p->vni, &e->source);
+	if (!from) {
+		e->undecidable = 1;
+		return function_refuse(ctx, e, DECIDE_DROP, NO_SOURCE);
+	}
+	// An ICMP error may come from a router on the way, not from the endpoint it speaks for.
+	if (!f->icmp_error && !mac_equal(from->mac, e->frame_from_mac)) {
+		e->undecidable = 1;
+		return function_refuse(ctx, e, DECIDE_DROP, SPOOFED);
+	}
+	decide_for(&e->back, from, p->vni);
+	__builtin_memcpy(e->source_group, from->group, sizeof(e->source_group));
+	return function_next(ctx, e);
+}
+
+// O5 to O7: what follows from a change of this node's record, for the op that made it.
+inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+		    __u32 place, enum dft_outcome outcome, const struct dft_record *record)
+{
+	if (outcome == DFT_CONFLICT)
+		return finish(ctx, STAMP_CONFLICT);
+	if (outcome == DFT_REFUSED)
+		return op_look_up_again(ctx, d);
+	if (outcome == DFT_ENDED)
+		return d->op.op == DFT_UPDATE && !(d->op.flags & DFT_REPLICATION)
+			       ? op_look_up_again(ctx, d)
+			       : finish(ctx, OLD_INCARNATION);
+	record_write(d, record);
+	if (place + 1 < c->live + c->learner && place + 1 <= MAX_CHAIN_LENGTH) {
+		d->op.flags |= DFT_REPLICATION;
+		d->op.epoch = bpf_htonl(c->epoch);
+		d->op.term = bpf_htonl(c->term);
+		return op_send_to_node(ctx, c->node[place + 1], REPLICATED);
+	}
+	if (record->life != DFT_LIVE)
+		return op_look_up_again(ctx, d);
+	d->op.flags |= DFT_STATEFUL;
+	return op_release(ctx, d);
+}
+
+// An op at a flow table node.
+SEC("xdp")
+int table(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct session_change change = {};
+	const struct chain_value *c;
+	struct flow f = {};
+	__u32 number, bucket;
+	enum dft_outcome outcome;
+	enum verdict v;
+	int place;
+
+	if (!d)
+		return finish(ctx, BUG);
+	number = bpf_ntohl(d->op.chain);
+	bucket = bpf_ntohl(d->op.bucket);
+	c = bpf_map_lookup_elem(&chains, &number);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	place = dft_place(c->node, c->live + c->learner, MAX_CHAIN_LENGTH + 1, cfg.node);
+
+	// O2: a replication counts only under exactly the active term.
+	if (d->op.flags & DFT_REPLICATION) {
+		if (place < 0)
+			return finish(ctx, NOT_MEMBER);
+		if (bpf_ntohl(d->op.epoch) != c->epoch || bpf_ntohl(d->op.term) != c->term)
+			return finish(ctx, STALE_TERM);
+	} else if (d->op.op == DFT_LOOKUP) {
+		if (chain_tail(c) != cfg.node)
+			return op_redirect(ctx, d, chain_tail(c), REDIRECTED);
+		if (d->op.table == DFT_ENDPOINTS)
+			return table_arp(ctx, &p, d);
+	} else if (chain_head(c) != cfg.node) {
+		return op_redirect(ctx, d, chain_head(c), REDIRECTED);
+	}
+	if (d->op.table != DFT_SESSIONS)
+		return finish(ctx, DFT_MALFORMED);
+	if ((v = read_tenant(&p, d, &f)))
+		return finish(ctx, v);
+	change.floor = session_floor(bucket);
+
+	switch (d->op.op) {
+	case DFT_LOOKUP:
+		if (!session_read(&f.key, &change.record))
+			change.record.stamp.floor = change.floor;
+		if (change.record.life == DFT_LIVE) {
+			record_write(d, &change.record);
+			d->op.flags |= DFT_STATEFUL;
+			return op_release(ctx, d);
+		}
+		// O4: what the evaluator saw goes with what it will decide.
+		stamp_write(&d->op.stamp, change.record.stamp);
+		return evaluate(ctx, &p, &f);
+	case DFT_INSERT:
+		record_read(d, &change.record);
+		change.step = SESSION_COPY;
+		if (!(d->op.flags & DFT_REPLICATION)) {
+			if (!(d->op.flags & DFT_OBSERVED))
+				return finish(ctx, DFT_MALFORMED);
+			change.step = SESSION_INSERT;
+			change.seen = change.record.stamp;
+		}
+		break;
+	case DFT_UPDATE:
+		record_read(d, &change.record);
+		change.step = SESSION_COPY;
+		if (!(d->op.flags & DFT_REPLICATION)) {
+			change.step = SESSION_UPDATE;
+			change.seen = change.record.incarnation;
+		}
+		break;
+	default:
+		return finish(ctx, DFT_MALFORMED);
+	}
+	if ((v = session_change(&f.key, &change, &outcome)))
+		return finish(ctx, v);
+	if (change.step == SESSION_INSERT)
+		session_raise_floor(bucket, change.floor);
+	return pass_on(ctx, d, c, place, outcome, &change.record);
+}
+
+// The service chain has decided about the op's packet.
+SEC("xdp")
+int decided(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct evaluation *e = evaluation_now();
+	const struct chain_value *c;
+	__u32 number, direction;
+
+	if (!d || !e)
+		return finish(ctx, BUG);
+	if (e->undecidable || e->icmp_error)
+		e->forth.flags |= DECISION_UNCACHED;
+	direction = e->from_b ? 1 : 0;
+	if (direction) {
+		d->towards[1].decision = e->forth;
+		d->towards[0].decision = e->back;
+	} else {
+		d->towards[0].decision = e->forth;
+		d->towards[1].decision = e->back;
+	}
+	d->op.policy = bpf_htonl(e->policy);
+	if (!e->stateful) {
+		d->op.state = 0;
+		return op_release(ctx, d);
+	}
+
+	number = bpf_ntohl(d->op.chain);
+	c = bpf_map_lookup_elem(&chains, &number);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	d->op.op = DFT_INSERT;
+	d->op.flags = DFT_OBSERVED;
+	d->op.state = bpf_htons(DFT_LIVE << DFT_LIFE_SHIFT | (direction ? DFT_BEGUN_BY_B : 0));
+	if (chain_head(c) == cfg.node)
+		return go_to(ctx, STEP_TABLE);
+	return op_send_to_node(ctx, chain_head(c), INSERTED);
+}
+
+// A reply at the forwarder that asked: remember it, carry it out.
+SEC("xdp")
+int reply(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct cache_value value = {};
+	struct cache_value *old;
+	struct flow f = {};
+	struct decision *forth, *back;
+	__u32 entrance, direction;
+	enum verdict v;
+
+	if (!d)
+		return finish(ctx, BUG);
+	if (bpf_ntohl(d->op.boot) != cfg.boot)
+		return finish(ctx, STALE_REPLY);
+	value.asked_ms = bpf_ntohl(d->op.clock_ms);
+	// O10: what took longer than a packet may live says nothing about now.
+	if (clock_ms() - value.asked_ms > PACKET_LIFE_MS) {
+		d->op.clock_ms = bpf_htonl(clock_ms());
+		return op_look_up_again(ctx, d);
+	}
+	entrance = d->op.entrance;
+	record_read(d, &value.record);
+	value.stateful = d->op.flags & DFT_STATEFUL ? 1 : 0;
+	if (d->op.table == DFT_ENDPOINTS)
+		return finish(ctx, send_to_host(ctx, DFT_HEADERS_BYTES, &value.record.towards[0],
+						entrance, d->udp.source, ENDPOINT_ARP));
+	if ((v = read_tenant(&p, d, &f)))
+		return finish(ctx, v);
+	direction = f.from_b ? 1 : 0;
+	forth = &value.record.towards[direction];
+	back = &value.record.towards[!direction];
+	if (forth->flags & DECISION_UNCACHED)
+		return carry_out(ctx, &p, &f, forth, back, NULL, entrance, key_hash(&f.key),
+				 FORWARDED_FIRST);
+
+	// O10: within one key an older stamp never replaces a newer one.
+	old = bpf_map_lookup_elem(&cache, &f.key);
+	if (old) {
+		value.told_ms[0] = old->told_ms[0];
+		value.told_ms[1] = old->told_ms[1];
+	}
+	if (!old || !old->stateful ||
+	    (value.stateful && dft_stamp_compare(value.record.stamp, old->record.stamp) >= 0))
+		bpf_map_update_elem(&cache, &f.key, &value, BPF_ANY);
+	old = bpf_map_lookup_elem(&cache, &f.key);
+	return carry_out(ctx, &p, &f, forth, back, old, entrance, key_hash(&f.key),
+			 FORWARDED_FIRST);
+}
+
+// An ICMP error to the sender of the tenant's packet, which is cut to what the error embeds.
+SEC("xdp")
+int complaint(struct xdp_md *ctx)
+{
+	const int outer = OUTER_BYTES;
+	const int headers = sizeof(struct ethhdr) + sizeof(struct icmp_error_headers);
+	const struct subnet_value *subnet;
+	struct icmp_error_headers *h;
+	struct decision back = {};
+	struct in6_addr sender;
+	struct complaint *c;
+	struct packet p;
+	__be32 from;
+	__u8 mac[6], from_mac[6];
+	__u32 zero = 0;
+	int excess;
+
+	c = bpf_map_lookup_elem(&complaints, &zero);
+	if (!c || c->inner_offset > 512)
+		return finish(ctx, BUG);
+
+	// So that behind the new headers the old packet begins where it is now.
+	if (bpf_xdp_adjust_head(ctx, (int)c->inner_offset + (int)sizeof(struct ethhdr) - headers -
+					     outer))
+		return finish(ctx, NO_ROOM);
+	p = packet_of(ctx);
+	excess = p.end - p.data - (outer + headers + EMBEDDED);
+	if (excess < 0)
+		return finish(ctx, NOT_ANSWERED);
+	// The old Ethernet header lies just before the old packet.
+	p.at += outer + headers - (int)sizeof(struct ethhdr);
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	p.inner.ip = take(&p, sizeof(*p.inner.ip));
+	if (!p.inner.eth || !p.inner.ip)
+		return finish(ctx, BUG);
+	__builtin_memcpy(mac, p.inner.eth->h_source, 6);
+	__builtin_memcpy(from_mac, p.inner.eth->h_dest, 6);
+	from = p.inner.ip->daddr;
+	sender = address_of_v4(p.inner.ip->saddr);
+	subnet = subnet_of(c->vni, &sender);
+	if (subnet && address_is_v4(&subnet->gateway)) {
+		from = address_v4(&subnet->gateway);
+		__builtin_memcpy(from_mac, subnet->gateway_mac, 6);
+	}
+	if (bpf_xdp_adjust_tail(ctx, -excess))
+		return finish(ctx, NO_ROOM);
+
+	p = packet_of(ctx);
+	p.at += outer;
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	h = take(&p, sizeof(*h));
+	if (!p.inner.eth || !h || !take(&p, EMBEDDED))
+		return finish(ctx, BUG);
+	__builtin_memcpy(p.inner.eth->h_source, from_mac, 6);
+	p.inner.eth->h_proto = bpf_htons(ETH_P_IP);
+	h->ip = (struct iphdr){
+		.version = 4,
+		.ihl = 5,
+		.tot_len = bpf_htons(sizeof(h->ip) + sizeof(h->icmp) + EMBEDDED),
+		.ttl = 64,
+		.protocol = IPPROTO_ICMP,
+		.saddr = from,
+		.daddr = address_v4(&sender),
+	};
+	h->ip.check = ipv4_checksum(&h->ip);
+	h->icmp = (struct icmp_header){.type = c->type, .code = c->code};
+	h->icmp.too_big.mtu = bpf_htons(c->mtu);
+	h->icmp.checksum = icmp_error_checksum(h);
+
+	back.host = c->host;
+	__builtin_memcpy(back.host_mac, c->host_mac, 6);
+	__builtin_memcpy(back.to_mac, mac, 6);
+	vni_put(back.vni, c->vni);
+	return finish(ctx, send_to_host(ctx, outer, &back, c->entrance, 0, c->verdict));
+}
+
+// The copy of a packet that went to a host becomes the OAM frame to the host that sent it.
+SEC("xdp")
+int oam(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	const struct cache_value *c;
+	const struct decision *forth, *back;
+	struct oam_inject inject;
+	struct oam_frame *o;
+	struct flow f = {};
+	__u8 from_mac[6], to_mac[6];
+	__be32 from, to;
+	enum verdict v;
+
+	p.outer.eth = take(&p, sizeof(*p.outer.eth));
+	p.outer.ip = take(&p, sizeof(*p.outer.ip));
+	p.udp = take(&p, sizeof(*p.udp));
+	if (!p.outer.eth || !p.outer.ip || !p.udp || p.udp->dest != overlay_port(cfg.overlay))
+		return finish(ctx, PASS);
+	if ((v = overlay_open(&p, cfg.overlay)) || (v = read_inner_ipv4(&p)) ||
+	    (v = read_flow(&p, &f)))
+		return finish(ctx, v);
+	c = bpf_map_lookup_elem(&cache, &f.key);
+	if (!c)
+		return finish(ctx, FLOW_FORGOTTEN);
+	forth = &c->record.towards[f.from_b ? 1 : 0];
+	back = &c->record.towards[f.from_b ? 0 : 1];
+	inject_write(&inject, &p, &f, forth);
+	from = p.outer.ip->saddr;
+	to = address_v4(&back->host);
+	__builtin_memcpy(from_mac, p.outer.eth->h_source, 6);
+	__builtin_memcpy(to_mac, back->host_mac, 6);
+
+	if (bpf_xdp_adjust_tail(ctx,
+				(int)(sizeof(*p.outer.eth) + sizeof(*o)) - (int)(p.end - p.data)))
+		return finish(ctx, NO_ROOM);
+	p = packet_of(ctx);
+	p.outer.eth = take(&p, sizeof(*p.outer.eth));
+	o = take(&p, sizeof(*o));
+	if (!p.outer.eth || !o)
+		return finish(ctx, BUG);
+	__builtin_memcpy(p.outer.eth->h_dest, to_mac, 6);
+	__builtin_memcpy(p.outer.eth->h_source, from_mac, 6);
+	p.outer.eth->h_proto = bpf_htons(ETH_P_IP);
+	underlay_write(&o->ip, &o->udp, from, to, cfg.oam_port, cfg.oam_port, sizeof(o->inject));
+	o->inject = inject;
+	bpf_redirect(cfg.tenant_ifindex, 0);
+	return finish(ctx, FLOW_TOLD);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// The view: which chain a key belongs to, who is in it; and ops on their way between nodes.
+#pragma once
+
+#include "datapath/evaluation.bpf.h"
+#include "dft/core.h"
+#include "modules/overlay/overlay.bpf.h"
+#include "shared/view.h"
+#include "wire/dft.h"
+
+extern const volatile struct gateway_config cfg;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_NODES);
+	__type(key, __u32);
+	__type(value, struct node_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} nodes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_NODES);
+	__type(key, struct in6_addr);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} node_by_ip SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_CHAINS);
+	__type(key, __u32);
+	__type(value, struct chain_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} chains SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BUCKETS);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} buckets SEC(".maps");
+
+// The chain of a bucket, and its number; NULL where the view names none.
+inlined const struct chain_value *chain_of(__u32 bucket, __u32 *number)
+{
+	const __u32 *entry = bpf_map_lookup_elem(&buckets, &bucket);
+
+	if (!entry || !*entry)
+		return NULL;
+	*number = *entry - 1;
+	return bpf_map_lookup_elem(&chains, number);
+}
+
+inlined __u32 chain_head(const struct chain_value *c)
+{
+	return c->node[0];
+}
+
+inlined __u32 chain_tail(const struct chain_value *c)
+{
+	__u32 last = c->live - 1;
+
+	return c->node[last < MAX_CHAIN_LENGTH ? last : 0];
+}
+
+inlined struct dft_packet *op_of(struct packet *p)
+{
+	p->outer.eth = take(p, sizeof(*p->outer.eth));
+	return p->outer.eth ? take(p, sizeof(struct dft_packet)) : NULL;
+}
+
+inlined void option_write(struct geneve_option *o, __u8 type, __u32 bytes)
+{
+	o->class = bpf_htons(DFT_CLASS);
+	o->type = type;
+	o->length = (bytes - sizeof(*o)) / 4;
+}
+
+// Puts an op in front of the tenant's frame that begins at inner_offset. Returns the op with
+// everything constant filled in and the rest 0; NULL: the kernel gave no room.
+inlined struct dft_packet *op_begin(struct xdp_md *ctx, __u32 inner_offset, __u32 vni, __u32 hash)
+{
+	struct dft_packet *d;
+	struct packet p;
+
+	if (bpf_xdp_adjust_head(ctx, (int)inner_offset - (int)DFT_HEADERS_BYTES))
+		return NULL;
+	p = packet_of(ctx);
+	d = op_of(&p);
+	if (!d)
+		return NULL;
+	__builtin_memset(d, 0, sizeof(*d));
+	d->udp.source = entropy_port(hash);
+	d->geneve.version_length = DFT_OPTIONS_BYTES / 4;
+	d->geneve.flags = GENEVE_CRITICAL;
+	d->geneve.protocol = bpf_htons(GENEVE_ETHERNET);
+	vni_put(d->geneve.vni, vni);
+	option_write(&d->op.header, DFT_OPTION_OP, sizeof(d->op));
+	option_write(&d->towards[0].header, DFT_OPTION_DECISION, sizeof(d->towards[0]));
+	option_write(&d->towards[1].header, DFT_OPTION_DECISION, sizeof(d->towards[1]));
+	d->op.version = DFT_VERSION;
+	d->op.hops = MAX_HOPS;
+	return d;
+}
+
+inlined int option_is(const struct geneve_option *o, __u8 type, __u32 bytes)
+{
+	return o->class == bpf_htons(DFT_CLASS) && o->type == type &&
+	       o->length == (bytes - sizeof(*o)) / 4;
+}
+
+// Whether what arrived is an op as we write them, so that its fields may be read.
+inlined int op_valid(const struct dft_packet *d)
+{
+	return d->geneve.version_length == DFT_OPTIONS_BYTES / 4 &&
+	       d->geneve.flags == GENEVE_CRITICAL &&
+	       d->geneve.protocol == bpf_htons(GENEVE_ETHERNET) &&
+	       option_is(&d->op.header, DFT_OPTION_OP, sizeof(d->op)) &&
+	       option_is(&d->towards[0].header, DFT_OPTION_DECISION, sizeof(d->towards[0])) &&
+	       option_is(&d->towards[1].header, DFT_OPTION_DECISION, sizeof(d->towards[1])) &&
+	       d->op.version == DFT_VERSION && d->op.op >= DFT_LOOKUP && d->op.op <= DFT_INVALIDATE;
+}
+
+inlined struct dft_stamp stamp_read(const struct dft_stamp_wire *w)
+{
+	return (struct dft_stamp){bpf_ntohl(w->floor), bpf_ntohl(w->counter)};
+}
+
+inlined void stamp_write(struct dft_stamp_wire *w, struct dft_stamp s)
+{
+	w->floor = bpf_htonl(s.floor);
+	w->counter = bpf_htonl(s.counter);
+}
+
+inlined void record_read(const struct dft_packet *d, struct dft_record *r)
+{
+	__u16 state = bpf_ntohs(d->op.state);
+
+	r->stamp = stamp_read(&d->op.stamp);
+	r->incarnation = stamp_read(&d->op.incarnation);
+	r->policy = bpf_ntohl(d->op.policy);
+	r->state = state & DFT_STATE_BITS;
+	r->life = state >> DFT_LIFE_SHIFT;
+	r->towards[0] = d->towards[0].decision;
+	r->towards[1] = d->towards[1].decision;
+}
+
+inlined void record_write(struct dft_packet *d, const struct dft_record *r)
+{
+	stamp_write(&d->op.stamp, r->stamp);
+	stamp_write(&d->op.incarnation, r->incarnation);
+	d->op.policy = bpf_htonl(r->policy);
+	d->op.state = bpf_htons(r->state | r->life << DFT_LIFE_SHIFT);
+	d->towards[0].decision = r->towards[0];
+	d->towards[1].decision = r->towards[1];
+}
+
+// Sends the op that the packet begins with. To this very node it goes by calling the entry.
+inlined int op_send(struct xdp_md *ctx, const struct in6_addr *to, const __u8 mac[6],
+		    enum verdict v)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	__be32 from = cfg.zgc_ip.in6_u.u6_addr32[3];
+
+	if (!d)
+		return finish(ctx, BUG);
+	__builtin_memcpy(p.outer.eth->h_dest, mac, 6);
+	mac_of_config(p.outer.eth->h_source, cfg.zgc_mac);
+	p.outer.eth->h_proto = bpf_htons(ETH_P_IP);
+	underlay_write(&d->ip, &d->udp, from, address_v4(to), d->udp.source, bpf_htons(GENEVE_PORT),
+		       p.end - (void *)(&d->udp + 1));
+	if (address_v4(to) == from) {
+		count(ctx, v);
+		return go_to(ctx, STEP_GATEWAY);
+	}
+	bpf_redirect(cfg.zgc_ifindex, 0);
+	return finish(ctx, v);
+}
+
+inlined int op_send_to_node(struct xdp_md *ctx, __u32 node, enum verdict v)
+{
+	const struct node_value *n = bpf_map_lookup_elem(&nodes, &node);
+
+	if (!n)
+		return finish(ctx, NO_VIEW);
+	return op_send(ctx, &n->zgc_ip, n->zgc_mac, v);
+}
+
+// O6: what has passed the end of the path goes back to whom asked.
+inlined int op_release(struct xdp_md *ctx, struct dft_packet *d)
+{
+	struct in6_addr forwarder = d->op.forwarder;
+	__u8 mac[6];
+
+	__builtin_memcpy(mac, d->op.forwarder_mac, 6);
+	d->op.op = DFT_REPLY;
+	d->op.flags &= ~(DFT_REPLICATION | DFT_OBSERVED);
+	return op_send(ctx, &forwarder, mac, REPLIED);
+}
+
+// O1: being wrong about whom to ask costs a redirect.
+inlined int op_redirect(struct xdp_md *ctx, struct dft_packet *d, __u32 node, enum verdict v)
+{
+	if (!d->op.hops)
+		return finish(ctx, HOPS_EXCEEDED);
+	d->op.hops--;
+	return op_send_to_node(ctx, node, v);
+}
+
+// The packet is asked about as if for the first time: at the tail.
+inlined int op_look_up_again(struct xdp_md *ctx, struct dft_packet *d)
+{
+	__u32 number = bpf_ntohl(d->op.chain);
+	const struct chain_value *c = bpf_map_lookup_elem(&chains, &number);
+
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	d->op.op = DFT_LOOKUP;
+	d->op.flags = 0;
+	return op_redirect(ctx, d, chain_tail(c), LOOKED_UP_AGAIN);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// The direct path: what an entrance told of a flow, and using it while it is fresh.
+#pragma once
+
+#include "modules/entrance/edge_entrance.bpf.h"
+#include "modules/overlay/edge_overlay.bpf.h"
+#include "modules/port/edge_port.bpf.h"
+#include "wire/oam.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_DIRECT);
+	__type(key, struct direct_key);
+	__type(value, struct direct_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} direct SEC(".maps");
+
+// Another CPU may have read the clock after us and have written already: a negative age is young.
+inlined int older(__u32 now_ms, __u32 then_ms, __u32 limit_ms)
+{
+	return (__s32)(now_ms - then_ms) > (__s32)limit_ms;
+}
+
+// The fresh entry for a flow, or NULL. Who begins or ends a connection is not sent past the
+// cluster, which keeps the state; of a fragment we do not know the flow; a TTL that ends on the way
+// is answered by the cluster, like all ARP.
+inlined struct direct_value *direct_find(const struct packet *p, const struct flow *f)
+{
+	struct direct_key key = {
+		.source = address_of_v4(f->source),
+		.destination = address_of_v4(f->destination),
+		.source_port = f->source_port,
+		.destination_port = f->destination_port,
+	};
+	struct direct_value *path;
+	__u32 now;
+
+	if (!p->inner.ip || f->fragment || f->icmp_error ||
+	    f->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST))
+		return NULL;
+	key.protocol = p->inner.ip->protocol;
+	vni_put(key.vni, p->vni);
+	path = bpf_map_lookup_elem(&direct, &key);
+	if (!path || (path->flags & OAM_ROUTED && p->inner.ip->ttl <= 1))
+		return NULL;
+	now = clock_ms();
+	if (older(now, path->learned_ms, REFRESH_MS) || older(now, path->used_ms, path->idle_ms)) {
+		bpf_map_delete_elem(&direct, &key);
+		return NULL;
+	}
+	if (path->used_ms != now)
+		path->used_ms = now;
+	return path;
+}
+
+// Readies the frame for its direct path, if it has one: *to is where it goes. Where both ends of
+// the flow live on this host, it is sent across at once.
+inlined enum verdict edge_direct(struct __sk_buff *skb, const struct packet *p,
+				 const struct flow *f, struct tunnel_end *to)
+{
+	struct direct_value *path = direct_find(p, f);
+	struct ethhdr *eth = p->inner.eth;
+	__u32 local = 0;
+
+	if (!path)
+		return GO_ON;
+	if (address_v4(&path->host) == cfg.host_ip.s6_addr32[3]) {
+		local = edge_port_find(p->vni, path->instance_mac);
+		if (!local) // it has just left: the cluster knows to where
+			return GO_ON;
+	}
+	__sync_fetch_and_add(&path->packets, 1);
+	__sync_fetch_and_add(&path->bytes, skb->len);
+	if (path->flags & OAM_ROUTED) {
+		__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
+		ttl_decrement(p->inner.ip);
+	}
+	__builtin_memcpy(eth->h_dest, path->instance_mac, ETH_ALEN);
+	if (local)
+		return bpf_redirect(local, 0) == TC_ACT_REDIRECT ? EDGE_DELIVERED : BUG;
+	to->ip = address_v4(&path->host);
+	__builtin_memcpy(to->mac, path->host_mac, sizeof(to->mac));
+	to->verdict = EDGE_DIRECT;
+	return GO_ON;
+}
+
+inlined struct direct_key key_of_oam(const struct oam_flow *flow)
+{
+	struct direct_key key = {
+		.source = address_of_v4(flow->source),
+		.destination = address_of_v4(flow->destination),
+		.source_port = flow->source_port,
+		.destination_port = flow->destination_port,
+		.protocol = flow->protocol,
+	};
+
+	__builtin_memcpy(key.vni, flow->vni, sizeof(key.vni));
+	return key;
+}
+
+inlined enum verdict direct_learn(const struct oam_inject *inject)
+{
+	struct direct_key key = key_of_oam(&inject->flow);
+	const struct direct_value *known = bpf_map_lookup_elem(&direct, &key);
+	struct direct_value value = {
+		.host = address_of_v4(inject->host),
+		.learned_ms = clock_ms(),
+		.idle_ms = bpf_ntohs(inject->idle_timeout_s) * 1000,
+		.flags = bpf_ntohs(inject->flags) & OAM_ROUTED,
+	};
+
+	// A flow whose destination is rewritten on the way would need more than another host. An
+	// idle timeout of 0 is none, as in OpenFlow, for which the layout was made.
+	if (inject->instance != inject->flow.destination || !inject->host ||
+	    inject->instance_mac[0] & 1 || inject->host_mac[0] & 1)
+		return OAM_MALFORMED;
+	if (!inject->idle_timeout_s)
+		value.idle_ms = REFRESH_MS;
+	value.used_ms = value.learned_ms;
+	__builtin_memcpy(value.host_mac, inject->host_mac, sizeof(value.host_mac));
+	__builtin_memcpy(value.instance_mac, inject->instance_mac, sizeof(value.instance_mac));
+	if (known) {
+		value.packets = known->packets;
+		value.bytes = known->bytes;
+	}
+	return bpf_map_update_elem(&direct, &key, &value, BPF_ANY) ? TABLE_FULL : FLOW_INJECTED;
+}
+
+// An OAM frame: from an entrance only, and exactly as long as its op says.
+inlined enum verdict edge_oam(struct packet *p)
+{
+	__u32 length = bpf_ntohs(p->udp->len) - sizeof(*p->udp);
+	const struct oam_inject *inject;
+	const struct oam_flow *flow;
+	struct direct_key key;
+
+	if (!edge_is_entrance(p->outer.ip->saddr))
+		return OAM_FOREIGN;
+	flow = p->at;
+	inject = p->at;
+	if (!take(p, sizeof(*flow)))
+		return OAM_MALFORMED;
+	if (flow->op == bpf_htonl(OAM_INJECT) && length == sizeof(*inject)) {
+		if (!take(p, sizeof(*inject) - sizeof(*flow)))
+			return OAM_MALFORMED;
+		return direct_learn(inject);
+	}
+	if (flow->op != bpf_htonl(OAM_DELETE) || length != sizeof(*flow))
+		return OAM_MALFORMED;
+	key = key_of_oam(flow);
+	bpf_map_delete_elem(&direct, &key); // it may have expired: the outcome is the same
+	return FLOW_DELETED;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// Entrances: the addresses of the cluster that hosts know.
+#pragma once
+
+#include "modules/arp/arp.bpf.h"
+#include "shared/view.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_ENTRANCES);
+	__type(key, __u32);
+	__type(value, struct entrance_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} entrances SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ENTRANCES);
+	__type(key, struct in6_addr);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} entrance_by_ip SEC(".maps");
+
+// The index of the entrance with this address, or -1.
+inlined int entrance_of(__be32 ip)
+{
+	struct in6_addr address = address_of_v4(ip);
+	const __u32 *index = bpf_map_lookup_elem(&entrance_by_ip, &address);
+
+	return index && *index < MAX_ENTRANCES ? (int)*index : -1;
+}
+
+inlined int entrance_owned(__u32 index, __u32 node)
+{
+	const struct entrance_value *e = bpf_map_lookup_elem(&entrances, &index);
+
+	return e && e->live && e->owner == node;
+}
+
+// On the underlay a host asks for an entrance: its owner answers.
+inlined enum verdict entrance_arp(struct packet *p, __u32 node)
+{
+	struct arp_ipv4 *arp = take(p, sizeof(*arp));
+	const struct entrance_value *e;
+	__u32 index;
+	int found;
+
+	if (!arp || !arp_is_request(arp))
+		return PASS;
+	found = entrance_of(arp->target_ip);
+	if (found < 0)
+		return PASS;
+	index = found;
+	e = bpf_map_lookup_elem(&entrances, &index);
+	if (!e || !e->live || e->owner != node)
+		return PASS;
+	arp_reply(p->outer.eth, arp, e->mac);
+	bpf_redirect(p->ctx->ingress_ifindex, 0);
+	return ENTRANCE_ARP;
+}

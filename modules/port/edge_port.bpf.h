@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// The ports of this host: whose interface a frame comes from, and whom it is delivered to.
+#pragma once
+
+#include "datapath/edge_packet.bpf.h"
+#include "modules/overlay/edge_overlay.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_LOCAL_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct local_port);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} port_by_ifindex SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_LOCAL_PORTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct local_mac_key);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} port_by_mac SEC(".maps");
+
+// The workload whose interface this is: its VPC, and only its own source MAC. An interface without
+// a port is one whose port was just removed: its frames must not reach the host's own kernel.
+inlined enum verdict edge_port_sender(struct __sk_buff *skb, struct packet *p)
+{
+	__u32 ifindex = skb->ifindex;
+	const struct local_port *port = bpf_map_lookup_elem(&port_by_ifindex, &ifindex);
+	struct ethhdr *eth = take(p, sizeof(*eth));
+
+	if (!port)
+		return NO_SOURCE;
+	if (!eth)
+		return TRUNCATED;
+	if (!mac_equal(eth->h_source, port->mac))
+		return SPOOFED;
+	p->vni = port->vni;
+	p->inner.eth = eth;
+	return GO_ON;
+}
+
+// The kernel takes the outermost tag out of the frame before tc programs run.
+inlined int edge_tagged(const struct __sk_buff *skb, const struct ethhdr *eth)
+{
+	return skb->vlan_present || eth->h_proto == bpf_htons(ETH_P_8021Q) ||
+	       eth->h_proto == bpf_htons(ETH_P_8021AD);
+}
+
+// The interface of this host's port that has the MAC in the VPC; 0: none.
+inlined __u32 edge_port_find(__u32 vni, const __u8 mac[6])
+{
+	struct local_mac_key key = {.vni = vni};
+	const __u32 *ifindex;
+
+	__builtin_memcpy(key.mac, mac, sizeof(key.mac));
+	ifindex = bpf_map_lookup_elem(&port_by_mac, &key);
+	return ifindex ? *ifindex : 0;
+}
+
+// The frame inside the tunnel, to the port of the VPC that has its destination MAC. Broadcasts are
+// nobody's: the cluster answers ARP, so that none has to reach a host.
+inlined enum verdict edge_deliver(struct __sk_buff *skb, const struct packet *p)
+{
+	struct ethhdr inner;
+	__u32 ifindex;
+	enum verdict v;
+
+	if (bpf_skb_load_bytes(skb, p->inner_offset, &inner, sizeof(inner)))
+		return TRUNCATED;
+	if (inner.h_proto == bpf_htons(ETH_P_8021Q) || inner.h_proto == bpf_htons(ETH_P_8021AD))
+		return INNER_VLAN;
+	if (inner.h_proto != bpf_htons(ETH_P_IP) && inner.h_proto != bpf_htons(ETH_P_ARP))
+		return INNER_PROTOCOL;
+	// Less than an IPv4 header the kernel would not leave after cutting.
+	if (skb->len < p->inner_offset + ETH_HLEN + sizeof(struct iphdr))
+		return TRUNCATED;
+	ifindex = edge_port_find(p->vni, inner.h_dest);
+	if (!ifindex)
+		return NO_LOCAL_PORT;
+	if ((v = edge_strip(skb, p, &inner)))
+		return v;
+	return bpf_redirect(ifindex, 0) == TC_ACT_REDIRECT ? EDGE_DELIVERED : BUG;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// The gateway's programs: who calls whom, and what the loader puts where.
+#pragma once
+
+// Map "steps": program array. Program NAME of the gateway object sits at STEP_<NAME>.
+enum gateway_step {
+	STEP_GATEWAY = 0,   // the entry, also attached to the node's interfaces
+	STEP_TABLE = 1,	    // flow table node: an op arrived
+	STEP_DECIDED = 2,   // flow table node: the last network function said what to do
+	STEP_REPLY = 3,	    // forwarder: a reply arrived
+	STEP_COMPLAINT = 4, // forwarder: tell the sender by ICMP
+	STEPS,
+};
+
+// The loader makes a veth pair per forwarder and attaches program "oam" (XDP) to its second end. A
+// packet whose sender's host shall learn the direct path is sent to both devices of map "clone"
+// (DEVMAP_HASH, broadcast): as it is to the host, and to the first end of the pair; "oam" turns
+// that copy into the OAM frame. XDP cannot make packets, but it can send one twice.
+#define CLONE_TENANT 0 // key in "clone": value tenant_ifindex
+#define CLONE_OAM 1    // key in "clone": value ifindex of the pair's first end
