@@ -41,7 +41,7 @@ static struct {
 	struct rpc_server *server;
 	struct rpc_stream *stream;
 	Zeta__Node__V1__Report *report;
-	unsigned int reports, streams;
+	unsigned int reports; // of this stream
 } controller = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static char directory[64], bpf[128], run[128], target[64];
@@ -53,8 +53,9 @@ static pid_t daemon_pid;
 static int opened(void *context, struct rpc_stream *stream, const char *name, void **user)
 {
 	pthread_mutex_lock(&controller.lock);
+	if (controller.stream)
+		rpc_stream_unref(controller.stream);
 	controller.stream = rpc_stream_ref(stream);
-	controller.streams++;
 	controller.reports = 0;
 	pthread_mutex_unlock(&controller.lock);
 	return 0;
@@ -66,11 +67,15 @@ static void message(void *context, struct rpc_stream *stream, void *user, const 
 	Zeta__Node__V1__Report *report = zeta__node__v1__report__unpack(NULL, size, bytes);
 
 	pthread_mutex_lock(&controller.lock);
-	if (controller.report)
-		zeta__node__v1__report__free_unpacked(controller.report, NULL);
-	controller.report = report;
-	controller.reports++;
+	if (controller.stream == stream) {
+		if (controller.report)
+			zeta__node__v1__report__free_unpacked(controller.report, NULL);
+		controller.report = take_ptr(report);
+		controller.reports++;
+	}
 	pthread_mutex_unlock(&controller.lock);
+	if (report)
+		zeta__node__v1__report__free_unpacked(report, NULL);
 }
 
 static void closed(void *context, struct rpc_stream *stream, void *user)
@@ -80,6 +85,16 @@ static void closed(void *context, struct rpc_stream *stream, void *user)
 		rpc_stream_unref(stream);
 		controller.stream = NULL;
 	}
+	pthread_mutex_unlock(&controller.lock);
+}
+
+// From here on only a stream that begins anew counts.
+static void forget_stream(void)
+{
+	pthread_mutex_lock(&controller.lock);
+	if (controller.stream)
+		rpc_stream_unref(controller.stream);
+	controller.stream = NULL;
 	pthread_mutex_unlock(&controller.lock);
 }
 
@@ -164,12 +179,14 @@ static void send_update(const Zeta__Node__V1__Update *update)
 {
 	size_t size = zeta__node__v1__update__get_packed_size(update);
 	auto_(freep) uint8_t *bytes = malloc(size);
+	int err = -ENOTCONN;
 
 	zeta__node__v1__update__pack(update, bytes);
 	pthread_mutex_lock(&controller.lock);
-	assert_non_null(controller.stream);
-	assert_int_equal(rpc_stream_send(controller.stream, bytes, size), 0);
+	if (controller.stream)
+		err = rpc_stream_send(controller.stream, bytes, size);
 	pthread_mutex_unlock(&controller.lock);
+	assert_int_equal(err, 0);
 }
 
 // ---- what is desired
@@ -290,6 +307,7 @@ static void start_zetad(void)
 	cert_path(ca, directory, "ca", "pem");
 	cert_path(cert, directory, "n1", "pem");
 	cert_path(key, directory, "n1", "key");
+	forget_stream();
 	daemon_pid = fork();
 	assert_true(daemon_pid >= 0);
 	if (daemon_pid)
@@ -598,6 +616,7 @@ static int tear_down(void **state)
 		kill(daemon_pid, SIGTERM);
 		waitpid(daemon_pid, NULL, 0);
 	}
+	forget_stream();
 	rpc_server_stop(controller.server);
 	if (controller.report)
 		zeta__node__v1__report__free_unpacked(controller.report, NULL);
