@@ -312,7 +312,7 @@ static int make_oam_pair(struct datapath *datapath, const struct node_settings *
 		return -ENOENT;
 	if (bpf_obj_get_info_by_fd(clone, &info, &size))
 		return -errno;
-	if ((err = veth_make(&first, &second)))
+	if ((err = veth_make(&first, &second, &settings->tenant_interface)))
 		return err;
 	devices[CLONE_OAM] = if_nametoindex(first.text);
 	// Before anything is sent there: a pair without XDP at its end swallows frames.
