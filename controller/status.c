@@ -11,13 +11,8 @@
 struct status {
 	pthread_mutex_t lock;
 	json_t *reports; // name: what REST answers
-	json_t *ready;   // name: {port id: true}
+	json_t *ready;	 // name: {port id: true}
 };
-
-static void decrefp(json_t **json)
-{
-	json_decref(*json);
-}
 
 int status_new(struct status **out)
 {
@@ -60,8 +55,8 @@ static json_t *now(void)
 
 int status_report(struct status *status, const char *name, json_t *report)
 {
-	auto_(decrefp) json_t *given = report;
-	auto_(decrefp) json_t *ready = json_object();
+	auto_(json_decrefp) json_t *given = report;
+	auto_(json_decrefp) json_t *ready = json_object();
 	json_t *port;
 	size_t i;
 	int err;
@@ -70,8 +65,7 @@ int status_report(struct status *status, const char *name, json_t *report)
 		return -EINVAL;
 	if (!ready)
 		return -ENOMEM;
-	json_array_foreach(json_object_get(given, "ready_ports"), i, port)
-	{
+	json_array_foreach (json_object_get(given, "ready_ports"), i, port) {
 		if (!json_is_string(port))
 			return -EINVAL;
 		if (json_object_set_new(ready, json_string_value(port), json_true()))
@@ -114,7 +108,8 @@ bool status_port_ready(struct status *status, const char *host, const char *port
 	bool ready;
 
 	pthread_mutex_lock(&status->lock);
-	ready = json_is_true(json_object_get(json_object_get(status->reports, host), "connected")) &&
+	ready = json_is_true(
+			json_object_get(json_object_get(status->reports, host), "connected")) &&
 		json_object_get(json_object_get(status->ready, host), port_id);
 	pthread_mutex_unlock(&status->lock);
 	return ready;

@@ -13,8 +13,8 @@
 
 #define SCHEMA_VERSION 1
 // Removals that are remembered for readers that were away; beyond it they take a snapshot.
-#define CHANGES_KEPT  100000
-#define PRUNE_EVERY   1024
+#define CHANGES_KEPT 100000
+#define PRUNE_EVERY 1024
 
 struct listener {
 	store_fn fn;
@@ -27,7 +27,7 @@ struct store {
 	pthread_mutex_t lock;
 	struct listener *listeners;
 	uint64_t revision; // of the last committed change
-	bool dirty;        // something changed in the open transaction
+	bool dirty;	   // something changed in the open transaction
 };
 
 static const char schema[] =
@@ -53,11 +53,6 @@ static const char schema[] =
 static void finalizep(sqlite3_stmt **statement)
 {
 	sqlite3_finalize(*statement);
-}
-
-static void decrefp(json_t **json)
-{
-	json_decref(*json);
 }
 
 static int failed(struct store *store, const char *doing)
@@ -248,7 +243,7 @@ uint64_t store_revision(struct store *store)
 
 static int call_back(sqlite3_stmt *s, object_fn fn, void *arg)
 {
-	auto_(decrefp) json_t *body = json_loads(text_of(s, 6), 0, NULL);
+	auto_(json_decrefp) json_t *body = json_loads(text_of(s, 6), 0, NULL);
 	struct object object = {
 		.kind = text_of(s, 0),
 		.id = text_of(s, 1),
@@ -293,10 +288,9 @@ static int call_back_each(struct store *store, sqlite3_stmt *s, object_fn fn, vo
 int store_get(struct store *store, const char *kind, const char *id, object_fn fn, void *arg)
 {
 	LOCKED(store);
-	auto_(finalizep) sqlite3_stmt *s =
-		prepare(store,
-			"SELECT " OBJECT_COLUMNS " FROM objects o WHERE kind = ?1 AND id = ?2",
-			"ss", kind, id);
+	auto_(finalizep) sqlite3_stmt *s = prepare(
+		store, "SELECT " OBJECT_COLUMNS " FROM objects o WHERE kind = ?1 AND id = ?2", "ss",
+		kind, id);
 
 	return call_back_once(store, s, fn, arg);
 }
@@ -305,11 +299,10 @@ int store_get_by_name(struct store *store, const char *kind, const char *scope, 
 		      object_fn fn, void *arg)
 {
 	LOCKED(store);
-	auto_(finalizep) sqlite3_stmt *s =
-		prepare(store,
-			"SELECT " OBJECT_COLUMNS " FROM objects o"
-			" WHERE kind = ?1 AND scope = ?2 AND name = ?3",
-			"sss", kind, scope, name);
+	auto_(finalizep) sqlite3_stmt *s = prepare(store,
+						   "SELECT " OBJECT_COLUMNS " FROM objects o"
+						   " WHERE kind = ?1 AND scope = ?2 AND name = ?3",
+						   "sss", kind, scope, name);
 
 	return call_back_once(store, s, fn, arg);
 }
@@ -456,9 +449,8 @@ uint64_t store_next_revision(const struct store *store)
 
 static int set_meta(struct store *store, const char *key, uint64_t value)
 {
-	auto_(finalizep) sqlite3_stmt *s =
-		prepare(store, "UPDATE meta SET value = ?2 WHERE key = ?1", "si", key,
-			(int64_t)value);
+	auto_(finalizep) sqlite3_stmt *s = prepare(
+		store, "UPDATE meta SET value = ?2 WHERE key = ?1", "si", key, (int64_t)value);
 
 	return s ? step(store, s) : -EIO;
 }
@@ -556,10 +548,10 @@ int store_put(struct store *store, const char *kind, const char *scope, json_t *
 	if (sqlite3_changes(store->db) == 0) {
 		if (store_next_number(store, kind, &number))
 			return -EIO;
-		insert = prepare(store,
-				 "INSERT INTO objects VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-				 "ssssiiss", kind, id, name, scope, (int64_t)number, revision, text,
-				 extra_text);
+		insert =
+			prepare(store, "INSERT INTO objects VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+				"ssssiiss", kind, id, name, scope, (int64_t)number, revision, text,
+				extra_text);
 		if (!insert)
 			return -EIO;
 		if ((rc = step(store, insert)) < 0)
@@ -572,8 +564,8 @@ int store_put(struct store *store, const char *kind, const char *scope, json_t *
 
 int store_release(struct store *store, const char *kind, const char *id)
 {
-	auto_(finalizep) sqlite3_stmt *claims = prepare(
-		store, "DELETE FROM claims WHERE kind = ?1 AND id = ?2", "ss", kind, id);
+	auto_(finalizep) sqlite3_stmt *claims =
+		prepare(store, "DELETE FROM claims WHERE kind = ?1 AND id = ?2", "ss", kind, id);
 	auto_(finalizep) sqlite3_stmt *refs =
 		prepare(store, "DELETE FROM refs WHERE kind = ?1 AND id = ?2", "ss", kind, id);
 
@@ -584,8 +576,8 @@ int store_release(struct store *store, const char *kind, const char *id)
 
 int store_remove(struct store *store, const char *kind, const char *id)
 {
-	auto_(finalizep) sqlite3_stmt *s = prepare(
-		store, "DELETE FROM objects WHERE kind = ?1 AND id = ?2", "ss", kind, id);
+	auto_(finalizep) sqlite3_stmt *s =
+		prepare(store, "DELETE FROM objects WHERE kind = ?1 AND id = ?2", "ss", kind, id);
 
 	if (!s || step(store, s))
 		return -EIO;
@@ -626,9 +618,8 @@ int store_holder(struct store *store, const char *what, const char *value, struc
 int store_claim(struct store *store, const char *what, const char *value, const char *kind,
 		const char *id, struct holder *holder)
 {
-	auto_(finalizep) sqlite3_stmt *s =
-		prepare(store, "INSERT INTO claims VALUES(?1, ?2, ?3, ?4)", "ssss", what, value,
-			kind, id);
+	auto_(finalizep) sqlite3_stmt *s = prepare(
+		store, "INSERT INTO claims VALUES(?1, ?2, ?3, ?4)", "ssss", what, value, kind, id);
 	int err;
 
 	if (!s)

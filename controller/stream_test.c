@@ -396,10 +396,11 @@ static json_t *view(const char *cluster, int epoch)
 			 "replicas", "ftn-2", "ftn-1");
 }
 
-static json_t *vpc(const char *id, const char *cluster, int vni, int policy, const char *last)
+static json_t *vpc(const char *id, const char *cluster, int vni, int policy)
 {
-	return json_pack("{s:s, s:s, s:i, s:i, s:[s, s, s*]}", "id", id, "cluster", cluster, "vni",
-			 vni, "policy", policy, "functions", "divider", "bouncer", last);
+	return json_pack("{s:s, s:s, s:i, s:i, s:[s, s, s]}", "id", id, "cluster", cluster, "vni",
+			 vni, "policy", policy, "functions", "divider", "bouncer",
+			 "security-group");
 }
 
 // One forwarder, two flow table nodes, two edge hosts, VPC blue with security groups, VPC red
@@ -420,9 +421,9 @@ static void fill(struct cloud *c)
 	put(c, "views", view("zgc-1", 7));
 	put(c, "hosts", host("host-a", "zgc-1", "10.0.0.21", "02:00:00:00:01:01"));
 	put(c, "hosts", host("host-b", "zgc-1", "10.0.0.22", "02:00:00:00:01:02"));
-	put(c, "vpcs", vpc("blue", "zgc-1", 100, 3, "security-group"));
-	put(c, "vpcs", vpc("red", "zgc-1", 101, 1, NULL));
-	put(c, "vpcs", vpc("green", "zgc-2", 102, 1, NULL));
+	put(c, "vpcs", vpc("blue", "zgc-1", 100, 3));
+	put(c, "vpcs", vpc("red", "zgc-1", 101, 1));
+	put(c, "vpcs", vpc("green", "zgc-2", 102, 1));
 	put(c, "subnets",
 	    json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", "blue-1", "vpc", "blue", "cidr",
 		      "192.168.0.0/16", "gateway", "192.168.0.1", "gateway_mac",
@@ -854,7 +855,7 @@ static void dependents_follow(void **state)
 	assert_ip(get(all.ftn1, KIND(PORT), "blue-a")->port->host_ip, "10.0.0.21");
 	assert_ip(get(all.b, KIND(SETTINGS), "host-b")->settings->tenant_ip, "10.0.0.99");
 
-	revision = put_alone(c, "vpcs", vpc("blue", "zgc-1", 555, 4, "security-group"));
+	revision = put_alone(c, "vpcs", vpc("blue", "zgc-1", 555, 4));
 	for
 		each_node(n, &all) if (*n != all.other) wait_for(*n, (*n)->revision == revision);
 	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->vni, 555);
@@ -863,7 +864,7 @@ static void dependents_follow(void **state)
 	assert_int_equal(get(all.a, KIND(LOCAL_PORT), "blue-a")->local_port->vni, 555);
 
 	// A policy that grew is the VPC's message alone.
-	revision = put_alone(c, "vpcs", vpc("blue", "zgc-1", 555, 5, "security-group"));
+	revision = put_alone(c, "vpcs", vpc("blue", "zgc-1", 555, 5));
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	assert_int_equal(all.ftn1->puts, 1);
 
@@ -891,7 +892,7 @@ static void vpc_moves_to_another_cluster(void **state)
 	uint64_t revision;
 
 	join_all(&all, c);
-	revision = put_alone(c, "vpcs", vpc("blue", "zgc-2", 100, 4, "security-group"));
+	revision = put_alone(c, "vpcs", vpc("blue", "zgc-2", 100, 4));
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	wait_for(all.fwd, all.fwd->revision == revision);
 	wait_for(all.other, all.other->revision == revision);
@@ -904,6 +905,32 @@ static void vpc_moves_to_another_cluster(void **state)
 	get(all.other, KIND(PORT), "blue-a");
 	get(all.other, KIND(SECURITY_GROUP), "web");
 	stop_all(&all);
+}
+
+// Only a VPC that has security groups has their function in its service chain.
+static void first_and_last_security_group(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = NODE("fwd-1");
+	uint64_t revision;
+
+	node_join(n, c);
+	assert_int_equal(get(n, KIND(VPC), "red")->vpc->n_functions, 2);
+	begin(c);
+	put(c, "security-groups",
+	    json_pack("{s:s, s:s, s:[]}", "id", "ssh", "vpc", "red", "rules"));
+	put(c, "vpcs", vpc("red", "zgc-1", 101, 2));
+	revision = commit(c);
+	wait_for(n, n->revision == revision);
+	assert_int_equal(get(n, KIND(VPC), "red")->vpc->n_functions, 3);
+	begin(c);
+	assert_int_equal(store_remove(c->store, "security-groups", "ssh"), 0);
+	put(c, "vpcs", vpc("red", "zgc-1", 101, 3));
+	revision = commit(c);
+	wait_for(n, n->revision == revision);
+	assert_int_equal(get(n, KIND(VPC), "red")->vpc->n_functions, 2);
+	assert_int_equal(get(n, KIND(VPC), "red")->vpc->policy, 3);
+	node_stop(n);
 }
 
 // ---- coming, going, being nobody
@@ -959,7 +986,7 @@ static void unknown_node_waits(void **state)
 	node_start(n, c);
 	wait_for(n, n->connected == 1);
 	node_join(other, c);
-	revision = put_alone(c, "vpcs", vpc("yellow", "zgc-1", 200, 1, NULL));
+	revision = put_alone(c, "vpcs", vpc("yellow", "zgc-1", 200, 1));
 	wait_for(other, other->revision == revision);
 	assert_int_equal(n->snapshots + n->deltas, 0);
 	put_alone(c, "nodes", gateway_node("late", "zgc-1", 5, "fwd", NULL));
@@ -1305,6 +1332,7 @@ int main(void)
 		FILLED(port_moves),
 		FILLED(dependents_follow),
 		FILLED(vpc_moves_to_another_cluster),
+		FILLED(first_and_last_security_group),
 		FILLED(new_roles_are_a_snapshot),
 		FILLED(reconnect_is_a_snapshot),
 		FILLED(unknown_node_waits),

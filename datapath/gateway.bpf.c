@@ -60,7 +60,7 @@ inlined enum verdict send_to_host(struct xdp_md *ctx, __u32 inner_offset, const 
 		ttl_decrement(p.inner.ip);
 	}
 	// Only the owner may use the entrance's MAC: switches learn from it.
-	__builtin_memcpy(own_mac, (const void *)cfg.tenant_mac, 6);
+	mac_of_config(own_mac, cfg.tenant_mac);
 	overlay_write(p.outer.eth, o, cfg.overlay, vni_of(d->vni), address_v4(&e->ip),
 		      e->owner == cfg.node ? e->mac : own_mac, address_v4(&d->host), d->host_mac,
 		      hash, p.end - p.data - size);
@@ -150,8 +150,8 @@ inlined int ask(struct xdp_md *ctx, const struct packet *p, const struct session
 	d->op.chain = bpf_htonl(number);
 	d->op.clock_ms = bpf_htonl(clock_ms());
 	d->op.boot = bpf_htonl(cfg.boot);
-	__builtin_memcpy(&d->op.forwarder, (const void *)&cfg.zgc_ip, sizeof(d->op.forwarder));
-	__builtin_memcpy(d->op.forwarder_mac, (const void *)cfg.zgc_mac, 6);
+	address_of_config(&d->op.forwarder, &cfg.zgc_ip);
+	mac_of_config(d->op.forwarder_mac, cfg.zgc_mac);
 	if (state)
 		d->op.state = bpf_htons(state | DFT_LIVE << DFT_LIFE_SHIFT);
 	return op_send_to_node(ctx, node, op == DFT_LOOKUP ? LOOKED_UP : UPDATED);
@@ -292,6 +292,10 @@ int gateway(struct xdp_md *ctx)
 	if (entrance >= 0) {
 		if (p.udp->dest != overlay_port(cfg.overlay))
 			return finish(ctx, PASS);
+		// A switch that has not learned where an entrance is sends its packets everywhere: only
+		// the owner serves them, or they would arrive twice.
+		if (!entrance_owned(entrance, cfg.node))
+			return finish(ctx, NOT_ENTRANCE);
 		return tenant(ctx, &p, entrance);
 	}
 	if (p.udp->dest != bpf_htons(GENEVE_PORT))
@@ -333,6 +337,7 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 	const struct endpoint_value *asked, *asker;
 	struct in6_addr address;
 	struct arp_ipv4 *arp;
+	__u32 segment;
 
 	p->vni = vni_of(d->geneve.vni);
 	p->inner.eth = take(p, sizeof(*p->inner.eth));
@@ -343,14 +348,16 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 		return finish(ctx, ARP_MALFORMED);
 	address = address_of_v4(arp->target_ip);
 	asked = endpoint_find(p->vni, &address);
+	segment = subnet_number(p->vni, &address);
 	address = address_of_v4(arp->sender_ip);
 	asker = endpoint_find(p->vni, &address);
 	if (!asker)
 		return finish(ctx, NO_SOURCE);
 	if (!mac_equal(asker->mac, arp->sender_mac))
 		return finish(ctx, SPOOFED);
-	// Whoever asks for his own address wants no answer (RFC 5227 section 2.1.1).
-	if (!asked || asked == asker)
+	// Whoever asks for his own address wants no answer (RFC 5227 section 2.1.1). To other subnets
+	// the way is the gateway.
+	if (!asked || asked == asker || segment != subnet_number(p->vni, &address))
 		return finish(ctx, ARP_UNKNOWN);
 	decide_for(&d->towards[0].decision, asker, p->vni);
 	d->towards[0].decision.action = DECIDE_FORWARD;
@@ -381,6 +388,8 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 	e->tcp_flags = f->tcp_flags;
 	e->from_b = f->from_b;
 	e->icmp_error = f->icmp_error;
+	e->icmp_type = f->icmp_type;
+	e->fragment = f->fragment != 0;
 	e->vni = p->vni;
 	__builtin_memcpy(e->frame_from_mac, p->inner.eth->h_source, 6);
 	__builtin_memcpy(e->frame_to_mac, p->inner.eth->h_dest, 6);

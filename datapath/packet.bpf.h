@@ -46,6 +46,7 @@ struct flow {
 	__u8 tcp_flags; // as in the header: TCP_*
 	__u8 fragment;	// any fragment; 2: not the first
 	__u8 icmp_error;
+	__u8 icmp_type;
 	__be16 source_port;
 	__be16 destination_port;
 	__be32 source; // IPv4; of an ICMP error: of the flow it is about, reversed
@@ -84,6 +85,22 @@ inlined int mac_equal(const __u8 a[6], const __u8 b[6])
 {
 	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) |
 		 (a[5] ^ b[5]));
+}
+
+// From the load-time configuration, through its volatile: where that is cast away the compiler
+// folds in the zeros of build time.
+inlined void mac_of_config(__u8 to[6], const volatile __u8 from[6])
+{
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		to[i] = from[i];
+}
+
+inlined void address_of_config(struct in6_addr *to, const volatile struct in6_addr *from)
+{
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		to->in6_u.u6_addr32[i] = from->in6_u.u6_addr32[i];
 }
 
 inlined __u32 vni_of(const __u8 vni[3])
@@ -168,6 +185,7 @@ inlined enum verdict read_ports(struct packet *p, __u8 protocol, struct flow *f)
 
 		if (!icmp)
 			return INNER_MALFORMED;
+		f->icmp_type = icmp->type;
 		if (icmp->type == ICMP_ECHO_REQUEST || icmp->type == ICMP_ECHO_REPLY) {
 			f->source_port = icmp->echo.identifier;
 			f->destination_port = icmp->echo.identifier;

@@ -87,7 +87,7 @@ struct expected {
 
 // Returns 0, or 1 after printing what was different. Exactly one verdict must be counted, with one
 // packet of as many bytes as came out.
-// got, unless NULL, receives the frame that came out.
+// got, unless NULL, receives the frame that came out, if the program could be run.
 int target_check(const struct target *t, const struct frame *in, const struct expected *want,
 		 struct frame *got);
 

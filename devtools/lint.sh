@@ -44,8 +44,9 @@ cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error
 echo "lint: clang-tidy"
 [ -f "$build/build.ninja" ] || meson setup "$build" >/dev/null || complain "meson setup"
 ninja -C "$build" >/dev/null || complain "build"
+# Skeletons are bpftool's: what it generates is not ours to mend.
 printf '%s\n' "${user[@]}" | xargs -P 2 -n 4 clang-tidy -p "$build" --quiet 2>/dev/null |
-	grep -E 'warning:|error:' && complain "clang-tidy"
+	grep -E 'warning:|error:' | grep -v '^[^ ]*\.skel\.h:' && complain "clang-tidy"
 
 [ "$bad" -eq 0 ] && echo "lint: clean"
 exit "$bad"

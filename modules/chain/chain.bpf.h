@@ -168,7 +168,7 @@ inlined int op_send(struct xdp_md *ctx, const struct in6_addr *to, const __u8 ma
 	if (!d)
 		return finish(ctx, BUG);
 	__builtin_memcpy(p.outer.eth->h_dest, mac, 6);
-	__builtin_memcpy(p.outer.eth->h_source, (const void *)cfg.zgc_mac, 6);
+	mac_of_config(p.outer.eth->h_source, cfg.zgc_mac);
 	p.outer.eth->h_proto = bpf_htons(ETH_P_IP);
 	underlay_write(&d->ip, &d->udp, from, address_v4(to), d->udp.source, bpf_htons(GENEVE_PORT),
 		       p.end - (void *)(&d->udp + 1));

@@ -38,6 +38,17 @@ inlined int in_group(const __u32 group[MAX_PORT_GROUPS], __u32 number)
 	return found;
 }
 
+// Any of the places may be the one that is taken.
+inlined int has_group(const __u32 group[MAX_PORT_GROUPS])
+{
+	__u32 any = 0;
+
+#pragma unroll
+	for (int i = 0; i < MAX_PORT_GROUPS; i++)
+		any |= group[i];
+	return any != 0;
+}
+
 inlined int rule_allows(const struct rule *r, const struct evaluation *e, __u32 direction)
 {
 	const struct in6_addr *peer = direction == RULE_EGRESS ? &e->destination : &e->source;
@@ -47,10 +58,10 @@ inlined int rule_allows(const struct rule *r, const struct evaluation *e, __u32 
 		return 0;
 	if (r->protocol && r->protocol != e->protocol)
 		return 0;
-	// An echo's key has its identifier for a port; ICMP rules with a type are matched by type 8
-	// alone, since what is no echo request begins no session.
+	// An echo's key has its identifier for a port. (Of a fragment the type is not known, and
+	// only a rule for any type allows it.)
 	if (e->protocol == IPPROTO_ICMP)
-		port = 8;
+		port = e->icmp_type;
 	if (port < r->port_min || port > r->port_max)
 		return 0;
 	if (r->remote_group)
@@ -96,11 +107,13 @@ int securitygroup(struct xdp_md *ctx)
 	if (!e)
 		return finish(ctx, BUG);
 	// Ports without groups are not filtered, and their flows leave no state anywhere.
-	if (!e->source_group[0] && !e->destination_group[0])
+	if (!has_group(e->source_group) && !has_group(e->destination_group))
 		return function_next(ctx, e);
 
 	// Only a first packet begins a session: what claims to be in the middle of one has none.
+	// Of ICMP that is an echo request; a rule for it lets nothing else in.
 	if (e->icmp_error ||
+	    (e->protocol == IPPROTO_ICMP && !e->fragment && e->icmp_type != ICMP_ECHO_REQUEST) ||
 	    (e->protocol == IPPROTO_TCP && (e->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)) {
 		e->undecidable = 1;
 		return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);

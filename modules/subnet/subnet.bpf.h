@@ -24,3 +24,11 @@ inlined const struct subnet_value *subnet_of(__u32 vni, const struct in6_addr *a
 
 	return bpf_map_lookup_elem(&subnets, &key);
 }
+
+// Its number; 0: none, as everywhere in a VPC that is a single segment.
+inlined __u32 subnet_number(__u32 vni, const struct in6_addr *address)
+{
+	const struct subnet_value *s = subnet_of(vni, address);
+
+	return s ? s->subnet : 0;
+}

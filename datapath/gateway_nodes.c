@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gateway nodes for tests.
+#include "datapath/gateway_nodes.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway.skel.h"
+#include "divider.skel.h"
+#include "bouncer.skel.h"
+#include "securitygroup.skel.h"
+#include "lib/address.h"
+#include "lib/log.h"
+#include "lib/own.h"
+#include "shared/limits.h"
+#include "shared/steps.h"
+
+#define LOOPBACK 1 // its ifindex, in any network namespace
+#define SESSIONS 4096
+
+struct in6_addr address_must(const char *text)
+{
+	struct in6_addr out;
+
+	if (address_parse(text, &out))
+		fatalx("%s is not an address", text);
+	return out;
+}
+
+void node_ip_text(uint32_t index, char out[16])
+{
+	snprintf(out, 16, "172.16.0.%u", (index + 1) % 256);
+}
+
+void node_mac_text(uint32_t index, char out[18])
+{
+	snprintf(out, 18, "02:0c:00:00:00:%02x", (index + 1) % 256);
+}
+
+uint32_t node_boot(uint32_t index)
+{
+	return 0xB0070000 + index;
+}
+
+static void configure(struct gateway_config *c, const struct node_wish *wish)
+{
+	char ip[16], mac[18];
+
+	*c = (struct gateway_config){
+		.roles = wish->roles,
+		.overlay = wish->overlay,
+		.node = wish->index,
+		.boot = node_boot(wish->index),
+		.tenant_ifindex = LOOPBACK,
+		.zgc_ifindex = LOOPBACK,
+		.tenant_mtu = TENANT_MTU,
+		.oam_port = htons(8300),
+	};
+	node_ip_text(wish->index, ip);
+	node_mac_text(wish->index, mac);
+	c->zgc_ip = address_must(ip);
+	mac_parse(mac, c->zgc_mac);
+	snprintf(ip, sizeof(ip), "192.168.0.%u", (100 + wish->index) % 256);
+	snprintf(mac, sizeof(mac), "02:0d:00:00:00:%02x", (1 + wish->index) % 256);
+	c->tenant_ip = address_must(ip);
+	mac_parse(mac, c->tenant_mac);
+}
+
+int node_map(const struct node *n, const char *name)
+{
+	int fd = bpf_object__find_map_fd_by_name(n->gw->obj, name);
+
+	if (fd < 0)
+		fd = bpf_object__find_map_fd_by_name(n->securitygroup->obj, name);
+	if (fd < 0)
+		fatalx("%s has no map %s", n->name, name);
+	return fd;
+}
+
+void node_put(const struct node *n, const char *map, const void *key, const void *value)
+{
+	if (bpf_map_update_elem(node_map(n, map), key, value, BPF_ANY))
+		fatal("%s: %s takes no entry", n->name, map);
+}
+
+void node_remove(const struct node *n, const char *map, const void *key)
+{
+	if (bpf_map_delete_elem(node_map(n, map), key) && errno != ENOENT)
+		fatal("%s: %s loses no entry", n->name, map);
+}
+
+void node_clear(const struct node *n, const char *map)
+{
+	int fd = node_map(n, map);
+	uint8_t key[64];
+
+	while (!bpf_map_get_next_key(fd, NULL, key))
+		if (bpf_map_delete_elem(fd, key))
+			fatal("%s: %s cannot be emptied", n->name, map);
+}
+
+unsigned int node_count(const struct node *n, const char *map)
+{
+	int fd = node_map(n, map);
+	uint8_t key[64], next[64];
+	unsigned int count = 0;
+
+	for (int end = bpf_map_get_next_key(fd, NULL, next); !end;
+	     end = bpf_map_get_next_key(fd, key, next)) {
+		memcpy(key, next, sizeof(key));
+		count++;
+	}
+	return count;
+}
+
+void node_buckets(const struct node *n, int chain)
+{
+	auto_(freep) uint32_t *key = calloc(BUCKETS, sizeof(*key));
+	auto_(freep) uint32_t *value = calloc(BUCKETS, sizeof(*value));
+	uint32_t count = BUCKETS;
+
+	if (!key || !value)
+		fatal("no memory");
+	for (uint32_t i = 0; i < BUCKETS; i++) {
+		key[i] = i;
+		value[i] = chain + 1;
+	}
+	if (bpf_map_update_batch(node_map(n, "buckets"), key, value, &count, NULL))
+		fatal("%s: buckets cannot be written", n->name);
+}
+
+int node_session(const struct node *n, const struct session_key *key, struct dft_record *out)
+{
+	struct session_value value;
+
+	if (bpf_map_lookup_elem(node_map(n, "sessions"), key, &value))
+		return 0;
+	*out = value.record;
+	return 1;
+}
+
+void node_session_put(const struct node *n, const struct session_key *key,
+		      const struct dft_record *record)
+{
+	struct session_value value = {.record = *record};
+
+	node_put(n, "sessions", key, &value);
+}
+
+static void step_put(const struct node *n, uint32_t step, const struct bpf_program *program)
+{
+	int fd = bpf_program__fd(program);
+
+	node_put(n, "steps", &step, &fd);
+}
+
+static void function_put(const struct node *n, uint32_t slot, const struct bpf_program *program)
+{
+	int fd = bpf_program__fd(program);
+
+	node_put(n, "functions", &slot, &fd);
+}
+
+void node_load(struct node *n, const struct node_wish *wish)
+{
+	char pins[64];
+	LIBBPF_OPTS(bpf_object_open_opts, options, .pin_root_path = testing_pins(wish->name, pins));
+	uint32_t loopback = LOOPBACK, key;
+
+	*n = (struct node){.name = wish->name, .index = wish->index};
+	n->gw = gateway__open_opts(&options);
+	n->divider = divider__open_opts(&options);
+	n->bouncer = bouncer__open_opts(&options);
+	n->securitygroup = securitygroup__open_opts(&options);
+	if (!n->gw || !n->divider || !n->bouncer || !n->securitygroup)
+		fatal("%s does not open", wish->name);
+	configure((struct gateway_config *)&n->gw->rodata->cfg, wish);
+	// The real sizes are for a machine of its own, not for a dozen nodes in one test.
+	bpf_map__set_max_entries(n->gw->maps.cache, 1024);
+	bpf_map__set_max_entries(n->gw->maps.sessions, wish->sessions ? wish->sessions : SESSIONS);
+	if (gateway__load(n->gw) || divider__load(n->divider) || bouncer__load(n->bouncer) ||
+	    securitygroup__load(n->securitygroup))
+		fatal("%s does not load", wish->name);
+
+	step_put(n, STEP_GATEWAY, n->gw->progs.gateway);
+	step_put(n, STEP_TABLE, n->gw->progs.table);
+	step_put(n, STEP_DECIDED, n->gw->progs.decided);
+	step_put(n, STEP_REPLY, n->gw->progs.reply);
+	step_put(n, STEP_COMPLAINT, n->gw->progs.complaint);
+	function_put(n, FUNCTION_DIVIDER, n->divider->progs.divider);
+	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);
+	function_put(n, FUNCTION_SECURITY_GROUP, n->securitygroup->progs.securitygroup);
+	key = CLONE_TENANT;
+	node_put(n, "clone", &key, &loopback);
+	key = CLONE_OAM;
+	node_put(n, "clone", &key, &loopback);
+
+	n->entry.program = bpf_program__fd(n->gw->progs.gateway);
+	n->oam.program = bpf_program__fd(n->gw->progs.oam);
+	n->entry.verdicts = n->oam.verdicts = node_map(n, "verdicts");
+}
+
+void node_free(struct node *n)
+{
+	securitygroup__destroy(n->securitygroup);
+	bouncer__destroy(n->bouncer);
+	divider__destroy(n->divider);
+	gateway__destroy(n->gw);
+	*n = (struct node){};
+}

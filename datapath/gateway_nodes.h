@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Gateway nodes for tests: each is a real load of the gateway and its network functions with pins,
+// maps and configuration of its own. Frames between them are carried by the test.
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include "datapath/testing.h"
+#include "dft/record.h"
+#include "shared/config.h"
+#include "shared/session.h"
+#include "shared/tenant.h"
+#include "shared/view.h"
+#include "wire/dft.h"
+
+#define MAX_TEST_NODES 16
+
+struct gateway;
+struct divider;
+struct bouncer;
+struct securitygroup;
+
+struct node {
+	const char *name;
+	uint32_t index;
+	struct gateway *gw;
+	struct divider *divider;
+	struct bouncer *bouncer;
+	struct securitygroup *securitygroup;
+	struct target entry; // program "gateway"
+	struct target oam;
+};
+
+// What differs between nodes; the rest follows from the index. sessions 0: 4096 of them.
+struct node_wish {
+	const char *name;
+	uint32_t index;
+	uint32_t roles;
+	enum overlay overlay;
+	uint32_t sessions;
+};
+
+#define TENANT_MTU 1450
+
+// Loads and fills steps, functions, clone; the rest of the maps is empty. A failure ends the
+// process: nothing can be tested then.
+void node_load(struct node *n, const struct node_wish *wish);
+void node_free(struct node *n);
+
+// The file descriptor of one of the gateway object's maps.
+int node_map(const struct node *n, const char *name);
+// Writes an entry; a failure ends the process.
+void node_put(const struct node *n, const char *map, const void *key, const void *value);
+void node_remove(const struct node *n, const char *map, const void *key);
+// Empties a hash.
+void node_clear(const struct node *n, const char *map);
+unsigned int node_count(const struct node *n, const char *map);
+// All buckets belong to this chain; -1: to none.
+void node_buckets(const struct node *n, int chain);
+
+// A session's record. Returns 1, or 0 where the node has none.
+int node_session(const struct node *n, const struct session_key *key, struct dft_record *out);
+void node_session_put(const struct node *n, const struct session_key *key,
+		      const struct dft_record *record);
+
+// Addresses of a node: "172.16.0.(1 + index)" and the MAC that goes with it.
+void node_ip_text(uint32_t index, char out[16]);
+void node_mac_text(uint32_t index, char out[18]);
+uint32_t node_boot(uint32_t index);
+
+struct in6_addr address_must(const char *text);

@@ -1,0 +1,1107 @@
+// SPDX-License-Identifier: Apache-2.0
+// The gateway in the kernel: a cluster of real programs, one frame at a time, every byte compared.
+//
+//   hosts 192.168.0.n     entrances 192.168.0.201 ..      gateway nodes 172.16.0.n
+//   (red, blue: the same  fwd1 fwd2 (VXLAN), gnv (Geneve)  chain 0: ftn1 ftn2 ftn3 (or others)
+//    tenant addresses)    both: forwarder and table        chain 1: both alone
+#include "datapath/gateway_nodes.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/udp.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/address.h"
+#include "lib/log.h"
+#include "lib/own.h"
+#include "shared/address.h"
+#include "shared/limits.h"
+#include "wire/arp.h"
+#include "wire/geneve.h"
+#include "wire/icmp.h"
+#include "wire/oam.h"
+#include "wire/vxlan.h"
+
+#include <linux/bpf.h>
+
+#define RED 0x0100A1
+#define BLUE 0x0200A2
+#define NOBODY 0x0300A3
+#define FLAT 0x0400A4	// a VPC without subnets
+#define EMPTY 0x0500A5	// its service chain has no function
+#define BROKEN 0x0600A6 // its service chain names a function that is not loaded
+
+#define SYN 0x02
+#define FIN 0x01
+#define RST 0x04
+#define ACK 0x10
+
+enum {
+	FWD1,
+	FWD2,
+	GNV,
+	FTN1,
+	FTN2,
+	FTN3,
+	FTN8 = FTN1 + 7,
+	BOTH,
+	NODES,
+};
+
+static const struct node_wish node_wishes[NODES] = {
+	{.name = "fwd1", .index = FWD1, .roles = ROLE_FWD},
+	{.name = "fwd2", .index = FWD2, .roles = ROLE_FWD},
+	{.name = "gnv", .index = GNV, .roles = ROLE_FWD, .overlay = OVERLAY_GENEVE},
+	{.name = "ftn1", .index = FTN1, .roles = ROLE_FTN},
+	{.name = "ftn2", .index = FTN2, .roles = ROLE_FTN},
+	{.name = "ftn3", .index = FTN3, .roles = ROLE_FTN},
+	{.name = "ftn4", .index = FTN1 + 3, .roles = ROLE_FTN},
+	{.name = "ftn5", .index = FTN1 + 4, .roles = ROLE_FTN},
+	{.name = "ftn6", .index = FTN1 + 5, .roles = ROLE_FTN},
+	{.name = "ftn7", .index = FTN1 + 6, .roles = ROLE_FTN},
+	{.name = "ftn8", .index = FTN8, .roles = ROLE_FTN},
+	{.name = "both", .index = BOTH, .roles = ROLE_FWD | ROLE_FTN},
+};
+
+// Entrance i has the address 192.168.0.(201 + i) and the MAC 02:0e:00:00:00:(1 + i).
+enum {
+	OF_FWD1,
+	OF_FWD2,
+	OF_GNV,
+	OF_BOTH,
+	DEAD, // known by its address, but not live
+	ENTRANCES,
+};
+
+static const struct {
+	uint32_t owner;
+	int live;
+} entrance_rows[ENTRANCES] = {
+	[OF_FWD1] = {FWD1, 1}, [OF_FWD2] = {FWD2, 1}, [OF_GNV] = {GNV, 1},
+	[OF_BOTH] = {BOTH, 1}, [DEAD] = {FWD1, 0},
+};
+
+static const struct subnet_row {
+	uint32_t vni, subnet;
+	const char *prefix, *gateway, *mac;
+} subnet_rows[] = {
+	{RED, 1, "10.0.1.0/24", "10.0.1.1", "02:f1:00:00:01:01"},
+	{RED, 2, "10.0.2.0/24", "10.0.2.1", "02:f1:00:00:02:01"},
+	{RED, 3, "10.0.3.0/24", NULL, NULL},
+	{BLUE, 4, "10.0.1.0/24", "10.0.1.1", "02:f2:00:00:01:01"},
+	{BLUE, 5, "10.0.2.0/24", "10.0.2.254", "02:f2:00:00:02:01"},
+	{EMPTY, 6, "10.0.1.0/24", "10.0.1.1", "02:f5:00:00:01:01"},
+	{BROKEN, 7, "10.0.1.0/24", "10.0.1.1", "02:f6:00:00:01:01"},
+};
+
+enum { WEB = 1, CLIENTS, LIMITED, NOTHING, OPEN, UNKNOWN = 77 };
+
+// host n is 192.168.0.n with the MAC 02:0a:00:00:00:n.
+static const struct endpoint_row {
+	uint32_t vni;
+	const char *ip, *mac;
+	unsigned int host;
+	uint32_t group[MAX_PORT_GROUPS];
+} endpoint_rows[] = {
+	{RED, "10.0.1.10", "02:01:00:00:01:0a", 11, {}},
+	{RED, "10.0.1.11", "02:01:00:00:01:0b", 12, {}},
+	{RED, "10.0.1.12", "02:01:00:00:01:0c", 11, {}},
+	{RED, "10.0.2.10", "02:01:00:00:02:0a", 13, {}},
+	{RED, "10.0.3.10", "02:01:00:00:03:0a", 13, {}},
+	{RED, "10.0.1.20", "02:01:00:00:01:14", 12, {WEB}},
+	{RED, "10.0.1.21", "02:01:00:00:01:15", 11, {CLIENTS}},
+	{RED, "10.0.1.22", "02:01:00:00:01:16", 13, {0, CLIENTS}},
+	{RED, "10.0.1.23", "02:01:00:00:01:17", 13, {0, 0, WEB}},
+	{RED, "10.0.1.24", "02:01:00:00:01:18", 13, {UNKNOWN}},
+	{RED, "10.0.1.25", "02:01:00:00:01:19", 13, {LIMITED}},
+	{RED, "10.0.1.26", "02:01:00:00:01:1a", 13, {NOTHING, UNKNOWN, CLIENTS, WEB}},
+	{RED, "10.0.1.27", "02:01:00:00:01:1b", 13, {OPEN}},
+	{RED, "10.0.2.20", "02:01:00:00:02:14", 12, {WEB}},
+	// The same addresses and, for those who send, the same MACs: only the VNI tells them apart.
+	{BLUE, "10.0.1.10", "02:01:00:00:01:0a", 21, {}},
+	{BLUE, "10.0.1.11", "02:02:00:00:01:0b", 22, {}},
+	{BLUE, "10.0.2.10", "02:02:00:00:02:0a", 23, {}},
+	{BLUE, "10.0.1.20", "02:02:00:00:01:14", 21, {}},
+	{BLUE, "10.0.1.21", "02:02:00:00:01:15", 21, {}},
+	{BLUE, "10.0.1.24", "02:02:00:00:01:18", 22, {OPEN}},
+	{BLUE, "10.0.1.99", "02:02:00:00:01:63", 22, {}},
+	{FLAT, "10.0.1.10", "02:01:00:00:01:0a", 11, {}},
+	{FLAT, "172.20.0.1", "02:04:00:00:01:0b", 12, {}},
+	{EMPTY, "10.0.1.10", "02:01:00:00:01:0a", 11, {}},
+	{BROKEN, "10.0.1.10", "02:01:00:00:01:0a", 11, {}},
+};
+
+static const struct {
+	uint32_t group;
+	struct rule rule;
+	const char *remote;
+} rule_rows[] = {
+	{WEB, {RULE_INGRESS, IPPROTO_TCP, .port_min = 80, .port_max = 88}, NULL},
+	{WEB, {RULE_INGRESS, IPPROTO_UDP, .port_min = 1000, .port_max = 2000}, "10.0.1.20/30"},
+	{WEB,
+	 {RULE_INGRESS, IPPROTO_TCP, .port_min = 22, .port_max = 22, .remote_group = CLIENTS},
+	 NULL},
+	{WEB, {RULE_INGRESS, IPPROTO_ICMP, .port_min = 8, .port_max = 8}, NULL},
+	{LIMITED, {RULE_EGRESS, IPPROTO_TCP, .port_min = 443, .port_max = 443}, "10.0.1.0/24"},
+	{LIMITED,
+	 {RULE_EGRESS, IPPROTO_TCP, .port_min = 80, .port_max = 80, .remote_group = WEB},
+	 NULL},
+	{OPEN, {RULE_INGRESS, 0, .port_max = 65535}, NULL},
+	{NOTHING, {}, NULL},
+	{CLIENTS, {}, NULL},
+};
+
+#define RULES(group_) (group_ == NOTHING || group_ == CLIENTS ? 0 : 1)
+
+static const struct {
+	uint32_t vni;
+	struct vpc_value value;
+} vpc_rows[] = {
+	{RED,
+	 {.policy = 5,
+	  .functions = 3,
+	  .function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FUNCTION_SECURITY_GROUP}}},
+	{BLUE,
+	 {.policy = 9,
+	  .functions = 3,
+	  .function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FUNCTION_SECURITY_GROUP}}},
+	{FLAT,
+	 {.policy = 1,
+	  .functions = 3,
+	  .function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FUNCTION_SECURITY_GROUP}}},
+	{EMPTY, {.policy = 1, .functions = 0, .function = {}}},
+	{BROKEN,
+	 {.policy = 1,
+	  .functions = 3,
+	  .function = {FUNCTION_DIVIDER, FUNCTION_FIRST_FREE, FUNCTION_BOUNCER}}},
+};
+
+#define EPOCH 3
+#define TERM 7
+
+struct world {
+	struct node node[NODES];
+	uint32_t chain_length; // of chain 0: ftn1 ..
+	int learner;	       // its last one is
+};
+
+#define COUNT(rows) (sizeof(rows) / sizeof(rows[0]))
+
+// ---- what the world is made of ----
+
+static void chain_put(const struct node *n, uint32_t chain, const struct chain_value *value)
+{
+	node_put(n, "chains", &chain, value);
+}
+
+// Chain 0 is the first `length` table nodes, the last a learner or not; on all nodes.
+static void set_chain(struct world *w, uint32_t length, int learner)
+{
+	struct chain_value value = {.epoch = EPOCH, .term = TERM, .learner = learner};
+
+	w->chain_length = length;
+	w->learner = learner;
+	value.live = length - learner;
+	for (uint32_t i = 0; i < length; i++)
+		value.node[i] = FTN1 + i;
+	for (int i = 0; i < NODES; i++)
+		chain_put(&w->node[i], 0, &value);
+}
+
+static void put_nodes(const struct node *n)
+{
+	for (uint32_t i = 0; i < NODES; i++) {
+		struct node_value value = {.boot = node_boot(i)};
+		char ip[16], mac[18];
+
+		node_ip_text(i, ip);
+		node_mac_text(i, mac);
+		value.zgc_ip = address_must(ip);
+		mac_parse(mac, value.zgc_mac);
+		node_put(n, "nodes", &i, &value);
+		node_put(n, "node_by_ip", &value.zgc_ip, &i);
+	}
+}
+
+static void put_entrances(const struct node *n)
+{
+	for (uint32_t i = 0; i < ENTRANCES; i++) {
+		struct entrance_value value = {
+			.mac = {2, 0x0e, 0, 0, 0, i + 1},
+			.live = entrance_rows[i].live,
+			.owner = entrance_rows[i].owner,
+		};
+		char ip[16];
+
+		snprintf(ip, sizeof(ip), "192.168.0.%u", 201 + i);
+		value.ip = address_must(ip);
+		node_put(n, "entrances", &i, &value);
+		node_put(n, "entrance_by_ip", &value.ip, &i);
+	}
+}
+
+static void put_vpc(const struct node *n, uint32_t vni, uint32_t policy)
+{
+	for (size_t i = 0; i < COUNT(vpc_rows); i++)
+		if (vpc_rows[i].vni == vni) {
+			struct vpc_value value = vpc_rows[i].value;
+
+			if (policy)
+				value.policy = policy;
+			node_put(n, "vpcs", &vni, &value);
+		}
+}
+
+static void put_subnets(const struct node *n)
+{
+	for (size_t i = 0; i < COUNT(subnet_rows); i++) {
+		const struct subnet_row *row = &subnet_rows[i];
+		struct subnet_key key = {.vni = htonl(row->vni)};
+		struct subnet_value value = {.subnet = row->subnet};
+		unsigned int bits;
+
+		if (prefix_parse(row->prefix, &key.address, &bits))
+			fatalx("%s is no prefix", row->prefix);
+		key.prefix_bits = 32 + bits;
+		if (row->gateway) {
+			value.gateway = address_must(row->gateway);
+			mac_parse(row->mac, value.gateway_mac);
+		}
+		node_put(n, "subnets", &key, &value);
+	}
+}
+
+static void host_text(unsigned int host, char ip[16], char mac[18])
+{
+	snprintf(ip, 16, "192.168.0.%u", host % 256);
+	snprintf(mac, 18, "02:0a:00:00:00:%02x", host % 256);
+}
+
+static void put_endpoint(const struct node *n, const struct endpoint_row *row)
+{
+	struct endpoint_key key = {.vni = row->vni, .address = address_must(row->ip)};
+	struct endpoint_value value = {};
+	char ip[16], mac[18];
+
+	host_text(row->host, ip, mac);
+	value.host = address_must(ip);
+	mac_parse(mac, value.host_mac);
+	mac_parse(row->mac, value.mac);
+	memcpy(value.group, row->group, sizeof(value.group));
+	node_put(n, "endpoints", &key, &value);
+}
+
+static void put_groups(const struct node *n)
+{
+	for (uint32_t group = WEB; group <= OPEN; group++) {
+		struct security_group_value value = {};
+
+		for (size_t i = 0; i < COUNT(rule_rows); i++) {
+			struct rule *rule = &value.rule[value.rules];
+			unsigned int bits = 0;
+
+			if (rule_rows[i].group != group || !RULES(group))
+				continue;
+			*rule = rule_rows[i].rule;
+			if (rule_rows[i].remote &&
+			    prefix_parse(rule_rows[i].remote, &rule->remote, &bits))
+				fatalx("%s is no prefix", rule_rows[i].remote);
+			rule->remote_bits = bits;
+			value.rules++;
+			value.egress_rules += rule->direction == RULE_EGRESS;
+		}
+		node_put(n, "security_groups", &group, &value);
+	}
+}
+
+static void fill(const struct node *n)
+{
+	struct chain_value alone = {.epoch = EPOCH, .term = TERM, .live = 1, .node = {BOTH}};
+
+	put_nodes(n);
+	put_entrances(n);
+	put_subnets(n);
+	put_groups(n);
+	for (size_t i = 0; i < COUNT(vpc_rows); i++)
+		put_vpc(n, vpc_rows[i].vni, 0);
+	for (size_t i = 0; i < COUNT(endpoint_rows); i++)
+		put_endpoint(n, &endpoint_rows[i]);
+	chain_put(n, 1, &alone);
+	node_buckets(n, n->index == BOTH ? 1 : 0);
+}
+
+// Everybody forgets every session.
+static void forget(const struct world *w)
+{
+	for (int i = 0; i < NODES; i++) {
+		node_clear(&w->node[i], "sessions");
+		node_clear(&w->node[i], "cache");
+	}
+}
+
+static void begin(struct world *w)
+{
+	memset(w, 0, sizeof(*w));
+	for (int i = 0; i < NODES; i++) {
+		node_load(&w->node[i], &node_wishes[i]);
+		fill(&w->node[i]);
+	}
+	set_chain(w, 3, 0);
+}
+
+static void end(struct world *w)
+{
+	for (int i = 0; i < NODES; i++)
+		node_free(&w->node[i]);
+}
+
+static const struct endpoint_row *endpoint(uint32_t vni, const char *ip)
+{
+	for (size_t i = 0; i < COUNT(endpoint_rows); i++)
+		if (endpoint_rows[i].vni == vni && !strcmp(endpoint_rows[i].ip, ip))
+			return &endpoint_rows[i];
+	return NULL;
+}
+
+static const struct subnet_row *subnet(uint32_t vni, const char *ip)
+{
+	struct in6_addr address = address_must(ip), prefix;
+	unsigned int bits;
+
+	for (size_t i = 0; i < COUNT(subnet_rows); i++)
+		if (subnet_rows[i].vni == vni &&
+		    !prefix_parse(subnet_rows[i].prefix, &prefix, &bits) &&
+		    prefix_covers(&prefix, bits, &address))
+			return &subnet_rows[i];
+	return NULL;
+}
+
+// ---- frames ----
+
+// What an endpoint sends. MACs follow from RED's data unless they are given.
+struct inner {
+	const char *from, *to;
+	uint8_t protocol; // 0: ARP, from is the sender, to the target
+	uint8_t flags;	  // TCP
+	uint8_t type, code;
+	uint8_t ttl;		     // 0: 64
+	uint16_t from_port, to_port; // ICMP echo: the identifier in both
+	uint16_t fragment;
+	size_t payload;
+	const char *from_mac, *to_mac;
+};
+
+static const char *mac_of(uint32_t vni, const char *ip)
+{
+	const struct endpoint_row *e = endpoint(vni, ip);
+
+	return e ? e->mac : "02:99:99:99:99:99";
+}
+
+static int routed(uint32_t vni, const struct inner *in)
+{
+	const struct subnet_row *from = subnet(vni, in->from), *to = subnet(vni, in->to);
+
+	return from && to && from != to;
+}
+
+// Behind Ethernet; ttl as given.
+static void write_ip(struct frame *f, const struct inner *in, uint8_t ttl)
+{
+	frame_clear(f);
+	frame_fill(f, in->payload);
+	if (!(in->fragment & 0x1FFF)) {
+		if (in->protocol == IPPROTO_TCP)
+			frame_tcp(f, in->from_port, in->to_port, in->flags);
+		else if (in->protocol == IPPROTO_UDP)
+			frame_udp(f, in->from_port, in->to_port, 0);
+		else if (in->protocol == IPPROTO_ICMP)
+			frame_icmp(f, in->type, in->code, (uint32_t)in->from_port << 16 | 1);
+	}
+	frame_ipv4(f, (struct ipv4_header){.from = in->from,
+					   .to = in->to,
+					   .protocol = in->protocol,
+					   .ttl = ttl,
+					   .fragment = in->fragment,
+					   .id = 77});
+}
+
+static void write_inner(struct frame *f, const struct inner *in)
+{
+	const char *from = in->from_mac ? in->from_mac : mac_of(RED, in->from);
+	const char *to = in->to_mac;
+	const struct subnet_row *net = subnet(RED, in->from);
+
+	if (!in->protocol) {
+		frame_clear(f);
+		frame_arp(f, (struct arp_message){.to = "ff:ff:ff:ff:ff:ff",
+						  .from = from,
+						  .operation = ARP_REQUEST,
+						  .sender_mac = from,
+						  .sender = in->from,
+						  .target_mac = "00:00:00:00:00:00",
+						  .target = in->to});
+		return;
+	}
+	if (!to && net && net->mac && (routed(RED, in) || !subnet(RED, in->to)))
+		to = net->mac;
+	write_ip(f, in, in->ttl);
+	frame_ethernet(f, to ? to : mac_of(RED, in->to), from, ETH_P_IP);
+}
+
+static void write_tunnel(struct frame *f, enum overlay overlay, uint32_t vni, uint16_t source_port)
+{
+	if (overlay == OVERLAY_VXLAN)
+		frame_vxlan(f, vni);
+	else
+		frame_geneve(f, vni, 0, NULL, 0);
+	frame_udp(f, source_port, overlay == OVERLAY_VXLAN ? VXLAN_PORT : GENEVE_PORT, 0);
+}
+
+static enum overlay overlay_of(int entrance)
+{
+	return entrance == OF_GNV ? OVERLAY_GENEVE : OVERLAY_VXLAN;
+}
+
+static void entrance_text(int entrance, char ip[16], char mac[18])
+{
+	snprintf(ip, 16, "192.168.0.%u", (201 + entrance) % 256);
+	snprintf(mac, 18, "02:0e:00:00:00:%02x", (1 + entrance) % 256);
+}
+
+// From a host to an entrance, around the inner frame that *f holds.
+static void wrap_from_host(struct frame *f, unsigned int host, int entrance, uint32_t vni)
+{
+	char ip[16], mac[18], host_ip[16], host_mac[18];
+
+	entrance_text(entrance, ip, mac);
+	host_text(host, host_ip, host_mac);
+	write_tunnel(f, overlay_of(entrance), vni, 50000);
+	frame_ipv4(f, (struct ipv4_header){.from = host_ip, .to = ip, .protocol = IPPROTO_UDP});
+	frame_ethernet(f, mac, host_mac, ETH_P_IP);
+}
+
+// From an entrance to a host; by whoever may use its MAC, or not.
+static void wrap_to_host(struct frame *f, unsigned int host, int entrance, uint32_t vni,
+			 uint16_t hash, uint32_t node)
+{
+	char ip[16], mac[18], host_ip[16], host_mac[18];
+
+	entrance_text(entrance, ip, mac);
+	host_text(host, host_ip, host_mac);
+	if (entrance_rows[entrance].owner != node)
+		snprintf(mac, sizeof(mac), "02:0d:00:00:00:%02x", (1 + node) % 256);
+	write_tunnel(f, overlay_of(entrance), vni, 0xC000 | (hash & 0x3FFF));
+	frame_ipv4(f,
+		   (struct ipv4_header){
+			   .from = ip, .to = host_ip, .protocol = IPPROTO_UDP, .fragment = 0x4000});
+	frame_ethernet(f, host_mac, mac, ETH_P_IP);
+}
+
+// The session's key, and the direction: 1 where the sender is b.
+static struct session_key key_of(uint32_t vni, const struct inner *in, int *from_b)
+{
+	struct in6_addr from = address_must(in->from), to = address_must(in->to);
+	uint16_t from_port = htons(in->from_port), to_port = htons(in->to_port);
+	struct session_key key = {.vni = {vni >> 16, vni >> 8, vni}, .protocol = in->protocol};
+	int order = memcmp(&from, &to, sizeof(from));
+
+	if (in->protocol == IPPROTO_ICMP) {
+		if (in->type != ICMP_ECHO_REQUEST && in->type != ICMP_ECHO_REPLY)
+			from_port = 0;
+		to_port = from_port;
+	}
+	if (in->fragment & 0x3FFF)
+		from_port = to_port = 0;
+	if (!order)
+		order = memcmp(&from_port, &to_port, sizeof(from_port));
+	*from_b = order > 0;
+	key.a = *from_b ? to : from;
+	key.b = *from_b ? from : to;
+	key.a_port = *from_b ? to_port : from_port;
+	key.b_port = *from_b ? from_port : to_port;
+	return key;
+}
+
+static uint64_t hash_of(const struct session_key *key)
+{
+	uint64_t word[5], h = 0x9E3779B97F4A7C15;
+
+	memcpy(word, key, sizeof(word));
+	for (int i = 0; i < 5; i++) {
+		h = (h ^ word[i]) * 0xBF58476D1CE4E5B9;
+		h ^= h >> 29;
+	}
+	h *= 0x94D049BB133111EB;
+	return h ^ h >> 32;
+}
+
+static uint32_t hash_for(uint32_t vni, const struct inner *in)
+{
+	int from_b;
+	struct session_key key = key_of(vni, in, &from_b);
+
+	return hash_of(&key);
+}
+
+// ---- carrying a frame through the cluster ----
+
+#define MAX_STEPS 40
+#define PATH_ROOM 1024
+
+struct journey {
+	char path[PATH_ROOM]; // "fwd1 LOOKED_UP > ftn3 REPLIED > fwd1 FORWARDED_FIRST"
+	struct frame out;     // of the last node
+	uint32_t action;      // of the last node
+	int last;	      // who it was
+	int at;		      // with step(): the node that *out goes to, or -1
+};
+
+static uint32_t action_of(enum verdict v)
+{
+	enum { PASS_ = XDP_PASS, SENT_ = XDP_REDIRECT, DROP_ = XDP_DROP };
+
+	switch (v) {
+#define VERDICT(name, kind, meaning)                                                               \
+	case name:                                                                                 \
+		return kind##_;
+#include "shared/verdicts.def"
+#undef VERDICT
+	default:
+		return XDP_ABORTED;
+	}
+}
+
+// Adds what the node counted to the path. Returns how many were wrong.
+static int name_verdicts(struct journey *j, const char *node, const struct verdict_count *before,
+			 const struct verdict_count *after)
+{
+	size_t used = strlen(j->path);
+	int counted = 0, right = 0, bytes = 1;
+
+	used += snprintf(j->path + used, PATH_ROOM - used, "%s%s ", used ? " > " : "", node);
+	for (int v = 0; v < VERDICTS; v++)
+		for (uint64_t i = before[v].packets; i < after[v].packets; i++) {
+			used += snprintf(j->path + used, PATH_ROOM - used, "%s%s",
+					 counted++ ? "+" : "", verdict_name(v));
+			right |= action_of(v) == j->action;
+			bytes = after[v].bytes - before[v].bytes == j->out.length;
+		}
+	if (!counted)
+		snprintf(j->path + used, PATH_ROOM - used, "nothing");
+	if (counted == 1 && !bytes) {
+		fprintf(stderr, "%s: bytes counted wrong\n", j->path);
+		return 1;
+	}
+	if (!right) {
+		fprintf(stderr, "%s: action %u\n", j->path, j->action);
+		return 1;
+	}
+	return 0;
+}
+
+// Which node the frame is sent to by the cluster's own protocol, or -1.
+static int addressed_to(const struct frame *f)
+{
+	struct dft_packet d;
+
+	if (f->length < DFT_HEADERS_BYTES)
+		return -1;
+	memcpy(&d, f->byte + sizeof(struct ethhdr), sizeof(d));
+	for (uint32_t i = 0; i < NODES; i++) {
+		char ip[16];
+		struct in6_addr address;
+
+		node_ip_text(i, ip);
+		address = address_must(ip);
+		if (d.ip.daddr == address_v4(&address) && d.udp.dest == htons(GENEVE_PORT))
+			return i;
+	}
+	return -1;
+}
+
+// One node takes the frame in. Returns what was wrong.
+static int step(const struct world *w, int node, const struct frame *in, struct journey *j)
+{
+	const struct node *n = &w->node[node];
+	struct verdict_count before[VERDICTS], after[VERDICTS];
+	struct frame copy = *in; // in may be j->out
+	int err;
+
+	verdicts_read(n->entry.verdicts, before);
+	err = target_run(&n->entry, &copy, &j->action, &j->out);
+	verdicts_read(n->entry.verdicts, after);
+	if (err) {
+		fprintf(stderr, "%s cannot run: %s\n", n->name, strerror(-err));
+		return 1;
+	}
+	j->last = node;
+	j->at = j->action == XDP_REDIRECT ? addressed_to(&j->out) : -1;
+	return name_verdicts(j, n->name, before, after);
+}
+
+// On from where j is, until the frame leaves the cluster.
+static int go_on(const struct world *w, struct journey *j)
+{
+	int wrong = 0;
+
+	for (int i = 0; j->at >= 0 && i < MAX_STEPS; i++)
+		wrong |= step(w, j->at, &j->out, j);
+	return wrong;
+}
+
+static int travel(const struct world *w, int node, const struct frame *in, struct journey *j)
+{
+	j->path[0] = 0;
+	return step(w, node, in, j) | go_on(w, j);
+}
+
+static int path_is(const char *name, const struct journey *j, const char *want)
+{
+	if (!strcmp(j->path, want))
+		return 0;
+	fprintf(stderr, "%s:\n  went %s\n  not  %s\n", name, j->path, want);
+	return 1;
+}
+
+// ---- rows: what an endpoint sends, and what becomes of it ----
+
+enum out {
+	DROPPED,   // or left to the kernel: bytes do not matter
+	DELIVERED, // to the destination's host
+	TOLD,	   // an ICMP error to the sender
+	ECHOED,	   // an echo reply to the sender
+	ANSWERED,  // an ARP reply to the sender
+};
+
+// Chain 0 with three nodes.
+#define FIRST "fwd1 LOOKED_UP > ftn3 REPLIED > fwd1 "
+#define INSERTED_                                                                                  \
+	"fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+#define ASKED "fwd1 LOOKED_UP > ftn3 "
+
+struct row {
+	const char *name;
+	struct inner inner;
+	const char *red; // the path with RED's VNI
+	enum out out;
+	uint8_t type, code; // with TOLD
+	const char *again;  // the same once more, right after; NULL: not done
+	const char *blue;   // the very same bytes with BLUE's VNI
+	enum out blue_out;
+};
+
+#define TCP(port, flags_, ...)                                                                     \
+	{                                                                                          \
+		.protocol = IPPROTO_TCP, .from_port = 40000, .to_port = port, .flags = flags_,     \
+		__VA_ARGS__                                                                        \
+	}
+#define UDP(port, ...)                                                                             \
+	{                                                                                          \
+		.protocol = IPPROTO_UDP, .from_port = 40000, .to_port = port, __VA_ARGS__          \
+	}
+#define ECHO(type_, ...)                                                                           \
+	{                                                                                          \
+		.protocol = IPPROTO_ICMP, .type = type_, .from_port = 321, .payload = 40,          \
+		__VA_ARGS__                                                                        \
+	}
+#define ARP(...)                                                                                   \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
+#define PING ICMP_ECHO_REQUEST
+
+static const struct row rows[] = {
+	{"within a subnet", TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.11"),
+	 FIRST "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
+	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"across subnets", TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.10", .ttl = 17),
+	 FIRST "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
+	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"the sender sorts last", UDP(1500, .from = "10.0.1.11", .to = "10.0.1.10"),
+	 FIRST "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED", .blue = FIRST "SPOOFED"},
+	{"on one host", UDP(1500, .from = "10.0.1.10", .to = "10.0.1.12", .payload = 3),
+	 FIRST "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED", .blue = FIRST "UNREACHABLE",
+	 .blue_out = TOLD},
+	{"echo", ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.11"), FIRST "FORWARDED_FIRST",
+	 DELIVERED, .again = "fwd1 FORWARDED", .blue = FIRST "FORWARDED_FIRST",
+	 .blue_out = DELIVERED},
+	{"a protocol without ports",
+	 {.from = "10.0.1.10", .to = "10.0.1.11", .protocol = 47, .payload = 30},
+	 FIRST "FORWARDED_FIRST",
+	 DELIVERED,
+	 .again = "fwd1 FORWARDED",
+	 .blue = FIRST "FORWARDED_FIRST",
+	 .blue_out = DELIVERED},
+	{"first fragment",
+	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.11", .fragment = 0x2000, .payload = 64),
+	 FIRST "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
+	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"last fragment",
+	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.11", .fragment = 8, .payload = 64),
+	 FIRST "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
+	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"the largest packet",
+	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.11", .payload = TENANT_MTU - 28),
+	 FIRST "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
+	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"one byte more",
+	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.11", .payload = TENANT_MTU - 27),
+	 "fwd1 FRAGMENTATION_NEEDED", TOLD, ICMP_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED,
+	 .blue = "fwd1 FRAGMENTATION_NEEDED", .blue_out = TOLD},
+	{"one byte more, a later fragment",
+	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.11", .fragment = 8,
+	     .payload = TENANT_MTU - 19),
+	 "fwd1 NOT_ANSWERED", .blue = "fwd1 NOT_ANSWERED"},
+	{"no such endpoint", TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.99"),
+	 FIRST "UNREACHABLE", TOLD, ICMP_UNREACHABLE, ICMP_UNREACHABLE_HOST,
+	 .again = "fwd1 UNREACHABLE", .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"no route", TCP(80, SYN, .from = "10.0.1.10", .to = "10.9.9.9"), FIRST "UNREACHABLE", TOLD,
+	 ICMP_UNREACHABLE, ICMP_UNREACHABLE_NET, .again = "fwd1 UNREACHABLE",
+	 .blue = FIRST "UNREACHABLE", .blue_out = TOLD},
+	{"a route that the other tenant lacks",
+	 TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.3.10"), FIRST "FORWARDED_FIRST", DELIVERED,
+	 .blue = FIRST "UNREACHABLE", .blue_out = TOLD},
+	{"too short for an error to embed",
+	 {.from = "10.0.1.10", .to = "10.0.1.99", .protocol = 47, .payload = 7},
+	 FIRST "NOT_ANSWERED",
+	 .blue = FIRST "FORWARDED_FIRST",
+	 .blue_out = DELIVERED},
+	{"TTL used up", UDP(1500, .from = "10.0.1.10", .to = "10.0.2.10", .ttl = 1),
+	 FIRST "TIME_EXCEEDED", TOLD, ICMP_TIME_EXCEEDED, 0, .again = "fwd1 TIME_EXCEEDED",
+	 .blue = FIRST "TIME_EXCEEDED", .blue_out = TOLD},
+	{"TTL 1 within a subnet", UDP(1500, .from = "10.0.1.10", .to = "10.0.1.11", .ttl = 1),
+	 FIRST "FORWARDED_FIRST", DELIVERED, .blue = FIRST "FORWARDED_FIRST",
+	 .blue_out = DELIVERED},
+	{"no such sender", UDP(1500, .from = "10.0.1.77", .to = "10.0.1.11"), FIRST "NO_SOURCE",
+	 .again = FIRST "NO_SOURCE", .blue = FIRST "NO_SOURCE"},
+	{"another's MAC",
+	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.11", .from_mac = "02:01:00:00:01:0b"),
+	 FIRST "SPOOFED", .again = FIRST "SPOOFED", .blue = FIRST "SPOOFED"},
+	{"the gateway pinged",
+	 ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.1", .to_mac = "02:f1:00:00:01:01"),
+	 "fwd1 GATEWAY_ECHO", ECHOED, .again = "fwd1 GATEWAY_ECHO", .blue = "fwd1 GATEWAY_ECHO",
+	 .blue_out = ECHOED},
+	{"another subnet's gateway pinged",
+	 ECHO(PING, .from = "10.0.1.10", .to = "10.0.2.1", .to_mac = "02:f1:00:00:01:01"),
+	 "fwd1 GATEWAY_ECHO", ECHOED, .blue = FIRST "UNREACHABLE", .blue_out = TOLD},
+	{"the gateway by TCP", TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.1"),
+	 "fwd1 GATEWAY_PROTOCOL", .blue = "fwd1 GATEWAY_PROTOCOL"},
+	{"an echo reply to the gateway",
+	 ECHO(ICMP_ECHO_REPLY, .from = "10.0.1.10", .to = "10.0.1.1"), "fwd1 GATEWAY_PROTOCOL",
+	 .blue = "fwd1 GATEWAY_PROTOCOL"},
+	{"a fragment to the gateway",
+	 ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.1", .fragment = 0x2000),
+	 "fwd1 GATEWAY_PROTOCOL", .blue = "fwd1 GATEWAY_PROTOCOL"},
+	{"multicast", UDP(1500, .from = "10.0.1.10", .to = "224.0.0.1"), "fwd1 INNER_BROADCAST",
+	 .blue = "fwd1 INNER_BROADCAST"},
+	{"broadcast", UDP(1500, .from = "10.0.1.10", .to = "255.255.255.255"),
+	 "fwd1 INNER_BROADCAST", .blue = "fwd1 INNER_BROADCAST"},
+
+	{"ARP for the gateway", ARP(.from = "10.0.1.10", .to = "10.0.1.1"), "fwd1 GATEWAY_ARP",
+	 ANSWERED, .again = "fwd1 GATEWAY_ARP", .blue = "fwd1 GATEWAY_ARP", .blue_out = ANSWERED},
+	{"ARP for an address that is the gateway's of one tenant only",
+	 ARP(.from = "10.0.2.10", .to = "10.0.2.1"), "fwd1 GATEWAY_ARP", ANSWERED,
+	 .blue = ASKED "SPOOFED"},
+	{"ARP for an endpoint", ARP(.from = "10.0.1.10", .to = "10.0.1.11"), FIRST "ENDPOINT_ARP",
+	 ANSWERED, .again = FIRST "ENDPOINT_ARP", .blue = FIRST "ENDPOINT_ARP",
+	 .blue_out = ANSWERED},
+	{"ARP for nobody", ARP(.from = "10.0.1.10", .to = "10.0.1.99"), ASKED "ARP_UNKNOWN",
+	 .blue = FIRST "ENDPOINT_ARP", .blue_out = ANSWERED},
+	{"ARP for another subnet's endpoint", ARP(.from = "10.0.1.10", .to = "10.0.2.10"),
+	 ASKED "ARP_UNKNOWN", .blue = ASKED "ARP_UNKNOWN"},
+	{"ARP for oneself", ARP(.from = "10.0.1.10", .to = "10.0.1.10"), ASKED "ARP_UNKNOWN",
+	 .blue = ASKED "ARP_UNKNOWN"},
+	{"ARP probe", ARP(.from = "0.0.0.0", .to = "10.0.1.10", .from_mac = "02:01:00:00:01:0a"),
+	 ASKED "NO_SOURCE", .blue = ASKED "NO_SOURCE"},
+	{"ARP in another's name",
+	 ARP(.from = "10.0.1.10", .to = "10.0.1.11", .from_mac = "02:01:00:00:01:0c"),
+	 ASKED "SPOOFED", .blue = ASKED "SPOOFED"},
+
+	{"security group: a port of the range",
+	 TCP(88, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), INSERTED_ "FORWARDED_FIRST",
+	 DELIVERED, .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: the next port", TCP(89, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+	 FIRST "SECURITY_GROUP", .again = "fwd1 SECURITY_GROUP", .blue = FIRST "FORWARDED_FIRST",
+	 .blue_out = DELIVERED},
+	{"security group: the port before", TCP(79, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+	 FIRST "SECURITY_GROUP", .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: another protocol", UDP(80, .from = "10.0.1.10", .to = "10.0.1.20"),
+	 FIRST "SECURITY_GROUP", .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: from the prefix", UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20"),
+	 INSERTED_ "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
+	 .blue = FIRST "NO_SOURCE"},
+	{"security group: beside the prefix", UDP(1500, .from = "10.0.1.24", .to = "10.0.1.20"),
+	 FIRST "SECURITY_GROUP", .blue = FIRST "SPOOFED"},
+	{"security group: across subnets", TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.20"),
+	 INSERTED_ "FORWARDED_FIRST", DELIVERED, .blue = FIRST "UNREACHABLE", .blue_out = TOLD},
+	{"security group: from a member of the remote group",
+	 TCP(22, SYN, .from = "10.0.1.21", .to = "10.0.1.20"), INSERTED_ "FORWARDED_FIRST",
+	 DELIVERED, .blue = FIRST "SPOOFED"},
+	{"security group: a member by its second group",
+	 TCP(22, SYN, .from = "10.0.1.22", .to = "10.0.1.20"), INSERTED_ "FORWARDED_FIRST",
+	 DELIVERED, .blue = FIRST "NO_SOURCE"},
+	{"security group: from no member of the remote group",
+	 TCP(22, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), FIRST "SECURITY_GROUP",
+	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: only in the third place",
+	 TCP(89, SYN, .from = "10.0.1.10", .to = "10.0.1.23"), FIRST "SECURITY_GROUP",
+	 .blue = FIRST "UNREACHABLE", .blue_out = TOLD},
+	{"security group: one of several allows it",
+	 TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.26"), INSERTED_ "FORWARDED_FIRST",
+	 DELIVERED, .blue = FIRST "UNREACHABLE", .blue_out = TOLD},
+	{"security group: none of several allows it",
+	 TCP(23, SYN, .from = "10.0.1.10", .to = "10.0.1.26"), FIRST "SECURITY_GROUP",
+	 .blue = FIRST "UNREACHABLE", .blue_out = TOLD},
+	{"security group: one without rules lets nothing in",
+	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.21"), FIRST "SECURITY_GROUP",
+	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: one without egress rules lets all out",
+	 UDP(1500, .from = "10.0.1.21", .to = "10.0.1.10"), INSERTED_ "FORWARDED_FIRST", DELIVERED,
+	 .blue = FIRST "SPOOFED"},
+	{"security group: not known here, in", TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.24"),
+	 FIRST "SECURITY_GROUP", .blue = INSERTED_ "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: not known here, out",
+	 TCP(80, SYN, .from = "10.0.1.24", .to = "10.0.1.10"), FIRST "SECURITY_GROUP",
+	 .blue = FIRST "SPOOFED"},
+	{"security group: egress allowed", TCP(443, SYN, .from = "10.0.1.25", .to = "10.0.1.10"),
+	 INSERTED_ "FORWARDED_FIRST", DELIVERED, .blue = FIRST "NO_SOURCE"},
+	{"security group: egress not allowed",
+	 TCP(444, SYN, .from = "10.0.1.25", .to = "10.0.1.10"), FIRST "SECURITY_GROUP",
+	 .blue = FIRST "NO_SOURCE"},
+	{"security group: egress to another prefix",
+	 TCP(443, SYN, .from = "10.0.1.25", .to = "10.0.2.10"), FIRST "SECURITY_GROUP",
+	 .blue = FIRST "NO_SOURCE"},
+	{"security group: egress to a remote group",
+	 TCP(80, SYN, .from = "10.0.1.25", .to = "10.0.1.20"), INSERTED_ "FORWARDED_FIRST",
+	 DELIVERED, .blue = FIRST "NO_SOURCE"},
+	{"security group: egress allowed, ingress not",
+	 TCP(443, SYN, .from = "10.0.1.25", .to = "10.0.1.20"), FIRST "SECURITY_GROUP",
+	 .blue = FIRST "NO_SOURCE"},
+	{"security group: echo", ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.20"),
+	 INSERTED_ "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
+	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: all is allowed", ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.27"),
+	 INSERTED_ "FORWARDED_FIRST", DELIVERED, .blue = FIRST "UNREACHABLE", .blue_out = TOLD},
+	{"security group: an echo reply that nobody asked for",
+	 ECHO(ICMP_ECHO_REPLY, .from = "10.0.1.10", .to = "10.0.1.20"), FIRST "NO_SESSION",
+	 .again = FIRST "NO_SESSION", .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: another ICMP type", ECHO(13, .from = "10.0.1.10", .to = "10.0.1.20"),
+	 FIRST "NO_SESSION", .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: a fragment where echoes are allowed",
+	 ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.20", .fragment = 0x2000),
+	 FIRST "SECURITY_GROUP", .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: a fragment where all of ICMP is allowed",
+	 ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.27", .fragment = 0x2000),
+	 INSERTED_ "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
+	 .blue = FIRST "UNREACHABLE", .blue_out = TOLD},
+	{"security group: the middle of no connection",
+	 TCP(80, ACK, .from = "10.0.1.10", .to = "10.0.1.20"), FIRST "NO_SESSION",
+	 .again = FIRST "NO_SESSION", .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: the answer to no SYN",
+	 TCP(80, SYN | ACK, .from = "10.0.1.10", .to = "10.0.1.20"), FIRST "NO_SESSION",
+	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: a fragment of no datagram that is allowed",
+	 UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20", .fragment = 0x2000, .payload = 64),
+	 FIRST "SECURITY_GROUP", .blue = FIRST "NO_SOURCE"},
+	{"security group: a fragment where all is allowed",
+	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.27", .fragment = 8, .payload = 64),
+	 INSERTED_ "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
+	 .blue = FIRST "NOT_ANSWERED"},
+};
+
+// The frame that must come out at the forwarder.
+static int want_out(struct frame *f, const struct row *row, enum out out, uint32_t vni,
+		    int entrance, uint32_t node)
+{
+	const struct inner *in = &row->inner;
+	const struct endpoint_row *to = endpoint(vni, in->to), *from = endpoint(vni, in->from);
+	const struct subnet_row *net = subnet(vni, in->from), *far = subnet(vni, in->to);
+	const char *mac = in->from_mac ? in->from_mac : mac_of(RED, in->from);
+	int host = from ? (int)from->host : 11;
+	struct frame original;
+	uint16_t hash = 0;
+
+	switch (out) {
+	case DELIVERED:
+		write_ip(f, in, (in->ttl ? in->ttl : 64) - routed(vni, in));
+		if (routed(vni, in))
+			mac = far->mac ? far->mac : "00:00:00:00:00:00";
+		frame_ethernet(f, to->mac, mac, ETH_P_IP);
+		host = to->host;
+		hash = hash_for(vni, in);
+		break;
+	case TOLD:
+		write_ip(&original, in, in->ttl);
+		frame_clear(f);
+		frame_append(f, original.byte, 28);
+		frame_icmp(f, row->type ? row->type : ICMP_UNREACHABLE,
+			   row->type ? row->code
+			   : far     ? ICMP_UNREACHABLE_HOST
+				     : ICMP_UNREACHABLE_NET,
+			   row->code == ICMP_FRAGMENTATION_NEEDED ? TENANT_MTU : 0);
+		frame_ipv4(f, (struct ipv4_header){.from = net->gateway,
+						   .to = in->from,
+						   .protocol = IPPROTO_ICMP});
+		frame_ethernet(f, mac, net->mac, ETH_P_IP);
+		break;
+	case ECHOED:
+		frame_clear(f);
+		frame_fill(f, in->payload);
+		frame_icmp(f, ICMP_ECHO_REPLY, 0, (uint32_t)in->from_port << 16 | 1);
+		frame_ipv4(f, (struct ipv4_header){.from = in->to,
+						   .to = in->from,
+						   .protocol = IPPROTO_ICMP,
+						   .id = 77});
+		frame_ethernet(f, mac, in->to_mac, ETH_P_IP);
+		break;
+	case ANSWERED: {
+		const char *answer = to ? to->mac : net->mac;
+		struct session_key key = {.b = address_must(in->to),
+					  .vni = {vni >> 16, vni >> 8, vni}};
+
+		frame_clear(f);
+		frame_arp(f, (struct arp_message){.to = mac,
+						  .from = answer,
+						  .operation = ARP_REPLY,
+						  .sender_mac = answer,
+						  .sender = in->to,
+						  .target_mac = mac,
+						  .target = in->from});
+		// The op's own source port, as its bytes are.
+		if (to)
+			hash = htons(0xC000 | (hash_of(&key) & 0x3FFF));
+		break;
+	}
+	default:
+		return 0;
+	}
+	wrap_to_host(f, host, entrance, vni, hash, node);
+	return 1;
+}
+
+static int check_out(const char *name, const struct row *row, enum out out, uint32_t vni,
+		     int entrance, uint32_t node, const struct journey *j)
+{
+	struct frame want;
+
+	return want_out(&want, row, out, vni, entrance, node) ? frames_compare(name, &want, &j->out)
+							      : 0;
+}
+
+// "fwd1" of a path becomes the forwarder's name.
+static void path_for(const char *path, const char *forwarder, char out[PATH_ROOM])
+{
+	size_t used = 0;
+
+	while (*path && used < PATH_ROOM - 8)
+		if (!strncmp(path, "fwd1", 4)) {
+			used += sprintf(out + used, "%s", forwarder);
+			path += 4;
+		} else {
+			out[used++] = *path++;
+		}
+	out[used] = 0;
+}
+
+static int check_row(const struct world *w, const struct row *row, int node, int entrance)
+{
+	const struct {
+		uint32_t vni;
+		const char *path, *again;
+		enum out out;
+	} each[] = {
+		{RED, row->red, row->again, row->out},
+		{BLUE, row->blue, NULL, row->blue_out},
+		{NOBODY, "fwd1 NO_VPC", NULL, DROPPED},
+	};
+	int wrong = 0;
+
+	forget(w);
+	for (size_t i = 0; i < COUNT(each); i++) {
+		const struct endpoint_row *from = endpoint(each[i].vni, row->inner.from);
+		char name[160], path[PATH_ROOM];
+		struct journey j;
+		struct frame f;
+
+		snprintf(name, sizeof(name), "%s, %s, VNI %06x", row->name, w->node[node].name,
+			 each[i].vni);
+		write_inner(&f, &row->inner);
+		wrap_from_host(&f, from ? from->host : 11, entrance, each[i].vni);
+		wrong |= travel(w, node, &f, &j);
+		path_for(each[i].path, w->node[node].name, path);
+		wrong |= path_is(name, &j, path);
+		wrong |= check_out(name, row, each[i].out, each[i].vni, entrance, node, &j);
+		if (!each[i].again)
+			continue;
+		strcat(name, ", again");
+		wrong |= travel(w, node, &f, &j);
+		path_for(each[i].again, w->node[node].name, path);
+		wrong |= path_is(name, &j, path);
+		wrong |= check_out(name, row, each[i].out, each[i].vni, entrance, node, &j);
+	}
+	return wrong;
+}
+
+static int test_rows(struct world *w)
+{
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		wrong += check_row(w, &rows[i], FWD1, OF_FWD1);
+		wrong += check_row(w, &rows[i], GNV, OF_GNV);
+	}
+	return wrong;
+}
+
+// A switch that does not know yet where an entrance is floods: only the owner may serve.
+static int test_flooded(struct world *w)
+{
+	static const int foreign[] = {OF_FWD2, DEAD};
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(foreign); i++) {
+		struct journey j;
+		struct frame f;
+
+		write_inner(&f, &rows[0].inner);
+		wrap_from_host(&f, 11, foreign[i], RED);
+		wrong |= travel(w, FWD1, &f, &j);
+		wrong |= path_is("an entrance that is not this node's", &j, "fwd1 NOT_ENTRANCE");
+	}
+	return wrong;
+}
+
+struct test {
+	const char *name;
+	int (*run)(struct world *w); // returns how many things were wrong
+};
+
+static const struct test tests[] = {
+	{"rows", test_rows},
+	{"flooded", test_flooded},
+};
+
+int main(void)
+{
+	static struct world world;
+	int wrong = 0;
+
+	testing_begin();
+	begin(&world);
+	for (size_t i = 0; i < COUNT(tests); i++) {
+		int failed;
+
+		set_chain(&world, 3, 0);
+		forget(&world);
+		failed = tests[i].run(&world);
+		printf("%s %s\n", failed ? "FAILED" : "ok    ", tests[i].name);
+		wrong += failed;
+	}
+	end(&world);
+	return wrong ? 1 : 0;
+}
