@@ -351,8 +351,8 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 		return finish(ctx, NO_SOURCE);
 	if (!mac_equal(asker->mac, arp->sender_mac))
 		return finish(ctx, SPOOFED);
-	// Whoever asks for his own address wants no answer (RFC 5227 section 2.1.1). To other subnets
-	// the way is the gateway.
+	// Whoever asks for his own address wants no answer (RFC 5227 section 2.1.1). To other
+	// subnets the way is the gateway.
 	if (!asked || asked == asker || segment != subnet_number(p->vni, &address))
 		return finish(ctx, ARP_UNKNOWN);
 	decide_for(&d->towards[0].decision, asker, p->vni);
