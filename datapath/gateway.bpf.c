@@ -283,6 +283,7 @@ int gateway(struct xdp_md *ctx)
 		return finish(ctx, PASS);
 	if (p.outer.ip->ihl != 5 ||
 	    (p.outer.ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_OFFSET)) ||
+	    bpf_ntohs(p.outer.ip->tot_len) < sizeof(*p.outer.ip) + sizeof(*p.udp) ||
 	    p.data + sizeof(*p.outer.eth) + bpf_ntohs(p.outer.ip->tot_len) > p.end)
 		return finish(ctx, UNDERLAY_MALFORMED);
 	p.udp = take(&p, sizeof(*p.udp));

@@ -1085,6 +1085,8 @@ static const struct broken broken_frames[] = {
 	{"outer first fragment", FWD1, 20, 2, {0x20, 0}, 0, "UNDERLAY_MALFORMED", 0},
 	{"outer last fragment", FWD1, 20, 2, {0, 9}, 0, "UNDERLAY_MALFORMED", 0},
 	{"longer outside than it is", FWD1, 16, 2, {1, 0}, 0, "UNDERLAY_MALFORMED", 0},
+	{"shorter outside than its headers", FWD1, 16, 2, {0, 27}, 0, "UNDERLAY_MALFORMED", 0},
+	{"no UDP header", FWD1, 0, 0, {}, 41, "UNDERLAY_MALFORMED", 0},
 	{"no VXLAN header", FWD1, 0, 0, {}, 49, "TRUNCATED", 0},
 	{"no frame in VXLAN", FWD1, 0, 0, {}, 63, "TRUNCATED", 0},
 	{"VXLAN without a VNI", FWD1, 42, 1, {0}, 0, "TUNNEL_MALFORMED", 0},
