@@ -575,8 +575,9 @@ int reply(struct xdp_md *ctx)
 	if (bpf_ntohl(d->op.boot) != cfg.boot)
 		return finish(ctx, STALE_REPLY);
 	value.asked_ms = bpf_ntohl(d->op.clock_ms);
-	// O10: what took longer than a packet may live says nothing about now.
-	if (clock_ms() - value.asked_ms > PACKET_LIFE_MS) {
+	// O10: what took longer than a packet may live says nothing about now. (An answered ARP
+	// request is cached nowhere, and cannot be asked again: it has become the reply.)
+	if (d->op.table != DFT_ENDPOINTS && clock_ms() - value.asked_ms > PACKET_LIFE_MS) {
 		d->op.clock_ms = bpf_htonl(clock_ms());
 		return op_look_up_again(ctx, d);
 	}
