@@ -476,11 +476,15 @@ int table(struct xdp_md *ctx)
 	if ((v = read_tenant(&p, d, &f)))
 		return finish(ctx, v);
 	change.floor = session_floor(bucket);
+	record_read(d, &change.record);
+	if ((d->op.flags & DFT_REPLICATION) && change.record.life != DFT_LIVE &&
+	    change.record.life != DFT_TOMBSTONE)
+		return finish(ctx, DFT_MALFORMED);
 
 	switch (d->op.op) {
 	case DFT_LOOKUP:
 		if (!session_read(&f.key, &change.record))
-			change.record.stamp.floor = change.floor;
+			change.record = (struct dft_record){.stamp = {.floor = change.floor}};
 		if (change.record.life == DFT_LIVE) {
 			record_write(d, &change.record);
 			d->op.flags |= DFT_STATEFUL;
@@ -490,7 +494,6 @@ int table(struct xdp_md *ctx)
 		stamp_write(&d->op.stamp, change.record.stamp);
 		return evaluate(ctx, &p, &f);
 	case DFT_INSERT:
-		record_read(d, &change.record);
 		change.step = SESSION_COPY;
 		if (!(d->op.flags & DFT_REPLICATION)) {
 			if (!(d->op.flags & DFT_OBSERVED))
@@ -500,7 +503,6 @@ int table(struct xdp_md *ctx)
 		}
 		break;
 	case DFT_UPDATE:
-		record_read(d, &change.record);
 		change.step = SESSION_COPY;
 		if (!(d->op.flags & DFT_REPLICATION)) {
 			change.step = SESSION_UPDATE;
