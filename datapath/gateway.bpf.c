@@ -94,6 +94,15 @@ inlined int complain(struct xdp_md *ctx, const struct packet *p, const struct fl
 	return go_to(ctx, STEP_COMPLAINT);
 }
 
+// Whether a decision says something that can be carried out.
+inlined int decision_valid(const struct decision *d)
+{
+	if (d->action == DECIDE_FORWARD)
+		return 1;
+	return (d->action == DECIDE_DROP || d->action == DECIDE_UNREACHABLE) && d->reason != BUG &&
+	       action_of(d->reason) == XDP_DROP;
+}
+
 // Carries out what was decided for this packet's direction; back is the other direction's, whose
 // host is the sender's. told: the session in the cache, where the sender's host may be told the
 // direct path.
@@ -586,14 +595,22 @@ int reply(struct xdp_md *ctx)
 	entrance = d->op.entrance;
 	record_read(d, &value.record);
 	value.stateful = d->op.flags & DFT_STATEFUL ? 1 : 0;
-	if (d->op.table == DFT_ENDPOINTS)
-		return finish(ctx, send_to_host(ctx, DFT_HEADERS_BYTES, &value.record.towards[0],
-						entrance, d->udp.source, ENDPOINT_ARP));
+	if (d->op.table == DFT_ENDPOINTS) {
+		forth = &value.record.towards[0];
+		if (!take(&p, sizeof(struct ethhdr) + sizeof(struct arp_ipv4)))
+			return finish(ctx, TRUNCATED);
+		if (forth->action != DECIDE_FORWARD || (forth->flags & DECISION_ROUTED))
+			return finish(ctx, DFT_MALFORMED);
+		return finish(ctx, send_to_host(ctx, DFT_HEADERS_BYTES, forth, entrance,
+						d->udp.source, ENDPOINT_ARP));
+	}
 	if ((v = read_tenant(&p, d, &f)))
 		return finish(ctx, v);
 	direction = f.from_b ? 1 : 0;
 	forth = &value.record.towards[direction];
 	back = &value.record.towards[!direction];
+	if (!decision_valid(forth) || (back->action != DECIDE_NOTHING && !decision_valid(back)))
+		return finish(ctx, DFT_MALFORMED);
 	if (forth->flags & DECISION_UNCACHED)
 		return carry_out(ctx, &p, &f, forth, back, NULL, entrance, key_hash(&f.key),
 				 FORWARDED_FIRST);

@@ -1724,8 +1724,57 @@ static const struct broken_op broken_ops[] = {
 	 1,
 	 {255},
 	 .red = "fwd1 NOT_ENTRANCE"},
+	{"reply, nothing decided",
+	 REPLY_,
+	 FWD1,
+	 AT(towards[0].decision.action),
+	 1,
+	 {0},
+	 .red = "fwd1 DFT_MALFORMED"},
+	{"reply, unknown action",
+	 REPLY_,
+	 FWD1,
+	 AT(towards[0].decision.action),
+	 1,
+	 {9},
+	 .red = "fwd1 DFT_MALFORMED"},
+	{"reply, drop without a reason",
+	 REPLY_,
+	 FWD1,
+	 AT(towards[0].decision.action),
+	 1,
+	 {DECIDE_DROP},
+	 .red = "fwd1 DFT_MALFORMED"},
+	{"reply, drop for what is no drop",
+	 DENIAL_,
+	 FWD1,
+	 AT(towards[0].decision.reason),
+	 1,
+	 {FORWARDED},
+	 .red = "fwd1 DFT_MALFORMED"},
+	{"reply, drop for an unknown reason",
+	 DENIAL_,
+	 FWD1,
+	 AT(towards[0].decision.reason),
+	 1,
+	 {255},
+	 .red = "fwd1 DFT_MALFORMED"},
 	{"reply, drop", DENIAL_, FWD1, 0, 0, {}, .red = "fwd1 SECURITY_GROUP"},
 	{"ARP reply, as it is", ARP_REPLY_, FWD1, 0, 0, {}, .red = "fwd1 ENDPOINT_ARP"},
+	{"ARP reply, nothing decided",
+	 ARP_REPLY_,
+	 FWD1,
+	 AT(towards[0].decision.action),
+	 1,
+	 {0},
+	 .red = "fwd1 DFT_MALFORMED"},
+	{"ARP reply, routed",
+	 ARP_REPLY_,
+	 FWD1,
+	 AT(towards[0].decision.flags),
+	 1,
+	 {DECISION_ROUTED},
+	 .red = "fwd1 DFT_MALFORMED"},
 };
 
 // What arrives somewhere on a first packet's way.
@@ -1798,8 +1847,8 @@ static int test_broken_ops(struct world *w)
 // Ops that end early: never anything but dropped, by name.
 static int test_cut_ops(struct world *w)
 {
-	const int kinds[] = {LOOKUP_, INSERT_, REPLICATION_, REPLY_};
-	const int node[] = {FTN3, FTN1, FTN2, FWD1};
+	const int kinds[] = {LOOKUP_, INSERT_, REPLICATION_, REPLY_, ARP_REPLY_};
+	const int node[] = {FTN3, FTN1, FTN2, FWD1, FWD1};
 	int wrong = 0;
 
 	for (size_t i = 0; i < COUNT(kinds); i++) {
