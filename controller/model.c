@@ -160,13 +160,14 @@ static json_t *resolve(const struct field *field, const char *path, const char *
 		return json_string(change->id);
 	if (look_up(change->store, kind, vpc, text, &nowhere, &found)) {
 		if (nowhere.status)
-			refuse(change->problem, 404, path, "%s: there is no %s \"%s\"%s", path,
-			       kind->one, text, vpc ? " in this vpc" : "");
+			refuse(change->problem, 404, path,
+			       "%s refers to %s \"%s\", which does not exist%s", path, kind->one,
+			       text, vpc ? " in this vpc" : "");
 		return NULL;
 	}
 	if (vpc && strcmp(text_in(found.body, "vpc"), vpc)) {
-		refuse(change->problem, 409, path, "%s: %s \"%s\" belongs to another vpc", path,
-		       kind->one, text);
+		refuse(change->problem, 409, path,
+		       "%s refers to %s \"%s\", which is of another vpc", path, kind->one, text);
 		json_decref(found.body);
 		return NULL;
 	}

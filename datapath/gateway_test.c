@@ -1054,8 +1054,24 @@ static int test_rows(struct world *w)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		wrong += check_row(w, &rows[i], FWD1, OF_FWD1);
 		wrong += check_row(w, &rows[i], GNV, OF_GNV);
-		// Another forwarder's entrance: its address, but not its MAC.
-		wrong += check_row(w, &rows[i], FWD1, OF_FWD2);
+	}
+	return wrong;
+}
+
+// A switch that does not know yet where an entrance is floods: only the owner may serve.
+static int test_flooded(struct world *w)
+{
+	static const int foreign[] = {OF_FWD2, DEAD};
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(foreign); i++) {
+		struct journey j;
+		struct frame f;
+
+		write_inner(&f, &rows[0].inner);
+		wrap_from_host(&f, 11, foreign[i], RED);
+		wrong |= travel(w, FWD1, &f, &j);
+		wrong |= path_is("an entrance that is not this node's", &j, "fwd1 NOT_ENTRANCE");
 	}
 	return wrong;
 }
@@ -1067,6 +1083,7 @@ struct test {
 
 static const struct test tests[] = {
 	{"rows", test_rows},
+	{"flooded", test_flooded},
 };
 
 int main(void)

@@ -22,6 +22,7 @@
 #define METHOD "/zeta.node.v1.Controller/Stream"
 #define LOOK_MS 200    // how soon something that became ready is reported, or waited for
 #define REPORT_MS 1000 // how often the node reports without any reason
+#define RETRY_MS 2000  // what failed may cost: loading programs takes a while
 
 struct state {
 	const struct agent *agent;
@@ -35,8 +36,11 @@ struct state {
 	char error[256];	       // why they differ
 	struct node_settings settings; // that the loader carried out
 	int configured;		       // it did
+	__u32 loads;		       // of the loader, when it did; the maps are the same since
 	int swept;		       // what the maps held before us is gone unless desired
+	uint64_t retry_ms;	       // what failed is tried again from then on
 	struct node_status status;
+	__u32 ports_told; // status.ports of the last report
 	struct message message;
 };
 
@@ -150,6 +154,8 @@ static int configure(struct state *s)
 	s->settings = settings;
 	s->configured = 1;
 	s->swept = 0;
+	look(s);
+	s->loads = s->status.loads;
 	if (desired_reload(s->desired, settings.roles))
 		fatalx("no memory for the desired state");
 	return 0;
@@ -235,27 +241,42 @@ static int sweep(struct state *s)
 	return 0;
 }
 
+// Programs were loaded again without our asking, as an interface was made anew.
+static void follow_loader(struct state *s)
+{
+	if (!s->configured || s->loads == s->status.loads)
+		return;
+	s->loads = s->status.loads;
+	s->swept = 0;
+	if (desired_reload(s->desired, s->settings.roles))
+		fatalx("no memory for the desired state");
+}
+
 // Brings the maps as near to the desired state as they come.
 static void converge(struct state *s)
 {
 	const char *refused;
+	int err;
 
 	// Before the first snapshot nothing is known: what was pinned goes on as it is.
-	if (!s->heard || configure(s))
+	if (!s->heard)
 		return;
-	desired_retry(s->desired);
-	if (flush(s))
-		return;
-	if (!s->swept && sweep(s))
-		return;
-	s->swept = 1;
-	refused = desired_refused(s->desired);
-	if (refused) {
-		set_error(s, refused);
+	err = configure(s);
+	if (!err) {
+		desired_retry(s->desired);
+		err = flush(s);
+	}
+	if (!err && !s->swept)
+		err = sweep(s);
+	if (err) {
+		s->retry_ms = now_ms() + (err == -EAGAIN ? LOOK_MS : RETRY_MS);
 		return;
 	}
-	set_error(s, "");
-	s->applied = s->revision;
+	s->swept = 1;
+	refused = desired_refused(s->desired);
+	set_error(s, refused ? refused : "");
+	if (!refused)
+		s->applied = s->revision;
 }
 
 // ---- reports
@@ -310,6 +331,7 @@ static void report(struct state *s)
 	if (!s->connected || !ready)
 		return;
 	look(s);
+	s->ports_told = s->status.ports;
 	report.name = (char *)s->agent->name;
 	report.boot = s->status.boot;
 	report.version = (char *)ZETA_VERSION;
@@ -410,7 +432,6 @@ static int loop(struct state *s)
 		 .events = 0}, // only its end: the loader never speaks first
 	};
 	uint64_t next_report = now_ms();
-	struct node_status before;
 
 	for (;;) {
 		if (poll(polls, 2, LOOK_MS) < 0 && errno != EINTR)
@@ -418,15 +439,11 @@ static int loop(struct state *s)
 		if (polls[1].revents)
 			return 0;
 		take_mail(s);
-		before = s->status;
 		look(s);
-		// The maps may be other ones now: a lost boot id says so.
-		if (s->configured && s->status.boot != before.boot && s->status.boot &&
-		    desired_reload(s->desired, s->settings.roles))
-			fatalx("no memory for the desired state");
-		if (!is_converged(s) || desired_pending(s->desired))
+		follow_loader(s);
+		if ((!is_converged(s) || desired_pending(s->desired)) && now_ms() >= s->retry_ms)
 			converge(s);
-		if (now_ms() < next_report && before.ports == s->status.ports)
+		if (now_ms() < next_report && s->ports_told == s->status.ports)
 			continue;
 		next_report = now_ms() + REPORT_MS;
 		report(s);

@@ -200,6 +200,12 @@ static int is_same_map(const struct bpf_map *map, const struct bpf_map_info *inf
 	       (info->map_flags & ~ignored) == bpf_map__map_flags(map);
 }
 
+// Scratch space and counters: nobody relies on what was in them.
+static int is_per_cpu(const struct bpf_map *map)
+{
+	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY;
+}
+
 // Has the object use the maps that are pinned already. One that is different now is forgotten, with
 // the boot id: who lost a map is not who it was.
 static int adopt_maps(struct datapath *datapath, struct bpf_object *object)
@@ -223,11 +229,11 @@ static int adopt_maps(struct datapath *datapath, struct bpf_object *object)
 		if (bpf_obj_get_info_by_fd(pinned, &info, &size))
 			return -errno;
 		if (!is_same_map(map, &info)) {
-			log_warnx("map %s is made otherwise now: beginning with an empty one, and "
-				  "with a new boot id",
-				  bpf_map__name(map));
+			log_warnx("map %s is made otherwise now: beginning with an empty one%s",
+				  bpf_map__name(map), is_per_cpu(map) ? "" : " and a new boot id");
 			pin_drop(datapath->dir, bpf_map__name(map));
-			pin_drop(datapath->dir, "boot");
+			if (!is_per_cpu(map))
+				pin_drop(datapath->dir, "boot");
 			continue;
 		}
 		if ((err = bpf_map__reuse_fd(map, pinned)) ||
@@ -312,7 +318,7 @@ static int make_oam_pair(struct datapath *datapath, const struct node_settings *
 		return -ENOENT;
 	if (bpf_obj_get_info_by_fd(clone, &info, &size))
 		return -errno;
-	if ((err = veth_make(&first, &second)))
+	if ((err = veth_make(&first, &second, &settings->tenant_interface)))
 		return err;
 	devices[CLONE_OAM] = if_nametoindex(first.text);
 	// Before anything is sent there: a pair without XDP at its end swallows frames.

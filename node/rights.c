@@ -9,6 +9,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -144,6 +145,14 @@ static int filter_calls(size_t count)
 	// Its flags are in memory, where a filter cannot look; the C library falls back to clone.
 	program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
 	program[n++] = answer(SECCOMP_RET_ERRNO | ENOSYS);
+	// A new user namespace would have every capability inside.
+	program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4);
+	program[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						    offsetof(struct seccomp_data, args[0]));
+	program[n++] =
+		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_NEWUSER, 0, 1);
+	program[n++] = answer(SECCOMP_RET_ERRNO | EPERM);
+	program[n++] = answer(SECCOMP_RET_ALLOW);
 	for (i = 0; i < count; i++) {
 		program[n++] =
 			(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, refused[i], 0, 1);

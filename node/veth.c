@@ -8,12 +8,17 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/own.h"
 
 #define REQUEST_ROOM 512
+
+// A frame of XDP is one page with room for headers and the kernel's own data: veth refuses native
+// programs where the other end has a larger MTU (3520 less 14 and some).
+#define XDP_MTU 3490
 
 struct request {
 	struct nlmsghdr head;
@@ -75,20 +80,8 @@ static int ask(const struct request *request)
 	return answer.error.error;
 }
 
-static int bring_up(const struct interface_name *name)
-{
-	struct request request = request_new(RTM_NEWLINK, 0);
-
-	request.link.ifi_index = (int)if_nametoindex(name->text);
-	if (!request.link.ifi_index)
-		return -ENODEV;
-	request.link.ifi_flags = IFF_UP | IFF_NOARP;
-	request.link.ifi_change = IFF_UP | IFF_NOARP;
-	return ask(&request);
-}
-
 static int make_pair(const struct interface_name *first, const struct interface_name *second,
-		     int with_ipv6)
+		     unsigned int mtu, int with_ipv6)
 {
 	struct request request = request_new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
 	const unsigned char no_addresses = IN6_ADDR_GEN_MODE_NONE;
@@ -96,6 +89,7 @@ static int make_pair(const struct interface_name *first, const struct interface_
 	const struct ifinfomsg link = {};
 
 	add(&request, IFLA_IFNAME, first->text, strlen(first->text) + 1);
+	add(&request, IFLA_MTU, &mtu, sizeof(mtu));
 	if (with_ipv6) {
 		families = add(&request, IFLA_AF_SPEC | NLA_F_NESTED, NULL, 0);
 		family = add(&request, AF_INET6 | NLA_F_NESTED, NULL, 0);
@@ -108,23 +102,54 @@ static int make_pair(const struct interface_name *first, const struct interface_
 	data = add(&request, IFLA_INFO_DATA, NULL, 0);
 	peer = add(&request, VETH_INFO_PEER, &link, sizeof(link));
 	add(&request, IFLA_IFNAME, second->text, strlen(second->text) + 1);
+	add(&request, IFLA_MTU, &mtu, sizeof(mtu));
 	end(&request, peer);
 	end(&request, data);
 	end(&request, info);
 	return ask(&request);
 }
 
-int veth_make(const struct interface_name *first, const struct interface_name *second)
+static int set_up(const struct interface_name *name, unsigned int mtu)
 {
-	int err = make_pair(first, second, 1);
+	struct request request = request_new(RTM_NEWLINK, 0);
+
+	request.link.ifi_index = (int)if_nametoindex(name->text);
+	if (!request.link.ifi_index)
+		return -ENODEV;
+	request.link.ifi_flags = IFF_UP | IFF_NOARP;
+	request.link.ifi_change = IFF_UP | IFF_NOARP;
+	add(&request, IFLA_MTU, &mtu, sizeof(mtu));
+	return ask(&request);
+}
+
+static unsigned int mtu_of(const struct interface_name *name)
+{
+	auto_(closep) int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {};
+
+	memcpy(request.ifr_name, name->text, sizeof(name->text));
+	return any < 0 || ioctl(any, SIOCGIFMTU, &request) ? 0 : (unsigned int)request.ifr_mtu;
+}
+
+int veth_make(const struct interface_name *first, const struct interface_name *second,
+	      const struct interface_name *like)
+{
+	unsigned int mtu = mtu_of(like);
+	int err;
+
+	if (!mtu)
+		return -ENODEV;
+	if (mtu > XDP_MTU)
+		mtu = XDP_MTU;
+	err = make_pair(first, second, mtu, 1);
 
 	// A kernel without IPv6 has nothing to be told about its addresses.
 	if (err == -EAFNOSUPPORT)
-		err = make_pair(first, second, 0);
+		err = make_pair(first, second, mtu, 0);
 	if (err && err != -EEXIST)
 		return err;
-	err = bring_up(first);
-	return err ? err : bring_up(second);
+	err = set_up(first, mtu);
+	return err ? err : set_up(second, mtu);
 }
 
 int veth_delete(unsigned int ifindex)

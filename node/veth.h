@@ -5,9 +5,10 @@
 
 #include "node/tables.h"
 
-// Has a pair of these names exist, both ends up and deaf to everything but what XDP sends.
-// Returns 0 or a negative errno.
-int veth_make(const struct interface_name *first, const struct interface_name *second);
+// Has a pair of these names exist, both ends up and without ARP, with the MTU of a third interface
+// as far as native XDP can have it. Returns 0 or a negative errno.
+int veth_make(const struct interface_name *first, const struct interface_name *second,
+	      const struct interface_name *like);
 // Deletes the pair that the interface belongs to. -ENODEV: there is none.
 int veth_delete(unsigned int ifindex);
 

@@ -3,10 +3,12 @@
 #include "modules/chain/chain_controller.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "controller/model.h"
 #include "lib/address.h"
+#include "modules/chain/maglev.h"
 #include "modules/chain/view.h"
 
 // The cluster's nodes in order of index, and their ids.
@@ -197,22 +199,56 @@ json_t *view_entrances(struct store *store, const char *cluster)
 	return view ? name_entrances(store, view) : NULL;
 }
 
+// How many buckets each chain has, in the same table that the nodes get.
+static int count_buckets(const json_t *view, json_int_t buckets[MAX_CHAINS])
+{
+	const json_t *chains = json_object_get(view, "chains");
+	size_t count = json_array_size(chains), i;
+	auto_(freep) struct maglev_chain *all = calloc(count + 1, sizeof(*all));
+	auto_(freep) char(*ids)[OBJECT_ID + 16] = calloc(count + 1, sizeof(*ids));
+	auto_(freep) uint16_t *table = calloc(BUCKETS, sizeof(*table));
+	json_int_t number;
+	int err;
+
+	if (!all || !ids || !table)
+		return -ENOMEM;
+	for (i = 0; i < count; i++) {
+		number = integer_in(json_array_get(chains, i), "number");
+		snprintf(ids[i], sizeof(*ids), "%s/%lld", text_in(view, "id"), (long long)number);
+		all[i] = (struct maglev_chain){.id = ids[i], .number = (uint16_t)number};
+	}
+	if ((err = maglev_fill(table, all, count)))
+		return err;
+	for (i = 0; i < BUCKETS; i++)
+		if (table[i])
+			buckets[table[i] - 1]++;
+	return 0;
+}
+
+static json_t *name_chain(struct store *store, const json_t *chain, json_int_t buckets)
+{
+	json_t *replicas = json_array(), *replica;
+	size_t i;
+
+	json_array_foreach (json_object_get(chain, "replicas"), i, replica)
+		json_array_append_new(replicas, name_of(store, replica));
+	return json_pack("{s:O, s:O, s:o, s:I}", "number", json_object_get(chain, "number"), "term",
+			 json_object_get(chain, "term"), "replicas", replicas, "buckets", buckets);
+}
+
 static json_t *name_chains(struct store *store, const json_t *view)
 {
+	auto_(freep) json_int_t *buckets = calloc(MAX_CHAINS, sizeof(*buckets));
 	auto_(json_decrefp) json_t *list = json_array();
-	json_t *item, *replica, *replicas;
-	size_t i, k;
+	json_t *chain;
+	size_t i;
 
-	json_array_foreach (json_object_get(view, "chains"), i, item) {
-		replicas = json_array();
-		json_array_foreach (json_object_get(item, "replicas"), k, replica)
-			json_array_append_new(replicas, name_of(store, replica));
-		if (json_array_append_new(list, json_pack("{s:O, s:O, s:o}", "number",
-							  json_object_get(item, "number"), "term",
-							  json_object_get(item, "term"), "replicas",
-							  replicas)))
+	if (!buckets || count_buckets(view, buckets))
+		return NULL;
+	json_array_foreach (json_object_get(view, "chains"), i, chain)
+		if (json_array_append_new(
+			    list, name_chain(store, chain, buckets[integer_in(chain, "number")])))
 			return NULL;
-	}
 	return take_ptr(list);
 }
 
