@@ -17,7 +17,7 @@
 #include "shared/config.h"
 #include "shared/tenant.h"
 
-#define MESSAGE_ID (2 * OBJECT_ID) // "cluster/7" where a view's parts need ids
+#define MESSAGE_ID ((size_t)2 * OBJECT_ID) // "cluster/7" where a view's parts need ids
 
 typedef Zeta__Node__V1__Object Message;
 
@@ -42,22 +42,24 @@ static const struct dependence {
 	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, PORTS, VPCS},
 };
 
-// What the messages of other objects need to know of one. Zeroed before it is filled, so that
-// memcmp() tells whether something changed.
+// What the messages of other objects need to know of one. Zeroed before it is filled and without
+// padding, so that memcmp() tells whether something changed.
 struct facts {
-	char name[OBJECT_ID];
-	char cluster[OBJECT_ID]; // nodes, hosts, vpcs
+	struct in6_addr ip; // hosts
 	uint32_t number;
 	uint32_t vni;	// vpcs
 	uint32_t epoch; // views
 	uint32_t overlay;
 	uint32_t oam_port;
 	uint32_t tenant_mtu;
-	uint32_t roles;	    // nodes: ROLE_*
-	bool edge;	    // hosts
-	uint8_t mac[6];	    // hosts
-	struct in6_addr ip; // hosts
+	uint32_t roles;		 // nodes: ROLE_*
+	char name[OBJECT_ID];	 // nodes and hosts
+	char cluster[OBJECT_ID]; // nodes, hosts, vpcs
+	uint8_t mac[6];		 // hosts
+	uint8_t edge;		 // hosts: it runs our edge
+	uint8_t pad[3];
 };
+_Static_assert(sizeof(struct facts) == 16 + 7 * 4 + 2 * OBJECT_ID + 10, "no padding");
 
 // One stored object.
 struct source {
@@ -303,7 +305,7 @@ static struct group *group_get(struct desired *d, const char *kind, const char *
 	group = calloc(1, sizeof(*group) + strlen(name) + 1);
 	if (!group)
 		return NULL;
-	strcpy(group->name, name);
+	memcpy(group->name, name, strlen(name) + 1);
 	if (hash_add(&d->groups, &group->entry, hash)) {
 		free(group);
 		return NULL;
@@ -391,7 +393,7 @@ static struct item *item_new(struct desired *d, struct group *group, uint32_t ki
 
 	if (!item)
 		return NULL;
-	strcpy(item->id, id);
+	memcpy(item->id, id, strlen(id) + 1);
 	item->group = group;
 	item->kind = kind;
 	if (hash_add(&d->items, &item->entry, item_hash(group, kind, id))) {
@@ -513,7 +515,7 @@ static struct source *source_get(struct desired *d, enum kind kind, const char *
 	if (!source)
 		return NULL;
 	source->kind = kind;
-	strcpy(source->id, id);
+	memcpy(source->id, id, strlen(id) + 1);
 	if (hash_add(&d->sources, &source->entry, source_hash(kind, id))) {
 		free(source);
 		return NULL;
@@ -552,7 +554,7 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 {
 	json_t *body = object->body;
 
-	memset(f, 0, sizeof(*f)); // padding too
+	memset(f, 0, sizeof(*f));
 	snprintf(f->cluster, sizeof(f->cluster), "%s", text(body, "cluster"));
 	f->number = object->number;
 	switch (kind) {
@@ -755,7 +757,7 @@ static int compile_host(struct desired *d, struct source *source, const struct o
 		return err;
 	settings.id = source->id;
 	settings.name = source->facts->name;
-	settings.edge = source->facts->edge;
+	settings.edge = source->facts->edge != 0;
 	settings.tenant_interface = (char *)text(object->body, "interface");
 	settings.tenant_ip = ip_bytes(text(object->body, "ip"), &ip);
 	settings.tenant_mac = mac_bytes(text(object->body, "mac"), mac);
@@ -1180,7 +1182,7 @@ static int apply_change(uint64_t revision, const char *name, const char *id, boo
 	struct source *source;
 	enum kind kind = 0;
 
-	while (kind < KINDS && strcmp(kind_name[kind], name))
+	while (kind < KINDS && strcmp(kind_name[kind], name) != 0)
 		kind++;
 	if (kind == KINDS)
 		return 0;

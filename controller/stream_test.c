@@ -96,7 +96,7 @@ static struct held **place_of(struct node *n, uint32_t kind, const char *id)
 {
 	struct held **at = &n->held;
 
-	while (*at && ((*at)->message->kind_case != kind || strcmp((*at)->id, id)))
+	while (*at && ((*at)->message->kind_case != kind || strcmp((*at)->id, id) != 0))
 		at = &(*at)->next;
 	return at;
 }
