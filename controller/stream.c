@@ -298,10 +298,11 @@ static int prepare(struct stream *s, struct peer *peer, bool loaded)
 {
 	uint64_t revision = desired_revision(s->desired);
 	struct membership groups;
-	bool member = desired_membership(s->desired, peer->name, &groups);
-	bool snapshot;
-	int err;
+	int err = desired_membership(s->desired, peer->name, &groups);
+	bool member = !err, snapshot;
 
+	if (err && err != -ENOENT)
+		return err;
 	if (!member) {
 		// Not known yet, or not any more. What it still has loaded it has to let go of; but
 		// not on the word of a controller that lost its store and knows nothing at all.
