@@ -62,8 +62,9 @@ static void ask(struct state *s)
 		err = message_receive(s->agent->socket, &s->message, &size);
 	if (!err && !message_is_answer(&s->message, size))
 		err = -EPROTO;
-	if (err == -EPIPE || err == -ECONNRESET)
-		exit(0);
+	// Not exit(): other threads are still at work on what it would take down.
+	if (err == -EPIPE)
+		_exit(0);
 	if (err)
 		fatalx("the loader does not answer as it should: %s", strerror(-err));
 }

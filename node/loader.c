@@ -34,6 +34,7 @@ struct work {
 	struct survey survey;
 	struct message message;
 	__u32 loads_seen; // by the ports
+	__u64 follow_ms;  // when interfaces are looked up even if nothing was heard of them
 };
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
@@ -149,8 +150,17 @@ static int serve(struct work *work, int socket)
 	return message_send(socket, &work->message);
 }
 
+static __u64 now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (__u64)now.tv_sec * 1000 + (__u64)now.tv_nsec / 1000000;
+}
+
 static void follow(struct work *work)
 {
+	work->follow_ms = now_ms() + FOLLOW_MS;
 	datapath_follow(&work->datapath);
 	reload_ports(work);
 	ports_follow(&work->ports);
@@ -221,7 +231,7 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 			if (waitpid(loader->agent, &status, WNOHANG) == loader->agent)
 				return agent_ended(status);
 		}
-		if (interfaces_changed(watch) || wait >= FOLLOW_MS)
+		if (interfaces_changed(watch) || now_ms() >= work->follow_ms)
 			follow(work);
 		if (!polls[0].revents)
 			continue;
