@@ -202,31 +202,36 @@ static void print_table(const struct kind *kind, const json_t *objects, int wide
 	table_print(&table, stdout, 0);
 }
 
-// As `zetactl apply` takes it, so that what was got can be edited and applied.
-static json_t *as_document(const struct kind *kind, const json_t *object)
+// As `zetactl apply` takes it, so that what was got can be edited and applied: what people may set,
+// and no more. With everything else for who describes it, and of kinds that nobody may set.
+static json_t *as_document(const struct kind *kind, const json_t *object, int whole)
 {
 	json_t *document = json_pack("{s:s}", "kind", kind->name), *value;
 	const char *name;
 	size_t i;
 
+	for (i = 0; i < KIND_FIELDS && kind->field[i].name; i++) {
+		value = json_object_get(object, field_api(&kind->field[i]));
+		if (value)
+			json_object_set(document, kind->field[i].name, value);
+	}
 	json_object_foreach ((json_t *)object, name, value) {
-		const char *called = name;
-
 		for (i = 0; i < KIND_FIELDS && kind->field[i].name; i++)
-			if (kind->field[i].api && !strcmp(kind->field[i].api, name))
-				called = kind->field[i].name;
-		json_object_set(document, called, value);
+			if (!strcmp(field_api(&kind->field[i]), name))
+				break;
+		if ((whole || kind->read_only) && (i == KIND_FIELDS || !kind->field[i].name))
+			json_object_set(document, name, value);
 	}
 	return document;
 }
 
-static void print_documents(const struct kind *kind, const json_t *objects, int several)
+static void print_documents(const struct kind *kind, const json_t *objects, int several, int whole)
 {
 	json_t *object, *document;
 	size_t i;
 
 	json_array_foreach (objects, i, object) {
-		document = as_document(kind, object);
+		document = as_document(kind, object, whole);
 		if (several)
 			puts("---");
 		print_yaml(document, stdout);
@@ -234,12 +239,13 @@ static void print_documents(const struct kind *kind, const json_t *objects, int 
 	}
 }
 
-static void print_objects(struct cli *cli, const struct kind *kind, const json_t *objects)
+static void print_objects(struct cli *cli, const struct kind *kind, const json_t *objects,
+			  int whole)
 {
 	if (cli->output == OUTPUT_JSON)
 		print_json(cli->argc > 1 ? json_array_get(objects, 0) : objects, stdout);
 	else if (cli->output == OUTPUT_YAML)
-		print_documents(kind, objects, cli->argc == 1);
+		print_documents(kind, objects, cli->argc == 1, whole);
 	else
 		print_table(kind, objects, cli->output == OUTPUT_WIDE);
 }
@@ -299,7 +305,7 @@ static int collect(struct inventory *inventory, const struct kind *kind, const c
 	return 0;
 }
 
-static int show(struct cli *cli)
+static int show(struct cli *cli, int whole)
 {
 	struct inventory inventory = {};
 	const struct kind *kind;
@@ -314,7 +320,7 @@ static int show(struct cli *cli)
 	if (!err)
 		err = collect(&inventory, kind, cli->argc > 1 ? cli->argv[1] : NULL, objects);
 	if (!err)
-		print_objects(cli, kind, objects);
+		print_objects(cli, kind, objects, whole);
 	json_decref(objects);
 	controller_leave(&inventory);
 	return err ? FAILED : DONE;
@@ -322,11 +328,11 @@ static int show(struct cli *cli)
 
 int command_get(struct cli *cli)
 {
-	return show(cli);
+	return show(cli, 0);
 }
 
 int command_describe(struct cli *cli)
 {
 	cli->output = OUTPUT_YAML;
-	return show(cli);
+	return show(cli, 1);
 }

@@ -130,9 +130,11 @@ static int refused(struct rest *rest, long status, const json_t *json)
 	const char *field = json_string_value(json_object_get(error, "field"));
 	const char *message = json_string_value(json_object_get(error, "message"));
 
-	if (message)
-		snprintf(rest->message, sizeof(rest->message), "%s%s%s", field ? field : "",
-			 field ? ": " : "", message);
+	// Most messages begin with the field themselves.
+	if (message && field && strncmp(message, field, strlen(field)))
+		snprintf(rest->message, sizeof(rest->message), "%s: %s", field, message);
+	else if (message)
+		snprintf(rest->message, sizeof(rest->message), "%s", message);
 	else
 		snprintf(rest->message, sizeof(rest->message),
 			 "the controller answered %ld without saying why", status);

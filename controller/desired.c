@@ -108,10 +108,11 @@ struct desired {
 #define TAG_SNAPSHOT 0x10 // field 2, varint
 #define TAG_PUT 0x1A	  // field 3, bytes
 #define TAG_REMOVE 0x22	  // field 4, bytes
+#define TAG_MORE 0x28	  // field 5, varint
 #define TAG_KIND 0x08	  // Key: field 1, varint
 #define TAG_ID 0x12	  // Key: field 2, bytes
 #define VARINT_MAX 10
-#define HEADER_MAX (1 + VARINT_MAX + 2)
+#define HEADER_MAX (1 + VARINT_MAX + 2 + 2)
 
 static uint8_t *put_varint(uint8_t *at, uint64_t value)
 {
@@ -160,12 +161,16 @@ static uint8_t *put_item(uint8_t *at, const struct item *item)
 	return mempcpy(at, item->id, length);
 }
 
-static uint8_t *put_header(uint8_t *at, uint64_t revision, bool snapshot)
+static uint8_t *put_header(uint8_t *at, uint64_t revision, bool snapshot, bool more)
 {
 	*at++ = TAG_REVISION;
 	at = put_varint(at, revision);
 	if (snapshot) {
 		*at++ = TAG_SNAPSHOT;
+		*at++ = 1;
+	}
+	if (more) {
+		*at++ = TAG_MORE;
 		*at++ = 1;
 	}
 	return at;
@@ -181,45 +186,102 @@ static const struct item *first_since(const struct group *group, uint64_t since)
 	return first;
 }
 
-// Snapshots have no removed items; since is 0 for them.
-static int encode(struct desired *d, const struct membership *m, uint64_t since, bool snapshot,
-		  uint8_t **out, size_t *size)
-{
-	const struct item *first[MEMBER_GROUPS] = {}, *item;
-	size_t need = 0;
-	uint8_t *at, *bytes;
+// The items that an update is about, group after group.
+struct walk {
+	const struct membership *membership;
+	bool snapshot; // all but the removed ones; else those that changed after since
+	uint64_t since;
+	int group; // of the membership
+	const struct item *item;
+};
 
-	for (int g = 0; m && g < MEMBER_GROUPS && m->group[g]; g++) {
-		first[g] = snapshot ? m->group[g]->oldest : first_since(m->group[g], since);
-		for (item = first[g]; item; item = item->newer)
-			need += snapshot && !item->size ? 0 : encoded_size(item);
+// Moves on to the item that is next, where the walk does not stand on one. Returns NULL at the end.
+static const struct item *walk_here(struct walk *w)
+{
+	const struct group *group;
+
+	while (!w->item || (w->snapshot && !w->item->size)) {
+		if (w->item) {
+			w->item = w->item->newer;
+			continue;
+		}
+		if (!w->membership || w->group + 1 >= MEMBER_GROUPS ||
+		    !(group = w->membership->group[w->group + 1]))
+			return NULL;
+		w->group++;
+		w->item = w->snapshot ? group->oldest : first_since(group, w->since);
 	}
-	*out = NULL;
-	*size = 0;
-	if (!need && !snapshot)
-		return 0;
-	bytes = malloc(HEADER_MAX + need);
-	if (!bytes)
-		return -ENOMEM;
-	at = put_header(bytes, d->revision, snapshot);
-	for (int g = 0; g < MEMBER_GROUPS; g++)
-		for (item = first[g]; item; item = item->newer)
-			if (!snapshot || item->size)
-				at = put_item(at, item);
-	*out = bytes;
-	*size = (size_t)(at - bytes);
+	return w->item;
+}
+
+static void walk_on(struct walk *w)
+{
+	w->item = w->item->newer;
+}
+
+// One update of what comes next; the walk stands on what did not fit.
+static struct update *encode_part(const struct desired *d, struct walk *w, bool snapshot,
+				  size_t most)
+{
+	struct walk begin = *w;
+	const struct item *item;
+	struct update *update;
+	size_t size = 0, count = 0;
+	uint8_t *at;
+
+	for (; (item = walk_here(w)); walk_on(w), count++) {
+		if (count && HEADER_MAX + size + encoded_size(item) > most)
+			break;
+		size += encoded_size(item);
+	}
+	update = malloc(sizeof(*update) + HEADER_MAX + size);
+	if (!update)
+		return NULL;
+	update->next = NULL;
+	at = put_header(update->bytes, d->revision, snapshot, item != NULL);
+	for (; count; count--, walk_on(&begin))
+		at = put_item(at, walk_here(&begin));
+	update->size = (size_t)(at - update->bytes);
+	return update;
+}
+
+static int encode(const struct desired *d, struct walk *w, size_t most, struct update **out)
+{
+	auto_(updates_freep) struct update *updates = NULL;
+	struct update **last = &updates;
+
+	if (w->snapshot || walk_here(w)) {
+		do {
+			*last = encode_part(d, w, w->snapshot && !updates, most);
+			if (!*last)
+				return -ENOMEM;
+			last = &(*last)->next;
+		} while (walk_here(w));
+	}
+	*out = take_ptr(updates);
 	return 0;
 }
 
-int desired_snapshot(struct desired *d, const struct membership *m, uint8_t **out, size_t *size)
+int desired_snapshot(struct desired *d, const struct membership *m, size_t most,
+		     struct update **out)
 {
-	return encode(d, m, 0, true, out, size);
+	return encode(d, &(struct walk){.membership = m, .snapshot = true, .group = -1}, most, out);
 }
 
-int desired_delta(struct desired *d, const struct membership *m, uint64_t since, uint8_t **out,
-		  size_t *size)
+int desired_delta(struct desired *d, const struct membership *m, uint64_t since, size_t most,
+		  struct update **out)
 {
-	return encode(d, m, since, false, out, size);
+	return encode(d, &(struct walk){.membership = m, .since = since, .group = -1}, most, out);
+}
+
+void updates_freep(struct update **updates)
+{
+	struct update *update;
+
+	while ((update = *updates)) {
+		*updates = update->next;
+		free(update);
+	}
 }
 
 // ---- groups and items

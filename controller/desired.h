@@ -40,13 +40,23 @@ uint64_t desired_revision(const struct desired *desired);
 // What the node or host of this name gets. Returns false where there is none.
 bool desired_membership(struct desired *desired, const char *name, struct membership *out);
 
-// One zeta.node.v1.Update, encoded, which the caller frees. NULL membership: an empty snapshot.
+// One encoded zeta.node.v1.Update, and those that follow it because one message cannot hold all.
+struct update {
+	struct update *next;
+	size_t size;
+	uint8_t bytes[];
+};
+
+// Updates of up to most bytes each (more only where one object alone has more), in the order in
+// which to send them; the caller frees them. NULL membership: an empty snapshot.
 // Returns 0 or -ENOMEM.
-int desired_snapshot(struct desired *desired, const struct membership *membership, uint8_t **out,
-		     size_t *size);
+int desired_snapshot(struct desired *desired, const struct membership *membership, size_t most,
+		     struct update **out);
 // What changed after the revision. *out is NULL where that is nothing.
 int desired_delta(struct desired *desired, const struct membership *membership, uint64_t since,
-		  uint8_t **out, size_t *size);
+		  size_t most, struct update **out);
+// Frees the whole list and leaves NULL.
+void updates_freep(struct update **updates);
 
 // Promises that no delta since an older revision will be asked for: removals up to it are
 // forgotten.

@@ -372,8 +372,10 @@ static struct MHD_Daemon *start_daemon(struct rest *rest, int fd)
 		{MHD_OPTION_END, 0, NULL}};
 	const struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
 
-	return MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL |
-					MHD_USE_ERROR_LOG | (rest->cert ? MHD_USE_TLS : 0),
+	// poll, not epoll: edge-triggered, the server may miss a client that closes right after a
+	// part of its request, and keeps the connection until it is idle.
+	return MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ERROR_LOG |
+					(rest->cert ? MHD_USE_TLS : 0),
 				0, NULL, NULL, handle, rest, MHD_OPTION_EXTERNAL_LOGGER, log_server,
 				NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
 				(unsigned int)THREADS, MHD_OPTION_CONNECTION_LIMIT,

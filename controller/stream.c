@@ -47,7 +47,8 @@ struct peer {
 	bool told;		  // it has a snapshot, as a member or as nobody
 	bool member;		  // it was known when it was told
 	struct membership groups; // then
-	uint64_t sent;		  // revision
+	uint64_t sent;		  // revision, with what is unsent
+	struct update *unsent;	  // what its queue did not take yet
 };
 
 struct stream {
@@ -245,6 +246,13 @@ struct flags {
 	bool closed;
 };
 
+static void set_blocked(struct stream *s, struct peer *peer, bool blocked)
+{
+	pthread_mutex_lock(&s->lock);
+	peer->blocked = blocked;
+	pthread_mutex_unlock(&s->lock);
+}
+
 static struct flags flags_of(struct stream *s, const struct peer *peer)
 {
 	struct flags flags;
@@ -257,77 +265,90 @@ static struct flags flags_of(struct stream *s, const struct peer *peer)
 	return flags;
 }
 
-// Returns 0 also where the peer cannot take it now or ever: it is told again when it can.
-static int send_update(struct stream *s, struct peer *peer, uint8_t *bytes, size_t size)
+// Sends what there is for the peer, as far as its queue takes it; the rest when it has room.
+static int send_unsent(struct stream *s, struct peer *peer)
 {
-	int err;
+	struct update *update;
+	int err = 0;
 
-	// Before the send: the queue may be empty, and tell so, before we hear that it is full.
-	pthread_mutex_lock(&s->lock);
-	peer->blocked = true;
-	pthread_mutex_unlock(&s->lock);
-	err = rpc_stream_send(peer->stream, bytes, size);
-	if (err != -EAGAIN) {
-		pthread_mutex_lock(&s->lock);
-		peer->blocked = false;
-		pthread_mutex_unlock(&s->lock);
+	while (!err && (update = peer->unsent)) {
+		// Set before, because the queue may tell of room before we know that it was full.
+		set_blocked(s, peer, true);
+		err = rpc_stream_send(peer->stream, update->bytes, update->size);
+		if (err == -EAGAIN)
+			return 0;
+		set_blocked(s, peer, false);
+		if (!err) {
+			peer->unsent = update->next;
+			free(update);
+		}
 	}
-	if (!err)
-		peer->sent = desired_revision(s->desired);
+	if (err == -EMSGSIZE) {
+		log_warnx("%s: an object is larger than a message can be", peer->name);
+		rpc_stream_close(peer->stream, "an object is larger than a message can be");
+	}
+	// It is going, and gets a snapshot when it comes again.
+	if (err == -ENOTCONN || err == -EMSGSIZE)
+		return 0;
 	return err;
 }
 
-// Brings one peer up to the desired state, or does nothing where it is.
-static int tell(struct stream *s, struct peer *peer, bool loaded)
+// Finds what the peer lacks of the desired state, which may be nothing.
+static int prepare(struct stream *s, struct peer *peer, bool loaded)
 {
-	auto_(freep) uint8_t *bytes = NULL;
+	uint64_t revision = desired_revision(s->desired);
 	struct membership groups;
 	bool member = desired_membership(s->desired, peer->name, &groups);
 	bool snapshot;
-	size_t size;
 	int err;
 
 	if (!member) {
 		// Not known yet, or not any more. What it still has loaded it has to let go of; but
 		// not on the word of a controller that lost its store and knows nothing at all.
-		if (peer->told ? !peer->member : !loaded || !desired_revision(s->desired))
+		if (peer->told ? !peer->member : !loaded || !revision)
 			return 0;
-		err = desired_snapshot(s->desired, NULL, &bytes, &size);
+		err = desired_snapshot(s->desired, NULL, RPC_MESSAGE_MAX, &peer->unsent);
 		snapshot = true;
 	} else {
 		snapshot = !peer->told || !peer->member ||
 			   memcmp(&groups, &peer->groups, sizeof(groups));
-		if (!snapshot && peer->sent == desired_revision(s->desired))
+		if (!snapshot && peer->sent == revision)
 			return 0;
-		err = snapshot ? desired_snapshot(s->desired, &groups, &bytes, &size)
-			       : desired_delta(s->desired, &groups, peer->sent, &bytes, &size);
+		err = snapshot ? desired_snapshot(s->desired, &groups, RPC_MESSAGE_MAX,
+						  &peer->unsent)
+			       : desired_delta(s->desired, &groups, peer->sent, RPC_MESSAGE_MAX,
+					       &peer->unsent);
 	}
 	if (err)
 		return err;
-	if (!bytes) {
-		peer->sent = desired_revision(s->desired);
-		return 0;
-	}
-	err = send_update(s, peer, bytes, size);
-	if (err == -EMSGSIZE)
-		log_warnx("%s: its state has %zu bytes, which is more than a message can carry",
-			  peer->name, size);
-	if (err == -EAGAIN || err == -ENOTCONN || err == -EMSGSIZE)
-		return 0;
-	if (err)
-		return err;
+	if (peer->unsent)
+		log_debug("%s: %s of revision %" PRIu64, peer->name,
+			  snapshot ? "a snapshot" : "what changed", revision);
 	peer->told = true;
 	peer->member = member;
+	peer->sent = revision;
 	if (member)
 		peer->groups = groups;
-	log_debug("%s: sent %s of %zu bytes, revision %" PRIu64, peer->name,
-		  snapshot ? "a snapshot" : "a delta", size, peer->sent);
 	return 0;
+}
+
+// Brings one peer up to the desired state, or does nothing where it is.
+static int tell(struct stream *s, struct peer *peer, bool loaded)
+{
+	int err = 0;
+
+	do {
+		if (!peer->unsent && ((err = prepare(s, peer, loaded)) || !peer->unsent))
+			return err;
+		err = send_unsent(s, peer);
+	} while (!err && !peer->unsent); // what was left over is sent: there may be newer
+	return err;
 }
 
 static void peer_free(struct peer *peer)
 {
 	rpc_stream_unref(peer->stream);
+	updates_freep(&peer->unsent);
 	free(peer);
 }
 

@@ -45,6 +45,7 @@ struct held {
 };
 
 struct node {
+	struct node *next;
 	const char *name;
 	const char *report_name; // NULL: the same
 	uint32_t boot;
@@ -52,11 +53,14 @@ struct node {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	unsigned int connected, lost, snapshots, deltas;
+	unsigned int parts;	    // messages
 	unsigned int puts, removes; // of the last update
 	size_t bytes;		    // of the last update
 	uint64_t revision;
 	bool disordered;
-	bool hold; // reads nothing more while set
+	bool more;    // the last update said so
+	bool telling; // a snapshot
+	bool hold;    // reads nothing more while set
 	char why[512];
 	struct held *held; // of all kinds
 	size_t count;
@@ -156,8 +160,8 @@ static void apply(struct node *n, Update *u)
 		snprintf(held->id, sizeof(held->id), "%s", id_of(held->message));
 		n->put_ever[held->message->kind_case]++;
 		// A snapshot names nothing twice, and looking for it would be slow.
-		at = u->snapshot ? &n->held : place_of(n, held->message->kind_case, held->id);
-		if (*at && !u->snapshot)
+		at = n->telling ? &n->held : place_of(n, held->message->kind_case, held->id);
+		if (*at && !n->telling)
 			drop(n, at);
 		held->next = *at;
 		*at = held;
@@ -176,15 +180,21 @@ static void on_message(void *context, const void *bytes, size_t size)
 		changed(n);
 		return;
 	}
-	if (u->revision < n->revision || (!u->snapshot && u->revision == n->revision))
+	if (u->revision < n->revision || (!u->snapshot && !n->more && u->revision == n->revision) ||
+	    (n->more && u->snapshot))
 		n->disordered = true;
-	n->revision = u->revision;
-	n->snapshots += u->snapshot;
-	n->deltas += !u->snapshot;
+	n->telling |= u->snapshot;
+	n->snapshots += n->telling && !u->more;
+	n->deltas += !n->telling && !u->more;
+	n->parts++;
 	n->puts = (unsigned int)u->n_put;
 	n->removes = (unsigned int)u->n_remove;
 	n->bytes = size;
 	apply(n, u);
+	n->more = u->more;
+	n->telling = n->telling && u->more;
+	if (!u->more)
+		n->revision = u->revision;
 	// What was taken out of the list must not be freed with it.
 	if (u->n_put) {
 		free(u->put);
@@ -215,6 +225,7 @@ static void on_connected(void *context)
 	pthread_mutex_lock(&n->lock);
 	n->connected++;
 	n->revision = 0;
+	n->more = n->telling = false;
 	changed(n);
 	report(n, NULL);
 }
@@ -236,12 +247,33 @@ static void set_hold(struct node *n, bool hold)
 	changed(n);
 }
 
-#define NODE(node_name)                                                                            \
-	&(struct node)                                                                             \
-	{                                                                                          \
-		.name = node_name, .lock = PTHREAD_MUTEX_INITIALIZER,                              \
-		.changed = PTHREAD_COND_INITIALIZER                                                \
+// Those of the test that runs. They outlive a test that failed, whose end stops their threads.
+static struct node *nodes;
+
+static struct node *node_new(const char *name)
+{
+	struct node *n = calloc(1, sizeof(*n));
+
+	n->name = name;
+	pthread_mutex_init(&n->lock, NULL);
+	pthread_cond_init(&n->changed, NULL);
+	n->next = nodes;
+	nodes = n;
+	return n;
+}
+
+static void nodes_gone(void)
+{
+	struct node *n;
+
+	while ((n = nodes)) {
+		nodes = n->next;
+		set_hold(n, false);
+		rpc_client_stop(n->client);
+		drop_all(n);
+		free(n);
 	}
+}
 
 // ---- the cloud: a store, a controller's stream, and what is stored in it
 
@@ -474,6 +506,7 @@ static int cloud_gone(void **state)
 {
 	struct cloud *c = *state;
 
+	nodes_gone();
 	stream_stop(&c->stream);
 	status_freep(&c->status);
 	store_freep(&c->store);
@@ -572,7 +605,7 @@ static void gateway_parts(struct node *n)
 
 static void forwarder_snapshot(void **state)
 {
-	struct node *n = NODE("fwd-1");
+	struct node *n = node_new("fwd-1");
 	const Zeta__Node__V1__NodeSettings *s;
 
 	node_join(n, *state);
@@ -600,7 +633,7 @@ static void forwarder_snapshot(void **state)
 
 static void flow_table_snapshot(void **state)
 {
-	struct node *n = NODE("ftn-1");
+	struct node *n = node_new("ftn-1");
 	const Zeta__Node__V1__Port *p;
 	const Zeta__Node__V1__SecurityGroup *group;
 
@@ -646,7 +679,7 @@ static void flow_table_snapshot(void **state)
 
 static void edge_snapshot(void **state)
 {
-	struct node *n = NODE("host-b");
+	struct node *n = node_new("host-b");
 	const Zeta__Node__V1__NodeSettings *s;
 	const Zeta__Node__V1__LocalPort *local;
 
@@ -672,7 +705,7 @@ static void edge_snapshot(void **state)
 
 static void other_cluster_is_apart(void **state)
 {
-	struct node *n = NODE("other");
+	struct node *n = node_new("other");
 
 	node_join(n, *state);
 	assert_int_equal(n->count, 1 + 1 + 1);
@@ -692,8 +725,8 @@ struct all {
 
 #define ALL                                                                                        \
 	{                                                                                          \
-		NODE("fwd-1"), NODE("ftn-1"), NODE("ftn-2"), NODE("host-a"), NODE("host-b"),       \
-			NODE("other")                                                              \
+		node_new("fwd-1"), node_new("ftn-1"), node_new("ftn-2"), node_new("host-a"),       \
+			node_new("host-b"), node_new("other")                                      \
 	}
 
 #define each_node(n, all)                                                                          \
@@ -911,7 +944,7 @@ static void vpc_moves_to_another_cluster(void **state)
 static void first_and_last_security_group(void **state)
 {
 	struct cloud *c = *state;
-	struct node *n = NODE("fwd-1");
+	struct node *n = node_new("fwd-1");
 	uint64_t revision;
 
 	node_join(n, c);
@@ -938,7 +971,7 @@ static void first_and_last_security_group(void **state)
 static void new_roles_are_a_snapshot(void **state)
 {
 	struct cloud *c = *state;
-	struct node *n = NODE("fwd-1");
+	struct node *n = node_new("fwd-1");
 
 	node_join(n, c);
 	assert_int_equal(count_of(n, KIND(PORT)), 0);
@@ -954,7 +987,7 @@ static void new_roles_are_a_snapshot(void **state)
 static void reconnect_is_a_snapshot(void **state)
 {
 	struct cloud *c = *state;
-	struct node *n = NODE("ftn-1");
+	struct node *n = node_new("ftn-1");
 
 	node_join(n, c);
 	node_stop(n);
@@ -979,8 +1012,8 @@ static void reconnect_is_a_snapshot(void **state)
 static void unknown_node_waits(void **state)
 {
 	struct cloud *c = *state;
-	struct node *n = NODE("late");
-	struct node *other = NODE("fwd-1");
+	struct node *n = node_new("late");
+	struct node *other = node_new("fwd-1");
 	uint64_t revision;
 
 	node_start(n, c);
@@ -1001,7 +1034,7 @@ static void unknown_node_waits(void **state)
 static void deleted_node_is_emptied(void **state)
 {
 	struct cloud *c = *state;
-	struct node *n = NODE("fwd-1"), *other = NODE("ftn-1");
+	struct node *n = node_new("fwd-1"), *other = node_new("ftn-1");
 
 	node_join(n, c);
 	node_join(other, c);
@@ -1029,7 +1062,7 @@ static void deleted_node_is_emptied(void **state)
 static void empty_store_empties_nobody(void **state)
 {
 	struct cloud *c = *state;
-	struct node *n = NODE("fwd-1");
+	struct node *n = node_new("fwd-1");
 
 	n->boot = 42;
 	node_start(n, c);
@@ -1043,7 +1076,7 @@ static void empty_store_empties_nobody(void **state)
 static void foreign_name_is_refused(void **state)
 {
 	struct cloud *c = *state;
-	struct node *n = NODE("host-a");
+	struct node *n = node_new("host-a");
 
 	n->report_name = "ftn-1";
 	node_start(n, c);
@@ -1056,7 +1089,7 @@ static void foreign_name_is_refused(void **state)
 static void renamed_node(void **state)
 {
 	struct cloud *c = *state;
-	struct node *n = NODE("fwd-1");
+	struct node *n = node_new("fwd-1");
 	json_t *renamed = gateway_node("fwd-1", "zgc-1", 1, "fwd", NULL);
 
 	node_join(n, c);
@@ -1075,7 +1108,7 @@ static void renamed_node(void **state)
 static void reports_reach_the_status(void **state)
 {
 	struct cloud *c = *state;
-	struct node *n = NODE("host-a"), *twin = NODE("host-a");
+	struct node *n = node_new("host-a"), *twin = node_new("host-a");
 	Zeta__Node__V1__VerdictCount verdict = ZETA__NODE__V1__VERDICT_COUNT__INIT, *verdicts[1];
 	Report r = ZETA__NODE__V1__REPORT__INIT;
 	char *ready[] = {"blue-a"};
@@ -1130,7 +1163,7 @@ static void reports_reach_the_status(void **state)
 static void nonsense_is_refused(void **state)
 {
 	struct cloud *c = *state;
-	struct node *n = NODE("fwd-1");
+	struct node *n = node_new("fwd-1");
 	Report r = ZETA__NODE__V1__REPORT__INIT;
 
 	node_join(n, c);
@@ -1203,7 +1236,7 @@ static void order_under_concurrent_changes(void **state)
 static void slow_node_gets_the_sum(void **state)
 {
 	struct cloud *c = *state;
-	struct node *slow = NODE("ftn-1"), *quick = NODE("ftn-2");
+	struct node *slow = node_new("ftn-1"), *quick = node_new("ftn-2");
 	uint64_t revision = 0;
 
 	node_join(slow, c);
@@ -1226,6 +1259,84 @@ static void slow_node_gets_the_sum(void **state)
 	assert_int_equal(slow->lost, 0);
 	node_stop(slow);
 	node_stop(quick);
+}
+
+// However small the parts: together they are the whole, once, and each is a message of its own.
+static void parts_are_the_whole(void **state)
+{
+	struct cloud *c = *state;
+	struct desired *d = NULL;
+	struct membership ftn;
+
+	assert_int_equal(desired_new(&d, c->store), 0);
+	assert_true(desired_membership(d, "ftn-1", &ftn));
+	for (size_t most = 1; most < 300000; most = most * 3 / 2 + 1) {
+		struct update *updates = NULL;
+		size_t puts = 0;
+
+		assert_int_equal(desired_snapshot(d, &ftn, most, &updates), 0);
+		for (const struct update *part = updates; part; part = part->next) {
+			Update *u = zeta__node__v1__update__unpack(NULL, part->size, part->bytes);
+
+			assert_non_null(u);
+			assert_int_equal(u->revision, desired_revision(d));
+			assert_int_equal(u->snapshot, part == updates);
+			assert_int_equal(u->more, part->next != NULL);
+			assert_int_equal(u->n_remove, 0);
+			assert_true(part->size <= most || u->n_put == 1);
+			puts += u->n_put;
+			zeta__node__v1__update__free_unpacked(u, NULL);
+		}
+		assert_int_equal(puts, 1 + 3 + 2 + 1 + 2 + 2 + 2 + 3 + 2);
+		updates_freep(&updates);
+	}
+	desired_freep(&d);
+}
+
+#define LARGE_PORTS 10000
+#define LARGE_IPS 200
+
+// More than one message can carry, and more than the queue may hold.
+static void state_larger_than_a_message(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("ftn-1"), *slow = node_new("ftn-2");
+	uint64_t revision = 0;
+	char id[OBJECT_ID], ip[ADDRESS_TEXT];
+
+	begin(c);
+	for (int i = 0; i < LARGE_PORTS; i++) {
+		json_t *body, *ips;
+
+		snprintf(id, sizeof(id), "large-%d", i);
+		body = port(id, "red", "host-a", i);
+		ips = json_object_get(body, "ips");
+		for (int k = 1; k < LARGE_IPS; k++) {
+			snprintf(ip, sizeof(ip), "fd00::%x:%x", i, k);
+			json_array_append_new(ips, json_string(ip));
+		}
+		put(c, "ports", body);
+	}
+	commit(c);
+	node_join(n, c);
+	assert_true(n->parts > 1);
+	assert_int_equal(count_of(n, KIND(PORT)), 3 + LARGE_PORTS);
+	assert_int_equal(get(n, KIND(PORT), "large-0")->port->n_ip, LARGE_IPS);
+
+	// One that stops reading in the middle of it, while more happens, ends up with the same.
+	slow->hold = true;
+	node_start(slow, c);
+	wait_for(slow, slow->parts == 1);
+	assert_int_equal(slow->snapshots, 0);
+	remove_alone(c, "ports", "large-1");
+	revision = put_alone(c, "ports", port("last", "red", "host-a", 7));
+	wait_for(n, n->revision == revision);
+	set_hold(slow, false);
+	wait_for(slow, slow->revision == revision);
+	assert_int_equal(count_of(slow, KIND(PORT)), 3 + LARGE_PORTS);
+	assert_null(find(slow, KIND(PORT), "large-1"));
+	node_stop(slow);
+	node_stop(n);
 }
 
 static double seconds_since(const struct timespec *begin)
@@ -1251,7 +1362,7 @@ static void cost_of_a_port(void **state)
 		struct membership ftn;
 		struct timespec begin_at;
 		double load, snapshot, update = 0, delta = 0;
-		uint8_t *bytes;
+		struct update *updates;
 		size_t size, snapshot_size;
 		const int rounds = 100;
 
@@ -1266,9 +1377,10 @@ static void cost_of_a_port(void **state)
 		load = seconds_since(&begin_at);
 		assert_true(desired_membership(d, "ftn-1", &ftn));
 		clock_gettime(CLOCK_MONOTONIC, &begin_at);
-		assert_int_equal(desired_snapshot(d, &ftn, &bytes, &snapshot_size), 0);
+		assert_int_equal(desired_snapshot(d, &ftn, RPC_MESSAGE_MAX, &updates), 0);
 		snapshot = seconds_since(&begin_at);
-		free(bytes);
+		snapshot_size = updates->size;
+		updates_freep(&updates);
 		for (int i = 0; i < rounds; i++) {
 			uint64_t since = desired_revision(d);
 
@@ -1277,10 +1389,13 @@ static void cost_of_a_port(void **state)
 			assert_int_equal(desired_update(d), 0);
 			update += seconds_since(&begin_at);
 			clock_gettime(CLOCK_MONOTONIC, &begin_at);
-			assert_int_equal(desired_delta(d, &ftn, since, &bytes, &size), 0);
+			assert_int_equal(desired_delta(d, &ftn, since, RPC_MESSAGE_MAX, &updates),
+					 0);
 			delta += seconds_since(&begin_at);
-			assert_non_null(bytes);
-			free(bytes);
+			assert_non_null(updates);
+			size = updates->size;
+			assert_null(updates->next);
+			updates_freep(&updates);
 			assert_in_range(size, 1, 200);
 			if (i == rounds - 1) {
 				// The revision's varint may grow by a byte or two.
@@ -1344,6 +1459,8 @@ int main(void)
 		FILLED(nonsense_is_refused),
 		FILLED(order_under_concurrent_changes),
 		FILLED(slow_node_gets_the_sum),
+		FILLED(parts_are_the_whole),
+		FILLED(state_larger_than_a_message),
 		FILLED(cost_of_a_port),
 	};
 

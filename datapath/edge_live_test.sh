@@ -48,8 +48,8 @@ wait_for() { # COMMAND..
 	return 1
 }
 
-listening() { # SOCKET_OPTIONS PORT: at b1
-	in_ b1 ss "$1" | grep -q ":$2 "
+listening() { # WORKLOAD SOCKET_OPTIONS PORT
+	in_ "$1" ss "$2" | grep -q ":$3 "
 }
 
 # packets|bytes VERDICT HOST
@@ -152,7 +152,7 @@ in_ a1 ping -q -c 1 -W 5 -M do -s 1422 10.0.0.2 || fail "1450 bytes do not fit"
 
 echo "# TCP, direct, from workloads that begin with too large a segment"
 in_ b1 iperf3 -s -1 -p 5201 >/dev/null &
-wait_for listening -ltn 5201 || fail "iperf3 does not listen"
+wait_for listening b1 -ltn 5201 || fail "iperf3 does not listen"
 ip -n a1 route flush cache
 before_packets=$(count packets EDGE_DIRECT A) before_bytes=$(count bytes EDGE_DIRECT A)
 tell inject 6 40000 5201
@@ -168,10 +168,51 @@ echo "# a super-packet of UDP"
 in_ b1 "$tool" - sink 9000 >/run/sink &
 sink=$!
 all_there() { [ "$(grep -c ' 1000$' /run/sink)" -eq 40 ]; }
-wait_for listening -lun 9000 || fail "the sink does not listen"
+wait_for listening b1 -lun 9000 || fail "the sink does not listen"
 in_ a1 "$tool" 10.0.0.2 burst 9000 1000 40
 wait_for all_there || fail "$(grep -c ' 1000$' /run/sink) of 40 datagrams arrived"
 kill $sink
+
+echo "# frames whose headers are in pages"
+ip -n A link set underlay mtu 9000
+ip -n B link set underlay mtu 9000
+for pair in "A a1" "B b1"; do
+	ip -n ${pair% *} link set ${pair#* } mtu 9000
+	ip -n ${pair#* } link set eth0 mtu 9000
+done
+told=$(count packets FRAGMENTATION_NEEDED A)
+in_ a1 "$tool" eth0 pages "$mac_a1" "$mac_b1" 10.0.0.1 10.0.0.2
+[ "$(count packets FRAGMENTATION_NEEDED A)" -eq $((told + 1)) ] || fail "not read: sent by a workload"
+in_ b1 "$tool" - sink 9001 >/run/sink &
+sink=$!
+wait_for listening b1 -lun 9001 || fail "the sink does not listen"
+in_ A "$tool" underlay tunnel "$overlay" $vni "$mac_B" 192.0.2.2 "$mac_a1" "$mac_b1" 10.0.0.1 10.0.0.2
+wait_for grep -q ' 4958$' /run/sink || fail "not read: in a tunnel"
+kill $sink
+for workload in a1 b1; do
+	ip -n $workload link set eth0 mtu 1500
+done
+
+echo "# a workload that routes: what came to it whole is sent on whole, or cut by its host's underlay"
+in_ b1 sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.{all,eth0}.send_redirects=0
+ip -n a2 addr add 10.0.8.3/32 dev lo
+ip -n a1 route add 10.0.8.3 via 10.0.0.2
+ip -n a2 route add 10.0.0.1 via 10.0.0.2
+ip -n b1 route add 10.0.8.3 dev eth0
+neighbour b1 10.0.8.3 "$mac_a2"
+neighbour a2 10.0.0.2 "$mac_b1"
+for segmentation in on off; do
+	in_ B ethtool -K underlay tx-udp_tnl-segmentation $segmentation
+	in_ a2 iperf3 -s -1 -p 5201 >/dev/null &
+	wait_for listening a2 -ltn 5201 || fail "iperf3 does not listen"
+	before_packets=$(count packets EDGE_TO_ENTRANCE B) before_bytes=$(count bytes EDGE_TO_ENTRANCE B)
+	in_ a1 timeout 30 iperf3 -c 10.0.8.3 -p 5201 -t 1 -f g || fail "iperf3, routed"
+	wait $!
+	packets=$(($(count packets EDGE_TO_ENTRANCE B) - before_packets))
+	bytes=$(($(count bytes EDGE_TO_ENTRANCE B) - before_bytes))
+	echo "routed: $packets packets, $((bytes / packets)) bytes each"
+	[ $((bytes / packets)) -gt 4000 ] || fail "super-packets were cut before they were routed"
+done
 
 echo "# an entrance whose MAC only the kernel knows"
 "$tool" $pins/A entrance 192.0.2.2 00:00:00:00:00:00
@@ -180,6 +221,19 @@ heard=$(count packets NO_LOCAL_PORT B)
 in_ a1 ping -q -c 1 -W 1 10.0.0.77 && fail "an answer from nobody" # its ARP goes first
 [ "$(count packets NO_LOCAL_PORT B)" -gt "$heard" ] || fail "ARP got lost, MAC looked up"
 in_ a1 ping -q -c 2 -i 0.05 -W 5 10.0.0.2 || fail "ping, MAC looked up"
+
+echo "# an underlay that offloads nothing: its frames are cut, and their inner sums are whole"
+in_ A ethtool -K underlay tx off tso off gso off sg off >/dev/null
+in_ B timeout 30 tcpdump -Q in -nvvv -c 40 -i underlay udp >/run/dump 2>/run/tcpdump &
+dump=$!
+wait_for grep -q 'listening on' /run/tcpdump || fail "tcpdump does not listen"
+in_ b1 iperf3 -s -1 -p 5201 >/dev/null &
+server=$!
+wait_for listening b1 -ltn 5201 || fail "iperf3 does not listen"
+in_ a1 timeout 30 iperf3 -c 10.0.0.2 -p 5201 -n 10M -f g || fail "iperf3, no offloads"
+wait $server $dump || fail "no frames seen"
+! grep -q 'cksum .*incorrect' /run/dump || fail "a sum is not whole: $(grep incorrect /run/dump)"
+[ "$(grep -c 'cksum .*(correct)' /run/dump)" -ge 30 ] || fail "sums were not seen"
 
 for host in A B; do
 	for verdict in BUG NO_ROOM TUNNEL_MALFORMED UNDERLAY_MALFORMED NO_ENTRANCE; do

@@ -1253,6 +1253,7 @@ static int test_geneve(const struct world *w)
 // Frames that nobody would send: the rows' own, with bytes changed, cut and repeated at random.
 
 #define MUTATIONS 20000
+#define RUN_ROOM 2048 // a test run takes frames of less than a page
 
 static uint64_t random_next(uint64_t *state)
 {
@@ -1277,8 +1278,8 @@ static void mutate(struct frame *f, uint64_t *state)
 			f->length = at > ETH_HLEN ? at : ETH_HLEN;
 			break;
 		case 1:
-			if (f->length + 64 <= FRAME_ROOM)
-				frame_append(f, f->byte, 64);
+			if (2 * f->length <= RUN_ROOM)
+				frame_append(f, f->byte, f->length);
 			break;
 		case 2 ... 12:
 			f->byte[at] = edges[(r >> 32) % sizeof(edges)];

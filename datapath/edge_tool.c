@@ -7,17 +7,24 @@
 //   edge_tool PINS verdicts                                 NAME PACKETS BYTES, what was counted
 //   edge_tool IP burst PORT SIZE COUNT                      one super-packet of COUNT datagrams
 //   edge_tool - sink PORT                                   NUMBER SIZE of what arrives, one a line
+//   edge_tool INTERFACE pages FROM_MAC TO_MAC FROM TO       a frame of 5000 bytes, all but the
+//       Ethernet header outside of the socket buffer's linear part, for UDP port 9001
+//   edge_tool INTERFACE tunnel vxlan|geneve VNI HOST_MAC HOST FROM_MAC TO_MAC FROM TO   in a tunnel
 //   edge_tool IP inject|routed VNI PROTOCOL FROM PORT TO PORT HOST HOST_MAC MAC   an OAM frame
 //   edge_tool IP delete VNI PROTOCOL FROM PORT TO PORT
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/types.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netinet/udp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "datapath/testing.h"
@@ -29,7 +36,9 @@
 #include "shared/config.h"
 #include "shared/edge.h"
 #include "shared/limits.h"
+#include "wire/geneve.h"
 #include "wire/oam.h"
+#include "wire/vxlan.h"
 #include "edge.skel.h"
 
 #define PATH 256
@@ -274,6 +283,62 @@ static void sink(const char *unused, char **a)
 	}
 }
 
+#define PAGED_BYTES 5000 // more than a page: less is put into the linear part in any case
+#define PAGED_PORT 9001
+
+static void build_frame(struct frame *f, char **a)
+{
+	frame_clear(f);
+	frame_fill(f, PAGED_BYTES - ETH_HLEN - 28);
+	frame_udp(f, 5000, PAGED_PORT, 0);
+	frame_ipv4(f, (struct ipv4_header){.from = a[2], .to = a[3], .protocol = IPPROTO_UDP});
+	frame_ethernet(f, a[1], a[0], ETH_P_IP);
+}
+
+// The kernel puts as much into the linear part as the header in front says: Ethernet's alone.
+static void send_paged(const char *interface_name, const struct frame *f)
+{
+	auto_(closep) int s = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
+	struct virtio_net_hdr header = {.hdr_len = ETH_HLEN};
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = interface(interface_name)};
+	struct iovec parts[] = {{&header, sizeof(header)}, {(void *)f->byte, f->length}};
+	struct msghdr message = {
+		.msg_name = &to,
+		.msg_namelen = sizeof(to),
+		.msg_iov = parts,
+		.msg_iovlen = 2,
+	};
+	int on = 1;
+
+	if (s < 0 || setsockopt(s, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
+	    sendmsg(s, &message, 0) < 0)
+		fatal("%s", interface_name);
+}
+
+static void pages(const char *interface_name, char **a)
+{
+	struct frame f;
+
+	build_frame(&f, a);
+	send_paged(interface_name, &f);
+}
+
+static void tunnel(const char *interface_name, char **a)
+{
+	const int geneve = !strcmp(a[0], "geneve");
+	struct frame f;
+
+	build_frame(&f, a + 4);
+	if (geneve)
+		frame_geneve(&f, number(a[1]), 0, "", 0);
+	else
+		frame_vxlan(&f, number(a[1]));
+	frame_udp(&f, 50000, geneve ? GENEVE_PORT : VXLAN_PORT, 0);
+	frame_ipv4(&f, (struct ipv4_header){.from = a[3], .to = a[3], .protocol = IPPROTO_UDP});
+	frame_ethernet(&f, a[2], a[2], ETH_P_IP);
+	send_paged(interface_name, &f);
+}
+
 static const struct {
 	const char *name;
 	int arguments;
@@ -282,6 +347,7 @@ static const struct {
 	{"load", 5, load},	   {"port", 3, port},	  {"entrance", 2, entrance},
 	{"verdicts", 0, verdicts}, {"inject", 9, inject}, {"routed", 9, routed},
 	{"delete", 6, forget},	   {"burst", 3, burst},	  {"sink", 1, sink},
+	{"pages", 4, pages},	   {"tunnel", 8, tunnel},
 };
 
 int main(int argc, char **argv)

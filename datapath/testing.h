@@ -17,7 +17,7 @@ void testing_begin(void);
 // the same one share their pinned maps, as the programs of one node do. Into the caller's path[64].
 const char *testing_pins(const char *name, char path[64]);
 
-#define FRAME_ROOM 4096
+#define FRAME_ROOM 8192
 
 // Bytes on a wire, from the outermost header on.
 struct frame {

@@ -22,13 +22,13 @@ end() {
 
 # begin TOPOLOGY
 begin() {
-	[ "$(id -u)" = 0 ] || { echo "needs root"; exit 77; }
+	unshare --net true 2>/dev/null || { echo "needs the right to make network namespaces"; exit 77; }
 	trap end EXIT
 	trap 'exit 130' INT TERM HUP
 	work=$(mktemp -d)
 	chmod 755 "$work"
 	"$zetactl" lab down "$cloud" >/dev/null 2>&1 || true
-	"$zetactl" lab up "$1" --name "$cloud"
+	"$zetactl" lab up "$1" --name "$cloud" 2>"$work/up" || { cat "$work/up"; exit 1; }
 }
 
 # on ENDPOINT COMMAND..

@@ -22,20 +22,29 @@ inlined __be16 tunnel_port(void)
 	return cfg.overlay == OVERLAY_GENEVE ? bpf_htons(GENEVE_PORT) : bpf_htons(VXLAN_PORT);
 }
 
-// Room for the outer headers in front of the frame. bpf_skb_adjust_room() tells the kernel how to
-// segment a super-packet inside the tunnel, but it knows IP only, and refuses what the workload has
-// encapsulated itself; both go as plain bytes, which cannot be segmented again.
-inlined int make_room(struct __sk_buff *skb, const struct ethhdr *inner)
+// How the kernel is to segment a super-packet inside the tunnel.
+#define ROOM_IN_TUNNEL                                                                             \
+	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |   \
+	 BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN))
+
+// Room for the outer headers in front of the frame.
+inlined int make_room(struct __sk_buff *skb, const struct packet *p)
 {
-	if (inner->h_proto == bpf_htons(ETH_P_IP) &&
-	    !bpf_skb_adjust_room(skb, OUTER_BYTES, BPF_ADJ_ROOM_MAC,
-				 BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 |
-					 BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH |
-					 BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN)))
+	const int tcp = p->inner.ip && p->inner.ip->protocol == IPPROTO_TCP;
+
+	if (p->inner.ip && !bpf_skb_adjust_room(skb, OUTER_BYTES, BPF_ADJ_ROOM_MAC, ROOM_IN_TUNNEL))
 		return 0;
-	if (skb->gso_size)
-		return -1;
-	return bpf_skb_change_head(skb, OUTER_BYTES, 0);
+	// That knows IP only, and refuses what is marked as a tunnel's: what the workload itself
+	// encapsulated, and what came whole through our tunnel to a workload that routes. Each can
+	// go as plain bytes, but a super-packet could then not be segmented. Of the second kind,
+	// the marks are where our headers are put now, so that they hold again; it alone can be
+	// TCP.
+	if (!skb->gso_size)
+		return bpf_skb_change_head(skb, OUTER_BYTES, 0);
+	if (tcp)
+		return bpf_skb_adjust_room(skb, OUTER_BYTES, BPF_ADJ_ROOM_MAC,
+					   BPF_F_ADJ_ROOM_FIXED_GSO);
+	return -1;
 }
 
 // Where a frame goes through the tunnel. MAC all zero: the kernel's neighbour table tells.
@@ -71,7 +80,7 @@ inlined enum verdict edge_send(struct __sk_buff *skb, const struct packet *p,
 	__u32 length;
 	int action;
 
-	if (make_room(skb, &inner))
+	if (make_room(skb, p))
 		return NO_ROOM;
 	eth = (void *)(long)skb->data;
 	ip = (void *)(eth + 1);
