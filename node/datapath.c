@@ -416,13 +416,14 @@ static int open_objects(struct datapath *datapath, const struct node_settings *s
 	int count = 0, err;
 
 	for (e = embedded_objects; e->name && count < DATAPATH_OBJECTS; e++) {
-		LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = e->name,
-			    .pin_root_path = datapath->dir);
+		LIBBPF_OPTS(bpf_object_open_opts, options);
 		const void *bytes;
 		size_t size;
 
 		if (!(e->roles & settings->roles))
 			continue;
+		options.object_name = e->name;
+		options.pin_root_path = datapath->dir;
 		bytes = e->bytes(&size);
 		objects[count] = bpf_object__open_mem(bytes, size, &options);
 		if (!objects[count])

@@ -246,11 +246,23 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 	}
 }
 
+static int open_work(struct work *work, const struct loader *loader)
+{
+	int err = datapath_open(&work->datapath, loader->dir, loader->mode);
+
+	if (err)
+		return err;
+	if ((err = survey_open(&work->survey, &work->datapath)))
+		datapath_close(&work->datapath);
+	return err;
+}
+
 int loader_run(const struct loader *loader)
 {
-	struct work *work = calloc(1, sizeof(*work));
-	int signals = open_signals(), watch = interfaces_watch();
-	int err, status = 1;
+	auto_(freep) struct work *work = calloc(1, sizeof(*work));
+	auto_(closep) int signals = open_signals();
+	auto_(closep) int watch = interfaces_watch();
+	int err, status;
 
 	if (!work || signals < 0 || watch < 0) {
 		log_warn("the loader cannot start");
@@ -261,9 +273,10 @@ int loader_run(const struct loader *loader)
 		log_warnx("the loader cannot give up rights: %s", strerror(-err));
 		return 1;
 	}
-	if ((err = datapath_open(&work->datapath, loader->dir, loader->mode)) ||
-	    (err = survey_open(&work->survey, &work->datapath))) {
+	if ((err = open_work(work, loader))) {
 		log_warnx("the loader cannot start: %s", strerror(-err));
+		// It does not know the cleanup attribute.
+		// cppcheck-suppress memleak
 		return 1;
 	}
 	ports_adopt(&work->ports, &work->datapath);
@@ -272,8 +285,5 @@ int loader_run(const struct loader *loader)
 	status = loop(work, loader, signals, watch);
 	survey_close(&work->survey);
 	datapath_close(&work->datapath);
-	close(signals);
-	close(watch);
-	free(work);
 	return status;
 }
