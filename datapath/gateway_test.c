@@ -2488,6 +2488,8 @@ static int test_cache_order(struct world *w)
 	}
 	wrong += sends(w, "no longer stateful", FWD1, OF_FWD1, RED, &in, FIRST "FORWARDED_FIRST",
 		       DELIVERED, &j);
+	wrong += sends(w, "no longer stateful, again", FWD1, OF_FWD1, RED, &in, "fwd1 FORWARDED",
+		       DELIVERED, &j);
 	if (node_session(&w->node[FTN1], &key, &r)) {
 		fprintf(stderr, "a stateless flow was recorded\n");
 		wrong++;
