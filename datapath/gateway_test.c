@@ -2282,6 +2282,13 @@ static int test_copies(struct world *w)
 		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
 		       "FORWARDED_FIRST",
 		       DELIVERED, &j);
+	node_clear(&w->node[FTN2], "sessions");
+	for (int i = FTN1; i <= FTN3; i++)
+		put_floor(w, i, &key, 5);
+	wrong += sends(w, "the same update again", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+		       "FORWARDED_FIRST",
+		       DELIVERED, &j);
 	for (int i = FTN1; i <= FTN3; i++)
 		put_floor(w, i, &key, 0);
 	return wrong;
