@@ -540,6 +540,8 @@ int decided(struct xdp_md *ctx)
 
 	if (!d || !e)
 		return finish(ctx, BUG);
+	if (e->forth.action == DECIDE_NOTHING)
+		return finish(ctx, NO_CHAIN_FUNCTION);
 	if (e->undecidable || e->icmp_error)
 		e->forth.flags |= DECISION_UNCACHED;
 	direction = e->from_b ? 1 : 0;

@@ -2558,6 +2558,8 @@ static int test_service_chains(struct world *w)
 	struct frame original, want;
 	int wrong = 0;
 
+	wrong += sends(w, "no function", FWD1, OF_FWD1, EMPTY, &in, ASKED "NO_CHAIN_FUNCTION",
+		       DROPPED, &j);
 	wrong += sends(w, "a function that is not there", FWD1, OF_FWD1, BROKEN, &in,
 		       ASKED "NO_CHAIN_FUNCTION", DROPPED, &j);
 	wrong += sends(w, "no subnets", FWD1, OF_FWD1, FLAT, &flat, FIRST "FORWARDED_FIRST",
