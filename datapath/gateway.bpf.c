@@ -94,6 +94,15 @@ inlined int complain(struct xdp_md *ctx, const struct packet *p, const struct fl
 	return go_to(ctx, STEP_COMPLAINT);
 }
 
+// Whether a decision says something that can be carried out.
+inlined int decision_valid(const struct decision *d)
+{
+	if (d->action == DECIDE_FORWARD)
+		return 1;
+	return (d->action == DECIDE_DROP || d->action == DECIDE_UNREACHABLE) && d->reason != BUG &&
+	       action_of(d->reason) == XDP_DROP;
+}
+
 // Carries out what was decided for this packet's direction; back is the other direction's, whose
 // host is the sender's. told: the session in the cache, where the sender's host may be told the
 // direct path.
@@ -283,6 +292,7 @@ int gateway(struct xdp_md *ctx)
 		return finish(ctx, PASS);
 	if (p.outer.ip->ihl != 5 ||
 	    (p.outer.ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_OFFSET)) ||
+	    bpf_ntohs(p.outer.ip->tot_len) < sizeof(*p.outer.ip) + sizeof(*p.udp) ||
 	    p.data + sizeof(*p.outer.eth) + bpf_ntohs(p.outer.ip->tot_len) > p.end)
 		return finish(ctx, UNDERLAY_MALFORMED);
 	p.udp = take(&p, sizeof(*p.udp));
@@ -355,8 +365,8 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 		return finish(ctx, NO_SOURCE);
 	if (!mac_equal(asker->mac, arp->sender_mac))
 		return finish(ctx, SPOOFED);
-	// Whoever asks for his own address wants no answer (RFC 5227 section 2.1.1). To other subnets
-	// the way is the gateway.
+	// Whoever asks for his own address wants no answer (RFC 5227 section 2.1.1). To other
+	// subnets the way is the gateway.
 	if (!asked || asked == asker || segment != subnet_number(p->vni, &address))
 		return finish(ctx, ARP_UNKNOWN);
 	decide_for(&d->towards[0].decision, asker, p->vni);
@@ -479,11 +489,15 @@ int table(struct xdp_md *ctx)
 	if ((v = read_tenant(&p, d, &f)))
 		return finish(ctx, v);
 	change.floor = session_floor(bucket);
+	record_read(d, &change.record);
+	if ((d->op.flags & DFT_REPLICATION) && change.record.life != DFT_LIVE &&
+	    change.record.life != DFT_TOMBSTONE)
+		return finish(ctx, DFT_MALFORMED);
 
 	switch (d->op.op) {
 	case DFT_LOOKUP:
 		if (!session_read(&f.key, &change.record))
-			change.record.stamp.floor = change.floor;
+			change.record = (struct dft_record){.stamp = {.floor = change.floor}};
 		if (change.record.life == DFT_LIVE) {
 			record_write(d, &change.record);
 			d->op.flags |= DFT_STATEFUL;
@@ -493,7 +507,6 @@ int table(struct xdp_md *ctx)
 		stamp_write(&d->op.stamp, change.record.stamp);
 		return evaluate(ctx, &p, &f);
 	case DFT_INSERT:
-		record_read(d, &change.record);
 		change.step = SESSION_COPY;
 		if (!(d->op.flags & DFT_REPLICATION)) {
 			if (!(d->op.flags & DFT_OBSERVED))
@@ -503,7 +516,6 @@ int table(struct xdp_md *ctx)
 		}
 		break;
 	case DFT_UPDATE:
-		record_read(d, &change.record);
 		change.step = SESSION_COPY;
 		if (!(d->op.flags & DFT_REPLICATION)) {
 			change.step = SESSION_UPDATE;
@@ -578,22 +590,31 @@ int reply(struct xdp_md *ctx)
 	if (bpf_ntohl(d->op.boot) != cfg.boot)
 		return finish(ctx, STALE_REPLY);
 	value.asked_ms = bpf_ntohl(d->op.clock_ms);
-	// O10: what took longer than a packet may live says nothing about now.
-	if (clock_ms() - value.asked_ms > PACKET_LIFE_MS) {
+	// O10: what took longer than a packet may live says nothing about now. (An answered ARP
+	// request is cached nowhere, and cannot be asked again: it has become the reply.)
+	if (d->op.table != DFT_ENDPOINTS && clock_ms() - value.asked_ms > PACKET_LIFE_MS) {
 		d->op.clock_ms = bpf_htonl(clock_ms());
 		return op_look_up_again(ctx, d);
 	}
 	entrance = d->op.entrance;
 	record_read(d, &value.record);
 	value.stateful = d->op.flags & DFT_STATEFUL ? 1 : 0;
-	if (d->op.table == DFT_ENDPOINTS)
-		return finish(ctx, send_to_host(ctx, DFT_HEADERS_BYTES, &value.record.towards[0],
-						entrance, d->udp.source, ENDPOINT_ARP));
+	if (d->op.table == DFT_ENDPOINTS) {
+		forth = &value.record.towards[0];
+		if (!take(&p, sizeof(struct ethhdr) + sizeof(struct arp_ipv4)))
+			return finish(ctx, TRUNCATED);
+		if (forth->action != DECIDE_FORWARD || (forth->flags & DECISION_ROUTED))
+			return finish(ctx, DFT_MALFORMED);
+		return finish(ctx, send_to_host(ctx, DFT_HEADERS_BYTES, forth, entrance,
+						d->udp.source, ENDPOINT_ARP));
+	}
 	if ((v = read_tenant(&p, d, &f)))
 		return finish(ctx, v);
 	direction = f.from_b ? 1 : 0;
 	forth = &value.record.towards[direction];
 	back = &value.record.towards[!direction];
+	if (!decision_valid(forth) || (back->action != DECIDE_NOTHING && !decision_valid(back)))
+		return finish(ctx, DFT_MALFORMED);
 	if (forth->flags & DECISION_UNCACHED)
 		return carry_out(ctx, &p, &f, forth, back, NULL, entrance, key_hash(&f.key),
 				 FORWARDED_FIRST);

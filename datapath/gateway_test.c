@@ -1076,6 +1076,838 @@ static int test_flooded(struct world *w)
 	return wrong;
 }
 
+// ---- malformed tunnels: a good frame with some bytes changed ----
+
+// The offsets in a frame from a host: Ethernet, IPv4 at 14, UDP at 34, tunnel at 42, the tenant's
+// Ethernet at 50, IPv4 at 64, TCP at 84.
+struct broken {
+	const char *name;
+	int node;
+	unsigned int at, length;
+	uint8_t byte[4];
+	unsigned int cut; // 0, or the frame's length; the outer IPv4 length goes with it
+	const char *verdict;
+	int after_vpc; // the VPC is looked up before
+};
+
+static const struct broken broken_frames[] = {
+	{"IPv6 outside", FWD1, 12, 2, {0x86, 0xDD}, 0, "PASS", 0},
+	{"version 6 outside", FWD1, 14, 1, {0x65}, 0, "PASS", 0},
+	{"TCP outside", FWD1, 23, 1, {6}, 0, "PASS", 0},
+	{"to somebody else", FWD1, 30, 4, {192, 168, 0, 1}, 0, "PASS", 0},
+	{"to a port that is not the tunnel's", FWD1, 36, 2, {0x17, 0xC1}, 0, "PASS", 0},
+	{"less than an IPv4 header outside", FWD1, 0, 0, {}, 33, "PASS", 0},
+	{"outer options", FWD1, 14, 1, {0x46}, 0, "UNDERLAY_MALFORMED", 0},
+	{"outer first fragment", FWD1, 20, 2, {0x20, 0}, 0, "UNDERLAY_MALFORMED", 0},
+	{"outer last fragment", FWD1, 20, 2, {0, 9}, 0, "UNDERLAY_MALFORMED", 0},
+	{"longer outside than it is", FWD1, 16, 2, {1, 0}, 0, "UNDERLAY_MALFORMED", 0},
+	{"shorter outside than its headers", FWD1, 16, 2, {0, 27}, 0, "UNDERLAY_MALFORMED", 0},
+	{"no UDP header", FWD1, 0, 0, {}, 41, "UNDERLAY_MALFORMED", 0},
+	{"no VXLAN header", FWD1, 0, 0, {}, 49, "TRUNCATED", 0},
+	{"no frame in VXLAN", FWD1, 0, 0, {}, 63, "TRUNCATED", 0},
+	{"VXLAN without a VNI", FWD1, 42, 1, {0}, 0, "TUNNEL_MALFORMED", 0},
+	{"no Geneve header", GNV, 0, 0, {}, 49, "TRUNCATED", 0},
+	{"no frame in Geneve", GNV, 0, 0, {}, 63, "TRUNCATED", 0},
+	{"Geneve version 1", GNV, 42, 1, {0x40}, 0, "TUNNEL_MALFORMED", 0},
+	{"Geneve control packet", GNV, 43, 1, {0x80}, 0, "TUNNEL_MALFORMED", 0},
+	{"IPv4 in Geneve", GNV, 44, 2, {8, 0}, 0, "TUNNEL_MALFORMED", 0},
+	{"critical option", GNV, 42, 2, {1, 0x40}, 0, "TUNNEL_OPTION", 0},
+	{"options past the end", GNV, 42, 1, {63}, 0, "TRUNCATED", 0},
+	{"IPv6 inside", FWD1, 62, 2, {0x86, 0xDD}, 0, "INNER_PROTOCOL", 1},
+	{"VLAN inside", FWD1, 62, 2, {0x81, 0}, 0, "INNER_VLAN", 1},
+	{"service VLAN inside", GNV, 62, 2, {0x88, 0xA8}, 0, "INNER_VLAN", 1},
+	{"half an IPv4 header inside", FWD1, 0, 0, {}, 83, "TRUNCATED", 1},
+	{"version 5 inside", FWD1, 64, 1, {0x55}, 0, "INNER_MALFORMED", 1},
+	{"header of 16 bytes inside", FWD1, 64, 1, {0x44}, 0, "INNER_MALFORMED", 1},
+	{"options inside", FWD1, 64, 1, {0x46}, 0, "INNER_OPTIONS", 1},
+	{"longer inside than it is", FWD1, 66, 2, {0, 41}, 0, "TRUNCATED", 1},
+	{"shorter inside than its header", FWD1, 66, 2, {0, 19}, 0, "TRUNCATED", 1},
+	{"half a TCP header inside", FWD1, 66, 2, {0, 39}, 103, "INNER_MALFORMED", 1},
+	{"less than an ARP message", FWD1, 62, 2, {8, 6}, 91, "ARP_MALFORMED", 1},
+	{"ARP that is none", FWD1, 62, 2, {8, 6}, 0, "ARP_MALFORMED", 1},
+};
+
+static int test_broken_frames(struct world *w)
+{
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(broken_frames); i++) {
+		const struct broken *b = &broken_frames[i];
+		const uint32_t vni[] = {RED, BLUE, NOBODY};
+		const struct inner inner = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.11");
+
+		for (int k = 0; k < 3; k++) {
+			struct frame f;
+			struct journey j;
+			char path[64];
+
+			write_inner(&f, &inner);
+			wrap_from_host(&f, 11, b->node == GNV ? OF_GNV : OF_FWD1, vni[k]);
+			memcpy(f.byte + b->at, b->byte, b->length);
+			if (b->cut) {
+				f.length = b->cut;
+				f.byte[16] = 0;
+				f.byte[17] = b->cut - sizeof(struct ethhdr);
+			}
+			snprintf(path, sizeof(path), "%s %s", w->node[b->node].name,
+				 k == 2 && b->after_vpc ? "NO_VPC" : b->verdict);
+			wrong |= travel(w, b->node, &f, &j);
+			wrong += path_is(b->name, &j, path);
+			if (j.action == XDP_PASS)
+				wrong += frames_compare(b->name, &f, &j.out);
+		}
+	}
+	return wrong;
+}
+
+// Options that a host adds and nobody here knows are stepped over.
+static int test_geneve_options(struct world *w)
+{
+	static const uint8_t options[12] = {0x01, 0x02, 0x03, 2, 1, 2, 3, 4, 5, 6, 7, 8};
+	struct row row = {"unknown options", TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+			  .out = DELIVERED};
+	char ip[16], mac[18];
+	struct journey j;
+	struct frame f;
+	int wrong;
+
+	entrance_text(OF_GNV, ip, mac);
+	write_inner(&f, &row.inner);
+	frame_geneve(&f, RED, 0, options, sizeof(options));
+	frame_udp(&f, 50000, GENEVE_PORT, 0);
+	frame_ipv4(&f,
+		   (struct ipv4_header){.from = "192.168.0.11", .to = ip, .protocol = IPPROTO_UDP});
+	frame_ethernet(&f, mac, "02:0a:00:00:00:0b", ETH_P_IP);
+	wrong = travel(w, GNV, &f, &j);
+	wrong += path_is(row.name, &j, "gnv LOOKED_UP > ftn3 REPLIED > gnv FORWARDED_FIRST");
+	wrong += check_out(row.name, &row, DELIVERED, RED, OF_GNV, GNV, &j);
+	// On from the cache, and on to the error that embeds what follows them.
+	wrong += travel(w, GNV, &f, &j);
+	wrong += path_is(row.name, &j, "gnv FORWARDED");
+	return wrong + check_out(row.name, &row, DELIVERED, RED, OF_GNV, GNV, &j);
+}
+
+// A host asks for an entrance; its owner alone answers.
+static int test_entrance_arp(struct world *w)
+{
+	static const struct {
+		const char *name;
+		int node;
+		uint16_t operation;
+		const char *target;
+		const char *verdict;
+	} asked[] = {
+		{"own", FWD1, ARP_REQUEST, "192.168.0.201", "fwd1 ENTRANCE_ARP"},
+		{"own, Geneve", GNV, ARP_REQUEST, "192.168.0.203", "gnv ENTRANCE_ARP"},
+		{"another's", FWD1, ARP_REQUEST, "192.168.0.202", "fwd1 PASS"},
+		{"dead", FWD1, ARP_REQUEST, "192.168.0.205", "fwd1 PASS"},
+		{"no entrance", FWD1, ARP_REQUEST, "192.168.0.100", "fwd1 PASS"},
+		{"a reply", FWD1, ARP_REPLY, "192.168.0.201", "fwd1 PASS"},
+		{"not a forwarder's", FTN1, ARP_REQUEST, "192.168.0.201", "ftn1 PASS"},
+	};
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(asked); i++) {
+		char mac[18], ip[16];
+		struct frame f = {}, want = {};
+		struct journey j;
+
+		frame_arp(&f, (struct arp_message){.to = "ff:ff:ff:ff:ff:ff",
+						   .from = "02:0a:00:00:00:0b",
+						   .operation = asked[i].operation,
+						   .sender_mac = "02:0a:00:00:00:0b",
+						   .sender = "192.168.0.11",
+						   .target_mac = "00:00:00:00:00:00",
+						   .target = asked[i].target});
+		wrong += travel(w, asked[i].node, &f, &j);
+		wrong += path_is(asked[i].name, &j, asked[i].verdict);
+		if (j.action == XDP_PASS) {
+			wrong += frames_compare(asked[i].name, &f, &j.out);
+			continue;
+		}
+		entrance_text(asked[i].node == GNV ? OF_GNV : OF_FWD1, ip, mac);
+		frame_arp(&want, (struct arp_message){.to = "02:0a:00:00:00:0b",
+						      .from = mac,
+						      .operation = ARP_REPLY,
+						      .sender_mac = mac,
+						      .sender = ip,
+						      .target_mac = "02:0a:00:00:00:0b",
+						      .target = "192.168.0.11"});
+		wrong += frames_compare(asked[i].name, &want, &j.out);
+	}
+	return wrong;
+}
+
+// Known by its address, but nobody's: what would leave with it does not.
+static int test_dead_entrance(struct world *w)
+{
+	struct inner ping =
+		ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.1", .to_mac = "02:f1:00:00:01:01");
+	const uint32_t vni[] = {RED, BLUE, NOBODY};
+	int wrong = 0;
+
+	for (int i = 0; i < 3; i++) {
+		struct journey j;
+		struct frame f;
+
+		write_inner(&f, &ping);
+		wrap_from_host(&f, 11, DEAD, vni[i]);
+		wrong += travel(w, FWD1, &f, &j);
+		wrong += path_is("dead entrance", &j, "fwd1 NOT_ENTRANCE");
+	}
+	return wrong;
+}
+
+// ---- ops ----
+
+static struct dft_packet op_get(const struct frame *f)
+{
+	struct dft_packet d;
+
+	memcpy(&d, f->byte + sizeof(struct ethhdr), sizeof(d));
+	return d;
+}
+
+static void op_put(struct frame *f, const struct dft_packet *d)
+{
+	memcpy(f->byte + sizeof(struct ethhdr), d, sizeof(*d));
+}
+
+static void op_to(struct dft_packet *d, int node)
+{
+	struct in6_addr address;
+	char ip[16];
+
+	node_ip_text(node, ip);
+	address = address_must(ip);
+	d->ip.daddr = address_v4(&address);
+}
+
+static struct decision want_decision(uint32_t vni, const struct inner *in, int back)
+{
+	const struct endpoint_row *from = endpoint(vni, in->from), *to = endpoint(vni, in->to);
+	const struct endpoint_row *target = back ? from : to;
+	const struct subnet_row *net = subnet(vni, target->ip);
+	struct decision d = {
+		.action = DECIDE_FORWARD,
+		.vni = {vni >> 16, vni >> 8, vni},
+		.flags = DECISION_DIRECT | (routed(vni, in) ? DECISION_ROUTED : 0),
+	};
+	char ip[16], mac[18];
+
+	host_text(target->host, ip, mac);
+	d.host = address_must(ip);
+	mac_parse(mac, d.host_mac);
+	mac_parse(target->mac, d.to_mac);
+	if (routed(vni, in))
+		mac_parse(net->mac, d.from_mac);
+	return d;
+}
+
+static void option_header(struct geneve_option *o, uint8_t type, size_t size)
+{
+	*o = (struct geneve_option){
+		.class = htons(DFT_CLASS), .type = type, .length = (size - sizeof(*o)) / 4};
+}
+
+// A frame of the cluster's protocol, built from its fields; inner is the tenant's.
+static void write_op(struct frame *f, int from, int to, uint32_t vni, uint16_t source_port,
+		     const struct dft_packet *d, const struct frame *inner)
+{
+	char from_ip[16], to_ip[16], from_mac[18], to_mac[18];
+	struct dft_packet copy = *d;
+
+	option_header(&copy.op.header, DFT_OPTION_OP, sizeof(copy.op));
+	for (int i = 0; i < 2; i++)
+		option_header(&copy.towards[i].header, DFT_OPTION_DECISION,
+			      sizeof(copy.towards[i]));
+	node_ip_text(from, from_ip);
+	node_ip_text(to, to_ip);
+	node_mac_text(from, from_mac);
+	node_mac_text(to, to_mac);
+	*f = *inner;
+	frame_geneve(f, vni, GENEVE_CRITICAL, &copy.op, DFT_OPTIONS_BYTES);
+	frame_udp(f, source_port, GENEVE_PORT, 0);
+	frame_ipv4(f, (struct ipv4_header){.from = from_ip,
+					   .to = to_ip,
+					   .protocol = IPPROTO_UDP,
+					   .fragment = 0x4000});
+	frame_ethernet(f, to_mac, from_mac, ETH_P_IP);
+}
+
+static uint32_t clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+// The op as a forwarder begins it.
+static struct dft_packet want_asked(int forwarder, int entrance, const struct session_key *key)
+{
+	char ip[16], mac[18];
+	struct dft_packet d = {
+		.op = {.version = DFT_VERSION,
+		       .op = DFT_LOOKUP,
+		       .hops = MAX_HOPS,
+		       .entrance = entrance,
+		       .epoch = htonl(EPOCH),
+		       .term = htonl(TERM),
+		       .bucket = htonl((uint32_t)hash_of(key) % BUCKETS),
+		       .boot = htonl(node_boot(forwarder))},
+	};
+
+	node_ip_text(forwarder, ip);
+	node_mac_text(forwarder, mac);
+	d.op.forwarder = address_must(ip);
+	mac_parse(mac, d.op.forwarder_mac);
+	return d;
+}
+
+// Every byte of every op of a first packet's way through chain 0.
+static int check_ops(struct world *w, const char *name, uint32_t vni, uint32_t policy,
+		     const struct inner *in, int stateful)
+{
+	int from_b, wrong = 0;
+	struct session_key key = key_of(vni, in, &from_b);
+	uint16_t port = 0xC000 | (hash_of(&key) & 0x3FFF);
+	struct dft_packet d = want_asked(FWD1, OF_FWD1, &key);
+	struct frame inner, f, want;
+	struct journey j = {};
+	uint32_t before, clock;
+
+	forget(w);
+	write_inner(&inner, in);
+	f = inner;
+	wrap_from_host(&f, endpoint(vni, in->from)->host, OF_FWD1, vni);
+	before = clock_ms();
+	wrong += step(w, FWD1, &f, &j);
+	clock = ntohl(op_get(&j.out).op.clock_ms);
+	if (clock - before > clock_ms() - before) {
+		fprintf(stderr, "%s: clock %u\n", name, clock);
+		wrong++;
+	}
+	d.op.clock_ms = htonl(clock);
+	write_op(&want, FWD1, FTN3, vni, port, &d, &inner);
+	wrong += frames_compare(name, &want, &j.out);
+
+	wrong += step(w, FTN3, &j.out, &j);
+	d.towards[from_b].decision = want_decision(vni, in, 0);
+	d.towards[!from_b].decision = want_decision(vni, in, 1);
+	d.op.policy = htonl(policy);
+	d.op.op = DFT_REPLY;
+	if (stateful) {
+		d.op.op = DFT_INSERT;
+		d.op.flags = DFT_OBSERVED;
+		d.op.state = htons(DFT_LIVE << DFT_LIFE_SHIFT | (from_b ? DFT_BEGUN_BY_B : 0));
+		write_op(&want, FTN3, FTN1, vni, port, &d, &inner);
+		wrong += frames_compare(name, &want, &j.out);
+
+		for (int i = FTN1; i < FTN3; i++) {
+			wrong += step(w, i, &j.out, &j);
+			d.op.flags = DFT_OBSERVED | DFT_REPLICATION;
+			d.op.stamp = d.op.incarnation = (struct dft_stamp_wire){0, htonl(1)};
+			write_op(&want, i, i + 1, vni, port, &d, &inner);
+			wrong += frames_compare(name, &want, &j.out);
+		}
+		wrong += step(w, FTN3, &j.out, &j);
+		d.op.op = DFT_REPLY;
+		d.op.flags = DFT_STATEFUL;
+	}
+	write_op(&want, FTN3, FWD1, vni, port, &d, &inner);
+	wrong += frames_compare(name, &want, &j.out);
+	wrong += go_on(w, &j);
+	return wrong +
+	       path_is(name, &j, stateful ? INSERTED_ "FORWARDED_FIRST" : FIRST "FORWARDED_FIRST");
+}
+
+static int test_op_bytes(struct world *w)
+{
+	const struct inner within = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.11"),
+			   across = UDP(53, .from = "10.0.2.10", .to = "10.0.1.10", .payload = 9),
+			   guarded = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.20"),
+			   backwards = TCP(80, SYN, .from = "10.0.1.25", .to = "10.0.1.20"),
+			   open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.24"),
+			   neighbours = UDP(7, .from = "10.0.1.10", .to = "10.0.1.12");
+
+	return check_ops(w, "op, within a subnet", RED, 5, &within, 0) +
+	       check_ops(w, "op, across subnets", RED, 5, &across, 0) +
+	       check_ops(w, "op, on one host", RED, 5, &neighbours, 0) +
+	       check_ops(w, "op, stateful across subnets", RED, 5, &guarded, 1) +
+	       check_ops(w, "op, stateful, begun by b", RED, 5, &backwards, 1) +
+	       check_ops(w, "op, the other tenant", BLUE, 9, &within, 0) +
+	       check_ops(w, "op, stateful, the other tenant", BLUE, 9, &open, 1);
+}
+
+// An ARP request that a forwarder cannot answer, op by op.
+static int test_arp_op(struct world *w)
+{
+	const struct inner arp = ARP(.from = "10.0.1.10", .to = "10.0.1.11");
+	const uint32_t vni[] = {RED, BLUE};
+	int wrong = 0;
+
+	for (int i = 0; i < 2; i++) {
+		struct session_key key = {.b = address_must(arp.to),
+					  .vni = {vni[i] >> 16, vni[i] >> 8, vni[i]}};
+		uint16_t port = 0xC000 | (hash_of(&key) & 0x3FFF);
+		struct dft_packet d = want_asked(FWD1, OF_FWD1, &key);
+		const char *mac = endpoint(vni[i], arp.to)->mac;
+		struct frame f, inner, want;
+		struct journey j = {};
+
+		write_inner(&inner, &arp);
+		f = inner;
+		wrap_from_host(&f, endpoint(vni[i], arp.from)->host, OF_FWD1, vni[i]);
+		wrong += step(w, FWD1, &f, &j);
+		d.op.table = DFT_ENDPOINTS;
+		d.op.clock_ms = op_get(&j.out).op.clock_ms;
+		write_op(&want, FWD1, FTN3, vni[i], port, &d, &inner);
+		wrong += frames_compare("ARP op", &want, &j.out);
+
+		wrong += step(w, FTN3, &j.out, &j);
+		d.op.op = DFT_REPLY;
+		d.towards[0].decision = want_decision(vni[i], &arp, 1);
+		d.towards[0].decision.flags = DECISION_UNCACHED;
+		frame_clear(&inner);
+		frame_arp(&inner, (struct arp_message){.to = mac_of(RED, arp.from),
+						       .from = mac,
+						       .operation = ARP_REPLY,
+						       .sender_mac = mac,
+						       .sender = arp.to,
+						       .target_mac = mac_of(RED, arp.from),
+						       .target = arp.from});
+		write_op(&want, FTN3, FWD1, vni[i], port, &d, &inner);
+		wrong += frames_compare("ARP reply op", &want, &j.out);
+
+		// However late: nothing is cached of it, and the question is gone.
+		d = op_get(&j.out);
+		d.op.clock_ms = htonl(ntohl(d.op.clock_ms) - PACKET_LIFE_MS - 100);
+		op_put(&j.out, &d);
+		wrong += go_on(w, &j);
+		wrong += path_is("ARP op", &j, FIRST "ENDPOINT_ARP");
+	}
+	return wrong;
+}
+
+// A good op with a field changed, at some node.
+struct broken_op {
+	const char *name;
+	int op;	   // of LOOKUP_ ..
+	int node;  // where it arrives
+	size_t at; // in struct dft_packet
+	unsigned int length;
+	uint8_t byte[4];
+	const char *red;
+	const char *blue;   // NULL: as RED
+	const char *nobody; // NULL: as RED
+};
+
+enum { LOOKUP_, INSERT_, REPLICATION_, REPLY_, STATEFUL_REPLY_, ARP_REPLY_, DENIAL_ };
+
+#define AT(field) offsetof(struct dft_packet, field)
+#define INNER(offset) (sizeof(struct dft_packet) + (offset))
+
+static const struct broken_op broken_ops[] = {
+	{"as it is",
+	 LOOKUP_,
+	 FTN3,
+	 0,
+	 0,
+	 {},
+	 .red = "ftn3 REPLIED > fwd1 FORWARDED_FIRST",
+	 .nobody = "ftn3 NO_VPC"},
+	{"from a stranger",
+	 LOOKUP_,
+	 FTN3,
+	 AT(ip.saddr),
+	 4,
+	 {172, 16, 0, 99},
+	 .red = "ftn3 DFT_FOREIGN"},
+	{"not Geneve", LOOKUP_, FTN3, AT(udp.dest), 2, {1, 1}, .red = "ftn3 PASS"},
+	{"another length of options",
+	 LOOKUP_,
+	 FTN3,
+	 AT(geneve.version_length),
+	 1,
+	 {41},
+	 .red = "ftn3 DFT_MALFORMED"},
+	{"not critical", LOOKUP_, FTN3, AT(geneve.flags), 1, {0}, .red = "ftn3 DFT_MALFORMED"},
+	{"not Ethernet",
+	 LOOKUP_,
+	 FTN3,
+	 AT(geneve.protocol),
+	 2,
+	 {8, 0},
+	 .red = "ftn3 DFT_MALFORMED"},
+	{"another class",
+	 LOOKUP_,
+	 FTN3,
+	 AT(op.header.class),
+	 2,
+	 {0xFF, 0x5B},
+	 .red = "ftn3 DFT_MALFORMED"},
+	{"another type", LOOKUP_, FTN3, AT(op.header.type), 1, {0x82}, .red = "ftn3 DFT_MALFORMED"},
+	{"another size", LOOKUP_, FTN3, AT(op.header.length), 1, {18}, .red = "ftn3 DFT_MALFORMED"},
+	{"no first decision",
+	 LOOKUP_,
+	 FTN3,
+	 AT(towards[0].header.type),
+	 1,
+	 {1},
+	 .red = "ftn3 DFT_MALFORMED"},
+	{"no second decision",
+	 LOOKUP_,
+	 FTN3,
+	 AT(towards[1].header.length),
+	 1,
+	 {11},
+	 .red = "ftn3 DFT_MALFORMED"},
+	{"another version", LOOKUP_, FTN3, AT(op.version), 1, {2}, .red = "ftn3 DFT_MALFORMED"},
+	{"op 0", LOOKUP_, FTN3, AT(op.op), 1, {0}, .red = "ftn3 DFT_MALFORMED"},
+	{"op 8", LOOKUP_, FTN3, AT(op.op), 1, {8}, .red = "ftn3 DFT_MALFORMED"},
+	{"delete, at the head",
+	 LOOKUP_,
+	 FTN1,
+	 AT(op.op),
+	 1,
+	 {DFT_DELETE},
+	 .red = "ftn1 DFT_MALFORMED"},
+	{"aliases", LOOKUP_, FTN3, AT(op.table), 1, {DFT_ALIASES}, .red = "ftn3 DFT_MALFORMED"},
+	{"insert without an observation",
+	 INSERT_,
+	 FTN1,
+	 AT(op.flags),
+	 1,
+	 {0},
+	 .red = "ftn1 DFT_MALFORMED"},
+	{"insert into the directory",
+	 INSERT_,
+	 FTN1,
+	 AT(op.table),
+	 1,
+	 {DFT_ENDPOINTS},
+	 .red = "ftn1 DFT_MALFORMED"},
+	{"lookup, at a forwarder", LOOKUP_, FWD2, 0, 0, {}, .red = "fwd2 NOT_MEMBER"},
+	{"reply, at a table node", REPLY_, FTN2, 0, 0, {}, .red = "ftn2 NOT_MEMBER"},
+	{"replication, at no member", REPLICATION_, FTN8, 0, 0, {}, .red = "ftn8 NOT_MEMBER"},
+	{"unknown chain", LOOKUP_, FTN3, AT(op.chain), 4, {0, 0, 0, 99}, .red = "ftn3 NO_VIEW"},
+	{"replication, as it is",
+	 REPLICATION_,
+	 FTN2,
+	 0,
+	 0,
+	 {},
+	 .red = "ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST"},
+	{"replication, former term",
+	 REPLICATION_,
+	 FTN2,
+	 AT(op.term),
+	 4,
+	 {0, 0, 0, TERM - 1},
+	 .red = "ftn2 STALE_TERM"},
+	{"replication, later term",
+	 REPLICATION_,
+	 FTN2,
+	 AT(op.term),
+	 4,
+	 {0, 0, 0, TERM + 1},
+	 .red = "ftn2 STALE_TERM"},
+	{"replication, former epoch",
+	 REPLICATION_,
+	 FTN2,
+	 AT(op.epoch),
+	 4,
+	 {0, 0, 0, EPOCH - 1},
+	 .red = "ftn2 STALE_TERM"},
+	{"replication of neither a live record nor a tombstone",
+	 REPLICATION_,
+	 FTN2,
+	 AT(op.state),
+	 1,
+	 {0},
+	 .red = "ftn2 DFT_MALFORMED"},
+	{"replication of an unknown life",
+	 REPLICATION_,
+	 FTN2,
+	 AT(op.state),
+	 1,
+	 {0x30},
+	 .red = "ftn2 DFT_MALFORMED"},
+	{"insert, former term",
+	 INSERT_,
+	 FTN1,
+	 AT(op.term),
+	 4,
+	 {0, 0, 0, TERM - 1},
+	 .red = "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST"},
+	{"lookup, not at the tail",
+	 LOOKUP_,
+	 FTN1,
+	 0,
+	 0,
+	 {},
+	 .red = "ftn1 REDIRECTED > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
+	 .nobody = "ftn1 REDIRECTED > ftn3 NO_VPC"},
+	{"lookup, at no member",
+	 LOOKUP_,
+	 FTN8,
+	 0,
+	 0,
+	 {},
+	 .red = "ftn8 REDIRECTED > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
+	 .nobody = "ftn8 REDIRECTED > ftn3 NO_VPC"},
+	{"insert, not at the head",
+	 INSERT_,
+	 FTN2,
+	 0,
+	 0,
+	 {},
+	 .red = "ftn2 REDIRECTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+		"FORWARDED_FIRST"},
+	{"lookup, no hops left", LOOKUP_, FTN1, AT(op.hops), 1, {0}, .red = "ftn1 HOPS_EXCEEDED"},
+	{"lookup, the last hop",
+	 LOOKUP_,
+	 FTN1,
+	 AT(op.hops),
+	 1,
+	 {1},
+	 .red = "ftn1 REDIRECTED > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
+	 .nobody = "ftn1 REDIRECTED > ftn3 NO_VPC"},
+	{"insert, no hops left", INSERT_, FTN3, AT(op.hops), 1, {0}, .red = "ftn3 HOPS_EXCEEDED"},
+	{"at the table: IPv6 inside",
+	 LOOKUP_,
+	 FTN3,
+	 INNER(12),
+	 2,
+	 {0x86, 0xDD},
+	 .red = "ftn3 INNER_PROTOCOL"},
+	{"at the table: options inside",
+	 LOOKUP_,
+	 FTN3,
+	 INNER(14),
+	 1,
+	 {0x46},
+	 .red = "ftn3 INNER_OPTIONS"},
+	{"at the table: longer inside than it is",
+	 LOOKUP_,
+	 FTN3,
+	 INNER(16),
+	 2,
+	 {0, 41},
+	 .red = "ftn3 TRUNCATED"},
+	{"at the table: no ARP",
+	 LOOKUP_,
+	 FTN3,
+	 AT(op.table),
+	 1,
+	 {DFT_ENDPOINTS},
+	 .red = "ftn3 ARP_MALFORMED"},
+	{"reply, as it is", REPLY_, FWD1, 0, 0, {}, .red = "fwd1 FORWARDED_FIRST"},
+	{"reply, another boot",
+	 REPLY_,
+	 FWD1,
+	 AT(op.boot),
+	 4,
+	 {1, 2, 3, 4},
+	 .red = "fwd1 STALE_REPLY"},
+	{"reply, at a forwarder that did not ask",
+	 REPLY_,
+	 FWD2,
+	 0,
+	 0,
+	 {},
+	 .red = "fwd2 STALE_REPLY"},
+	{"reply, late",
+	 REPLY_,
+	 FWD1,
+	 AT(op.clock_ms),
+	 2,
+	 {0xFE, 0xFE},
+	 .red = "fwd1 LOOKED_UP_AGAIN > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
+	 .nobody = "fwd1 LOOKED_UP_AGAIN > ftn3 NO_VPC"},
+	{"reply, no such entrance",
+	 REPLY_,
+	 FWD1,
+	 AT(op.entrance),
+	 1,
+	 {ENTRANCES},
+	 .red = "fwd1 NOT_ENTRANCE"},
+	{"reply, impossible entrance",
+	 REPLY_,
+	 FWD1,
+	 AT(op.entrance),
+	 1,
+	 {255},
+	 .red = "fwd1 NOT_ENTRANCE"},
+	{"reply, nothing decided",
+	 REPLY_,
+	 FWD1,
+	 AT(towards[0].decision.action),
+	 1,
+	 {0},
+	 .red = "fwd1 DFT_MALFORMED"},
+	{"reply, unknown action",
+	 REPLY_,
+	 FWD1,
+	 AT(towards[0].decision.action),
+	 1,
+	 {9},
+	 .red = "fwd1 DFT_MALFORMED"},
+	{"reply, drop without a reason",
+	 REPLY_,
+	 FWD1,
+	 AT(towards[0].decision.action),
+	 1,
+	 {DECIDE_DROP},
+	 .red = "fwd1 DFT_MALFORMED"},
+	{"reply, drop for what is no drop",
+	 DENIAL_,
+	 FWD1,
+	 AT(towards[0].decision.reason),
+	 1,
+	 {FORWARDED},
+	 .red = "fwd1 DFT_MALFORMED"},
+	{"reply, drop for an unknown reason",
+	 DENIAL_,
+	 FWD1,
+	 AT(towards[0].decision.reason),
+	 1,
+	 {255},
+	 .red = "fwd1 DFT_MALFORMED"},
+	{"reply, drop", DENIAL_, FWD1, 0, 0, {}, .red = "fwd1 SECURITY_GROUP"},
+	{"ARP reply, as it is", ARP_REPLY_, FWD1, 0, 0, {}, .red = "fwd1 ENDPOINT_ARP"},
+	{"ARP reply, nothing decided",
+	 ARP_REPLY_,
+	 FWD1,
+	 AT(towards[0].decision.action),
+	 1,
+	 {0},
+	 .red = "fwd1 DFT_MALFORMED"},
+	{"ARP reply, routed",
+	 ARP_REPLY_,
+	 FWD1,
+	 AT(towards[0].decision.flags),
+	 1,
+	 {DECISION_ROUTED},
+	 .red = "fwd1 DFT_MALFORMED"},
+};
+
+// What arrives somewhere on a first packet's way.
+static int op_of_kind(struct world *w, int kind, uint32_t vni, struct frame *out)
+{
+	const struct inner open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
+			   guarded = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+			   denied = TCP(99, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+			   arp = ARP(.from = "10.0.1.10", .to = "10.0.1.11");
+	const struct inner *in = kind == DENIAL_		     ? &denied
+				 : kind == ARP_REPLY_		     ? &arp
+				 : kind == LOOKUP_ || kind == REPLY_ ? &open
+								     : &guarded;
+	static const int steps[] = {
+		[LOOKUP_] = 1,	  [INSERT_] = 2, [REPLICATION_] = 3,   [REPLY_] = 2,
+		[ARP_REPLY_] = 2, [DENIAL_] = 2, [STATEFUL_REPLY_] = 5};
+	struct dft_packet d;
+	struct journey j = {};
+	struct frame f;
+	int wrong;
+
+	forget(w);
+	write_inner(&f, in);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong = step(w, FWD1, &f, &j);
+	for (int i = 1; i < steps[kind]; i++)
+		wrong |= step(w, j.at, &j.out, &j);
+	forget(w);
+	d = op_get(&j.out);
+	d.geneve.vni[0] = vni >> 16;
+	d.geneve.vni[1] = vni >> 8;
+	d.geneve.vni[2] = vni;
+	op_put(&j.out, &d);
+	*out = j.out;
+	return wrong;
+}
+
+static int test_broken_ops(struct world *w)
+{
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(broken_ops); i++) {
+		const struct broken_op *b = &broken_ops[i];
+		const struct {
+			uint32_t vni;
+			const char *path;
+		} each[] = {
+			{RED, b->red},
+			{BLUE, b->blue ? b->blue : b->red},
+			{NOBODY, b->nobody ? b->nobody : b->red},
+		};
+
+		for (size_t k = 0; k < COUNT(each); k++) {
+			struct dft_packet d;
+			struct journey j;
+			struct frame f;
+
+			wrong += op_of_kind(w, b->op, each[k].vni, &f);
+			d = op_get(&f);
+			op_to(&d, b->node);
+			op_put(&f, &d);
+			memcpy(f.byte + sizeof(struct ethhdr) + b->at, b->byte, b->length);
+			wrong += travel(w, b->node, &f, &j);
+			wrong += path_is(b->name, &j, each[k].path);
+		}
+	}
+	return wrong;
+}
+
+// Ops that end early: never anything but dropped, by name.
+static int test_cut_ops(struct world *w)
+{
+	const int kinds[] = {LOOKUP_, INSERT_, REPLICATION_, REPLY_, ARP_REPLY_};
+	const int node[] = {FTN3, FTN1, FTN2, FWD1, FWD1};
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(kinds); i++) {
+		struct frame whole, f;
+
+		wrong += op_of_kind(w, kinds[i], RED, &whole);
+		for (size_t length = sizeof(struct ethhdr); length < whole.length; length++) {
+			uint16_t total = htons(length - sizeof(struct ethhdr));
+			struct journey j;
+
+			f = whole;
+			f.length = length;
+			memcpy(f.byte + 16, &total, sizeof(total));
+			wrong += travel(w, node[i], &f, &j);
+			if (length < 34 ? j.action != XDP_PASS
+					: j.action != XDP_DROP || strstr(j.path, "BUG")) {
+				fprintf(stderr, "cut to %zu: %s\n", length, j.path);
+				wrong++;
+			}
+		}
+	}
+	return wrong;
+}
+
+// The redirected op has one hop less, and the redirecting node's addresses outside.
+static int test_redirect_bytes(struct world *w)
+{
+	const struct inner open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11");
+	struct frame f, inner, want;
+	struct dft_packet d;
+	struct journey j = {};
+	int wrong = op_of_kind(w, LOOKUP_, RED, &f);
+
+	d = op_get(&f);
+	op_to(&d, FTN2);
+	op_put(&f, &d);
+	wrong += step(w, FTN2, &f, &j);
+	write_inner(&inner, &open);
+	d.op.hops--;
+	write_op(&want, FTN2, FTN3, RED, ntohs(d.udp.source), &d, &inner);
+	return wrong + frames_compare("redirected", &want, &j.out);
+}
+
 struct test {
 	const char *name;
 	int (*run)(struct world *w); // returns how many things were wrong
@@ -1084,6 +1916,15 @@ struct test {
 static const struct test tests[] = {
 	{"rows", test_rows},
 	{"flooded", test_flooded},
+	{"broken frames", test_broken_frames},
+	{"options of a host's Geneve", test_geneve_options},
+	{"ARP for entrances", test_entrance_arp},
+	{"a dead entrance", test_dead_entrance},
+	{"every byte of the ops", test_op_bytes},
+	{"every byte of an ARP request's ops", test_arp_op},
+	{"broken ops", test_broken_ops},
+	{"cut ops", test_cut_ops},
+	{"a redirected op", test_redirect_bytes},
 };
 
 int main(void)
