@@ -363,6 +363,18 @@ static int read_secrets(struct rest *rest, const struct rest_config *config)
 	return 0;
 }
 
+// Said, not refused: a lab, or a proxy in front, may know better.
+static void warn_of_exposure(const struct rest *rest)
+{
+	if (!strncmp(rest->address, "127.", 4) || !strncmp(rest->address, "[::1]", 5))
+		return;
+	if (!rest->token)
+		log_warnx("REST at %s needs no token: whoever reaches it rules", rest->address);
+	else if (!rest->cert)
+		log_warnx("REST at %s is not encrypted: the token can be read on the way",
+			  rest->address);
+}
+
 static struct MHD_Daemon *start_daemon(struct rest *rest, int fd)
 {
 	const struct MHD_OptionItem tls[] = {
@@ -403,6 +415,7 @@ int rest_start(struct rest **out, struct model *model, const struct rest_config 
 	if (!rest->daemon)
 		return -EINVAL;
 	fd = -1; // the server closes it
+	warn_of_exposure(rest);
 	*out = take_ptr(rest);
 	return 0;
 }

@@ -132,6 +132,47 @@ static void test_objects(void **state)
 	assert_int_equal(count, 0);
 }
 
+static int look_again(const struct object *object, void *arg)
+{
+	struct store *store = ((void **)arg)[0];
+	struct seen *seen = ((void **)arg)[1];
+
+	// The same question inside of its own answer, and an object that the walk is at.
+	assert_int_equal(store_get(store, object->kind, object->id, see, seen), 0);
+	return store_list(store, "hosts", NULL, see, seen);
+}
+
+static void test_nested_reads(void **state)
+{
+	struct store *s = ((struct context *)*state)->store;
+	struct seen seen = {};
+	void *arg[] = {s, &seen};
+
+	put(s, "hosts", "", "a", "a");
+	put(s, "hosts", "", "b", "b");
+	assert_int_equal(store_list(s, "hosts", NULL, look_again, arg), 0);
+	assert_string_equal(seen.ids, "a a b b a b ");
+}
+
+static int stop_early(const struct object *object, void *arg)
+{
+	return 7;
+}
+
+static void test_walks_may_stop(void **state)
+{
+	struct store *s = ((struct context *)*state)->store;
+	struct seen seen = {};
+
+	put(s, "hosts", "", "a", "a");
+	put(s, "hosts", "", "b", "b");
+	assert_int_equal(store_list(s, "hosts", NULL, stop_early, NULL), 7);
+	// What was left in the middle begins anew, and keeps no transaction open.
+	assert_int_equal(store_list(s, "hosts", NULL, see, &seen), 0);
+	assert_string_equal(seen.ids, "a b ");
+	put(s, "hosts", "", "c", "c");
+}
+
 static void test_names_are_unique(void **state)
 {
 	struct store *s = ((struct context *)*state)->store;
@@ -399,6 +440,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_objects, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_nested_reads, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_walks_may_stop, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_names_are_unique, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_numbers_are_not_reused, open_store,
 						close_store),
