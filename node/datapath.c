@@ -17,6 +17,7 @@
 #include "lib/log.h"
 #include "lib/own.h"
 #include "node/objects.h"
+#include "node/offload.h"
 #include "node/veth.h"
 #include "shared/config.h"
 #include "shared/edge.h"
@@ -384,9 +385,14 @@ static int attach(struct datapath *datapath, const struct node_settings *setting
 	int edge = settings->roles & NODE_EDGE;
 	const char *program = edge ? "edge_ingress" : "gateway";
 	int fd = program_of(object, program);
-	int err = fd < 0 ? fd
-			 : link_place(datapath->dir, link, edge ? HOOK_TCX_INGRESS : HOOK_XDP,
-				      ifindex, fd, datapath->mode);
+	int err = edge ? offload_underlay(name->text) : 0;
+
+	if (err)
+		return refuse(why, err, "offloads of %s cannot be set: %s", name->text,
+			      strerror(-err));
+	err = fd < 0 ? fd
+		     : link_place(datapath->dir, link, edge ? HOOK_TCX_INGRESS : HOOK_XDP, ifindex,
+				  fd, datapath->mode);
 
 	return err ? refuse(why, err, "program %s cannot be attached to %s: %s", program,
 			    name->text, strerror(-err))
