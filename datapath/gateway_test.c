@@ -12,6 +12,7 @@
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/udp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -589,23 +590,33 @@ static uint32_t action_of(enum verdict v)
 	}
 }
 
+// Adds to a path; one that would get too long is cut.
+__attribute__((format(printf, 2, 3))) static void path_add(struct journey *j, const char *format,
+							   ...)
+{
+	size_t used = strlen(j->path);
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(j->path + used, PATH_ROOM - used, format, arguments);
+	va_end(arguments);
+}
+
 // Adds what the node counted to the path. Returns how many were wrong.
 static int name_verdicts(struct journey *j, const char *node, const struct verdict_count *before,
 			 const struct verdict_count *after)
 {
-	size_t used = strlen(j->path);
 	int counted = 0, right = 0, bytes = 1;
 
-	used += snprintf(j->path + used, PATH_ROOM - used, "%s%s ", used ? " > " : "", node);
+	path_add(j, "%s%s ", j->path[0] ? " > " : "", node);
 	for (int v = 0; v < VERDICTS; v++)
 		for (uint64_t i = before[v].packets; i < after[v].packets; i++) {
-			used += snprintf(j->path + used, PATH_ROOM - used, "%s%s",
-					 counted++ ? "+" : "", verdict_name(v));
+			path_add(j, "%s%s", counted++ ? "+" : "", verdict_name(v));
 			right |= action_of(v) == j->action;
 			bytes = after[v].bytes - before[v].bytes == j->out.length;
 		}
 	if (!counted)
-		snprintf(j->path + used, PATH_ROOM - used, "nothing");
+		path_add(j, "nothing");
 	if (counted == 1 && !bytes) {
 		fprintf(stderr, "%s: bytes counted wrong\n", j->path);
 		return 1;
@@ -3119,8 +3130,8 @@ static const struct test tests[] = {
 	{"whom OAM is due", test_told},
 	{"OAM frames", test_oam},
 	{"no room", test_no_room},
+	{"all verdicts", test_all_verdicts}, // of the rows above
 	{"mutated frames", test_mutated},
-	{"all verdicts", test_all_verdicts}, // the last
 };
 
 int main(void)
