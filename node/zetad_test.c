@@ -739,6 +739,30 @@ static void send_edge(uint64_t revision, size_t count)
 	send_update(&update);
 }
 
+// From edge to gateway in one step, both ways: nothing of the other role stays.
+static void changes_its_role(void **state)
+{
+	const size_t one = 1;
+	uint64_t revision = 70;
+
+	start_zetad();
+	assert_true(reported(is_any, NULL));
+	send_edge(revision, 1);
+	assert_true(reported(has_applied, &revision));
+	assert_true(reported(has_ready, &one));
+	send_snapshot(++revision, (uint8_t[][16]){{1}}, 1);
+	assert_true(reported(has_applied, &revision));
+	assert_true(has_endpoint((uint8_t[16]){1}));
+	shell("ip link show v0 | grep -q 'xdp '");
+	assert_int_equal(map_of("port_by_ifindex"), -ENOENT);
+	send_edge(++revision, 1);
+	assert_true(reported(has_applied, &revision));
+	assert_true(reported(has_ready, &one));
+	assert_int_equal(map_of("endpoints"), -ENOENT);
+	shell("! ip link show | grep -q 'xdp\\|zoam'");
+	stop_zetad();
+}
+
 static int has_port(const char *interface)
 {
 	auto_(closep) int map = map_of("port_by_ifindex");
@@ -876,6 +900,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(falls_back_to_generic),
 		cmocka_unit_test(forgotten_node_is_nothing),
 		cmocka_unit_test(follows_local_ports),
+		cmocka_unit_test(changes_its_role),
 	};
 	char mount_point[128];
 	int failed;
