@@ -18,33 +18,42 @@ const volatile struct edge_config cfg;
 // The outer headers, and an OAM message; a tunnel's header is shorter.
 #define INGRESS_BYTES (ETH_HLEN + 20 + 8 + sizeof(struct oam_inject))
 
+// ARP or IPv4 that fits the tunnel, and the flow it belongs to.
+inlined enum verdict read_sent(struct __sk_buff *skb, struct packet *p, struct flow *f)
+{
+	enum verdict v;
+
+	if (p->inner.eth->h_proto == bpf_htons(ETH_P_ARP))
+		return edge_read_arp(p, f);
+	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
+		return INNER_PROTOCOL;
+	if ((v = edge_read_ipv4(skb, p)) || (v = read_flow(p, f)))
+		return v;
+	return edge_too_large(skb, p, f);
+}
+
 // A workload of this host sent a frame: straight to the other host where the cluster said so, else
 // to the cluster. Attached (tcx ingress) to the host's side of the workload's interface.
 SEC("tc")
 int edge_egress(struct __sk_buff *skb)
 {
 	struct packet p = packet_of_skb(skb, EGRESS_BYTES);
+	struct tunnel_end to = {};
 	struct flow f = {};
 	enum verdict v;
+	__u32 hash;
 
 	if ((v = edge_port_sender(skb, &p)))
 		return edge_finish(skb, v);
 	if (edge_tagged(skb, p.inner.eth))
 		return edge_finish(skb, INNER_VLAN);
-	if (p.inner.eth->h_proto == bpf_htons(ETH_P_ARP)) {
-		if ((v = edge_read_arp(&p, &f)))
-			return edge_finish(skb, v);
-		return edge_finish(skb, edge_to_entrance(skb, &p, &f));
-	}
-	if (p.inner.eth->h_proto != bpf_htons(ETH_P_IP))
-		return edge_finish(skb, INNER_PROTOCOL);
+	if ((v = read_sent(skb, &p, &f)))
+		return edge_finish(skb, v);
 
-	if ((v = edge_read_ipv4(skb, &p)) || (v = read_flow(&p, &f)) ||
-	    (v = edge_too_large(skb, &p, &f)))
+	hash = key_hash(&f.key);
+	if ((v = edge_direct(skb, &p, &f, &to)) || (!to.ip && (v = edge_entrance(&to, hash))))
 		return edge_finish(skb, v);
-	if ((v = edge_direct(skb, &p, &f)))
-		return edge_finish(skb, v);
-	return edge_finish(skb, edge_to_entrance(skb, &p, &f));
+	return edge_finish(skb, edge_send(skb, &p, &to, hash));
 }
 
 // The underlay brought a packet: a tenant's frame for a workload of this host, a word from an

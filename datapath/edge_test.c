@@ -59,14 +59,14 @@ typedef void (*prepare)(const struct world *w);
 
 struct row {
 	const char *name;
-	int ingress; // 1: from the underlay
 	build in;
-	enum verdict verdict;
-	build out;	    // NULL: dropped
-	prepare before;	    // NULL: nothing is learned
-	enum verdict other; // of the other tenant's same packet; GO_ON: as verdict, out
+	build out;	// NULL: dropped
+	prepare before; // NULL: nothing is learned
 	build other_out;
+	enum verdict verdict;
+	enum verdict other; // of the other tenant's same packet; GO_ON: as verdict, out
 	uint32_t gso_size;
+	int ingress; // 1: from the underlay
 };
 
 // Set-up
@@ -149,7 +149,10 @@ static void reset(const struct world *w)
 static struct world world_open(int overlay, const char *name)
 {
 	char pins[64];
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = testing_pins(name, pins));
+	struct bpf_object_open_opts opts = {
+		.sz = sizeof(opts),
+		.pin_root_path = testing_pins(name, pins),
+	};
 	struct world w = {.overlay = overlay, .vni = TENANT};
 	struct edge_config *cfg;
 
@@ -178,6 +181,7 @@ struct learned {
 	uint8_t protocol;
 	uint32_t flags, age_ms, unused_ms;
 	const char *host, *instance_mac;
+	int portless; // as flows of a protocol without ports are learned
 };
 
 static struct direct_key key_of(uint8_t protocol)
@@ -205,6 +209,8 @@ static void learn(const struct world *w, struct learned l)
 		.flags = l.flags,
 	};
 
+	if (l.portless)
+		key.source_port = key.destination_port = 0;
 	mac(value.host_mac, OTHER_MAC);
 	mac(value.instance_mac, l.instance_mac ? l.instance_mac : PEER_MAC);
 	put(w->edge->maps.direct, &key, &value);
@@ -257,6 +263,11 @@ static void learn_local_unknown(const struct world *w)
 	learn(w, (struct learned){.protocol = IPPROTO_UDP, .host = HOST});
 }
 
+static void learn_portless(const struct world *w)
+{
+	learn(w, (struct learned){.protocol = IPPROTO_UDP, .portless = 1});
+}
+
 static void no_entrance(const struct world *w)
 {
 	put_entrances(w, 0);
@@ -304,7 +315,6 @@ static void udp_too_large(struct frame *f, const struct world *w)
 	sends(f, header(IPPROTO_UDP));
 }
 
-// Many TTLs and identifications later in this file; here the plain ones.
 static void udp_ttl(struct frame *f, uint8_t ttl)
 {
 	struct ipv4_header h = header(IPPROTO_UDP);
@@ -886,9 +896,9 @@ static const struct row rows[] = {
 	SENDS("FIN", tcp_fin, EDGE_TO_ENTRANCE, .out = to_entrance, .before = learn_tcp),
 	SENDS("RST", tcp_rst, EDGE_TO_ENTRANCE, .out = to_entrance, .before = learn_tcp),
 	SENDS("first fragment", first_fragment, EDGE_TO_ENTRANCE, .out = to_entrance,
-	      .before = learn_udp),
+	      .before = learn_portless),
 	SENDS("later fragment", later_fragment, EDGE_TO_ENTRANCE, .out = to_entrance,
-	      .before = learn_udp),
+	      .before = learn_portless),
 	SENDS("ICMP error", small_icmp_error, EDGE_TO_ENTRANCE, .out = to_entrance,
 	      .before = learn_udp),
 	SENDS("TTL 1, routed", udp_ttl_1, EDGE_TO_ENTRANCE, .out = to_entrance,
@@ -1007,7 +1017,7 @@ static int check(const struct world *w, const struct target *t, const char *name
 		.action = action_for(verdict),
 		.out = out,
 	};
-	struct frame got;
+	struct frame got = {0};
 	int wrong;
 
 	snprintf(full, sizeof(full), "%s, VNI %x, %s", w->overlay ? "Geneve" : "VXLAN", w->vni,
@@ -1134,28 +1144,28 @@ static int test_expiry(const struct world *w)
 	return wrong + expect(!direct_known(w, &value), "an unused flow is not forgotten");
 }
 
-// Every value of the sum, so that the carry of the incremental update is met.
+// Every value of the sum, so that every carry of the incremental update is met.
 static int test_ttl(const struct world *w)
 {
 	struct ipv4_header h = header(IPPROTO_UDP);
-	struct frame in, out;
-	int wrong = 0;
+	struct frame in, out, got = {0};
+	uint32_t action;
 
 	reset(w);
 	learn_routed(w);
-	for (uint32_t id = 0; id < 0x10000 && !wrong; id += 0x101) {
-		for (uint32_t low = 0; low < 3 && !wrong; low++) {
-			h.id = id + low;
-			h.ttl = 2 + id % 250;
-			frame_clear(&in);
-			frame_udp(&in, 1000, 2000, 0);
-			sends(&in, h);
-			out = in;
-			direct_routed(&out, w);
-			wrong += check(w, &w->egress, "TTL", &in, EDGE_DIRECT, &out);
-		}
+	for (uint32_t id = 0; id < 0x10000; id++) {
+		h.id = id;
+		frame_clear(&in);
+		frame_udp(&in, 1000, 2000, 0);
+		sends(&in, h);
+		out = in;
+		direct_routed(&out, w);
+		must(target_run(&w->egress, &in, &action, &got), "run");
+		memcpy(out.byte + FLOW_PORT_AT, got.byte + FLOW_PORT_AT, 2);
+		if (frames_compare("TTL", &out, &got))
+			return 1;
 	}
-	return wrong;
+	return 0;
 }
 
 #define ENTRANCES 4
@@ -1174,7 +1184,7 @@ static int test_spread(const struct world *w)
 {
 	int used[ENTRANCES] = {0}, wrong = 0;
 	static uint8_t seen[0x10000];
-	struct frame in, out, back;
+	struct frame in, out = {0}, back = {0};
 	int distinct = 0;
 
 	reset(w);
@@ -1240,6 +1250,135 @@ static int test_geneve(const struct world *w)
 	return wrong + check(w, &w->ingress, "options past the end", &in, TRUNCATED, NULL);
 }
 
+// Frames that nobody would send: the rows' own, with bytes changed, cut and repeated at random.
+
+#define MUTATIONS 20000
+#define RUN_ROOM 2048 // a test run takes frames of less than a page
+
+static uint64_t random_next(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+static void mutate(struct frame *f, uint64_t *state)
+{
+	static const uint8_t edges[] = {0, 1, 0x3F, 0x40, 0x45, 0x4F, 0x7F, 0x80, 0xFF};
+	uint64_t changes = 1 + random_next(state) % 6;
+
+	while (changes--) {
+		uint64_t r = random_next(state);
+		// Mostly in the headers, where it matters.
+		size_t at = (r >> 8) % (r & 7 && f->length > 110 ? 110 : f->length);
+
+		switch (r >> 56 & 31) {
+		case 0:
+			f->length = at > ETH_HLEN ? at : ETH_HLEN;
+			break;
+		case 1:
+			if (2 * f->length <= RUN_ROOM)
+				frame_append(f, f->byte, f->length);
+			break;
+		case 2 ... 12:
+			f->byte[at] = edges[(r >> 32) % sizeof(edges)];
+			break;
+		case 13 ... 20:
+			f->byte[at] ^= 1 << (r >> 32 & 7);
+			break;
+		default:
+			f->byte[at] = r >> 32;
+		}
+	}
+}
+
+static uint64_t packets_of(const struct world *w)
+{
+	struct verdict_count sum[VERDICTS];
+	uint64_t packets = 0;
+
+	must(verdicts_read(w->egress.verdicts, sum), "verdicts");
+	for (int v = 1; v < VERDICTS; v++)
+		packets += sum[v].packets;
+	return packets;
+}
+
+static uint64_t counted(const struct world *w, enum verdict v)
+{
+	struct verdict_count sum[VERDICTS];
+
+	must(verdicts_read(w->egress.verdicts, sum), "verdicts");
+	return sum[v].packets;
+}
+
+// A frame that left through a tunnel carries the VNI of the port it came from, whatever was in it.
+static int wrong_tenant(const struct world *w, const struct frame *in, const struct frame *out)
+{
+	size_t at = ETH_HLEN + 20 + 8 + 4;
+
+	return out->length == in->length + 50 &&
+	       (out->byte[at] != w->vni >> 16 || out->byte[at + 1] != (w->vni >> 8 & 0xFF) ||
+		out->byte[at + 2] != (w->vni & 0xFF));
+}
+
+// Each is counted exactly once, gets one of three actions, and none reaches what must not be.
+static int test_mutations(struct world *w, uint64_t seed)
+{
+	uint64_t state = seed, runs = 0, before = packets_of(w);
+	uint64_t delivered_before, delivered_after;
+	static struct frame in, out;
+	int wrong = 0;
+
+	reset(w);
+	learn_udp(w);
+	learn_tcp(w);
+	learn_icmp(w);
+	delivered_before = counted(w, EDGE_DELIVERED);
+	for (int i = 0; i < MUTATIONS && !wrong; i++) {
+		const struct row *row = &rows[random_next(&state) % (sizeof(rows) / sizeof(*rows))];
+		const struct target *t = row->ingress ? &w->ingress : &w->egress;
+		uint32_t action;
+		int err;
+
+		frame_clear(&in);
+		row->in(&in, w);
+		mutate(&in, &state);
+		err = target_run(t, &in, &action, &out);
+		// The kernel itself refuses what ends before the IP header that its type promises.
+		if (err == -EINVAL && in.length < ETH_HLEN + 40)
+			continue;
+		must(err, "mutated frame");
+		runs++;
+		wrong += expect(action == (uint32_t)TC_ACT_UNSPEC || action == TC_ACT_REDIRECT ||
+					action == TC_ACT_SHOT,
+				"a mutated frame got an action of no verdict");
+		if (!row->ingress && action == TC_ACT_REDIRECT)
+			wrong += expect(!wrong_tenant(w, &in, &out),
+					"a mutated frame left in another tenant's name");
+	}
+	delivered_after = counted(w, EDGE_DELIVERED);
+	wrong += expect(packets_of(w) - before == runs, "mutated frames are not counted once each");
+	wrong += expect(runs > MUTATIONS * 9 / 10, "too few mutated frames were run");
+	wrong += expect(!counted(w, BUG), "a mutated frame reached what cannot happen");
+	wrong += expect(w->vni != TENANT || delivered_after > delivered_before,
+			"mutations leave no frame intact enough");
+	if (wrong)
+		fprintf(stderr, "overlay %d, VNI %x, seed %ju\n", w->overlay, w->vni,
+			(uintmax_t)seed);
+	return wrong;
+}
+
+static int mutate_world(struct world *w, uint64_t seed)
+{
+	int wrong;
+
+	w->vni = TENANT;
+	wrong = test_mutations(w, seed);
+	w->vni = OTHER_TENANT;
+	return wrong + test_mutations(w, seed + 1);
+}
+
 static int test_world(struct world *w)
 {
 	static const uint32_t vnis[] = {TENANT, OTHER_TENANT};
@@ -1260,17 +1399,20 @@ static int test_world(struct world *w)
 	return wrong;
 }
 
-int main(void)
+// Without argument the table; "mutate [SEED]": the random frames.
+int main(int argc, char **argv)
 {
-	struct world worlds[2];
+	static const char *const names[] = {"vxlan", "geneve"};
+	int mutations = argc > 1 && !strcmp(argv[1], "mutate");
+	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 20260101;
 	int wrong = 0;
 
 	testing_begin();
-	worlds[0] = world_open(OVERLAY_VXLAN, "vxlan");
-	worlds[1] = world_open(OVERLAY_GENEVE, "geneve");
-	for (int i = 0; i < 2; i++) {
-		wrong += test_world(&worlds[i]);
-		edge__destroy(worlds[i].edge);
+	for (int overlay = 0; overlay < 2; overlay++) {
+		struct world w = world_open(overlay, names[overlay]);
+
+		wrong += mutations ? mutate_world(&w, seed) : test_world(&w);
+		edge__destroy(w.edge);
 	}
 	if (wrong)
 		fprintf(stderr, "%d of the edge's outcomes are wrong\n", wrong);

@@ -302,6 +302,10 @@ int gateway(struct xdp_md *ctx)
 	if (entrance >= 0) {
 		if (p.udp->dest != overlay_port(cfg.overlay))
 			return finish(ctx, PASS);
+		// A switch that has not learned where an entrance is sends its packets everywhere:
+		// only the owner serves them, or they would arrive twice.
+		if (!entrance_owned(entrance, cfg.node))
+			return finish(ctx, NOT_ENTRANCE);
 		return tenant(ctx, &p, entrance);
 	}
 	if (p.udp->dest != bpf_htons(GENEVE_PORT))

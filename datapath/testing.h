@@ -17,7 +17,7 @@ void testing_begin(void);
 // the same one share their pinned maps, as the programs of one node do. Into the caller's path[64].
 const char *testing_pins(const char *name, char path[64]);
 
-#define FRAME_ROOM 4096
+#define FRAME_ROOM 8192
 
 // Bytes on a wire, from the outermost header on.
 struct frame {
@@ -87,7 +87,7 @@ struct expected {
 
 // Returns 0, or 1 after printing what was different. Exactly one verdict must be counted, with one
 // packet of as many bytes as came out.
-// got, unless NULL, receives the frame that came out.
+// got, unless NULL, receives the frame that came out, if the program could be run.
 int target_check(const struct target *t, const struct frame *in, const struct expected *want,
 		 struct frame *got);
 

@@ -38,14 +38,16 @@ for file in $(git ls-files '*.sh') .ci/run; do
 done
 
 echo "lint: cppcheck"
-cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j 2 \
-	--suppressions-list=devtools/cppcheck.txt -I . "${user[@]}" || complain "cppcheck"
+cppcheck --quiet --enable=warning,performance --inline-suppr --error-exitcode=1 -j 2 \
+	--suppressions-list=devtools/cppcheck.txt --library=devtools/cppcheck.cfg \
+	-I . "${user[@]}" || complain "cppcheck"
 
 echo "lint: clang-tidy"
 [ -f "$build/build.ninja" ] || meson setup "$build" >/dev/null || complain "meson setup"
 ninja -C "$build" >/dev/null || complain "build"
-printf '%s\n' "${user[@]}" | xargs -P 2 -n 4 clang-tidy -p "$build" --quiet 2>/dev/null |
-	grep -E 'warning:|error:' && complain "clang-tidy"
+# Skeletons are bpftool's: what it generates is not ours to mend.
+printf '%s\n' "${user[@]}" | xargs -P 2 -n 1 clang-tidy -p "$build" --quiet 2>/dev/null |
+	grep -E 'warning:|error:' | grep -v '^[^ ]*\.skel\.h:' && complain "clang-tidy"
 
 [ "$bad" -eq 0 ] && echo "lint: clean"
 exit "$bad"

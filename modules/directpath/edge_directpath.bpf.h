@@ -23,7 +23,7 @@ inlined int older(__u32 now_ms, __u32 then_ms, __u32 limit_ms)
 
 // The fresh entry for a flow, or NULL. Who begins or ends a connection is not sent past the
 // cluster, which keeps the state; of a fragment we do not know the flow; a TTL that ends on the way
-// is answered by the cluster.
+// is answered by the cluster, like all ARP.
 inlined struct direct_value *direct_find(const struct packet *p, const struct flow *f)
 {
 	struct direct_key key = {
@@ -31,13 +31,14 @@ inlined struct direct_value *direct_find(const struct packet *p, const struct fl
 		.destination = address_of_v4(f->destination),
 		.source_port = f->source_port,
 		.destination_port = f->destination_port,
-		.protocol = p->inner.ip->protocol,
 	};
 	struct direct_value *path;
 	__u32 now;
 
-	if (f->fragment || f->icmp_error || f->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST))
+	if (!p->inner.ip || f->fragment || f->icmp_error ||
+	    f->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST))
 		return NULL;
+	key.protocol = p->inner.ip->protocol;
 	vni_put(key.vni, p->vni);
 	path = bpf_map_lookup_elem(&direct, &key);
 	if (!path || (path->flags & OAM_ROUTED && p->inner.ip->ttl <= 1))
@@ -52,24 +53,20 @@ inlined struct direct_value *direct_find(const struct packet *p, const struct fl
 	return path;
 }
 
-// Straight to the other host, or across this one where the flow's two ends live on it.
-// GO_ON: not a direct flow.
+// Readies the frame for its direct path, if it has one: *to is where it goes. Where both ends of
+// the flow live on this host, it is sent across at once.
 inlined enum verdict edge_direct(struct __sk_buff *skb, const struct packet *p,
-				 const struct flow *f)
+				 const struct flow *f, struct tunnel_end *to)
 {
 	struct direct_value *path = direct_find(p, f);
 	struct ethhdr *eth = p->inner.eth;
-	struct tunnel_end to;
-	struct ethhdr inner;
 	__u32 local = 0;
-	enum verdict v;
 
 	if (!path)
 		return GO_ON;
-	to.ip = address_v4(&path->host);
-	if (to.ip == cfg.host_ip.s6_addr32[3]) {
+	if (address_v4(&path->host) == cfg.host_ip.s6_addr32[3]) {
 		local = edge_port_find(p->vni, path->instance_mac);
-		if (!local)
+		if (!local) // it has just left: the cluster knows to where
 			return GO_ON;
 	}
 	__sync_fetch_and_add(&path->packets, 1);
@@ -81,10 +78,10 @@ inlined enum verdict edge_direct(struct __sk_buff *skb, const struct packet *p,
 	__builtin_memcpy(eth->h_dest, path->instance_mac, ETH_ALEN);
 	if (local)
 		return bpf_redirect(local, 0) == TC_ACT_REDIRECT ? EDGE_DELIVERED : BUG;
-	__builtin_memcpy(to.mac, path->host_mac, sizeof(to.mac));
-	inner = *eth;
-	v = edge_send(skb, &inner, p->vni, &to, key_hash(&f->key));
-	return v ? v : EDGE_DIRECT;
+	to->ip = address_v4(&path->host);
+	__builtin_memcpy(to->mac, path->host_mac, sizeof(to->mac));
+	to->verdict = EDGE_DIRECT;
+	return GO_ON;
 }
 
 inlined struct direct_key key_of_oam(const struct oam_flow *flow)

@@ -14,24 +14,20 @@ struct {
 
 // Both directions of a flow have the same hash, hence the same entrance, on whatever host they
 // begin, if the hosts know the same list.
-inlined enum verdict edge_to_entrance(struct __sk_buff *skb, const struct packet *p,
-				      const struct flow *f)
+inlined enum verdict edge_entrance(struct tunnel_end *to, __u32 hash)
 {
-	__u32 zero = 0, hash = key_hash(&f->key), index;
+	__u32 zero = 0, index;
 	const struct edge_entrances *entrances = bpf_map_lookup_elem(&edge_entrances, &zero);
-	struct ethhdr inner = *p->inner.eth;
-	struct tunnel_end to;
-	enum verdict v;
 
 	if (!entrances || !entrances->count)
 		return NO_ENTRANCE;
 	index = hash % entrances->count;
 	if (index >= MAX_EDGE_ENTRANCES)
 		return NO_ENTRANCE;
-	to.ip = address_v4(&entrances->entrance[index].ip);
-	__builtin_memcpy(to.mac, entrances->entrance[index].mac, sizeof(to.mac));
-	v = edge_send(skb, &inner, p->vni, &to, hash);
-	return v ? v : EDGE_TO_ENTRANCE;
+	to->ip = address_v4(&entrances->entrance[index].ip);
+	__builtin_memcpy(to->mac, entrances->entrance[index].mac, sizeof(to->mac));
+	to->verdict = EDGE_TO_ENTRANCE;
+	return GO_ON;
 }
 
 inlined int edge_is_entrance(__be32 ip)

@@ -30,6 +30,13 @@ inlined int entrance_of(__be32 ip)
 	return index && *index < MAX_ENTRANCES ? (int)*index : -1;
 }
 
+inlined int entrance_owned(__u32 index, __u32 node)
+{
+	const struct entrance_value *e = bpf_map_lookup_elem(&entrances, &index);
+
+	return e && e->live && e->owner == node;
+}
+
 // On the underlay a host asks for an entrance: its owner answers.
 inlined enum verdict entrance_arp(struct packet *p, __u32 node)
 {

@@ -22,39 +22,65 @@ inlined __be16 tunnel_port(void)
 	return cfg.overlay == OVERLAY_GENEVE ? bpf_htons(GENEVE_PORT) : bpf_htons(VXLAN_PORT);
 }
 
-// Room for the outer headers in front of the frame. bpf_skb_adjust_room() tells the kernel how to
-// segment a super-packet inside the tunnel, but it knows IP only, and refuses what the workload has
-// encapsulated itself; both go as plain bytes, which cannot be segmented again.
-inlined int make_room(struct __sk_buff *skb, const struct ethhdr *inner)
+// How the kernel is to segment a super-packet inside the tunnel.
+#define ROOM_IN_TUNNEL                                                                             \
+	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |   \
+	 BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN))
+
+// Room for the outer headers in front of the frame.
+inlined int make_room(struct __sk_buff *skb, const struct packet *p)
 {
-	if (inner->h_proto == bpf_htons(ETH_P_IP) &&
-	    !bpf_skb_adjust_room(skb, OUTER_BYTES, BPF_ADJ_ROOM_MAC,
-				 BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 |
-					 BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH |
-					 BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN)))
+	const int tcp = p->inner.ip && p->inner.ip->protocol == IPPROTO_TCP;
+
+	if (p->inner.ip && !bpf_skb_adjust_room(skb, OUTER_BYTES, BPF_ADJ_ROOM_MAC, ROOM_IN_TUNNEL))
 		return 0;
-	if (skb->gso_size)
-		return -1;
-	return bpf_skb_change_head(skb, OUTER_BYTES, 0);
+	// That knows IP only, and refuses what is marked as a tunnel's: what the workload itself
+	// encapsulated, and what came whole through our tunnel to a workload that routes. Each can
+	// go as plain bytes, but a super-packet could then not be segmented. Of the second kind,
+	// the marks are where our headers are put now, so that they hold again; it alone can be
+	// TCP.
+	if (!skb->gso_size)
+		return bpf_skb_change_head(skb, OUTER_BYTES, 0);
+	if (tcp)
+		return bpf_skb_adjust_room(skb, OUTER_BYTES, BPF_ADJ_ROOM_MAC,
+					   BPF_F_ADJ_ROOM_FIXED_GSO);
+	return -1;
 }
 
-// To whom a tunnel leads. MAC all zero: the kernel's neighbour table tells.
+// Where a frame goes through the tunnel. MAC all zero: the kernel's neighbour table tells.
 struct tunnel_end {
 	__be32 ip;
-	__u8 mac[6];
+	__u8 mac[ETH_ALEN];
+	enum verdict verdict; // of a frame that is sent there
 };
 
-// The frame, whose Ethernet header is to be *inner, through the tunnel. Ends what was read of it.
-inlined enum verdict edge_send(struct __sk_buff *skb, const struct ethhdr *inner, __u32 vni,
+// To where the kernel knows the way to. It asks for the neighbour's MAC if it must, but only where
+// it takes the frame for an IPv4 packet, by what it noted on arrival (tunnelled ARP: not so); it
+// looks at the frame's own type again only when a second VLAN tag is taken from it.
+inlined int redirect_by_route(struct __sk_buff *skb)
+{
+	if (skb->protocol != bpf_htons(ETH_P_IP) &&
+	    (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) ||
+	     bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), 1) || bpf_skb_vlan_pop(skb) ||
+	     bpf_skb_vlan_pop(skb)))
+		return TC_ACT_SHOT;
+	return bpf_redirect_neigh(cfg.underlay_ifindex, NULL, 0, 0);
+}
+
+// The frame through the tunnel. Ends what was read of it.
+inlined enum verdict edge_send(struct __sk_buff *skb, const struct packet *p,
 			       const struct tunnel_end *to, __u32 hash)
 {
+	const struct ethhdr inner = *p->inner.eth;
+	const __u32 vni = p->vni;
 	struct vxlan_header *tunnel;
 	struct ethhdr *eth, *inside;
 	struct udphdr *udp;
 	struct iphdr *ip;
 	__u32 length;
+	int action;
 
-	if (make_room(skb, inner))
+	if (make_room(skb, p))
 		return NO_ROOM;
 	eth = (void *)(long)skb->data;
 	ip = (void *)(eth + 1);
@@ -64,7 +90,7 @@ inlined enum verdict edge_send(struct __sk_buff *skb, const struct ethhdr *inner
 	if ((void *)(inside + 1) > (void *)(long)skb->data_end)
 		return BUG;
 
-	*inside = *inner;
+	*inside = inner;
 	__builtin_memcpy(eth->h_dest, to->mac, ETH_ALEN);
 	for (int i = 0; i < ETH_ALEN; i++)
 		eth->h_source[i] = cfg.host_mac[i];
@@ -101,11 +127,11 @@ inlined enum verdict edge_send(struct __sk_buff *skb, const struct ethhdr *inner
 		vni_put(tunnel->vni, vni);
 	}
 
-	if (!(to->mac[0] | to->mac[1] | to->mac[2] | to->mac[3] | to->mac[4] | to->mac[5]))
-		return bpf_redirect_neigh(cfg.underlay_ifindex, NULL, 0, 0) == TC_ACT_REDIRECT
-			       ? GO_ON
-			       : BUG;
-	return bpf_redirect(cfg.underlay_ifindex, 0) == TC_ACT_REDIRECT ? GO_ON : BUG;
+	if (to->mac[0] | to->mac[1] | to->mac[2] | to->mac[3] | to->mac[4] | to->mac[5])
+		action = bpf_redirect(cfg.underlay_ifindex, 0);
+	else
+		action = redirect_by_route(skb);
+	return action == TC_ACT_REDIRECT ? to->verdict : BUG;
 }
 
 // UDP to this host's underlay address, whole and without IP options; all else is the kernel's.

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// One table: fields, references and columns of every kind. A new field of the API is one word here.
+#include "cli/kind.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#define FIELD(text)                                                                                \
+	{                                                                                          \
+		.name = (text)                                                                     \
+	}
+#define REFERENCE(text, kind)                                                                      \
+	{                                                                                          \
+		.name = (text), .refers = (kind)                                                   \
+	}
+#define RENAMED(text, theirs)                                                                      \
+	{                                                                                          \
+		.name = (text), .api = (theirs)                                                    \
+	}
+#define COLUMN(text, path)                                                                         \
+	{                                                                                          \
+		.title = (text), .field = (path)                                                   \
+	}
+#define WIDE(text, path)                                                                           \
+	{                                                                                          \
+		.title = (text), .field = (path), .wide = 1                                        \
+	}
+
+const struct kind kinds[] = {
+	{
+		.name = "Tenant",
+		.word = "tenant",
+		.path = "tenants",
+		.field = {FIELD("name"), FIELD("description")},
+		.column = {COLUMN("DESCRIPTION", "description")},
+	},
+	{
+		.name = "Cluster",
+		.word = "cluster",
+		.path = "clusters",
+		.field = {FIELD("name"), FIELD("description"), FIELD("overlay"),
+			  FIELD("entrance_first"), FIELD("entrance_last"), FIELD("oam_port"),
+			  FIELD("tenant_mtu"), FIELD("replicas"), FIELD("chains")},
+		.column = {COLUMN("OVERLAY", "overlay"), COLUMN("ENTRANCES", "entrances.ip"),
+			   COLUMN("TENANT-MTU", "tenant_mtu"), COLUMN("REPLICAS", "replicas"),
+			   COLUMN("CHAINS", "chains"), WIDE("OAM-PORT", "oam_port")},
+	},
+	{
+		.name = "Node",
+		.word = "node",
+		.path = "nodes",
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("cluster", "clusters"),
+			  FIELD("roles"), FIELD("control_ip"), FIELD("tenant"), FIELD("zgc")},
+		.column = {COLUMN("CLUSTER", "cluster"), COLUMN("ROLES", "roles"),
+			   COLUMN("CONTROL-IP", "control_ip"), COLUMN("TENANT-IP", "tenant.ip"),
+			   COLUMN("ZGC-IP", "zgc.ip"), WIDE("TENANT-MAC", "tenant.mac"),
+			   WIDE("ZGC-MAC", "zgc.mac"), COLUMN("CONNECTED", "status.connected"),
+			   COLUMN("REVISION", "status.revision")},
+	},
+	{
+		.name = "Host",
+		.word = "host",
+		.path = "hosts",
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("cluster", "clusters"),
+			  FIELD("ip"), FIELD("mac"), FIELD("interface"),
+			  RENAMED("host_kind", "kind")}, // in YAML "kind" is Host
+		.column = {COLUMN("CLUSTER", "cluster"), COLUMN("KIND", "kind"), COLUMN("IP", "ip"),
+			   WIDE("MAC", "mac"), COLUMN("INTERFACE", "interface"),
+			   COLUMN("CONNECTED", "status.connected"),
+			   COLUMN("REVISION", "status.revision")},
+	},
+	{
+		.name = "Vpc",
+		.word = "vpc",
+		.path = "vpcs",
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("tenant", "tenants"),
+			  REFERENCE("cluster", "clusters"), FIELD("vni")},
+		.column = {COLUMN("TENANT", "tenant"), COLUMN("CLUSTER", "cluster"),
+			   COLUMN("VNI", "vni"), COLUMN("FUNCTIONS", "functions")},
+	},
+	{
+		.name = "Subnet",
+		.word = "subnet",
+		.path = "subnets",
+		.per_vpc = 1,
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
+			  FIELD("cidr"), FIELD("gateway"), FIELD("gateway_mac")},
+		.column = {COLUMN("VPC", "vpc"), COLUMN("CIDR", "cidr"),
+			   COLUMN("GATEWAY", "gateway"), WIDE("GATEWAY-MAC", "gateway_mac")},
+	},
+	{
+		.name = "SecurityGroup",
+		.word = "security-group",
+		.path = "security-groups",
+		.per_vpc = 1,
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
+			  FIELD("rules"),
+			  REFERENCE("remote_group", "security-groups")}, // inside a rule
+		.column = {COLUMN("VPC", "vpc"), COLUMN("RULES", "rules")},
+	},
+	{
+		.name = "Port",
+		.word = "port",
+		.path = "ports",
+		.per_vpc = 1,
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
+			  REFERENCE("host", "hosts"), FIELD("mac"), FIELD("ips"),
+			  FIELD("interface"), REFERENCE("security_groups", "security-groups")},
+		.column = {COLUMN("VPC", "vpc"), COLUMN("IPS", "ips"), COLUMN("HOST", "host"),
+			   COLUMN("GROUPS", "security_groups"), WIDE("MAC", "mac"),
+			   WIDE("INTERFACE", "interface"), COLUMN("READY", "status.ready")},
+	},
+	{
+		.name = "View",
+		.word = "view",
+		.path = "views",
+		.read_only = 1,
+		.column = {COLUMN("EPOCH", "epoch"), COLUMN("ENTRANCES", "entrances.ip"),
+			   COLUMN("CHAINS", "chains.number")},
+	},
+	{},
+};
+
+const struct kind *kind_find(const char *word)
+{
+	const struct kind *kind;
+
+	for (kind = kinds; kind->name; kind++)
+		if (!strcasecmp(word, kind->name) || !strcasecmp(word, kind->word) ||
+		    !strcasecmp(word, kind->path))
+			return kind;
+	return NULL;
+}
+
+const struct kind *kind_of_path(const char *path)
+{
+	const struct kind *kind = kind_find(path);
+
+	if (!kind)
+		abort();
+	return kind;
+}
+
+const struct field *kind_field(const struct kind *kind, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < KIND_FIELDS && kind->field[i].name; i++)
+		if (!strcasecmp(kind->field[i].name, name))
+			return &kind->field[i];
+	return NULL;
+}
+
+const char *field_api(const struct field *field)
+{
+	return field->api ? field->api : field->name;
+}

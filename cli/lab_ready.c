@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is waited for is read from the controller, as anybody could; that the daemons still live is
+// seen from their processes.
+#include "cli/lab_ready.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/inventory.h"
+#include "cli/lab.h"
+#include "lib/own.h"
+
+#define WAIT_S 120 // slow machines run many daemons
+
+double seconds_since(const struct timespec *then)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
+}
+
+void progress(const struct waiting *waiting, const char *format, ...)
+{
+	int tty = isatty(2);
+	va_list args;
+
+	fprintf(stderr, "%s%5.1f s  ", tty ? "\r\033[K" : "", seconds_since(&waiting->began));
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	if (!tty)
+		fputc('\n', stderr);
+	fflush(stderr);
+}
+
+void progress_done(void)
+{
+	if (isatty(2))
+		fputs("\r\033[K", stderr);
+}
+
+// Where a daemon does not come up its own words say why: the last lines of its log.
+static void show_log(const struct waiting *waiting, const char *name)
+{
+	char path[CLOUD_PATH], file[128], line[512], last[4][512] = {};
+	unsigned int lines = 0, i;
+	FILE *log;
+
+	progress_done();
+	snprintf(file, sizeof(file), "%s.log", name);
+	log = fopen(cloud_path(waiting->cloud, path, "log", file), "re");
+	if (!log)
+		return;
+	while (fgets(line, sizeof(line), log))
+		memcpy(last[lines++ % 4], line, sizeof(line));
+	fclose(log);
+	for (i = lines > 4 ? lines - 4 : 0; i < lines; i++)
+		fprintf(stderr, "  %s: %s", name, last[i % 4]);
+}
+
+static int all_there(const struct waiting *waiting)
+{
+	json_t *process;
+	size_t i;
+
+	json_array_foreach (json_object_get(waiting->cloud->state, "processes"), i, process) {
+		if (!process_lives(process)) {
+			show_log(waiting, object_text(process, "name"));
+			return sorry(-ECHILD, "%s ended", object_text(process, "name"));
+		}
+	}
+	return 0;
+}
+
+int await_controller(struct waiting *waiting, int net)
+{
+	double patience = seconds_since(&waiting->began) + WAIT_S;
+	int err;
+
+	if (setns(net, CLONE_NEWNET))
+		return sorry(-errno, "cannot enter the controller's namespace: %s",
+			     strerror(errno));
+	err = rest_open(&waiting->rest, object_text(waiting->cloud->state, "controller"), NULL);
+	while (!err) {
+		err = rest_call(waiting->rest, "GET", "/v1/tenants", NULL, NULL);
+		if (!err)
+			return 0;
+		if (err != -ECONNREFUSED || seconds_since(&waiting->began) > patience)
+			return sorry(err, "%s", rest_message(waiting->rest));
+		err = all_there(waiting);
+		if (!err)
+			err = lab_pause(20);
+	}
+	return err;
+}
+
+struct count {
+	json_int_t revision; // the controller's
+	size_t machines, machines_ready, ports, ports_ready;
+	char late[64]; // one that is not ready
+};
+
+void await_news(struct waiting *waiting)
+{
+	time_t seconds = time(NULL);
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	strftime(waiting->after, sizeof(waiting->after), "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+// Text of this form is in the order of time.
+static int member_is_ready(const struct waiting *waiting, const json_t *status, json_int_t revision)
+{
+	json_int_t applied = json_integer_value(json_object_get(status, "revision"));
+
+	if (!json_is_true(json_object_get(status, "connected")) || *object_text(status, "error"))
+		return 0;
+	if (*waiting->after)
+		return applied > 0 &&
+		       strcmp(object_text(status, "reported_at"), waiting->after) > 0;
+	return applied >= revision;
+}
+
+// A node is ready when it applied what it was told last, a port when its host attached it.
+static int count_ready(struct waiting *waiting, const char *kind, struct count *count)
+{
+	int ports = !strcmp(kind, "ports");
+	json_t *answer, *items, *item;
+	char path[64];
+	size_t i;
+	int err;
+
+	snprintf(path, sizeof(path), "/v1/%s", kind);
+	err = rest_call(waiting->rest, "GET", path, NULL, &answer);
+	if (err)
+		return sorry(err, "%s", rest_message(waiting->rest));
+	count->revision = json_integer_value(json_object_get(answer, "revision"));
+	items = json_object_get(answer, "items");
+	json_array_foreach (items, i, item) {
+		const json_t *status = json_object_get(item, "status");
+		int ready = ports ? json_is_true(json_object_get(status, "ready"))
+				  : member_is_ready(waiting, status, count->revision);
+
+		*(ports ? &count->ports : &count->machines) += 1;
+		*(ports ? &count->ports_ready : &count->machines_ready) += (size_t)ready;
+		if (!ready)
+			snprintf(count->late, sizeof(count->late), "%s", object_text(item, "name"));
+	}
+	json_decref(answer);
+	return 0;
+}
+
+int await_ready(struct waiting *waiting)
+{
+	double patience = seconds_since(&waiting->began) + WAIT_S;
+	size_t told = (size_t)-1;
+	int err;
+
+	for (;;) {
+		struct count count = {};
+
+		if ((err = all_there(waiting)) || (err = count_ready(waiting, "ports", &count)) ||
+		    (err = count_ready(waiting, "nodes", &count)) ||
+		    (err = count_ready(waiting, "hosts", &count)))
+			return err;
+		if (told != count.machines_ready + count.ports_ready)
+			progress(waiting,
+				 "waiting for daemons: %zu of %zu machines, %zu of %zu ports",
+				 count.machines_ready, count.machines, count.ports_ready,
+				 count.ports);
+		told = count.machines_ready + count.ports_ready;
+		if (told == count.machines + count.ports)
+			return 0;
+		if (seconds_since(&waiting->began) > patience) {
+			show_log(waiting, count.late);
+			return sorry(-ETIMEDOUT, "%s is not ready after %d seconds", count.late,
+				     WAIT_S);
+		}
+		err = lab_pause(100);
+		if (err)
+			return err;
+	}
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+// `zetactl status`: one page that tells how the cluster is, and why each packet left as it did.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/connect.h"
+#include "cli/output.h"
+#include "lib/own.h"
+
+static json_int_t number(const json_t *object, const char *field)
+{
+	return json_integer_value(json_object_get(object, field));
+}
+
+// {NAME: {packets, bytes}} of one member is added to that of all.
+static void add_verdicts(json_t *sum, const json_t *verdicts)
+{
+	static const char *const counters[] = {"packets", "bytes"};
+	json_t *count, *total;
+	const char *name;
+	size_t i;
+
+	json_object_foreach ((json_t *)verdicts, name, count) {
+		total = json_object_get(sum, name);
+		if (!total) {
+			total = json_object();
+			json_object_set_new(sum, name, total);
+		}
+		for (i = 0; i < 2; i++)
+			json_object_set_new(total, counters[i],
+					    json_integer(number(total, counters[i]) +
+							 number(count, counters[i])));
+	}
+}
+
+static json_t *member_status(const json_t *object, int is_host)
+{
+	static const char *const fields[] = {
+		"connected", "boot",	       "version", "revision",	 "error",
+		"sessions",  "session_digest", "cached",  "reported_at", NULL};
+	const json_t *status = json_object_get(object, "status");
+	json_t *member = json_object(), *verdicts = json_object_get(status, "verdicts");
+	size_t i;
+
+	json_object_set(member, "name", json_object_get(object, "name"));
+	if (is_host)
+		json_object_set_new(member, "roles", json_pack("[s]", object_text(object, "kind")));
+	else
+		json_object_set(member, "roles", json_object_get(object, "roles"));
+	for (i = 0; fields[i]; i++)
+		if (json_object_get(status, fields[i]))
+			json_object_set(member, fields[i], json_object_get(status, fields[i]));
+	json_object_set_new(member, "verdicts",
+			    verdicts ? json_deep_copy(verdicts) : json_object());
+	return member;
+}
+
+// The members of a cluster, nodes then hosts; their verdicts are summed on the way.
+static int add_members(struct inventory *inventory, const char *cluster, json_t *members,
+		       json_t *verdicts)
+{
+	static const char *const paths[] = {"nodes", "hosts"};
+	json_t *list, *object, *named, *member;
+	size_t kind, i;
+	int err;
+
+	for (kind = 0; kind < 2; kind++) {
+		err = inventory_list(inventory, kind_of_path(paths[kind]), &list);
+		if (err)
+			return err;
+		json_array_foreach (list, i, object) {
+			err = inventory_named(inventory, kind_of_path(paths[kind]), object, &named);
+			if (err)
+				return err;
+			if (!strcmp(object_text(named, "cluster"), cluster)) {
+				member = member_status(named, (int)kind);
+				add_verdicts(verdicts, json_object_get(member, "verdicts"));
+				json_array_append_new(members, member);
+			}
+			json_decref(named);
+		}
+	}
+	return 0;
+}
+
+static int cluster_status(struct inventory *inventory, const json_t *cluster, json_t **out)
+{
+	auto_(freep) char *path = NULL;
+	json_t *status, *view = NULL, *members = json_array(), *verdicts = json_object();
+	int err;
+
+	status = json_pack("{s:s, s:O?, s:o, s:o}", "name", object_text(cluster, "name"), "overlay",
+			   json_object_get(cluster, "overlay"), "members", members, "verdicts",
+			   verdicts);
+	path = rest_path(inventory->rest, "views", object_text(cluster, "id"));
+	err = rest_call(inventory->rest, "GET", path, NULL, &view);
+	if (!err) {
+		json_object_set(status, "epoch", json_object_get(view, "epoch"));
+		json_object_set(status, "entrances", json_object_get(view, "entrances"));
+		json_object_set(status, "chains", json_object_get(view, "chains"));
+		err = add_members(inventory, object_text(cluster, "name"), members, verdicts);
+	}
+	json_decref(view);
+	if (err)
+		json_decref(status);
+	else
+		*out = status;
+	return err;
+}
+
+static void text_or_dash(struct table *table, const char *text)
+{
+	table_cell(table, "%s", *text ? text : "-");
+}
+
+static void join(char *text, size_t room, const json_t *list)
+{
+	json_t *item;
+	size_t i;
+
+	*text = 0;
+	json_array_foreach (list, i, item)
+		if (json_is_string(item) && strlen(text) + json_string_length(item) + 2 < room)
+			sprintf(text + strlen(text), "%s%s", i ? "," : "", json_string_value(item));
+}
+
+static void print_members(const json_t *members)
+{
+	static const char *const titles[] = {"MEMBER",	 "ROLES",  "CONNECTED", "REVISION",
+					     "SESSIONS", "DIGEST", "CACHED",	"ERROR"};
+	struct table *table = table_new();
+	json_t *member;
+	char roles[64];
+	size_t i;
+
+	for (i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
+		table_cell(table, "%s", titles[i]);
+	json_array_foreach (members, i, member) {
+		join(roles, sizeof(roles), json_object_get(member, "roles"));
+		table_row(table);
+		table_cell(table, "%s", object_text(member, "name"));
+		table_cell(table, "%s", roles);
+		table_cell(table, "%s",
+			   json_is_true(json_object_get(member, "connected")) ? "yes" : "NO");
+		table_number(table, number(member, "revision"));
+		table_number(table, number(member, "sessions"));
+		text_or_dash(table, object_text(member, "session_digest"));
+		table_number(table, number(member, "cached"));
+		text_or_dash(table, object_text(member, "error"));
+	}
+	table_print(&table, stdout, 2);
+}
+
+static void print_view(const json_t *status)
+{
+	struct table *table = table_new();
+	json_t *item;
+	char text[512];
+	size_t i;
+
+	table_cell(table, "ENTRANCE");
+	table_cell(table, "MAC");
+	table_cell(table, "OWNER");
+	json_array_foreach (json_object_get(status, "entrances"), i, item) {
+		table_row(table);
+		table_cell(table, "%s", object_text(item, "ip"));
+		table_cell(table, "%s", object_text(item, "mac"));
+		text_or_dash(table, object_text(item, "owner"));
+	}
+	table_print(&table, stdout, 2);
+	putchar('\n');
+	table = table_new();
+	table_cell(table, "CHAIN");
+	table_cell(table, "TERM");
+	table_cell(table, "BUCKETS");
+	table_cell(table, "REPLICAS (HEAD TO TAIL)");
+	json_array_foreach (json_object_get(status, "chains"), i, item) {
+		join(text, sizeof(text), json_object_get(item, "replicas"));
+		table_row(table);
+		table_number(table, number(item, "number"));
+		table_number(table, number(item, "term"));
+		table_number(table, number(item, "buckets"));
+		table_cell(table, "%s", text);
+	}
+	table_print(&table, stdout, 2);
+}
+
+// One line per verdict, in the order of shared/verdicts.def, i.e. of a packet's way; one column of
+// packets per member that is not all zero would be too wide for many members, so names with counts.
+static void print_verdicts(const json_t *status)
+{
+	static const struct {
+		const char *name, *kind, *meaning;
+	} known[] = {
+#define VERDICT(name, kind, meaning) {#name, #kind, meaning},
+#include "shared/verdicts.def"
+#undef VERDICT
+	};
+	const json_t *verdicts = json_object_get(status, "verdicts"), *count;
+	struct table *table = table_new();
+	json_t *member;
+	size_t v, i;
+
+	table_cell(table, "VERDICT");
+	table_cell(table, "KIND");
+	table_cell(table, "PACKETS");
+	table_cell(table, "BYTES");
+	table_cell(table, "MEANING, AND WHERE");
+	for (v = 0; v < sizeof(known) / sizeof(known[0]); v++) {
+		char where[256] = "";
+
+		count = json_object_get(verdicts, known[v].name);
+		if (!count)
+			continue;
+		json_array_foreach (json_object_get(status, "members"), i, member) {
+			const json_t *own =
+				json_object_get(json_object_get(member, "verdicts"), known[v].name);
+			size_t used = strlen(where);
+
+			if (own)
+				snprintf(where + used, sizeof(where) - used, "%s%s %lld",
+					 used ? ", " : "", object_text(member, "name"),
+					 (long long)number(own, "packets"));
+		}
+		table_row(table);
+		table_cell(table, "%s", known[v].name);
+		table_cell(table, "%s", known[v].kind);
+		table_number(table, number(count, "packets"));
+		table_number(table, number(count, "bytes"));
+		table_cell(table, "%s (%s)", known[v].meaning, where);
+	}
+	table_print(&table, stdout, 2);
+}
+
+static void print_status(const json_t *status)
+{
+	printf("cluster %s: overlay %s, view epoch %lld\n\n", object_text(status, "name"),
+	       object_text(status, "overlay"), (long long)number(status, "epoch"));
+	print_members(json_object_get(status, "members"));
+	putchar('\n');
+	print_view(status);
+	putchar('\n');
+	print_verdicts(status);
+}
+
+static void print_all(const struct cli *cli, const json_t *clusters)
+{
+	json_t *whole, *cluster;
+	size_t i;
+
+	if (cli->output == OUTPUT_JSON || cli->output == OUTPUT_YAML) {
+		whole = json_pack("{s:O}", "clusters", clusters);
+		(cli->output == OUTPUT_JSON ? print_json : print_yaml)(whole, stdout);
+		json_decref(whole);
+		return;
+	}
+	json_array_foreach (clusters, i, cluster) {
+		if (i)
+			putchar('\n');
+		print_status(cluster);
+	}
+	if (!json_array_size(clusters))
+		puts("no cluster");
+}
+
+int command_status(struct cli *cli)
+{
+	json_t *clusters = json_array(), *list, *cluster, *status;
+	struct inventory inventory = {};
+	size_t i;
+	int err;
+
+	err = controller_connect(cli, &inventory);
+	if (err)
+		goto out;
+	err = inventory_list(&inventory, kind_of_path("clusters"), &list);
+	json_array_foreach (list, i, cluster) {
+		if (err)
+			break;
+		err = cluster_status(&inventory, cluster, &status);
+		if (!err)
+			json_array_append_new(clusters, status);
+	}
+	if (err)
+		sorry(err, "%s", rest_message(inventory.rest));
+	else
+		print_all(cli, clusters);
+out:
+	json_decref(clusters);
+	controller_leave(&inventory);
+	return err ? FAILED : DONE;
+}

@@ -1,0 +1,1174 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The real controller, asked over HTTP; every answer is held against openapi.yaml.
+
+usage: api_test.py CONTROLLER OPENAPI [unittest arguments]
+"""
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+import jsonschema
+import yaml
+
+PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "zeta-controller"
+DEFINITION = sys.argv.pop(1) if len(sys.argv) > 1 else "openapi.yaml"
+PATIENCE = 60  # seconds for anything that must happen at all
+
+with open(DEFINITION, encoding="utf-8") as file:
+    API = yaml.safe_load(file)
+
+
+def resolve(node):
+    """Follows a $ref of the document."""
+    while isinstance(node, dict) and "$ref" in node:
+        target = API
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        node = target
+    return node
+
+
+def template_of(path):
+    """The path of the document that a request's path belongs to, or None."""
+    path = path.split("?")[0]
+    best = None
+    for template in API["paths"]:
+        pattern = re.sub(r"\\{[a-z]+\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, path) and (best is None or "{" not in template):
+            best = template
+    return best
+
+
+VALIDATORS = {}
+SEEN = set()  # (template, method, status) that some test got
+
+
+def check_schema(key, schema, value):
+    if key not in VALIDATORS:
+        VALIDATORS[key] = jsonschema.Draft202012Validator(
+            {**schema, "components": API["components"]})
+    VALIDATORS[key].validate(value)
+
+
+def check_answer(method, path, sent, status, kind, answer):
+    """Fails where an answer is not what the document says, or a request taken that it forbids."""
+    template = template_of(path)
+    method = method.lower()
+    operation = API["paths"].get(template, {}).get(method)
+    if operation is None:
+        assert status in (404, 405, 401, 411, 413, 415), (method, path, status)
+        check_schema("error", {"$ref": "#/components/schemas/Error"}, answer)
+        return
+    SEEN.add((template, method, status))
+    response = operation["responses"].get(str(status))
+    assert response, f"{method} {path} may not answer {status}: {answer}"
+    content = resolve(response).get("content")
+    if content is None:
+        assert answer is None, answer
+        return
+    assert kind in content, (method, path, kind)
+    if kind == "application/json":
+        check_schema((template, method, status), content[kind]["schema"], answer)
+    if status < 300 and sent is not None:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        check_schema((template, method, "sent"), schema, sent)
+
+
+class Certificates:
+    """A CA and the controller's certificate, made once."""
+    directory = None
+
+    @classmethod
+    def make(cls):
+        if cls.directory:
+            return cls.directory
+        cls.directory = tempfile.mkdtemp(prefix="zeta-api-test-")
+
+        def openssl(*arguments):
+            subprocess.run(["openssl", *arguments], cwd=cls.directory, check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2",
+                "-subj", "/CN=test CA")
+        openssl("req", *key, "-keyout", "key.pem", "-out", "request.pem", "-subj",
+                "/CN=controller", "-addext", "subjectAltName=IP:127.0.0.1")
+        openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key",
+                "-CAcreateserial", "-out", "cert.pem", "-days", "2", "-copy_extensions", "copy")
+        return cls.directory
+
+
+class Controller:
+    def __init__(self, directory, *options):
+        certificates = Certificates.make()
+        self.log_path = os.path.join(directory, "log")
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [PROGRAM, "--store", os.path.join(directory, "store.db"),
+                 "--rest", "127.0.0.1:0", "--grpc", "127.0.0.1:0",
+                 "--ca", f"{certificates}/ca.pem", "--cert", f"{certificates}/cert.pem",
+                 "--key", f"{certificates}/key.pem", *options],
+                stdout=subprocess.PIPE, stderr=log, text=True,
+                env={**os.environ, "ZETA_DEBUG": "1"})
+        self.port = None
+        for line in self.process.stdout:
+            if line.startswith("rest "):
+                self.port = int(line.rsplit(":", 1)[1])
+                break
+        if not self.port:
+            self.reap()
+        assert self.port, "the controller did not start: " + self.log()
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    def stop(self):
+        """Returns its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.reap()
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        return self.reap()
+
+    def reap(self):
+        status = self.process.wait(PATIENCE)
+        self.process.stdout.close()
+        return status
+
+
+class Case(unittest.TestCase):
+    options = ()
+    headers = {}
+
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="zeta-api-test-")
+        self.addCleanup(shutil.rmtree, self.directory, True)
+        self.controller = self.start()
+        self.addCleanup(self.end)
+
+    def start(self):
+        return Controller(self.directory, *self.options)
+
+    def end(self):
+        if self.controller.process.poll() is None:
+            self.assertEqual(self.controller.stop(), 0, self.controller.log())
+        log = self.controller.log()
+        self.assertNotIn("AddressSanitizer", log)
+        self.assertNotIn("LeakSanitizer", log)
+        self.assertNotIn("runtime error", log)
+
+    def connect(self):
+        return http.client.HTTPConnection("127.0.0.1", self.controller.port, timeout=PATIENCE)
+
+    def ask(self, method, path, body=None, raw=None, headers=None):
+        """Returns status, parsed answer, headers."""
+        sent = {**self.headers}
+        data = raw
+        if body is not None:
+            data = json.dumps(body).encode()
+        if data is not None:
+            sent["Content-Type"] = "application/json"
+        sent.update(headers or {})
+        connection = self.connect()
+        try:
+            connection.request(method, path, data, {k: v for k, v in sent.items() if v})
+            response = connection.getresponse()
+            text = response.read()
+        finally:
+            connection.close()
+        kind = response.headers.get("Content-Type")
+        answer = json.loads(text) if text and kind == "application/json" else (
+            text.decode() if text else None)
+        if method != "HEAD":
+            check_answer(method, path, body, response.status, kind, answer)
+        return response.status, answer, response.headers
+
+    def expect(self, status, method, path, body=None, **more):
+        got, answer, _ = self.ask(method, path, body, **more)
+        self.assertEqual(got, status, answer)
+        return answer
+
+    def make(self, kinds, **body):
+        return self.expect(201, "POST", f"/v1/{kinds}", body)
+
+    def refuse(self, status, field, method, path, body=None, says=None, **more):
+        """Refused with the status, naming the field; and nothing is different afterwards."""
+        before = self.revision()
+        error = self.expect(status, method, path, body, **more)["error"]
+        self.assertEqual(error["status"], status)
+        self.assertEqual(error["field"], field, error)
+        if status == 400 and field not in ("body", "query"):
+            self.assertIn(field, error["message"])
+        if says:
+            self.assertIn(says, error["message"])
+        self.assertEqual(self.revision(), before)
+        return error
+
+    def revision(self):
+        return self.expect(200, "GET", "/v1/tenants")["revision"]
+
+    def policy(self, vpc="blue"):
+        return self.expect(200, "GET", f"/v1/vpcs/{vpc}")["policy"]
+
+    def cluster(self, name="zgc", third=0):
+        return self.make("clusters", name=name, entrance_first=f"172.16.{third}.1",
+                         entrance_last=f"172.16.{third}.4")
+
+    def world(self):
+        """One of everything: red's VPC blue with a subnet, a group, a host and a port."""
+        self.make("tenants", name="red")
+        self.cluster()
+        self.make("nodes", **node(1))
+        self.make("hosts", **host(1))
+        self.make("vpcs", name="blue", tenant="red", cluster="zgc", vni=100)
+        self.make("subnets", name="web", vpc="blue", cidr="10.0.1.0/24")
+        self.make("security-groups", name="http", vpc="blue",
+                  rules=[{"direction": "ingress", "protocol": "tcp", "port_min": 80}])
+        self.make("ports", **port(1, security_groups=["http"]))
+
+    def everything(self):
+        """All that there is, by both APIs."""
+        return {path: self.expect(200, "GET", path) for path in
+                [f"/v1/{kind}" for kind in KINDS] + ["/zgcs", "/nodes", "/vpcs", "/ports"]}
+
+
+KINDS = ["tenants", "clusters", "nodes", "hosts", "vpcs", "subnets", "ports", "security-groups",
+         "views"]
+
+
+def node(n, **more):
+    return {"name": f"gw{n}", "cluster": "zgc", "roles": ["fwd", "ftn"],
+            "tenant": {"interface": "eth0", "ip": f"172.16.1.{n}", "mac": f"02:00:00:00:01:{n:02x}"},
+            "zgc": {"interface": "eth1", "ip": f"172.17.1.{n}", "mac": f"02:00:00:00:02:{n:02x}"},
+            **more}
+
+
+def host(n, **more):
+    return {"name": f"host{n}", "cluster": "zgc", "ip": f"172.16.2.{n}",
+            "mac": f"02:00:00:00:03:{n:02x}", "interface": "eth0", **more}
+
+
+def port(n, **more):
+    return {"name": f"p{n}", "vpc": "blue", "host": "host1", "mac": f"02:00:00:00:04:{n:02x}",
+            "ips": [f"10.0.1.{10 + n}"], "interface": f"p{n}", **more}
+
+
+def zeta_port(n, **more):
+    return {"port_id": f"z{n}", "vpc_id": "zv", "ips_port": [{"ip": f"10.9.0.{n}", "vip": ""}],
+            "mac_port": f"02:00:00:00:05:{n:02x}", "ip_node": "172.16.9.1",
+            "mac_node": "02:00:00:00:06:01", **more}
+
+
+ZGC = {"name": "ZGC_1", "description": "first", "ip_start": "172.16.0.1", "ip_end": "172.16.0.2",
+       "port_ibo": "8300", "overlay_type": "vxlan"}
+ZETA_NODE = {"name": "znode1", "description": "one", "zgc_id": "ZGC_1", "ip_control": "172.16.1.9",
+             "id_control": "ubuntu", "pwd_control": "correct-horse-battery", "inf_tenant": "ens4",
+             "mac_tenant": "52:54:00:A9:3F:B9", "inf_zgc": "ens3", "mac_zgc": "52:54:00:1a:cf:38"}
+
+
+class Service(Case):
+    def test_health_and_definition(self):
+        self.assertEqual(self.expect(200, "GET", "/healthz"), {"status": "ok"})
+        self.assertEqual(yaml.safe_load(self.expect(200, "GET", "/openapi.yaml")), API)
+        self.expect(405, "POST", "/healthz", {})
+
+    def test_status_counts(self):
+        self.world()
+        status = self.expect(200, "GET", "/v1/status")
+        self.assertEqual(status["counts"]["ports"], 1)
+        self.assertEqual(status["counts"]["views"], 1)
+        self.assertEqual(status["counts"]["ports_ready"], 0)
+        self.assertEqual(status["nodes"][0]["status"], {"connected": False})
+        self.assertEqual(status["revision"], self.revision())
+
+    def test_paths_and_methods(self):
+        for path in ("/", "/v1", "/v2/ports", "/v1/things", "/v1/ports/a/b", "/v1//ports",
+                     "/v1/ports/", "/zgcs/a/b", "/%2e%2e/etc", "/v1/status/x"):
+            self.expect(404, "GET", path)
+        for kind in KINDS:
+            self.expect(404, "GET", f"/v1/{kind}/nobody")
+            self.expect(404, "GET", f"/v1/{kind}/%ff%22%0a")
+            self.expect(405, "DELETE", f"/v1/{kind}")
+        for kind in KINDS[:-1]:
+            self.expect(404, "DELETE", f"/v1/{kind}/nobody")
+            self.expect(404, "PUT", f"/v1/{kind}/nobody", {"name": "x"})
+        status, _, headers = self.ask("PATCH", "/v1/ports/nobody")
+        self.assertEqual((status, headers["Allow"]), (405, "GET, HEAD, PUT, DELETE"))
+        self.expect(405, "POST", "/v1/views", {})
+        self.expect(405, "PUT", "/v1/views/x", {})
+        status, answer, _ = self.ask("HEAD", "/v1/tenants")
+        self.assertEqual((status, answer), (200, None))
+        for kind in ("zgcs", "nodes", "vpcs", "ports"):
+            self.expect(404, "GET", f"/{kind}/nobody")
+            self.expect(404, "DELETE", f"/{kind}/nobody")
+        self.expect(405, "PUT", "/ports/nobody", {})
+
+    def test_queries(self):
+        self.world()
+        self.refuse(400, "query", "GET", "/v1/tenants?colour=red")
+        self.refuse(400, "query", "GET", "/v1/tenants?vpc=blue")
+        self.refuse(400, "query", "GET", "/v1/status?x")
+        self.refuse(400, "query", "GET", "/nodes?x=1")
+        self.expect(404, "GET", "/v1/ports?vpc=green")
+        self.expect(404, "GET", "/v1/ports?vpc=%ff")
+        self.expect(404, "GET", "/v1/ports?vpc")
+        self.assertEqual(self.expect(200, "GET", "/v1/ports?name=%ff")["items"], [])
+        self.expect(400, "GET", "/v1/ports?" + "&".join("name=a" for _ in range(40)))
+
+    def test_wrong_arguments(self):
+        for arguments in ([], ["--store"], ["--colour"], ["--store", "x", "rest"]):
+            run = subprocess.run([PROGRAM, *arguments], capture_output=True, timeout=PATIENCE,
+                                 cwd=self.directory, check=False)
+            self.assertEqual(run.returncode, 2)
+            self.assertIn(b"usage: zeta-controller", run.stderr)
+
+    def test_address_in_use_and_broken_store(self):
+        certificates = Certificates.make()
+        tls = ["--ca", f"{certificates}/ca.pem", "--cert", f"{certificates}/cert.pem",
+               "--key", f"{certificates}/key.pem", "--grpc", "127.0.0.1:0"]
+        with open(os.path.join(self.directory, "broken"), "wb") as broken:
+            broken.write(b"not a store, but long enough to be taken for one" * 100)
+        for store, rest in (("store.db", "127.0.0.1:0"), ("other.db", f"127.0.0.1:{self.controller.port}"),
+                            ("broken", "127.0.0.1:0"), ("none/there.db", "127.0.0.1:0"),
+                            ("third.db", "127.0.0.1"), ("third.db", "localhost:http")):
+            run = subprocess.run([PROGRAM, "--store", store, "--rest", rest, *tls],
+                                 capture_output=True, timeout=PATIENCE, cwd=self.directory,
+                                 check=False)
+            self.assertEqual(run.returncode, 1, run.stderr)
+            self.assertNotEqual(run.stderr, b"")
+
+
+class Objects(Case):
+    def test_read_and_list(self):
+        self.world()
+        for kind in KINDS:
+            listed = self.expect(200, "GET", f"/v1/{kind}")
+            self.assertEqual(len(listed["items"]), 1, kind)
+            item = listed["items"][0]
+            self.assertEqual(self.expect(200, "GET", f"/v1/{kind}/{item['id']}"), item)
+            self.assertEqual(self.expect(200, "GET", f"/v1/{kind}/{item['name']}"), item)
+            self.assertEqual(self.expect(200, "GET", f"/v1/{kind}?name={item['name']}")["items"],
+                             [item])
+            self.assertEqual(self.expect(200, "GET", f"/v1/{kind}?name=x")["items"], [])
+        for path in ("vpcs?tenant=red", "vpcs?cluster=zgc", "nodes?cluster=zgc",
+                     "hosts?cluster=zgc", "subnets?vpc=blue", "ports?vpc=blue&host=host1",
+                     "security-groups?vpc=blue"):
+            self.assertEqual(len(self.expect(200, "GET", f"/v1/{path}")["items"]), 1, path)
+        self.make("vpcs", name="green", tenant="red", cluster="zgc")
+        self.assertEqual(self.expect(200, "GET", "/v1/ports?vpc=green")["items"], [])
+
+    def test_defaults_and_canonical_forms(self):
+        self.world()
+        got = self.expect(200, "GET", "/v1/clusters/zgc")
+        self.assertEqual([got[f] for f in ("overlay", "oam_port", "tenant_mtu", "replicas",
+                                           "chains", "description")],
+                         ["vxlan", 8300, 1450, 3, 0, ""])
+        got = self.expect(200, "GET", "/v1/subnets/web")
+        self.assertEqual(got["gateway"], "10.0.1.1")
+        got = self.make("subnets", vpc="blue", cidr="10.0.2.0/24", gateway=None)
+        self.assertIsNone(got["gateway"])
+        self.assertEqual(got["name"], got["id"])
+        got = self.make("subnets", vpc="blue", cidr="FD00:0:0::/64", gateway="fd00::00ff")
+        self.assertEqual((got["cidr"], got["gateway"]), ("fd00::/64", "fd00::ff"))
+        got = self.make("vpcs", name="green", tenant=None, cluster="zgc")
+        self.assertIsNone(got["tenant"])
+        self.assertNotEqual(got["vni"], 100)
+        got = self.make("security-groups", vpc="green", name="g", rules=[
+            {"direction": "ingress", "protocol": 6, "port_min": 22, "remote_group": "g"},
+            {"direction": "egress", "protocol": 89},
+            {"direction": "egress", "protocol": "udp", "port_max": 53, "remote_cidr": "0.0.0.0/0"},
+            {"direction": "egress", "protocol": 0}])
+        self.assertEqual(got["rules"], [
+            {"direction": "ingress", "protocol": "tcp", "port_min": 22, "port_max": 22,
+             "remote_cidr": None, "remote_group": got["id"]},
+            {"direction": "egress", "protocol": 89, "port_min": 0, "port_max": 65535,
+             "remote_cidr": None, "remote_group": None},
+            {"direction": "egress", "protocol": "udp", "port_min": 53, "port_max": 53,
+             "remote_cidr": "0.0.0.0/0", "remote_group": None},
+            {"direction": "egress", "protocol": "any", "port_min": 0, "port_max": 65535,
+             "remote_cidr": None, "remote_group": None}])
+        got = self.make("hosts", **host(5, mac="02:00:00:00:0A:0B"))
+        self.assertEqual((got["mac"], got["kind"]), ("02:00:00:00:0a:0b", "edge"))
+        got = self.make("hosts", id="h-6", name="host6", cluster="zgc", ip="172.16.2.6",
+                        mac="02:00:00:00:03:06", kind="ovs")
+        self.assertEqual((got["id"], got["interface"]), ("h-6", None))
+        got = self.make("ports", **port(9, host="h-6", interface=None))
+        self.assertEqual((got["host"], got["status"]), ("h-6", {"ready": False}))
+
+    def test_examples_of_the_definition(self):
+        """What the document shows works, in the order that references need."""
+        order = ["/v1/" + kind for kind in ("tenants", "clusters", "nodes", "hosts", "vpcs",
+                                            "subnets", "security-groups", "ports")]
+        for path in order:
+            content = API["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+            self.expect(201, "POST", path, content["example"])
+
+    def test_replace(self):
+        self.world()
+        before = self.expect(200, "GET", "/v1/ports/p1")
+        # Unchanged: no revision.
+        now = self.revision()
+        same = {k: v for k, v in before.items() if k != "status"}
+        self.assertEqual(self.expect(200, "PUT", "/v1/ports/p1", same), before)
+        self.assertEqual(self.revision(), now)
+        # What is left out gets its default, the name stays.
+        body = port(1, mac="02:00:00:00:04:77", description="new")
+        del body["name"]
+        after = self.expect(200, "PUT", "/v1/ports/p1", body)
+        self.assertEqual((after["id"], after["name"], after["security_groups"]),
+                         (before["id"], "p1", []))
+        self.assertEqual((after["mac"], after["description"]), ("02:00:00:00:04:77", "new"))
+        self.assertEqual(after["revision"], now + 1)
+        after = self.expect(200, "PUT", "/v1/nodes/gw1", node(1, roles=["fwd"]))
+        self.assertEqual(after["roles"], ["fwd"])
+        after = self.expect(200, "GET", "/v1/ports/p1")
+        # The old MAC is free, the guard holds, a new name is found.
+        self.make("ports", **port(2, mac="02:00:00:00:04:01"))
+        self.refuse(409, "revision", "PUT", "/v1/ports/p1", {**body, "revision": now})
+        self.expect(200, "PUT", "/v1/ports/p1", {**body, "name": "px",
+                                                 "revision": after["revision"]})
+        self.expect(200, "GET", "/v1/ports/px")
+        self.expect(404, "GET", "/v1/ports/p1")
+        # What a PUT may not do.
+        self.refuse(400, "id", "PUT", "/v1/ports/px", {**body, "id": "other"})
+        self.refuse(400, "mac", "PUT", "/v1/ports/px", {"vpc": "blue", "host": "host1",
+                                                        "ips": ["10.0.1.11"], "interface": "p1"})
+        self.make("vpcs", name="green", tenant="red", cluster="zgc")
+        self.refuse(409, "vpc", "PUT", "/v1/ports/px", {**body, "vpc": "green"})
+        vpc = {"tenant": "red", "cluster": "zgc"}
+        self.assertEqual(self.expect(200, "PUT", "/v1/vpcs/blue", vpc)["vni"], 100)
+        self.refuse(409, "vni", "PUT", "/v1/vpcs/blue", {**vpc, "vni": 101})
+        self.cluster("other", 9)
+        self.refuse(409, "cluster", "PUT", "/v1/hosts/host1", host(1, cluster="other"))
+        self.refuse(409, "cluster", "PUT", "/v1/nodes/gw1", node(1, cluster="other"))
+        self.refuse(409, "name", "PUT", "/v1/clusters/other",
+                    {"name": "zgc", "entrance_first": "172.16.9.1", "entrance_last": "172.16.9.1"})
+        self.refuse(400, "revision", "POST", "/v1/tenants", {"name": "x", "revision": 3})
+
+    def test_delete(self):
+        self.world()
+        for path, says in (("tenants/red", 'vpc "blue"'), ("clusters/zgc", '"'),
+                           ("vpcs/blue", '"'), ("hosts/host1", 'port "p1"'),
+                           ("subnets/web", 'port "p1"'), ("security-groups/http", 'port "p1"')):
+            self.refuse(409, None, "DELETE", f"/v1/{path}", says=says)
+        for path in ("ports/p1", "security-groups/http", "subnets/web", "vpcs/blue",
+                     "hosts/host1", "nodes/gw1", "clusters/zgc", "tenants/red"):
+            self.expect(204, "DELETE", f"/v1/{path}")
+            self.expect(404, "GET", f"/v1/{path}")
+        for kind in KINDS:
+            self.assertEqual(self.expect(200, "GET", f"/v1/{kind}")["items"], [])
+        # What they held is free again.
+        self.world()
+
+    def test_names_in_vpcs(self):
+        self.world()
+        self.make("vpcs", name="green", tenant="red", cluster="zgc")
+        other = self.make("ports", **port(1, vpc="green", interface="other"))
+        self.refuse(409, "vpc", "GET", "/v1/ports/p1", says="?vpc=")
+        self.assertEqual(self.expect(200, "GET", "/v1/ports/p1?vpc=green"), other)
+        self.expect(404, "GET", f"/v1/ports/{other['id']}?vpc=blue")
+        self.expect(204, "DELETE", "/v1/ports/p1?vpc=green")
+        self.expect(200, "GET", "/v1/ports/p1")
+
+    def test_groups_refer_to_each_other(self):
+        self.world()
+        a = self.make("security-groups", name="a", vpc="blue",
+                      rules=[{"direction": "ingress", "remote_group": "http"},
+                             {"direction": "egress", "remote_group": "a"}])
+        self.assertEqual(a["rules"][1]["remote_group"], a["id"])
+        self.expect(204, "DELETE", "/v1/ports/p1")
+        self.refuse(409, None, "DELETE", "/v1/security-groups/http", says='security group "a"')
+        self.expect(204, "DELETE", "/v1/security-groups/a")
+        self.expect(204, "DELETE", "/v1/security-groups/http")
+
+    def test_policy(self):
+        self.world()
+        policy = self.policy()
+        self.make("ports", **port(2))
+        self.assertEqual(self.policy(), policy)
+        for method, path, body in (
+                ("PUT", "ports/p2", port(2, mac="02:00:00:00:04:99")),
+                ("DELETE", "ports/p2", None),
+                ("POST", "subnets", {"name": "s", "vpc": "blue", "cidr": "10.0.3.0/24"}),
+                ("PUT", "subnets/s", {"vpc": "blue", "cidr": "10.0.3.0/25"}),
+                ("DELETE", "subnets/s", None),
+                ("POST", "security-groups", {"name": "g", "vpc": "blue"}),
+                ("PUT", "security-groups/g", {"vpc": "blue", "rules": [{"direction": "egress"}]}),
+                ("DELETE", "security-groups/g", None),
+                ("PUT", "hosts/host1", host(1, mac="02:00:00:00:03:99"))):
+            status, answer, _ = self.ask(method, f"/v1/{path}", body)
+            self.assertLess(status, 300, answer)
+            policy += 1
+            self.assertEqual(self.policy(), policy, (method, path))
+        # What alters no decision.
+        self.expect(200, "PUT", "/v1/hosts/host1", host(1, mac="02:00:00:00:03:99",
+                                                        description="x"))
+        self.expect(200, "PUT", "/v1/vpcs/blue", {"tenant": None, "cluster": "zgc"})
+        self.assertEqual(self.policy(), policy)
+        # A change has one revision, whatever it touches.
+        before = self.revision()
+        self.expect(204, "DELETE", "/v1/ports/p1")
+        self.assertEqual(self.revision(), before + 1)
+        self.assertEqual(self.expect(200, "GET", "/v1/vpcs/blue")["revision"], before + 1)
+
+    def test_views(self):
+        self.make("tenants", name="red")
+        self.cluster()
+        view = self.expect(200, "GET", "/v1/views/zgc")
+        self.assertEqual((view["epoch"], view["chains"]), (1, []))
+        self.assertEqual([e["owner"] for e in view["entrances"]], [None] * 4)
+        self.make("nodes", **node(1, roles=["fwd"]))
+        for n in (2, 3, 4):
+            self.make("nodes", **node(n, roles=["ftn"]))
+        view = self.expect(200, "GET", "/v1/views/zgc")
+        self.assertEqual(view["epoch"], 5)
+        self.assertEqual({e["owner"] for e in view["entrances"]}, {"gw1"})
+        self.assertEqual([c["replicas"] for c in view["chains"]],
+                         [["gw2", "gw3", "gw4"], ["gw3", "gw4", "gw2"], ["gw4", "gw2", "gw3"]])
+        self.assertEqual(sum(c["buckets"] for c in view["chains"]), 65537)
+        self.assertEqual(self.expect(200, "GET", "/v1/clusters/zgc")["entrances"],
+                         view["entrances"])
+        self.make("nodes", **node(5, roles=["fwd"]))
+        after = self.expect(200, "GET", "/v1/views/zgc")
+        moved = [e for e, f in zip(view["entrances"], after["entrances"]) if e != f]
+        self.assertEqual(len(moved), 2)
+        cluster = {"entrance_first": "172.16.0.1", "entrance_last": "172.16.0.2", "replicas": 1,
+                   "chains": 2}
+        self.expect(200, "PUT", "/v1/clusters/zgc", cluster)
+        view = self.expect(200, "GET", "/v1/views/zgc")
+        self.assertEqual(view["epoch"], 7)
+        self.assertEqual([c["replicas"] for c in view["chains"]], [["gw2"], ["gw3"]])
+        self.assertEqual(len(view["entrances"]), 2)
+        # The entrances that were given up may be used.
+        self.make("hosts", **host(1, ip="172.16.0.3"))
+        self.make("vpcs", name="blue", tenant="red", cluster="zgc")
+        self.assertEqual(self.expect(200, "GET", "/v1/views/zgc"), view)
+
+
+class Refusals(Case):
+    def setUp(self):
+        super().setUp()
+        self.world()
+
+    def test_bad_fields(self):
+        bodies = {"tenants": {"name": "t"},
+                  "clusters": {"name": "c", "entrance_first": "172.30.0.1",
+                               "entrance_last": "172.30.0.2"},
+                  "nodes": node(9), "hosts": host(9),
+                  "vpcs": {"name": "v", "tenant": "red", "cluster": "zgc"},
+                  "subnets": {"name": "s", "vpc": "blue", "cidr": "10.0.9.0/24"},
+                  "ports": port(9), "security-groups": {"name": "g", "vpc": "blue", "rules": []}}
+        gone = object()
+        cases = [(kind, field, value) for kind in bodies for field, value in (
+            ("name", ""), ("name", "a b"), ("name", "x" * 65), ("name", 5), ("name", "a/b"),
+            ("name", None), ("name", ".."), ("id", "ä"), ("description", 1),
+            ("description", "x" * 1025), ("description", "two\nlines"), ("colour", "red"),
+            ("revision", "1"))]
+        cases += [
+            ("clusters", "overlay", "gre"), ("clusters", "entrance_first", gone),
+            ("clusters", "entrance_first", "1.2.3"), ("clusters", "entrance_first", "224.0.0.1"),
+            ("clusters", "entrance_first", "0.0.0.0"), ("clusters", "entrance_last", "172.30.0.0"),
+            ("clusters", "entrance_last", "172.30.0.65"), ("clusters", "entrance_last", "fd00::1"),
+            ("clusters", "oam_port", 0), ("clusters", "oam_port", 65536),
+            ("clusters", "oam_port", 4789), ("clusters", "oam_port", "8300"),
+            ("clusters", "oam_port", 8300.0), ("clusters", "oam_port", True),
+            ("clusters", "tenant_mtu", 100), ("clusters", "replicas", 0),
+            ("clusters", "replicas", 9), ("clusters", "chains", -1), ("clusters", "chains", 1025),
+            ("clusters", "entrances", []),
+            ("nodes", "cluster", gone), ("nodes", "cluster", None), ("nodes", "roles", gone),
+            ("nodes", "roles", []), ("nodes", "roles[0]", ["king"]),
+            ("nodes", "roles[1]", ["fwd", "fwd"]), ("nodes", "roles", "fwd"),
+            ("nodes", "roles", ["fwd", "ftn", "fwd"]),
+            ("nodes", "control_ip", "x"), ("nodes", "tenant", gone), ("nodes", "tenant", []),
+            ("nodes", "tenant.ip", {"interface": "a", "mac": "02:00:00:00:00:01"}),
+            ("nodes", "zgc.interface", {"interface": "x" * 16, "ip": "172.17.1.9",
+                                        "mac": "02:00:00:00:00:01"}),
+            ("nodes", "zgc.mac", {"interface": "a", "ip": "172.17.1.9",
+                                  "mac": "03:00:00:00:00:01"}),
+            ("nodes", "zgc.colour", {"interface": "a", "ip": "172.17.1.9",
+                                     "mac": "02:00:00:00:00:01", "colour": 1}),
+            ("nodes", "status", {}),
+            ("hosts", "ip", gone), ("hosts", "ip", "127.0.0.1"), ("hosts", "mac", "02:00"),
+            ("hosts", "mac", "00:00:00:00:00:00"), ("hosts", "interface", gone),
+            ("hosts", "interface", "a b"), ("hosts", "kind", "vmware"),
+            ("vpcs", "tenant", gone), ("vpcs", "cluster", gone), ("vpcs", "vni", 0),
+            ("vpcs", "vni", 16777216), ("vpcs", "vni", "100"),
+            ("vpcs", "policy", 5), ("vpcs", "functions", []),
+            ("subnets", "cidr", gone), ("subnets", "cidr", "10.0.9.1/24"),
+            ("subnets", "cidr", "10.0.9.0"), ("subnets", "cidr", "10.0.9.0/33"),
+            ("subnets", "cidr", "10.0.9.4/31"), ("subnets", "cidr", "::/0"),
+            ("subnets", "gateway", "10.0.8.1"), ("subnets", "gateway", "10.0.9.0"),
+            ("subnets", "gateway", "10.0.9.255"), ("subnets", "gateway", ""),
+            ("subnets", "gateway_mac", "ff:ff:ff:ff:ff:ff"),
+            ("ports", "host", gone), ("ports", "host", None), ("ports", "mac", gone),
+            ("ports", "ips", gone), ("ports", "ips", []), ("ports", "ips", "10.0.1.20"),
+            ("ports", "ips[1]", ["10.0.1.20", "10.0.1.20"]), ("ports", "ips[0]", ["10.0.7.1"]),
+            ("ports", "ips[0]", ["10.0.1.255"]), ("ports", "ips[0]", ["10.0.1.0"]),
+            ("ports", "ips", [f"10.0.1.{n}" for n in range(20, 37)]),
+            ("ports", "interface", gone), ("ports", "security_groups", "http"),
+            ("ports", "security_groups", ["a", "b", "c", "d", "e"]),
+            ("ports", "status", {"ready": True}),
+            ("security-groups", "rules", {}), ("security-groups", "rules[0]", [1]),
+            ("security-groups", "rules", [{"direction": "egress"}] * 65)]
+        for field, rule in (
+                ("direction", {}), ("direction", {"direction": "up"}),
+                ("protocol", {"protocol": "sctp"}), ("protocol", {"protocol": 256}),
+                ("protocol", {"protocol": -1}), ("protocol", {"protocol": None}),
+                ("port_min", {"protocol": "tcp", "port_min": 65536}),
+                ("port_min", {"protocol": "tcp", "port_min": 2, "port_max": 1}),
+                ("port_min", {"port_min": 80}), ("port_max", {"protocol": "any", "port_max": 80}),
+                ("remote_cidr", {"remote_cidr": "10.0.0.1/8"}),
+                ("remote_group", {"remote_cidr": "10.0.0.0/8", "remote_group": "http"}),
+                ("colour", {"colour": 1})):
+            rule = rule if field == "direction" else {"direction": "ingress", **rule}
+            cases.append(("security-groups", f"rules[0].{field}", [rule]))
+        for kind, field, value in cases:
+            with self.subTest(kind=kind, field=field, value=value):
+                body = dict(bodies[kind])
+                top = re.match(r"\w+", field)[0]
+                body.pop(top, None)
+                if value is not gone:
+                    body[top] = value
+                self.refuse(400, field, "POST", f"/v1/{kind}", body)
+        for kind, body in bodies.items():
+            self.make(kind, **body)
+
+    def test_unknown_references(self):
+        for kind, field, body in (
+                ("nodes", "cluster", node(9, cluster="x")),
+                ("hosts", "cluster", host(9, cluster="x")),
+                ("vpcs", "tenant", {"tenant": "x", "cluster": "zgc"}),
+                ("vpcs", "cluster", {"tenant": "red", "cluster": "x"}),
+                ("subnets", "vpc", {"vpc": "x", "cidr": "10.0.9.0/24"}),
+                ("ports", "vpc", port(9, vpc="x")), ("ports", "host", port(9, host="x")),
+                ("ports", "security_groups[1]", port(9, security_groups=["http", "x"])),
+                ("security-groups", "vpc", {"vpc": "x"}),
+                ("security-groups", "rules[0].remote_group",
+                 {"vpc": "blue", "rules": [{"direction": "egress", "remote_group": "x"}]})):
+            with self.subTest(kind=kind, field=field):
+                self.refuse(404, field, "POST", f"/v1/{kind}", body)
+
+    def test_conflicts(self):
+        self.cluster("other", 9)
+        self.make("hosts", **host(3, cluster="other", ip="172.16.9.9"))
+        self.make("vpcs", name="green", tenant="red", cluster="zgc")
+        group = self.make("security-groups", name="far", vpc="green")
+        port1 = self.expect(200, "GET", "/v1/ports/p1")
+        for kind, field, says, body in (
+                ("tenants", "name", "red", {"name": "red"}),
+                ("tenants", "id", "", {"id": self.expect(200, "GET", "/v1/tenants/red")["id"]}),
+                ("clusters", "name", "zgc", {"name": "zgc", "entrance_first": "172.30.0.1",
+                                             "entrance_last": "172.30.0.1"}),
+                ("nodes", "name", "gw1", node(9, name="gw1")),
+                ("nodes", "name", 'host "host1"', node(9, name="host1")),
+                ("hosts", "name", 'node "gw1"', host(9, name="gw1")),
+                ("nodes", "tenant.ip", 'cluster "zgc"', node(9, tenant={
+                    "interface": "a", "ip": "172.16.0.3", "mac": "02:00:00:00:00:01"})),
+                ("nodes", "zgc.ip", 'node "gw1"', node(9, zgc={
+                    "interface": "a", "ip": "172.17.1.1", "mac": "02:00:00:00:00:01"})),
+                ("nodes", "zgc.mac", 'node "gw1"', node(9, zgc={
+                    "interface": "a", "ip": "172.17.1.9", "mac": "02:00:00:00:02:01"})),
+                ("hosts", "ip", 'node "gw1"', host(9, ip="172.16.1.1")),
+                ("hosts", "ip", 'host "host1"', host(9, ip="172.16.2.1")),
+                ("vpcs", "vni", 'vni 100 is used by vpc "blue"',
+                 {"tenant": "red", "cluster": "zgc", "vni": 100}),
+                ("subnets", "cidr", 'subnet "web"', {"vpc": "blue", "cidr": "10.0.1.128/25"}),
+                ("subnets", "cidr", 'subnet "web"', {"vpc": "blue", "cidr": "10.0.0.0/16"}),
+                ("subnets", "name", "web", {"vpc": "blue", "name": "web", "cidr": "10.5.0.0/16"}),
+                ("subnets", "gateway_mac", 'port "p1"',
+                 {"vpc": "blue", "cidr": "10.5.0.0/16", "gateway_mac": port1["mac"]}),
+                ("ports", "name", "p1", port(9, name="p1")),
+                ("ports", "mac", 'port "p1"', port(9, mac=port1["mac"])),
+                ("ports", "mac", 'subnet "web"', port(9, mac="02:5b:00:00:00:01")),
+                ("ports", "ips[1]", 'port "p1"', port(9, ips=["10.0.1.99", "10.0.1.11"])),
+                ("ports", "ips[0]", 'subnet "web"', port(9, ips=["10.0.1.1"])),
+                ("ports", "interface", 'port "p1"', port(9, interface="p1")),
+                ("ports", "host", 'host "host3"', port(9, host="host3")),
+                ("ports", "security_groups[0]", "another vpc",
+                 port(9, security_groups=[group["id"]]))):
+            with self.subTest(kind=kind, field=field, says=says):
+                self.refuse(409, field, "POST", f"/v1/{kind}", body, says=says)
+        # Other VPCs may have the same addresses; other clusters have their own.
+        self.make("subnets", name="web", vpc="green", cidr="10.0.1.0/24")
+        self.make("ports", **port(1, vpc="green", interface="green"))
+        self.make("hosts", **host(4, cluster="other", ip="172.16.2.1"))
+        # A subnet that leaves ports outside, and a gateway that a port has.
+        self.refuse(409, "cidr", "PUT", "/v1/subnets/web?vpc=blue",
+                    {"vpc": "blue", "cidr": "10.0.1.0/29"}, says='port "p1"')
+        self.refuse(409, "gateway", "PUT", "/v1/subnets/web?vpc=blue",
+                    {"vpc": "blue", "cidr": "10.0.1.0/24", "gateway": "10.0.1.11"},
+                    says='port "p1"')
+        self.refuse(409, "entrance_first", "PUT", "/v1/clusters/zgc",
+                    {"entrance_first": "172.16.0.1", "entrance_last": "172.16.0.4",
+                     "name": "zgc"} | {"entrance_first": "172.16.1.1",
+                                       "entrance_last": "172.16.1.1"}, says='node "gw1"')
+
+    def test_bodies(self):
+        for raw in (b"", b"{", b"[]", b"null", b"3", b'"x"', b"{} {}", b'{"name": "a", "name": "b"}',
+                    b'{"name": "\\u0000"}', b'{"name": "\xff"}', b"\x00", b"{'name': 'x'}",
+                    b"[" * 100000, b'{"a":' * 20 + b"1" + b"}" * 20, b"1e999", b'{"name": 1e999}',
+                    b'{"vni": 1000000000000000000000}'):
+            with self.subTest(raw=raw[:40]):
+                self.refuse(400, "body", "POST", "/v1/tenants", raw=raw)
+        # Brackets inside of strings are no depth.
+        self.expect(201, "POST", "/v1/tenants", {"name": "deep", "description": "[" * 900 + "\"{"})
+
+    def test_sizes(self):
+        big = json.dumps({"name": "big", "description": "x" * (1 << 20)}).encode()
+        self.assertEqual(self.sized(big)[0], 413)
+        fits = json.dumps({"name": "fits"}).encode()
+        fits += b" " * ((1 << 20) - len(fits))
+        self.assertEqual(self.sized(fits)[0], 201)
+        self.assertEqual(self.sized(fits + b" ")[0], 413)
+        self.expect(200, "GET", "/v1/tenants/fits")
+        # A length that is announced is refused before any of it is sent.
+        answer = self.raw(b"POST /v1/tenants HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
+                          b"\r\nContent-Length: 99999999999\r\n\r\n")
+        self.assertIn(b" 413 ", answer)
+        answer = self.raw(b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertRegex(answer, rb"^(HTTP/1.1 4[13][14] |$)")
+        answer = self.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100000 + b"\r\n\r\n")
+        self.assertRegex(answer, rb"^(HTTP/1.1 431 |$)")
+
+    def sized(self, raw):
+        """A refusal may come while the body is still being sent."""
+        try:
+            return self.ask("POST", "/v1/tenants", raw=raw)
+        except (BrokenPipeError, ConnectionResetError):
+            return self.ask("POST", "/v1/tenants", raw=b"", headers={
+                "Content-Length": str(len(raw))})
+
+    def raw(self, data, cut=False):
+        with socket.create_connection(("127.0.0.1", self.controller.port), PATIENCE) as s:
+            try:
+                s.sendall(data)
+                if cut:
+                    return b""
+                s.shutdown(socket.SHUT_WR)
+                answer = b""
+                while chunk := s.recv(65536):
+                    answer += chunk
+                return answer
+            except OSError:  # closed before it was read
+                return b""
+
+    def test_heads(self):
+        self.expect(415, "POST", "/v1/tenants", raw=b"{}", headers={"Content-Type": "text/plain"})
+        self.expect(415, "POST", "/v1/tenants", raw=b"{}", headers={"Content-Type": None})
+        self.expect(415, "PUT", "/v1/tenants/red", raw=b"{}",
+                    headers={"Content-Type": "application/jsonx"})
+        self.expect(201, "POST", "/v1/tenants", raw=b'{"name":"utf"}',
+                    headers={"Content-Type": "Application/JSON; charset=utf-8"})
+        for head in (b"Transfer-Encoding: chunked\r\n", b""):
+            answer = self.raw(b"POST /v1/tenants HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                              b"application/json\r\n" + head + b"\r\n2\r\n{}\r\n0\r\n\r\n")
+            self.assertIn(b" 411 ", answer.split(b"\r\n")[0])
+        for garbage in (b"\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"x" * 70000,
+                        b"GET / HTTP/9.9\r\n\r\n",
+                        b"POST /v1/tenants HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+                        b"POST /v1/tenants HTTP/1.1\r\nHost: x\r\nContent-Length: 1e3\r\n\r\n"):
+            self.assertNotIn(b" 20", self.raw(garbage)[:14])
+        self.expect(200, "GET", "/healthz")
+
+    def test_truncated(self):
+        before = self.revision()
+        head = (b"POST /v1/tenants HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 15\r\n\r\n")
+        for part in (head[:20], head[:-2], head, head + b'{"name"', head + b'{"name":"cut"}'):
+            self.raw(part, cut=True)
+            self.assertNotIn(b" 20", self.raw(part)[:14])
+        self.assertEqual(self.revision(), before)
+        self.assertEqual(self.expect(200, "GET", "/v1/tenants?name=cut")["items"], [])
+
+    def test_many_idle_connections(self):
+        """Connections that say nothing do not keep others from being served."""
+        idle = [socket.create_connection(("127.0.0.1", self.controller.port), PATIENCE)
+                for _ in range(100)]
+        try:
+            self.expect(200, "GET", "/healthz")
+        finally:
+            for s in idle:
+                s.close()
+
+
+class Concurrency(Case):
+    def race(self, requests):
+        """Sends all at once; returns their statuses, sorted."""
+        barrier = threading.Barrier(len(requests))
+        got = []
+
+        def one(method, path, body):
+            barrier.wait(PATIENCE)
+            got.append(self.ask(method, path, body)[0])
+        threads = [threading.Thread(target=one, args=request) for request in requests]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual(len(got), len(requests))
+        return sorted(got)
+
+    def test_conflicting(self):
+        self.world()
+        won = [201] + [409] * 11
+        self.assertEqual(self.race([("POST", "/v1/vpcs", {"name": f"v{n}", "tenant": "red",
+                                                          "cluster": "zgc", "vni": 777})
+                                    for n in range(12)]), won)
+        self.assertEqual(self.race([("POST", "/v1/ports", port(20 + n, ips=["10.0.1.200"]))
+                                    for n in range(12)]), won)
+        self.assertEqual(self.race([("POST", "/v1/tenants", {"name": "same"})
+                                    for _ in range(12)]), won)
+        self.assertEqual(self.race([("POST", "/v1/subnets", {"vpc": "blue",
+                                                             "cidr": f"10.{n}.0.0/8"})
+                                    for n in [0]] +
+                                   [("POST", "/v1/subnets", {"vpc": "blue", "cidr":
+                                                             f"10.{n}.0.0/16"})
+                                    for n in range(1, 3)]).count(201), 2)
+        self.assertEqual(len(self.expect(200, "GET", "/v1/vpcs")["items"]), 2)
+
+    def test_guarded_replacements(self):
+        self.world()
+        now = self.expect(200, "GET", "/v1/tenants/red")["revision"]
+        self.assertEqual(self.race([("PUT", "/v1/tenants/red", {"description": f"{n}",
+                                                                "revision": now})
+                                    for n in range(8)]), [200] + [409] * 7)
+
+    def test_create_and_delete(self):
+        """A port never refers to a host that went at the same moment."""
+        self.world()
+        for n in range(5, 15):
+            self.make("hosts", **host(n))
+            self.race([("DELETE", f"/v1/hosts/host{n}", None),
+                       ("POST", "/v1/ports", port(n, host=f"host{n}"))])
+            hosts = {item["id"] for item in self.expect(200, "GET", "/v1/hosts")["items"]}
+            for item in self.expect(200, "GET", "/v1/ports")["items"]:
+                self.assertIn(item["host"], hosts)
+
+    def test_independent(self):
+        self.world()
+        self.assertEqual(self.race([("POST", "/v1/ports", port(20 + n)) for n in range(24)]),
+                         [201] * 24)
+        items = self.expect(200, "GET", "/v1/ports")["items"]
+        self.assertEqual(len({item["revision"] for item in items}), 25)
+
+
+class Restart(Case):
+    def test_killed(self):
+        self.world()
+        self.expect(201, "POST", "/zgcs", {**ZGC, "ip_start": "172.20.0.1",
+                                           "ip_end": "172.20.0.2"})
+        self.make("nodes", **node(2))
+        self.expect(204, "DELETE", "/v1/nodes/gw2")
+        before, revision = self.everything(), self.revision()
+        self.controller.kill()
+        self.controller = self.start()
+        self.assertEqual(self.everything(), before)
+        self.assertEqual(self.revision(), revision)
+        # Claims hold, counting goes on.
+        self.refuse(409, "vni", "POST", "/v1/vpcs",
+                    {"tenant": "red", "cluster": "zgc", "vni": 100})
+        self.make("nodes", **node(3))
+        self.assertEqual(self.revision(), revision + 1)
+        self.assertEqual(self.controller.stop(), 0)
+        self.controller = self.start()
+        self.expect(200, "GET", "/v1/nodes/gw3")
+
+    def test_killed_while_writing(self):
+        """What was answered is there; nothing is there by half."""
+        self.world()
+        answered = []
+        stop = threading.Event()
+
+        def write():
+            n = 20
+            while not stop.is_set() and n < 200:
+                try:
+                    if self.ask("POST", "/v1/ports", port(n))[0] == 201:
+                        answered.append(f"p{n}")
+                except (OSError, http.client.HTTPException):
+                    return
+                n += 1
+        writer = threading.Thread(target=write)
+        writer.start()
+        while len(answered) < 10 and writer.is_alive():
+            self.revision()
+        self.controller.kill()
+        stop.set()
+        writer.join(PATIENCE)
+        self.controller = self.start()
+        names = [p["name"] for p in self.expect(200, "GET", "/v1/ports")["items"]]
+        self.assertLessEqual(set(answered), set(names))
+        self.assertLessEqual(len(names), len(answered) + 2)
+        for name in names:
+            self.expect(204, "DELETE", f"/v1/ports/{name}")
+
+
+class Zeta(Case):
+    def test_zgcs(self):
+        zgc = self.expect(201, "POST", "/zgcs", ZGC)
+        self.assertEqual({k: zgc[k] for k in ZGC}, ZGC)
+        self.assertEqual([g["ip"] for g in zgc["gws"]], ["172.16.0.1", "172.16.0.2"])
+        path = "/zgcs/" + zgc["zgc_id"]
+        self.assertEqual(self.expect(200, "GET", path), zgc)
+        self.assertEqual(self.expect(200, "GET", "/zgcs"), [zgc])
+        cluster = self.expect(200, "GET", "/v1/clusters/ZGC_1")
+        self.assertEqual(cluster["id"], zgc["zgc_id"])
+        self.expect(200, "PUT", "/v1/clusters/ZGC_1",
+                    {"entrance_first": "172.16.0.1", "entrance_last": "172.16.0.2", "replicas": 2})
+        new = {**ZGC, "zgc_id": zgc["zgc_id"], "ip_end": "172.16.0.3", "port_ibo": 8301,
+               "overlay_type": "geneve", "description": None}
+        zgc = self.expect(200, "PUT", path, new)
+        self.assertEqual((zgc["port_ibo"], zgc["overlay_type"], len(zgc["gws"])),
+                         ("8301", "geneve", 3))
+        self.assertEqual(self.expect(200, "GET", "/v1/clusters/ZGC_1")["replicas"], 2)
+        for field, value in (("ip_end", "172.16.0.0"), ("port_ibo", "0"), ("port_ibo", "x"),
+                             ("port_ibo", "4789"), ("overlay_type", "gre"), ("name", None),
+                             ("ip_start", ""), ("colour", 1), ("port_ibo", "99999999999999")):
+            self.refuse(400, field, "POST", "/zgcs", {**ZGC, "name": "b", field: value})
+        self.refuse(409, "name", "POST", "/zgcs", ZGC)
+        self.refuse(400, "zgc_id", "PUT", path, {**ZGC, "zgc_id": "other"})
+        self.expect(404, "PUT", "/zgcs/x", ZGC)
+        self.expect(201, "POST", "/nodes", ZETA_NODE)
+        self.refuse(409, None, "DELETE", path, says='node "znode1"')
+        self.expect(204, "DELETE", "/nodes/znode1")
+        self.expect(204, "DELETE", path)
+        self.expect(404, "GET", path)
+
+    def test_nodes(self):
+        self.expect(201, "POST", "/zgcs", ZGC)
+        made = self.expect(201, "POST", "/nodes", ZETA_NODE)
+        self.assertEqual((made["ip_tenant"], made["ip_zgc"], made["mac_tenant"]),
+                         ("172.16.1.9", "172.16.1.9", "52:54:00:a9:3f:b9"))
+        v1 = self.expect(200, "GET", "/v1/nodes/znode1")
+        self.assertEqual(v1["roles"], ["fwd", "ftn"])
+        self.assertEqual(v1["tenant"], {"interface": "ens4", "ip": "172.16.1.9",
+                                        "mac": "52:54:00:a9:3f:b9"})
+        self.assertEqual(self.expect(200, "GET", "/nodes/" + made["id"]), made)
+        self.assertEqual(self.expect(200, "GET", "/nodes"), [made])
+        moved = self.expect(200, "PUT", "/nodes/" + made["id"],
+                            {**ZETA_NODE, "ip_control": "172.16.1.10", "ip_zgc": "172.17.0.10"})
+        self.assertEqual((moved["ip_tenant"], moved["ip_zgc"]), ("172.16.1.10", "172.17.0.10"))
+        moved = self.expect(200, "PUT", "/nodes/" + made["id"],
+                            {**ZETA_NODE, "ip_control": "172.16.1.11"})
+        self.assertEqual((moved["ip_tenant"], moved["ip_zgc"]), ("172.16.1.11", "172.17.0.10"))
+        for field, value in (("ip_control", None), ("inf_tenant", ""), ("mac_zgc", "x"),
+                             ("mac_tenant", 1), ("zgc_id", None), ("pwd_control", 5)):
+            self.refuse(400, field, "POST", "/nodes", {**ZETA_NODE, "name": "b", field: value})
+        self.refuse(404, "zgc_id", "POST", "/nodes", {**ZETA_NODE, "name": "b", "zgc_id": "x"})
+        other = {**ZETA_NODE, "name": "b", "mac_zgc": "52:54:00:00:00:01"}
+        self.refuse(409, "ip_tenant", "POST", "/nodes", {**other, "ip_control": "172.16.1.11"})
+        self.refuse(409, "name", "POST", "/nodes", {**ZETA_NODE, "ip_control": "172.16.1.12"})
+        self.expect(204, "DELETE", "/nodes/" + made["id"])
+
+    def test_password_is_forgotten(self):
+        self.expect(201, "POST", "/zgcs", ZGC)
+        self.expect(201, "POST", "/nodes", ZETA_NODE)
+        self.ask("POST", "/nodes", raw=json.dumps(ZETA_NODE).encode()[:-9])
+        self.ask("POST", "/nodes", raw=b'{"pwd_control": correct-horse-battery}')
+        self.assertEqual(self.controller.stop(), 0)
+        for name in os.listdir(self.directory):
+            with open(os.path.join(self.directory, name), "rb") as stored:
+                text = stored.read()
+            self.assertNotIn(b"correct-horse", text, name)
+            self.assertNotIn(b"ubuntu", text, name)
+
+    def test_vpcs(self):
+        self.refuse(409, None, "POST", "/vpcs", {"vpc_id": "zv", "vni": "5"}, says="no zgc")
+        zgc = self.expect(201, "POST", "/zgcs", ZGC)
+        made = self.expect(201, "POST", "/vpcs", {"vpc_id": "zv", "vni": "5"})
+        self.assertEqual(made, {"id": "zv", "vpc_id": "zv", "vni": "5", "zgc_id": zgc["zgc_id"],
+                                "name": "zv", "gws": zgc["gws"], "port_ibo": "8300", "ports": []})
+        self.assertEqual(self.expect(200, "GET", "/vpcs/zv"), made)
+        self.assertEqual(self.expect(200, "GET", "/vpcs"), [made])
+        self.assertIsNone(self.expect(200, "GET", "/v1/vpcs/zv")["tenant"])
+        self.assertEqual(self.expect(200, "GET", "/zgcs?vpc=zv"),
+                         {k: zgc[k] for k in ("zgc_id", "name", "description", "gws", "port_ibo")})
+        self.expect(404, "GET", "/zgcs?vpc=x")
+        self.make("tenants", name="red")
+        self.expect(200, "PUT", "/v1/vpcs/zv", {"tenant": "red", "cluster": "ZGC_1"})
+        renamed = self.expect(200, "PUT", "/vpcs/zv", {"vpc_id": "zv", "vni": 5, "name": "blue"})
+        self.assertEqual(renamed["name"], "blue")
+        self.assertIsNotNone(self.expect(200, "GET", "/v1/vpcs/zv")["tenant"])
+        self.refuse(409, "vni", "PUT", "/vpcs/zv", {"vpc_id": "zv", "vni": 6})
+        self.refuse(400, "vpc_id", "PUT", "/vpcs/zv", {"vpc_id": "other", "vni": 5})
+        self.refuse(409, "vni", "POST", "/vpcs", {"vpc_id": "b", "vni": "5"})
+        self.refuse(409, "vpc_id", "POST", "/vpcs", {"vpc_id": "zv", "vni": "6"})
+        for field, value in (("vni", "0"), ("vni", "-5"), ("vni", "16777216"), ("vni", "0x5"),
+                             ("vni", None), ("vpc_id", "a b"), ("tenant", "red")):
+            self.refuse(400, field, "POST", "/vpcs", {"vpc_id": "c", "vni": "7", field: value})
+        self.expect(204, "DELETE", "/vpcs/zv")
+
+    def zeta_world(self):
+        self.expect(201, "POST", "/zgcs", ZGC)
+        self.expect(201, "POST", "/vpcs", {"vpc_id": "zv", "vni": "5"})
+
+    def test_ports(self):
+        self.zeta_world()
+        zgc_id = self.expect(200, "GET", "/zgcs")[0]["zgc_id"]
+        sent = [zeta_port(1), zeta_port(2, ips_port=[{"ip": "10.9.0.2", "vip": "192.0.2.2"},
+                                                     {"ip": "10.9.0.22", "vip": ""}])]
+        made = self.expect(201, "POST", "/ports", sent)
+        self.assertEqual(made, [{**p, "zgc_id": zgc_id} for p in sent])
+        self.assertEqual(self.expect(200, "GET", "/ports"), made)
+        self.assertEqual(self.expect(200, "GET", "/ports/z2"), made[1])
+        self.assertEqual(self.expect(200, "GET", "/vpcs/zv")["ports"], ["z1", "z2"])
+        hosts = self.expect(200, "GET", "/v1/hosts")["items"]
+        self.assertEqual([(h["ip"], h["kind"]) for h in hosts], [("172.16.9.1", "ovs")])
+        # A logical change keeps what only this API knows.
+        self.expect(200, "PUT", "/v1/ports/z2", {
+            "vpc": "zv", "host": "172.16.9.1", "mac": "02:00:00:00:05:02",
+            "ips": ["10.9.0.2", "10.9.0.22"], "description": "x"})
+        self.assertEqual(self.expect(200, "GET", "/ports/z2"), made[1])
+        # Two ports exchange their addresses, one moves to another host.
+        policy = self.policy("zv")
+        sent = [zeta_port(1, ips_port=sent[1]["ips_port"], ip_node="172.16.9.2",
+                          mac_node="02:00:00:00:06:02"), zeta_port(2, ips_port=sent[0]["ips_port"])]
+        made = self.expect(200, "PUT", "/ports", sent)
+        self.assertEqual(made, [{**p, "zgc_id": zgc_id} for p in sent])
+        self.assertEqual(self.policy("zv"), policy + 1)
+        self.assertEqual(self.expect(200, "GET", "/v1/ports/z2")["description"], "x")
+        now = self.revision()
+        self.assertEqual(self.expect(200, "PUT", "/ports", sent), made)
+        self.assertEqual(self.revision(), now)
+        # Hosts that came with ports go with their last one.
+        self.expect(204, "DELETE", "/ports/z1")
+        self.assertEqual([h["ip"] for h in self.expect(200, "GET", "/v1/hosts")["items"]],
+                         ["172.16.9.1"])
+        self.expect(200, "PUT", "/ports", [zeta_port(2, ip_node="172.16.9.3",
+                                                     mac_node="02:00:00:00:06:03")])
+        self.assertEqual([h["ip"] for h in self.expect(200, "GET", "/v1/hosts")["items"]],
+                         ["172.16.9.3"])
+        self.expect(204, "DELETE", "/ports/z2")
+        self.assertEqual(self.expect(200, "GET", "/v1/hosts")["items"], [])
+        self.expect(204, "DELETE", "/vpcs/zv")
+        self.expect(204, "DELETE", "/zgcs/ZGC_1")
+
+    def test_hosts_that_were_there(self):
+        self.zeta_world()
+        self.make("hosts", **host(1, cluster="ZGC_1", kind="ovs", interface=None))
+        self.expect(201, "POST", "/ports", [zeta_port(1, ip_node="172.16.2.1",
+                                                      mac_node="02:00:00:00:03:01")])
+        self.expect(204, "DELETE", "/ports/z1")
+        self.expect(200, "GET", "/v1/hosts/host1")
+
+    def test_all_or_none(self):
+        self.zeta_world()
+        self.expect(201, "POST", "/ports", [zeta_port(1)])
+        before = self.everything()
+        good = zeta_port(2)
+        for status, field, bad in (
+                (409, "[1].ips_port[0].ip", zeta_port(3, ips_port=[{"ip": "10.9.0.2", "vip": ""}])),
+                (409, "[1].ips_port[0].ip", zeta_port(3, ips_port=[{"ip": "10.9.0.1", "vip": ""}])),
+                (409, "[1].port_id", zeta_port(1)), (409, "[1].port_id", zeta_port(2)),
+                (409, "[1].mac_port", zeta_port(3, mac_port="02:00:00:00:05:02")),
+                (409, "[1].mac_node", zeta_port(3, mac_node="02:00:00:00:06:77")),
+                (409, "[1].ip_node", zeta_port(3, ip_node="172.16.0.1")),
+                (404, "[1].vpc_id", zeta_port(3, vpc_id="x")),
+                (400, "[1].vpc_id", zeta_port(3, vpc_id=None)),
+                (400, "[1].port_id", zeta_port(3, port_id="a b")),
+                (400, "[1].ips_port", zeta_port(3, ips_port=[])),
+                (400, "[1].ips_port[0].ip", zeta_port(3, ips_port=[{"vip": ""}])),
+                (400, "[1].ips_port[0].vip", zeta_port(3, ips_port=[{"ip": "10.9.0.3",
+                                                                     "vip": "x"}])),
+                (400, "[1].mac_port", zeta_port(3, mac_port="x")),
+                (400, "[1].ip_node", zeta_port(3, ip_node="")),
+                (400, "[1].colour", zeta_port(3, colour=1)),
+                (400, "[1].", 5)):
+            with self.subTest(field=field, bad=bad):
+                self.refuse(status, field, "POST", "/ports", [good, bad])
+        for method in ("POST", "PUT"):
+            self.refuse(400, "body", method, "/ports", [])
+            self.refuse(400, "body", method, "/ports", zeta_port(3))
+        self.refuse(404, "[1].port_id", "PUT", "/ports",
+                    [zeta_port(1, mac_port="02:00:00:00:05:99"), zeta_port(9)])
+        self.assertEqual(self.everything(), before)
+
+    def test_many_ports(self):
+        self.zeta_world()
+        many = [zeta_port(1, port_id=f"m{n}", mac_port=f"02:00:00:01:{n >> 8:02x}:{n & 255:02x}",
+                          ips_port=[{"ip": f"10.9.{n >> 8}.{n & 255}", "vip": ""}],
+                          ip_node=f"172.16.10.{n % 200 + 1}",
+                          mac_node=f"02:00:00:00:07:{n % 200:02x}") for n in range(1, 1001)]
+        before = self.revision()
+        self.assertEqual(len(self.expect(201, "POST", "/ports", many)), 1000)
+        self.assertEqual(self.revision(), before + 1)
+        self.assertEqual(len(self.expect(200, "GET", "/v1/ports?vpc=zv")["items"]), 1000)
+        many[999]["ips_port"] = many[0]["ips_port"]
+        self.refuse(409, "[999].ips_port[0].ip", "PUT", "/ports", many)
+
+
+class Token(Case):
+    def start(self):
+        path = os.path.join(self.directory, "token")
+        with open(path, "w", encoding="ascii") as token:
+            token.write("0123456789abcdef-secret\n")
+        self.options = ("--token-file", path)
+        return super().start()
+
+    def test_token(self):
+        self.headers = {"Authorization": "Bearer 0123456789abcdef-secret"}
+        self.expect(201, "POST", "/v1/tenants", {"name": "red"})
+        for header in (None, "Bearer", "Bearer ", "Bearer 0123456789abcdef-secreT",
+                       "Bearer 0123456789abcdef-secret0", "Bearer 0123456789abcdef",
+                       "Basic 0123456789abcdef-secret", "0123456789abcdef-secret"):
+            self.headers = {"Authorization": header}
+            status, _, headers = self.ask("GET", "/v1/tenants")
+            self.assertEqual((status, headers["WWW-Authenticate"]), (401, "Bearer"))
+            self.expect(401, "POST", "/v1/tenants", {"name": "blue"})
+            self.expect(401, "GET", "/zgcs")
+            self.expect(401, "GET", "/nothing")
+            self.expect(200, "GET", "/healthz")
+        self.assertNotIn("0123456789abcdef-secret", self.controller.log())
+
+    def test_short_token(self):
+        path = os.path.join(self.directory, "short")
+        with open(path, "w", encoding="ascii") as token:
+            token.write("short\n")
+        with self.assertRaises(AssertionError):
+            Controller(self.directory, "--token-file", path)
+
+
+class Tls(Case):
+    options = ("--rest-tls",)
+
+    def connect(self):
+        context = ssl.create_default_context(cafile=f"{Certificates.make()}/ca.pem")
+        return http.client.HTTPSConnection("127.0.0.1", self.controller.port, timeout=PATIENCE,
+                                           context=context)
+
+    def test_tls(self):
+        self.make("tenants", name="red")
+        plain = http.client.HTTPConnection("127.0.0.1", self.controller.port, timeout=PATIENCE)
+        with self.assertRaises((http.client.HTTPException, OSError)):
+            plain.request("GET", "/healthz")
+            plain.getresponse()
+        plain.close()
+
+
+class Zz(unittest.TestCase):
+    def test_every_operation_was_seen(self):
+        """Runs last: each operation answered as it should at least once."""
+        missing = [(template, method) for template, item in API["paths"].items()
+                   for method in item if method != "parameters"
+                   and not any(seen[:2] == (template, method) and seen[2] < 300 for seen in SEEN)]
+        self.assertEqual(missing, [])
+
+
+if __name__ == "__main__":
+    try:
+        unittest.main(argv=[sys.argv[0], *sys.argv[1:]])
+    finally:
+        if Certificates.directory:
+            shutil.rmtree(Certificates.directory, True)

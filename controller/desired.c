@@ -1,0 +1,947 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compiles stored objects to node messages, each for the group of members that it matters to.
+#include "controller/desired.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/ledger.h"
+#include "controller/store.h"
+#include "lib/address.h"
+#include "lib/hash.h"
+#include "lib/log.h"
+#include "lib/own.h"
+#include "modules/chain/maglev.h"
+#include "node.pb-c.h"
+#include "shared/config.h"
+#include "shared/tenant.h"
+
+#define MESSAGE_ID ((size_t)2 * OBJECT_ID) // "cluster/7" where a view's parts need ids
+
+typedef Zeta__Node__V1__Object Message;
+
+// The kinds that matter to nodes, in the order in which a whole store is compiled: what is needed
+// to compile others comes first.
+enum kind { CLUSTERS, VIEWS, NODES, HOSTS, VPCS, SECURITY_GROUPS, SUBNETS, PORTS, KINDS };
+
+static const char *const kind_name[KINDS] = {
+	[CLUSTERS] = "clusters", [VIEWS] = "views", [NODES] = "nodes",
+	[HOSTS] = "hosts",	 [VPCS] = "vpcs",   [SECURITY_GROUPS] = "security-groups",
+	[SUBNETS] = "subnets",	 [PORTS] = "ports",
+};
+
+// Whose messages depend on the facts of a kind; each of these refers to it.
+static const struct dependence {
+	enum kind on;
+	enum kind dependent;
+	enum kind reference; // what the dependent refers to, with the same id
+} dependences[] = {
+	{CLUSTERS, NODES, CLUSTERS},   {CLUSTERS, HOSTS, CLUSTERS}, {VIEWS, NODES, CLUSTERS},
+	{VIEWS, HOSTS, CLUSTERS},      {HOSTS, PORTS, HOSTS},	    {VPCS, SUBNETS, VPCS},
+	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, PORTS, VPCS},
+};
+
+// What the messages of other objects need to know of one. Zeroed before it is filled and without
+// padding, so that memcmp() tells whether something changed.
+struct facts {
+	struct in6_addr ip; // hosts
+	uint32_t number;
+	uint32_t vni;	// vpcs
+	uint32_t epoch; // views
+	uint32_t overlay;
+	uint32_t oam_port;
+	uint32_t tenant_mtu;
+	uint32_t roles;		 // nodes: ROLE_*
+	char name[OBJECT_ID];	 // nodes and hosts
+	char cluster[OBJECT_ID]; // nodes, hosts, vpcs
+	uint8_t mac[6];		 // hosts
+	uint8_t edge;		 // hosts: it runs our edge
+	uint8_t pad[3];
+};
+_Static_assert(sizeof(struct facts) == 16 + 7 * 4 + 2 * OBJECT_ID + 10, "no padding");
+
+// One stored object.
+struct source {
+	struct hash_entry entry;   // by kind and id
+	struct hash_entry by_name; // nodes and hosts with facts
+	enum kind kind;
+	bool seen;	     // while everything is compiled anew
+	bool named;	     // by_name is in use
+	struct facts *facts; // NULL: not known, or none for this kind
+	struct owner owner;  // of what it was compiled to
+	char id[];
+};
+
+struct desired {
+	struct store *store;
+	uint64_t revision; // of the store, that this is
+	bool whole;	   // compile_all() is at work
+	bool broken;	   // an update ended half-way: only all of it can be trusted
+	struct ledger *ledger;
+	struct hash sources, names;
+};
+
+// For one member alone: its settings and local ports. kind is NODES or HOSTS.
+static struct group *group_own(struct desired *d, enum kind kind, const char *id)
+{
+	return ledger_group(d->ledger, kind_name[kind], id);
+}
+
+static struct group *group_entrances(struct desired *d, const char *cluster)
+{
+	return ledger_group(d->ledger, "entrances", cluster);
+}
+
+static struct group *group_gateways(struct desired *d, const char *cluster)
+{
+	return ledger_group(d->ledger, "gateways", cluster);
+}
+
+static struct group *group_flow_tables(struct desired *d, const char *cluster)
+{
+	return ledger_group(d->ledger, "flow-tables", cluster);
+}
+
+// emit_as(d, source, group, PORT, port, &p) sends a Port p.
+#define emit_as(d, source, group, upper, lower, value)                                             \
+	owner_put(d->ledger, &(source)->owner, group, ZETA__NODE__V1__OBJECT__KIND_##upper,        \
+		  (value)->id,                                                                     \
+		  &(Message){.base = PROTOBUF_C_MESSAGE_INIT(&zeta__node__v1__object__descriptor), \
+			     .kind_case = ZETA__NODE__V1__OBJECT__KIND_##upper,                    \
+			     .lower = (value)})
+
+// ---- sources and their facts
+
+static uint64_t source_hash(enum kind kind, const char *id)
+{
+	return hash_text(id, (uint64_t)kind + 1);
+}
+
+static struct source *source_find(const struct desired *d, enum kind kind, const char *id)
+{
+	struct hash_entry *entry = hash_first(&d->sources, source_hash(kind, id));
+	struct source *source;
+
+	for (; entry; entry = hash_next(entry)) {
+		source = container_of_entry(entry, struct source, entry);
+		if (source->kind == kind && !strcmp(source->id, id))
+			return source;
+	}
+	return NULL;
+}
+
+static struct source *source_get(struct desired *d, enum kind kind, const char *id)
+{
+	struct source *source = source_find(d, kind, id);
+
+	if (source)
+		return source;
+	source = calloc(1, sizeof(*source) + strlen(id) + 1);
+	if (!source)
+		return NULL;
+	source->kind = kind;
+	memcpy(source->id, id, strlen(id) + 1);
+	if (hash_add(&d->sources, &source->entry, source_hash(kind, id))) {
+		free(source);
+		return NULL;
+	}
+	return source;
+}
+
+static const char *text(const json_t *json, const char *field)
+{
+	const char *value = json_string_value(json_object_get(json, field));
+
+	return value ? value : "";
+}
+
+static uint32_t number(const json_t *json, const char *field)
+{
+	return (uint32_t)json_integer_value(json_object_get(json, field));
+}
+
+static uint32_t roles(const json_t *body)
+{
+	uint32_t result = 0;
+	json_t *role;
+	size_t i;
+
+	json_array_foreach (json_object_get(body, "roles"), i, role) {
+		if (!strcmp(json_string_value(role) ?: "", "fwd"))
+			result |= ROLE_FWD;
+		if (!strcmp(json_string_value(role) ?: "", "ftn"))
+			result |= ROLE_FTN;
+	}
+	return result;
+}
+
+static void facts_read(struct facts *f, enum kind kind, const struct object *object)
+{
+	json_t *body = object->body;
+
+	memset(f, 0, sizeof(*f));
+	snprintf(f->cluster, sizeof(f->cluster), "%s", text(body, "cluster"));
+	f->number = object->number;
+	switch (kind) {
+	case CLUSTERS:
+		f->overlay =
+			strcmp(text(body, "overlay"), "geneve") ? OVERLAY_VXLAN : OVERLAY_GENEVE;
+		f->oam_port = number(body, "oam_port");
+		f->tenant_mtu = number(body, "tenant_mtu");
+		break;
+	case VIEWS:
+		f->epoch = number(body, "epoch");
+		break;
+	case NODES:
+		snprintf(f->name, sizeof(f->name), "%s", object->name);
+		f->roles = roles(body);
+		break;
+	case HOSTS:
+		snprintf(f->name, sizeof(f->name), "%s", object->name);
+		f->edge = !strcmp(text(body, "kind"), "edge");
+		address_parse(text(body, "ip"), &f->ip);
+		mac_parse(text(body, "mac"), f->mac);
+		break;
+	case VPCS:
+		f->vni = number(body, "vni");
+		break;
+	default:
+		break;
+	}
+}
+
+static void source_unname(struct desired *d, struct source *source)
+{
+	if (source->named)
+		hash_remove(&d->names, &source->by_name);
+	source->named = false;
+}
+
+static int source_name(struct desired *d, struct source *source)
+{
+	int err;
+
+	source_unname(d, source);
+	if (source->kind != NODES && source->kind != HOSTS)
+		return 0;
+	err = hash_add(&d->names, &source->by_name, hash_text(source->facts->name, 0));
+	source->named = !err;
+	return err;
+}
+
+// Subnets and ports have none: nothing is compiled from them but their own messages.
+static bool has_facts(enum kind kind)
+{
+	return kind != SUBNETS && kind != PORTS;
+}
+
+// Sets *changed where they are not what they were. Facts that are new are a change too (a cluster's
+// first view comes after its first nodes), but not while everything is compiled, in order, anyway.
+static int source_set_facts(struct desired *d, struct source *source, const struct object *object,
+			    bool *changed)
+{
+	struct facts facts;
+
+	*changed = false;
+	if (!has_facts(source->kind))
+		return 0;
+	facts_read(&facts, source->kind, object);
+	if (source->facts && !memcmp(source->facts, &facts, sizeof(facts)))
+		return 0;
+	*changed = source->facts || !d->whole;
+	if (!source->facts && !(source->facts = malloc(sizeof(facts))))
+		return -ENOMEM;
+	memcpy(source->facts, &facts, sizeof(facts));
+	return source_name(d, source);
+}
+
+static void source_free(struct desired *d, struct source *source)
+{
+	source_unname(d, source);
+	hash_remove(&d->sources, &source->entry);
+	free(source->facts);
+	free(source);
+}
+
+struct loading {
+	struct desired *d;
+	struct source *source;
+};
+
+static int load_facts(const struct object *object, void *arg)
+{
+	struct loading *l = arg;
+	bool changed;
+
+	return source_set_facts(l->d, l->source, object, &changed);
+}
+
+// The facts of an object that another refers to; loads them where they are not known yet, because
+// it changed later than the one that refers to it. Returns -ENOENT where there is no such object.
+// Where they are known but about to change, that change compiles who depends on them once more.
+static int facts_of(struct desired *d, enum kind kind, const char *id, const struct facts **out)
+{
+	struct source *source = source_find(d, kind, id);
+	int err;
+
+	if (!source || !source->facts) {
+		source = source_get(d, kind, id);
+		if (!source)
+			return -ENOMEM;
+		err = store_get(d->store, kind_name[kind], id, load_facts,
+				&(struct loading){d, source});
+		if (err) {
+			if (!source->owner.items && !source->facts)
+				source_free(d, source);
+			return err;
+		}
+	}
+	*out = source->facts;
+	return 0;
+}
+
+// ---- compiling: one function per kind
+
+// Both put the address into space, and are empty where there is none.
+static ProtobufCBinaryData ip_bytes(const char *address, struct in6_addr *space)
+{
+	if (address_parse(address, space))
+		return (ProtobufCBinaryData){};
+	return (ProtobufCBinaryData){sizeof(*space), (uint8_t *)space};
+}
+
+static ProtobufCBinaryData mac_bytes(const char *mac, uint8_t space[6])
+{
+	if (mac_parse(mac, space))
+		return (ProtobufCBinaryData){};
+	return (ProtobufCBinaryData){6, space};
+}
+
+// What settings have of the cluster. Returns 0, or -ENOENT: no such cluster.
+static int cluster_settings(struct desired *d, const char *cluster,
+			    Zeta__Node__V1__NodeSettings *settings)
+{
+	const struct facts *c, *view;
+	int err;
+
+	if ((err = facts_of(d, CLUSTERS, cluster, &c)))
+		return err;
+	settings->cluster = (char *)cluster;
+	settings->overlay = c->overlay;
+	settings->oam_port = c->oam_port;
+	settings->tenant_mtu = c->tenant_mtu;
+	err = facts_of(d, VIEWS, cluster, &view);
+	if (err && err != -ENOENT)
+		return err;
+	settings->epoch = err ? 0 : view->epoch;
+	return 0;
+}
+
+static int compile_node(struct desired *d, struct source *source, const struct object *object)
+{
+	const json_t *tenant = json_object_get(object->body, "tenant");
+	const json_t *zgc = json_object_get(object->body, "zgc");
+	const char *cluster = source->facts->cluster;
+	Zeta__Node__V1__NodeSettings settings = ZETA__NODE__V1__NODE_SETTINGS__INIT;
+	Zeta__Node__V1__Member member = ZETA__NODE__V1__MEMBER__INIT;
+	struct in6_addr tenant_ip, zgc_ip;
+	uint8_t tenant_mac[6], zgc_mac[6];
+	int err;
+
+	if ((err = cluster_settings(d, cluster, &settings)))
+		return err;
+	settings.id = source->id;
+	settings.name = source->facts->name;
+	settings.forwarder = source->facts->roles & ROLE_FWD;
+	settings.flow_table = !!(source->facts->roles & ROLE_FTN);
+	settings.index = object->number;
+	settings.tenant_interface = (char *)text(tenant, "interface");
+	settings.tenant_ip = ip_bytes(text(tenant, "ip"), &tenant_ip);
+	settings.tenant_mac = mac_bytes(text(tenant, "mac"), tenant_mac);
+	settings.zgc_interface = (char *)text(zgc, "interface");
+	settings.zgc_ip = ip_bytes(text(zgc, "ip"), &zgc_ip);
+	settings.zgc_mac = mac_bytes(text(zgc, "mac"), zgc_mac);
+	member.id = source->id;
+	member.index = object->number;
+	member.zgc_ip = settings.zgc_ip;
+	member.zgc_mac = settings.zgc_mac;
+	if ((err = emit_as(d, source, group_own(d, NODES, source->id), SETTINGS, settings,
+			   &settings)))
+		return err;
+	return emit_as(d, source, group_gateways(d, cluster), MEMBER, member, &member);
+}
+
+static int compile_host(struct desired *d, struct source *source, const struct object *object)
+{
+	Zeta__Node__V1__NodeSettings settings = ZETA__NODE__V1__NODE_SETTINGS__INIT;
+	struct in6_addr ip;
+	uint8_t mac[6];
+	int err;
+
+	if ((err = cluster_settings(d, source->facts->cluster, &settings)))
+		return err;
+	settings.id = source->id;
+	settings.name = source->facts->name;
+	settings.edge = source->facts->edge != 0;
+	settings.tenant_interface = (char *)text(object->body, "interface");
+	settings.tenant_ip = ip_bytes(text(object->body, "ip"), &ip);
+	settings.tenant_mac = mac_bytes(text(object->body, "mac"), mac);
+	return emit_as(d, source, group_own(d, HOSTS, source->id), SETTINGS, settings, &settings);
+}
+
+// The index of a node by its id; 0, which no node has, for null and for one that is gone.
+static int node_index(struct desired *d, const json_t *id, uint32_t *out)
+{
+	const struct facts *node;
+	int err;
+
+	*out = 0;
+	if (!json_is_string(id))
+		return 0;
+	err = facts_of(d, NODES, json_string_value(id), &node);
+	if (!err)
+		*out = node->number;
+	return err == -ENOENT ? 0 : err;
+}
+
+static int compile_entrances(struct desired *d, struct source *source, const struct object *object)
+{
+	json_t *entry;
+	size_t i;
+	int err;
+
+	json_array_foreach (json_object_get(object->body, "entrances"), i, entry) {
+		Zeta__Node__V1__Entrance entrance = ZETA__NODE__V1__ENTRANCE__INIT;
+		char id[MESSAGE_ID];
+		struct in6_addr ip;
+		uint8_t mac[6];
+
+		entrance.index = number(entry, "index");
+		snprintf(id, sizeof(id), "%s/%u", source->id, entrance.index);
+		entrance.id = id;
+		entrance.ip = ip_bytes(text(entry, "ip"), &ip);
+		entrance.mac = mac_bytes(text(entry, "mac"), mac);
+		if ((err = node_index(d, json_object_get(entry, "owner"), &entrance.owner)) ||
+		    (err = emit_as(d, source, group_entrances(d, source->id), ENTRANCE, entrance,
+				   &entrance)))
+			return err;
+	}
+	return 0;
+}
+
+static void chain_id(char id[MESSAGE_ID], const struct source *view, uint32_t number)
+{
+	snprintf(id, MESSAGE_ID, "%s/%u", view->id, number);
+}
+
+static int compile_chain(struct desired *d, struct source *source, const json_t *entry)
+{
+	Zeta__Node__V1__Chain chain = ZETA__NODE__V1__CHAIN__INIT;
+	uint32_t live[MAX_CHAIN_LENGTH];
+	char id[MESSAGE_ID];
+	json_t *replica;
+	size_t i;
+	int err;
+
+	chain.number = number(entry, "number");
+	chain_id(id, source, chain.number);
+	chain.id = id;
+	chain.epoch = source->facts->epoch;
+	chain.term = number(entry, "term");
+	chain.live = live;
+	json_array_foreach (json_object_get(entry, "replicas"), i, replica) {
+		if (chain.n_live == MAX_CHAIN_LENGTH)
+			return -EINVAL;
+		if ((err = node_index(d, replica, &live[chain.n_live])))
+			return err;
+		if (live[chain.n_live])
+			chain.n_live++;
+	}
+	return emit_as(d, source, group_gateways(d, source->id), CHAIN, chain, &chain);
+}
+
+static int compile_buckets(struct desired *d, struct source *source, const json_t *chains)
+{
+	Zeta__Node__V1__Buckets buckets = ZETA__NODE__V1__BUCKETS__INIT;
+	size_t count = json_array_size(chains);
+	auto_(freep) struct maglev_chain *all = calloc(count + 1, sizeof(*all));
+	auto_(freep) char(*ids)[MESSAGE_ID] = calloc(count + 1, MESSAGE_ID);
+	auto_(freep) uint16_t *table = calloc(BUCKETS, sizeof(*table));
+	int err;
+
+	if (!all || !ids || !table)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		uint32_t chain = number(json_array_get(chains, i), "number");
+
+		if (chain >= MAX_CHAINS)
+			return -EINVAL;
+		chain_id(ids[i], source, chain);
+		all[i] = (struct maglev_chain){ids[i], (uint16_t)chain};
+	}
+	if ((err = maglev_fill(table, all, count)))
+		return err;
+	for (size_t i = 0; i < BUCKETS; i++)
+		table[i] = htons(table[i]);
+	buckets.id = source->id;
+	buckets.epoch = source->facts->epoch;
+	buckets.chain = (ProtobufCBinaryData){BUCKETS * sizeof(*table), (uint8_t *)table};
+	return emit_as(d, source, group_gateways(d, source->id), BUCKETS, buckets, &buckets);
+}
+
+// A view's id is its cluster's.
+static int compile_view(struct desired *d, struct source *source, const struct object *object)
+{
+	const json_t *chains = json_object_get(object->body, "chains");
+	json_t *chain;
+	size_t i;
+	int err;
+
+	if ((err = compile_entrances(d, source, object)))
+		return err;
+	json_array_foreach (chains, i, chain) {
+		if ((err = compile_chain(d, source, chain)))
+			return err;
+	}
+	return compile_buckets(d, source, chains);
+}
+
+static uint32_t function_slot_of(const char *name)
+{
+	static const struct {
+		const char *name;
+		uint32_t slot;
+	} functions[] = {
+		{"divider", FUNCTION_DIVIDER},
+		{"bouncer", FUNCTION_BOUNCER},
+		{"security-group", FUNCTION_SECURITY_GROUP},
+	};
+
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+		if (!strcmp(functions[i].name, name))
+			return functions[i].slot;
+	return 0;
+}
+
+static int found(const struct object *object, void *arg)
+{
+	return 1;
+}
+
+// The service chain is the body's, but without security groups where the VPC has none: that
+// function asks for state, and such a VPC must not touch the chains. Whoever adds the first group
+// or removes the last one lets the VPC's policy grow, so that this runs again.
+static int compile_vpc(struct desired *d, struct source *source, const struct object *object)
+{
+	Zeta__Node__V1__Vpc vpc = ZETA__NODE__V1__VPC__INIT;
+	uint32_t slots[MAX_SERVICE_CHAIN];
+	json_t *function;
+	int grouped;
+	size_t i;
+
+	grouped = store_list_referring(d->store, kind_name[SECURITY_GROUPS], kind_name[VPCS],
+				       source->id, found, NULL);
+	if (grouped < 0)
+		return grouped;
+	vpc.id = source->id;
+	vpc.vni = source->facts->vni;
+	vpc.policy = number(object->body, "policy");
+	vpc.functions = slots;
+	json_array_foreach (json_object_get(object->body, "functions"), i, function) {
+		uint32_t slot = function_slot_of(json_string_value(function) ?: "");
+
+		// A VPC whose functions we cannot all name must not work without one of them.
+		if (!slot || vpc.n_functions == MAX_SERVICE_CHAIN)
+			return -EINVAL;
+		if (slot != FUNCTION_SECURITY_GROUP || grouped)
+			slots[vpc.n_functions++] = slot;
+	}
+	return emit_as(d, source, group_gateways(d, source->facts->cluster), VPC, vpc, &vpc);
+}
+
+static int compile_subnet(struct desired *d, struct source *source, const struct object *object)
+{
+	Zeta__Node__V1__Subnet subnet = ZETA__NODE__V1__SUBNET__INIT;
+	const struct facts *vpc;
+	struct in6_addr prefix, gateway;
+	uint8_t gateway_mac[6];
+	int err;
+
+	if ((err = facts_of(d, VPCS, text(object->body, "vpc"), &vpc)) ||
+	    (err = prefix_parse(text(object->body, "cidr"), &prefix, &subnet.prefix_length)))
+		return err;
+	subnet.id = source->id;
+	subnet.number = object->number;
+	subnet.vni = vpc->vni;
+	subnet.prefix = (ProtobufCBinaryData){sizeof(prefix), (uint8_t *)&prefix};
+	subnet.gateway = ip_bytes(text(object->body, "gateway"), &gateway);
+	subnet.gateway_mac = mac_bytes(text(object->body, "gateway_mac"), gateway_mac);
+	return emit_as(d, source, group_gateways(d, vpc->cluster), SUBNET, subnet, &subnet);
+}
+
+// To the host itself too, where our edge attaches the port.
+static int compile_local_port(struct desired *d, struct source *source, const struct object *object,
+			      const struct facts *vpc)
+{
+	Zeta__Node__V1__LocalPort local = ZETA__NODE__V1__LOCAL_PORT__INIT;
+	uint8_t mac[6];
+
+	local.id = source->id;
+	local.vni = vpc->vni;
+	local.mac = mac_bytes(text(object->body, "mac"), mac);
+	local.interface = (char *)text(object->body, "interface");
+	return emit_as(d, source, group_own(d, HOSTS, text(object->body, "host")), LOCAL_PORT,
+		       local_port, &local);
+}
+
+static int compile_port(struct desired *d, struct source *source, const struct object *object)
+{
+	const json_t *ips = json_object_get(object->body, "ips");
+	const json_t *groups = json_object_get(object->body, "security_groups");
+	size_t count = json_array_size(ips);
+	auto_(freep) struct in6_addr *ip = calloc(count + 1, sizeof(*ip));
+	auto_(freep) ProtobufCBinaryData *ip_data = calloc(count + 1, sizeof(*ip_data));
+	Zeta__Node__V1__Port port = ZETA__NODE__V1__PORT__INIT;
+	uint32_t numbers[MAX_PORT_GROUPS];
+	const struct facts *vpc, *host, *group;
+	uint8_t mac[6];
+	size_t i;
+	int err;
+
+	if (!ip || !ip_data)
+		return -ENOMEM;
+	if ((err = facts_of(d, HOSTS, text(object->body, "host"), &host)) ||
+	    (err = facts_of(d, VPCS, text(object->body, "vpc"), &vpc)))
+		return err;
+	port.id = source->id;
+	port.vni = vpc->vni;
+	port.ip = ip_data;
+	for (i = 0; i < count; i++) {
+		if ((err = address_parse(json_string_value(json_array_get(ips, i)) ?: "", &ip[i])))
+			return err;
+		ip_data[port.n_ip++] = (ProtobufCBinaryData){sizeof(ip[i]), (uint8_t *)&ip[i]};
+	}
+	port.mac = mac_bytes(text(object->body, "mac"), mac);
+	port.host_ip = (ProtobufCBinaryData){sizeof(host->ip), (uint8_t *)&host->ip};
+	port.host_mac = (ProtobufCBinaryData){sizeof(host->mac), (uint8_t *)host->mac};
+	port.group = numbers;
+	for (i = 0; i < json_array_size(groups); i++) {
+		if (port.n_group == MAX_PORT_GROUPS)
+			return -EINVAL;
+		if ((err = facts_of(d, SECURITY_GROUPS,
+				    json_string_value(json_array_get(groups, i)) ?: "", &group)))
+			return err;
+		numbers[port.n_group++] = group->number;
+	}
+	if (host->edge && (err = compile_local_port(d, source, object, vpc)))
+		return err;
+	return emit_as(d, source, group_flow_tables(d, vpc->cluster), PORT, port, &port);
+}
+
+static uint32_t protocol_of(const json_t *protocol)
+{
+	static const struct {
+		const char *name;
+		uint32_t number;
+	} protocols[] = {{"icmp", IPPROTO_ICMP}, {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}};
+
+	if (json_is_integer(protocol))
+		return (uint32_t)json_integer_value(protocol);
+	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
+		if (!strcmp(protocols[i].name, json_string_value(protocol) ?: ""))
+			return protocols[i].number;
+	return 0;
+}
+
+// space holds the prefix.
+static int compile_rule(struct desired *d, const json_t *body, Zeta__Node__V1__Rule *rule,
+			struct in6_addr *space)
+{
+	const json_t *port_max = json_object_get(body, "port_max");
+	const char *cidr = json_string_value(json_object_get(body, "remote_cidr"));
+	const char *remote = json_string_value(json_object_get(body, "remote_group"));
+	const struct facts *group;
+	int err;
+
+	zeta__node__v1__rule__init(rule);
+	rule->egress = !strcmp(text(body, "direction"), "egress");
+	rule->protocol = protocol_of(json_object_get(body, "protocol"));
+	rule->port_min = number(body, "port_min");
+	rule->port_max = json_is_integer(port_max) ? (uint32_t)json_integer_value(port_max) : 65535;
+	*space = (struct in6_addr){};
+	if (cidr && (err = prefix_parse(cidr, space, &rule->remote_length)))
+		return err;
+	rule->remote = (ProtobufCBinaryData){sizeof(*space), (uint8_t *)space};
+	if (!remote)
+		return 0;
+	if ((err = facts_of(d, SECURITY_GROUPS, remote, &group)))
+		return err;
+	rule->remote_group = group->number;
+	return 0;
+}
+
+static int compile_security_group(struct desired *d, struct source *source,
+				  const struct object *object)
+{
+	const json_t *bodies = json_object_get(object->body, "rules");
+	size_t count = json_array_size(bodies);
+	auto_(freep) Zeta__Node__V1__Rule *rules = calloc(count + 1, sizeof(*rules));
+	auto_(freep) Zeta__Node__V1__Rule **pointers = calloc(count + 1, sizeof(*pointers));
+	auto_(freep) struct in6_addr *remotes = calloc(count + 1, sizeof(*remotes));
+	Zeta__Node__V1__SecurityGroup group = ZETA__NODE__V1__SECURITY_GROUP__INIT;
+	const struct facts *vpc;
+	int err;
+
+	if (!rules || !pointers || !remotes)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		pointers[i] = &rules[i];
+		if ((err = compile_rule(d, json_array_get(bodies, i), &rules[i], &remotes[i])))
+			return err;
+	}
+	group.id = source->id;
+	group.number = object->number;
+	group.rule = pointers;
+	group.n_rule = count;
+	if ((err = facts_of(d, VPCS, text(object->body, "vpc"), &vpc)))
+		return err;
+	return emit_as(d, source, group_flow_tables(d, vpc->cluster), SECURITY_GROUP,
+		       security_group, &group);
+}
+
+static int compile_cluster(struct desired *d, struct source *source, const struct object *object)
+{
+	return 0; // nobody gets it as such; it is in the settings of its members
+}
+
+typedef int (*compile_fn)(struct desired *d, struct source *source, const struct object *object);
+
+static const compile_fn compilers[KINDS] = {
+	[CLUSTERS] = compile_cluster, [VIEWS] = compile_view,
+	[NODES] = compile_node,	      [HOSTS] = compile_host,
+	[VPCS] = compile_vpc,	      [SECURITY_GROUPS] = compile_security_group,
+	[SUBNETS] = compile_subnet,   [PORTS] = compile_port,
+};
+
+// ---- from the store
+
+static int compile_dependents(struct desired *d, const struct source *source);
+
+static int compile(struct desired *d, enum kind kind, const struct object *object)
+{
+	struct source *source = source_get(d, kind, object->id);
+	bool facts_changed;
+	int err;
+
+	if (!source)
+		return -ENOMEM;
+	source->seen = true;
+	if ((err = source_set_facts(d, source, object, &facts_changed)))
+		return err;
+	owner_begin(d->ledger);
+	err = compilers[kind](d, source, object);
+	if (err == -EINVAL || err == -ENOENT) {
+		// The store's writer promises that this does not happen. One object that makes no
+		// sense must not stop the others; nodes go without it.
+		log_warnx("%s %s cannot be told to nodes: %s", kind_name[kind], object->id,
+			  strerror(-err));
+		owner_begin(d->ledger);
+	} else if (err) {
+		return err;
+	}
+	owner_end(d->ledger, &source->owner);
+	return facts_changed ? compile_dependents(d, source) : 0;
+}
+
+struct compiling {
+	struct desired *d;
+	enum kind kind;
+};
+
+static int compile_object(const struct object *object, void *arg)
+{
+	struct compiling *c = arg;
+
+	return compile(c->d, c->kind, object);
+}
+
+static int compile_dependents(struct desired *d, const struct source *source)
+{
+	int err;
+
+	for (size_t i = 0; i < sizeof(dependences) / sizeof(dependences[0]); i++) {
+		const struct dependence *on = &dependences[i];
+
+		if (on->on != source->kind)
+			continue;
+		err = store_list_referring(d->store, kind_name[on->dependent],
+					   kind_name[on->reference], source->id, compile_object,
+					   &(struct compiling){d, on->dependent});
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void drop_source(struct desired *d, struct source *source)
+{
+	owner_begin(d->ledger);
+	owner_end(d->ledger, &source->owner);
+	source_free(d, source);
+}
+
+static int apply_change(uint64_t revision, const char *name, const char *id, bool removed,
+			void *arg)
+{
+	struct desired *d = arg;
+	struct source *source;
+	enum kind kind = 0;
+
+	while (kind < KINDS && strcmp(kind_name[kind], name) != 0)
+		kind++;
+	if (kind == KINDS)
+		return 0;
+	if (!removed)
+		return store_get(d->store, name, id, compile_object, &(struct compiling){d, kind});
+	source = source_find(d, kind, id);
+	if (source)
+		drop_source(d, source);
+	return 0;
+}
+
+// Calls fn for every source, which it may free.
+static void each_source(struct desired *d, void (*fn)(struct desired *, struct source *))
+{
+	for (size_t i = 0; i < d->sources.buckets; i++) {
+		for (struct hash_entry *entry = d->sources.bucket[i], *next; entry; entry = next) {
+			next = entry->next;
+			fn(d, container_of_entry(entry, struct source, entry));
+		}
+	}
+}
+
+static void unsee(struct desired *d, struct source *source)
+{
+	source->seen = false;
+}
+
+static void drop_unseen(struct desired *d, struct source *source)
+{
+	if (!source->seen)
+		drop_source(d, source);
+}
+
+// Everything anew. What is the same as before stays as it was, and costs nobody a message.
+static int compile_all(struct desired *d)
+{
+	int err = 0;
+
+	each_source(d, unsee);
+	d->whole = true;
+	for (enum kind kind = 0; kind < KINDS && !err; kind++)
+		err = store_list(d->store, kind_name[kind], NULL, compile_object,
+				 &(struct compiling){d, kind});
+	d->whole = false;
+	if (!err)
+		each_source(d, drop_unseen);
+	return err;
+}
+
+int desired_update(struct desired *d)
+{
+	uint64_t next;
+	int err = -ESTALE;
+
+	store_lock(d->store);
+	next = store_revision(d->store);
+	ledger_set_revision(d->ledger, next);
+	if (d->revision && !d->broken)
+		err = store_changes_since(d->store, d->revision, &next, apply_change, d);
+	if (err == -ESTALE)
+		err = compile_all(d);
+	store_unlock(d->store);
+	d->broken = err != 0;
+	if (!err)
+		d->revision = next;
+	return err;
+}
+
+uint64_t desired_revision(const struct desired *d)
+{
+	return d->revision;
+}
+
+int desired_membership(struct desired *d, const char *name, struct membership *out)
+{
+	struct hash_entry *entry = hash_first(&d->names, hash_text(name, 0));
+	const struct facts *f;
+	struct source *source;
+	int count = 0;
+
+	for (; entry; entry = hash_next(entry)) {
+		source = container_of_entry(entry, struct source, by_name);
+		if (!strcmp(source->facts->name, name))
+			break;
+	}
+	if (!entry)
+		return -ENOENT;
+	f = source->facts;
+	*out = (struct membership){};
+	out->group[count++] = group_own(d, source->kind, source->id);
+	out->group[count++] = group_entrances(d, f->cluster);
+	if (source->kind == NODES && f->roles)
+		out->group[count++] = group_gateways(d, f->cluster);
+	if (source->kind == NODES && f->roles & ROLE_FTN)
+		out->group[count++] = group_flow_tables(d, f->cluster);
+	for (int g = 0; g < count; g++)
+		if (!out->group[g])
+			return -ENOMEM;
+	return 0;
+}
+
+int desired_snapshot(const struct desired *d, const struct membership *membership, size_t most,
+		     struct update **out)
+{
+	return membership_snapshot(membership, d->revision, most, out);
+}
+
+int desired_delta(const struct desired *d, const struct membership *membership, uint64_t since,
+		  size_t most, struct update **out)
+{
+	return membership_delta(membership, since, d->revision, most, out);
+}
+
+void desired_forget(struct desired *d, uint64_t revision)
+{
+	ledger_forget(d->ledger, revision);
+}
+
+int desired_new(struct desired **out, struct store *store)
+{
+	auto_(desired_freep) struct desired *d = calloc(1, sizeof(*d));
+	int err;
+
+	if (!d)
+		return -ENOMEM;
+	d->store = store;
+	if ((err = ledger_new(&d->ledger)) || (err = desired_update(d)))
+		return err;
+	*out = take_ptr(d);
+	return 0;
+}
+
+void desired_freep(struct desired **pointer)
+{
+	struct desired *d = *pointer;
+
+	if (!d)
+		return;
+	each_source(d, drop_source);
+	ledger_freep(&d->ledger);
+	hash_free(&d->sources);
+	hash_free(&d->names);
+	free(d);
+	*pointer = NULL;
+}

@@ -1,0 +1,1468 @@
+// SPDX-License-Identifier: Apache-2.0
+// The controller's stream, end to end: a real store in a file, real gRPC with TLS, nodes that keep
+// what they are told as zetad would.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+
+#include "controller/desired.h"
+#include "controller/status.h"
+#include "controller/store.h"
+#include "controller/stream.h"
+#include "lib/address.h"
+#include "lib/rpc.h"
+#include "lib/test_certs.h"
+#include "modules/chain/maglev.h"
+#include "node.pb-c.h"
+#include "shared/config.h"
+#include "shared/tenant.h"
+
+#define METHOD "/zeta.node.v1.Controller/Stream"
+#define PATIENCE_S 60 // a wait that takes this long has failed; nothing depends on it otherwise
+
+typedef Zeta__Node__V1__Update Update;
+typedef Zeta__Node__V1__Object Message;
+typedef Zeta__Node__V1__Report Report;
+
+#define KIND(name) ZETA__NODE__V1__OBJECT__KIND_##name
+
+static char directory[] = "/tmp/zeta-stream-XXXXXX";
+
+// ---- a node
+
+struct held {
+	struct held *next;
+	Message *message;
+	char id[160];
+};
+
+struct node {
+	struct node *next;
+	const char *name;
+	const char *report_name; // NULL: the same
+	uint32_t boot;
+	struct rpc_client *client;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned int connected, lost, snapshots, deltas;
+	unsigned int parts;	    // messages
+	unsigned int puts, removes; // of the last update
+	size_t bytes;		    // of the last update
+	uint64_t revision;
+	bool disordered;
+	bool more;    // the last update said so
+	bool telling; // a snapshot
+	bool hold;    // reads nothing more while set
+	char why[512];
+	struct held *held; // of all kinds
+	size_t count;
+	unsigned int put_ever[16]; // per kind
+};
+
+static void changed(struct node *n)
+{
+	pthread_cond_broadcast(&n->changed);
+	pthread_mutex_unlock(&n->lock);
+}
+
+#define wait_for(n, condition)                                                                     \
+	do {                                                                                       \
+		struct timespec until_;                                                            \
+		int err_ = 0;                                                                      \
+		clock_gettime(CLOCK_REALTIME, &until_);                                            \
+		until_.tv_sec += PATIENCE_S;                                                       \
+		pthread_mutex_lock(&(n)->lock);                                                    \
+		while (!(condition) && !err_)                                                      \
+			err_ = pthread_cond_timedwait(&(n)->changed, &(n)->lock, &until_);         \
+		pthread_mutex_unlock(&(n)->lock);                                                  \
+		assert_int_equal(err_, 0);                                                         \
+	} while (0)
+
+// Every kind's message begins with its id, which protobuf-c puts right after the base.
+static const char *id_of(const Message *m)
+{
+	return m->settings->id;
+}
+
+static struct held **place_of(struct node *n, uint32_t kind, const char *id)
+{
+	struct held **at = &n->held;
+
+	while (*at && ((*at)->message->kind_case != kind || strcmp((*at)->id, id) != 0))
+		at = &(*at)->next;
+	return at;
+}
+
+static void drop(struct node *n, struct held **at)
+{
+	struct held *held = *at;
+
+	*at = held->next;
+	zeta__node__v1__object__free_unpacked(held->message, NULL);
+	free(held);
+	n->count--;
+}
+
+static void drop_all(struct node *n)
+{
+	while (n->held)
+		drop(n, &n->held);
+}
+
+static const Message *find(struct node *n, uint32_t kind, const char *id)
+{
+	struct held **at = place_of(n, kind, id);
+
+	return *at ? (*at)->message : NULL;
+}
+
+static const Message *get(struct node *n, uint32_t kind, const char *id)
+{
+	const Message *m = find(n, kind, id);
+
+	if (!m)
+		fail_msg("%s has no %u %s", n->name, kind, id);
+	return m;
+}
+
+static unsigned int count_of(const struct node *n, uint32_t kind)
+{
+	unsigned int count = 0;
+
+	for (const struct held *h = n->held; h; h = h->next)
+		count += h->message->kind_case == kind;
+	return count;
+}
+
+static void apply(struct node *n, Update *u)
+{
+	if (u->snapshot)
+		drop_all(n);
+	for (size_t i = 0; i < u->n_remove; i++) {
+		struct held **at = place_of(n, u->remove[i]->kind, u->remove[i]->id);
+
+		if (*at)
+			drop(n, at);
+	}
+	for (size_t i = 0; i < u->n_put; i++) {
+		struct held *held = calloc(1, sizeof(*held)), **at;
+
+		held->message = u->put[i];
+		u->put[i] = NULL;
+		snprintf(held->id, sizeof(held->id), "%s", id_of(held->message));
+		n->put_ever[held->message->kind_case]++;
+		// A snapshot names nothing twice, and looking for it would be slow.
+		at = n->telling ? &n->held : place_of(n, held->message->kind_case, held->id);
+		if (*at && !n->telling)
+			drop(n, at);
+		held->next = *at;
+		*at = held;
+		n->count++;
+	}
+}
+
+static void on_message(void *context, const void *bytes, size_t size)
+{
+	struct node *n = context;
+	Update *u = zeta__node__v1__update__unpack(NULL, size, bytes);
+
+	pthread_mutex_lock(&n->lock);
+	if (!u) {
+		n->disordered = true;
+		changed(n);
+		return;
+	}
+	if (u->revision < n->revision || (!u->snapshot && !n->more && u->revision == n->revision) ||
+	    (n->more && u->snapshot))
+		n->disordered = true;
+	n->telling |= u->snapshot;
+	n->snapshots += n->telling && !u->more;
+	n->deltas += !n->telling && !u->more;
+	n->parts++;
+	n->puts = (unsigned int)u->n_put;
+	n->removes = (unsigned int)u->n_remove;
+	n->bytes = size;
+	apply(n, u);
+	n->more = u->more;
+	n->telling = n->telling && u->more;
+	if (!u->more)
+		n->revision = u->revision;
+	// What was taken out of the list must not be freed with it.
+	if (u->n_put) {
+		free(u->put);
+		u->put = NULL;
+		u->n_put = 0;
+	}
+	zeta__node__v1__update__free_unpacked(u, NULL);
+	pthread_cond_broadcast(&n->changed);
+	while (n->hold)
+		pthread_cond_wait(&n->changed, &n->lock);
+	pthread_mutex_unlock(&n->lock);
+}
+
+static int report(struct node *n, const Report *given)
+{
+	Report r = given ? *given : (Report)ZETA__NODE__V1__REPORT__INIT;
+	uint8_t bytes[4096];
+
+	r.name = (char *)(n->report_name ?: n->name);
+	r.boot = r.boot ?: n->boot;
+	return rpc_client_send(n->client, bytes, zeta__node__v1__report__pack(&r, bytes));
+}
+
+static void on_connected(void *context)
+{
+	struct node *n = context;
+
+	pthread_mutex_lock(&n->lock);
+	n->connected++;
+	n->revision = 0;
+	n->more = n->telling = false;
+	changed(n);
+	report(n, NULL);
+}
+
+static void on_lost(void *context, const char *why)
+{
+	struct node *n = context;
+
+	pthread_mutex_lock(&n->lock);
+	n->lost++;
+	snprintf(n->why, sizeof(n->why), "%s", why);
+	changed(n);
+}
+
+static void set_hold(struct node *n, bool hold)
+{
+	pthread_mutex_lock(&n->lock);
+	n->hold = hold;
+	changed(n);
+}
+
+// Those of the test that runs. They outlive a test that failed, whose end stops their threads.
+static struct node *nodes;
+
+static struct node *node_new(const char *name)
+{
+	struct node *n = calloc(1, sizeof(*n));
+
+	n->name = name;
+	pthread_mutex_init(&n->lock, NULL);
+	pthread_cond_init(&n->changed, NULL);
+	n->next = nodes;
+	nodes = n;
+	return n;
+}
+
+static void nodes_gone(void)
+{
+	struct node *n;
+
+	while ((n = nodes)) {
+		nodes = n->next;
+		set_hold(n, false);
+		rpc_client_stop(n->client);
+		drop_all(n);
+		free(n);
+	}
+}
+
+// ---- the cloud: a store, a controller's stream, and what is stored in it
+
+struct cloud {
+	char path[CERT_PATH];
+	struct store *store;
+	struct status *status;
+	struct stream *stream;
+};
+
+static void stream_restart(struct cloud *c)
+{
+	char ca[CERT_PATH], cert[CERT_PATH], key[CERT_PATH];
+
+	stream_stop(&c->stream);
+	assert_int_equal(stream_start(&c->stream, c->store, c->status,
+				      &(struct stream_config){
+					      .listen = "127.0.0.1:0",
+					      .ca = cert_path(ca, directory, "ca", "pem"),
+					      .cert = cert_path(cert, directory, "server", "pem"),
+					      .key = cert_path(key, directory, "server", "key")}),
+			 0);
+}
+
+static void node_start(struct node *n, struct cloud *c)
+{
+	char ca[CERT_PATH], cert[CERT_PATH], key[CERT_PATH], target[32];
+
+	snprintf(target, sizeof(target), "127.0.0.1:%u", stream_port(c->stream));
+	assert_int_equal(
+		rpc_client_start(&n->client,
+				 &(struct rpc_client_config){
+					 .target = target,
+					 .method = METHOD,
+					 .tls = {cert_path(ca, directory, "ca", "pem"),
+						 cert_path(cert, directory, n->name, "pem"),
+						 cert_path(key, directory, n->name, "key")},
+					 .backoff_first_ms = 10,
+					 .backoff_most_ms = 100,
+					 .connected = on_connected,
+					 .message = on_message,
+					 .lost = on_lost,
+					 .context = n}),
+		0);
+}
+
+static void node_stop(struct node *n)
+{
+	rpc_client_stop(n->client);
+	n->client = NULL;
+	assert_false(n->disordered);
+	drop_all(n);
+}
+
+// Connects and waits for the snapshot.
+static void node_join(struct node *n, struct cloud *c)
+{
+	node_start(n, c);
+	wait_for(n, n->snapshots == 1);
+}
+
+static void begin(struct cloud *c)
+{
+	assert_int_equal(store_begin(c->store), 0);
+}
+
+static uint64_t commit(struct cloud *c)
+{
+	uint64_t revision = store_next_revision(c->store);
+
+	assert_int_equal(store_commit(c->store), 0);
+	return revision;
+}
+
+// Inside a transaction: stores body, which is taken over, and its references.
+static void put(struct cloud *c, const char *kind, json_t *body)
+{
+	static const struct {
+		const char *field, *kind;
+	} references[] = {{"cluster", "clusters"}, {"vpc", "vpcs"}, {"host", "hosts"}};
+	const char *id = json_string_value(json_object_get(body, "id"));
+	const char *vpc = json_string_value(json_object_get(body, "vpc"));
+	const char *to;
+
+	assert_non_null(body);
+	if (!json_object_get(body, "name"))
+		json_object_set(body, "name", json_object_get(body, "id"));
+	assert_int_equal(store_release(c->store, kind, id), 0);
+	assert_int_equal(store_put(c->store, kind, vpc ?: "", body, NULL), 0);
+	for (size_t i = 0; i < sizeof(references) / sizeof(references[0]); i++)
+		if ((to = json_string_value(json_object_get(body, references[i].field))))
+			assert_int_equal(store_refer(c->store, kind, id, references[i].kind, to),
+					 0);
+	json_decref(body);
+}
+
+static uint64_t put_alone(struct cloud *c, const char *kind, json_t *body)
+{
+	begin(c);
+	put(c, kind, body);
+	return commit(c);
+}
+
+static uint64_t remove_alone(struct cloud *c, const char *kind, const char *id)
+{
+	begin(c);
+	assert_int_equal(store_remove(c->store, kind, id), 0);
+	return commit(c);
+}
+
+static json_t *host(const char *id, const char *cluster, const char *ip, const char *mac)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "cluster", cluster, "ip", ip,
+			 "mac", mac, "interface", "underlay0", "kind", "edge");
+}
+
+static json_t *gateway_node(const char *id, const char *cluster, int number, const char *role,
+			    const char *role2)
+{
+	char ip[ADDRESS_TEXT], mac[ADDRESS_TEXT], zgc_ip[ADDRESS_TEXT], zgc_mac[ADDRESS_TEXT];
+
+	snprintf(ip, sizeof(ip), "10.0.0.%d", number);
+	snprintf(mac, sizeof(mac), "02:00:00:00:00:%02x", number);
+	snprintf(zgc_ip, sizeof(zgc_ip), "10.1.0.%d", number);
+	snprintf(zgc_mac, sizeof(zgc_mac), "02:01:00:00:00:%02x", number);
+	return json_pack("{s:s, s:s, s:[s,s*], s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}}", "id", id,
+			 "cluster", cluster, "roles", role, role2, "tenant", "interface", "tenant0",
+			 "ip", ip, "mac", mac, "zgc", "interface", "zgc0", "ip", zgc_ip, "mac",
+			 zgc_mac);
+}
+
+static json_t *port(const char *id, const char *vpc, const char *host_id, int number)
+{
+	char ip[ADDRESS_TEXT], mac[ADDRESS_TEXT], interface[ADDRESS_TEXT];
+
+	snprintf(ip, sizeof(ip), "192.168.%d.%d", number >> 8 & 255, number & 255);
+	snprintf(mac, sizeof(mac), "02:02:00:%02x:%02x:%02x", number >> 16 & 255, number >> 8 & 255,
+		 number & 255);
+	snprintf(interface, sizeof(interface), "veth%d", number);
+	return json_pack("{s:s, s:s, s:s, s:s, s:[s], s:s, s:[]}", "id", id, "vpc", vpc, "host",
+			 host_id, "mac", mac, "ips", ip, "interface", interface, "security_groups");
+}
+
+static json_t *view(const char *cluster, int epoch)
+{
+	return json_pack("{s:s, s:i, s:[{s:i, s:s, s:s, s:s}, {s:i, s:s, s:s, s:n}],"
+			 " s:[{s:i, s:i, s:[s, s]}, {s:i, s:i, s:[s, s]}]}",
+			 "id", cluster, "epoch", epoch, "entrances", "index", 0, "ip", "10.0.0.100",
+			 "mac", "02:03:00:00:00:00", "owner", "fwd-1", "index", 1, "ip",
+			 "10.0.0.101", "mac", "02:03:00:00:00:01", "owner", "chains", "number", 0,
+			 "term", 4, "replicas", "ftn-1", "ftn-2", "number", 1, "term", 5,
+			 "replicas", "ftn-2", "ftn-1");
+}
+
+static json_t *vpc(const char *id, const char *cluster, int vni, int policy)
+{
+	return json_pack("{s:s, s:s, s:i, s:i, s:[s, s, s]}", "id", id, "cluster", cluster, "vni",
+			 vni, "policy", policy, "functions", "divider", "bouncer",
+			 "security-group");
+}
+
+// One forwarder, two flow table nodes, two edge hosts, VPC blue with security groups, VPC red
+// without; and another cluster, whose members must hear nothing of it.
+static void fill(struct cloud *c)
+{
+	begin(c);
+	put(c, "clusters",
+	    json_pack("{s:s, s:s, s:i, s:i}", "id", "zgc-1", "overlay", "geneve", "oam_port", 8300,
+		      "tenant_mtu", 1450));
+	put(c, "clusters",
+	    json_pack("{s:s, s:s, s:i, s:i}", "id", "zgc-2", "overlay", "vxlan", "oam_port", 8301,
+		      "tenant_mtu", 1400));
+	put(c, "nodes", gateway_node("fwd-1", "zgc-1", 1, "fwd", NULL));
+	put(c, "nodes", gateway_node("ftn-1", "zgc-1", 2, "ftn", NULL));
+	put(c, "nodes", gateway_node("ftn-2", "zgc-1", 3, "ftn", NULL));
+	put(c, "nodes", gateway_node("other", "zgc-2", 4, "fwd", "ftn"));
+	put(c, "views", view("zgc-1", 7));
+	put(c, "hosts", host("host-a", "zgc-1", "10.0.0.21", "02:00:00:00:01:01"));
+	put(c, "hosts", host("host-b", "zgc-1", "10.0.0.22", "02:00:00:00:01:02"));
+	put(c, "vpcs", vpc("blue", "zgc-1", 100, 3));
+	put(c, "vpcs", vpc("red", "zgc-1", 101, 1));
+	put(c, "vpcs", vpc("green", "zgc-2", 102, 1));
+	put(c, "subnets",
+	    json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", "blue-1", "vpc", "blue", "cidr",
+		      "192.168.0.0/16", "gateway", "192.168.0.1", "gateway_mac",
+		      "02:04:00:00:00:01"));
+	put(c, "subnets",
+	    json_pack("{s:s, s:s, s:s, s:n, s:s}", "id", "red-1", "vpc", "red", "cidr",
+		      "192.168.0.0/24", "gateway", "gateway_mac", "02:04:00:00:00:02"));
+	put(c, "security-groups",
+	    json_pack("{s:s, s:s, s:[{s:s, s:s, s:i, s:i, s:s, s:n},"
+		      " {s:s, s:s, s:n, s:n, s:n, s:s}, {s:s, s:i}]}",
+		      "id", "web", "vpc", "blue", "rules", "direction", "ingress", "protocol",
+		      "tcp", "port_min", 80, "port_max", 443, "remote_cidr", "10.0.0.0/8",
+		      "remote_group", "direction", "egress", "protocol", "any", "port_min",
+		      "port_max", "remote_cidr", "remote_group", "db", "direction", "ingress",
+		      "protocol", 47));
+	put(c, "security-groups",
+	    json_pack("{s:s, s:s, s:[]}", "id", "db", "vpc", "blue", "rules"));
+	put(c, "ports", port("blue-a", "blue", "host-a", 10));
+	put(c, "ports", port("red-b", "red", "host-b", 11));
+	json_t *grouped = port("blue-b", "blue", "host-b", 12);
+	json_object_set_new(grouped, "security_groups", json_pack("[s, s]", "db", "web"));
+	put(c, "ports", grouped);
+	commit(c);
+}
+
+static int cloud_empty(void **state)
+{
+	static unsigned int number;
+	struct cloud *c = calloc(1, sizeof(*c));
+
+	snprintf(c->path, sizeof(c->path), "%s/%u.db", directory, number++);
+	if (store_open(&c->store, c->path) || status_new(&c->status))
+		return -1;
+	stream_restart(c);
+	*state = c;
+	return 0;
+}
+
+static int cloud_filled(void **state)
+{
+	if (cloud_empty(state))
+		return -1;
+	fill(*state);
+	return 0;
+}
+
+static int cloud_gone(void **state)
+{
+	struct cloud *c = *state;
+
+	nodes_gone();
+	stream_stop(&c->stream);
+	status_freep(&c->status);
+	store_freep(&c->store);
+	free(c);
+	return 0;
+}
+
+// ---- what is in messages
+
+static void assert_ip(ProtobufCBinaryData data, const char *expected)
+{
+	char got[ADDRESS_TEXT];
+
+	if (!expected) {
+		assert_int_equal(data.len, 0);
+		return;
+	}
+	assert_int_equal(data.len, 16);
+	assert_string_equal(address_text((const struct in6_addr *)data.data, got), expected);
+}
+
+static void assert_mac(ProtobufCBinaryData data, const char *expected)
+{
+	char got[ADDRESS_TEXT];
+
+	assert_int_equal(data.len, 6);
+	assert_string_equal(mac_text(data.data, got), expected);
+}
+
+static void gateway_parts(struct node *n)
+{
+	const Zeta__Node__V1__Member *member;
+	const Zeta__Node__V1__Chain *chain;
+	const Zeta__Node__V1__Buckets *buckets;
+	const Zeta__Node__V1__Entrance *entrance;
+	const Zeta__Node__V1__Vpc *v;
+	const Zeta__Node__V1__Subnet *subnet;
+	static uint16_t table[BUCKETS];
+
+	assert_int_equal(count_of(n, KIND(SETTINGS)), 1);
+	assert_int_equal(count_of(n, KIND(MEMBER)), 3);
+	assert_int_equal(count_of(n, KIND(CHAIN)), 2);
+	assert_int_equal(count_of(n, KIND(BUCKETS)), 1);
+	assert_int_equal(count_of(n, KIND(ENTRANCE)), 2);
+	assert_int_equal(count_of(n, KIND(VPC)), 2);
+	assert_int_equal(count_of(n, KIND(SUBNET)), 2);
+	assert_int_equal(count_of(n, KIND(LOCAL_PORT)), 0);
+
+	member = get(n, KIND(MEMBER), "ftn-2")->member;
+	assert_int_equal(member->index, 3);
+	assert_ip(member->zgc_ip, "10.1.0.3");
+	assert_mac(member->zgc_mac, "02:01:00:00:00:03");
+
+	chain = get(n, KIND(CHAIN), "zgc-1/1")->chain;
+	assert_int_equal(chain->number, 1);
+	assert_int_equal(chain->epoch, 7);
+	assert_int_equal(chain->term, 5);
+	assert_int_equal(chain->n_live, 2);
+	assert_int_equal(chain->live[0], 3);
+	assert_int_equal(chain->live[1], 2);
+	assert_int_equal(chain->learner, 0);
+
+	buckets = get(n, KIND(BUCKETS), "zgc-1")->buckets;
+	assert_int_equal(buckets->epoch, 7);
+	assert_int_equal(buckets->chain.len, 2 * BUCKETS);
+	maglev_fill(table, (struct maglev_chain[]){{"zgc-1/0", 0}, {"zgc-1/1", 1}}, 2);
+	for (size_t i = 0; i < BUCKETS; i++)
+		assert_int_equal(buckets->chain.data[2 * i] << 8 | buckets->chain.data[2 * i + 1],
+				 table[i]);
+
+	entrance = get(n, KIND(ENTRANCE), "zgc-1/0")->entrance;
+	assert_int_equal(entrance->index, 0);
+	assert_ip(entrance->ip, "10.0.0.100");
+	assert_mac(entrance->mac, "02:03:00:00:00:00");
+	assert_int_equal(entrance->owner, 1);
+	assert_int_equal(get(n, KIND(ENTRANCE), "zgc-1/1")->entrance->owner, 0);
+
+	v = get(n, KIND(VPC), "blue")->vpc;
+	assert_int_equal(v->vni, 100);
+	assert_int_equal(v->policy, 3);
+	assert_int_equal(v->n_functions, 3);
+	assert_int_equal(v->functions[0], FUNCTION_DIVIDER);
+	assert_int_equal(v->functions[1], FUNCTION_BOUNCER);
+	assert_int_equal(v->functions[2], FUNCTION_SECURITY_GROUP);
+	assert_int_equal(get(n, KIND(VPC), "red")->vpc->n_functions, 2);
+
+	subnet = get(n, KIND(SUBNET), "blue-1")->subnet;
+	assert_int_equal(subnet->number, 1);
+	assert_int_equal(subnet->vni, 100);
+	assert_ip(subnet->prefix, "192.168.0.0");
+	assert_int_equal(subnet->prefix_length, 112);
+	assert_ip(subnet->gateway, "192.168.0.1");
+	assert_mac(subnet->gateway_mac, "02:04:00:00:00:01");
+	assert_ip(get(n, KIND(SUBNET), "red-1")->subnet->gateway, NULL);
+}
+
+static void forwarder_snapshot(void **state)
+{
+	struct node *n = node_new("fwd-1");
+	const Zeta__Node__V1__NodeSettings *s;
+
+	node_join(n, *state);
+	gateway_parts(n);
+	assert_int_equal(n->count, 1 + 3 + 2 + 1 + 2 + 2 + 2);
+	s = get(n, KIND(SETTINGS), "fwd-1")->settings;
+	assert_string_equal(s->name, "fwd-1");
+	assert_string_equal(s->cluster, "zgc-1");
+	assert_true(s->forwarder);
+	assert_false(s->flow_table);
+	assert_false(s->edge);
+	assert_int_equal(s->overlay, OVERLAY_GENEVE);
+	assert_int_equal(s->oam_port, 8300);
+	assert_int_equal(s->tenant_mtu, 1450);
+	assert_int_equal(s->index, 1);
+	assert_int_equal(s->epoch, 7);
+	assert_string_equal(s->tenant_interface, "tenant0");
+	assert_ip(s->tenant_ip, "10.0.0.1");
+	assert_mac(s->tenant_mac, "02:00:00:00:00:01");
+	assert_string_equal(s->zgc_interface, "zgc0");
+	assert_ip(s->zgc_ip, "10.1.0.1");
+	assert_mac(s->zgc_mac, "02:01:00:00:00:01");
+	node_stop(n);
+}
+
+static void flow_table_snapshot(void **state)
+{
+	struct node *n = node_new("ftn-1");
+	const Zeta__Node__V1__Port *p;
+	const Zeta__Node__V1__SecurityGroup *group;
+
+	node_join(n, *state);
+	gateway_parts(n);
+	assert_int_equal(n->count, 1 + 3 + 2 + 1 + 2 + 2 + 2 + 3 + 2);
+	assert_true(get(n, KIND(SETTINGS), "ftn-1")->settings->flow_table);
+	assert_false(get(n, KIND(SETTINGS), "ftn-1")->settings->forwarder);
+	p = get(n, KIND(PORT), "blue-b")->port;
+	assert_int_equal(p->vni, 100);
+	assert_int_equal(p->n_ip, 1);
+	assert_ip(p->ip[0], "192.168.0.12");
+	assert_mac(p->mac, "02:02:00:00:00:0c");
+	assert_ip(p->host_ip, "10.0.0.22");
+	assert_mac(p->host_mac, "02:00:00:00:01:02");
+	assert_int_equal(p->n_group, 2);
+	assert_int_equal(p->group[0], 2);
+	assert_int_equal(p->group[1], 1);
+	assert_int_equal(get(n, KIND(PORT), "red-b")->port->n_group, 0);
+
+	assert_int_equal(count_of(n, KIND(SECURITY_GROUP)), 2);
+	group = get(n, KIND(SECURITY_GROUP), "web")->security_group;
+	assert_int_equal(group->number, 1);
+	assert_int_equal(group->n_rule, 3);
+	assert_false(group->rule[0]->egress);
+	assert_int_equal(group->rule[0]->protocol, IPPROTO_TCP);
+	assert_int_equal(group->rule[0]->port_min, 80);
+	assert_int_equal(group->rule[0]->port_max, 443);
+	assert_ip(group->rule[0]->remote, "10.0.0.0");
+	assert_int_equal(group->rule[0]->remote_length, 104);
+	assert_int_equal(group->rule[0]->remote_group, 0);
+	assert_true(group->rule[1]->egress);
+	assert_int_equal(group->rule[1]->protocol, 0);
+	assert_int_equal(group->rule[1]->port_min, 0);
+	assert_int_equal(group->rule[1]->port_max, 65535);
+	assert_int_equal(group->rule[1]->remote_length, 0);
+	assert_int_equal(group->rule[1]->remote_group, 2);
+	assert_int_equal(group->rule[2]->protocol, 47);
+	assert_int_equal(group->rule[2]->port_max, 65535);
+	assert_int_equal(get(n, KIND(SECURITY_GROUP), "db")->security_group->n_rule, 0);
+	node_stop(n);
+}
+
+static void edge_snapshot(void **state)
+{
+	struct node *n = node_new("host-b");
+	const Zeta__Node__V1__NodeSettings *s;
+	const Zeta__Node__V1__LocalPort *local;
+
+	node_join(n, *state);
+	assert_int_equal(n->count, 1 + 2 + 2);
+	assert_int_equal(count_of(n, KIND(ENTRANCE)), 2);
+	s = get(n, KIND(SETTINGS), "host-b")->settings;
+	assert_true(s->edge);
+	assert_false(s->forwarder);
+	assert_false(s->flow_table);
+	assert_string_equal(s->tenant_interface, "underlay0");
+	assert_ip(s->tenant_ip, "10.0.0.22");
+	assert_mac(s->tenant_mac, "02:00:00:00:01:02");
+	assert_int_equal(s->overlay, OVERLAY_GENEVE);
+	assert_int_equal(s->epoch, 7);
+	local = get(n, KIND(LOCAL_PORT), "red-b")->local_port;
+	assert_int_equal(local->vni, 101);
+	assert_mac(local->mac, "02:02:00:00:00:0b");
+	assert_string_equal(local->interface, "veth11");
+	get(n, KIND(LOCAL_PORT), "blue-b");
+	node_stop(n);
+}
+
+static void other_cluster_is_apart(void **state)
+{
+	struct node *n = node_new("other");
+
+	node_join(n, *state);
+	assert_int_equal(n->count, 1 + 1 + 1);
+	assert_int_equal(get(n, KIND(SETTINGS), "other")->settings->overlay, OVERLAY_VXLAN);
+	assert_true(get(n, KIND(SETTINGS), "other")->settings->forwarder);
+	assert_true(get(n, KIND(SETTINGS), "other")->settings->flow_table);
+	get(n, KIND(MEMBER), "other");
+	get(n, KIND(VPC), "green");
+	node_stop(n);
+}
+
+// ---- deltas
+
+struct all {
+	struct node *fwd, *ftn1, *ftn2, *a, *b, *other;
+};
+
+#define ALL                                                                                        \
+	{                                                                                          \
+		node_new("fwd-1"), node_new("ftn-1"), node_new("ftn-2"), node_new("host-a"),       \
+			node_new("host-b"), node_new("other")                                      \
+	}
+
+#define each_node(n, all)                                                                          \
+	(struct node **n = (struct node **)(all); n < (struct node **)((all) + 1); n++)
+
+static void join_all(struct all *all, struct cloud *c)
+{
+	for
+		each_node(n, all) node_join(*n, c);
+}
+
+static void stop_all(struct all *all)
+{
+	for
+		each_node(n, all) node_stop(*n);
+}
+
+// A change that everybody hears of, so that who heard of nothing else is known not to have.
+static void heard_by_all(struct all *all, struct cloud *c)
+{
+	static int epoch = 100;
+	uint64_t revision;
+
+	begin(c);
+	put(c, "views", view("zgc-1", ++epoch));
+	json_t *elsewhere = view("zgc-2", epoch);
+	json_object_set_new(elsewhere, "chains", json_array());
+	put(c, "views", elsewhere);
+	revision = commit(c);
+	for
+		each_node(n, all) wait_for(*n, (*n)->revision == revision);
+}
+
+static void new_port_reaches_whom_it_matters(void **state)
+{
+	struct cloud *c = *state;
+	struct all all = ALL;
+	uint64_t revision;
+
+	join_all(&all, c);
+	revision = put_alone(c, "ports", port("blue-new", "blue", "host-a", 77));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	wait_for(all.ftn2, all.ftn2->revision == revision);
+	wait_for(all.a, all.a->revision == revision);
+	assert_int_equal(all.ftn1->puts, 1);
+	assert_int_equal(all.ftn1->removes, 0);
+	assert_int_equal(all.a->puts, 1);
+	assert_ip(get(all.ftn1, KIND(PORT), "blue-new")->port->ip[0], "192.168.0.77");
+	assert_string_equal(get(all.a, KIND(LOCAL_PORT), "blue-new")->local_port->interface,
+			    "veth77");
+	heard_by_all(&all, c);
+	assert_int_equal(all.fwd->deltas, 1);
+	assert_int_equal(all.b->deltas, 1);
+	assert_int_equal(all.other->deltas, 1);
+	assert_null(find(all.fwd, KIND(PORT), "blue-new"));
+	assert_null(find(all.b, KIND(LOCAL_PORT), "blue-new"));
+	for
+		each_node(n, &all) assert_int_equal((*n)->snapshots, 1);
+	stop_all(&all);
+}
+
+static void removed_objects(void **state)
+{
+	struct cloud *c = *state;
+	struct all all = ALL;
+	uint64_t revision;
+
+	join_all(&all, c);
+	revision = remove_alone(c, "ports", "blue-b");
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	wait_for(all.b, all.b->revision == revision);
+	assert_int_equal(all.ftn1->removes, 1);
+	assert_int_equal(all.ftn1->puts, 0);
+	assert_null(find(all.ftn1, KIND(PORT), "blue-b"));
+	assert_null(find(all.b, KIND(LOCAL_PORT), "blue-b"));
+	get(all.b, KIND(LOCAL_PORT), "red-b");
+	remove_alone(c, "security-groups", "web");
+	revision = remove_alone(c, "subnets", "blue-1");
+	wait_for(all.ftn2, all.ftn2->revision == revision);
+	wait_for(all.fwd, all.fwd->revision == revision);
+	assert_null(find(all.ftn2, KIND(SECURITY_GROUP), "web"));
+	assert_null(find(all.ftn2, KIND(SUBNET), "blue-1"));
+	assert_null(find(all.fwd, KIND(SUBNET), "blue-1"));
+	heard_by_all(&all, c);
+	assert_int_equal(all.a->deltas, 1);
+	assert_int_equal(all.other->deltas, 1);
+	// The same id again is a new object.
+	revision = put_alone(c, "ports", port("blue-b", "blue", "host-a", 12));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	wait_for(all.a, all.a->revision == revision);
+	get(all.ftn1, KIND(PORT), "blue-b");
+	get(all.a, KIND(LOCAL_PORT), "blue-b");
+	stop_all(&all);
+}
+
+static void smaller_view(void **state)
+{
+	struct cloud *c = *state;
+	struct all all = ALL;
+	uint64_t revision;
+	json_t *smaller = view("zgc-1", 8);
+
+	join_all(&all, c);
+	json_array_remove(json_object_get(smaller, "chains"), 1);
+	json_array_remove(json_object_get(smaller, "entrances"), 1);
+	revision = put_alone(c, "views", smaller);
+	for
+		each_node(n, &all) if (*n != all.other) wait_for(*n, (*n)->revision == revision);
+	assert_null(find(all.fwd, KIND(CHAIN), "zgc-1/1"));
+	assert_null(find(all.fwd, KIND(ENTRANCE), "zgc-1/1"));
+	assert_null(find(all.a, KIND(ENTRANCE), "zgc-1/1"));
+	assert_int_equal(get(all.ftn1, KIND(CHAIN), "zgc-1/0")->chain->epoch, 8);
+	assert_int_equal(get(all.ftn1, KIND(SETTINGS), "ftn-1")->settings->epoch, 8);
+	assert_int_equal(get(all.a, KIND(SETTINGS), "host-a")->settings->epoch, 8);
+	for (size_t i = 0; i < BUCKETS; i++)
+		assert_int_equal(
+			get(all.fwd, KIND(BUCKETS), "zgc-1")->buckets->chain.data[2 * i + 1], 1);
+	// The entrance that stayed as it was is not sent again.
+	assert_int_equal(all.a->put_ever[KIND(ENTRANCE)], 2);
+	stop_all(&all);
+}
+
+static void port_moves(void **state)
+{
+	struct cloud *c = *state;
+	struct all all = ALL;
+	uint64_t revision;
+
+	join_all(&all, c);
+	for (int i = 0; i < 4; i++) {
+		struct node *to = i & 1 ? all.a : all.b, *from = i & 1 ? all.b : all.a;
+
+		revision = put_alone(c, "ports", port("blue-a", "blue", to->name, 10));
+		wait_for(all.ftn1, all.ftn1->revision == revision);
+		wait_for(to, to->revision == revision);
+		wait_for(from, from->revision == revision);
+		assert_null(find(from, KIND(LOCAL_PORT), "blue-a"));
+		get(to, KIND(LOCAL_PORT), "blue-a");
+		assert_ip(get(all.ftn1, KIND(PORT), "blue-a")->port->host_ip,
+			  i & 1 ? "10.0.0.21" : "10.0.0.22");
+	}
+	stop_all(&all);
+}
+
+// What others' messages say of a host, a VPC, a cluster follows it.
+static void dependents_follow(void **state)
+{
+	struct cloud *c = *state;
+	struct all all = ALL;
+	uint64_t revision;
+
+	join_all(&all, c);
+	revision = put_alone(c, "hosts", host("host-b", "zgc-1", "10.0.0.99", "02:00:00:00:01:99"));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	wait_for(all.b, all.b->revision == revision);
+	assert_int_equal(all.ftn1->puts, 2);
+	assert_ip(get(all.ftn1, KIND(PORT), "blue-b")->port->host_ip, "10.0.0.99");
+	assert_mac(get(all.ftn1, KIND(PORT), "red-b")->port->host_mac, "02:00:00:00:01:99");
+	assert_ip(get(all.ftn1, KIND(PORT), "blue-a")->port->host_ip, "10.0.0.21");
+	assert_ip(get(all.b, KIND(SETTINGS), "host-b")->settings->tenant_ip, "10.0.0.99");
+
+	revision = put_alone(c, "vpcs", vpc("blue", "zgc-1", 555, 4));
+	for
+		each_node(n, &all) if (*n != all.other) wait_for(*n, (*n)->revision == revision);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->vni, 555);
+	assert_int_equal(get(all.fwd, KIND(SUBNET), "blue-1")->subnet->vni, 555);
+	assert_int_equal(get(all.ftn1, KIND(PORT), "blue-a")->port->vni, 555);
+	assert_int_equal(get(all.a, KIND(LOCAL_PORT), "blue-a")->local_port->vni, 555);
+
+	// A policy that grew is the VPC's message alone.
+	revision = put_alone(c, "vpcs", vpc("blue", "zgc-1", 555, 5));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_int_equal(all.ftn1->puts, 1);
+
+	revision = put_alone(c, "clusters",
+			     json_pack("{s:s, s:s, s:i, s:i}", "id", "zgc-1", "overlay", "vxlan",
+				       "oam_port", 8400, "tenant_mtu", 1500));
+	for
+		each_node(n, &all)
+		{
+			if (*n == all.other)
+				continue;
+			wait_for(*n, (*n)->revision == revision);
+			assert_int_equal(get(*n, KIND(SETTINGS), (*n)->name)->settings->oam_port,
+					 8400);
+			assert_int_equal(get(*n, KIND(SETTINGS), (*n)->name)->settings->overlay,
+					 OVERLAY_VXLAN);
+		}
+	stop_all(&all);
+}
+
+static void vpc_moves_to_another_cluster(void **state)
+{
+	struct cloud *c = *state;
+	struct all all = ALL;
+	uint64_t revision;
+
+	join_all(&all, c);
+	revision = put_alone(c, "vpcs", vpc("blue", "zgc-2", 100, 4));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	wait_for(all.fwd, all.fwd->revision == revision);
+	wait_for(all.other, all.other->revision == revision);
+	assert_null(find(all.fwd, KIND(VPC), "blue"));
+	assert_null(find(all.fwd, KIND(SUBNET), "blue-1"));
+	assert_null(find(all.ftn1, KIND(PORT), "blue-a"));
+	assert_null(find(all.ftn1, KIND(SECURITY_GROUP), "web"));
+	get(all.other, KIND(VPC), "blue");
+	get(all.other, KIND(SUBNET), "blue-1");
+	get(all.other, KIND(PORT), "blue-a");
+	get(all.other, KIND(SECURITY_GROUP), "web");
+	stop_all(&all);
+}
+
+// Only a VPC that has security groups has their function in its service chain.
+static void first_and_last_security_group(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("fwd-1");
+	uint64_t revision;
+
+	node_join(n, c);
+	assert_int_equal(get(n, KIND(VPC), "red")->vpc->n_functions, 2);
+	begin(c);
+	put(c, "security-groups",
+	    json_pack("{s:s, s:s, s:[]}", "id", "ssh", "vpc", "red", "rules"));
+	put(c, "vpcs", vpc("red", "zgc-1", 101, 2));
+	revision = commit(c);
+	wait_for(n, n->revision == revision);
+	assert_int_equal(get(n, KIND(VPC), "red")->vpc->n_functions, 3);
+	begin(c);
+	assert_int_equal(store_remove(c->store, "security-groups", "ssh"), 0);
+	put(c, "vpcs", vpc("red", "zgc-1", 101, 3));
+	revision = commit(c);
+	wait_for(n, n->revision == revision);
+	assert_int_equal(get(n, KIND(VPC), "red")->vpc->n_functions, 2);
+	assert_int_equal(get(n, KIND(VPC), "red")->vpc->policy, 3);
+	node_stop(n);
+}
+
+// ---- coming, going, being nobody
+
+static void new_roles_are_a_snapshot(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("fwd-1");
+
+	node_join(n, c);
+	assert_int_equal(count_of(n, KIND(PORT)), 0);
+	put_alone(c, "nodes", gateway_node("fwd-1", "zgc-1", 1, "fwd", "ftn"));
+	wait_for(n, n->snapshots == 2);
+	assert_int_equal(count_of(n, KIND(PORT)), 3);
+	put_alone(c, "nodes", gateway_node("fwd-1", "zgc-1", 1, "fwd", NULL));
+	wait_for(n, n->snapshots == 3);
+	assert_int_equal(count_of(n, KIND(PORT)), 0);
+	node_stop(n);
+}
+
+static void reconnect_is_a_snapshot(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("ftn-1");
+
+	node_join(n, c);
+	node_stop(n);
+	put_alone(c, "ports", port("while-away", "red", "host-a", 99));
+	remove_alone(c, "ports", "red-b");
+	node_start(n, c);
+	wait_for(n, n->snapshots == 2);
+	get(n, KIND(PORT), "while-away");
+	assert_null(find(n, KIND(PORT), "red-b"));
+	assert_int_equal(count_of(n, KIND(PORT)), 3);
+	node_stop(n);
+
+	// The controller restarts: the same from what is stored.
+	stream_restart(c);
+	node_start(n, c);
+	wait_for(n, n->snapshots == 3);
+	assert_int_equal(count_of(n, KIND(PORT)), 3);
+	assert_int_equal(n->revision, store_revision(c->store));
+	node_stop(n);
+}
+
+static void unknown_node_waits(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("late");
+	struct node *other = node_new("fwd-1");
+	uint64_t revision;
+
+	node_start(n, c);
+	wait_for(n, n->connected == 1);
+	node_join(other, c);
+	revision = put_alone(c, "vpcs", vpc("yellow", "zgc-1", 200, 1));
+	wait_for(other, other->revision == revision);
+	assert_int_equal(n->snapshots + n->deltas, 0);
+	put_alone(c, "nodes", gateway_node("late", "zgc-1", 5, "fwd", NULL));
+	wait_for(n, n->snapshots == 1);
+	get(n, KIND(SETTINGS), "late");
+	get(n, KIND(VPC), "yellow");
+	assert_int_equal(n->connected, 1);
+	node_stop(n);
+	node_stop(other);
+}
+
+static void deleted_node_is_emptied(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("fwd-1"), *other = node_new("ftn-1");
+
+	node_join(n, c);
+	node_join(other, c);
+	remove_alone(c, "nodes", "fwd-1");
+	wait_for(n, n->snapshots == 2);
+	assert_int_equal(n->count, 0);
+	wait_for(other, other->deltas == 1);
+	assert_null(find(other, KIND(MEMBER), "fwd-1"));
+	node_stop(n);
+
+	// It was away when it was deleted, and still has programs loaded.
+	n->boot = 42;
+	node_start(n, c);
+	wait_for(n, n->snapshots == 3);
+	assert_int_equal(n->count, 0);
+	// And is wanted again.
+	put_alone(c, "nodes", gateway_node("fwd-1", "zgc-1", 1, "fwd", NULL));
+	wait_for(n, n->snapshots == 4);
+	get(n, KIND(SETTINGS), "fwd-1");
+	node_stop(n);
+	node_stop(other);
+}
+
+// A controller whose store is lost must not take the data plane down.
+static void empty_store_empties_nobody(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("fwd-1");
+
+	n->boot = 42;
+	node_start(n, c);
+	wait_for(n, n->connected == 1);
+	fill(c);
+	wait_for(n, n->snapshots == 1);
+	assert_int_not_equal(n->count, 0);
+	node_stop(n);
+}
+
+static void foreign_name_is_refused(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("host-a");
+
+	n->report_name = "ftn-1";
+	node_start(n, c);
+	wait_for(n, n->lost >= 2);
+	assert_int_equal(n->snapshots + n->deltas, 0);
+	assert_non_null(strstr(n->why, "the certificate is for \"host-a\""));
+	node_stop(n);
+}
+
+static void renamed_node(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("fwd-1");
+	json_t *renamed = gateway_node("fwd-1", "zgc-1", 1, "fwd", NULL);
+
+	node_join(n, c);
+	json_object_set_new(renamed, "name", json_string("late"));
+	put_alone(c, "nodes", renamed);
+	wait_for(n, n->snapshots == 2);
+	assert_int_equal(n->count, 0);
+	node_stop(n);
+	n->name = "late";
+	node_start(n, c);
+	wait_for(n, n->snapshots == 3);
+	assert_string_equal(get(n, KIND(SETTINGS), "fwd-1")->settings->name, "late");
+	node_stop(n);
+}
+
+static void reports_reach_the_status(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("host-a"), *twin = node_new("host-a");
+	Zeta__Node__V1__VerdictCount verdict = ZETA__NODE__V1__VERDICT_COUNT__INIT, *verdicts[1];
+	Report r = ZETA__NODE__V1__REPORT__INIT;
+	char *ready[] = {"blue-a"};
+	json_t *got, *count;
+
+	node_join(n, c);
+	verdict.name = "NO_ENDPOINT";
+	verdict.packets = 3;
+	verdict.bytes = 4294967296;
+	verdicts[0] = &verdict;
+	r.boot = 99;
+	r.version = "1.2.3";
+	r.revision = 12;
+	r.error = "no such interface";
+	r.verdicts = verdicts;
+	r.n_verdicts = 1;
+	r.sessions = 5;
+	r.session_digest = 0xfedcba9876543210;
+	r.cached = 6;
+	r.ready_port = ready;
+	r.n_ready_port = 1;
+	assert_int_equal(report(n, &r), 0);
+	while (!status_port_ready(c->status, "host-a", "blue-a"))
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	got = status_get(c->status, "host-a");
+	assert_true(json_is_true(json_object_get(got, "connected")));
+	assert_int_equal(json_integer_value(json_object_get(got, "boot")), 99);
+	assert_string_equal(json_string_value(json_object_get(got, "version")), "1.2.3");
+	assert_int_equal(json_integer_value(json_object_get(got, "revision")), 12);
+	assert_string_equal(json_string_value(json_object_get(got, "error")), "no such interface");
+	assert_int_equal(json_integer_value(json_object_get(got, "sessions")), 5);
+	assert_int_equal(json_integer_value(json_object_get(got, "cached")), 6);
+	assert_string_equal(json_string_value(json_object_get(got, "session_digest")),
+			    "fedcba9876543210");
+	count = json_object_get(json_object_get(got, "verdicts"), "NO_ENDPOINT");
+	assert_int_equal(json_integer_value(json_object_get(count, "packets")), 3);
+	assert_int_equal(json_integer_value(json_object_get(count, "bytes")), 4294967296);
+	json_decref(got);
+
+	// It comes anew before the old stream is known to be dead.
+	node_join(twin, c);
+	wait_for(n, n->lost >= 1);
+	node_stop(n);
+	node_stop(twin);
+	for (bool connected = true; connected; json_decref(got)) {
+		got = status_get(c->status, "host-a");
+		connected = json_is_true(json_object_get(got, "connected"));
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+}
+
+static void nonsense_is_refused(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("fwd-1");
+	Report r = ZETA__NODE__V1__REPORT__INIT;
+
+	node_join(n, c);
+	r.version = "\xff\xfe";
+	assert_int_equal(report(n, &r), 0);
+	wait_for(n, n->lost == 1);
+	assert_string_equal(n->why, "the report makes no sense");
+	wait_for(n, n->snapshots == 2);
+	assert_int_equal(rpc_client_send(n->client, "\xff\xff\xff", 3), 0);
+	wait_for(n, n->lost == 2);
+	assert_string_equal(n->why, "the report cannot be read");
+	node_stop(n);
+}
+
+// ---- under load
+
+struct writer {
+	struct cloud *cloud;
+	int number;
+	pthread_t thread;
+};
+
+#define WRITERS 4
+#define WRITES 100
+
+static void *write_ports(void *argument)
+{
+	struct writer *w = argument;
+	char id[32];
+
+	for (int i = 0; i < WRITES; i++) {
+		snprintf(id, sizeof(id), "w%d-%d", w->number, i / 2);
+		if (i % 2)
+			remove_alone(w->cloud, "ports", id);
+		else
+			put_alone(w->cloud, "ports",
+				  port(id, "red", "host-a", 1000 * w->number + i));
+		snprintf(id, sizeof(id), "kept%d-%d", w->number, i);
+		put_alone(w->cloud, "ports", port(id, "red", "host-a", 1000 * w->number + i));
+	}
+	return NULL;
+}
+
+static void order_under_concurrent_changes(void **state)
+{
+	struct cloud *c = *state;
+	struct all all = ALL;
+	struct writer writers[WRITERS];
+	uint64_t revision;
+
+	join_all(&all, c);
+	for (int i = 0; i < WRITERS; i++) {
+		writers[i] = (struct writer){.cloud = c, .number = i + 1};
+		pthread_create(&writers[i].thread, NULL, write_ports, &writers[i]);
+	}
+	for (int i = 0; i < WRITERS; i++)
+		pthread_join(writers[i].thread, NULL);
+	revision = store_revision(c->store);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	wait_for(all.ftn2, all.ftn2->revision == revision);
+	wait_for(all.a, all.a->revision == revision);
+	assert_int_equal(count_of(all.ftn1, KIND(PORT)), 3 + WRITERS * WRITES);
+	assert_int_equal(count_of(all.ftn2, KIND(PORT)), 3 + WRITERS * WRITES);
+	assert_int_equal(count_of(all.a, KIND(LOCAL_PORT)), 1 + WRITERS * WRITES);
+	assert_int_equal(all.fwd->deltas, 0);
+	stop_all(&all); // which also looks whether revisions ever fell
+}
+
+// A node that does not read does not make the controller keep what it misses, nor hold up others.
+static void slow_node_gets_the_sum(void **state)
+{
+	struct cloud *c = *state;
+	struct node *slow = node_new("ftn-1"), *quick = node_new("ftn-2");
+	uint64_t revision = 0;
+
+	node_join(slow, c);
+	node_join(quick, c);
+	set_hold(slow, true);
+	// Every view has a bucket table of 128 KiB: this is four times what may wait.
+	for (int i = 0; i < 4 * (int)(RPC_QUEUE_MAX / (2 * BUCKETS)); i++) {
+		revision = put_alone(c, "views", view("zgc-1", 1000 + i));
+		wait_for(quick, quick->revision == revision);
+	}
+	revision = remove_alone(c, "ports", "blue-a");
+	wait_for(quick, quick->revision == revision);
+	set_hold(slow, false);
+	wait_for(slow, slow->revision == revision);
+	assert_null(find(slow, KIND(PORT), "blue-a"));
+	assert_int_equal(get(slow, KIND(SETTINGS), "ftn-1")->settings->epoch,
+			 get(quick, KIND(SETTINGS), "ftn-2")->settings->epoch);
+	assert_true(slow->deltas < quick->deltas);
+	assert_int_equal(slow->snapshots, 1);
+	assert_int_equal(slow->lost, 0);
+	node_stop(slow);
+	node_stop(quick);
+}
+
+// However small the parts: together they are the whole, once, and each is a message of its own.
+static void parts_are_the_whole(void **state)
+{
+	struct cloud *c = *state;
+	struct desired *d = NULL;
+	struct membership ftn;
+
+	assert_int_equal(desired_new(&d, c->store), 0);
+	assert_int_equal(desired_membership(d, "ftn-1", &ftn), 0);
+	for (size_t most = 1; most < 300000; most = most * 3 / 2 + 1) {
+		struct update *updates = NULL;
+		size_t puts = 0;
+
+		assert_int_equal(desired_snapshot(d, &ftn, most, &updates), 0);
+		for (const struct update *part = updates; part; part = part->next) {
+			Update *u = zeta__node__v1__update__unpack(NULL, part->size, part->bytes);
+
+			assert_non_null(u);
+			assert_int_equal(u->revision, desired_revision(d));
+			assert_int_equal(u->snapshot, part == updates);
+			assert_int_equal(u->more, part->next != NULL);
+			assert_int_equal(u->n_remove, 0);
+			assert_true(part->size <= most || u->n_put == 1);
+			puts += u->n_put;
+			zeta__node__v1__update__free_unpacked(u, NULL);
+		}
+		assert_int_equal(puts, 1 + 3 + 2 + 1 + 2 + 2 + 2 + 3 + 2);
+		updates_freep(&updates);
+	}
+	desired_freep(&d);
+}
+
+#define LARGE_PORTS 10000
+#define LARGE_IPS 200
+
+// More than one message can carry, and more than the queue may hold.
+static void state_larger_than_a_message(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("ftn-1"), *slow = node_new("ftn-2");
+	uint64_t revision = 0;
+	char id[OBJECT_ID], ip[ADDRESS_TEXT];
+
+	begin(c);
+	for (int i = 0; i < LARGE_PORTS; i++) {
+		json_t *body, *ips;
+
+		snprintf(id, sizeof(id), "large-%d", i);
+		body = port(id, "red", "host-a", i);
+		ips = json_object_get(body, "ips");
+		for (int k = 1; k < LARGE_IPS; k++) {
+			snprintf(ip, sizeof(ip), "fd00::%x:%x", i, k);
+			json_array_append_new(ips, json_string(ip));
+		}
+		put(c, "ports", body);
+	}
+	commit(c);
+	node_join(n, c);
+	assert_true(n->parts > 1);
+	assert_int_equal(count_of(n, KIND(PORT)), 3 + LARGE_PORTS);
+	assert_int_equal(get(n, KIND(PORT), "large-0")->port->n_ip, LARGE_IPS);
+
+	// One that stops reading in the middle of it, while more happens, ends up with the same.
+	slow->hold = true;
+	node_start(slow, c);
+	wait_for(slow, slow->parts == 1);
+	assert_int_equal(slow->snapshots, 0);
+	remove_alone(c, "ports", "large-1");
+	revision = put_alone(c, "ports", port("last", "red", "host-a", 7));
+	wait_for(n, n->revision == revision);
+	set_hold(slow, false);
+	wait_for(slow, slow->revision == revision);
+	assert_int_equal(count_of(slow, KIND(PORT)), 3 + LARGE_PORTS);
+	assert_null(find(slow, KIND(PORT), "large-1"));
+	node_stop(slow);
+	node_stop(n);
+}
+
+static double seconds_since(const struct timespec *begin)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - begin->tv_sec) + (double)(now.tv_nsec - begin->tv_nsec) / 1e9;
+}
+
+// What a created port costs must not depend on how many there are. Times are printed for whoever
+// measures (ZETA_PORTS=100000); bytes are asserted.
+static void cost_of_a_port(void **state)
+{
+	struct cloud *c = *state;
+	const char *given = getenv("ZETA_PORTS");
+	int most = given ? atoi(given) : 2000, have = 0;
+	size_t delta_bytes = 0;
+	char id[OBJECT_ID];
+
+	for (int want = most / 100; want <= most; want *= 10) {
+		struct desired *d = NULL;
+		struct membership ftn;
+		struct timespec begin_at;
+		double load, snapshot, update = 0, delta = 0;
+		struct update *updates;
+		size_t size, snapshot_size;
+		const int rounds = 100;
+
+		begin(c);
+		for (; have < want; have++) {
+			snprintf(id, sizeof(id), "0d3cbd52-0000-0000-0000-%06d", have);
+			put(c, "ports", port(id, "red", have % 2 ? "host-a" : "host-b", have));
+		}
+		commit(c);
+		clock_gettime(CLOCK_MONOTONIC, &begin_at);
+		assert_int_equal(desired_new(&d, c->store), 0);
+		load = seconds_since(&begin_at);
+		assert_int_equal(desired_membership(d, "ftn-1", &ftn), 0);
+		clock_gettime(CLOCK_MONOTONIC, &begin_at);
+		assert_int_equal(desired_snapshot(d, &ftn, RPC_MESSAGE_MAX, &updates), 0);
+		snapshot = seconds_since(&begin_at);
+		snapshot_size = updates->size;
+		updates_freep(&updates);
+		for (int i = 0; i < rounds; i++) {
+			uint64_t since = desired_revision(d);
+
+			put_alone(c, "ports", port("one-more", "red", "host-a", 70000 + i));
+			clock_gettime(CLOCK_MONOTONIC, &begin_at);
+			assert_int_equal(desired_update(d), 0);
+			update += seconds_since(&begin_at);
+			clock_gettime(CLOCK_MONOTONIC, &begin_at);
+			assert_int_equal(desired_delta(d, &ftn, since, RPC_MESSAGE_MAX, &updates),
+					 0);
+			delta += seconds_since(&begin_at);
+			assert_non_null(updates);
+			size = updates->size;
+			assert_null(updates->next);
+			updates_freep(&updates);
+			assert_in_range(size, 1, 200);
+			if (i == rounds - 1) {
+				// The revision's varint may grow by a byte or two.
+				if (delta_bytes)
+					assert_in_range(size, delta_bytes - 2, delta_bytes + 2);
+				delta_bytes = size;
+			}
+		}
+		print_message("%6d ports: load %.3f s, snapshot %.3f ms (%zu bytes),"
+			      " one port: update %.1f us, delta %.2f us\n",
+			      want, load, snapshot * 1e3, snapshot_size, update / rounds * 1e6,
+			      delta / rounds * 1e6);
+		desired_freep(&d);
+	}
+}
+
+static int certificates(void **state)
+{
+	static const char *const names[] = {"server", "fwd-1",	"ftn-1", "ftn-2",
+					    "host-a", "host-b", "other", "late"};
+
+	if (!mkdtemp(directory) || cert_make(directory, "ca", NULL))
+		return -1;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (cert_make(directory, names[i], "ca"))
+			return -1;
+	return 0;
+}
+
+static int remove_directory(void **state)
+{
+	directory_remove(directory);
+	return 0;
+}
+
+#define FILLED(test) cmocka_unit_test_setup_teardown(test, cloud_filled, cloud_gone)
+#define EMPTY(test) cmocka_unit_test_setup_teardown(test, cloud_empty, cloud_gone)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FILLED(forwarder_snapshot),
+		FILLED(flow_table_snapshot),
+		FILLED(edge_snapshot),
+		FILLED(other_cluster_is_apart),
+		FILLED(new_port_reaches_whom_it_matters),
+		FILLED(removed_objects),
+		FILLED(smaller_view),
+		FILLED(port_moves),
+		FILLED(dependents_follow),
+		FILLED(vpc_moves_to_another_cluster),
+		FILLED(first_and_last_security_group),
+		FILLED(new_roles_are_a_snapshot),
+		FILLED(reconnect_is_a_snapshot),
+		FILLED(unknown_node_waits),
+		FILLED(deleted_node_is_emptied),
+		EMPTY(empty_store_empties_nobody),
+		FILLED(foreign_name_is_refused),
+		FILLED(renamed_node),
+		FILLED(reports_reach_the_status),
+		FILLED(nonsense_is_refused),
+		FILLED(order_under_concurrent_changes),
+		FILLED(slow_node_gets_the_sum),
+		FILLED(parts_are_the_whole),
+		FILLED(state_larger_than_a_message),
+		FILLED(cost_of_a_port),
+	};
+
+	return cmocka_run_group_tests(tests, certificates, remove_directory);
+}

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the demo and the scenarios share; sourced with $build set. One cloud, brought up by begin and
+# taken down however the script ends; and words for what held and what did not.
+
+zetactl=$build/cli/zetactl
+lab=$(dirname "${BASH_SOURCE[0]}")
+failures=0
+
+# One cloud per build directory and script: two trees on one machine do not meet, and what a killed
+# run left is found by the next.
+cloud=$(basename "$0" .sh)-$(realpath "$build" | cksum | cut -d' ' -f1)
+work=
+
+end() {
+	local status=$?
+	trap - EXIT
+	trap '' INT TERM HUP
+	"$zetactl" lab down "$cloud" >/dev/null 2>&1 || true
+	[ -z "$work" ] || rm -rf "$work"
+	exit "$status"
+}
+
+# begin TOPOLOGY
+begin() {
+	unshare --net true 2>/dev/null || { echo "needs the right to make network namespaces"; exit 77; }
+	trap end EXIT
+	trap 'exit 130' INT TERM HUP
+	work=$(mktemp -d)
+	chmod 755 "$work"
+	"$zetactl" lab down "$cloud" >/dev/null 2>&1 || true
+	"$zetactl" lab up "$1" --name "$cloud" 2>"$work/up" || { cat "$work/up"; exit 1; }
+}
+
+# on ENDPOINT COMMAND..
+on() {
+	"$zetactl" lab exec "$cloud" "$@"
+}
+
+status() {
+	"$zetactl" --lab "$cloud" status "$@"
+}
+
+figure() {
+	python3 "$lab/figures.py" "$@"
+}
+
+# holds SENTENCE COMMAND..: the command succeeds; fails SENTENCE COMMAND..: it does not.
+holds() {
+	if "${@:2}" >>"$work/log" 2>&1; then
+		echo "  ok      $1"
+	else
+		echo "  FAILED  $1"
+		failures=$((failures + 1))
+	fi
+}
+
+fails() {
+	if "${@:2}" >>"$work/log" 2>&1; then
+		echo "  FAILED  $1"
+		failures=$((failures + 1))
+	else
+		echo "  ok      $1"
+	fi
+}
+
+# until_true SECONDS COMMAND..: tries again until it succeeds.
+until_true() {
+	local patience=$((SECONDS + $1))
+	until "${@:2}"; do
+		[ "$SECONDS" -lt "$patience" ] || return 1
+		sleep 0.2
+	done
+}
+
+# Prints a status that every member reported after now: counters are a second old otherwise.
+fresh_status() {
+	local since patience=$((SECONDS + 30))
+	since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+	until status -o json >"$work/status.json" && figure fresh "$since" <"$work/status.json"; do
+		[ "$SECONDS" -lt "$patience" ] || return 1
+		sleep 0.2
+	done
+	cat "$work/status.json"
+}
+
+pings() {
+	on "$1" ping -q -c 1 -W "${3:-2}" "$2"
+}
+
+# web ENDPOINT TEXT: a server there, on ports 80 and 8080, whose page says TEXT.
+web() {
+	mkdir -p "$work/$1"
+	echo "$2" >"$work/$1/index.html"
+	cat >"$work/$1.conf" <<-CONF
+		pid $work/$1.pid;
+		error_log $work/$1.log;
+		worker_processes 1;
+		events { worker_connections 2048; }
+		http {
+			access_log off;
+			sendfile on;
+			server {
+				listen 80 backlog=1024;
+				listen 8080;
+				root $work/$1;
+				location /slow { limit_rate 8k; }
+				location /paced/ { alias $work/$1/; limit_rate 1500k; }
+			}
+		}
+	CONF
+	on "$1" nginx -c "$work/$1.conf" -e "$work/$1.log"
+}
+
+# page ENDPOINT URL: what a client there is told, within 3 seconds.
+page() {
+	on "$1" curl -s -f --max-time 3 "$2"
+}
+
+verdict() {
+	if [ "$failures" = 0 ]; then
+		echo "$1"
+	else
+		echo "$failures statements did not hold; what the commands said:"
+		tail -n 40 "$work/log" 2>/dev/null
+		exit 1
+	fi
+}

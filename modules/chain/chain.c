@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// A chain's term is one entry, so that a packet sees all of it or none. The bucket table is not:
+// between two entries a packet may meet the old chain of its bucket, which passes it on.
+#include "modules/chain/chain.h"
+
+#define BUCKETS_BYTES ((size_t)BUCKETS * 2)
+
+int chain_entries(const Zeta__Node__V1__Chain *chain, struct entries *entries)
+{
+	struct chain_value value = {
+		.epoch = chain->epoch,
+		.term = chain->term,
+		.live = (__u16)chain->n_live,
+		.learner = chain->learner > 0,
+	};
+	size_t i;
+
+	if (chain->number >= MAX_CHAINS)
+		return entries_refuse(entries, "number %u is beyond %u", chain->number, MAX_CHAINS);
+	if (!chain->n_live || chain->n_live + value.learner > MAX_CHAIN_LENGTH)
+		return entries_refuse(entries, "%zu replicas, not 1 to %u", chain->n_live,
+				      MAX_CHAIN_LENGTH);
+	for (i = 0; i < chain->n_live; i++)
+		value.node[i] = chain->live[i];
+	if (value.learner)
+		value.node[i++] = chain->learner - 1;
+	while (i-- > 0)
+		if (value.node[i] >= MAX_NODES)
+			return entries_refuse(entries, "node index %u is beyond %u", value.node[i],
+					      MAX_NODES);
+	return entries->put(entries, TABLE_CHAINS, &chain->number, &value);
+}
+
+int buckets_entries(const Zeta__Node__V1__Buckets *buckets, struct entries *entries)
+{
+	const __u8 *bytes = buckets->chain.data;
+	__u32 bucket, chain;
+	int err;
+
+	if (buckets->chain.len != BUCKETS_BYTES)
+		return entries_refuse(entries, "chain is %zu bytes, not %zu", buckets->chain.len,
+				      BUCKETS_BYTES);
+	for (bucket = 0; bucket < BUCKETS; bucket++) {
+		chain = (__u32)bytes[0] << 8 | bytes[1];
+		bytes += 2;
+		if (chain > MAX_CHAINS)
+			return entries_refuse(entries, "bucket %u names chain %u", bucket,
+					      chain - 1);
+		if ((err = entries->put(entries, TABLE_BUCKETS, &bucket, &chain)))
+			return err;
+	}
+	return 0;
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gateway clusters: the entrances that hosts know, and how many chains and replicas there are.
+#include <arpa/inet.h>
+#include <errno.h>
+
+#include "controller/model.h"
+#include "lib/address.h"
+#include "modules/chain/chain_controller.h"
+#include "modules/chain/view.h"
+#include "shared/limits.h"
+#include "wire/geneve.h"
+#include "wire/vxlan.h"
+
+static const char *const overlays[] = {"vxlan", "geneve", NULL};
+
+static const struct field fields[] = {
+	{.name = "overlay", .type = FIELD_CHOICE, .choices = overlays, .fallback = "\"vxlan\""},
+	{.name = "entrance_first", .type = FIELD_ADDRESS, .required = true},
+	{.name = "entrance_last", .type = FIELD_ADDRESS, .required = true},
+	{.name = "oam_port", .type = FIELD_INTEGER, .min = 1, .max = 65535, .fallback = "8300"},
+	// IPv4 asks for 576; above 9000 no encapsulated packet fits a jumbo frame.
+	{.name = "tenant_mtu", .type = FIELD_INTEGER, .min = 576, .max = 9000, .fallback = "1450"},
+	{.name = "replicas",
+	 .type = FIELD_INTEGER,
+	 .min = 1,
+	 .max = MAX_CHAIN_LENGTH,
+	 .fallback = "3"},
+	{.name = "chains", .type = FIELD_INTEGER, .max = MAX_CHAINS, .fallback = "0"},
+	{}};
+
+static int complete(struct change *change)
+{
+	json_int_t oam_port = integer_in(change->after, "oam_port");
+	struct in6_addr first, last;
+	char text[ADDRESS_TEXT];
+	unsigned int i, count;
+	int err;
+
+	if (oam_port == VXLAN_PORT || oam_port == GENEVE_PORT)
+		return refuse(change->problem, 400, "oam_port",
+			      "oam_port must not be a port of VXLAN or Geneve");
+	if (address_parse(text_in(change->after, "entrance_first"), &first) ||
+	    address_parse(text_in(change->after, "entrance_last"), &last))
+		return -EINVAL;
+	count = entrance_count(&first, &last);
+	if (!count)
+		return refuse(
+			change->problem, 400, "entrance_last",
+			"entrance_last must be entrance_first or one of the %d addresses after it",
+			MAX_ENTRANCES - 1);
+	for (i = 0; i < count; i++) {
+		if ((err = change_claim(change, "entrance_first", "underlay", change->id,
+					address_text(&first, text))))
+			return err;
+		first.s6_addr32[3] = htonl(ntohl(first.s6_addr32[3]) + 1);
+	}
+	return 0;
+}
+
+static int changed(struct change *change)
+{
+	return view_rewrite(change->store, change->id);
+}
+
+static int answer(struct model *model, json_t *body)
+{
+	return json_object_set_new(body, "entrances",
+				   view_entrances(model->store, text_in(body, "id")));
+}
+
+const struct kind cluster_kind = {
+	.name = "clusters",
+	.one = "cluster",
+	.fields = fields,
+	.complete = complete,
+	.changed = changed,
+	.answer = answer,
+};

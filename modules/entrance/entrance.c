@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gateways look an entrance up; edges choose one of the list by flow hash.
+#include "modules/entrance/entrance.h"
+
+#include <string.h>
+
+#include "node/messages.h"
+
+static int read_entrance(const Zeta__Node__V1__Entrance *entrance, struct entries *entries,
+			 struct entrance_value *value)
+{
+	int err;
+
+	*value = (struct entrance_value){.live = 1, .owner = entrance->owner};
+	if (entrance->index >= MAX_ENTRANCES)
+		return entries_refuse(entries, "index %u is beyond %u", entrance->index,
+				      MAX_ENTRANCES);
+	if (entrance->owner >= MAX_NODES)
+		return entries_refuse(entries, "owner %u is beyond %u", entrance->owner, MAX_NODES);
+	err = entries_ip(entries, "ip", entrance->ip, &value->ip);
+	return err ? err : entries_mac(entries, "mac", entrance->mac, value->mac);
+}
+
+int entrance_entries(const Zeta__Node__V1__Entrance *entrance, struct entries *entries)
+{
+	struct entrance_value value;
+	int err = read_entrance(entrance, entries, &value);
+
+	if (err || !(entries->roles & (NODE_FWD | NODE_FTN)))
+		return err;
+	err = entries->put(entries, TABLE_ENTRANCES, &entrance->index, &value);
+	return err ? err : entries->put(entries, TABLE_ENTRANCE_BY_IP, &value.ip, &entrance->index);
+}
+
+int entrance_edge_entries(const Zeta__Node__V1__Entrance *const *all, size_t count,
+			  struct entries *entries)
+{
+	struct entrance_value by_index[MAX_ENTRANCES] = {}, value;
+	struct edge_entrances list = {};
+	const __u32 only = 0;
+	size_t i;
+
+	_Static_assert(MAX_ENTRANCES <= MAX_EDGE_ENTRANCES, "an edge knows every entrance");
+	if (!(entries->roles & NODE_EDGE))
+		return 0;
+	for (i = 0; i < count; i++)
+		if (!read_entrance(all[i], entries, &value))
+			by_index[all[i]->index] = value;
+	for (i = 0; i < MAX_ENTRANCES; i++) {
+		if (!by_index[i].live)
+			continue;
+		list.entrance[list.count].ip = by_index[i].ip;
+		memcpy(list.entrance[list.count++].mac, by_index[i].mac, 6);
+	}
+	return entries->put(entries, TABLE_EDGE_ENTRANCES, &only, &list);
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// A member is found by its index, and by its cluster address when it speaks to us.
+#include "modules/member/member.h"
+
+int member_entries(const Zeta__Node__V1__Member *member, struct entries *entries)
+{
+	struct node_value node = {};
+	int err;
+
+	if (member->index >= MAX_NODES)
+		return entries_refuse(entries, "index %u is beyond %u", member->index, MAX_NODES);
+	if ((err = entries_ip(entries, "zgc_ip", member->zgc_ip, &node.zgc_ip)) ||
+	    (err = entries_mac(entries, "zgc_mac", member->zgc_mac, node.zgc_mac)) ||
+	    (err = entries->put(entries, TABLE_NODES, &member->index, &node)))
+		return err;
+	return entries->put(entries, TABLE_NODE_BY_IP, &node.zgc_ip, &member->index);
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// One endpoint entry per address of a port: packets are found by address, whatever the port.
+#include "modules/port/port.h"
+
+#include <string.h>
+
+#include "node/messages.h"
+
+int port_entries(const Zeta__Node__V1__Port *port, struct entries *entries)
+{
+	struct endpoint_value value = {};
+	struct endpoint_key key = {.vni = port->vni};
+	size_t i;
+	int err;
+
+	if (!port->vni || port->vni >> 24)
+		return entries_refuse(entries, "VNI %u is not 1 to 16777215", port->vni);
+	if (port->n_group > MAX_PORT_GROUPS)
+		return entries_refuse(entries, "%zu security groups are more than %u",
+				      port->n_group, MAX_PORT_GROUPS);
+	for (i = 0; i < port->n_group; i++)
+		value.group[i] = port->group[i];
+	if ((err = entries_mac(entries, "mac", port->mac, value.mac)) ||
+	    (err = entries_ip(entries, "host_ip", port->host_ip, &value.host)) ||
+	    (err = entries_mac(entries, "host_mac", port->host_mac, value.host_mac)))
+		return err;
+	for (i = 0; i < port->n_ip; i++)
+		if ((err = entries_ip(entries, "ip", port->ip[i], &key.address)) ||
+		    (err = entries->put(entries, TABLE_ENDPOINTS, &key, &value)))
+			return err;
+	return 0;
+}
+
+int local_port_entries(const Zeta__Node__V1__LocalPort *port, struct entries *entries)
+{
+	struct interface_name name = {};
+	struct local_port value = {.vni = port->vni};
+	int err;
+
+	if (!port->vni || port->vni >> 24)
+		return entries_refuse(entries, "VNI %u is not 1 to 16777215", port->vni);
+	if ((err = entries_mac(entries, "mac", port->mac, value.mac)))
+		return err;
+	if (strlen(port->interface) < sizeof(name.text))
+		memcpy(name.text, port->interface, strlen(port->interface));
+	if (interface_name_check(&name))
+		return entries_refuse(entries, "\"%s\" cannot be an interface's name",
+				      port->interface);
+	return entries->put(entries, TABLE_LOCAL_PORTS, &name, &value);
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ports: MAC and addresses in a VPC, and the host that carries them.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/model.h"
+#include "modules/subnet/subnet_controller.h"
+#include "modules/vpc/vpc_controller.h"
+#include "shared/limits.h"
+
+#define MAX_PORT_ADDRESSES 16 // each is an entry of "endpoints" on every flow table node
+
+static const struct field fields[] = {
+	{.name = "vpc", .type = FIELD_REFERENCE, .kind = "vpcs", .required = true, .fixed = true},
+	{.name = "host", .type = FIELD_REFERENCE, .kind = "hosts", .required = true},
+	{.name = "mac", .type = FIELD_MAC, .required = true},
+	{.name = "ips",
+	 .type = FIELD_ADDRESS,
+	 .required = true,
+	 .list = true,
+	 .min_items = 1,
+	 .max_items = MAX_PORT_ADDRESSES},
+	{.name = "interface", .type = FIELD_INTERFACE, .nullable = true},
+	{.name = "security_groups",
+	 .type = FIELD_REFERENCE,
+	 .kind = "security-groups",
+	 .list = true,
+	 .max_items = MAX_PORT_GROUPS,
+	 .fallback = "[]"},
+	{}};
+
+static int check_host(struct change *change, const json_t *vpc, const json_t *host)
+{
+	const char *interface = text_in(change->after, "interface");
+
+	if (!vpc || !host)
+		return -EIO;
+	if (strcmp(text_in(vpc, "cluster"), text_in(host, "cluster")))
+		return refuse(change->problem, 409, "host",
+			      "host \"%s\" is of another cluster than vpc \"%s\"",
+			      text_in(host, "name"), text_in(vpc, "name"));
+	if (!interface && !strcmp(text_in(host, "kind"), "edge"))
+		return refuse(change->problem, 400, "interface",
+			      "interface is missing: host \"%s\" is an edge host",
+			      text_in(host, "name"));
+	return interface ? change_claim(change, "interface", "interface", text_in(host, "id"),
+					interface)
+			 : 0;
+}
+
+static int complete(struct change *change)
+{
+	const char *vpc_id = text_in(change->after, "vpc"), *mac = text_in(change->after, "mac");
+	auto_(json_decrefp) json_t *vpc = store_body(change->store, "vpcs", vpc_id);
+	auto_(json_decrefp) json_t *host =
+		store_body(change->store, "hosts", text_in(change->after, "host"));
+	char field[32];
+	json_t *ip;
+	size_t i;
+	int err;
+
+	if ((err = check_host(change, vpc, host)) ||
+	    (err = subnet_admits_mac(change, vpc_id, mac)) ||
+	    (err = change_claim(change, "mac", "mac", vpc_id, mac)))
+		return err;
+	json_array_foreach (json_object_get(change->after, "ips"), i, ip) {
+		snprintf(field, sizeof(field), "ips[%zu]", i);
+		if ((err = change_claim(change, field, "address", vpc_id, json_string_value(ip))) ||
+		    (err = subnet_admits(change, vpc_id, field, json_string_value(ip))))
+			return err;
+	}
+	return 0;
+}
+
+// A new port alters no decision: until now there was none for its addresses but a refusal, which
+// is not remembered.
+static int changed(struct change *change)
+{
+	if (!change->before)
+		return 0;
+	return vpc_policy_changed(change->store, text_in(change->before, "vpc"));
+}
+
+static int answer(struct model *model, json_t *body)
+{
+	auto_(json_decrefp) json_t *host = store_body(model->store, "hosts", text_in(body, "host"));
+	bool ready = host &&
+		     status_port_ready(model->status, text_in(host, "name"), text_in(body, "id"));
+
+	return json_object_set_new(body, "status", json_pack("{s:b}", "ready", ready));
+}
+
+const struct kind port_kind = {
+	.name = "ports",
+	.one = "port",
+	.fields = fields,
+	.in_vpc = true,
+	.limit = MAX_ENDPOINTS,
+	.complete = complete,
+	.changed = changed,
+	.answer = answer,
+};

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// A VPC's policy version and service chain are one entry: they change together.
+#include "modules/vpc/vpc.h"
+
+int vpc_entries(const Zeta__Node__V1__Vpc *vpc, struct entries *entries)
+{
+	struct vpc_value value = {.policy = vpc->policy, .functions = (__u8)vpc->n_functions};
+	size_t i;
+
+	if (!vpc->vni || vpc->vni >> 24)
+		return entries_refuse(entries, "VNI %u is not 1 to 16777215", vpc->vni);
+	if (vpc->n_functions > MAX_SERVICE_CHAIN)
+		return entries_refuse(entries, "%zu functions are more than %u", vpc->n_functions,
+				      MAX_SERVICE_CHAIN);
+	for (i = 0; i < vpc->n_functions; i++) {
+		if (!vpc->functions[i] || vpc->functions[i] >= MAX_FUNCTIONS)
+			return entries_refuse(entries, "there is no function slot %u",
+					      vpc->functions[i]);
+		value.function[i] = (__u8)vpc->functions[i];
+	}
+	return entries->put(entries, TABLE_VPCS, &vpc->vni, &value);
+}

@@ -1,0 +1,676 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loading, adopting and attaching. The order in datapath_load() is the story of this file.
+#include "node/datapath.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <arpa/inet.h>
+
+#include "lib/dict.h"
+#include "lib/log.h"
+#include "lib/own.h"
+#include "node/objects.h"
+#include "node/offload.h"
+#include "node/veth.h"
+#include "shared/config.h"
+#include "shared/edge.h"
+#include "shared/session.h"
+#include "shared/steps.h"
+
+#define GATEWAY (NODE_FWD | NODE_FTN)
+
+// IPv4, UDP, VXLAN or Geneve, and the tenant's Ethernet header: what a tunnel adds to an IP packet.
+#define TUNNEL_BYTES (20 + 8 + 8 + 14)
+
+// Key and value of each, as shared/ declares them.
+static const struct table_shape own_shapes[OWN_MAPS] = {
+	[MAP_VERDICTS] = {"verdicts", sizeof(__u32), sizeof(struct verdict_count), 0},
+	[MAP_SESSIONS] = {"sessions", sizeof(struct session_key), sizeof(struct session_value), 0},
+	[MAP_CACHE] = {"cache", sizeof(struct session_key), sizeof(struct cache_value), 0},
+	[MAP_DIRECT] = {"direct", sizeof(struct direct_key), sizeof(struct direct_value), 0},
+	[MAP_PORT_BY_IFINDEX] = {"port_by_ifindex", sizeof(__u32), sizeof(struct local_port), 0},
+	[MAP_PORT_BY_MAC] = {"port_by_mac", sizeof(struct local_mac_key), sizeof(__u32), 0},
+};
+
+static int refuse(char why[DATAPATH_WHY], int err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int refuse(char why[DATAPATH_WHY], int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why, DATAPATH_WHY, format, args);
+	va_end(args);
+	return err;
+}
+
+// A map's values may have changed their meaning with their size: never read one as another.
+static int open_shaped(const struct datapath *datapath, const struct table_shape *shape)
+{
+	auto_(closep) int map = pin_open(datapath->dir, shape->map);
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+
+	if (map < 0 || bpf_obj_get_info_by_fd(map, &info, &size) ||
+	    info.key_size != shape->key_size || info.value_size != shape->value_size)
+		return -1;
+	return take_fd(map);
+}
+
+static void close_maps(struct datapath *datapath)
+{
+	int i;
+
+	for (i = 0; i < TABLES; i++)
+		closep(&datapath->tables[i]);
+	for (i = 0; i < OWN_MAPS; i++)
+		closep(&datapath->own[i]);
+}
+
+static void open_maps(struct datapath *datapath)
+{
+	int i;
+
+	close_maps(datapath);
+	for (i = 0; i < TABLES; i++)
+		if (tables[i].kind != TABLE_IS_PORTS)
+			datapath->tables[i] = open_shaped(datapath, &tables[i]);
+	for (i = 0; i < OWN_MAPS; i++)
+		datapath->own[i] = open_shaped(datapath, &own_shapes[i]);
+}
+
+static __u32 read_boot(const struct datapath *datapath)
+{
+	const struct table_shape shape = {"boot", sizeof(__u32), sizeof(__u32), TABLE_IS_ARRAY};
+	auto_(closep) int map = open_shaped(datapath, &shape);
+	const __u32 only = 0;
+	__u32 boot;
+
+	return map >= 0 && !bpf_map_lookup_elem(map, &only, &boot) ? boot : 0;
+}
+
+int datapath_open(struct datapath *datapath, const char *dir, enum xdp_mode mode)
+{
+	*datapath = (struct datapath){.dir = dir, .mode = mode};
+	memset(datapath->tables, -1, sizeof(datapath->tables));
+	memset(datapath->own, -1, sizeof(datapath->own));
+	datapath->cpus = libbpf_num_possible_cpus();
+	if (datapath->cpus < 0)
+		return datapath->cpus;
+	datapath->boot = read_boot(datapath);
+	open_maps(datapath);
+	return 0;
+}
+
+static void close_objects(struct bpf_object *objects[DATAPATH_OBJECTS])
+{
+	int i;
+
+	for (i = 0; i < DATAPATH_OBJECTS; i++) {
+		bpf_object__close(objects[i]);
+		objects[i] = NULL;
+	}
+}
+
+void datapath_close(struct datapath *datapath)
+{
+	close_maps(datapath);
+	close_objects(datapath->objects);
+}
+
+// Sets the read-only variable "cfg" of an object that has one.
+static int set_config(struct bpf_object *object, const void *config, size_t size)
+{
+	const struct btf *btf = bpf_object__btf(object);
+	const struct btf_var_secinfo *variables;
+	const struct btf_type *section;
+	struct bpf_map *map, *rodata = NULL;
+	int id = btf ? btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC) : -ENOENT, i;
+	size_t room;
+	char *data;
+
+	if (id < 0)
+		return 0;
+	section = btf__type_by_id(btf, (__u32)id);
+	variables = btf_var_secinfos(section);
+	for (i = 0; i < btf_vlen(section); i++) {
+		const struct btf_type *variable = btf__type_by_id(btf, variables[i].type);
+
+		if (!strcmp(btf__name_by_offset(btf, variable->name_off), "cfg"))
+			break;
+	}
+	if (i == btf_vlen(section))
+		return 0;
+	bpf_object__for_each_map(map, object) if (strstr(bpf_map__name(map), ".rodata")) rodata =
+		map;
+	data = rodata ? (char *)bpf_map__initial_value(rodata, &room) : NULL;
+	if (!data || variables[i].size != size || variables[i].offset + size > room)
+		return -EPROTO;
+	memcpy(data + variables[i].offset, config, size);
+	return 0;
+}
+
+static int configure_object(const struct datapath *datapath, struct bpf_object *object,
+			    const struct node_settings *s)
+{
+	if (s->roles & GATEWAY) {
+		struct gateway_config config = {
+			.roles = s->roles & GATEWAY,
+			.overlay = s->overlay,
+			.node = s->index,
+			.boot = datapath->boot,
+			.tenant_ifindex = datapath->tenant_ifindex,
+			.zgc_ifindex = datapath->zgc_ifindex,
+			.tenant_mtu = s->tenant_mtu,
+			.oam_port = htons((__u16)s->oam_port),
+			.tenant_ip = s->tenant_ip,
+			.zgc_ip = s->zgc_ip,
+		};
+
+		memcpy(config.tenant_mac, s->tenant_mac, sizeof(config.tenant_mac));
+		memcpy(config.zgc_mac, s->zgc_mac, sizeof(config.zgc_mac));
+		return set_config(object, &config, sizeof(config));
+	}
+	struct edge_config config = {
+		.overlay = s->overlay,
+		.underlay_ifindex = datapath->tenant_ifindex,
+		.tenant_mtu = s->tenant_mtu,
+		.oam_port = htons((__u16)s->oam_port),
+		.host_ip = s->tenant_ip,
+	};
+
+	memcpy(config.host_mac, s->tenant_mac, sizeof(config.host_mac));
+	return set_config(object, &config, sizeof(config));
+}
+
+// Whether a pinned map is what the object declares. The kernel adds a flag of its own to device
+// maps, over which libbpf's own comparison would stumble.
+static int is_same_map(const struct bpf_map *map, const struct bpf_map_info *info)
+{
+	__u32 ignored = 0;
+
+	if (info->type == BPF_MAP_TYPE_DEVMAP || info->type == BPF_MAP_TYPE_DEVMAP_HASH)
+		ignored = BPF_F_RDONLY_PROG;
+	return info->type == bpf_map__type(map) && info->key_size == bpf_map__key_size(map) &&
+	       info->value_size == bpf_map__value_size(map) &&
+	       info->max_entries == bpf_map__max_entries(map) &&
+	       (info->map_flags & ~ignored) == bpf_map__map_flags(map);
+}
+
+// Scratch space and counters: nobody relies on what was in them.
+static int is_per_cpu(const struct bpf_map *map)
+{
+	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY;
+}
+
+// Has the object use the maps that are pinned already. One that is different now is forgotten, with
+// the boot id: who lost a map is not who it was.
+static int adopt_maps(struct datapath *datapath, struct bpf_object *object)
+{
+	struct bpf_map *map;
+	int err;
+
+	bpf_object__for_each_map(map, object)
+	{
+		struct bpf_map_info info = {};
+		__u32 size = sizeof(info);
+
+		if (!bpf_map__pin_path(map))
+			continue;
+		auto_(closep) int pinned = pin_open(datapath->dir, bpf_map__name(map));
+
+		if (pinned == -ENOENT)
+			continue;
+		if (pinned < 0)
+			return pinned;
+		if (bpf_obj_get_info_by_fd(pinned, &info, &size))
+			return -errno;
+		if (!is_same_map(map, &info)) {
+			log_warnx("map %s is made otherwise now: beginning with an empty one%s",
+				  bpf_map__name(map), is_per_cpu(map) ? "" : " and a new boot id");
+			pin_drop(datapath->dir, bpf_map__name(map));
+			if (!is_per_cpu(map))
+				pin_drop(datapath->dir, "boot");
+			continue;
+		}
+		if ((err = bpf_map__reuse_fd(map, pinned)) ||
+		    (err = bpf_map__set_pin_path(map, NULL)))
+			return err;
+	}
+	return 0;
+}
+
+// The boot id that the maps have, or a new one in a map of its own.
+static int ensure_boot(struct datapath *datapath)
+{
+	char path[PIN_PATH];
+	const __u32 only = 0;
+	__u32 boot = read_boot(datapath);
+
+	while (!boot) {
+		auto_(closep) int map = -1;
+
+		pin_drop(datapath->dir, "boot");
+		map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "boot", sizeof(only), sizeof(boot), 1,
+				     NULL);
+		if (map < 0)
+			return map;
+		if (getrandom(&boot, sizeof(boot), 0) != sizeof(boot))
+			return -EIO;
+		snprintf(path, sizeof(path), "%s/boot", datapath->dir);
+		if (bpf_map_update_elem(map, &only, &boot, BPF_ANY) || bpf_obj_pin(map, path))
+			return -errno;
+	}
+	datapath->boot = boot;
+	return 0;
+}
+
+static int map_of(struct bpf_object *object, const char *name)
+{
+	int map = bpf_object__find_map_fd_by_name(object, name);
+
+	return map < 0 ? -ENOENT : map;
+}
+
+static int program_of(struct bpf_object *object, const char *name)
+{
+	const struct bpf_program *program = bpf_object__find_program_by_name(object, name);
+
+	return program ? bpf_program__fd(program) : -ENOENT;
+}
+
+static int fill_slot(struct bpf_object *with_map, const char *array, __u32 slot,
+		     struct bpf_object *with_program, const char *program)
+{
+	int map = map_of(with_map, array), fd = program_of(with_program, program);
+
+	if (map < 0 || fd < 0)
+		return -ENOENT;
+	return bpf_map_update_elem(map, &slot, &fd, BPF_ANY) ? -errno : 0;
+}
+
+// A name for a helper interface that no other node of this network namespace has.
+static struct interface_name oam_interface(const struct datapath *datapath, char end)
+{
+	struct interface_name name = {};
+
+	snprintf(name.text, sizeof(name.text), "zoam%08x%c",
+		 (__u32)dict_hash(datapath->dir, strlen(datapath->dir)), end);
+	return name;
+}
+
+// XDP cannot make packets, but it can send one twice: the copy goes through a pair of interfaces,
+// at whose other end it becomes the OAM frame (shared/steps.h).
+static int make_oam_pair(struct datapath *datapath, const struct node_settings *settings,
+			 struct bpf_object *gateway)
+{
+	const struct interface_name first = oam_interface(datapath, 'a');
+	const struct interface_name second = oam_interface(datapath, 'b');
+	int clone = map_of(gateway, "clone"), program = program_of(gateway, "oam");
+	__u32 devices[] = {[CLONE_TENANT] = datapath->tenant_ifindex, [CLONE_OAM] = 0}, i;
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+	int err;
+
+	if (clone < 0 || program < 0)
+		return -ENOENT;
+	if (bpf_obj_get_info_by_fd(clone, &info, &size))
+		return -errno;
+	if ((err = veth_make(&first, &second, &settings->tenant_interface)))
+		return err;
+	devices[CLONE_OAM] = if_nametoindex(first.text);
+	// Before anything is sent there: a pair without XDP at its end swallows frames.
+	err = link_place(datapath->dir, "oam", HOOK_XDP, if_nametoindex(second.text), program,
+			 XDP_MODE_NATIVE);
+	if (err)
+		return err;
+	for (i = 0; i < 2; i++) {
+		struct bpf_devmap_val value = {.ifindex = devices[i]};
+
+		if (info.value_size > sizeof(value))
+			return -EPROTO;
+		if (bpf_map_update_elem(clone, &i, &value, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+// The pair goes with the program at its end.
+static void remove_oam_pair(const struct datapath *datapath)
+{
+	unsigned int ifindex = link_ifindex(datapath->dir, "oam");
+
+	link_drop(datapath->dir, "oam");
+	if (ifindex)
+		veth_delete(ifindex);
+}
+
+static int fill_arrays(struct datapath *datapath, const struct node_settings *settings,
+		       struct bpf_object *objects[DATAPATH_OBJECTS],
+		       const struct embedded_object *const embedded[DATAPATH_OBJECTS],
+		       char why[DATAPATH_WHY])
+{
+	const struct step_program *step;
+	int err, i;
+
+	for (step = step_programs; step->program; step++)
+		if ((err = fill_slot(objects[0], "steps", step->index, objects[0], step->program)))
+			return refuse(why, err, "program %s does not go into its slot: %s",
+				      step->program, strerror(-err));
+	for (i = 1; i < DATAPATH_OBJECTS && objects[i]; i++)
+		if (embedded[i]->slot &&
+		    (err = fill_slot(objects[0], "functions", embedded[i]->slot, objects[i],
+				     embedded[i]->name)))
+			return refuse(why, err, "function %s does not go into its slot: %s",
+				      embedded[i]->name, strerror(-err));
+	if (!(settings->roles & NODE_FWD))
+		return 0;
+	err = make_oam_pair(datapath, settings, objects[0]);
+	return err ? refuse(why, err, "the pair of interfaces for OAM frames: %s", strerror(-err))
+		   : 0;
+}
+
+static int attach(struct datapath *datapath, const struct node_settings *settings,
+		  struct bpf_object *object, const char *link, const struct interface_name *name,
+		  unsigned int ifindex, char why[DATAPATH_WHY])
+{
+	int edge = settings->roles & NODE_EDGE;
+	const char *program = edge ? "edge_ingress" : "gateway";
+	int fd = program_of(object, program);
+	int err = edge ? offload_underlay(name->text) : 0;
+
+	if (err)
+		return refuse(why, err, "offloads of %s cannot be set: %s", name->text,
+			      strerror(-err));
+	err = fd < 0 ? fd
+		     : link_place(datapath->dir, link, edge ? HOOK_TCX_INGRESS : HOOK_XDP, ifindex,
+				  fd, datapath->mode);
+
+	return err ? refuse(why, err, "program %s cannot be attached to %s: %s", program,
+			    name->text, strerror(-err))
+		   : 0;
+}
+
+static int attach_all(struct datapath *datapath, const struct node_settings *settings,
+		      struct bpf_object *object, char why[DATAPATH_WHY])
+{
+	int err = attach(datapath, settings, object, "tenant", &settings->tenant_interface,
+			 datapath->tenant_ifindex, why);
+
+	if (err)
+		return err;
+	if (!(settings->roles & GATEWAY) || datapath->zgc_ifindex == datapath->tenant_ifindex) {
+		link_drop(datapath->dir, "zgc");
+		return 0;
+	}
+	return attach(datapath, settings, object, "zgc", &settings->zgc_interface,
+		      datapath->zgc_ifindex, why);
+}
+
+static int open_objects(struct datapath *datapath, const struct node_settings *settings,
+			struct bpf_object *objects[DATAPATH_OBJECTS],
+			const struct embedded_object *embedded[DATAPATH_OBJECTS],
+			char why[DATAPATH_WHY])
+{
+	const struct embedded_object *e;
+	int count = 0, err;
+
+	for (e = embedded_objects; e->name && count < DATAPATH_OBJECTS; e++) {
+		LIBBPF_OPTS(bpf_object_open_opts, options);
+		const void *bytes;
+		size_t size;
+
+		if (!(e->roles & settings->roles))
+			continue;
+		options.object_name = e->name;
+		options.pin_root_path = datapath->dir;
+		bytes = e->bytes(&size);
+		objects[count] = bpf_object__open_mem(bytes, size, &options);
+		if (!objects[count])
+			return refuse(why, -errno, "object %s: %s", e->name, strerror(errno));
+		embedded[count] = e;
+		err = adopt_maps(datapath, objects[count++]);
+		if (err)
+			return refuse(why, err, "the maps of %s cannot be adopted: %s", e->name,
+				      strerror(-err));
+	}
+	return count ? 0 : refuse(why, -ENOENT, "this zetad has no programs for the node's roles");
+}
+
+struct declared {
+	struct datapath *datapath;
+	struct bpf_object *const *objects;
+};
+
+static void drop_undeclared(void *context, const char *name)
+{
+	const struct declared *declared = context;
+	int i;
+
+	if (!strcmp(name, "boot") || !strcmp(name, "links"))
+		return;
+	for (i = 0; i < DATAPATH_OBJECTS && declared->objects[i]; i++)
+		if (bpf_object__find_map_by_name(declared->objects[i], name))
+			return;
+	pin_drop(declared->datapath->dir, name);
+}
+
+static int load(struct datapath *datapath, const struct node_settings *settings,
+		char why[DATAPATH_WHY])
+{
+	const struct embedded_object *embedded[DATAPATH_OBJECTS] = {};
+	struct bpf_object *objects[DATAPATH_OBJECTS] = {};
+	int err, i;
+
+	// Adopting comes before any loading: it decides on the boot id, which programs contain.
+	if ((err = open_objects(datapath, settings, objects, embedded, why)))
+		goto close;
+	if ((err = ensure_boot(datapath))) {
+		refuse(why, err, "the boot id cannot be kept: %s", strerror(-err));
+		goto close;
+	}
+	for (i = 0; i < DATAPATH_OBJECTS && objects[i]; i++)
+		if ((err = configure_object(datapath, objects[i], settings)) ||
+		    (err = bpf_object__load(objects[i]))) {
+			refuse(why, err, "object %s cannot be loaded: %s", embedded[i]->name,
+			       strerror(-err));
+			goto close;
+		}
+	// A packet that is under way in the old programs may call one of the new. Both know the
+	// same maps and packet formats, or the maps would not have been adopted.
+	if (settings->roles & GATEWAY &&
+	    (err = fill_arrays(datapath, settings, objects, embedded, why)))
+		goto close;
+	if (!(settings->roles & NODE_FWD))
+		remove_oam_pair(datapath);
+	if ((err = attach_all(datapath, settings, objects[0], why)))
+		goto close;
+	// What a node in another role had, or an older zetad.
+	pins_each(datapath->dir, "", "", drop_undeclared, &(struct declared){datapath, objects});
+	close_objects(datapath->objects);
+	memcpy(datapath->objects, objects, sizeof(objects));
+	return 0;
+close:
+	close_objects(objects);
+	return err;
+}
+
+static int unload(struct datapath *datapath, char why[DATAPATH_WHY])
+{
+	int err;
+
+	close_maps(datapath);
+	close_objects(datapath->objects);
+	remove_oam_pair(datapath);
+	err = pins_remove(datapath->dir);
+	if (!err)
+		err = pins_make(datapath->dir);
+	if (err)
+		return refuse(why, err, "what is pinned cannot be removed: %s", strerror(-err));
+	datapath->settings = (struct node_settings){};
+	datapath->boot = 0;
+	datapath->loads++;
+	return 0;
+}
+
+// Packets that become too large on the way would be lost without a word.
+static void check_mtu(const struct interface_name *name, unsigned int needed)
+{
+	unsigned int mtu = interface_mtu(name);
+
+	if (mtu < needed)
+		log_warnx("interface %s has MTU %u: tenants' largest packets need %u there",
+			  name->text, mtu, needed);
+}
+
+int datapath_configure(struct datapath *datapath, const struct node_settings *settings,
+		       char why[DATAPATH_WHY])
+{
+	unsigned int tenant_before = datapath->tenant_ifindex;
+	unsigned int zgc_before = datapath->zgc_ifindex;
+	int gateway = settings->roles & GATEWAY, err;
+
+	if (!settings->roles)
+		return unload(datapath, why);
+	datapath->tenant_ifindex = if_nametoindex(settings->tenant_interface.text);
+	datapath->zgc_ifindex = gateway ? if_nametoindex(settings->zgc_interface.text) : 0;
+	if (!datapath->tenant_ifindex)
+		err = refuse(why, -EAGAIN, "waiting for interface %s",
+			     settings->tenant_interface.text);
+	else if (gateway && !datapath->zgc_ifindex)
+		err = refuse(why, -EAGAIN, "waiting for interface %s",
+			     settings->zgc_interface.text);
+	else
+		err = load(datapath, settings, why);
+	if (err) {
+		datapath->tenant_ifindex = tenant_before;
+		datapath->zgc_ifindex = zgc_before;
+		return err;
+	}
+	datapath->settings = *settings;
+	datapath->loads++;
+	open_maps(datapath);
+	check_mtu(&settings->tenant_interface, settings->tenant_mtu + TUNNEL_BYTES);
+	if (gateway)
+		check_mtu(&settings->zgc_interface,
+			  settings->tenant_mtu + TUNNEL_BYTES + DFT_OPTIONS_BYTES);
+	log_info("programs are loaded and attached to %s%s%s, boot id %u",
+		 settings->tenant_interface.text, gateway ? " and " : "",
+		 settings->zgc_interface.text, datapath->boot);
+	return 0;
+}
+
+// Whether the interface is there, and another one than before.
+static int is_renewed(const struct interface_name *name, unsigned int before)
+{
+	unsigned int now = before ? if_nametoindex(name->text) : 0;
+
+	return now && now != before;
+}
+
+int datapath_follow(struct datapath *datapath)
+{
+	const struct node_settings settings = datapath->settings;
+	char why[DATAPATH_WHY];
+
+	if (!is_renewed(&settings.tenant_interface, datapath->tenant_ifindex) &&
+	    !is_renewed(&settings.zgc_interface, datapath->zgc_ifindex))
+		return 0;
+	log_info("an interface of this node was made anew: loading its programs again");
+	if (datapath_configure(datapath, &settings, why))
+		log_warnx("%s", why);
+	return 1;
+}
+
+int datapath_put(struct datapath *datapath, struct message *message, __u32 *done)
+{
+	int map = datapath->tables[message->table];
+	__u8 *key;
+
+	for (*done = 0; *done < message->count; ++*done) {
+		key = message_at(message, *done);
+		if (map < 0)
+			return -ENOENT;
+		if (bpf_map_update_elem(map, key, key + tables[message->table].key_size, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+int datapath_remove(struct datapath *datapath, struct message *message, __u32 *done)
+{
+	static const __u8 zeros[sizeof(struct edge_entrances)];
+	int map = datapath->tables[message->table], err;
+
+	_Static_assert(sizeof(zeros) >= sizeof(struct entrance_value), "the largest array value");
+	for (*done = 0; *done < message->count; ++*done) {
+		// What is in no map is removed.
+		if (map < 0)
+			continue;
+		if (tables[message->table].kind == TABLE_IS_ARRAY)
+			err = bpf_map_update_elem(map, message_at(message, *done), zeros, BPF_ANY);
+		else
+			err = bpf_map_delete_elem(map, message_at(message, *done));
+		if (err && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
+int datapath_keys(struct datapath *datapath, struct message *message)
+{
+	int map = datapath->tables[message->table];
+	size_t most = message_fits(MESSAGE_SOME_KEYS, message->table);
+	__u8 after[64];
+	const __u8 *before = NULL;
+	__u32 count = 0;
+
+	if (map < 0)
+		return -ENOENT;
+	if (message->count) {
+		memcpy(after, message_at(message, 0), tables[message->table].key_size);
+		before = after;
+	}
+	message->type = MESSAGE_SOME_KEYS;
+	// A key that is gone makes the kernel begin at the front again: only who removes keys while
+	// it asks for them meets that, and the agent does not.
+	for (; count < most; count++) {
+		if (bpf_map_get_next_key(map, before, message_at(message, count)))
+			break;
+		before = message_at(message, count);
+	}
+	message->count = count;
+	return 0;
+}
+
+int datapath_program(const struct datapath *datapath, const char *name)
+{
+	return datapath->objects[0] ? program_of(datapath->objects[0], name) : -ENOENT;
+}
+
+void datapath_verdicts(const struct datapath *datapath, struct verdict_count out[VERDICTS])
+{
+	auto_(freep) struct verdict_count *each = calloc((size_t)datapath->cpus, sizeof(*each));
+	int map = datapath->own[MAP_VERDICTS], cpu;
+	__u32 i;
+
+	memset(out, 0, VERDICTS * sizeof(*out));
+	if (map < 0 || !each)
+		return;
+	for (i = 0; i < VERDICTS; i++) {
+		if (bpf_map_lookup_elem(map, &i, each))
+			continue;
+		for (cpu = 0; cpu < datapath->cpus; cpu++) {
+			out[i].packets += each[cpu].packets;
+			out[i].bytes += each[cpu].bytes;
+		}
+	}
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// The node's programs, maps and attachments in the kernel, as the loader handles them. Everything
+// is pinned in one directory of a bpffs; what a former zetad left there is adopted.
+#pragma once
+
+#include <stddef.h>
+
+#include "node/messages.h"
+#include "node/pins.h"
+
+struct bpf_object;
+
+#define DATAPATH_OBJECTS 8
+#define DATAPATH_WHY MESSAGE_TEXT
+
+// Maps that the loader reads or fills itself, beside the tables.
+enum own_map {
+	MAP_VERDICTS,
+	MAP_SESSIONS,
+	MAP_CACHE,
+	MAP_DIRECT,
+	MAP_PORT_BY_IFINDEX,
+	MAP_PORT_BY_MAC,
+	OWN_MAPS,
+};
+
+struct datapath {
+	const char *dir; // lent
+	enum xdp_mode mode;
+	struct node_settings settings; // roles 0: none were carried out yet
+	unsigned int tenant_ifindex;
+	unsigned int zgc_ifindex;
+	__u32 boot;  // lives as long as the maps; 0: there are none
+	__u32 loads; // how often programs were loaded
+	int cpus;
+	int tables[TABLES]; // descriptors, -1: this node has no such map
+	int own[OWN_MAPS];
+	struct bpf_object *objects[DATAPATH_OBJECTS];
+};
+
+// Opens what is pinned in dir, which exists and is lent for good. Returns 0 or a negative errno.
+int datapath_open(struct datapath *datapath, const char *dir, enum xdp_mode mode);
+// Closes; what is pinned goes on.
+void datapath_close(struct datapath *datapath);
+
+// Loads programs for checked settings and has them run instead of those before, without a gap for
+// packets. roles 0: detaches and removes everything. Returns 0; -EAGAIN: an interface does not
+// exist yet; or what failed. On failure what ran before goes on, and why is one sentence.
+int datapath_configure(struct datapath *datapath, const struct node_settings *settings,
+		       char why[DATAPATH_WHY]);
+// The same again where an interface was made anew under its name. Returns whether it was needed.
+int datapath_follow(struct datapath *datapath);
+
+// Each carries out a checked PUT, REMOVE or KEYS of a table that is a map. *done counts the entries
+// that were; on an error the entry after them failed.
+int datapath_put(struct datapath *datapath, struct message *message, __u32 *done);
+int datapath_remove(struct datapath *datapath, struct message *message, __u32 *done);
+// Turns the request into its answer. -ENOENT: no such map on this node.
+int datapath_keys(struct datapath *datapath, struct message *message);
+
+// The descriptor of a loaded program, lent. -ENOENT: it is not loaded.
+int datapath_program(const struct datapath *datapath, const char *name);
+// Verdict counters, summed over CPUs.
+void datapath_verdicts(const struct datapath *datapath, struct verdict_count out[VERDICTS]);

@@ -1,0 +1,544 @@
+// SPDX-License-Identifier: Apache-2.0
+// Objects by kind and id, entries by table and key, and a list of what to do for each table.
+#include "node/desired.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "lib/dict.h"
+#include "lib/own.h"
+#include "modules/chain/chain.h"
+#include "modules/entrance/entrance.h"
+#include "modules/member/member.h"
+#include "modules/port/port.h"
+#include "modules/securitygroup/securitygroup.h"
+#include "modules/subnet/subnet.h"
+#include "modules/vpc/vpc.h"
+
+#define KIND(name) ZETA__NODE__V1__OBJECT__KIND_##name
+
+enum entry_state {
+	ENTRY_DONE,   // the map holds it
+	ENTRY_PUT,    // to be put: in puts
+	ENTRY_REMOVE, // to be removed: in removals
+	ENTRY_FAILED, // tried in vain: in failed
+};
+
+struct entry {
+	TAILQ_ENTRY(entry) work; // by state
+	LIST_ENTRY(entry) owned;
+	struct object *owner; // NULL: unwanted
+	enum entry_state state;
+	int seen; // by the translation that is running
+	size_t key_size;
+	__u8 key[]; // one byte of table, the table's key, then its value
+};
+TAILQ_HEAD(work, entry);
+
+struct object {
+	LIST_HEAD(entry_list, entry) entries;
+	Zeta__Node__V1__Object *message; // NULL: the list of entrances that an edge has
+	const char *id;			 // lent by the message
+	unsigned int snapshot;		 // the last one that named it
+	int refused;
+	size_t key_size;
+	__u8 key[]; // one byte of kind, then the id
+};
+
+struct desired {
+	struct dict objects;
+	struct dict entries;
+	struct object *edge_list;
+	struct object *settings;
+	struct work puts[TABLES];
+	struct work removals[TABLES];
+	struct work failed;
+	size_t pending;
+	size_t refusals;
+	char refused[256]; // about one of them
+	__u32 roles;
+	unsigned int snapshot;
+
+	// The batch that is under way: it is the head of this list.
+	struct work *batch;
+	size_t batched;
+};
+
+static enum table table_of(const struct entry *entry)
+{
+	return (enum table)entry->key[0];
+}
+
+static __u8 *value_of(struct entry *entry)
+{
+	return entry->key + entry->key_size;
+}
+
+static struct work *list_of(struct desired *desired, const struct entry *entry)
+{
+	switch (entry->state) {
+	case ENTRY_PUT:
+		return &desired->puts[table_of(entry)];
+	case ENTRY_REMOVE:
+		return &desired->removals[table_of(entry)];
+	case ENTRY_FAILED:
+		return &desired->failed;
+	default:
+		return NULL;
+	}
+}
+
+static void set_state(struct desired *desired, struct entry *entry, enum entry_state state)
+{
+	struct work *from = list_of(desired, entry), *to;
+
+	if (from) {
+		TAILQ_REMOVE(from, entry, work);
+		desired->pending--;
+	}
+	entry->state = state;
+	to = list_of(desired, entry);
+	if (to) {
+		TAILQ_INSERT_TAIL(to, entry, work);
+		desired->pending++;
+	}
+}
+
+static void own(struct entry *entry, struct object *owner)
+{
+	if (entry->owner)
+		LIST_REMOVE(entry, owned);
+	entry->owner = owner;
+	if (owner)
+		LIST_INSERT_HEAD(&owner->entries, entry, owned);
+}
+
+// What a translation writes to.
+struct translation {
+	struct entries entries; // first: modules see only this
+	struct desired *desired;
+	struct object *object;
+};
+
+static int put_entry(struct entries *entries, enum table table, const void *key, const void *value)
+{
+	struct translation *t = (struct translation *)entries;
+	size_t key_size = 1 + tables[table].key_size, value_size = tables[table].value_size;
+	__u8 full[1 + 64];
+	struct entry *entry;
+	int fresh;
+
+	_Static_assert(sizeof(struct subnet_key) <= 64 && sizeof(struct endpoint_key) <= 64, "");
+	full[0] = (__u8)table;
+	memcpy(full + 1, key, key_size - 1);
+	entry = dict_find(&t->desired->entries, full, key_size);
+	fresh = !entry;
+	if (fresh) {
+		entry = calloc(1, sizeof(*entry) + key_size + value_size);
+		if (!entry)
+			return -ENOMEM;
+		entry->key_size = key_size;
+		memcpy(entry->key, full, key_size);
+		if (dict_put(&t->desired->entries, entry->key, key_size, entry)) {
+			free(entry);
+			return -ENOMEM;
+		}
+	}
+	if (fresh || !entry->owner || memcmp(value_of(entry), value, value_size) != 0) {
+		memcpy(value_of(entry), value, value_size);
+		set_state(t->desired, entry, ENTRY_PUT);
+	}
+	own(entry, t->object);
+	entry->seen = 1;
+	return 0;
+}
+
+static void unwant(struct desired *desired, struct entry *entry)
+{
+	own(entry, NULL);
+	set_state(desired, entry, ENTRY_REMOVE);
+}
+
+static int translate_message(const Zeta__Node__V1__Object *object, struct entries *entries)
+{
+	switch (object->kind_case) {
+	case KIND(MEMBER):
+		return member_entries(object->member, entries);
+	case KIND(CHAIN):
+		return chain_entries(object->chain, entries);
+	case KIND(BUCKETS):
+		return buckets_entries(object->buckets, entries);
+	case KIND(ENTRANCE):
+		return entrance_entries(object->entrance, entries);
+	case KIND(VPC):
+		return vpc_entries(object->vpc, entries);
+	case KIND(SUBNET):
+		return subnet_entries(object->subnet, entries);
+	case KIND(PORT):
+		return port_entries(object->port, entries);
+	case KIND(SECURITY_GROUP):
+		return securitygroup_entries(object->security_group, entries);
+	case KIND(LOCAL_PORT):
+		return local_port_entries(object->local_port, entries);
+	default:
+		return 0; // the settings: no entries
+	}
+}
+
+static int translate_edge_list(struct desired *desired, struct entries *entries)
+{
+	const Zeta__Node__V1__Entrance *all[MAX_ENTRANCES];
+	struct object *object;
+	size_t count = 0, at = 0;
+
+	while ((object = dict_next(&desired->objects, &at)) && count < MAX_ENTRANCES)
+		if (object->message && object->message->kind_case == KIND(ENTRANCE))
+			all[count++] = object->message->entrance;
+	return entrance_edge_entries(all, count, entries);
+}
+
+// Has the object's entries follow from what it says now. One that is refused has none.
+static int translate(struct desired *desired, struct object *object)
+{
+	struct translation t = {{put_entry, desired->roles, ""}, desired, object};
+	struct entry *entry, *next;
+	int err;
+
+	for (entry = LIST_FIRST(&object->entries); entry; entry = LIST_NEXT(entry, owned))
+		entry->seen = 0;
+	err = object->message ? translate_message(object->message, &t.entries)
+			      : translate_edge_list(desired, &t.entries);
+	for (entry = LIST_FIRST(&object->entries); entry; entry = next) {
+		next = LIST_NEXT(entry, owned);
+		if (err || !entry->seen)
+			unwant(desired, entry);
+	}
+	desired->refusals -= (size_t)object->refused;
+	object->refused = err == -EINVAL;
+	desired->refusals += (size_t)object->refused;
+	if (err == -EINVAL)
+		snprintf(desired->refused, sizeof(desired->refused), "object %s of kind %u: %s",
+			 object->id, object->key[0], t.entries.why);
+	return err == -EINVAL ? 0 : err;
+}
+
+static struct object *object_new(__u8 kind, const char *id)
+{
+	size_t length = strlen(id);
+	struct object *object = calloc(1, sizeof(*object) + 1 + length);
+
+	if (!object)
+		return NULL;
+	LIST_INIT(&object->entries);
+	object->key_size = 1 + length;
+	object->key[0] = kind;
+	memcpy(object->key + 1, id, length); // NOLINT: a key has no NUL
+	return object;
+}
+
+static void object_free(struct object *object)
+{
+	if (object->message)
+		zeta__node__v1__object__free_unpacked(object->message, NULL);
+	free(object);
+}
+
+struct desired *desired_new(void)
+{
+	struct desired *desired = calloc(1, sizeof(*desired));
+	int i;
+
+	if (!desired)
+		return NULL;
+	for (i = 0; i < TABLES; i++) {
+		TAILQ_INIT(&desired->puts[i]);
+		TAILQ_INIT(&desired->removals[i]);
+	}
+	TAILQ_INIT(&desired->failed);
+	desired->edge_list = object_new(KIND(ENTRANCE), "");
+	if (!desired->edge_list) {
+		free(desired);
+		return NULL;
+	}
+	desired->edge_list->id = "all";
+	return desired;
+}
+
+void desired_free(struct desired *desired)
+{
+	struct object *object;
+	struct entry *entry;
+	size_t at = 0;
+
+	if (!desired)
+		return;
+	while ((entry = dict_next(&desired->entries, &at)))
+		free(entry);
+	at = 0;
+	while ((object = dict_next(&desired->objects, &at)))
+		object_free(object);
+	object_free(desired->edge_list);
+	dict_clear(&desired->entries);
+	dict_clear(&desired->objects);
+	free(desired);
+}
+
+void desired_freep(struct desired **desired)
+{
+	desired_free(*desired);
+	*desired = NULL;
+}
+
+static const char *id_of(const Zeta__Node__V1__Object *object)
+{
+	// Every kind's message begins with its id; NULL: a kind that we do not know.
+	switch (object->kind_case) {
+	case KIND(SETTINGS):
+		return object->settings->id;
+	case KIND(MEMBER):
+		return object->member->id;
+	case KIND(CHAIN):
+		return object->chain->id;
+	case KIND(BUCKETS):
+		return object->buckets->id;
+	case KIND(ENTRANCE):
+		return object->entrance->id;
+	case KIND(VPC):
+		return object->vpc->id;
+	case KIND(SUBNET):
+		return object->subnet->id;
+	case KIND(PORT):
+		return object->port->id;
+	case KIND(SECURITY_GROUP):
+		return object->security_group->id;
+	case KIND(LOCAL_PORT):
+		return object->local_port->id;
+	default:
+		return NULL;
+	}
+}
+
+// Takes the message in any case.
+static int put_object(struct desired *desired, Zeta__Node__V1__Object *message)
+{
+	const char *id = id_of(message);
+	struct object *object, *old;
+
+	// A newer controller may speak of kinds that this node has no use for.
+	if (!id) {
+		zeta__node__v1__object__free_unpacked(message, NULL);
+		return 0;
+	}
+	object = object_new((__u8)message->kind_case, id);
+	if (!object) {
+		zeta__node__v1__object__free_unpacked(message, NULL);
+		return -ENOMEM;
+	}
+	old = dict_find(&desired->objects, object->key, object->key_size);
+	if (old) {
+		free(object);
+		object = old;
+		zeta__node__v1__object__free_unpacked(object->message, NULL);
+	} else if (dict_put(&desired->objects, object->key, object->key_size, object)) {
+		zeta__node__v1__object__free_unpacked(message, NULL);
+		free(object);
+		return -ENOMEM;
+	}
+	object->message = message;
+	object->id = id;
+	object->snapshot = desired->snapshot;
+	if (message->kind_case == KIND(SETTINGS))
+		desired->settings = object;
+	return translate(desired, object);
+}
+
+static void remove_object(struct desired *desired, struct object *object)
+{
+	struct entry *entry;
+
+	while ((entry = LIST_FIRST(&object->entries)))
+		unwant(desired, entry);
+	desired->refusals -= (size_t)object->refused;
+	if (desired->settings == object)
+		desired->settings = NULL;
+	dict_remove(&desired->objects, object->key, object->key_size);
+	object_free(object);
+}
+
+static void remove_key(struct desired *desired, const Zeta__Node__V1__Key *key)
+{
+	struct object *object;
+	__u8 full[1 + 256];
+	size_t length = strlen(key->id);
+
+	if (key->kind > 255 || length >= sizeof(full))
+		return;
+	full[0] = (__u8)key->kind;
+	memcpy(full + 1, key->id, length);
+	object = dict_find(&desired->objects, full, 1 + length);
+	if (object)
+		remove_object(desired, object);
+}
+
+// Removes what the snapshot did not name. Removing moves others about: collect first.
+static int sweep_objects(struct desired *desired)
+{
+	auto_(freep) struct object **gone = calloc(desired->objects.count + 1, sizeof(*gone));
+	struct object *object;
+	size_t count = 0, at = 0;
+
+	if (!gone)
+		return -ENOMEM;
+	while ((object = dict_next(&desired->objects, &at)))
+		if (object->snapshot != desired->snapshot)
+			gone[count++] = object;
+	while (count)
+		remove_object(desired, gone[--count]);
+	return 0;
+}
+
+int desired_update(struct desired *desired, Zeta__Node__V1__Update *update)
+{
+	size_t i;
+	int err = 0;
+
+	desired->snapshot += (unsigned int)update->snapshot;
+	for (i = 0; i < update->n_put && !err; i++)
+		err = put_object(desired, take_ptr(update->put[i]));
+	for (i = 0; i < update->n_remove && !err; i++)
+		remove_key(desired, update->remove[i]);
+	if (!err && update->snapshot)
+		err = sweep_objects(desired);
+	return err ? err : translate(desired, desired->edge_list);
+}
+
+const Zeta__Node__V1__NodeSettings *desired_settings(const struct desired *desired)
+{
+	return desired->settings ? desired->settings->message->settings : NULL;
+}
+
+const char *desired_refused(const struct desired *desired)
+{
+	return desired->refusals ? desired->refused : NULL;
+}
+
+static struct entry *find(const struct desired *desired, enum table table, const void *key)
+{
+	__u8 full[1 + 64];
+
+	full[0] = (__u8)table;
+	memcpy(full + 1, key, tables[table].key_size);
+	return dict_find(&desired->entries, full, 1 + tables[table].key_size);
+}
+
+const char *desired_local_port(const struct desired *desired, const struct interface_name *name)
+{
+	const struct entry *entry = find(desired, TABLE_LOCAL_PORTS, name);
+
+	return entry && entry->owner ? entry->owner->id : NULL;
+}
+
+int desired_wants(const struct desired *desired, enum table table, const void *key)
+{
+	const struct entry *entry = find(desired, table, key);
+
+	return entry && entry->owner;
+}
+
+int desired_reload(struct desired *desired, __u32 roles)
+{
+	struct object *object;
+	struct entry *entry;
+	size_t at = 0;
+	int err;
+
+	desired->roles = roles;
+	desired->batch = NULL;
+	while ((object = dict_next(&desired->objects, &at)))
+		if ((err = translate(desired, object)))
+			return err;
+	if ((err = translate(desired, desired->edge_list)))
+		return err;
+	at = 0;
+	while ((entry = dict_next(&desired->entries, &at)))
+		set_state(desired, entry, entry->owner ? ENTRY_PUT : ENTRY_REMOVE);
+	return 0;
+}
+
+static void fill(struct desired *desired, struct message *message, struct work *list,
+		 enum message_type type, enum table table)
+{
+	size_t most = message_fits(type, table), key_size = tables[table].key_size;
+	struct entry *entry;
+
+	memset(message, 0, MESSAGE_HEAD);
+	message->type = (__u16)type;
+	message->table = (__u16)table;
+	for (entry = TAILQ_FIRST(list); entry; entry = TAILQ_NEXT(entry, work)) {
+		__u8 *at;
+
+		if (message->count == most)
+			break;
+		at = message_at(message, message->count++);
+		memcpy(at, entry->key + 1, key_size);
+		if (type == MESSAGE_PUT)
+			memcpy(at + key_size, value_of(entry), tables[table].value_size);
+	}
+	desired->batch = list;
+	desired->batched = message->count;
+}
+
+int desired_batch(struct desired *desired, struct message *message)
+{
+	int table;
+
+	for (table = 0; table < TABLES; table++)
+		if (!TAILQ_EMPTY(&desired->puts[table])) {
+			fill(desired, message, &desired->puts[table], MESSAGE_PUT, table);
+			return 1;
+		}
+	for (table = TABLES - 1; table >= 0; table--)
+		if (!TAILQ_EMPTY(&desired->removals[table])) {
+			fill(desired, message, &desired->removals[table], MESSAGE_REMOVE, table);
+			return 1;
+		}
+	return 0;
+}
+
+void desired_done(struct desired *desired, size_t done)
+{
+	struct entry *entry;
+	size_t i;
+
+	if (!desired->batch)
+		return;
+	for (i = 0; i < desired->batched && i <= done; i++) {
+		entry = TAILQ_FIRST(desired->batch);
+		if (i == done) {
+			set_state(desired, entry, ENTRY_FAILED);
+		} else if (entry->owner) {
+			set_state(desired, entry, ENTRY_DONE);
+		} else {
+			set_state(desired, entry, ENTRY_DONE);
+			dict_remove(&desired->entries, entry->key, entry->key_size);
+			free(entry);
+		}
+	}
+	desired->batch = NULL;
+}
+
+void desired_retry(struct desired *desired)
+{
+	struct entry *entry;
+
+	while ((entry = TAILQ_FIRST(&desired->failed)))
+		set_state(desired, entry, entry->owner ? ENTRY_PUT : ENTRY_REMOVE);
+}
+
+size_t desired_pending(const struct desired *desired)
+{
+	return desired->pending;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// What this node should be, as its controller told: objects, the map entries they stand for, and
+// which of these the maps do not hold yet. Pure memory: the agent carries messages between this
+// and the loader.
+//
+// An entry belongs to the object that put it last. So an address that moves from one port to
+// another in one update is put once and never removed in between.
+#pragma once
+
+#include <linux/types.h>
+#include <stddef.h>
+
+#include "api/node.pb-c.h"
+#include "node/messages.h"
+
+struct desired;
+
+// NULL: no memory.
+struct desired *desired_new(void);
+void desired_free(struct desired *desired);
+void desired_freep(struct desired **desired);
+
+// Takes in an update, whose objects move out of it. After a snapshot, objects that it does not name
+// are gone. A refused object is kept as refused: see desired_refused(). Returns 0; -ENOMEM: part
+// of it may be missing, ask for a snapshot.
+int desired_update(struct desired *desired, Zeta__Node__V1__Update *update);
+
+// The node's settings, or NULL: the controller gave none. Lent until the next update.
+const Zeta__Node__V1__NodeSettings *desired_settings(const struct desired *desired);
+// The sentence about an object that was refused, or NULL: there is none.
+const char *desired_refused(const struct desired *desired);
+// Ids of the wanted LocalPort whose interface has this name, or NULL.
+const char *desired_local_port(const struct desired *desired, const struct interface_name *name);
+
+// The loader has loaded programs for these roles (NODE_*): every object is translated for them, and
+// every entry is to be put again, as the maps may be new ones.
+int desired_reload(struct desired *desired, __u32 roles);
+// Whether some object wants this key to be there.
+int desired_wants(const struct desired *desired, enum table table, const void *key);
+
+// Fills the next PUT or REMOVE of what the maps lack. Returns 1; 0: nothing (more) to do now.
+int desired_batch(struct desired *desired, struct message *message);
+// How that message went: its first done entries are in the maps; if there were more, the one
+// after them failed and waits for desired_retry().
+void desired_done(struct desired *desired, size_t done);
+void desired_retry(struct desired *desired);
+// How many entries the maps still lack, or hold too many of.
+size_t desired_pending(const struct desired *desired);

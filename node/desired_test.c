@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+// Updates in, messages out: exactly what the maps lack, in an order in which nothing refers to
+// what is not there yet. The loader is played by a list of what it was told.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/desired.h"
+
+typedef Zeta__Node__V1__Object Object;
+typedef Zeta__Node__V1__Update Update;
+
+#define INIT(type, name)                                                                           \
+	({                                                                                         \
+		type *new_ = malloc(sizeof(type));                                                 \
+		name##__init(new_);                                                                \
+		new_;                                                                              \
+	})
+
+// What is unpacked is allocated, so what is built here is too.
+static ProtobufCBinaryData bytes(size_t size, uint8_t last)
+{
+	ProtobufCBinaryData data = {size, calloc(1, size)};
+
+	data.data[size - 1] = last;
+	return data;
+}
+
+static void set_text(char **field, const char *text)
+{
+	*field = strdup(text);
+}
+
+static Object *port(const char *id, uint8_t ip, uint8_t host)
+{
+	Zeta__Node__V1__Port *p = INIT(Zeta__Node__V1__Port, zeta__node__v1__port);
+	Object *object = INIT(Object, zeta__node__v1__object);
+
+	set_text(&p->id, id);
+	p->vni = 7;
+	p->n_ip = 1;
+	p->ip = malloc(sizeof(*p->ip));
+	p->ip[0] = bytes(16, ip);
+	p->mac = bytes(6, 1);
+	p->host_ip = bytes(16, host);
+	p->host_mac = bytes(6, 2);
+	object->kind_case = ZETA__NODE__V1__OBJECT__KIND_PORT;
+	object->port = p;
+	return object;
+}
+
+static Object *vpc(const char *id, uint32_t vni, uint32_t policy)
+{
+	Zeta__Node__V1__Vpc *v = INIT(Zeta__Node__V1__Vpc, zeta__node__v1__vpc);
+	Object *object = INIT(Object, zeta__node__v1__object);
+
+	set_text(&v->id, id);
+	v->vni = vni;
+	v->policy = policy;
+	object->kind_case = ZETA__NODE__V1__OBJECT__KIND_VPC;
+	object->vpc = v;
+	return object;
+}
+
+static Object *entrance(const char *id, uint32_t index, uint8_t ip)
+{
+	Zeta__Node__V1__Entrance *e = INIT(Zeta__Node__V1__Entrance, zeta__node__v1__entrance);
+	Object *object = INIT(Object, zeta__node__v1__object);
+
+	set_text(&e->id, id);
+	e->index = index;
+	e->ip = bytes(16, ip);
+	e->mac = bytes(6, ip);
+	object->kind_case = ZETA__NODE__V1__OBJECT__KIND_ENTRANCE;
+	object->entrance = e;
+	return object;
+}
+
+static Object *buckets(uint16_t chain)
+{
+	Zeta__Node__V1__Buckets *b = INIT(Zeta__Node__V1__Buckets, zeta__node__v1__buckets);
+	Object *object = INIT(Object, zeta__node__v1__object);
+	size_t i;
+
+	set_text(&b->id, "view");
+	b->chain = bytes((size_t)BUCKETS * 2, 0);
+	for (i = 0; i < BUCKETS; i++)
+		b->chain.data[i * 2 + 1] = (uint8_t)chain;
+	object->kind_case = ZETA__NODE__V1__OBJECT__KIND_BUCKETS;
+	object->buckets = b;
+	return object;
+}
+
+// Applies an update of these objects (NULL ends them) and the removal of one key (kind 0: none).
+static void update(struct desired *d, int snapshot, Object **objects, uint32_t kind, const char *id)
+{
+	Update *u = INIT(Update, zeta__node__v1__update);
+
+	u->snapshot = snapshot;
+	while (objects[u->n_put])
+		u->n_put++;
+	u->put = malloc((u->n_put + 1) * sizeof(*u->put));
+	memcpy(u->put, objects, u->n_put * sizeof(*u->put));
+	if (kind) {
+		Zeta__Node__V1__Key *key = INIT(Zeta__Node__V1__Key, zeta__node__v1__key);
+
+		key->kind = kind;
+		set_text(&key->id, id);
+		u->n_remove = 1;
+		u->remove = malloc(sizeof(*u->remove));
+		u->remove[0] = key;
+	}
+	assert_int_equal(desired_update(d, u), 0);
+	zeta__node__v1__update__free_unpacked(u, NULL);
+}
+
+#define UPDATE(d, ...) update(d, 0, (Object *[]){__VA_ARGS__, NULL}, 0, "")
+#define SNAPSHOT(d, ...) update(d, 1, (Object *[]){__VA_ARGS__, NULL}, 0, "")
+#define REMOVE(d, kind, id) update(d, 0, (Object *[]){NULL}, kind, id)
+
+// What the loader was told since the last time, as "+endpoints:1 -vpcs:2": the last byte of each
+// key. It does all of it.
+static const char *told(struct desired *d)
+{
+	static char text[4096];
+	static struct message m;
+	size_t used = 0;
+	__u32 i;
+
+	*text = 0;
+	while (desired_batch(d, &m)) {
+		assert_true(message_is_request(&m, message_size(&m)));
+		for (i = 0; i < m.count; i++) {
+			const uint8_t *key = message_at(&m, i);
+			size_t size = tables[m.table].key_size;
+
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%c%s:%u",
+						 used ? " " : "", m.type == MESSAGE_PUT ? '+' : '-',
+						 tables[m.table].map,
+						 key[size == 4 ? 0 : size - 1]);
+			assert_in_range(used, 0, sizeof(text) - 1);
+		}
+		desired_done(d, m.count);
+	}
+	return text;
+}
+
+static struct desired *gateway(void)
+{
+	struct desired *d = desired_new();
+
+	assert_non_null(d);
+	assert_int_equal(desired_reload(d, NODE_FWD | NODE_FTN), 0);
+	return d;
+}
+
+static void puts_what_is_new(void **state)
+{
+	struct desired *d = gateway();
+
+	SNAPSHOT(d, port("a", 1, 1), vpc("v", 7, 1));
+	assert_int_equal(desired_pending(d), 2);
+	// The VPC first, however they came.
+	assert_string_equal(told(d), "+vpcs:7 +endpoints:1");
+	assert_int_equal(desired_pending(d), 0);
+	// The same again is nothing.
+	SNAPSHOT(d, port("a", 1, 1), vpc("v", 7, 1));
+	assert_string_equal(told(d), "");
+	UPDATE(d, vpc("v", 7, 2));
+	assert_string_equal(told(d), "+vpcs:7");
+	desired_free(d);
+}
+
+static void snapshot_removes_the_rest(void **state)
+{
+	struct desired *d = gateway();
+
+	SNAPSHOT(d, port("a", 1, 1), port("b", 2, 1), vpc("v", 7, 1));
+	told(d);
+	UPDATE(d, port("c", 3, 1));
+	assert_string_equal(told(d), "+endpoints:3");
+	SNAPSHOT(d, port("b", 2, 1), port("c", 3, 1), vpc("w", 8, 1));
+	// What goes, goes last, and endpoints before the VPC they were in.
+	assert_string_equal(told(d), "+vpcs:8 -endpoints:1 -vpcs:7");
+	assert_true(desired_wants(d, TABLE_VPCS, &(__u32){8}));
+	assert_false(desired_wants(d, TABLE_VPCS, &(__u32){7}));
+	desired_free(d);
+}
+
+static void removes_by_key(void **state)
+{
+	struct desired *d = gateway();
+
+	SNAPSHOT(d, port("a", 1, 1));
+	told(d);
+	REMOVE(d, ZETA__NODE__V1__OBJECT__KIND_PORT, "unknown");
+	REMOVE(d, ZETA__NODE__V1__OBJECT__KIND_VPC, "a");
+	assert_string_equal(told(d), "");
+	REMOVE(d, ZETA__NODE__V1__OBJECT__KIND_PORT, "a");
+	assert_string_equal(told(d), "-endpoints:1");
+	REMOVE(d, ZETA__NODE__V1__OBJECT__KIND_PORT, "a");
+	assert_string_equal(told(d), "");
+	desired_free(d);
+}
+
+// An address that moves from one port to another is never away in between.
+static void address_changes_its_port(void **state)
+{
+	struct desired *d = gateway();
+
+	SNAPSHOT(d, port("a", 1, 1));
+	told(d);
+	update(d, 0, (Object *[]){port("b", 1, 2), NULL}, ZETA__NODE__V1__OBJECT__KIND_PORT, "a");
+	assert_string_equal(told(d), "+endpoints:1");
+	// The port itself gets another address.
+	UPDATE(d, port("b", 5, 2));
+	assert_string_equal(told(d), "+endpoints:5 -endpoints:1");
+	// Put again before its removal was carried out: no removal at all.
+	REMOVE(d, ZETA__NODE__V1__OBJECT__KIND_PORT, "b");
+	UPDATE(d, port("c", 5, 2));
+	assert_string_equal(told(d), "+endpoints:5");
+	desired_free(d);
+}
+
+static void refused_object_is_named(void **state)
+{
+	struct desired *d = gateway();
+	Object *bad = port("bad", 1, 1);
+
+	assert_null(desired_refused(d));
+	SNAPSHOT(d, port("bad", 9, 1));
+	told(d);
+	bad->port->mac.len = 5;
+	UPDATE(d, bad, port("good", 2, 1));
+	assert_string_equal(desired_refused(d), "object bad of kind 8: mac is 5 bytes, not 6");
+	// Nothing of it stays, the others are not held up.
+	assert_string_equal(told(d), "+endpoints:2 -endpoints:9");
+	UPDATE(d, port("bad", 1, 1));
+	assert_null(desired_refused(d));
+	assert_string_equal(told(d), "+endpoints:1");
+	bad = port("worse", 1, 1);
+	bad->port->vni = 1 << 24;
+	UPDATE(d, bad);
+	assert_non_null(desired_refused(d));
+	REMOVE(d, ZETA__NODE__V1__OBJECT__KIND_PORT, "worse");
+	assert_null(desired_refused(d));
+	desired_free(d);
+}
+
+static void failed_entry_waits(void **state)
+{
+	static struct message m;
+	struct desired *d = gateway();
+
+	SNAPSHOT(d, port("a", 1, 1), port("b", 2, 1), port("c", 3, 1));
+	assert_true(desired_batch(d, &m));
+	assert_int_equal(m.count, 3);
+	desired_done(d, 1); // the second failed
+	assert_true(desired_batch(d, &m));
+	assert_int_equal(m.count, 1);
+	desired_done(d, 1);
+	assert_false(desired_batch(d, &m));
+	assert_int_equal(desired_pending(d), 1);
+	desired_retry(d);
+	assert_string_equal(told(d), "+endpoints:2");
+	assert_int_equal(desired_pending(d), 0);
+	// One that failed and is not wanted any more is removed all the same: it may be there.
+	UPDATE(d, port("d", 4, 1));
+	assert_true(desired_batch(d, &m));
+	desired_done(d, 0);
+	REMOVE(d, ZETA__NODE__V1__OBJECT__KIND_PORT, "d");
+	assert_string_equal(told(d), "-endpoints:4");
+	desired_free(d);
+}
+
+static void reload_puts_everything(void **state)
+{
+	struct desired *d = gateway();
+
+	SNAPSHOT(d, vpc("v", 7, 1), entrance("e", 2, 9));
+	assert_string_equal(told(d), "+vpcs:7 +entrances:2 +entrance_by_ip:9");
+	assert_int_equal(desired_reload(d, NODE_FWD), 0);
+	assert_string_equal(told(d), "+vpcs:7 +entrances:2 +entrance_by_ip:9");
+	// Another role has other entries.
+	assert_int_equal(desired_reload(d, NODE_EDGE), 0);
+	assert_string_equal(told(d), "+vpcs:7 +edge_entrances:0 -entrance_by_ip:9 -entrances:2");
+	desired_free(d);
+}
+
+static void edge_has_one_list(void **state)
+{
+	static struct message m;
+	struct desired *d = desired_new();
+	struct edge_entrances list;
+
+	assert_int_equal(desired_reload(d, NODE_EDGE), 0);
+	told(d);
+	SNAPSHOT(d, entrance("z", 3, 30), entrance("y", 1, 10), entrance("x", 2, 20));
+	assert_true(desired_batch(d, &m));
+	assert_int_equal(m.table, TABLE_EDGE_ENTRANCES);
+	assert_int_equal(m.count, 1);
+	memcpy(&list, (__u8 *)message_at(&m, 0) + sizeof(__u32), sizeof(list));
+	desired_done(d, 1);
+	// In the order of their indices.
+	assert_int_equal(list.count, 3);
+	assert_int_equal(list.entrance[0].mac[5], 10);
+	assert_int_equal(list.entrance[1].mac[5], 20);
+	assert_int_equal(list.entrance[2].mac[5], 30);
+	assert_string_equal(told(d), "");
+	REMOVE(d, ZETA__NODE__V1__OBJECT__KIND_ENTRANCE, "y");
+	assert_string_equal(told(d), "+edge_entrances:0");
+	desired_free(d);
+}
+
+static void large_tables_take_many_messages(void **state)
+{
+	static struct message m;
+	struct desired *d = gateway();
+	size_t count = 0, batches = 0;
+
+	SNAPSHOT(d, buckets(1));
+	for (; desired_batch(d, &m); batches++) {
+		assert_true(message_is_request(&m, message_size(&m)));
+		count += m.count;
+		desired_done(d, m.count);
+	}
+	assert_int_equal(count, BUCKETS);
+	assert_true(batches > 1);
+	SNAPSHOT(d, buckets(2));
+	assert_int_equal(desired_pending(d), BUCKETS);
+	desired_free(d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(puts_what_is_new),
+		cmocka_unit_test(snapshot_removes_the_rest),
+		cmocka_unit_test(removes_by_key),
+		cmocka_unit_test(address_changes_its_port),
+		cmocka_unit_test(refused_object_is_named),
+		cmocka_unit_test(failed_entry_waits),
+		cmocka_unit_test(reload_puts_everything),
+		cmocka_unit_test(edge_has_one_list),
+		cmocka_unit_test(large_tables_take_many_messages),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

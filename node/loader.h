@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// The process that may touch the kernel. It answers the agent's messages, follows interfaces, and
+// reads nothing else from anybody.
+#pragma once
+
+#include <sys/types.h>
+
+#include "node/pins.h"
+
+struct loader {
+	const char *dir; // of pins
+	enum xdp_mode mode;
+	int socket; // to the agent
+	pid_t agent;
+};
+
+// Serves until SIGTERM or SIGINT, or until the agent ends, which it then says. SIGTERM, SIGINT and
+// SIGCHLD must be blocked. Returns the exit status.
+int loader_run(const struct loader *loader);

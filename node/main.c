@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// zetad: arguments, one instance per name, and the two processes it consists of.
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/own.h"
+#include "node/agent.h"
+#include "node/loader.h"
+#include "node/veth.h"
+
+#define NAME_MAX_LENGTH 64
+
+struct options {
+	const char *name;
+	const char *controller;
+	struct rpc_tls tls;
+	const char *bpf;
+	const char *run;
+	const char *user;
+	enum xdp_mode mode;
+	int unload;
+};
+
+_Noreturn static void usage(void)
+{
+	fputs("usage: zetad --name NAME --controller HOST:PORT --ca FILE --cert FILE --key FILE\n"
+	      "             [--bpf DIR] [--run DIR] [--user USER] [--mode native|generic]\n"
+	      "             [--foreground]\n"
+	      "       zetad --unload NAME [--bpf DIR] [--run DIR]\n"
+	      "       zetad --version\n",
+	      stderr);
+	exit(2);
+}
+
+static enum xdp_mode mode_of(const char *text)
+{
+	if (!strcmp(text, "native"))
+		return XDP_MODE_NATIVE;
+	if (strcmp(text, "generic") != 0)
+		usage();
+	return XDP_MODE_GENERIC;
+}
+
+static int is_name(const char *name)
+{
+	size_t length = strlen(name);
+
+	return length && length <= NAME_MAX_LENGTH && name[0] != '.' &&
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") ==
+		       length;
+}
+
+static struct options parse(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{"name", required_argument, NULL, 'n'},
+		{"controller", required_argument, NULL, 'c'},
+		{"ca", required_argument, NULL, 'a'},
+		{"cert", required_argument, NULL, 't'},
+		{"key", required_argument, NULL, 'k'},
+		{"bpf", required_argument, NULL, 'b'},
+		{"run", required_argument, NULL, 'r'},
+		{"user", required_argument, NULL, 'u'},
+		{"mode", required_argument, NULL, 'm'},
+		{"foreground", no_argument, NULL, 'f'},
+		{"unload", required_argument, NULL, 'x'},
+		{"version", no_argument, NULL, 'v'},
+		{},
+	};
+	struct options o = {.bpf = "/sys/fs/bpf/zeta", .run = "/run/zeta", .user = "nobody"};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
+		switch (option) {
+		case 'n':
+			o.name = optarg;
+			break;
+		case 'c':
+			o.controller = optarg;
+			break;
+		case 'a':
+			o.tls.ca = optarg;
+			break;
+		case 't':
+			o.tls.cert = optarg;
+			break;
+		case 'k':
+			o.tls.key = optarg;
+			break;
+		case 'b':
+			o.bpf = optarg;
+			break;
+		case 'r':
+			o.run = optarg;
+			break;
+		case 'u':
+			o.user = optarg;
+			break;
+		case 'm':
+			o.mode = mode_of(optarg);
+			break;
+		case 'f':
+			break;
+		case 'x':
+			o.name = optarg;
+			o.unload = 1;
+			break;
+		case 'v':
+			puts("zetad " ZETA_VERSION);
+			exit(0);
+		default:
+			usage();
+		}
+	}
+	if (optind < argc || !o.name || !is_name(o.name))
+		usage();
+	if (!o.unload && (!o.controller || !o.tls.ca || !o.tls.cert || !o.tls.key))
+		usage();
+	return o;
+}
+
+// One instance per name: whoever holds the lock on the pid file. The file stays.
+static int lock_name(const struct options *o)
+{
+	char path[PIN_PATH], text[32];
+	int fd, length;
+
+	if (mkdir(o->run, 0755) && errno != EEXIST)
+		fatal("making %s", o->run);
+	if (snprintf(path, sizeof(path), "%s/%s.pid", o->run, o->name) >= (int)sizeof(path))
+		fatalx("the path of the pid file is too long");
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		fatal("opening %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		fatalx("zetad for %s runs already (%s is locked)", o->name, path);
+	length = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) || write(fd, text, (size_t)length) != length)
+		fatal("writing %s", path);
+	return fd;
+}
+
+// A bpffs takes no dots in names; ':' is in no node's name.
+static void pin_dir(const struct options *o, char dir[PIN_PATH])
+{
+	size_t start = strlen(o->bpf) + 1, i;
+
+	if (snprintf(dir, PIN_PATH, "%s/%s", o->bpf, o->name) >= PIN_PATH / 2)
+		fatalx("the path of the pins is too long");
+	for (i = start; dir[i]; i++)
+		if (dir[i] == '.')
+			dir[i] = ':';
+}
+
+static void unload(const char *dir)
+{
+	unsigned int pair = link_ifindex(dir, "oam");
+	int err = pins_remove(dir);
+
+	if (err)
+		fatalx("%s cannot be removed: %s", dir, strerror(-err));
+	if (pair)
+		veth_delete(pair);
+}
+
+static pid_t start_agent(const struct options *o, int lock, int sockets[2])
+{
+	struct agent agent = {.name = o->name, .controller = o->controller, .tls = o->tls};
+	sigset_t none;
+	pid_t pid;
+
+	if (rights_user(o->user, &agent.user))
+		fatalx("there is no user %s", o->user);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets))
+		fatal("socketpair");
+	pid = fork();
+	if (pid < 0)
+		fatal("fork");
+	if (pid) {
+		close(sockets[1]);
+		return pid;
+	}
+	close(sockets[0]);
+	close(lock);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	agent.socket = sockets[1];
+	exit(agent_run(&agent));
+}
+
+int main(int argc, char **argv)
+{
+	const struct options o = parse(argc, argv);
+	struct loader loader = {.mode = o.mode};
+	int lock, sockets[2], err;
+	char dir[PIN_PATH];
+	sigset_t set;
+
+	pin_dir(&o, dir);
+	lock = lock_name(&o);
+	if (o.unload) {
+		unload(dir);
+		return 0;
+	}
+	err = pins_make(dir);
+	if (err == -ENOTSUP)
+		fatalx("%s is not on a BPF file system: mount one, for example "
+		       "\"mount -t bpf bpf /sys/fs/bpf\"",
+		       o.bpf);
+	if (err)
+		fatalx("%s cannot be made: %s", dir, strerror(-err));
+	// Before there is a child that could end.
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	loader.dir = dir;
+	loader.agent = start_agent(&o, lock, sockets);
+	loader.socket = sockets[0];
+	return loader_run(&loader);
+}

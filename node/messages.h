@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// What the agent asks of the loader, and what the loader answers: one SOCK_SEQPACKET datagram each
+// way, the agent first. A message's type, table and count fix its exact size; anything else is
+// refused before it is looked at.
+#pragma once
+
+#include <linux/in6.h>
+#include <linux/types.h>
+#include <stddef.h>
+
+#include "node/tables.h"
+#include "shared/verdict.h"
+
+enum message_type {
+	// From the agent.
+	MESSAGE_CONFIGURE = 1, // settings: load and attach programs. Answer: DONE
+	MESSAGE_PUT,	       // count entries of table, key and value each. Answer: DONE
+	MESSAGE_REMOVE,	       // count keys of table; what is not there is removed. Answer: DONE
+	MESSAGE_KEYS,	// count 0: the first keys of table; 1: those after it. Answer: SOME_KEYS
+	MESSAGE_READY,	// as KEYS: the local ports that are attached. Answer: SOME_KEYS
+	MESSAGE_STATUS, // Answer: STATUS_IS
+
+	// From the loader.
+	MESSAGE_DONE,	   // error, count of entries that were done, and one sentence
+	MESSAGE_SOME_KEYS, // count keys of table; 0: no more
+	MESSAGE_STATUS_IS, // status
+};
+
+// What a node is (NodeSettings of api/node.proto) in fixed sizes. roles 0: nothing; the loader
+// then detaches everything and forgets the maps.
+#define NODE_FWD 0x1 // as ROLE_FWD
+#define NODE_FTN 0x2 // as ROLE_FTN
+#define NODE_EDGE 0x4
+
+struct node_settings {
+	__u32 roles;
+	__u32 overlay;
+	__u32 index;
+	__u32 tenant_mtu;
+	__u32 oam_port; // host byte order
+	struct interface_name tenant_interface;
+	struct interface_name zgc_interface; // gateway roles only; else empty
+	struct in6_addr tenant_ip;
+	struct in6_addr zgc_ip;
+	__u8 tenant_mac[6];
+	__u8 zgc_mac[6];
+};
+
+struct node_status {
+	__u32 boot;  // 0: nothing is loaded
+	__u32 loads; // grows with every CONFIGURE that was carried out and every one redone
+	__u32 ports; // grows when a local port becomes ready or stops being ready
+	__u32 pad;
+	__u64 sessions;
+	__u64 session_digest;
+	__u64 cached;
+	struct verdict_count verdicts[VERDICTS];
+};
+
+#define MESSAGE_TEXT 200
+#define MESSAGE_ROOM 16384 // bytes of entries or keys in one message
+
+struct message {
+	__u16 type;  // enum message_type
+	__u16 table; // enum table, 0 where the type has none
+	__u32 count;
+	__s32 error; // DONE: 0 or a negative errno; else 0
+	union {
+		char text[MESSAGE_TEXT]; // NUL-terminated
+		struct node_settings settings;
+		struct node_status status;
+		__u8 room[MESSAGE_ROOM];
+	};
+};
+#define MESSAGE_HEAD offsetof(struct message, text)
+
+// The size that a message of this type, table and count has. 0: there is no such message.
+size_t message_size(const struct message *message);
+// Whether size received bytes are a message that the agent may send to the loader.
+int message_is_request(const struct message *message, size_t size);
+// Whether size received bytes are what the loader may answer.
+int message_is_answer(const struct message *message, size_t size);
+// How many entries (PUT) or keys (REMOVE, SOME_KEYS) of a table fit into one message.
+size_t message_fits(enum message_type type, enum table table);
+// Where entry i of a PUT or key i of the others begins.
+void *message_at(struct message *message, size_t i);
+
+// Each returns 0 or a negative errno. Receiving: -EPIPE, the other side is gone.
+int message_send(int socket, const struct message *message);
+int message_receive(int socket, struct message *message, size_t *size);
+
+// Whether it can be an interface's name: 0 or -EINVAL.
+int interface_name_check(const struct interface_name *name);
+
+// Whether the settings describe a node that can exist. Returns 0; -EINVAL, and *why says it.
+int node_settings_check(const struct node_settings *settings, const char **why);

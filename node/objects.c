@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of embedded objects, from the skeletons that the build generates.
+#include "node/objects.h"
+
+#include "node/messages.h"
+#include "shared/config.h"
+#include "shared/steps.h"
+
+// They name the types of shared/, so they come last.
+#include "bouncer.skel.h"
+#include "divider.skel.h"
+#include "edge.skel.h"
+#include "gateway.skel.h"
+#include "securitygroup.skel.h"
+
+#define GATEWAY (NODE_FWD | NODE_FTN)
+
+const struct embedded_object embedded_objects[] = {
+	{"gateway", GATEWAY, gateway__elf_bytes, 0},
+	{"divider", GATEWAY, divider__elf_bytes, FUNCTION_DIVIDER},
+	{"bouncer", GATEWAY, bouncer__elf_bytes, FUNCTION_BOUNCER},
+	{"securitygroup", GATEWAY, securitygroup__elf_bytes, FUNCTION_SECURITY_GROUP},
+	{"edge", NODE_EDGE, edge__elf_bytes, 0},
+	{},
+};
+
+const struct step_program step_programs[] = {
+	{STEP_GATEWAY, "gateway"}, {STEP_TABLE, "table"},	  {STEP_DECIDED, "decided"},
+	{STEP_REPLY, "reply"},	   {STEP_COMPLAINT, "complaint"}, {},
+};

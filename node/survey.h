@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Counting the large tables a little at a time, so that the loader goes on answering: sessions and
+// their digest, cached sessions, direct paths. A round begins at most once a second, and rests nine
+// times as long as it took: counting costs at most a tenth of a core.
+#pragma once
+
+#include "node/datapath.h"
+
+struct survey {
+	const struct datapath *datapath; // lent
+	int round;			 // MAP_SESSIONS, MAP_CACHE or MAP_DIRECT; -1: resting
+	__u32 cursor;
+	int begun; // of this table
+	__u64 started_ms, next_ms;
+	__u64 counting, digesting; // so far, of this table
+	__u64 sessions, digest, cached, cached_so_far;
+	void *room; // for one batch
+};
+
+// Returns 0 or -ENOMEM. The datapath is lent for good.
+int survey_open(struct survey *survey, const struct datapath *datapath);
+void survey_close(struct survey *survey);
+// Counts some more if it is time. Returns in how many milliseconds it wants to be called again.
+int survey_step(struct survey *survey);
