@@ -497,6 +497,7 @@ static void goes_on_without_daemon(void **state)
 	expected += 5;
 	send_frames("v1", 5);
 	assert_true(reported(has_packets, &expected));
+	shell("ip link show | grep -q zoam");
 }
 
 static void sessions_are_counted(void **state)
@@ -562,8 +563,25 @@ static void follows_its_interfaces(void **state)
 	assert_true(sends_until(&expected));
 }
 
+static int is_gone(pid_t pid)
+{
+	int tries;
+
+	for (tries = 0; tries < WAIT_MS / 20; tries++, pause_a_little())
+		if (kill(pid, 0) && errno == ESRCH)
+			return 1;
+	return 0;
+}
+
 static void ends_together(void **state)
 {
+	pid_t agent = agent_pid();
+
+	kill(daemon_pid, SIGKILL);
+	assert_int_equal(wait_zetad(), -SIGKILL);
+	assert_true(is_gone(agent));
+	start_zetad();
+	assert_true(reported(is_any, NULL));
 	kill(agent_pid(), SIGKILL);
 	assert_int_equal(wait_zetad(), 1);
 	start_zetad();
@@ -694,7 +712,7 @@ static void stops_and_unloads(void **state)
 			 0);
 	snprintf(path, sizeof(path), "%s/n1", bpf);
 	assert_int_equal(access(path, F_OK), -1);
-	assert_int_equal(if_nametoindex("zoam1a"), 0);
+	shell("! ip link show | grep -q zoam");
 }
 
 static void send_edge(uint64_t revision, size_t count)
@@ -719,6 +737,30 @@ static void send_edge(uint64_t revision, size_t count)
 	update.n_put = 1 + count;
 	update.put = put;
 	send_update(&update);
+}
+
+// From edge to gateway in one step, both ways: nothing of the other role stays.
+static void changes_its_role(void **state)
+{
+	const size_t one = 1;
+	uint64_t revision = 70;
+
+	start_zetad();
+	assert_true(reported(is_any, NULL));
+	send_edge(revision, 1);
+	assert_true(reported(has_applied, &revision));
+	assert_true(reported(has_ready, &one));
+	send_snapshot(++revision, (uint8_t[][16]){{1}}, 1);
+	assert_true(reported(has_applied, &revision));
+	assert_true(has_endpoint((uint8_t[16]){1}));
+	shell("ip link show v0 | grep -q 'xdp '");
+	assert_int_equal(map_of("port_by_ifindex"), -ENOENT);
+	send_edge(++revision, 1);
+	assert_true(reported(has_applied, &revision));
+	assert_true(reported(has_ready, &one));
+	assert_int_equal(map_of("endpoints"), -ENOENT);
+	shell("! ip link show | grep -q 'xdp\\|zoam'");
+	stop_zetad();
 }
 
 static int has_port(const char *interface)
@@ -858,6 +900,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(falls_back_to_generic),
 		cmocka_unit_test(forgotten_node_is_nothing),
 		cmocka_unit_test(follows_local_ports),
+		cmocka_unit_test(changes_its_role),
 	};
 	char mount_point[128];
 	int failed;
