@@ -132,7 +132,7 @@ static void does_nothing_before_settings(void **state)
 	assert_int_equal(message.status.boot, 0);
 	for (table = 0; table < TABLES; table++) {
 		begin(MESSAGE_PUT, table, 1);
-		strcpy((char *)message.room, "any");
+		memcpy(message.room, "any", 3);
 		ask();
 		assert_int_equal(message.error, -ENOENT);
 		assert_int_equal(message.count, 0);
