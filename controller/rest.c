@@ -339,7 +339,7 @@ static int read_token(struct rest *rest, const char *path)
 {
 	int err = read_text(path, &rest->token);
 
-	if (err)
+	if (!rest->token)
 		return err;
 	rest->token[strcspn(rest->token, "\r\n")] = 0;
 	return strlen(rest->token) < TOKEN_MIN ? -EINVAL : 0;
@@ -402,7 +402,7 @@ int rest_start(struct rest **out, struct model *model, const struct rest_config 
 	rest->daemon = start_daemon(rest, fd);
 	if (!rest->daemon)
 		return -EINVAL;
-	take_fd(fd);
+	fd = -1; // the server closes it
 	*out = take_ptr(rest);
 	return 0;
 }

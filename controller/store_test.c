@@ -20,11 +20,13 @@ static int open_store(void **state)
 {
 	struct context *c = calloc(1, sizeof(*c));
 
-	strcpy(c->directory, "/tmp/zeta-store-XXXXXX");
+	if (!c)
+		return -1;
+	*state = c;
+	snprintf(c->directory, sizeof(c->directory), "/tmp/zeta-store-XXXXXX");
 	if (!mkdtemp(c->directory))
 		return -1;
 	snprintf(c->path, sizeof(c->path), "%s/store.db", c->directory);
-	*state = c;
 	return store_open(&c->store, c->path);
 }
 
@@ -79,12 +81,14 @@ struct seen {
 static int see(const struct object *object, void *arg)
 {
 	struct seen *seen = arg;
+	size_t used;
 
 	assert_string_equal(json_string_value(json_object_get(object->body, "id")), object->id);
 	assert_int_equal(json_integer_value(json_object_get(object->body, "revision")),
 			 object->revision);
 	seen->count++;
-	strcat(strcat(seen->ids, object->id), " ");
+	used = strlen(seen->ids);
+	snprintf(seen->ids + used, sizeof(seen->ids) - used, "%s ", object->id);
 	seen->number = object->number;
 	seen->revision = object->revision;
 	return 0;
@@ -247,19 +251,21 @@ static void test_extra(void **state)
 	json_decref(extra);
 }
 
+#define NOTES 256
+
 static int note(uint64_t revision, const char *kind, const char *id, bool removed, void *arg)
 {
-	char line[64];
+	char *text = arg;
+	size_t used = strlen(text);
 
-	snprintf(line, sizeof(line), "%d%s%s ", (int)revision, removed ? "-" : "+", id);
-	strcat(arg, line);
+	snprintf(text + used, NOTES - used, "%d%s%s ", (int)revision, removed ? "-" : "+", id);
 	return 0;
 }
 
 static void test_changes(void **state)
 {
 	struct context *c = *state;
-	char text[256] = "";
+	char text[NOTES] = "";
 	uint64_t now = 99;
 
 	assert_int_equal(store_changes_since(c->store, 0, &now, note, text), 0);
