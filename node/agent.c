@@ -30,7 +30,8 @@ struct state {
 	struct rpc_client *client;
 	struct desired *desired;
 	int connected;
-	int heard;		       // a whole snapshot came since the agent started
+	int begun;		       // a snapshot began on this connection
+	int heard;		       // a whole one came since the agent started
 	uint64_t revision;	       // of desired
 	uint64_t applied;	       // of the maps
 	char error[256];	       // why they differ
@@ -380,20 +381,30 @@ static void take_update(struct state *s, const struct mail *mail)
 {
 	Zeta__Node__V1__Update *update =
 		zeta__node__v1__update__unpack(NULL, mail->size, mail->bytes);
+	uint64_t revision;
+	int more;
 
 	if (!update) {
 		set_error(s, "the controller sent what is no update");
 		return;
 	}
+	// A step counts with its last part: nothing of it is desired before.
+	more = update->more;
+	revision = update->revision;
+	if (update->snapshot)
+		s->begun = 1;
 	// What came before the snapshot is not the whole: it says nothing yet.
-	if (s->heard || update->snapshot) {
-		if (desired_update(s->desired, update))
-			fatalx("no memory for the desired state");
-		s->heard = 1;
-		s->revision = update->revision;
-		converge(s);
+	if (!s->begun) {
+		zeta__node__v1__update__free_unpacked(update, NULL);
+		return;
 	}
-	zeta__node__v1__update__free_unpacked(update, NULL);
+	if (desired_update(s->desired, update))
+		fatalx("no memory for the desired state");
+	if (more)
+		return;
+	s->heard = 1;
+	s->revision = revision;
+	converge(s);
 }
 
 static void take_mail(struct state *s)
@@ -412,7 +423,8 @@ static void take_mail(struct state *s)
 		case MAIL_LOST:
 			log_warnx("the controller is away, packets go on: %s",
 				  (const char *)mail->bytes);
-			s->connected = 0;
+			s->connected = s->begun = 0;
+			desired_break_off(s->desired);
 			break;
 		}
 		free(mail);

@@ -48,7 +48,14 @@ struct object {
 	__u8 key[]; // one byte of kind, then the id
 };
 
+// An update that waits for the rest of its step.
+struct part {
+	STAILQ_ENTRY(part) next;
+	Zeta__Node__V1__Update *update;
+};
+
 struct desired {
+	STAILQ_HEAD(parts, part) parts;
 	struct dict objects;
 	struct dict entries;
 	struct object *edge_list;
@@ -258,6 +265,7 @@ struct desired *desired_new(void)
 		TAILQ_INIT(&desired->removals[i]);
 	}
 	TAILQ_INIT(&desired->failed);
+	STAILQ_INIT(&desired->parts);
 	desired->edge_list = object_new(KIND(ENTRANCE), "");
 	if (!desired->edge_list) {
 		free(desired);
@@ -275,6 +283,7 @@ void desired_free(struct desired *desired)
 
 	if (!desired)
 		return;
+	desired_break_off(desired);
 	while ((entry = dict_next(&desired->entries, &at)))
 		free(entry);
 	at = 0;
@@ -400,19 +409,64 @@ static int sweep_objects(struct desired *desired)
 	return 0;
 }
 
-int desired_update(struct desired *desired, Zeta__Node__V1__Update *update)
+static void update_freep(Zeta__Node__V1__Update **update)
+{
+	if (*update)
+		zeta__node__v1__update__free_unpacked(*update, NULL);
+}
+
+static void drop_part(struct desired *desired)
+{
+	struct part *part = STAILQ_FIRST(&desired->parts);
+
+	STAILQ_REMOVE_HEAD(&desired->parts, next);
+	update_freep(&part->update);
+	free(part);
+}
+
+void desired_break_off(struct desired *desired)
+{
+	while (!STAILQ_EMPTY(&desired->parts))
+		drop_part(desired);
+}
+
+static int apply_part(struct desired *desired, Zeta__Node__V1__Update *update)
 {
 	size_t i;
 	int err = 0;
 
-	desired->snapshot += (unsigned int)update->snapshot;
 	for (i = 0; i < update->n_put && !err; i++)
 		err = put_object(desired, take_ptr(update->put[i]));
 	for (i = 0; i < update->n_remove && !err; i++)
 		remove_key(desired, update->remove[i]);
-	if (!err && update->snapshot)
+	return err;
+}
+
+// Only the first part says whether they are a snapshot.
+static int apply_parts(struct desired *desired)
+{
+	int snapshot = STAILQ_FIRST(&desired->parts)->update->snapshot, err = 0;
+
+	desired->snapshot += (unsigned int)snapshot;
+	for (; !STAILQ_EMPTY(&desired->parts) && !err; drop_part(desired))
+		err = apply_part(desired, STAILQ_FIRST(&desired->parts)->update);
+	if (!err && snapshot)
 		err = sweep_objects(desired);
 	return err ? err : translate(desired, desired->edge_list);
+}
+
+int desired_update(struct desired *desired, Zeta__Node__V1__Update *update)
+{
+	auto_(update_freep) Zeta__Node__V1__Update *taken = update;
+	struct part *part = malloc(sizeof(*part));
+
+	if (!part)
+		return -ENOMEM;
+	if (update->snapshot)
+		desired_break_off(desired);
+	part->update = take_ptr(taken);
+	STAILQ_INSERT_TAIL(&desired->parts, part, next);
+	return update->more ? 0 : apply_parts(desired);
 }
 
 const Zeta__Node__V1__NodeSettings *desired_settings(const struct desired *desired)
