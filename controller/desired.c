@@ -814,12 +814,11 @@ static int apply_change(uint64_t revision, const char *name, const char *id, boo
 // Calls fn for every source, which it may free.
 static void each_source(struct desired *d, void (*fn)(struct desired *, struct source *))
 {
-	for (size_t i = 0; i < d->sources.buckets; i++) {
-		for (struct hash_entry *entry = d->sources.bucket[i], *next; entry; entry = next) {
-			next = entry->next;
-			fn(d, container_of_entry(entry, struct source, entry));
-		}
-	}
+	struct hash_walk walk = {};
+	struct hash_entry *entry;
+
+	while ((entry = hash_walk(&d->sources, &walk)))
+		fn(d, container_of_entry(entry, struct source, entry));
 }
 
 static void unsee(struct desired *d, struct source *source)
