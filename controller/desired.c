@@ -525,26 +525,13 @@ static uint32_t function_slot_of(const char *name)
 	return 0;
 }
 
-static int found(const struct object *object, void *arg)
-{
-	return 1;
-}
-
-// The service chain is the body's, but without security groups where the VPC has none: that
-// function asks for state, and such a VPC must not touch the chains. Whoever adds the first group
-// or removes the last one lets the VPC's policy grow, so that this runs again.
 static int compile_vpc(struct desired *d, struct source *source, const struct object *object)
 {
 	Zeta__Node__V1__Vpc vpc = ZETA__NODE__V1__VPC__INIT;
 	uint32_t slots[MAX_SERVICE_CHAIN];
 	json_t *function;
-	int grouped;
 	size_t i;
 
-	grouped = store_list_referring(d->store, kind_name[SECURITY_GROUPS], kind_name[VPCS],
-				       source->id, found, NULL);
-	if (grouped < 0)
-		return grouped;
 	vpc.id = source->id;
 	vpc.vni = source->facts->vni;
 	vpc.policy = number(object->body, "policy");
@@ -555,8 +542,7 @@ static int compile_vpc(struct desired *d, struct source *source, const struct ob
 		// A VPC whose functions we cannot all name must not work without one of them.
 		if (!slot || vpc.n_functions == MAX_SERVICE_CHAIN)
 			return -EINVAL;
-		if (slot != FUNCTION_SECURITY_GROUP || grouped)
-			slots[vpc.n_functions++] = slot;
+		slots[vpc.n_functions++] = slot;
 	}
 	return emit_as(d, source, group_gateways(d, source->facts->cluster), VPC, vpc, &vpc);
 }
