@@ -13,12 +13,12 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/own.h"
-#include "modules/chain/maglev.h"
+#include "modules/chain/buckets.h"
 #include "node.pb-c.h"
 #include "shared/config.h"
 #include "shared/tenant.h"
 
-#define MESSAGE_ID ((size_t)2 * OBJECT_ID) // "cluster/7" where a view's parts need ids
+#define MESSAGE_ID ((size_t)2 * OBJECT_ID) // "cluster/7" where an entrance needs one
 
 typedef Zeta__Node__V1__Object Message;
 
@@ -431,22 +431,17 @@ static int compile_entrances(struct desired *d, struct source *source, const str
 	return 0;
 }
 
-static void chain_id(char id[MESSAGE_ID], const struct source *view, uint32_t number)
-{
-	snprintf(id, MESSAGE_ID, "%s/%u", view->id, number);
-}
-
 static int compile_chain(struct desired *d, struct source *source, const json_t *entry)
 {
 	Zeta__Node__V1__Chain chain = ZETA__NODE__V1__CHAIN__INIT;
 	uint32_t live[MAX_CHAIN_LENGTH];
-	char id[MESSAGE_ID];
+	char id[CHAIN_ID];
 	json_t *replica;
 	size_t i;
 	int err;
 
 	chain.number = number(entry, "number");
-	chain_id(id, source, chain.number);
+	chain_id(id, source->id, chain.number);
 	chain.id = id;
 	chain.epoch = source->facts->epoch;
 	chain.term = number(entry, "term");
@@ -462,26 +457,15 @@ static int compile_chain(struct desired *d, struct source *source, const json_t 
 	return emit_as(d, source, group_gateways(d, source->id), CHAIN, chain, &chain);
 }
 
-static int compile_buckets(struct desired *d, struct source *source, const json_t *chains)
+static int compile_buckets(struct desired *d, struct source *source, const json_t *view)
 {
 	Zeta__Node__V1__Buckets buckets = ZETA__NODE__V1__BUCKETS__INIT;
-	size_t count = json_array_size(chains);
-	auto_(freep) struct maglev_chain *all = calloc(count + 1, sizeof(*all));
-	auto_(freep) char(*ids)[MESSAGE_ID] = calloc(count + 1, MESSAGE_ID);
 	auto_(freep) uint16_t *table = calloc(BUCKETS, sizeof(*table));
 	int err;
 
-	if (!all || !ids || !table)
+	if (!table)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		uint32_t chain = number(json_array_get(chains, i), "number");
-
-		if (chain >= MAX_CHAINS)
-			return -EINVAL;
-		chain_id(ids[i], source, chain);
-		all[i] = (struct maglev_chain){ids[i], (uint16_t)chain};
-	}
-	if ((err = maglev_fill(table, all, count)))
+	if ((err = view_buckets(view, table)))
 		return err;
 	for (size_t i = 0; i < BUCKETS; i++)
 		table[i] = htons(table[i]);
@@ -494,18 +478,17 @@ static int compile_buckets(struct desired *d, struct source *source, const json_
 // A view's id is its cluster's.
 static int compile_view(struct desired *d, struct source *source, const struct object *object)
 {
-	const json_t *chains = json_object_get(object->body, "chains");
 	json_t *chain;
 	size_t i;
 	int err;
 
 	if ((err = compile_entrances(d, source, object)))
 		return err;
-	json_array_foreach (chains, i, chain) {
+	json_array_foreach (json_object_get(object->body, "chains"), i, chain) {
 		if ((err = compile_chain(d, source, chain)))
 			return err;
 	}
-	return compile_buckets(d, source, chains);
+	return compile_buckets(d, source, object->body);
 }
 
 static uint32_t function_slot_of(const char *name)
