@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
 #include "node/desired.h"
@@ -44,14 +44,6 @@ struct state {
 	__u32 ports_told; // status.ports of the last report
 	struct message message;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 // Asks the loader; the answer replaces the message. Without the loader there is no agent.
 static void ask(struct state *s)
