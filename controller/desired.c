@@ -11,6 +11,7 @@
 #include "controller/store.h"
 #include "lib/address.h"
 #include "lib/hash.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/own.h"
 #include "modules/chain/buckets.h"
@@ -150,16 +151,9 @@ static struct source *source_get(struct desired *d, enum kind kind, const char *
 	return source;
 }
 
-static const char *text(const json_t *json, const char *field)
-{
-	const char *value = json_string_value(json_object_get(json, field));
-
-	return value ? value : "";
-}
-
 static uint32_t number(const json_t *json, const char *field)
 {
-	return (uint32_t)json_integer_value(json_object_get(json, field));
+	return (uint32_t)integer_in(json, field);
 }
 
 static uint32_t roles(const json_t *body)
@@ -182,12 +176,12 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 	json_t *body = object->body;
 
 	memset(f, 0, sizeof(*f));
-	snprintf(f->cluster, sizeof(f->cluster), "%s", text(body, "cluster"));
+	snprintf(f->cluster, sizeof(f->cluster), "%s", text_or_empty(body, "cluster"));
 	f->number = object->number;
 	switch (kind) {
 	case CLUSTERS:
-		f->overlay =
-			strcmp(text(body, "overlay"), "geneve") ? OVERLAY_VXLAN : OVERLAY_GENEVE;
+		f->overlay = strcmp(text_or_empty(body, "overlay"), "geneve") ? OVERLAY_VXLAN
+									      : OVERLAY_GENEVE;
 		f->oam_port = number(body, "oam_port");
 		f->tenant_mtu = number(body, "tenant_mtu");
 		break;
@@ -200,9 +194,9 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 		break;
 	case HOSTS:
 		snprintf(f->name, sizeof(f->name), "%s", object->name);
-		f->edge = !strcmp(text(body, "kind"), "edge");
-		address_parse(text(body, "ip"), &f->ip);
-		mac_parse(text(body, "mac"), f->mac);
+		f->edge = !strcmp(text_or_empty(body, "kind"), "edge");
+		address_parse(text_or_empty(body, "ip"), &f->ip);
+		mac_parse(text_or_empty(body, "mac"), f->mac);
 		break;
 	case VPCS:
 		f->vni = number(body, "vni");
@@ -357,12 +351,12 @@ static int compile_node(struct desired *d, struct source *source, const struct o
 	settings.forwarder = source->facts->roles & ROLE_FWD;
 	settings.flow_table = !!(source->facts->roles & ROLE_FTN);
 	settings.index = object->number;
-	settings.tenant_interface = (char *)text(tenant, "interface");
-	settings.tenant_ip = ip_bytes(text(tenant, "ip"), &tenant_ip);
-	settings.tenant_mac = mac_bytes(text(tenant, "mac"), tenant_mac);
-	settings.zgc_interface = (char *)text(zgc, "interface");
-	settings.zgc_ip = ip_bytes(text(zgc, "ip"), &zgc_ip);
-	settings.zgc_mac = mac_bytes(text(zgc, "mac"), zgc_mac);
+	settings.tenant_interface = (char *)text_or_empty(tenant, "interface");
+	settings.tenant_ip = ip_bytes(text_or_empty(tenant, "ip"), &tenant_ip);
+	settings.tenant_mac = mac_bytes(text_or_empty(tenant, "mac"), tenant_mac);
+	settings.zgc_interface = (char *)text_or_empty(zgc, "interface");
+	settings.zgc_ip = ip_bytes(text_or_empty(zgc, "ip"), &zgc_ip);
+	settings.zgc_mac = mac_bytes(text_or_empty(zgc, "mac"), zgc_mac);
 	member.id = source->id;
 	member.index = object->number;
 	member.zgc_ip = settings.zgc_ip;
@@ -385,9 +379,9 @@ static int compile_host(struct desired *d, struct source *source, const struct o
 	settings.id = source->id;
 	settings.name = source->facts->name;
 	settings.edge = source->facts->edge != 0;
-	settings.tenant_interface = (char *)text(object->body, "interface");
-	settings.tenant_ip = ip_bytes(text(object->body, "ip"), &ip);
-	settings.tenant_mac = mac_bytes(text(object->body, "mac"), mac);
+	settings.tenant_interface = (char *)text_or_empty(object->body, "interface");
+	settings.tenant_ip = ip_bytes(text_or_empty(object->body, "ip"), &ip);
+	settings.tenant_mac = mac_bytes(text_or_empty(object->body, "mac"), mac);
 	return emit_as(d, source, group_own(d, HOSTS, source->id), SETTINGS, settings, &settings);
 }
 
@@ -421,8 +415,8 @@ static int compile_entrances(struct desired *d, struct source *source, const str
 		entrance.index = number(entry, "index");
 		snprintf(id, sizeof(id), "%s/%u", source->id, entrance.index);
 		entrance.id = id;
-		entrance.ip = ip_bytes(text(entry, "ip"), &ip);
-		entrance.mac = mac_bytes(text(entry, "mac"), mac);
+		entrance.ip = ip_bytes(text_or_empty(entry, "ip"), &ip);
+		entrance.mac = mac_bytes(text_or_empty(entry, "mac"), mac);
 		if ((err = node_index(d, json_object_get(entry, "owner"), &entrance.owner)) ||
 		    (err = emit_as(d, source, group_entrances(d, source->id), ENTRANCE, entrance,
 				   &entrance)))
@@ -538,15 +532,16 @@ static int compile_subnet(struct desired *d, struct source *source, const struct
 	uint8_t gateway_mac[6];
 	int err;
 
-	if ((err = facts_of(d, VPCS, text(object->body, "vpc"), &vpc)) ||
-	    (err = prefix_parse(text(object->body, "cidr"), &prefix, &subnet.prefix_length)))
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
+	    (err = prefix_parse(text_or_empty(object->body, "cidr"), &prefix,
+				&subnet.prefix_length)))
 		return err;
 	subnet.id = source->id;
 	subnet.number = object->number;
 	subnet.vni = vpc->vni;
 	subnet.prefix = (ProtobufCBinaryData){sizeof(prefix), (uint8_t *)&prefix};
-	subnet.gateway = ip_bytes(text(object->body, "gateway"), &gateway);
-	subnet.gateway_mac = mac_bytes(text(object->body, "gateway_mac"), gateway_mac);
+	subnet.gateway = ip_bytes(text_or_empty(object->body, "gateway"), &gateway);
+	subnet.gateway_mac = mac_bytes(text_or_empty(object->body, "gateway_mac"), gateway_mac);
 	return emit_as(d, source, group_gateways(d, vpc->cluster), SUBNET, subnet, &subnet);
 }
 
@@ -559,10 +554,10 @@ static int compile_local_port(struct desired *d, struct source *source, const st
 
 	local.id = source->id;
 	local.vni = vpc->vni;
-	local.mac = mac_bytes(text(object->body, "mac"), mac);
-	local.interface = (char *)text(object->body, "interface");
-	return emit_as(d, source, group_own(d, HOSTS, text(object->body, "host")), LOCAL_PORT,
-		       local_port, &local);
+	local.mac = mac_bytes(text_or_empty(object->body, "mac"), mac);
+	local.interface = (char *)text_or_empty(object->body, "interface");
+	return emit_as(d, source, group_own(d, HOSTS, text_or_empty(object->body, "host")),
+		       LOCAL_PORT, local_port, &local);
 }
 
 static int compile_port(struct desired *d, struct source *source, const struct object *object)
@@ -581,8 +576,8 @@ static int compile_port(struct desired *d, struct source *source, const struct o
 
 	if (!ip || !ip_data)
 		return -ENOMEM;
-	if ((err = facts_of(d, HOSTS, text(object->body, "host"), &host)) ||
-	    (err = facts_of(d, VPCS, text(object->body, "vpc"), &vpc)))
+	if ((err = facts_of(d, HOSTS, text_or_empty(object->body, "host"), &host)) ||
+	    (err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)))
 		return err;
 	port.id = source->id;
 	port.vni = vpc->vni;
@@ -592,7 +587,7 @@ static int compile_port(struct desired *d, struct source *source, const struct o
 			return err;
 		ip_data[port.n_ip++] = (ProtobufCBinaryData){sizeof(ip[i]), (uint8_t *)&ip[i]};
 	}
-	port.mac = mac_bytes(text(object->body, "mac"), mac);
+	port.mac = mac_bytes(text_or_empty(object->body, "mac"), mac);
 	port.host_ip = (ProtobufCBinaryData){sizeof(host->ip), (uint8_t *)&host->ip};
 	port.host_mac = (ProtobufCBinaryData){sizeof(host->mac), (uint8_t *)host->mac};
 	port.group = numbers;
@@ -629,13 +624,13 @@ static int compile_rule(struct desired *d, const json_t *body, Zeta__Node__V1__R
 			struct in6_addr *space)
 {
 	const json_t *port_max = json_object_get(body, "port_max");
-	const char *cidr = json_string_value(json_object_get(body, "remote_cidr"));
-	const char *remote = json_string_value(json_object_get(body, "remote_group"));
+	const char *cidr = text_in(body, "remote_cidr");
+	const char *remote = text_in(body, "remote_group");
 	const struct facts *group;
 	int err;
 
 	zeta__node__v1__rule__init(rule);
-	rule->egress = !strcmp(text(body, "direction"), "egress");
+	rule->egress = !strcmp(text_or_empty(body, "direction"), "egress");
 	rule->protocol = protocol_of(json_object_get(body, "protocol"));
 	rule->port_min = number(body, "port_min");
 	rule->port_max = json_is_integer(port_max) ? (uint32_t)json_integer_value(port_max) : 65535;
@@ -674,7 +669,7 @@ static int compile_security_group(struct desired *d, struct source *source,
 	group.number = object->number;
 	group.rule = pointers;
 	group.n_rule = count;
-	if ((err = facts_of(d, VPCS, text(object->body, "vpc"), &vpc)))
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)))
 		return err;
 	return emit_as(d, source, group_flow_tables(d, vpc->cluster), SECURITY_GROUP,
 		       security_group, &group);

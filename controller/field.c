@@ -432,13 +432,3 @@ int field_references(const struct field *fields, json_t *object, const char *pat
 	}
 	return 0;
 }
-
-const char *text_in(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name));
-}
-
-json_int_t integer_in(const json_t *object, const char *name)
-{
-	return json_integer_value(json_object_get(object, name));
-}
