@@ -20,13 +20,13 @@
 #include "lib/address.h"
 #include "lib/rpc.h"
 #include "lib/test_certs.h"
+#include "lib/test_wait.h"
 #include "modules/chain/maglev.h"
 #include "node.pb-c.h"
 #include "shared/config.h"
 #include "shared/tenant.h"
 
 #define METHOD "/zeta.node.v1.Controller/Stream"
-#define PATIENCE_S 60 // a wait that takes this long has failed; nothing depends on it otherwise
 
 typedef Zeta__Node__V1__Update Update;
 typedef Zeta__Node__V1__Object Message;
@@ -72,19 +72,6 @@ static void changed(struct node *n)
 	pthread_cond_broadcast(&n->changed);
 	pthread_mutex_unlock(&n->lock);
 }
-
-#define wait_for(n, condition)                                                                     \
-	do {                                                                                       \
-		struct timespec until_;                                                            \
-		int err_ = 0;                                                                      \
-		clock_gettime(CLOCK_REALTIME, &until_);                                            \
-		until_.tv_sec += PATIENCE_S;                                                       \
-		pthread_mutex_lock(&(n)->lock);                                                    \
-		while (!(condition) && !err_)                                                      \
-			err_ = pthread_cond_timedwait(&(n)->changed, &(n)->lock, &until_);         \
-		pthread_mutex_unlock(&(n)->lock);                                                  \
-		assert_int_equal(err_, 0);                                                         \
-	} while (0)
 
 // Every kind's message begins with its id, which protobuf-c puts right after the base.
 static const char *id_of(const Message *m)
