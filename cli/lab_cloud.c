@@ -212,7 +212,7 @@ int process_lives(const json_t *process)
 	return pid > 0 && start && start_of(pid) == (unsigned long long)start;
 }
 
-json_t *cloud_process(const struct cloud *cloud, const char *name)
+static json_t *process_of(const struct cloud *cloud, const char *name)
 {
 	json_t *processes = json_object_get(cloud->state, "processes"), *process;
 	size_t i;
@@ -327,7 +327,7 @@ static int stop(const json_t *process)
 
 int cloud_restart(struct cloud *cloud, const char *name)
 {
-	json_t *process = cloud_process(cloud, name), *argv, *word;
+	json_t *process = process_of(cloud, name), *argv, *word;
 	auto_(closep) int net = -1;
 	const char *words[64] = {};
 	char path[CLOUD_PATH];

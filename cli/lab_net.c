@@ -18,6 +18,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 
+#include "lib/address.h"
 #include "lib/netlink.h"
 #include "lib/own.h"
 
@@ -144,17 +145,6 @@ void netns_close(struct netns *netns)
 	closep(&netns->route);
 }
 
-int netns_sysctl(const struct netns *netns, const char *name, const char *value)
-{
-	auto_(closep) int home = self_open();
-	int err;
-
-	if (home < 0)
-		return home;
-	err = enter(netns->fd);
-	return err ? err : go_home(home, sysctl_here(name, value));
-}
-
 // An ioctl on a device, by a socket of its namespace.
 static int device(const struct netns *netns, const char *name, unsigned long what,
 		  struct ifreq *request)
@@ -215,7 +205,8 @@ int link_bridge(const struct netns *netns, const char *name, unsigned int mtu)
 	return netlink_ask(netns->route, &request);
 }
 
-static int change(const struct netns *netns, const char *name, uint32_t master, unsigned int up)
+// Puts the link up, and into a bridge unless master is 0.
+static int bring_up(const struct netns *netns, const char *name, uint32_t master)
 {
 	int index = index_of(netns, name);
 	struct netlink_request request;
@@ -225,7 +216,7 @@ static int change(const struct netns *netns, const char *name, uint32_t master, 
 		return index;
 	link = netlink_begin(&request, RTM_NEWLINK, 0, sizeof(*link));
 	link->ifi_index = index;
-	link->ifi_change = link->ifi_flags = up ? IFF_UP : 0;
+	link->ifi_change = link->ifi_flags = IFF_UP;
 	if (master)
 		netlink_put_number(&request, IFLA_MASTER, master);
 	return netlink_ask(netns->route, &request);
@@ -235,12 +226,12 @@ int link_join(const struct netns *netns, const char *name, const char *bridge)
 {
 	int master = index_of(netns, bridge);
 
-	return master < 0 ? master : change(netns, name, (uint32_t)master, 1);
+	return master < 0 ? master : bring_up(netns, name, (uint32_t)master);
 }
 
 int link_up(const struct netns *netns, const char *name)
 {
-	return change(netns, name, 0, 1);
+	return bring_up(netns, name, 0);
 }
 
 int link_address(const struct netns *netns, const char *name, const struct in6_addr *address,
@@ -256,7 +247,7 @@ int link_address(const struct netns *netns, const char *name, const struct in6_a
 		return index;
 	message = netlink_begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(*message));
 	message->ifa_family = four ? AF_INET : AF_INET6;
-	message->ifa_prefixlen = (unsigned char)(four ? bits - 96 : bits);
+	message->ifa_prefixlen = (unsigned char)(four ? bits - V4_PREFIX_BITS : bits);
 	message->ifa_index = (unsigned int)index;
 	netlink_put(&request, IFA_LOCAL, bytes, length);
 	netlink_put(&request, IFA_ADDRESS, bytes, length);

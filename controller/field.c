@@ -221,7 +221,7 @@ static json_t *check_prefix(const json_t *given, const char *path, struct proble
 
 	// A prefix that covers IPv4 and more (::/0) is IPv6's; v4-mapped text is not taken for it.
 	if (!json_is_string(given) || prefix_parse(json_string_value(given), &address, &bits) ||
-	    (IN6_IS_ADDR_V4MAPPED(&address) && bits < 96)) {
+	    (IN6_IS_ADDR_V4MAPPED(&address) && bits < V4_PREFIX_BITS)) {
 		refuse(problem, 400, path, "%s must be a prefix like 10.0.0.0/24, host bits 0",
 		       path);
 		return NULL;

@@ -39,7 +39,6 @@ struct request {
 	uint64_t begun_ms;
 	char *body;
 	size_t size;
-	bool too_large;
 };
 
 // Reads a small text file. Returns 0 and the text, which the caller frees, or -errno.

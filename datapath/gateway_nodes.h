@@ -13,8 +13,6 @@
 #include "shared/view.h"
 #include "wire/dft.h"
 
-#define MAX_TEST_NODES 16
-
 struct gateway;
 struct divider;
 struct bouncer;
