@@ -111,9 +111,9 @@ web() {
 	on "$1" nginx -c "$work/$1.conf" -e "$work/$1.log"
 }
 
-# page ENDPOINT URL: what a client there is told, within 3 seconds.
+# page ENDPOINT URL: what a client there is told, within 2 seconds.
 page() {
-	on "$1" curl -s -f --max-time 3 "$2"
+	on "$1" curl -s -f --max-time 2 "$2"
 }
 
 verdict() {

@@ -4,6 +4,7 @@
 
 figures.py fresh TIME                 exit 0 if every member reported after TIME (UTC, ISO 8601)
 figures.py count VERDICT packets|bytes [MEMBER]   the sum of all members, or one's
+figures.py seen VERDICT..             those of them that any packet met
 figures.py replicas                   one line per chain: same|different SESSIONS.. NAMES..
 figures.py sessions                   sessions of each flow table node, NAME=N
 figures.py balance   packets into and out of each stage: exit 0 if equal, but for one in 1000
@@ -26,6 +27,10 @@ def fresh(status, since):
 def count(status, verdict, what, only=None):
     print(sum(m["verdicts"].get(verdict, {}).get(what, 0) for m in members(status)
               if only in (None, m["name"])))
+
+
+def seen(status, *verdicts):
+    print(*(v for v in verdicts if any(v in m["verdicts"] for m in members(status))))
 
 
 def replicas(status):
@@ -85,7 +90,8 @@ def balance(status):
 
 
 if __name__ == "__main__":
-    commands = {"fresh": fresh, "count": count, "replicas": replicas, "sessions": sessions,
+    commands = {"fresh": fresh, "count": count, "seen": seen,
+                "replicas": replicas, "sessions": sessions,
                 "balance": balance}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)

@@ -68,6 +68,12 @@ for kind in tenants clusters nodes hosts vpcs subnets security-groups ports; do
 	holds "what get prints of $kind can be applied and changes nothing" round_trip $kind
 done
 holds "views are shown" prints '^main .* 0$' ctl get views
+pings a 10.0.1.11 >/dev/null
+fresh_status >/dev/null
+holds "status shows why packets went" prints '^  EDGE_TO_ENTRANCE +SENT +[0-9]+ +[0-9]+  an endpoint' \
+	ctl status
+holds "and wide, where" prints '^  VERDICT +KIND +PACKETS +BYTES +gw1 +host1 +host2$' \
+	ctl status -o wide
 holds "status as JSON" prints '"epoch"' ctl status -o json
 holds "status as YAML" prints '^clusters:' ctl status -o yaml
 holds "sessions of a node, from its pins" prints '^VNI' \

@@ -22,7 +22,7 @@
 #include "node/loader.h"
 #include "node/messages.h"
 
-static char directory[64], dir[128];
+static const char dir[] = "/media/zeta/n1";
 static struct message message; // large: not on the stack
 static pid_t loader_pid, agent_pid;
 static int agent_socket = -1;
@@ -132,7 +132,7 @@ static void does_nothing_before_settings(void **state)
 	assert_int_equal(message.status.boot, 0);
 	for (table = 0; table < TABLES; table++) {
 		begin(MESSAGE_PUT, table, 1);
-		strcpy((char *)message.room, "any");
+		memcpy(message.room, "any", 3);
 		ask();
 		assert_int_equal(message.error, -ENOENT);
 		assert_int_equal(message.count, 0);
@@ -203,15 +203,13 @@ static void survives_any_content(void **state)
 	assert_int_equal(wait_loader(), 1);
 }
 
-// In namespaces that end with this process.
+// In namespaces that end with this process, over a directory that every system has.
 static int isolate(void)
 {
-	strcpy(directory, "/tmp/loader-test-XXXXXX");
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || !mkdtemp(directory) ||
-	    mount("bpf", directory, "bpf", 0, NULL))
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("bpf", "/media", "bpf", 0, NULL))
 		return -errno;
-	snprintf(dir, sizeof(dir), "%s/zeta/n1", directory);
 	return pins_make(dir);
 }
 
@@ -222,14 +220,10 @@ int main(void)
 		cmocka_unit_test(does_nothing_before_settings),
 		cmocka_unit_test(survives_any_content),
 	};
-	int failed;
 
 	if (geteuid() || isolate()) {
 		fprintf(stderr, "skipped: needs root, namespaces and a BPF file system\n");
 		return 77;
 	}
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	umount2(directory, MNT_DETACH);
-	rmdir(directory);
-	return failed;
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -865,19 +865,18 @@ static int tear_down(void **state)
 	return 0;
 }
 
-// Everything lives in namespaces that end with this process, whatever happens.
+// Everything lives in namespaces that end with this process, whatever happens: its files on a file
+// system that nobody else sees, over a directory that every system has.
 static int isolate(void)
 {
 	char mount_point[128];
 
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		return -errno;
-	strcpy(directory, "/tmp/zetad-test-XXXXXX");
-	if (!mkdtemp(directory))
-		return -errno;
+	snprintf(directory, sizeof(directory), "/media");
 	snprintf(mount_point, sizeof(mount_point), "%s/bpf", directory);
-	if (mkdir(mount_point, 0755) || mount("bpf", mount_point, "bpf", 0, NULL))
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("zetad-test", directory, "tmpfs", 0, "mode=0700") || mkdir(mount_point, 0755) ||
+	    mount("bpf", mount_point, "bpf", 0, NULL))
 		return -errno;
 	return 0;
 }
@@ -902,9 +901,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(follows_local_ports),
 		cmocka_unit_test(changes_its_role),
 	};
-	char mount_point[128];
-	int failed;
-
 	if (argc != 2) {
 		fprintf(stderr, "usage: zetad_test ZETAD\n");
 		return 2;
@@ -914,9 +910,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "skipped: needs root and namespaces\n");
 		return 77;
 	}
-	failed = cmocka_run_group_tests(tests, set_up, tear_down);
-	snprintf(mount_point, sizeof(mount_point), "%s/bpf", directory);
-	umount2(mount_point, MNT_DETACH);
-	directory_remove(directory);
-	return failed;
+	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
