@@ -464,7 +464,7 @@ static void write_tunnel(struct frame *f, enum overlay overlay, uint32_t vni, ui
 	if (overlay == OVERLAY_VXLAN)
 		frame_vxlan(f, vni);
 	else
-		frame_geneve(f, vni, 0, NULL, 0);
+		frame_geneve(f, vni, 0, "", 0);
 	frame_udp(f, source_port, overlay == OVERLAY_VXLAN ? VXLAN_PORT : GENEVE_PORT, 0);
 }
 
@@ -1065,7 +1065,8 @@ static int check_row(struct world *w, const struct row *row, int node, int entra
 		wrong |= check_out(name, row, each[i].out, each[i].vni, entrance, node, &j);
 		if (!each[i].again)
 			continue;
-		strcat(name, ", again");
+		snprintf(name, sizeof(name), "%s, again, %s, VNI %06x", row->name,
+			 w->node[node].name, each[i].vni);
 		wrong |= travel(w, node, &f, &j);
 		path_for(each[i].again, w->node[node].name, path);
 		wrong |= path_is(name, &j, path);
