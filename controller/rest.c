@@ -339,7 +339,7 @@ static int read_token(struct rest *rest, const char *path)
 {
 	int err = read_text(path, &rest->token);
 
-	if (err)
+	if (!rest->token)
 		return err;
 	rest->token[strcspn(rest->token, "\r\n")] = 0;
 	return strlen(rest->token) < TOKEN_MIN ? -EINVAL : 0;
@@ -361,6 +361,18 @@ static int read_secrets(struct rest *rest, const struct rest_config *config)
 		return -EINVAL;
 	}
 	return 0;
+}
+
+// Said, not refused: a lab, or a proxy in front, may know better.
+static void warn_of_exposure(const struct rest *rest)
+{
+	if (!strncmp(rest->address, "127.", 4) || !strncmp(rest->address, "[::1]", 5))
+		return;
+	if (!rest->token)
+		log_warnx("REST at %s needs no token: whoever reaches it rules", rest->address);
+	else if (!rest->cert)
+		log_warnx("REST at %s is not encrypted: the token can be read on the way",
+			  rest->address);
 }
 
 static struct MHD_Daemon *start_daemon(struct rest *rest, int fd)
@@ -402,7 +414,8 @@ int rest_start(struct rest **out, struct model *model, const struct rest_config 
 	rest->daemon = start_daemon(rest, fd);
 	if (!rest->daemon)
 		return -EINVAL;
-	take_fd(fd);
+	fd = -1; // the server closes it
+	warn_of_exposure(rest);
 	*out = take_ptr(rest);
 	return 0;
 }

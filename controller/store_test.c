@@ -20,11 +20,13 @@ static int open_store(void **state)
 {
 	struct context *c = calloc(1, sizeof(*c));
 
-	strcpy(c->directory, "/tmp/zeta-store-XXXXXX");
+	if (!c)
+		return -1;
+	*state = c;
+	snprintf(c->directory, sizeof(c->directory), "/tmp/zeta-store-XXXXXX");
 	if (!mkdtemp(c->directory))
 		return -1;
 	snprintf(c->path, sizeof(c->path), "%s/store.db", c->directory);
-	*state = c;
 	return store_open(&c->store, c->path);
 }
 
@@ -79,12 +81,14 @@ struct seen {
 static int see(const struct object *object, void *arg)
 {
 	struct seen *seen = arg;
+	size_t used;
 
 	assert_string_equal(json_string_value(json_object_get(object->body, "id")), object->id);
 	assert_int_equal(json_integer_value(json_object_get(object->body, "revision")),
 			 object->revision);
 	seen->count++;
-	strcat(strcat(seen->ids, object->id), " ");
+	used = strlen(seen->ids);
+	snprintf(seen->ids + used, sizeof(seen->ids) - used, "%s ", object->id);
 	seen->number = object->number;
 	seen->revision = object->revision;
 	return 0;
@@ -126,6 +130,47 @@ static void test_objects(void **state)
 	assert_int_equal(count, 2);
 	assert_int_equal(store_count(s, "nothing", &count), 0);
 	assert_int_equal(count, 0);
+}
+
+static int look_again(const struct object *object, void *arg)
+{
+	struct store *store = ((void **)arg)[0];
+	struct seen *seen = ((void **)arg)[1];
+
+	// The same question inside of its own answer, and an object that the walk is at.
+	assert_int_equal(store_get(store, object->kind, object->id, see, seen), 0);
+	return store_list(store, "hosts", NULL, see, seen);
+}
+
+static void test_nested_reads(void **state)
+{
+	struct store *s = ((struct context *)*state)->store;
+	struct seen seen = {};
+	void *arg[] = {s, &seen};
+
+	put(s, "hosts", "", "a", "a");
+	put(s, "hosts", "", "b", "b");
+	assert_int_equal(store_list(s, "hosts", NULL, look_again, arg), 0);
+	assert_string_equal(seen.ids, "a a b b a b ");
+}
+
+static int stop_early(const struct object *object, void *arg)
+{
+	return 7;
+}
+
+static void test_walks_may_stop(void **state)
+{
+	struct store *s = ((struct context *)*state)->store;
+	struct seen seen = {};
+
+	put(s, "hosts", "", "a", "a");
+	put(s, "hosts", "", "b", "b");
+	assert_int_equal(store_list(s, "hosts", NULL, stop_early, NULL), 7);
+	// What was left in the middle begins anew, and keeps no transaction open.
+	assert_int_equal(store_list(s, "hosts", NULL, see, &seen), 0);
+	assert_string_equal(seen.ids, "a b ");
+	put(s, "hosts", "", "c", "c");
 }
 
 static void test_names_are_unique(void **state)
@@ -247,19 +292,21 @@ static void test_extra(void **state)
 	json_decref(extra);
 }
 
+#define NOTES 256
+
 static int note(uint64_t revision, const char *kind, const char *id, bool removed, void *arg)
 {
-	char line[64];
+	char *text = arg;
+	size_t used = strlen(text);
 
-	snprintf(line, sizeof(line), "%d%s%s ", (int)revision, removed ? "-" : "+", id);
-	strcat(arg, line);
+	snprintf(text + used, NOTES - used, "%d%s%s ", (int)revision, removed ? "-" : "+", id);
 	return 0;
 }
 
 static void test_changes(void **state)
 {
 	struct context *c = *state;
-	char text[256] = "";
+	char text[NOTES] = "";
 	uint64_t now = 99;
 
 	assert_int_equal(store_changes_since(c->store, 0, &now, note, text), 0);
@@ -393,6 +440,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_objects, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_nested_reads, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_walks_may_stop, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_names_are_unique, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_numbers_are_not_reused, open_store,
 						close_store),

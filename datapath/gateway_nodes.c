@@ -19,6 +19,7 @@
 
 #define LOOPBACK 1 // its ifindex, in any network namespace
 #define SESSIONS 4096
+#define CACHED 1024
 
 struct in6_addr address_must(const char *text)
 {
@@ -178,7 +179,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 		fatal("%s does not open", wish->name);
 	configure((struct gateway_config *)&n->gw->rodata->cfg, wish);
 	// The real sizes are for a machine of its own, not for a dozen nodes in one test.
-	bpf_map__set_max_entries(n->gw->maps.cache, 1024);
+	bpf_map__set_max_entries(n->gw->maps.cache, wish->cached ? wish->cached : CACHED);
 	bpf_map__set_max_entries(n->gw->maps.sessions, wish->sessions ? wish->sessions : SESSIONS);
 	if (gateway__load(n->gw) || divider__load(n->divider) || bouncer__load(n->bouncer) ||
 	    securitygroup__load(n->securitygroup))

@@ -31,13 +31,15 @@ struct node {
 	struct target oam;
 };
 
-// What differs between nodes; the rest follows from the index. sessions 0: 4096 of them.
+// What differs between nodes; the rest follows from the index. sessions 0: room for 4096; cached 0:
+// for 1024.
 struct node_wish {
 	const char *name;
 	uint32_t index;
 	uint32_t roles;
 	enum overlay overlay;
 	uint32_t sessions;
+	uint32_t cached;
 };
 
 #define TENANT_MTU 1450
