@@ -127,6 +127,21 @@ inlined enum dft_outcome dft_copy(struct dft_record *mine, __u32 floor, struct d
 	return dft_record_equal(op, mine) ? DFT_SAME : DFT_CONFLICT;
 }
 
+// M5. At the learner: what the tail read of its own table, for a bulk copy or to answer a hit. read
+// is the tail's floor of that moment, and takes the place of the record's: the tail cannot stamp
+// anew what lies under a risen floor. ENDED: the learner knows of a later floor, read again.
+inlined enum dft_outcome dft_copy_read(struct dft_record *mine, __u32 *floor, __u32 read,
+				       struct dft_record *op)
+{
+	if (mine->life == DFT_ABSENT && read < *floor)
+		return DFT_ENDED;
+	if (*floor < read)
+		*floor = read;
+	if (op->life == DFT_ABSENT)
+		return DFT_SAME;
+	return dft_copy(mine, BUGGY(READ_BY_STAMP) ? *floor : 0, op);
+}
+
 // O7. At the head: bits of state seen by a forwarder are merged into the life they were seen in.
 inlined enum dft_outcome dft_update_at_head(struct dft_record *mine, __u32 floor,
 					    struct dft_stamp incarnation, __u16 state,

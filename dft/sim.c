@@ -107,6 +107,14 @@ static void add_up(struct counters *sum, const struct counters *c)
 		s[i] += x[i];
 }
 
+static bool concerns(const struct world *w, const struct trace *t)
+{
+	if (t->chain == w->alias_chain && t->key == w->alias_key)
+		return true;
+	return (t->chain == w->broken_chain || t->chain == NOWHERE) &&
+	       (t->key == w->broken_key || t->key == NOWHERE);
+}
+
 // The same seed again, this time remembering; what concerns the key that broke is told.
 static void tell(uint64_t seed)
 {
@@ -130,18 +138,15 @@ static void tell(uint64_t seed)
 		       w.plan.crashes ? " crashes" : "", w.plan.pauses ? " pauses" : "",
 		       w.plan.partitions ? " partitions" : "", w.plan.repair ? " repair" : "");
 		first = w.traced > TRACE_MOST ? w.traced - TRACE_MOST : 0;
-		for (i = w.traced; i-- > first && shown < 90;) {
-			t = &trace[i % TRACE_MOST];
-			shown += (t->chain == w.broken_chain || t->chain == NOWHERE) &&
-				 (t->key == w.broken_key || t->key == NOWHERE);
+		for (i = w.traced; i-- > first && shown < 2000;) {
+			shown += concerns(&w, &trace[i % TRACE_MOST]);
 		}
 		for (i++; i < w.traced; i++) {
 			t = &trace[i % TRACE_MOST];
-			if ((t->chain != w.broken_chain && t->chain != NOWHERE) ||
-			    (t->key != w.broken_key && t->key != NOWHERE))
+			if (!concerns(&w, t))
 				continue;
-			printf("%10.3f ms  node %3u  %s\n", (double)t->when / 1000.0, t->node,
-			       t->text);
+			printf("%10.3f ms  %2d/%-2d node %3u  %s\n", (double)t->when / 1000.0,
+			       (int)t->chain, (int)t->key, t->node, t->text);
 		}
 	}
 	world_free(&w);

@@ -68,6 +68,7 @@ struct alias_use {
 
 struct op {
 	uint8_t kind, hops, packet, collect;
+	uint8_t read; // of the tail's own table, for its learner
 	uint16_t state;
 	uint32_t chain, key;
 	uint32_t forwarder, boot; // whose packet it is
@@ -190,9 +191,11 @@ struct world {
 	bool quiet; // faults are over, clients have stopped
 	bool split_one_way;
 	uint64_t heal_at;
+	uint32_t unsettled; // the chain that is not at rest
 	const char *broken; // the invariant, once one is
 	char why[200];
 	uint32_t broken_chain, broken_key;
+	uint32_t alias_chain, alias_key; // that it is about
 	struct counters counters;
 	struct trace *trace;
 	uint64_t traced;

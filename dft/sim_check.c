@@ -32,6 +32,8 @@ void broken(struct world *w, const char *invariant, uint32_t chain, uint32_t key
 	w->broken = invariant;
 	w->broken_chain = chain;
 	w->broken_key = key;
+	if (!w->alias_key)
+		w->alias_chain = NOWHERE;
 	va_start(args, format);
 	vsnprintf(w->why, sizeof(w->why), format, args);
 	va_end(args);
@@ -207,6 +209,8 @@ void check_released(struct world *w, uint32_t chain, uint32_t key, const struct 
 		return;
 	owner_write(&owner, chain, key, l->stamp);
 	c = &w->chain[alias_chain];
+	w->alias_chain = alias_chain;
+	w->alias_key = alias_key;
 	for (i = 0; i < c->latest.live; i++) {
 		slot = slot_of(c, c->latest.path[i].node);
 		if (is_up(w, c->latest.path[i]) &&
@@ -238,6 +242,8 @@ void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_sta
 	if (alias_chain == NOWHERE)
 		return;
 	a = &w->chain[alias_chain].facts[alias_key];
+	w->alias_chain = alias_chain;
+	w->alias_key = alias_key;
 	if (a->user_chain == chain && a->user_key == key && !dft_stamp_compare(a->user_life, life))
 		return;
 	for (i = 0; i < a->befores && i < LIVES_MOST; i++)
@@ -322,6 +328,7 @@ bool settled(struct world *w, char *why, size_t room)
 		struct chain *c = &w->chain[i];
 		const struct replica *head = NULL;
 
+		w->unsettled = i;
 		if (c->latest.learner || (w->plan.repair && c->latest.live < REPLICAS)) {
 			snprintf(why, room, "chain %u: %u live, %u learner", i, c->latest.live,
 				 c->latest.learner);

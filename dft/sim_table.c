@@ -49,6 +49,7 @@ static void look_up_again(struct world *w, struct replica *r, struct op *op)
 	if (!op->hops--)
 		return;
 	op->kind = OP_LOOKUP;
+	op->read = 0;
 	op->alias.chain = NOWHERE;
 	if (is_alias(w, op->key)) {
 		op->chain = op->alias.session_chain;
@@ -261,6 +262,8 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 		if (r->member.active.learner && !BUGGY(LEARNER_PASSED_BY)) {
 			// Whatever is released has passed the learner, or it would have holes.
 			op->kind = OP_COPY;
+			op->read = 1;
+			op->floor = r->floor[op->key % SIM_BUCKETS];
 			down(w, r, op);
 			return;
 		}
@@ -430,7 +433,11 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 	if (BUGGY(REPLICA_EVALUATES) && e->record.life == DFT_ABSENT &&
 	    op->record.life == DFT_LIVE && !is_alias(w, op->key))
 		decide(&op->record, ++w->evaluations, NOWHERE, 0);
-	outcome = dft_copy(&e->record, floor, &op->record);
+	if (op->read)
+		outcome = dft_copy_read(&e->record, &floor, op->floor, &op->record);
+	else
+		outcome = dft_copy(&e->record, floor, &op->record);
+	raise_floor(w, op->chain, slot, bucket, floor);
 	note(w, node, op->chain, op->key, "copy: outcome %d, now %u (%u,%u) of (%u,%u)", outcome,
 	     e->record.life, e->record.stamp.floor, e->record.stamp.counter,
 	     e->record.incarnation.floor, e->record.incarnation.counter);
@@ -458,20 +465,22 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 static void bulk(struct world *w, struct replica *r, uint32_t slot, struct op *op)
 {
 	struct entry *e = &r->entry[op->key];
-	uint32_t bucket = op->key % SIM_BUCKETS;
+	uint32_t bucket = op->key % SIM_BUCKETS, floor = r->floor[bucket];
 	struct op taken = *op;
+	enum dft_outcome outcome;
 
 	if (dft_member_place(&r->member) != (int)r->member.active.live ||
 	    dft_term_compare(op->term, r->member.active.term))
 		return;
 	if (op->record.life == DFT_LIVE && full(w, r, op->key))
 		return;
-	if (r->floor[bucket] < op->floor)
-		raise_floor(w, op->chain, slot, bucket, op->floor);
-	if (op->record.life != DFT_ABSENT &&
-	    dft_copy(&e->record, op->floor, &op->record) == DFT_CONFLICT)
+	outcome = dft_copy_read(&e->record, &floor, op->floor, &op->record);
+	raise_floor(w, op->chain, slot, bucket, floor);
+	if (outcome == DFT_CONFLICT)
 		broken(w, "I4 equal stamps", op->chain, op->key, "bulk at node %u",
 		       r->member.self.node);
+	if (outcome == DFT_ENDED && !BUGGY(READ_BY_STAMP))
+		return;
 	note(w, r->member.self.node, op->chain, op->key, "bulk: now %u (%u,%u) floor %u",
 	     e->record.life, e->record.stamp.floor, e->record.stamp.counter, r->floor[bucket]);
 	check_touched(w, op->chain, slot, op->key);

@@ -678,7 +678,7 @@ void world_run(struct world *w)
 			return;
 	}
 	if (!w->broken)
-		broken(w, "I9 rest", NOWHERE, NOWHERE, "3 s after the last fault: %s", why);
+		broken(w, "I9 rest", w->unsettled, NOWHERE, "3 s after the last fault: %s", why);
 }
 
 static int chains_new(struct world *w)
