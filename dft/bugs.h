@@ -22,6 +22,7 @@
 	BUG(READ_BY_STAMP, "M5: what the tail reads for its learner is measured by its old stamp") \
 	BUG(NO_WIPE, "M5: a removed replica that returns keeps what it had")                       \
 	BUG(NO_SUBSET, "M2: a ballot may propose replicas that the last term had removed")         \
+	BUG(NAMES_THE_DEAD, "M2: a ballot names replicas that have not promised in it")            \
 	BUG(AMNESIA, "M4: a node that lost its memory votes as if it had not")                     \
 	BUG(AGER_EVERYWHERE, "O9: every replica ages, by its own timers")                          \
 	BUG(AGER_FORGETS, "O9: a delete of a former tail's is obeyed")                             \

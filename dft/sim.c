@@ -39,10 +39,10 @@ static struct plan plan_of(uint64_t seed)
 	p.nodes = 1 + DFT_VOTERS_MOST + p.spares + pick(&dice, 3) + p.forwarders;
 	p.capacity = chance(&dice, 200) ? 1 + p.keys / 2 : p.keys;
 	p.length = 1000 * MS;
-	p.op_every = 100;
-	p.refresh = 50 * MS;
-	p.packet_life = 20 * MS;
-	p.timeout = 2 * p.refresh + p.packet_life + pick(&dice, 60) * MS;
+	p.op_every = 40 + pick(&dice, 100);
+	p.refresh = (10 + pick(&dice, 40)) * MS;
+	p.packet_life = (5 + pick(&dice, 15)) * MS;
+	p.timeout = 2 * p.refresh + p.packet_life + pick(&dice, 40) * MS;
 	p.times = (struct dft_times){.beat = 10 * MS,
 				     .lease = 25 * MS,
 				     .guard = 30 * MS,

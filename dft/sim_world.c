@@ -498,6 +498,10 @@ static bool may_crash(const struct world *w, uint32_t victim)
 
 			if (!survives(w, &m->accepted, victim) || !quorate(w, &m->voters, victim))
 				return false;
+			// It promised, and may be the only one to be named for it.
+			if (m->ballot.phase == DFT_PREPARING && m->ballot.promised &&
+			    !BUGGY(NAMES_THE_DEAD))
+				return false;
 			if (m->ballot.phase == DFT_ACCEPTING &&
 			    !survives(w, &m->ballot.proposal, victim))
 				return false;

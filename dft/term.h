@@ -389,8 +389,40 @@ inlined int dft_trusts(const struct dft_member *m, const struct dft_times *times
 	return dft_name_equal(name, m->self) || (p && p->heard && now - p->heard < times->suspect);
 }
 
+// M2 (b). Whom a proposer may name in a live list: a voter that has promised in this very ballot,
+// so it lived after it began; of others it must have heard. (A list that shrinks to whom one has
+// merely heard of lately may be a list of the dead.)
+inlined int dft_may_name(const struct dft_member *m, const struct dft_times *times,
+			 struct dft_name name, __u64 now)
+{
+	int place = dft_voter_place(&m->ballot.old, name);
+
+	if (place >= 0 && !BUGGY(NAMES_THE_DEAD))
+		return m->ballot.promised >> place & 1;
+	return dft_trusts(m, times, name, now);
+}
+
+// Whether a proposer has all promises that it may expect: a majority, and a short while for those
+// that it has heard lately.
+inlined int dft_ballot_ready(const struct dft_member *m, const struct dft_times *times, __u64 now)
+{
+	const struct dft_configuration *best = &m->ballot.best;
+	__u32 i;
+
+	if (m->ballot.phase != DFT_PREPARING || !dft_majority(&m->ballot.old, m->ballot.promised))
+		return 0;
+	if (now - m->ballot.begun >= times->retry)
+		return 1;
+	for (i = 0; i < best->live && i < DFT_PATH_MOST; i++)
+		if (dft_trusts(m, times, best->path[i], now) &&
+		    !dft_may_name(m, times, best->path[i], now))
+			return 0;
+	return 1;
+}
+
 // M2 (b), M5. What a voter proposes when it has a majority of promises: those of the last accepted
-// live list that it trusts; the learner, filled, as the last of it; a returning replica as learner.
+// live list who promised; the learner, filled, as the last of it; a returning replica as learner.
+// Leaves no live list where none of the last one promised: then there is nothing to propose.
 static inline void dft_propose(struct dft_member *m, const struct dft_times *times, __u32 replicas,
 			       __u64 now)
 {
@@ -404,15 +436,12 @@ static inline void dft_propose(struct dft_member *m, const struct dft_times *tim
 	if (BUGGY(LEARNER_UNFILLED) && best->learner)
 		promote = 1;
 	for (i = 0; i < best->live && i < DFT_PATH_MOST; i++)
-		if (dft_trusts(m, times, best->path[i], now))
+		if (dft_may_name(m, times, best->path[i], now))
 			c->path[c->live++] = best->path[i];
-	if (!c->live) {
-		// It trusts nobody: then the fault is nearer to itself.
-		for (i = 0; i < best->live && i < DFT_PATH_MOST; i++)
-			c->path[c->live++] = best->path[i];
-	}
+	if (!c->live)
+		return;
 	if (best->learner && best->live < DFT_PATH_MOST &&
-	    dft_trusts(m, times, best->path[best->live], now)) {
+	    dft_may_name(m, times, best->path[best->live], now)) {
 		c->path[c->live] = best->path[best->live];
 		if (promote && BUGGY(LEARNER_AT_HEAD)) {
 			for (i = c->live; i > 0; i--)
@@ -542,6 +571,22 @@ inlined void dft_on_beat(struct dft_member *m, const struct dft_times *times,
 		o->clock = in->clock;
 }
 
+// Proposes, once there are promises enough.
+static inline void dft_ballot_go_on(struct dft_member *m, const struct dft_times *times,
+				    __u32 replicas, __u64 now, struct dft_out *out)
+{
+	if (!dft_ballot_ready(m, times, now))
+		return;
+	dft_propose(m, times, replicas, now);
+	if (!m->ballot.proposal.live) {
+		m->ballot.phase = DFT_NO_BALLOT;
+		m->failed++;
+		return;
+	}
+	m->ballot.phase = DFT_ACCEPTING;
+	dft_ballot_ask(&m->ballot, m->self, now, out);
+}
+
 // A message at a node. replicas: how many the chain shall have. Returns 1 where the node's active
 // term changed.
 static inline int dft_term_handle(struct dft_member *m, const struct dft_times *times,
@@ -577,15 +622,8 @@ static inline int dft_term_handle(struct dft_member *m, const struct dft_times *
 			m->failed++;
 			return 0;
 		}
-		if (!dft_ballot_count(&m->ballot, in))
-			return 0;
-		if (!m->ballot.best.term.epoch) {
-			m->ballot.phase = DFT_NO_BALLOT;
-			return 0;
-		}
-		dft_propose(m, times, replicas, now);
-		m->ballot.phase = DFT_ACCEPTING;
-		dft_ballot_ask(&m->ballot, m->self, now, out);
+		dft_ballot_count(&m->ballot, in);
+		dft_ballot_go_on(m, times, replicas, now, out);
 		return 0;
 	case DFT_ACCEPTED:
 		if (!dft_ballot_count(&m->ballot, in))
@@ -677,6 +715,7 @@ static inline void dft_term_tick(struct dft_member *m, const struct dft_times *t
 			m->failed++;
 		} else if (now - m->ballot.sent >= times->retry) {
 			dft_ballot_ask(&m->ballot, m->self, now, out);
+			dft_ballot_go_on(m, times, replicas, now, out);
 		}
 		return;
 	}
