@@ -52,14 +52,16 @@ static struct plan plan_of(uint64_t seed)
 				     .give_up = 60 * MS};
 	p.drift = chance(&dice, 500) ? 20 : 0;
 	if (chance(&dice, 800)) {
-		p.lost = pick(&dice, 50);
+		p.lost = pick(&dice, chance(&dice, 300) ? 200 : 50);
 		p.doubled = pick(&dice, 50);
 		p.late = pick(&dice, 100);
 	}
+	p.sluggish = chance(&dice, 600) ? pick(&dice, 50) : 0;
 	p.crashes = chance(&dice, 600);
 	p.pauses = chance(&dice, 500);
 	p.partitions = chance(&dice, 600);
 	p.one_way = chance(&dice, 500);
+	p.links = chance(&dice, 400);
 	p.repair = chance(&dice, 700);
 	p.controller_rests = chance(&dice, 300);
 	p.forwarders_crash = chance(&dice, 300);
@@ -165,10 +167,11 @@ static void summary(const struct counters *c, uint64_t seeds, double took)
 	       (unsigned long long)c->inserted, (unsigned long long)c->deleted,
 	       (unsigned long long)c->collected);
 	printf("messages lost %llu, doubled %llu, late %llu; crashes %llu, pauses %llu, partitions "
-	       "%llu\n",
+	       "%llu, broken links %llu\n",
 	       (unsigned long long)c->lost, (unsigned long long)c->doubled,
 	       (unsigned long long)c->late, (unsigned long long)c->crashes,
-	       (unsigned long long)c->pauses, (unsigned long long)c->partitions);
+	       (unsigned long long)c->pauses, (unsigned long long)c->partitions,
+	       (unsigned long long)c->links);
 	printf("terms %llu, views %llu, learners filled %llu, promoted %llu; stopped by: lease %llu, "
 	       "term %llu, age of reply %llu, full %llu\n",
 	       (unsigned long long)c->terms, (unsigned long long)c->views,

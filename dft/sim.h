@@ -37,7 +37,9 @@ struct plan {
 	unsigned drift; // clocks' rates differ by up to this many thousandths
 	// In thousandths: of messages lost, doubled, late.
 	unsigned lost, doubled, late;
-	bool crashes, pauses, partitions, one_way, repair, controller_rests, forwarders_crash;
+	unsigned sluggish; // of requests, which then arrive after lives have ended
+	bool crashes, pauses, partitions, one_way, links, repair, controller_rests,
+		forwarders_crash;
 	uint64_t fault_every;
 };
 
@@ -115,7 +117,9 @@ struct life {
 	struct dft_stamp stamp;
 	uint32_t decision; // number of the evaluation
 	uint32_t alias_chain, alias_key;
-	bool ended; // some head made it a tombstone
+	bool ended;	   // some head made it a tombstone,
+	uint32_t ended_at; // when this many evaluations had been made
+	uint16_t sent;	   // bits of state that forwarders have sent for it
 };
 
 struct key_facts {
@@ -165,10 +169,16 @@ struct cached {
 	uint64_t told_until;
 };
 
+// Whom a forwarder takes for head and tail of a chain.
+struct outlook {
+	uint32_t head, tail;
+};
+
 struct counters {
 	uint64_t events, ops, terms, applied, cached, direct, evaluated, inserted, deleted,
 		collected;
-	uint64_t lost, doubled, late, crashes, pauses, partitions, views, promotions, fills, full;
+	uint64_t lost, doubled, late, crashes, pauses, partitions, links, views, promotions, fills,
+		full;
 	uint64_t no_lease, stale_term, old_reply, ballots;
 };
 
@@ -183,7 +193,8 @@ struct world {
 	uint64_t now, random, order;
 	struct node *node;
 	struct chain *chain;
-	struct cached *cache; // forwarder by chain by key
+	struct cached *cache;	 // forwarder by chain by key
+	struct outlook *outlook; // forwarder by chain
 	struct message **heap;
 	uint32_t waiting, room;
 	struct message *free;
@@ -191,6 +202,11 @@ struct world {
 	bool quiet; // faults are over, clients have stopped
 	bool split_one_way;
 	uint64_t heal_at;
+	struct {
+		uint32_t from, to;
+		bool both;
+		uint64_t until;
+	} broken_link;
 	uint32_t unsettled; // the chain that is not at rest
 	const char *broken; // the invariant, once one is
 	char why[200];
@@ -209,6 +225,7 @@ uint64_t clock_of(const struct world *w, uint32_t node);
 bool is_up(const struct world *w, struct dft_name name);
 uint32_t slot_of(const struct chain *c, uint32_t node);
 void send_op(struct world *w, uint32_t from, uint32_t to, const struct op *op);
+void send_sluggish(struct world *w, uint32_t from, uint32_t to, const struct op *op);
 void send_term(struct world *w, uint32_t chain, const struct dft_out *out);
 void world_run(struct world *w);
 int world_new(struct world *w, const struct plan *plan);
@@ -232,8 +249,11 @@ bool alias_of(const struct dft_record *r, uint32_t *chain, uint32_t *key);
 void owner_write(struct dft_alias *a, uint32_t chain, uint32_t key, struct dft_stamp life);
 void owner_read(const struct dft_alias *a, uint32_t *chain, uint32_t *key, struct dft_stamp *life);
 void check_touched(struct world *w, uint32_t chain, uint32_t slot, uint32_t key);
-void check_tombstone(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *was);
+void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t key,
+		     const struct dft_record *was);
 void check_released(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r);
+void check_sent(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,
+		uint16_t state);
 void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,
 		   uint32_t decision, uint32_t alias_chain, uint32_t alias_key);
 void check_chosen(struct world *w, uint32_t chain, const struct dft_configuration *c,

@@ -149,15 +149,22 @@ void check_touched(struct world *w, uint32_t chain, uint32_t slot, uint32_t key)
 }
 
 // A head has just made a tombstone: the session was idle, and its life is over.
-void check_tombstone(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *was)
+void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t key,
+		     const struct dft_record *was)
 {
+	const struct chain *c = &w->chain[chain];
 	struct key_facts *f = &w->chain[chain].facts[key];
 	uint64_t idle = w->now - f->answered;
 	uint32_t i;
 
 	for (i = 0; i < f->lives && i < LIVES_MOST; i++)
-		if (!dft_stamp_compare(f->life[i].stamp, was->incarnation))
+		if (!f->life[i].ended && !dft_stamp_compare(f->life[i].stamp, was->incarnation)) {
 			f->life[i].ended = true;
+			f->life[i].ended_at = w->evaluations;
+		}
+	// A head that does not know yet that it was replaced deletes what nobody will see.
+	if (dft_term_compare(c->replica[slot].member.active.term, c->latest.term))
+		return;
 	// Clocks may differ by the plan's drift; an answer may just be leaving a paused node.
 	if (key < w->plan.keys && f->answered &&
 	    idle * 1000 < (2 * w->plan.refresh + w->plan.packet_life) * (1000 - 4 * w->plan.drift))
@@ -190,12 +197,20 @@ void check_released(struct world *w, uint32_t chain, uint32_t key, const struct 
 		// Older than a life that was released: what a forwarder's D and stamps are for.
 		if (last && dft_stamp_compare(r->incarnation, last->stamp) < 0)
 			return;
+		if (last && decision_of(r) <= last->ended_at)
+			broken(w, "I5 resurrection", chain, key,
+			       "life (%u,%u) begins with decision %u, older than the end of the last",
+			       r->incarnation.floor, r->incarnation.counter, decision_of(r));
 		l = &f->life[f->lives++ % LIVES_MOST];
+		l->sent = 0;
 		l->stamp = r->incarnation;
 		l->decision = decision_of(r);
 		l->ended = false;
 		alias_of(r, &l->alias_chain, &l->alias_key);
 	}
+	if (r->state & ~l->sent)
+		broken(w, "I1 agreement", chain, key, "life (%u,%u) has state %x, was sent %x",
+		       l->stamp.floor, l->stamp.counter, r->state, l->sent);
 	if (l->ended)
 		return;
 	for (i = 0; i < c->latest.live; i++) {
@@ -219,6 +234,18 @@ void check_released(struct world *w, uint32_t chain, uint32_t key, const struct 
 			       "released, alias %u/%u is another's at %u", alias_chain, alias_key,
 			       c->latest.path[i].node);
 	}
+}
+
+// A forwarder reports state of a life (O7).
+void check_sent(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,
+		uint16_t state)
+{
+	struct key_facts *f = &w->chain[chain].facts[key];
+	uint32_t i;
+
+	for (i = 0; i < f->lives && i < LIVES_MOST; i++)
+		if (!dft_stamp_compare(f->life[i].stamp, life))
+			f->life[i].sent |= state;
 }
 
 // A packet was treated by a decision, wherever that was kept. A connection never sees an older life

@@ -149,7 +149,7 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 	next.key = op->alias.session_key;
 	next.stamp = op->session_seen;
 	next.record = op->session;
-	send_op(w, node, guess(w, next.chain, true), &next);
+	send_sluggish(w, node, guess(w, next.chain, true), &next);
 }
 
 static void down(struct world *w, struct replica *r, struct op *op)
@@ -178,7 +178,7 @@ static void down(struct world *w, struct replica *r, struct op *op)
 static void to_head(struct world *w, struct replica *r, struct op *op)
 {
 	op->term = r->member.active.term;
-	send_op(w, r->member.self.node, r->member.active.path[0].node, op);
+	send_sluggish(w, r->member.self.node, r->member.active.path[0].node, op);
 }
 
 static void ask_delete(struct world *w, struct replica *r, uint32_t chain, uint32_t key)
@@ -228,7 +228,7 @@ static void evaluate(struct world *w, struct replica *r, struct op *op)
 	alias.session_seen = op->stamp;
 	memset(&alias.record, 0, sizeof(alias.record));
 	owner_write(&alias.record.alias, op->chain, op->key, op->alias.life);
-	send_op(w, node, guess(w, alias_chain, true), &alias);
+	send_sluggish(w, node, guess(w, alias_chain, true), &alias);
 }
 
 static void lookup(struct world *w, struct replica *r, struct op *op)
@@ -323,7 +323,7 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 		outcome = dft_delete_at_head(&e->record, floor, op->stamp, &op->record);
 		if (outcome == DFT_STORED) {
 			w->counters.deleted++;
-			check_tombstone(w, op->chain, op->key, &was);
+			check_tombstone(w, op->chain, slot, op->key, &was);
 			if (BUGGY(ALIAS_EARLY) &&
 			    alias_use_of(op->chain, op->key, &was, &op->alias))
 				delete_alias(w, node, &op->alias);
@@ -601,6 +601,9 @@ static void push(struct world *w, struct replica *r, uint32_t chain)
 {
 	uint32_t keys = w->plan.keys + w->plan.aliases, key = r->next_push++ % (keys + SIM_BUCKETS);
 	struct op op = {.hops = 8, .chain = chain, .key = key};
+
+	if (!w->quiet && !chance(w, 300))
+		return;
 
 	op.alias.chain = NOWHERE;
 	if (key >= keys) {

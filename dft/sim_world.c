@@ -128,6 +128,12 @@ static void at(struct world *w, uint64_t when, uint32_t kind, uint32_t to, uint3
 
 static bool severed(const struct world *w, uint32_t from, uint32_t to)
 {
+	if (w->now < w->broken_link.until) {
+		if (from == w->broken_link.from && to == w->broken_link.to)
+			return true;
+		if (w->broken_link.both && to == w->broken_link.from && from == w->broken_link.to)
+			return true;
+	}
 	if (w->now >= w->heal_at || w->node[from].cut == w->node[to].cut)
 		return false;
 	return !w->split_one_way || w->node[from].cut;
@@ -181,6 +187,18 @@ void send_op(struct world *w, uint32_t from, uint32_t to, const struct op *op)
 	}
 }
 
+// A request that may take its time: nothing bounds a stranger's delay but what the rules say of it.
+void send_sluggish(struct world *w, uint32_t from, uint32_t to, const struct op *op)
+{
+	uint64_t was = w->node[from].paused_until;
+
+	// Updates more than others: they are many, and few of a life's come after its end.
+	if (!w->quiet && chance(w, op->kind == OP_UPDATE ? 5 * w->plan.sluggish : w->plan.sluggish))
+		w->node[from].paused_until = w->now + pick(w, 3 * w->plan.timeout);
+	send_op(w, from, to, op);
+	w->node[from].paused_until = was;
+}
+
 void send_term(struct world *w, uint32_t chain, const struct dft_out *out)
 {
 	struct message *m;
@@ -220,9 +238,16 @@ static struct cached *cached_of(struct world *w, uint32_t node, uint32_t chain, 
 static void ask(struct world *w, uint32_t node, uint32_t chain, uint32_t key, struct op *op)
 {
 	const struct chain *c = &w->chain[chain];
-	bool head = op->kind == OP_UPDATE;
-	uint32_t to = c->latest.path[head ? 0 : c->latest.live - 1].node;
+	uint32_t f = node - (w->plan.nodes - w->plan.forwarders);
+	struct outlook *o = &w->outlook[(size_t)f * w->plan.chains + chain];
+	uint32_t to;
 
+	// A forwarder's view is renewed now and then, unless it is cut off.
+	if (!o->head || (chance(w, 50) && !severed(w, CONTROLLER, node))) {
+		o->head = c->latest.path[0].node;
+		o->tail = c->latest.path[c->latest.live - 1].node;
+	}
+	to = op->kind == OP_UPDATE ? o->head : o->tail;
 	op->hops = 8;
 	op->packet = 1;
 	op->chain = chain;
@@ -277,12 +302,15 @@ void forwarder_reply(struct world *w, uint32_t node, const struct op *op)
 }
 
 // A session is talked on for a while, then left alone until it ages.
-static bool talks(const struct world *w, uint32_t chain, uint32_t key)
+static bool talks(const struct world *w, uint32_t node, uint32_t chain, uint32_t key)
 {
-	uint64_t phase = w->now / (2 * w->plan.timeout) * 31 + chain * 17 + key;
+	uint64_t phase = w->now * 2 / (3 * w->plan.timeout) * 31 + chain * 17 + key;
 
+	// On either side of a partition people have their own reasons.
+	if (w->now < w->heal_at && w->node[node].cut)
+		phase += 1000003;
 	phase = (phase ^ w->plan.seed) * 0x9E3779B97F4A7C15ull;
-	return phase >> 62;
+	return phase >> 61 > 2;
 }
 
 static void client(struct world *w)
@@ -293,7 +321,7 @@ static void client(struct world *w)
 	uint64_t now = clock_of(w, node);
 	struct op op = {.kind = OP_LOOKUP};
 
-	if (!talks(w, chain, key))
+	if (!talks(w, node, chain, key))
 		return;
 	if (c->told && w->now < c->told_until && chance(w, 300)) {
 		w->counters.direct++;
@@ -321,7 +349,9 @@ static void client(struct world *w)
 	if (chance(w, 100)) {
 		op.kind = OP_UPDATE;
 		op.stamp = c->record.incarnation;
-		op.state = 1u << pick(w, 3);
+		// More bits than there are in use, so that one life's is not another's.
+		op.state = 1u << (op.stamp.floor * 5 + op.stamp.counter * 3 + pick(w, 2)) % 12;
+		check_sent(w, chain, key, op.stamp, op.state);
 		ask(w, node, chain, key, &op);
 	}
 }
@@ -555,12 +585,13 @@ static void forwarder_crash(struct world *w)
 
 static void fault(struct world *w)
 {
+	const struct chain *c;
 	uint32_t i, one;
 
 	if (w->quiet)
 		return;
 	at(w, w->now + w->plan.fault_every / 2 + pick(w, w->plan.fault_every), FAULT, 0, 0);
-	switch (pick(w, 6)) {
+	switch (pick(w, w->plan.links ? 9 : 6)) {
 	case 0:
 	case 1:
 		if (w->plan.crashes)
@@ -579,7 +610,10 @@ static void fault(struct world *w)
 		if (!w->plan.partitions || w->now < w->heal_at)
 			return;
 		w->counters.partitions++;
-		one = chance(w, 500) ? 1 + pick(w, w->plan.nodes - w->plan.forwarders - 1) : 0;
+		one = chance(w, 600) ? 1 + pick(w, w->plan.nodes - w->plan.forwarders - 1) : 0;
+		c = &w->chain[pick(w, w->plan.chains)];
+		if (one && chance(w, 600))
+			one = c->latest.path[c->latest.live - 1].node;
 		for (i = 0; i < w->plan.nodes; i++)
 			w->node[i].cut =
 				one ? i == one || (i >= w->plan.nodes - w->plan.forwarders &&
@@ -593,6 +627,16 @@ static void fault(struct world *w)
 	case 5:
 		if (w->plan.forwarders_crash)
 			forwarder_crash(w);
+		return;
+	default:
+		c = &w->chain[pick(w, w->plan.chains)];
+		w->broken_link.from = c->node[pick(w, DFT_VOTERS_MOST)];
+		w->broken_link.to = c->node[pick(w, DFT_VOTERS_MOST)];
+		w->broken_link.both = chance(w, 700);
+		w->broken_link.until = w->now + 30 * MS + pick(w, 100 * MS);
+		w->counters.links++;
+		note(w, w->broken_link.from, NOWHERE, NOWHERE, "has no link to %u%s",
+		     w->broken_link.to, w->broken_link.both ? ", nor back" : "");
 		return;
 	}
 }
@@ -669,6 +713,7 @@ void world_run(struct world *w)
 	// I9: faults are over.
 	w->quiet = true;
 	w->heal_at = 0;
+	w->broken_link.until = 0;
 	note(w, 0, NOWHERE, NOWHERE, "faults are over");
 	for (i = 0; i < w->plan.nodes; i++)
 		if (w->node[i].paused_until > w->now)
@@ -741,7 +786,8 @@ int world_new(struct world *w, const struct plan *plan)
 	w->node = calloc(plan->nodes, sizeof(*w->node));
 	w->chain = calloc(plan->chains, sizeof(*w->chain));
 	w->cache = calloc((size_t)plan->forwarders * plan->chains * plan->keys, sizeof(*w->cache));
-	if (!w->node || !w->chain || !w->cache) {
+	w->outlook = calloc((size_t)plan->forwarders * plan->chains, sizeof(*w->outlook));
+	if (!w->node || !w->chain || !w->cache || !w->outlook) {
 		world_free(w);
 		return -ENOMEM;
 	}
@@ -769,10 +815,12 @@ void world_free(struct world *w)
 	}
 	free(w->heap);
 	free(w->cache);
+	free(w->outlook);
 	free(w->chain);
 	free(w->node);
 	w->heap = NULL;
 	w->cache = NULL;
+	w->outlook = NULL;
 	w->chain = NULL;
 	w->node = NULL;
 }
