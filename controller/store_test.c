@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <cmocka.h>
 
 struct context {
@@ -417,6 +419,50 @@ static void test_threads(void **state)
 	}
 }
 
+// A disk that is full, as far as this process can tell.
+static void set_room(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void test_full_disk(void **state)
+{
+	struct context *c = *state;
+	uint64_t told = 0;
+	struct seen seen = {};
+	int err;
+
+	put(c->store, "hosts", "", "a", "a");
+	assert_int_equal(store_listen(c->store, heard, &told), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	set_room(1);
+	err = store_begin(c->store);
+	if (!err) {
+		err = put_extra(c->store, "hosts", "", "b", "b", NULL);
+		if (err)
+			store_rollback(c->store);
+		else
+			err = store_commit(c->store);
+	}
+	set_room(RLIM_INFINITY);
+	assert_int_equal(err, -EIO);
+	assert_int_equal(told, 0);
+	assert_int_equal(store_revision(c->store), 1);
+	assert_int_equal(store_list(c->store, "hosts", NULL, see, &seen), 0);
+	assert_string_equal(seen.ids, "a ");
+	// It goes on once there is room, and so does what is read after a crash.
+	put(c->store, "hosts", "", "c", "c");
+	assert_int_equal(told, 2);
+	reopen(c);
+	seen = (struct seen){};
+	assert_int_equal(store_list(c->store, "hosts", NULL, see, &seen), 0);
+	assert_string_equal(seen.ids, "a c ");
+}
+
 static void test_not_a_store(void **state)
 {
 	struct context *c = *state;
@@ -452,6 +498,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_changes, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_listeners, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_threads, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_full_disk, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_not_a_store, open_store, close_store),
 	};
 

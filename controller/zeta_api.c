@@ -609,7 +609,8 @@ static int write_port(struct api_call *call, const json_t *given, const char *pa
 
 static int check_ports(struct api_call *call, const json_t *raw, json_t *checked)
 {
-	char path[32];
+	auto_(json_decrefp) json_t *seen = json_object();
+	char path[32], field[48];
 	json_t *item;
 	size_t i;
 
@@ -621,6 +622,11 @@ static int check_ports(struct api_call *call, const json_t *raw, json_t *checked
 		item = field_check(port_fields, item, path, &call->problem);
 		if (!item || json_array_append_new(checked, item))
 			return call->problem.status ? -EINVAL : -ENOMEM;
+		snprintf(field, sizeof(field), "[%zu].port_id", i);
+		if (json_object_get(seen, text_in(item, "port_id")))
+			return refuse(&call->problem, 400, field, "%s is there twice", field);
+		if (json_object_set_new(seen, text_in(item, "port_id"), json_true()))
+			return -ENOMEM;
 	}
 	return 0;
 }

@@ -456,16 +456,15 @@ int table(struct xdp_md *ctx)
 	struct session_change change = {};
 	const struct chain_value *c;
 	struct flow f = {};
-	__u32 number, bucket;
+	__u32 bucket;
 	enum dft_outcome outcome;
 	enum verdict v;
 	int place;
 
 	if (!d)
 		return finish(ctx, BUG);
-	number = bpf_ntohl(d->op.chain);
 	bucket = bpf_ntohl(d->op.bucket);
-	c = bpf_map_lookup_elem(&chains, &number);
+	c = chain_find(bpf_ntohl(d->op.chain));
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	place = dft_place(c->node, c->live + c->learner, MAX_CHAIN_LENGTH + 1, cfg.node);
@@ -540,7 +539,7 @@ int decided(struct xdp_md *ctx)
 	struct dft_packet *d = op_of(&p);
 	struct evaluation *e = evaluation_now();
 	const struct chain_value *c;
-	__u32 number, direction;
+	__u32 direction;
 
 	if (!d || !e)
 		return finish(ctx, BUG);
@@ -562,8 +561,7 @@ int decided(struct xdp_md *ctx)
 		return op_release(ctx, d);
 	}
 
-	number = bpf_ntohl(d->op.chain);
-	c = bpf_map_lookup_elem(&chains, &number);
+	c = chain_find(bpf_ntohl(d->op.chain));
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_INSERT;

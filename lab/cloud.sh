@@ -2,6 +2,7 @@
 # What the demo and the scenarios share; sourced with $build set. One cloud, brought up by begin and
 # taken down however the script ends; and words for what held and what did not.
 
+PATH=$PATH:/usr/sbin:/sbin # nginx, ss, tcpdump
 zetactl=$build/cli/zetactl
 lab=$(dirname "${BASH_SOURCE[0]}")
 failures=0
