@@ -200,18 +200,36 @@ static const json_t *count_of(const json_t *member, const char *verdict)
 	return json_object_get(json_object_get(member, "verdicts"), verdict);
 }
 
-// One line per verdict: the sum, what it means, and which members have how many packets of it.
-static void print_verdicts(const json_t *status)
+// Begun with what every table of verdicts says first.
+static struct table *verdict_table(void)
 {
-	const json_t *members = json_object_get(status, "members"), *count;
 	struct table *table = table_new();
-	json_t *member;
-	size_t v, i;
 
 	table_cell(table, "VERDICT");
 	table_cell(table, "KIND");
 	table_cell(table, "PACKETS");
 	table_cell(table, "BYTES");
+	return table;
+}
+
+static void verdict_cells(struct table *table, const struct verdict_words *verdict,
+			  const json_t *count)
+{
+	table_row(table);
+	table_cell(table, "%s", verdict->name);
+	table_cell(table, "%s", verdict->kind);
+	table_number(table, integer_in(count, "packets"));
+	table_number(table, integer_in(count, "bytes"));
+}
+
+// One line per verdict: the sum, what it means, and which members have how many packets of it.
+static void print_verdicts(const json_t *status)
+{
+	const json_t *members = json_object_get(status, "members"), *count;
+	struct table *table = verdict_table();
+	json_t *member;
+	size_t v, i;
+
 	table_cell(table, "MEANING, AND WHERE");
 	for (v = 0; v < sizeof(known) / sizeof(known[0]); v++) {
 		char where[512] = "";
@@ -228,11 +246,7 @@ static void print_verdicts(const json_t *status)
 					 used ? ", " : "", text_or_empty(member, "name"),
 					 (long long)integer_in(own, "packets"));
 		}
-		table_row(table);
-		table_cell(table, "%s", known[v].name);
-		table_cell(table, "%s", known[v].kind);
-		table_number(table, integer_in(count, "packets"));
-		table_number(table, integer_in(count, "bytes"));
+		verdict_cells(table, &known[v], count);
 		table_cell(table, "%s (%s)", known[v].meaning, where);
 	}
 	table_print(&table, stdout, 2);
@@ -242,14 +256,10 @@ static void print_verdicts(const json_t *status)
 static void print_verdicts_wide(const json_t *status)
 {
 	const json_t *members = json_object_get(status, "members");
-	struct table *table = table_new();
+	struct table *table = verdict_table();
 	json_t *member;
 	size_t v, i;
 
-	table_cell(table, "VERDICT");
-	table_cell(table, "KIND");
-	table_cell(table, "PACKETS");
-	table_cell(table, "BYTES");
 	json_array_foreach (members, i, member)
 		table_cell(table, "%s", text_or_empty(member, "name"));
 	for (v = 0; v < sizeof(known) / sizeof(known[0]); v++) {
@@ -257,11 +267,7 @@ static void print_verdicts_wide(const json_t *status)
 
 		if (!count)
 			continue;
-		table_row(table);
-		table_cell(table, "%s", known[v].name);
-		table_cell(table, "%s", known[v].kind);
-		table_number(table, integer_in(count, "packets"));
-		table_number(table, integer_in(count, "bytes"));
+		verdict_cells(table, &known[v], count);
 		json_array_foreach (members, i, member)
 			table_number(table, integer_in(count_of(member, known[v].name), "packets"));
 	}
