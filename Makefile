@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The ten verbs. Meson builds; this file only names what people do.
+# The verbs. Meson builds; this file only names what people do.
 BUILD ?= build
 
 .PHONY: all packages check sim demo lint format clean
