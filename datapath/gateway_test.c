@@ -1560,6 +1560,13 @@ static const struct broken_op broken_ops[] = {
 	 4,
 	 {172, 16, 0, 99},
 	 .red = "ftn3 DFT_FOREIGN"},
+	{"from itself, on the wire",
+	 LOOKUP_,
+	 FTN3,
+	 AT(ip.saddr),
+	 4,
+	 {172, 16, 0, 1 + FTN3},
+	 .red = "ftn3 DFT_FOREIGN"},
 	{"not Geneve", LOOKUP_, FTN3, AT(udp.dest), 2, {1, 1}, .red = "ftn3 PASS"},
 	{"another length of options",
 	 LOOKUP_,
@@ -1710,7 +1717,7 @@ static const struct broken_op broken_ops[] = {
 	 {1},
 	 .red = "ftn1 REDIRECTED > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
 	 .nobody = "ftn1 REDIRECTED > ftn3 NO_VPC"},
-	{"insert, no hops left", INSERT_, FTN3, AT(op.hops), 1, {0}, .red = "ftn3 HOPS_EXCEEDED"},
+	{"insert, no hops left", INSERT_, FTN2, AT(op.hops), 1, {0}, .red = "ftn2 HOPS_EXCEEDED"},
 	{"at the table: IPv6 inside",
 	 LOOKUP_,
 	 FTN3,
@@ -1893,6 +1900,35 @@ static int test_broken_ops(struct world *w)
 			wrong += path_is(b->name, &j, each[k].path);
 		}
 	}
+	return wrong;
+}
+
+// What a host sends in the name of a node, where nodes have a network of their own.
+static int test_op_of_a_host(struct world *w)
+{
+	const struct node_wish wish = {
+		.name = "apart", .index = FTN3, .roles = ROLE_FTN, .zgc_ifindex = 2};
+	struct verdict_count before[VERDICTS], after[VERDICTS];
+	uint32_t action, index = FWD1;
+	struct frame f, out;
+	struct in6_addr ip;
+	struct node apart;
+	char text[16];
+	int wrong;
+
+	wrong = op_of_kind(w, LOOKUP_, RED, &f);
+	node_load(&apart, &wish);
+	node_ip_text(FWD1, text);
+	ip = address_must(text);
+	node_put(&apart, "node_by_ip", &ip, &index);
+	verdicts_read(apart.entry.verdicts, before);
+	wrong |= target_run(&apart.entry, &f, &action, &out) != 0;
+	verdicts_read(apart.entry.verdicts, after);
+	if (after[DFT_FOREIGN].packets != before[DFT_FOREIGN].packets + 1) {
+		fprintf(stderr, "an op of a host was taken\n");
+		wrong++;
+	}
+	node_free(&apart);
 	return wrong;
 }
 
@@ -3143,6 +3179,7 @@ static const struct test tests[] = {
 	{"every byte of the ops", test_op_bytes},
 	{"every byte of an ARP request's ops", test_arp_op},
 	{"broken ops", test_broken_ops},
+	{"an op of a host", test_op_of_a_host},
 	{"cut ops", test_cut_ops},
 	{"a redirected op", test_redirect_bytes},
 	{"chains of 1 to 8", test_chains},
