@@ -146,6 +146,7 @@ static const struct {
 } rule_rows[] = {
 	{WEB, {RULE_INGRESS, IPPROTO_TCP, .port_min = 80, .port_max = 88}, NULL},
 	{WEB, {RULE_INGRESS, IPPROTO_UDP, .port_min = 1000, .port_max = 2000}, "10.0.1.20/30"},
+	{WEB, {RULE_INGRESS, IPPROTO_UDP, .port_min = 0, .port_max = 65534}, "10.0.1.22/32"},
 	{WEB,
 	 {RULE_INGRESS, IPPROTO_TCP, .port_min = 22, .port_max = 22, .remote_group = CLIENTS},
 	 NULL},
@@ -514,14 +515,14 @@ static struct session_key key_of(uint32_t vni, const struct inner *in, int *from
 	struct in6_addr from = address_must(in->from), to = address_must(in->to);
 	uint16_t from_port = htons(in->from_port), to_port = htons(in->to_port);
 	struct session_key key = {.vni = {vni >> 16, vni >> 8, vni}, .protocol = in->protocol};
-	int order = memcmp(&from, &to, sizeof(from));
+	int order = memcmp(&from, &to, sizeof(from)), no_echo = 0;
 
 	if (in->protocol == IPPROTO_ICMP) {
-		if (in->type != ICMP_ECHO_REQUEST && in->type != ICMP_ECHO_REPLY)
-			from_port = 0;
+		no_echo = in->fragment & 0x3FFF ||
+			  (in->type != ICMP_ECHO_REQUEST && in->type != ICMP_ECHO_REPLY);
 		to_port = from_port;
 	}
-	if (in->fragment & 0x3FFF)
+	if (no_echo || in->fragment & 0x3FFF)
 		from_port = to_port = 0;
 	if (!order)
 		order = memcmp(&from_port, &to_port, sizeof(from_port));
@@ -530,6 +531,8 @@ static struct session_key key_of(uint32_t vni, const struct inner *in, int *from
 	key.b = *from_b ? from : to;
 	key.a_port = *from_b ? to_port : from_port;
 	key.b_port = *from_b ? from_port : to_port;
+	if (no_echo)
+		key.b_port = 0xFFFF;
 	return key;
 }
 
@@ -934,6 +937,9 @@ static const struct row rows[] = {
 	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
 	{"security group: a fragment of no datagram that is allowed",
 	 UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20", .fragment = 0x2000, .payload = 64),
+	 FIRST "SECURITY_GROUP", .blue = FIRST "NO_SOURCE"},
+	{"security group: a fragment where nearly all ports are allowed",
+	 UDP(1500, .from = "10.0.1.22", .to = "10.0.1.20", .fragment = 0x2000, .payload = 64),
 	 FIRST "SECURITY_GROUP", .blue = FIRST "NO_SOURCE"},
 	{"security group: a fragment where all is allowed",
 	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.27", .fragment = 8, .payload = 64),
@@ -2789,6 +2795,40 @@ static int test_icmp_errors(struct world *w)
 	return wrong + path_is("an error that embeds little", &j, "fwd1 INNER_MALFORMED");
 }
 
+// What has 0 for ports must not share a session with what has none.
+static int test_no_ports(struct world *w)
+{
+#define WITHOUT_PORTS(protocol_, ...)                                                              \
+	{                                                                                          \
+		.from = "10.0.1.10", .to = "10.0.1.20", .protocol = protocol_, .payload = 40,      \
+		__VA_ARGS__                                                                        \
+	}
+	static const struct {
+		struct inner in;
+		const char *path;
+	} sent[] = {
+		{WITHOUT_PORTS(IPPROTO_ICMP, .type = PING), INSERTED_ "FORWARDED_FIRST"},
+		{WITHOUT_PORTS(IPPROTO_ICMP, .type = PING), "fwd1 FORWARDED"},
+		{WITHOUT_PORTS(IPPROTO_ICMP, .type = 13), FIRST "NO_SESSION"},
+		{WITHOUT_PORTS(IPPROTO_ICMP, .fragment = 0x2000), FIRST "SECURITY_GROUP"},
+		{WITHOUT_PORTS(IPPROTO_UDP), "fwd1 INNER_MALFORMED"},
+		{WITHOUT_PORTS(IPPROTO_TCP, .flags = SYN), "fwd1 INNER_MALFORMED"},
+	};
+#undef WITHOUT_PORTS
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(sent); i++) {
+		struct journey j;
+		struct frame f;
+
+		write_inner(&f, &sent[i].in);
+		wrap_from_host(&f, 11, OF_FWD1, RED);
+		wrong += travel(w, FWD1, &f, &j);
+		wrong += path_is("without ports", &j, sent[i].path);
+	}
+	return wrong;
+}
+
 // ---- the direct path ----
 
 static void put_told(struct world *w, const struct session_key *key, int direction, uint32_t ms)
@@ -3195,6 +3235,7 @@ static const struct test tests[] = {
 	{"service chains", test_service_chains},
 	{"a view that lacks something", test_no_view},
 	{"ICMP errors", test_icmp_errors},
+	{"no ports", test_no_ports},
 	{"whom OAM is due", test_told},
 	{"OAM frames", test_oam},
 	{"no room", test_no_room},
