@@ -44,6 +44,8 @@ static int on_file(struct cli *cli, carry_out *carry_out)
 	int err;
 
 	err = read_documents(&documents, cli->file);
+	if (!err && !documents.count)
+		err = sorry(-ENODATA, "%s: there is no document in it", cli->file);
 	if (!err)
 		err = controller_connect(cli, &inventory);
 	if (!err) {
@@ -104,6 +106,10 @@ static int delete_named(struct cli *cli)
 	kind = kind_given(cli);
 	if (!kind)
 		return USAGE;
+	if (kind->read_only) {
+		complain("%s are made by the controller: nobody can delete them", kind->path);
+		return USAGE;
+	}
 	err = controller_connect(cli, &inventory);
 	if (!err)
 		err = find_given(&inventory, kind, cli->argv[1], &object);

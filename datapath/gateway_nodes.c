@@ -46,7 +46,7 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 		.node = wish->index,
 		.boot = node_boot(wish->index),
 		.tenant_ifindex = LOOPBACK,
-		.zgc_ifindex = LOOPBACK,
+		.zgc_ifindex = wish->zgc_ifindex ? wish->zgc_ifindex : LOOPBACK,
 		.tenant_mtu = TENANT_MTU,
 		.oam_port = htons(8300),
 	};
@@ -191,7 +191,6 @@ void node_load(struct node *n, const struct node_wish *wish)
 	    securitygroup__load(n->securitygroup))
 		fatal("%s does not load", wish->name);
 
-	step_put(n, STEP_GATEWAY, n->gw->progs.gateway);
 	step_put(n, STEP_TABLE, n->gw->progs.table);
 	step_put(n, STEP_DECIDED, n->gw->progs.decided);
 	step_put(n, STEP_REPLY, n->gw->progs.reply);

@@ -30,7 +30,7 @@ struct node {
 };
 
 // What differs between nodes; the rest follows from the index. sessions 0: room for 4096; cached 0:
-// for 1024.
+// for 1024; zgc_ifindex 0: that of the tenants' side.
 struct node_wish {
 	const char *name;
 	uint32_t index;
@@ -38,6 +38,7 @@ struct node_wish {
 	enum overlay overlay;
 	uint32_t sessions;
 	uint32_t cached;
+	uint32_t zgc_ifindex;
 };
 
 #define TENANT_MTU 1450
