@@ -54,8 +54,8 @@ struct rpc_client_config {
 };
 
 // Starts the client, which connects and goes on connecting until stopped.
-// Returns 0 and the caller owns *out; -ENOENT, -EACCES (or what file_read() says): a TLS file cannot
-// be read; -EINVAL: the certificate and the key are of no use; -ENOMEM, -EAGAIN: no thread.
+// Returns 0 and the caller owns *out; -ENOENT, -EACCES (or what file_read() says): a TLS file
+// cannot be read; -EINVAL: the certificate and the key are of no use; -ENOMEM, -EAGAIN: no thread.
 int rpc_client_start(struct rpc_client **out, const struct rpc_client_config *config);
 // Queues a message on the stream there is now. -ENOTCONN: there is none; -EMSGSIZE: larger than
 // RPC_MESSAGE_MAX; -EAGAIN: the queue is full, nothing was queued; -ENOMEM.
