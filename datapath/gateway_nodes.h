@@ -13,8 +13,6 @@
 #include "shared/view.h"
 #include "wire/dft.h"
 
-#define MAX_TEST_NODES 16
-
 struct gateway;
 struct divider;
 struct bouncer;
@@ -32,7 +30,7 @@ struct node {
 };
 
 // What differs between nodes; the rest follows from the index. sessions 0: room for 4096; cached 0:
-// for 1024.
+// for 1024; zgc_ifindex 0: that of the tenants' side.
 struct node_wish {
 	const char *name;
 	uint32_t index;
@@ -40,6 +38,7 @@ struct node_wish {
 	enum overlay overlay;
 	uint32_t sessions;
 	uint32_t cached;
+	uint32_t zgc_ifindex;
 };
 
 #define TENANT_MTU 1450
@@ -57,6 +56,8 @@ void node_remove(const struct node *n, const char *map, const void *key);
 // Empties a hash.
 void node_clear(const struct node *n, const char *map);
 unsigned int node_count(const struct node *n, const char *map);
+// Tells the node of the cluster's first so many, itself among them.
+void node_peers(const struct node *n, uint32_t count);
 // All buckets belong to this chain; -1: to none.
 void node_buckets(const struct node *n, int chain);
 
@@ -69,5 +70,3 @@ void node_session_put(const struct node *n, const struct session_key *key,
 void node_ip_text(uint32_t index, char out[16]);
 void node_mac_text(uint32_t index, char out[18]);
 uint32_t node_boot(uint32_t index);
-
-struct in6_addr address_must(const char *text);

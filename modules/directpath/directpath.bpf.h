@@ -33,7 +33,7 @@ inlined int direct_due(struct cache_value *c, const struct flow *f, const struct
 {
 	__u32 *told = &c->told_ms[f->from_b ? 1 : 0];
 
-	if (!(d->flags & DECISION_DIRECT) || f->icmp_error || f->fragment)
+	if (!(d->flags & DECISION_DIRECT) || f->icmp_error || f->fragment || f->no_echo)
 		return 0;
 	if (*told && now - *told < DIRECT_REPEAT_MS)
 		return 0;
