@@ -46,7 +46,7 @@ git ls-files -z '*.py' | PYTHONPYCACHEPREFIX=$scratch xargs -0 -r python3 -m py_
 
 echo "lint: subjects of commits"
 # The two named were there before this check, and history stays as it is.
-git log --no-merges --format=%s | grep -vE '^[a-z0-9_./-]+: [a-z0-9]' |
+git log --no-merges --format=%s | grep -vE '^[a-z0-9_./-]+(, [a-z0-9_./-]+)*: [a-z0-9]' |
 	grep -vE '^merge |^Merge |^format$|^chain: Maglev table of buckets$' >"$scratch/subjects"
 while read -r subject; do
 	complain "commit \"$subject\": write \`place: lower case imperative\`"
