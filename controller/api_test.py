@@ -959,6 +959,8 @@ class Zeta(Case):
                              ("port_ibo", "4789"), ("overlay_type", "gre"), ("name", None),
                              ("ip_start", ""), ("colour", 1), ("port_ibo", "99999999999999")):
             self.refuse(400, field, "POST", "/zgcs", {**ZGC, "name": "b", field: value})
+        self.refuse(400, "ip_end", "POST", "/zgcs", {**ZGC, "name": "b", "ip_end": "172.16.0.0"},
+                    says="ip_end must be the first entrance or one of")
         self.refuse(409, "name", "POST", "/zgcs", ZGC)
         self.refuse(400, "zgc_id", "PUT", path, {**ZGC, "zgc_id": "other"})
         self.expect(404, "PUT", "/zgcs/x", ZGC)
