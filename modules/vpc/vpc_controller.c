@@ -62,9 +62,12 @@ static int complete(struct change *change)
 	if (json_object_set_new(change->after, "functions",
 				json_pack("[sss]", "divider", "bouncer", "security-group")))
 		return -ENOMEM;
+	// A policy number never passes the revision, as it grows once in a change at most: a new VPC
+	// begins above all that forwarders may still cache of a former one with this VNI.
 	return json_object_set_new(
 		change->after, "policy",
-		json_integer(change->before ? integer_in(change->before, "policy") : 1));
+		json_integer(change->before ? integer_in(change->before, "policy")
+					    : (json_int_t)store_next_revision(change->store)));
 }
 
 int vpc_policy_changed(struct store *store, const char *vpc)
