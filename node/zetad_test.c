@@ -697,6 +697,13 @@ static void refuses_to_start(void **state)
 	snprintf(path, sizeof(path), "%s/nowhere", directory);
 	assert_int_equal(run_zetad(path, "n2"), 1);
 	assert_int_equal(access(path, F_OK), -1);
+	// Nor is anything removed there.
+	snprintf(path, sizeof(path), "%s/n2", directory);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(run_silent((char *[]){(char *)program, "--unload", "n2", "--bpf",
+					       directory, "--run", run, NULL}),
+			 1);
+	assert_int_equal(rmdir(path), 0);
 	// No such files.
 	assert_int_equal(run_zetad(bpf, "n2"), 1);
 }
