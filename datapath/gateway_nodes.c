@@ -21,15 +21,6 @@
 #define SESSIONS 4096
 #define CACHED 1024
 
-struct in6_addr address_must(const char *text)
-{
-	struct in6_addr out;
-
-	if (address_parse(text, &out))
-		fatalx("%s is not an address", text);
-	return out;
-}
-
 void node_ip_text(uint32_t index, char out[16])
 {
 	snprintf(out, 16, "172.16.0.%u", (index + 1) % 256);
@@ -148,6 +139,21 @@ void node_session_put(const struct node *n, const struct session_key *key,
 	struct session_value value = {.record = *record};
 
 	node_put(n, "sessions", key, &value);
+}
+
+void node_peers(const struct node *n, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct node_value value = {};
+		char ip[16], mac[18];
+
+		node_ip_text(i, ip);
+		node_mac_text(i, mac);
+		value.zgc_ip = address_must(ip);
+		mac_must(value.zgc_mac, mac);
+		node_put(n, "nodes", &i, &value);
+		node_put(n, "node_by_ip", &value.zgc_ip, &i);
+	}
 }
 
 static void step_put(const struct node *n, uint32_t step, const struct bpf_program *program)

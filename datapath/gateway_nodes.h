@@ -13,8 +13,6 @@
 #include "shared/view.h"
 #include "wire/dft.h"
 
-#define MAX_TEST_NODES 16
-
 struct gateway;
 struct divider;
 struct bouncer;
@@ -58,6 +56,8 @@ void node_remove(const struct node *n, const char *map, const void *key);
 // Empties a hash.
 void node_clear(const struct node *n, const char *map);
 unsigned int node_count(const struct node *n, const char *map);
+// Tells the node of the cluster's first so many, itself among them.
+void node_peers(const struct node *n, uint32_t count);
 // All buckets belong to this chain; -1: to none.
 void node_buckets(const struct node *n, int chain);
 
@@ -70,5 +70,3 @@ void node_session_put(const struct node *n, const struct session_key *key,
 void node_ip_text(uint32_t index, char out[16]);
 void node_mac_text(uint32_t index, char out[18]);
 uint32_t node_boot(uint32_t index);
-
-struct in6_addr address_must(const char *text);

@@ -219,21 +219,6 @@ static void set_chain(struct world *w, uint32_t length, int learner)
 		chain_put(&w->node[i], 0, &value);
 }
 
-static void put_nodes(const struct node *n)
-{
-	for (uint32_t i = 0; i < NODES; i++) {
-		struct node_value value = {.boot = node_boot(i)};
-		char ip[16], mac[18];
-
-		node_ip_text(i, ip);
-		node_mac_text(i, mac);
-		value.zgc_ip = address_must(ip);
-		mac_parse(mac, value.zgc_mac);
-		node_put(n, "nodes", &i, &value);
-		node_put(n, "node_by_ip", &value.zgc_ip, &i);
-	}
-}
-
 static void put_entrances(const struct node *n)
 {
 	for (uint32_t i = 0; i < ENTRANCES; i++) {
@@ -329,7 +314,7 @@ static void fill(const struct node *n)
 {
 	struct chain_value alone = {.epoch = EPOCH, .term = TERM, .live = 1, .node = {BOTH}};
 
-	put_nodes(n);
+	node_peers(n, NODES);
 	put_entrances(n);
 	put_subnets(n);
 	put_groups(n);

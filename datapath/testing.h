@@ -4,6 +4,7 @@
 #pragma once
 
 #include <linux/types.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,11 @@ void testing_begin(void);
 // A directory of its own on that bpffs, for bpf_object_open_opts.pin_root_path: objects opened with
 // the same one share their pinned maps, as the programs of one node do. Into the caller's path[64].
 const char *testing_pins(const char *name, char path[64]);
+
+// What cannot fail in a test that is sound: these end the process where it does.
+void must(int err, const char *what);
+struct in6_addr address_must(const char *text);
+void mac_must(uint8_t out[6], const char *text);
 
 #define FRAME_ROOM 8192
 
