@@ -539,6 +539,15 @@ class Objects(Case):
                                                         description="x"))
         self.expect(200, "PUT", "/v1/vpcs/blue", {"tenant": None, "cluster": "zgc"})
         self.assertEqual(self.policy(), policy)
+        # A VPC that takes over a VNI is ahead of the former one.
+        vpc = {"name": "v", "tenant": None, "cluster": "zgc", "vni": 4242}
+        self.make("vpcs", **vpc)
+        self.make("subnets", name="s", vpc="v", cidr="10.0.3.0/24")
+        former = self.policy("v")
+        self.expect(204, "DELETE", "/v1/subnets/s?vpc=v")
+        self.expect(204, "DELETE", "/v1/vpcs/v")
+        self.make("vpcs", **vpc)
+        self.assertGreater(self.policy("v"), former)
         # A change has one revision, whatever it touches.
         before = self.revision()
         self.expect(204, "DELETE", "/v1/ports/p1")
@@ -717,6 +726,7 @@ class Refusals(Case):
                 ("ports", "ips[1]", 'port "p1"', port(9, ips=["10.0.1.99", "10.0.1.11"])),
                 ("ports", "ips[0]", 'subnet "web"', port(9, ips=["10.0.1.1"])),
                 ("ports", "interface", 'port "p1"', port(9, interface="p1")),
+                ("ports", "interface", 'host "host1"', port(9, interface="eth0")),
                 ("ports", "host", 'host "host3"', port(9, host="host3")),
                 ("ports", "security_groups[0]", "another vpc",
                  port(9, security_groups=[group["id"]]))):

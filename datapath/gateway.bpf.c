@@ -739,6 +739,9 @@ int oam(struct xdp_md *ctx)
 	if (!c)
 		return finish(ctx, FLOW_FORGOTTEN);
 	forth = &c->record.towards[f.from_b ? 1 : 0];
+	// Decided anew since the packet was sent twice, perhaps otherwise.
+	if (forth->action != DECIDE_FORWARD || !(forth->flags & DECISION_DIRECT))
+		return finish(ctx, FLOW_FORGOTTEN);
 	back = &c->record.towards[f.from_b ? 0 : 1];
 	inject_write(&inject, &p, &f, forth);
 	from = p.outer.ip->saddr;

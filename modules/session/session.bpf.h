@@ -140,10 +140,7 @@ inlined enum verdict session_change(const struct session_key *key, struct sessio
 	return GO_ON;
 }
 
-// Whether a cached decision for one direction may still be used (O10). A denial is kept briefly: a
-// new endpoint changes it without a change of policy.
-#define DENIAL_MS 1000
-
+// Whether a cached decision for one direction may still be used (O10).
 inlined int cache_fresh(const struct cache_value *c, const struct decision *d, __u32 now,
 			__u32 policy)
 {
