@@ -88,10 +88,13 @@ until_true() {
 
 # Prints a status that every member reported after now: counters are a second old otherwise.
 fresh_status() {
-	local since patience=$((SECONDS + 30))
+	local since late= patience=$((SECONDS + 30))
 	since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-	until status -o json >"$work/status.json" && figure fresh "$since" <"$work/status.json"; do
-		[ "$SECONDS" -lt "$patience" ] || return 1
+	until status -o json >"$work/status.json" && late=$(figure fresh "$since" <"$work/status.json"); do
+		if [ "$SECONDS" -ge "$patience" ]; then
+			echo "no report for 30 seconds from: ${late:-the controller}" >&2
+			return 1
+		fi
 		sleep 0.2
 	done
 	cat "$work/status.json"
