@@ -172,6 +172,18 @@ void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t ke
 		       (unsigned long long)idle);
 }
 
+// Whether some head has ended a life before it was first released.
+static bool tombstoned(const struct chain *c, uint32_t key, struct dft_stamp life)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->slots; i++)
+		if (c->replica[i].entry[key].record.life == DFT_TOMBSTONE &&
+		    holds(&c->replica[i], key, life))
+			return true;
+	return false;
+}
+
 // A reply about a live session leaves the chain. I1, I2, I5, I6.
 void check_released(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r)
 {
@@ -205,7 +217,8 @@ void check_released(struct world *w, uint32_t chain, uint32_t key, const struct 
 		l->sent = 0;
 		l->stamp = r->incarnation;
 		l->decision = decision_of(r);
-		l->ended = false;
+		l->ended = tombstoned(c, key, r->incarnation);
+		l->ended_at = w->evaluations;
 		alias_of(r, &l->alias_chain, &l->alias_key);
 	}
 	if (r->state & ~l->sent)

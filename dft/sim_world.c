@@ -256,11 +256,10 @@ static void ask(struct world *w, uint32_t node, uint32_t chain, uint32_t key, st
 	op->forwarder = node;
 	op->boot = w->node[node].boot;
 	op->asked = clock_of(w, node);
-	// Being wrong about whom to ask costs a redirect; being wrong for long is what leases are
-	// for.
-	if (chance(w, 100))
+	// Being wrong about whom to ask costs a redirect.
+	if (chance(w, 50))
 		to = c->node[pick(w, c->slots)];
-	send_op(w, node, to, op);
+	send_sluggish(w, node, to, op);
 }
 
 static void apply(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r)
@@ -621,7 +620,7 @@ static void fault(struct world *w)
 				    : chance(w, 350);
 		w->split_one_way = w->plan.one_way && chance(w, 400);
 		w->heal_at =
-			w->now + 15 * MS + pick(w, chance(w, 300) ? 3 * w->plan.timeout : 80 * MS);
+			w->now + 15 * MS + pick(w, chance(w, 400) ? 5 * w->plan.timeout : 80 * MS);
 		note(w, one, NOWHERE, NOWHERE, "partition%s", w->split_one_way ? ", one way" : "");
 		return;
 	case 5:
