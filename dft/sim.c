@@ -66,6 +66,21 @@ static struct plan plan_of(uint64_t seed)
 	p.controller_rests = chance(&dice, 300);
 	p.forwarders_crash = chance(&dice, 300);
 	p.fault_every = (10 + pick(&dice, 100)) * MS;
+	p.favourite = -1;
+	if (chance(&dice, 200)) {
+		p.favourite = FAULT_PARTITION;
+		p.partitions = true;
+		p.length *= 2;
+	} else if (chance(&dice, 250)) {
+		p.favourite = FAULT_LINK;
+		p.links = true;
+		p.length *= 2;
+		p.crashes = p.pauses = false;
+		p.fault_every = 60 * MS;
+		p.packet_life = 5 * MS;
+		p.timeout = 2 * p.refresh + p.packet_life;
+		p.drift = 0;
+	}
 	if (seed % 100 == 99) {
 		p.chains = 300;
 		p.nodes = 2000;
@@ -211,6 +226,20 @@ static int sweep(const struct options *o)
 }
 
 #ifdef DFT_BUGS
+// Whether the seed breaks nothing without the bug.
+static bool innocent(uint64_t seed)
+{
+	enum dft_bug was = dft_bug;
+	struct world w;
+	int err;
+
+	dft_bug = DFT_BUG_NONE;
+	err = run(&w, seed, NULL);
+	world_free(&w);
+	dft_bug = was;
+	return !err;
+}
+
 // Looks for a bug that was put back. Returns how many seeds it took; 0: more than there were.
 static uint64_t search(const struct options *o, uint64_t *seed, char *how, size_t room)
 {
@@ -224,7 +253,7 @@ static uint64_t search(const struct options *o, uint64_t *seed, char *how, size_
 		if (err == -EPROTO)
 			snprintf(how, room, "%s", w.broken);
 		world_free(&w);
-		if (err == -EPROTO)
+		if (err == -EPROTO && innocent(*seed))
 			return i + 1;
 	}
 	return 0;

@@ -41,7 +41,10 @@ struct plan {
 	bool crashes, pauses, partitions, one_way, links, repair, controller_rests,
 		forwarders_crash;
 	uint64_t fault_every;
+	int favourite; // the fault that this world sees most, -1: none
 };
+
+enum fault { FAULT_CRASH, FAULT_PAUSE = 2, FAULT_PARTITION, FAULT_FORWARDER = 5, FAULT_LINK };
 
 enum op_kind {
 	OP_LOOKUP,
@@ -75,6 +78,7 @@ struct op {
 	uint32_t chain, key;
 	uint32_t forwarder, boot; // whose packet it is
 	uint64_t asked;		  // on the forwarder's clock
+	uint64_t born;		  // the same in the world's time, for the checks only
 	struct dft_term term;
 	struct dft_stamp stamp; // seen; named
 	uint32_t floor;
@@ -126,7 +130,7 @@ struct key_facts {
 	struct life life[LIVES_MOST]; // released ones, the newest last
 	uint32_t lives;
 	struct dft_stamp applied; // newest life that a forwarder or host has used
-	uint64_t answered;	  // when the last answer about a live record left the chain
+	uint64_t answered;	  // when the op was asked that was answered last
 	// Of an alias: whose packets carried it last, and whose before.
 	uint32_t user_chain, user_key;
 	struct dft_stamp user_life;
@@ -153,7 +157,8 @@ struct chain {
 struct node {
 	uint32_t boot;
 	bool up;
-	uint64_t paused_until;
+	uint64_t paused_until; // it stands still
+	uint64_t daemon_until; // its daemon does: packets, beats and votes go on
 	uint64_t offset;
 	int rate; // thousandths by which its clock is fast
 	bool cut; // on the other side of the partition
@@ -251,7 +256,7 @@ void owner_read(const struct dft_alias *a, uint32_t *chain, uint32_t *key, struc
 void check_touched(struct world *w, uint32_t chain, uint32_t slot, uint32_t key);
 void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t key,
 		     const struct dft_record *was);
-void check_released(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r);
+void check_released(struct world *w, const struct op *op);
 void check_sent(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,
 		uint16_t state);
 void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,

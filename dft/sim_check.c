@@ -165,7 +165,7 @@ void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t ke
 	// A head that does not know yet that it was replaced deletes what nobody will see.
 	if (dft_term_compare(c->replica[slot].member.active.term, c->latest.term))
 		return;
-	// Clocks may differ by the plan's drift; an answer may just be leaving a paused node.
+	// Clocks may differ by the plan's drift.
 	if (key < w->plan.keys && f->answered &&
 	    idle * 1000 < (2 * w->plan.refresh + w->plan.packet_life) * (1000 - 4 * w->plan.drift))
 		broken(w, "O9 a busy session is deleted", chain, key, "answered for %llu us ago",
@@ -185,15 +185,19 @@ static bool tombstoned(const struct chain *c, uint32_t key, struct dft_stamp lif
 }
 
 // A reply about a live session leaves the chain. I1, I2, I5, I6.
-void check_released(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r)
+void check_released(struct world *w, const struct op *op)
 {
+	uint32_t chain = op->chain, key = op->key;
+	const struct dft_record *r = &op->record;
 	struct chain *c = &w->chain[chain];
 	struct key_facts *f = &c->facts[key];
 	struct life *l = NULL, *last = newest(f);
 	uint32_t i, slot, alias_chain, alias_key;
 	struct dft_alias owner;
 
-	f->answered = w->now;
+	// An answer counts from the asking: a cache ends by that, and a late one is not applied.
+	if (f->answered < op->born)
+		f->answered = op->born;
 	for (i = 0; i < f->lives && i < LIVES_MOST; i++)
 		if (!dft_stamp_compare(f->life[i].stamp, r->incarnation))
 			l = &f->life[i];

@@ -76,10 +76,10 @@ static void reply(struct world *w, struct replica *r, struct op *op)
 	note(w, node, op->chain, op->key, "releases life (%u,%u) decision %u to %u",
 	     op->record.incarnation.floor, op->record.incarnation.counter, decision_of(&op->record),
 	     op->forwarder);
-	check_released(w, op->chain, op->key, &op->record);
+	check_released(w, op);
 	maybe_stall(w, node);
 	op->kind = OP_REPLY;
-	send_op(w, node, op->forwarder, op);
+	send_sluggish(w, node, op->forwarder, op);
 }
 
 static void delete_alias(struct world *w, uint32_t from, const struct alias_use *use)
@@ -289,6 +289,20 @@ static void refuse(struct world *w, struct replica *r, struct op *op)
 	down(w, r, op);
 }
 
+// O9. What passes the tail with a packet, be it also the head, is an answer: the session is in use.
+// Returns 0 where a delete is under way: then there is no answer.
+static bool touches(struct world *w, struct replica *r, const struct op *op)
+{
+	struct entry *e = &r->entry[op->key];
+
+	if (!op->packet || e->record.life != DFT_LIVE || !dft_is_tail(&r->member))
+		return true;
+	if (e->deleting)
+		return false;
+	e->used = clock_of(w, r->member.self.node);
+	return true;
+}
+
 static void request_at_head(struct world *w, struct replica *r, uint32_t slot, struct op *op)
 {
 	struct entry *e = &r->entry[op->key];
@@ -396,7 +410,8 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 		refuse(w, r, op);
 	} else if (outcome == DFT_STORED || outcome == DFT_OWN || outcome == DFT_SAME) {
 		op->kind = OP_COPY;
-		down(w, r, op);
+		if (touches(w, r, op))
+			down(w, r, op);
 	}
 	check_touched(w, op->chain, slot, op->key);
 }
@@ -449,16 +464,10 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 	check_touched(w, op->chain, slot, op->key);
 	if (outcome == DFT_ENDED || outcome == DFT_CONFLICT)
 		return;
-	if (op->packet && e->record.life == DFT_LIVE && dft_is_tail(&r->member)) {
-		// O9: a record whose delete is under way acknowledges no touch.
-		if (e->deleting)
-			return;
+	if (outcome == DFT_STORED && !dft_is_tail(&r->member))
 		e->used = clock_of(w, node);
-	} else if (outcome == DFT_STORED && e->record.life == DFT_LIVE &&
-		   !dft_is_tail(&r->member)) {
-		e->used = clock_of(w, node);
-	}
-	down(w, r, op);
+	if (touches(w, r, op))
+		down(w, r, op);
 }
 
 // Active replication of what the tail has to the learner behind it.
@@ -687,6 +696,12 @@ void table_tick(struct world *w, uint32_t chain, uint32_t slot)
 	uint32_t key;
 
 	out.count = 0;
+	if (w->node[r->member.self.node].daemon_until > w->now) {
+		if (r->member.voters.epoch && now - r->member.beaten >= w->plan.times.beat)
+			dft_beat(&r->member, now, &out, DFT_WANTS_IN);
+		send_term(w, chain, &out);
+		return;
+	}
 	dft_term_tick(&r->member, &w->plan.times, REPLICAS, DFT_WANTS_IN,
 		      pick(w, w->plan.times.suspect), now, &out);
 	for (key = 0; key < out.count; key++)

@@ -256,6 +256,7 @@ static void ask(struct world *w, uint32_t node, uint32_t chain, uint32_t key, st
 	op->forwarder = node;
 	op->boot = w->node[node].boot;
 	op->asked = clock_of(w, node);
+	op->born = w->now;
 	// Being wrong about whom to ask costs a redirect.
 	if (chance(w, 50))
 		to = c->node[pick(w, c->slots)];
@@ -584,19 +585,23 @@ static void forwarder_crash(struct world *w)
 
 static void fault(struct world *w)
 {
+	bool long_ones = w->plan.favourite == FAULT_PARTITION;
 	const struct chain *c;
-	uint32_t i, one;
+	uint32_t i, one, kind;
 
 	if (w->quiet)
 		return;
 	at(w, w->now + w->plan.fault_every / 2 + pick(w, w->plan.fault_every), FAULT, 0, 0);
-	switch (pick(w, w->plan.links ? 9 : 6)) {
-	case 0:
-	case 1:
+	kind = pick(w, w->plan.links ? FAULT_LINK + 3 : FAULT_LINK);
+	if (w->plan.favourite >= 0 && chance(w, 700))
+		kind = (unsigned)w->plan.favourite;
+	switch (kind) {
+	case FAULT_CRASH:
+	case FAULT_CRASH + 1:
 		if (w->plan.crashes)
 			crash(w);
 		return;
-	case 2:
+	case FAULT_PAUSE:
 		if (!w->plan.pauses)
 			return;
 		i = 1 + pick(w, w->plan.nodes - 1);
@@ -604,36 +609,45 @@ static void fault(struct world *w)
 		w->node[i].paused_until = w->now + 5 * MS + pick(w, 120 * MS);
 		note(w, i, NOWHERE, NOWHERE, "is paused");
 		return;
-	case 3:
-	case 4:
+	case FAULT_PARTITION:
+	case FAULT_PARTITION + 1:
 		if (!w->plan.partitions || w->now < w->heal_at)
 			return;
 		w->counters.partitions++;
-		one = chance(w, 600) ? 1 + pick(w, w->plan.nodes - w->plan.forwarders - 1) : 0;
+		one = long_ones || chance(w, 600)
+			      ? 1 + pick(w, w->plan.nodes - w->plan.forwarders - 1)
+			      : 0;
 		c = &w->chain[pick(w, w->plan.chains)];
-		if (one && chance(w, 600))
+		if (one && chance(w, long_ones ? 900 : 600))
 			one = c->latest.path[c->latest.live - 1].node;
 		for (i = 0; i < w->plan.nodes; i++)
 			w->node[i].cut =
 				one ? i == one || (i >= w->plan.nodes - w->plan.forwarders &&
 						   chance(w, 500))
 				    : chance(w, 350);
-		w->split_one_way = w->plan.one_way && chance(w, 400);
+		w->split_one_way = w->plan.one_way && !long_ones && chance(w, 400);
 		w->heal_at =
-			w->now + 15 * MS + pick(w, chance(w, 400) ? 5 * w->plan.timeout : 80 * MS);
+			w->now + 15 * MS +
+			pick(w, chance(w, long_ones ? 900 : 300) ? 8 * w->plan.timeout : 80 * MS);
+		// A daemon that stands still does not begin ballots, which would fence its node.
+		if (one && chance(w, 500))
+			w->node[one].daemon_until = w->heal_at;
 		note(w, one, NOWHERE, NOWHERE, "partition%s", w->split_one_way ? ", one way" : "");
 		return;
-	case 5:
+	case FAULT_FORWARDER:
 		if (w->plan.forwarders_crash)
 			forwarder_crash(w);
 		return;
 	default:
 		c = &w->chain[pick(w, w->plan.chains)];
-		w->broken_link.from = c->node[pick(w, DFT_VOTERS_MOST)];
-		w->broken_link.to = c->node[pick(w, DFT_VOTERS_MOST)];
+		w->broken_link.from = chance(w, 600) ? c->latest.path[c->latest.live - 1].node
+						     : c->node[pick(w, DFT_VOTERS_MOST)];
+		w->broken_link.to = c->voters.voter[pick(w, c->voters.count)].node;
 		w->broken_link.both = chance(w, 700);
 		w->broken_link.until = w->now + 30 * MS + pick(w, 100 * MS);
 		w->counters.links++;
+		if (chance(w, 800))
+			w->node[w->broken_link.from].daemon_until = w->broken_link.until;
 		note(w, w->broken_link.from, NOWHERE, NOWHERE, "has no link to %u%s",
 		     w->broken_link.to, w->broken_link.both ? ", nor back" : "");
 		return;
@@ -695,6 +709,13 @@ static void step(struct world *w)
 		heap_put(w, m);
 		return;
 	}
+	if (m->kind == TO_TERM && w->node[m->to].daemon_until > w->now &&
+	    (m->term.kind == DFT_CHOSEN || m->term.kind == DFT_PROMISE ||
+	     m->term.kind == DFT_ACCEPTED)) {
+		m->when = w->node[m->to].daemon_until + pick(w, 10);
+		heap_put(w, m);
+		return;
+	}
 	dispatch(w, m);
 	message_free(w, m);
 }
@@ -714,9 +735,11 @@ void world_run(struct world *w)
 	w->heal_at = 0;
 	w->broken_link.until = 0;
 	note(w, 0, NOWHERE, NOWHERE, "faults are over");
-	for (i = 0; i < w->plan.nodes; i++)
+	for (i = 0; i < w->plan.nodes; i++) {
 		if (w->node[i].paused_until > w->now)
 			w->node[i].paused_until = w->now;
+		w->node[i].daemon_until = 0;
+	}
 	for (until = w->now + 3000 * MS; !w->broken && w->now < until;) {
 		uint64_t next = w->now + 20 * MS;
 
