@@ -421,7 +421,10 @@ bool settled(struct world *w, char *why, size_t room)
 			    alias_of(s, &alias_chain, &alias_key) && alias_chain == i &&
 			    alias_key == key)
 				continue;
-			snprintf(why, room, "alias %u/%u belongs to nobody", i, key);
+			w->alias_chain = i;
+			w->alias_key = key;
+			snprintf(why, room, "alias %u/%u belongs to nobody: %u/%u (%u,%u)", i, key,
+				 chain, session, life.floor, life.counter);
 			return false;
 		}
 	}

@@ -358,17 +358,13 @@ static void client(struct world *w)
 
 // The controller: repairs a chain by a new view. What it decides it keeps (M6).
 
-static void view_chosen(struct world *w, uint32_t chain)
+static void announce(struct world *w, uint32_t chain)
 {
 	struct chain *c = &w->chain[chain];
 	struct dft_member said = {.self = {CONTROLLER, 1}};
 	struct dft_out out = {.count = 0};
 	uint32_t i;
 
-	c->view.phase = DFT_NO_BALLOT;
-	c->voters = c->view.new;
-	w->counters.views++;
-	check_chosen(w, chain, &c->view.proposal, &c->voters);
 	said.active = c->view.proposal;
 	said.voters = c->voters;
 	dft_announce(&said, &out);
@@ -376,6 +372,32 @@ static void view_chosen(struct world *w, uint32_t chain)
 		if (dft_voter_place(&c->voters, c->view.old.voter[i]) < 0)
 			dft_say_chosen(&said, c->view.old.voter[i], &out);
 	send_term(w, chain, &out);
+}
+
+static void view_chosen(struct world *w, uint32_t chain)
+{
+	struct chain *c = &w->chain[chain];
+
+	c->view.phase = DFT_NO_BALLOT;
+	c->voters = c->view.new;
+	w->counters.views++;
+	check_chosen(w, chain, &c->view.proposal, &c->voters);
+	announce(w, chain);
+}
+
+// Nodes report what they know; a view is announced until all of its voters do.
+static bool unheard(const struct world *w, const struct chain *c)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->slots; i++) {
+		const struct dft_member *m = &c->replica[i].member;
+
+		if (is_up(w, m->self) && dft_voter_place(&c->voters, m->self) >= 0 &&
+		    m->active.term.epoch < c->voters.epoch)
+			return true;
+	}
+	return false;
 }
 
 static void view_sealed(struct world *w, uint32_t chain)
@@ -467,6 +489,8 @@ static void repair(struct world *w, uint32_t chain)
 		send_term(w, chain, &out);
 		return;
 	}
+	if (unheard(w, c))
+		announce(w, chain);
 	if (!ill(w, c)) {
 		c->ill_since = 0;
 		return;
