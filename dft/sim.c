@@ -81,7 +81,13 @@ static struct plan plan_of(uint64_t seed)
 		p.timeout = 2 * p.refresh + p.packet_life;
 		p.drift = 0;
 	}
+	if (p.chains == 2 && chance(&dice, 300)) {
+		p.aliases = 0;
+		p.capacity = 2 * p.keys;
+		p.move_at = 1 + pick(&dice, 700) * MS;
+	}
 	if (seed % 100 == 99) {
+		p.move_at = 0;
 		p.chains = 300;
 		p.nodes = 2000;
 		p.forwarders = 40;
@@ -129,6 +135,9 @@ static bool concerns(const struct world *w, const struct trace *t)
 {
 	if (t->chain == w->alias_chain && t->key == w->alias_key)
 		return true;
+	// A key that moves has two names.
+	if (w->plan.move_at && t->key < KEYS_MOST && w->broken_key < KEYS_MOST)
+		return t->key % GUEST == w->broken_key % GUEST && w->broken_key % 2 == 0;
 	return (t->chain == w->broken_chain || t->chain == NOWHERE) &&
 	       (t->key == w->broken_key || t->key == NOWHERE);
 }
@@ -188,6 +197,8 @@ static void summary(const struct counters *c, uint64_t seeds, double took)
 	       (unsigned long long)c->late, (unsigned long long)c->crashes,
 	       (unsigned long long)c->pauses, (unsigned long long)c->partitions,
 	       (unsigned long long)c->links);
+	printf("buckets moved %llu, keys asked of their old chain %llu times\n",
+	       (unsigned long long)c->moves, (unsigned long long)c->pulls);
 	printf("terms %llu, views %llu, learners filled %llu, promoted %llu; stopped by: lease %llu, "
 	       "term %llu, age of reply %llu, full %llu\n",
 	       (unsigned long long)c->terms, (unsigned long long)c->views,

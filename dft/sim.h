@@ -9,6 +9,7 @@
 #pragma once
 
 #include "dft/core.h"
+#include "dft/move.h"
 #include "dft/term.h"
 
 #include <stdbool.h>
@@ -18,6 +19,7 @@
 #define SLOTS 8		// nodes of a chain that may become replicas, voters, spares
 #define KEYS_MOST 16	// sessions and aliases of a chain; few, so that they meet
 #define SIM_BUCKETS 2	// of a chain: keys share floors
+#define GUEST 8		// chain 0's first bucket moves to chain 1, where its keys begin here
 #define REPLICAS 3	// that a chain shall have
 #define LIVES_MOST 8	// of a key that the checks remember
 #define TRACE_MOST 8192 // events that a failure can show
@@ -41,7 +43,8 @@ struct plan {
 	bool crashes, pauses, partitions, one_way, links, repair, controller_rests,
 		forwarders_crash;
 	uint64_t fault_every;
-	int favourite; // the fault that this world sees most, -1: none
+	uint64_t move_at; // when chain 0's bucket 0 moves to chain 1; 0: never
+	int favourite;	  // the fault that this world sees most, -1: none
 };
 
 enum fault { FAULT_CRASH, FAULT_PAUSE = 2, FAULT_PARTITION, FAULT_FORWARDER = 5, FAULT_LINK };
@@ -60,6 +63,11 @@ enum op_kind {
 	OP_VERIFY,
 	OP_ALIAS_INSERT,
 	OP_ALIAS_DELETE,
+	OP_FENCE, // controller to the old head
+	OP_MOVED, // all of the old live list is fenced, says the end of its path
+	OP_PULL,  // what does the old head have?
+	OP_PULLED,
+	OP_ADOPTED, // all of the new path has what the old head answered
 	OP_KINDS
 };
 
@@ -73,7 +81,9 @@ struct alias_use {
 
 struct op {
 	uint8_t kind, hops, packet, collect;
-	uint8_t read; // of the tail's own table, for its learner
+	uint8_t pulled; // the old head had nothing
+	uint8_t report; // enum report
+	uint8_t read;	// of the tail's own table, for its learner
 	uint16_t state;
 	uint32_t chain, key;
 	uint32_t forwarder, boot; // whose packet it is
@@ -83,13 +93,17 @@ struct op {
 	struct dft_stamp stamp; // seen; named
 	uint32_t floor;
 	struct alias_use alias;
+	struct dft_bucket bucket;
 	struct dft_record record;
 	// Of a session that waits for its alias.
 	struct dft_stamp session_seen;
 	struct dft_record session;
 };
 
-enum message_kind { TO_TABLE, TO_TERM, TICK, CLIENT, FAULT, WAKE, REPAIR };
+// What the end of a path is to tell.
+enum report { NO_REPORT, REPORT_FENCE, REPORT_ADOPTED };
+
+enum message_kind { TO_TABLE, TO_TERM, TICK, CLIENT, FAULT, WAKE, REPAIR, MOVE };
 
 struct message {
 	uint64_t when, order;
@@ -110,8 +124,10 @@ struct entry {
 struct replica {
 	struct dft_member member;
 	struct entry entry[KEYS_MOST];
-	uint32_t floor[SIM_BUCKETS];
-	uint32_t copied; // bits of keys that the learner has confirmed
+	uint32_t floor[2 * SIM_BUCKETS]; // its own, its guests'
+	struct dft_bucket bucket;	 // the one that moves
+	uint32_t pulled;		 // bits of guest keys that the old head answered for
+	uint32_t copied;		 // bits of keys that the learner has confirmed
 	uint32_t next_push;
 	uint64_t timers; // when they were restarted
 };
@@ -129,6 +145,7 @@ struct life {
 struct key_facts {
 	struct life life[LIVES_MOST]; // released ones, the newest last
 	uint32_t lives;
+	uint32_t at;		  // the chain that released it last
 	struct dft_stamp applied; // newest life that a forwarder or host has used
 	uint64_t answered;	  // when the op was asked that was answered last
 	// Of an alias: whose packets carried it last, and whose before.
@@ -184,6 +201,7 @@ struct counters {
 		collected;
 	uint64_t lost, doubled, late, crashes, pauses, partitions, links, views, promotions, fills,
 		full;
+	uint64_t moves, pulls;
 	uint64_t no_lease, stale_term, old_reply, ballots;
 };
 
@@ -248,6 +266,9 @@ __attribute__((format(printf, 5, 6))) void note(struct world *w, uint32_t node, 
 __attribute__((format(printf, 5, 6))) void broken(struct world *w, const char *invariant,
 						  uint32_t chain, uint32_t key, const char *format,
 						  ...);
+uint32_t bucket_of(const struct world *w, uint32_t key);
+uint32_t keys_of(const struct world *w);
+void home(const struct world *w, uint32_t *chain, uint32_t *key);
 uint32_t decision_of(const struct dft_record *r);
 void decide(struct dft_record *r, uint32_t number, uint32_t alias_chain, uint32_t alias_key);
 bool alias_of(const struct dft_record *r, uint32_t *chain, uint32_t *key);

@@ -257,6 +257,7 @@ static void ask(struct world *w, uint32_t node, uint32_t chain, uint32_t key, st
 	op->boot = w->node[node].boot;
 	op->asked = clock_of(w, node);
 	op->born = w->now;
+	op->pulled = 0;
 	// Being wrong about whom to ask costs a redirect.
 	if (chance(w, 50))
 		to = c->node[pick(w, c->slots)];
@@ -271,12 +272,16 @@ static void apply(struct world *w, uint32_t chain, uint32_t key, const struct df
 	check_applied(w, chain, key, r->incarnation, decision_of(r), alias_chain, alias_key);
 }
 
-void forwarder_reply(struct world *w, uint32_t node, const struct op *op)
+void forwarder_reply(struct world *w, uint32_t node, const struct op *in)
 {
-	struct cached *c = cached_of(w, node, op->chain, op->key);
+	struct op at_home = *in;
+	const struct op *op = &at_home;
+	struct cached *c;
 	struct op again = {.kind = OP_LOOKUP};
 	uint64_t since = clock_of(w, node) - op->asked;
 
+	home(w, &at_home.chain, &at_home.key);
+	c = cached_of(w, node, op->chain, op->key);
 	w->counters.ops++;
 	if (op->boot != w->node[node].boot)
 		return;
@@ -476,6 +481,20 @@ static bool ill(const struct world *w, const struct chain *c)
 	return false;
 }
 
+// M7: asks the old head to fence the bucket until the new chain's head has it.
+static void move(struct world *w)
+{
+	struct op op = {.kind = OP_FENCE, .hops = 8};
+	struct chain *new = &w->chain[1];
+	const struct dft_bucket *b = &new->replica[slot_of(new, new->latest.path[0].node)].bucket;
+
+	at(w, w->now + 5 * MS, MOVE, CONTROLLER, 0);
+	if (b->owned.epoch)
+		return;
+	op.alias.chain = NOWHERE;
+	send_op(w, CONTROLLER, w->chain[0].latest.path[0].node, &op);
+}
+
 static void repair(struct world *w, uint32_t chain)
 {
 	struct chain *c = &w->chain[chain];
@@ -576,6 +595,7 @@ static void forget(struct world *w, uint32_t node)
 			continue;
 		memset(&c->replica[slot], 0, sizeof(c->replica[slot]));
 		c->replica[slot].member.self = (struct dft_name){node, w->node[node].boot};
+		c->replica[slot].bucket.guest = w->plan.move_at && i == 1;
 	}
 }
 
@@ -695,6 +715,9 @@ static void dispatch(struct world *w, struct message *m)
 	case WAKE:
 		n->up = true;
 		note(w, m->to, NOWHERE, NOWHERE, "is back, empty, boot %u", n->boot);
+		break;
+	case MOVE:
+		move(w);
 		break;
 	case REPAIR:
 		repair(w, m->chain);
@@ -820,7 +843,7 @@ static int chains_new(struct world *w)
 
 int world_new(struct world *w, const struct plan *plan)
 {
-	uint32_t i;
+	uint32_t i, key;
 
 	memset(w, 0, sizeof(*w));
 	w->plan = *plan;
@@ -846,6 +869,13 @@ int world_new(struct world *w, const struct plan *plan)
 	chains_new(w);
 	at(w, 1, CLIENT, 0, 0);
 	at(w, plan->fault_every, FAULT, 0, 0);
+	for (i = 0; i < plan->chains; i++)
+		for (key = 0; key < KEYS_MOST; key++)
+			w->chain[i].facts[key].at = i;
+	for (i = 0; plan->move_at && i < w->chain[1].slots; i++)
+		w->chain[1].replica[i].bucket.guest = 1;
+	if (plan->move_at)
+		at(w, plan->move_at, MOVE, CONTROLLER, 0);
 	return 0;
 }
 
