@@ -81,7 +81,7 @@ static struct plan plan_of(uint64_t seed)
 		p.timeout = 2 * p.refresh + p.packet_life;
 		p.drift = 0;
 	}
-	if (p.chains == 2 && chance(&dice, 300)) {
+	if (p.chains == 2 && chance(&dice, 400)) {
 		p.aliases = 0;
 		p.capacity = 2 * p.keys;
 		p.move_at = 1 + pick(&dice, 700) * MS;

@@ -103,7 +103,7 @@ struct op {
 // What the end of a path is to tell.
 enum report { NO_REPORT, REPORT_FENCE, REPORT_ADOPTED };
 
-enum message_kind { TO_TABLE, TO_TERM, TICK, CLIENT, FAULT, WAKE, REPAIR, MOVE };
+enum message_kind { TO_TABLE, TO_TERM, TICK, CLIENT, FAULT, CRASH, WAKE, REPAIR, MOVE };
 
 struct message {
 	uint64_t when, order;
@@ -247,6 +247,7 @@ bool chance(struct world *w, unsigned thousandths);
 uint64_t clock_of(const struct world *w, uint32_t node);
 bool is_up(const struct world *w, struct dft_name name);
 uint32_t slot_of(const struct chain *c, uint32_t node);
+void at(struct world *w, uint64_t when, uint32_t kind, uint32_t to, uint32_t chain);
 void send_op(struct world *w, uint32_t from, uint32_t to, const struct op *op);
 void send_sluggish(struct world *w, uint32_t from, uint32_t to, const struct op *op);
 void send_term(struct world *w, uint32_t chain, const struct dft_out *out);

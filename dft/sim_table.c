@@ -155,13 +155,22 @@ static void report_adopted(struct world *w, struct replica *r, const struct op *
 // Asks the old head; op may bring a packet along.
 static void ask_old(struct world *w, struct replica *r, struct op *op)
 {
+	uint32_t to = guess(w, 0, true);
+
 	w->counters.pulls++;
 	op->kind = OP_PULL;
 	op->term = r->bucket.owned;
 	op->chain = 0;
 	op->key -= GUEST;
 	op->alias.chain = NOWHERE;
-	send_sluggish(w, r->member.self.node, guess(w, 0, true), op);
+	// Whom it takes for the old head may be whoever was just replaced.
+	if (chance(w, 200))
+		to = w->chain[0].node[pick(w, w->chain[0].slots)];
+	else if (w->now < w->broken_link.until && chance(w, 500))
+		to = w->broken_link.from;
+	if (w->chain[0].node[slot_of(&w->chain[0], to)] != to)
+		return;
+	send_sluggish(w, r->member.self.node, to, op);
 }
 
 // The old head's answer to the new one.
@@ -196,9 +205,17 @@ static void pull(struct world *w, struct replica *r, uint32_t chain)
 		r->bucket.complete = 1;
 		w->counters.moves++;
 		note(w, r->member.self.node, chain, NOWHERE, "has all of the bucket");
+		op.kind = OP_FLOOR;
+		op.key = GUEST;
+		op.floor = r->floor[bucket_of(w, GUEST)];
+		op.alias.chain = NOWHERE;
+		down(w, r, &op);
+		// The worst moment: now it depends on who else has it.
+		if (w->plan.crashes && chance(w, 700))
+			at(w, w->now + pick(w, 5 * MS), CRASH, r->member.self.node, 0);
 		return;
 	}
-	if (!w->quiet && !chance(w, 100))
+	if (!w->quiet && !chance(w, 40))
 		return;
 	if (r->entry[op.key].record.life == DFT_ABSENT) {
 		ask_old(w, r, &op);

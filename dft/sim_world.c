@@ -114,7 +114,7 @@ static void message_free(struct world *w, struct message *m)
 	w->free = m;
 }
 
-static void at(struct world *w, uint64_t when, uint32_t kind, uint32_t to, uint32_t chain)
+void at(struct world *w, uint64_t when, uint32_t kind, uint32_t to, uint32_t chain)
 {
 	struct message *m = message_new(w);
 
@@ -488,7 +488,17 @@ static void move(struct world *w)
 	struct chain *new = &w->chain[1];
 	const struct dft_bucket *b = &new->replica[slot_of(new, new->latest.path[0].node)].bucket;
 
-	at(w, w->now + 5 * MS, MOVE, CONTROLLER, 0);
+	// The worst moment: the head that is fenced first loses its chain, and does not hear of it.
+	if (w->now == w->plan.move_at && chance(w, 700)) {
+		w->broken_link.from = w->chain[0].latest.path[0].node;
+		w->broken_link.to = w->chain[0].latest.path[1].node;
+		w->broken_link.both = true;
+		w->broken_link.until = w->now + 120 * MS + pick(w, 4 * w->plan.timeout);
+		w->node[w->broken_link.from].daemon_until = w->broken_link.until;
+		note(w, w->broken_link.from, NOWHERE, NOWHERE, "has no link to %u, nor back",
+		     w->broken_link.to);
+	}
+	at(w, w->now + 5 * MS + pick(w, w->quiet ? 1 : 120 * MS), MOVE, CONTROLLER, 0);
 	if (b->owned.epoch)
 		return;
 	op.alias.chain = NOWHERE;
@@ -599,9 +609,8 @@ static void forget(struct world *w, uint32_t node)
 	}
 }
 
-static void crash(struct world *w)
+static void crash(struct world *w, uint32_t victim)
 {
-	uint32_t tables = w->plan.nodes - w->plan.forwarders - 1, victim = 1 + pick(w, tables);
 	struct node *n = &w->node[victim];
 
 	if (!n->up || !may_crash(w, victim))
@@ -643,7 +652,7 @@ static void fault(struct world *w)
 	case FAULT_CRASH:
 	case FAULT_CRASH + 1:
 		if (w->plan.crashes)
-			crash(w);
+			crash(w, 1 + pick(w, w->plan.nodes - w->plan.forwarders - 1));
 		return;
 	case FAULT_PAUSE:
 		if (!w->plan.pauses)
@@ -711,6 +720,10 @@ static void dispatch(struct world *w, struct message *m)
 		break;
 	case FAULT:
 		fault(w);
+		break;
+	case CRASH:
+		if (!w->quiet)
+			crash(w, m->to);
 		break;
 	case WAKE:
 		n->up = true;
