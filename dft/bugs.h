@@ -9,7 +9,8 @@
 	BUG(MIDDLE_RELEASE, "O6: whoever stores releases at once")                                 \
 	BUG(REPLICA_EVALUATES, "O5: a replica decides for itself what it does not have")           \
 	BUG(NO_TERM_FENCE, "O2: a replication is handled whatever its term")                       \
-	BUG(NO_PROMISE_FENCE, "M2: who has promised a term goes on with the lower one")            \
+	BUG(NO_PROMISE_FENCE,                                                                      \
+	    "M2, O3: who has promised a term goes on with the lower one, leased or not")           \
 	BUG(NO_LEASE, "O3: a tail answers without a lease")                                        \
 	BUG(NO_GUARD, "M3: a voter accepts a term at once without a node that it just answered")   \
 	BUG(LEASE_BLIND, "M3: a voter that promised a higher term renews leases of a lower one")   \

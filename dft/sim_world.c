@@ -562,6 +562,15 @@ static bool may_crash(const struct world *w, uint32_t victim)
 {
 	uint32_t i, s;
 
+	// Also what a proposer asked for before it died, and may still be accepted.
+	for (i = 0; i < w->waiting; i++) {
+		const struct message *m = w->heap[i];
+
+		if (m->kind == TO_TERM && m->term.kind == DFT_ACCEPT &&
+		    dft_term_compare(m->term.term, w->chain[m->chain].latest.term) > 0 &&
+		    !survives(w, &m->term.configuration, victim))
+			return false;
+	}
 	for (i = 0; i < w->plan.chains; i++) {
 		const struct chain *c = &w->chain[i];
 

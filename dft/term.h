@@ -202,7 +202,7 @@ inlined int dft_leased(const struct dft_member *m, const struct dft_times *times
 {
 	__u32 i, bits = 0;
 
-	if (BUGGY(NO_LEASE))
+	if (BUGGY(NO_LEASE) || BUGGY(NO_PROMISE_FENCE))
 		return 1;
 	for (i = 0; i < DFT_VOTERS_MOST; i++) {
 		if (i >= m->voters.count)
