@@ -5,6 +5,11 @@
 #include <stdarg.h>
 #include <string.h>
 
+static void put(char *text, size_t room, const char *format, va_list args)
+{
+	vsnprintf(text, room, format, args);
+}
+
 void note(struct world *w, uint32_t node, uint32_t chain, uint32_t key, const char *format, ...)
 {
 	struct trace *t;
@@ -18,7 +23,7 @@ void note(struct world *w, uint32_t node, uint32_t chain, uint32_t key, const ch
 	t->chain = chain;
 	t->key = key;
 	va_start(args, format);
-	vsnprintf(t->text, sizeof(t->text), format, args);
+	put(t->text, sizeof(t->text), format, args);
 	va_end(args);
 }
 
@@ -35,7 +40,7 @@ void broken(struct world *w, const char *invariant, uint32_t chain, uint32_t key
 	if (!w->alias_key)
 		w->alias_chain = NOWHERE;
 	va_start(args, format);
-	vsnprintf(w->why, sizeof(w->why), format, args);
+	put(w->why, sizeof(w->why), format, args);
 	va_end(args);
 }
 
@@ -354,7 +359,8 @@ void check_chosen(struct world *w, uint32_t chain, const struct dft_configuratio
 	int place;
 
 	if (dft_term_compare(c->term, k->latest.term) <= 0) {
-		if (!dft_term_compare(c->term, k->latest.term) && memcmp(c, &k->latest, sizeof(*c)))
+		if (!dft_term_compare(c->term, k->latest.term) &&
+		    memcmp(c, &k->latest, sizeof(*c)) != 0)
 			broken(w, "I7 terms", chain, 0, "term %u.%u means two things",
 			       c->term.epoch, c->term.number);
 		return;
@@ -451,7 +457,7 @@ bool settled(struct world *w, char *why, size_t room)
 					 key, head->member.self.node, r->member.self.node);
 				return false;
 			}
-			if (memcmp(r->floor, head->floor, sizeof(r->floor))) {
+			if (memcmp(r->floor, head->floor, sizeof(r->floor)) != 0) {
 				snprintf(why, room, "chain %u: floors of nodes %u and %u differ", i,
 					 head->member.self.node, r->member.self.node);
 				return false;
