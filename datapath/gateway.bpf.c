@@ -544,6 +544,8 @@ int decided(struct xdp_md *ctx)
 
 	if (!d || !e)
 		return finish(ctx, BUG);
+	if (e->forth.action == DECIDE_NOTHING)
+		return finish(ctx, NO_CHAIN_FUNCTION);
 	if (e->undecidable || e->icmp_error)
 		e->forth.flags |= DECISION_UNCACHED;
 	direction = e->from_b ? 1 : 0;
@@ -619,14 +621,17 @@ int reply(struct xdp_md *ctx)
 		return carry_out(ctx, &p, &f, forth, back, NULL, entrance, key_hash(&f.key),
 				 FORWARDED_FIRST);
 
-	// O10: within one key an older stamp never replaces a newer one.
+	// O10: within one key an older stamp never replaces a newer one. That there is none, the
+	// tail knows; but its word may have been overtaken by that of a tail which knew of one, for
+	// D.
 	old = bpf_map_lookup_elem(&cache, &f.key);
 	if (old) {
 		value.told_ms[0] = old->told_ms[0];
 		value.told_ms[1] = old->told_ms[1];
 	}
 	if (!old || !old->stateful ||
-	    (value.stateful && dft_stamp_compare(value.record.stamp, old->record.stamp) >= 0))
+	    (value.stateful ? dft_stamp_compare(value.record.stamp, old->record.stamp) >= 0
+			    : (__s32)(value.asked_ms - old->asked_ms) > PACKET_LIFE_MS))
 		bpf_map_update_elem(&cache, &f.key, &value, BPF_ANY);
 	old = bpf_map_lookup_elem(&cache, &f.key);
 	return carry_out(ctx, &p, &f, forth, back, old, entrance, key_hash(&f.key),

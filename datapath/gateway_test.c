@@ -52,6 +52,8 @@ enum {
 	NODES,
 };
 
+#define FEW_SESSIONS 32 // that ftn8 has room for
+
 static const struct node_wish node_wishes[NODES] = {
 	{.name = "fwd1", .index = FWD1, .roles = ROLE_FWD},
 	{.name = "fwd2", .index = FWD2, .roles = ROLE_FWD},
@@ -63,7 +65,7 @@ static const struct node_wish node_wishes[NODES] = {
 	{.name = "ftn5", .index = FTN1 + 4, .roles = ROLE_FTN},
 	{.name = "ftn6", .index = FTN1 + 5, .roles = ROLE_FTN},
 	{.name = "ftn7", .index = FTN1 + 6, .roles = ROLE_FTN},
-	{.name = "ftn8", .index = FTN8, .roles = ROLE_FTN},
+	{.name = "ftn8", .index = FTN8, .roles = ROLE_FTN, .sessions = FEW_SESSIONS},
 	{.name = "both", .index = BOTH, .roles = ROLE_FWD | ROLE_FTN},
 };
 
@@ -187,6 +189,8 @@ struct world {
 	struct node node[NODES];
 	uint32_t chain_length; // of chain 0: ftn1 ..
 	int learner;	       // its last one is
+	uint32_t clock;	       // ms, of the last step
+	int stood_still;       // between two steps: ops may have become too old
 };
 
 #define COUNT(rows) (sizeof(rows) / sizeof(rows[0]))
@@ -548,6 +552,14 @@ static uint32_t hash_for(uint32_t vni, const struct inner *in)
 	return hash_of(&key);
 }
 
+static uint32_t clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 // ---- carrying a frame through the cluster ----
 
 #define MAX_STEPS 40
@@ -625,7 +637,7 @@ static int addressed_to(const struct frame *f)
 }
 
 // One node takes the frame in. Returns what was wrong.
-static int step(const struct world *w, int node, const struct frame *in, struct journey *j)
+static int step(struct world *w, int node, const struct frame *in, struct journey *j)
 {
 	const struct node *n = &w->node[node];
 	struct verdict_count before[VERDICTS], after[VERDICTS];
@@ -639,13 +651,16 @@ static int step(const struct world *w, int node, const struct frame *in, struct 
 		fprintf(stderr, "%s cannot run: %s\n", n->name, strerror(-err));
 		return 1;
 	}
+	if (clock_ms() - w->clock > PACKET_LIFE_MS / 4)
+		w->stood_still = 1;
+	w->clock = clock_ms();
 	j->last = node;
 	j->at = j->action == XDP_REDIRECT ? addressed_to(&j->out) : -1;
 	return name_verdicts(j, n->name, before, after);
 }
 
 // On from where j is, until the frame leaves the cluster.
-static int go_on(const struct world *w, struct journey *j)
+static int go_on(struct world *w, struct journey *j)
 {
 	int wrong = 0;
 
@@ -654,7 +669,7 @@ static int go_on(const struct world *w, struct journey *j)
 	return wrong;
 }
 
-static int travel(const struct world *w, int node, const struct frame *in, struct journey *j)
+static int travel(struct world *w, int node, const struct frame *in, struct journey *j)
 {
 	j->path[0] = 0;
 	return step(w, node, in, j) | go_on(w, j);
@@ -1008,7 +1023,7 @@ static void path_for(const char *path, const char *forwarder, char out[PATH_ROOM
 	out[used] = 0;
 }
 
-static int check_row(const struct world *w, const struct row *row, int node, int entrance)
+static int check_row(struct world *w, const struct row *row, int node, int entrance)
 {
 	const struct {
 		uint32_t vni;
@@ -1333,14 +1348,6 @@ static void write_op(struct frame *f, int from, int to, uint32_t vni, uint16_t s
 					   .protocol = IPPROTO_UDP,
 					   .fragment = 0x4000});
 	frame_ethernet(f, to_mac, from_mac, ETH_P_IP);
-}
-
-static uint32_t clock_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 // The op as a forwarder begins it.
@@ -1908,6 +1915,1013 @@ static int test_redirect_bytes(struct world *w)
 	return wrong + frames_compare("redirected", &want, &j.out);
 }
 
+// ---- whole paths ----
+
+// A packet of an endpoint to a forwarder, and on until it leaves the cluster.
+static int sends(struct world *w, const char *name, int node, int entrance, uint32_t vni,
+		 const struct inner *in, const char *path, enum out out, struct journey *j)
+{
+	const struct endpoint_row *from = endpoint(vni, in->from);
+	struct row row = {.name = name, .inner = *in};
+	char full[160];
+	struct frame f;
+	int wrong;
+
+	snprintf(full, sizeof(full), "%s, VNI %06x", name, vni);
+	write_inner(&f, in);
+	wrap_from_host(&f, from ? from->host : 11, entrance, vni);
+	wrong = travel(w, node, &f, j);
+	wrong += path_is(full, j, path);
+	return wrong + check_out(full, &row, out, vni, entrance, node, j);
+}
+
+// " > ftn1 REPLICATED > ftn2 .." of the nodes of chain 0 from `first` on, and the end's REPLIED.
+static void chain_path(const struct world *w, uint32_t first, char out[PATH_ROOM])
+{
+	size_t used = 0;
+
+	for (uint32_t i = first; i < w->chain_length; i++)
+		used += snprintf(out + used, PATH_ROOM - used, " > ftn%u %s", i + 1,
+				 i + 1 < w->chain_length ? "REPLICATED" : "REPLIED");
+}
+
+// All replicas have the same record, and nobody else has one.
+static int replicas_equal(const struct world *w, const char *name, const struct session_key *key,
+			  const struct dft_record *want)
+{
+	int wrong = 0;
+
+	for (uint32_t i = 0; i < NODES; i++) {
+		int member = i >= FTN1 && i < FTN1 + w->chain_length;
+		struct dft_record r;
+
+		if (node_session(&w->node[i], key, &r) != member) {
+			fprintf(stderr, "%s: %s %s the session\n", name, w->node[i].name,
+				member ? "lacks" : "has");
+			wrong++;
+		} else if (member && memcmp(&r, want, sizeof(r))) {
+			fprintf(stderr, "%s: %s has stamp %u.%u, life %u.%u, state %x, life %u\n",
+				name, w->node[i].name, r.stamp.floor, r.stamp.counter,
+				r.incarnation.floor, r.incarnation.counter, r.state, r.life);
+			wrong++;
+		}
+	}
+	return wrong;
+}
+
+static int no_sessions(const struct world *w, const char *name)
+{
+	unsigned int count = 0;
+
+	for (int i = 0; i < NODES; i++)
+		count += node_count(&w->node[i], "sessions");
+	if (count)
+		fprintf(stderr, "%s: %u sessions\n", name, count);
+	return count != 0;
+}
+
+static struct dft_record want_record(uint32_t vni, uint32_t policy, const struct inner *in,
+				     uint32_t counter, uint16_t state)
+{
+	struct dft_record r = {
+		.stamp = {0, counter},
+		.incarnation = {0, 1},
+		.policy = policy,
+		.state = state,
+		.life = DFT_LIVE,
+	};
+	int from_b;
+
+	key_of(vni, in, &from_b);
+	r.state |= from_b ? DFT_BEGUN_BY_B : 0;
+	r.towards[from_b] = want_decision(vni, in, 0);
+	r.towards[!from_b] = want_decision(vni, in, 1);
+	return r;
+}
+
+static struct inner reversed(const struct inner *in, uint8_t flags)
+{
+	return (struct inner){.from = in->to,
+			      .to = in->from,
+			      .protocol = in->protocol,
+			      .flags = flags,
+			      .type = in->type,
+			      .from_port = in->to_port,
+			      .to_port = in->from_port};
+}
+
+// A connection's life over a chain of some length: begun, answered at another forwarder, closed.
+static int check_chain(struct world *w, uint32_t length, int learner)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.20"), ack = syn,
+		     fin = syn, answer = reversed(&syn, SYN | ACK),
+		     fin_b = reversed(&syn, FIN | ACK), reset = reversed(&syn, RST);
+	char name[64], chain[PATH_ROOM], path[2 * PATH_ROOM];
+	uint32_t live = length - learner;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct dft_record want = want_record(RED, 5, &syn, 1, 0);
+	struct journey j;
+
+	ack.flags = ACK;
+	fin.flags = FIN | ACK;
+	set_chain(w, length, learner);
+	forget(w);
+	snprintf(name, sizeof(name), "chain of %u%s", live, learner ? " and a learner" : "");
+
+	// Insert: from the tail, which evaluates, to the head and down. A head that is the tail
+	// goes on at once.
+	chain_path(w, live == 1 ? 1 : 0, chain);
+	if (length == 1)
+		snprintf(path, sizeof(path),
+			 "fwd1 LOOKED_UP > ftn1 REPLIED > fwd1 FORWARDED_FIRST");
+	else
+		snprintf(path, sizeof(path), "fwd1 LOOKED_UP > ftn%u %s%s > fwd1 FORWARDED_FIRST",
+			 live, live == 1 ? "REPLICATED" : "INSERTED", chain);
+	wrong += sends(w, name, FWD1, OF_FWD1, RED, &syn, path, DELIVERED, &j);
+	wrong += replicas_equal(w, name, &key, &want);
+
+	wrong += sends(w, name, FWD1, OF_FWD1, RED, &ack, "fwd1 FORWARDED", DELIVERED, &j);
+	snprintf(path, sizeof(path), "fwd2 LOOKED_UP > ftn%u REPLIED > fwd2 FORWARDED_FIRST", live);
+	wrong += sends(w, name, FWD2, OF_FWD2, RED, &answer, path, DELIVERED, &j);
+	wrong += replicas_equal(w, name, &key, &want);
+	// A SYN of a session that is cached: perhaps another's beginning, so the table is asked.
+	snprintf(path, sizeof(path), "fwd1 LOOKED_UP > ftn%u REPLIED > fwd1 FORWARDED_FIRST", live);
+	wrong += sends(w, name, FWD1, OF_FWD1, RED, &syn, path, DELIVERED, &j);
+
+	// Updates: merged at the head.
+	chain_path(w, 0, chain);
+	snprintf(path, sizeof(path), "fwd1 UPDATED%s > fwd1 FORWARDED_FIRST", chain);
+	wrong += sends(w, name, FWD1, OF_FWD1, RED, &fin, path, DELIVERED, &j);
+	want.stamp.counter = 2;
+	want.state |= from_b ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
+	wrong += replicas_equal(w, name, &key, &want);
+	// Again: nothing new, so nothing is stamped, but it passes them all.
+	wrong += sends(w, name, FWD1, OF_FWD1, RED, &fin, path, DELIVERED, &j);
+	wrong += replicas_equal(w, name, &key, &want);
+	snprintf(path, sizeof(path), "fwd2 UPDATED%s > fwd2 FORWARDED_FIRST", chain);
+	wrong += sends(w, name, FWD2, OF_FWD2, RED, &fin_b, path, DELIVERED, &j);
+	want.stamp.counter = 3;
+	want.state |= from_b ? DFT_FIN_FROM_A : DFT_FIN_FROM_B;
+	wrong += replicas_equal(w, name, &key, &want);
+	wrong += sends(w, name, FWD2, OF_FWD2, RED, &reset, path, DELIVERED, &j);
+	want.stamp.counter = 4;
+	want.state |= DFT_RST;
+	wrong += replicas_equal(w, name, &key, &want);
+
+	// The same bytes of the other tenant meet none of it.
+	snprintf(path, sizeof(path), "fwd1 LOOKED_UP > ftn%u REPLIED > fwd1 UNREACHABLE", live);
+	wrong += sends(w, name, FWD1, OF_FWD1, BLUE, &fin, path, TOLD, &j);
+	wrong += sends(w, name, FWD1, OF_FWD1, NOBODY, &fin, "fwd1 NO_VPC", DROPPED, &j);
+	return wrong;
+}
+
+static int test_chains(struct world *w)
+{
+	int wrong = 0;
+
+	for (uint32_t length = 1; length <= MAX_CHAIN_LENGTH; length++) {
+		wrong += check_chain(w, length, 0);
+		if (length > 1)
+			wrong += check_chain(w, length, 1);
+	}
+	return wrong;
+}
+
+// Plain switching and routing leave nothing behind, whatever the flags say.
+static int test_stateless(struct world *w)
+{
+	struct inner in = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.10");
+	const uint8_t flags[] = {SYN, ACK, FIN | ACK, RST};
+	struct inner back = reversed(&in, ACK);
+	int wrong = 0;
+	struct journey j;
+
+	for (size_t i = 0; i < COUNT(flags); i++) {
+		in.flags = flags[i];
+		wrong += sends(w, "stateless", FWD1, OF_FWD1, RED, &in,
+			       i ? "fwd1 FORWARDED" : FIRST "FORWARDED_FIRST", DELIVERED, &j);
+		wrong += sends(w, "stateless", FWD1, OF_FWD1, BLUE, &in,
+			       i ? "fwd1 FORWARDED" : FIRST "FORWARDED_FIRST", DELIVERED, &j);
+	}
+	wrong += sends(w, "stateless, back", FWD1, OF_FWD1, RED, &back, "fwd1 FORWARDED", DELIVERED,
+		       &j);
+	wrong += sends(w, "stateless, back", FWD2, OF_FWD2, RED, &back,
+		       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED, &j);
+	return wrong + no_sessions(w, "stateless");
+}
+
+// One SYN through two forwarders: whose insert reaches the head first decides for both.
+static int test_concurrent_insert(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct dft_record want = want_record(RED, 5, &syn, 1, 0);
+	struct row row = {.inner = syn};
+	struct journey one = {}, two = {};
+	struct dft_packet d;
+	struct frame f;
+
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += step(w, FWD1, &f, &one);
+	wrong += step(w, FTN3, &one.out, &one);
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD2, RED);
+	wrong += step(w, FWD2, &f, &two);
+	wrong += step(w, FTN3, &two.out, &two);
+	// As if the second had been evaluated after the endpoint moved.
+	d = op_get(&two.out);
+	d.towards[from_b].decision.host_mac[5] = 99;
+	op_put(&two.out, &d);
+
+	wrong += step(w, FTN1, &one.out, &one);
+	wrong += go_on(w, &two);
+	wrong += path_is("second", &two,
+			 "fwd2 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > "
+			 "ftn3 REPLIED > fwd2 FORWARDED_FIRST");
+	wrong += check_out("second", &row, DELIVERED, RED, OF_FWD2, FWD2, &two);
+	wrong += go_on(w, &one);
+	wrong += path_is("first", &one, INSERTED_ "FORWARDED_FIRST");
+	wrong += check_out("first", &row, DELIVERED, RED, OF_FWD1, FWD1, &one);
+	return wrong + replicas_equal(w, "concurrent insert", &key, &want);
+}
+
+static void put_floor(struct world *w, int node, const struct session_key *key, uint32_t floor)
+{
+	uint32_t bucket = (uint32_t)hash_of(key) % BUCKETS;
+
+	node_put(&w->node[node], "floors", &bucket, &floor);
+}
+
+static uint32_t get_floor(struct world *w, int node, const struct session_key *key)
+{
+	uint32_t bucket = (uint32_t)hash_of(key) % BUCKETS, floor = 0;
+
+	bpf_map_lookup_elem(node_map(&w->node[node], "floors"), &bucket, &floor);
+	return floor;
+}
+
+// An insert names what its evaluator saw; where the head knows better it is looked up again.
+static int test_observations(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct dft_record want = want_record(RED, 5, &syn, 1, 0), tombstone = want;
+	struct journey j = {};
+	struct frame f;
+
+	// The head's floor has risen since.
+	put_floor(w, FTN1, &key, 5);
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += step(w, FTN1, &j.out, &j);
+	put_floor(w, FTN2, &key, 5);
+	put_floor(w, FTN3, &key, 5);
+	wrong += go_on(w, &j);
+	wrong += path_is("risen floor", &j,
+			 "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 LOOKED_UP_AGAIN > ftn3 INSERTED > "
+			 "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
+	want.stamp = want.incarnation = (struct dft_stamp){5, 1};
+	wrong += replicas_equal(w, "risen floor", &key, &want);
+
+	// A tail that never learns of it asks until the hops are used up.
+	forget(w);
+	put_floor(w, FTN3, &key, 4);
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += travel(w, FWD1, &f, &j);
+	if (!strstr(j.path, " > ftn1 HOPS_EXCEEDED")) {
+		fprintf(stderr, "floors apart: %s\n", j.path);
+		wrong++;
+	}
+	wrong += no_sessions(w, "floors apart");
+
+	// The observed floor is above the head's: it rises.
+	put_floor(w, FTN3, &key, 6);
+	wrong += sends(w, "floor above", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	if (get_floor(w, FTN1, &key) != 6) {
+		fprintf(stderr, "the head's floor is %u\n", get_floor(w, FTN1, &key));
+		wrong++;
+	}
+	for (int i = FTN1; i <= FTN3; i++)
+		put_floor(w, i, &key, 0);
+
+	// Over a tombstone: one more than it.
+	forget(w);
+	tombstone.life = DFT_TOMBSTONE;
+	tombstone.stamp.counter = 4;
+	tombstone.incarnation = (struct dft_stamp){0, 2};
+	for (int i = FTN1; i <= FTN3; i++)
+		node_session_put(&w->node[i], &key, &tombstone);
+	wrong += sends(w, "over a tombstone", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	want.stamp = want.incarnation = (struct dft_stamp){0, 5};
+	wrong += replicas_equal(w, "over a tombstone", &key, &want);
+
+	// The tombstone came after the observation.
+	forget(w);
+	j.path[0] = 0;
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	for (int i = FTN1; i <= FTN3; i++)
+		node_session_put(&w->node[i], &key, &tombstone);
+	wrong += go_on(w, &j);
+	wrong += path_is("a tombstone since", &j,
+			 "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 LOOKED_UP_AGAIN > ftn3 INSERTED > "
+			 "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
+	return wrong + replicas_equal(w, "a tombstone since", &key, &want);
+}
+
+// O5: what replicas do with a record that is older, newer, or the same but different.
+static int test_copies(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct dft_record record = want_record(RED, 5, &syn, 1, 0), other = record, got;
+	struct journey j;
+
+	// Equal stamps, other content: nothing goes on, and the replica keeps what it has.
+	other.towards[0].host_mac[5] = 99;
+	node_session_put(&w->node[FTN2], &key, &other);
+	wrong += sends(w, "conflict", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 STAMP_CONFLICT",
+		       DROPPED, &j);
+	if (!node_session(&w->node[FTN2], &key, &got) || memcmp(&got, &other, sizeof(got))) {
+		fprintf(stderr, "conflict: the record was changed\n");
+		wrong++;
+	}
+	// The other tenant's key is another one: no conflict.
+	wrong += sends(w, "conflict", FWD1, OF_FWD1, BLUE, &syn, FIRST "FORWARDED_FIRST", DELIVERED,
+		       &j);
+
+	// A newer one wins, and is what is released. (It names another host's MAC.)
+	forget(w);
+	other.stamp.counter = 9;
+	node_session_put(&w->node[FTN2], &key, &other);
+	wrong += sends(w, "newer", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DROPPED,
+		       &j);
+	if (!node_session(&w->node[FTN3], &key, &got) || memcmp(&got, &other, sizeof(got)) ||
+	    j.out.byte[5] != (from_b ? 11 : 99)) {
+		fprintf(stderr, "newer: did not win\n");
+		wrong++;
+	}
+
+	// Below the floor of a replica that does not have the key: a former life.
+	forget(w);
+	put_floor(w, FTN2, &key, 3);
+	wrong += sends(w, "below the floor", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 OLD_INCARNATION",
+		       DROPPED, &j);
+	// The head's floor is known to have risen: what it has is stamped anew.
+	put_floor(w, FTN1, &key, 3);
+	put_floor(w, FTN3, &key, 3);
+	wrong += sends(w, "stamped anew", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	record.stamp = (struct dft_stamp){3, 2};
+	wrong += replicas_equal(w, "stamped anew", &key, &record);
+
+	// So by an update that has nothing new to say: a replica may lack the key.
+	node_clear(&w->node[FTN2], "sessions");
+	for (int i = FTN1; i <= FTN3; i++)
+		put_floor(w, i, &key, 4);
+	syn.flags = FIN | ACK;
+	wrong += sends(w, "update under a risen floor", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+		       "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	node_clear(&w->node[FTN2], "sessions");
+	for (int i = FTN1; i <= FTN3; i++)
+		put_floor(w, i, &key, 5);
+	wrong += sends(w, "the same update again", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+		       "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	for (int i = FTN1; i <= FTN3; i++)
+		put_floor(w, i, &key, 0);
+	return wrong;
+}
+
+// Updates meet the life that they name, or none.
+static int test_updates(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), fin = syn;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct dft_record record = want_record(RED, 5, &syn, 8, 0);
+	struct journey j;
+
+	fin.flags = FIN | ACK;
+	// The session is gone: what follows is that there is none.
+	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	for (int i = FTN1; i <= FTN3; i++)
+		node_clear(&w->node[i], "sessions");
+	wrong += sends(w, "update of nothing", FWD1, OF_FWD1, RED, &fin,
+		       "fwd1 UPDATED > ftn1 LOOKED_UP_AGAIN > ftn3 REPLIED > fwd1 NO_SESSION",
+		       DROPPED, &j);
+	wrong += no_sessions(w, "update of nothing");
+
+	// Another life of the key: it is left alone, and the packet goes where that life says.
+	record.incarnation.counter = 7;
+	for (int i = FTN1; i <= FTN3; i++)
+		node_session_put(&w->node[i], &key, &record);
+	wrong += sends(w, "update of another life", FWD1, OF_FWD1, RED, &fin,
+		       "fwd1 UPDATED > ftn1 LOOKED_UP_AGAIN > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += replicas_equal(w, "update of another life", &key, &record);
+	// The forwarder has learned it.
+	wrong += sends(w, "update of this life", FWD1, OF_FWD1, RED, &fin,
+		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+		       "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	record.stamp.counter = 9;
+	record.state |= from_b ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
+	return wrong + replicas_equal(w, "update of this life", &key, &record);
+}
+
+// A replica without room: nothing is released, neither where it is the head nor where it is not.
+static int test_table_full(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		     open = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.11"),
+		     blue = UDP(7, .from = "10.0.1.10", .to = "10.0.1.24");
+	const struct chain_value full = {.epoch = EPOCH, .term = TERM, .live = 1, .node = {FTN8}},
+				 last = {.epoch = EPOCH,
+					 .term = TERM,
+					 .live = 2,
+					 .node = {FTN1, FTN8}};
+	struct dft_record some = want_record(RED, 5, &syn, 1, 0);
+	struct session_key key = {.protocol = 99};
+	struct journey j;
+	int wrong = 0;
+
+	for (int i = 0; i < FEW_SESSIONS; i++) {
+		key.a_port = i;
+		node_session_put(&w->node[FTN8], &key, &some);
+	}
+	for (int i = 0; i < NODES; i++)
+		chain_put(&w->node[i], 0, &full);
+	wrong += sends(w, "full head", FWD1, OF_FWD1, RED, &syn, "fwd1 LOOKED_UP > ftn8 TABLE_FULL",
+		       DROPPED, &j);
+	wrong += sends(w, "full head", FWD1, OF_FWD1, BLUE, &blue,
+		       "fwd1 LOOKED_UP > ftn8 TABLE_FULL", DROPPED, &j);
+	wrong += sends(w, "full, but nothing to store", FWD1, OF_FWD1, RED, &open,
+		       "fwd1 LOOKED_UP > ftn8 REPLIED > fwd1 FORWARDED_FIRST", DELIVERED, &j);
+	for (int i = 0; i < NODES; i++)
+		chain_put(&w->node[i], 0, &last);
+	for (int i = 0; i < 2; i++)
+		wrong += sends(w, "full tail", FWD1, OF_FWD1, RED, &syn,
+			       "fwd1 LOOKED_UP > ftn8 INSERTED > ftn1 REPLICATED > ftn8 TABLE_FULL",
+			       DROPPED, &j);
+	return wrong;
+}
+
+// ---- the forwarder's cache ----
+
+static struct cache_value cache_get(struct world *w, int node, const struct session_key *key)
+{
+	struct cache_value c = {};
+
+	if (bpf_map_lookup_elem(node_map(&w->node[node], "cache"), key, &c))
+		fatalx("%s does not cache it", w->node[node].name);
+	return c;
+}
+
+// As if it had been asked that long ago.
+static void cache_age(struct world *w, int node, const struct session_key *key, uint32_t ms)
+{
+	struct cache_value c = cache_get(w, node, key);
+
+	c.asked_ms = clock_ms() - ms;
+	node_put(&w->node[node], "cache", key, &c);
+}
+
+static void raise_policy(struct world *w, uint32_t policy)
+{
+	for (int i = 0; i < NODES; i++)
+		put_vpc(&w->node[i], RED, policy);
+}
+
+static int test_cache(struct world *w)
+{
+	struct inner open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
+		     guarded = UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20"),
+		     denied = UDP(7, .from = "10.0.1.10", .to = "10.0.1.20"),
+		     nobody = UDP(7, .from = "10.0.1.10", .to = "10.0.1.99");
+	int from_b, wrong = 0;
+	struct session_key open_key = key_of(RED, &open, &from_b),
+			   guarded_key = key_of(RED, &guarded, &from_b),
+			   denied_key = key_of(RED, &denied, &from_b),
+			   nobody_key = key_of(RED, &nobody, &from_b);
+	struct journey j;
+
+	// A policy that has changed: a pure decision is made anew, a session's stands.
+	wrong += sends(w, "policy", FWD1, OF_FWD1, RED, &open, FIRST "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	wrong += sends(w, "policy", FWD1, OF_FWD1, BLUE, &open, FIRST "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	wrong += sends(w, "policy, stateful", FWD1, OF_FWD1, RED, &guarded,
+		       INSERTED_ "FORWARDED_FIRST", DELIVERED, &j);
+	wrong += sends(w, "policy, denied", FWD1, OF_FWD1, RED, &denied, FIRST "SECURITY_GROUP",
+		       DROPPED, &j);
+	raise_policy(w, 6);
+	wrong += sends(w, "raised policy", FWD1, OF_FWD1, RED, &open, FIRST "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += sends(w, "raised policy, again", FWD1, OF_FWD1, RED, &open, "fwd1 FORWARDED",
+		       DELIVERED, &j);
+	wrong += sends(w, "another tenant's policy", FWD1, OF_FWD1, BLUE, &open, "fwd1 FORWARDED",
+		       DELIVERED, &j);
+	wrong += sends(w, "raised policy, stateful", FWD1, OF_FWD1, RED, &guarded, "fwd1 FORWARDED",
+		       DELIVERED, &j);
+	wrong += sends(w, "raised policy, denied", FWD1, OF_FWD1, RED, &denied,
+		       FIRST "SECURITY_GROUP", DROPPED, &j);
+	raise_policy(w, 0);
+
+	// O10: a decision is used for so long and no longer.
+	cache_age(w, FWD1, &open_key, REFRESH_MS / 2);
+	wrong += sends(w, "young", FWD1, OF_FWD1, RED, &open, "fwd1 FORWARDED", DELIVERED, &j);
+	cache_age(w, FWD1, &open_key, REFRESH_MS);
+	wrong += sends(w, "old", FWD1, OF_FWD1, RED, &open, FIRST "FORWARDED_FIRST", DELIVERED, &j);
+	wrong += sends(w, "renewed", FWD1, OF_FWD1, RED, &open, "fwd1 FORWARDED", DELIVERED, &j);
+	cache_age(w, FWD1, &guarded_key, REFRESH_MS);
+	wrong += sends(w, "old, stateful", FWD1, OF_FWD1, RED, &guarded, FIRST "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += sends(w, "renewed, stateful", FWD1, OF_FWD1, RED, &guarded, "fwd1 FORWARDED",
+		       DELIVERED, &j);
+	// A denial is kept briefly.
+	wrong +=
+		sends(w, "denied", FWD1, OF_FWD1, RED, &denied, "fwd1 SECURITY_GROUP", DROPPED, &j);
+	cache_age(w, FWD1, &denied_key, 1000);
+	wrong += sends(w, "denied, old", FWD1, OF_FWD1, RED, &denied, FIRST "SECURITY_GROUP",
+		       DROPPED, &j);
+	wrong += sends(w, "nobody", FWD1, OF_FWD1, RED, &nobody, FIRST "UNREACHABLE", TOLD, &j);
+	cache_age(w, FWD1, &nobody_key, 1000);
+	wrong +=
+		sends(w, "nobody, old", FWD1, OF_FWD1, RED, &nobody, FIRST "UNREACHABLE", TOLD, &j);
+	// The denied direction says nothing about the other.
+	denied = reversed(&denied, 0);
+	wrong += sends(w, "denied, the other way", FWD1, OF_FWD1, RED, &denied,
+		       INSERTED_ "FORWARDED_FIRST", DELIVERED, &j);
+	denied = reversed(&denied, 0);
+	return wrong + sends(w, "and its answers", FWD1, OF_FWD1, RED, &denied, "fwd1 FORWARDED",
+			     DELIVERED, &j);
+}
+
+// O10: of one key an older stamp never replaces a newer one; what the table no longer holds does
+// not stay cached for ever.
+static int test_cache_order(struct world *w)
+{
+	struct inner in = UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20");
+	struct endpoint_row plain[] = {*endpoint(RED, "10.0.1.23"), *endpoint(RED, "10.0.1.20")};
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &in, &from_b);
+	struct dft_record r;
+	struct cache_value c;
+	struct journey j;
+
+	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &in, INSERTED_ "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	c = cache_get(w, FWD1, &key);
+	c.record.stamp.counter = 5;
+	node_put(&w->node[FWD1], "cache", &key, &c);
+	cache_age(w, FWD1, &key, REFRESH_MS);
+	wrong += sends(w, "an older stamp", FWD1, OF_FWD1, RED, &in, FIRST "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	if (cache_get(w, FWD1, &key).record.stamp.counter != 5) {
+		fprintf(stderr, "an older stamp replaced a newer one\n");
+		wrong++;
+	}
+
+	// The ports lose their groups, and the session is gone from the table.
+	for (int i = FTN1; i <= FTN3; i++) {
+		node_clear(&w->node[i], "sessions");
+		for (int k = 0; k < 2; k++) {
+			memset(plain[k].group, 0, sizeof(plain[k].group));
+			put_endpoint(&w->node[i], &plain[k]);
+		}
+	}
+	wrong += sends(w, "no longer stateful", FWD1, OF_FWD1, RED, &in, FIRST "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += sends(w, "no longer stateful, again", FWD1, OF_FWD1, RED, &in, "fwd1 FORWARDED",
+		       DELIVERED, &j);
+	if (node_session(&w->node[FTN1], &key, &r)) {
+		fprintf(stderr, "a stateless flow was recorded\n");
+		wrong++;
+	}
+	for (int i = FTN1; i <= FTN3; i++) {
+		put_endpoint(&w->node[i], endpoint(RED, "10.0.1.23"));
+		put_endpoint(&w->node[i], endpoint(RED, "10.0.1.20"));
+	}
+	return wrong;
+}
+
+// ---- one node with both roles ----
+
+static int test_both_roles(struct world *w)
+{
+	struct inner open = UDP(7, .from = "10.0.1.10", .to = "10.0.2.10"),
+		     guarded = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), fin = guarded,
+		     nobody = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.99"),
+		     arp = ARP(.from = "10.0.1.10", .to = "10.0.1.11"),
+		     answer = reversed(&guarded, ACK);
+	struct journey j;
+	int wrong = 0;
+
+	fin.flags = FIN;
+	wrong += sends(w, "both, stateless", BOTH, OF_BOTH, RED, &open,
+		       "both FORWARDED_FIRST+LOOKED_UP+REPLIED", DELIVERED, &j);
+	wrong += sends(w, "both, hit", BOTH, OF_BOTH, RED, &open, "both FORWARDED", DELIVERED, &j);
+	wrong += sends(w, "both, blue", BOTH, OF_BOTH, BLUE, &open,
+		       "both FORWARDED_FIRST+LOOKED_UP+REPLIED", DELIVERED, &j);
+	wrong += sends(w, "both, stateful", BOTH, OF_BOTH, RED, &guarded,
+		       "both FORWARDED_FIRST+LOOKED_UP+REPLIED", DELIVERED, &j);
+	wrong += sends(w, "both, answer", BOTH, OF_BOTH, RED, &answer, "both FORWARDED", DELIVERED,
+		       &j);
+	wrong += sends(w, "both, update", BOTH, OF_BOTH, RED, &fin,
+		       "both FORWARDED_FIRST+UPDATED+REPLIED", DELIVERED, &j);
+	wrong += sends(w, "both, unreachable", BOTH, OF_BOTH, RED, &nobody,
+		       "both LOOKED_UP+REPLIED+UNREACHABLE", TOLD, &j);
+	wrong += sends(w, "both, ARP", BOTH, OF_BOTH, RED, &arp,
+		       "both LOOKED_UP+REPLIED+ENDPOINT_ARP", ANSWERED, &j);
+	wrong += sends(w, "both, no VPC", BOTH, OF_BOTH, NOBODY, &open, "both NO_VPC", DROPPED, &j);
+	if (node_count(&w->node[BOTH], "sessions") != 1) {
+		fprintf(stderr, "both: %u sessions\n", node_count(&w->node[BOTH], "sessions"));
+		wrong++;
+	}
+	return wrong;
+}
+
+// ---- other VPCs, and a view that lacks something ----
+
+static int test_service_chains(struct world *w)
+{
+	struct inner in = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
+		     flat = UDP(7, .from = "10.0.1.10", .to = "172.20.0.1",
+				.to_mac = "02:f1:00:00:01:01"),
+		     stray = UDP(7, .from = "10.0.1.10", .to = "172.20.0.9",
+				 .to_mac = "02:f1:00:00:01:01");
+	struct row row = {.inner = stray};
+	struct journey j;
+	struct frame original, want;
+	int wrong = 0;
+
+	wrong += sends(w, "no function", FWD1, OF_FWD1, EMPTY, &in, ASKED "NO_CHAIN_FUNCTION",
+		       DROPPED, &j);
+	wrong += sends(w, "a function that is not there", FWD1, OF_FWD1, BROKEN, &in,
+		       ASKED "NO_CHAIN_FUNCTION", DROPPED, &j);
+	wrong += sends(w, "no subnets", FWD1, OF_FWD1, FLAT, &flat, FIRST "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += sends(w, "no subnets, RED", FWD1, OF_FWD1, RED, &flat, FIRST "UNREACHABLE", TOLD,
+		       &j);
+	// Without a gateway the error comes from whom the packet was for.
+	wrong += sends(w, "no subnets, nobody", FWD1, OF_FWD1, FLAT, &stray, FIRST "UNREACHABLE",
+		       DROPPED, &j);
+	write_ip(&original, &row.inner, 64);
+	frame_clear(&want);
+	frame_append(&want, original.byte, 28);
+	frame_icmp(&want, ICMP_UNREACHABLE, ICMP_UNREACHABLE_HOST, 0);
+	frame_ipv4(&want, (struct ipv4_header){
+				  .from = stray.to, .to = stray.from, .protocol = IPPROTO_ICMP});
+	frame_ethernet(&want, mac_of(RED, stray.from), stray.to_mac, ETH_P_IP);
+	wrap_to_host(&want, 11, OF_FWD1, FLAT, 0, FWD1);
+	return wrong + frames_compare("no subnets, nobody", &want, &j.out);
+}
+
+static int test_no_view(struct world *w)
+{
+	struct inner in = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
+		     arp = ARP(.from = "10.0.1.10", .to = "10.0.1.11");
+	const uint32_t vni[] = {RED, BLUE};
+	uint32_t tail = FTN3, chain = 0;
+	struct node_value node;
+	struct journey j;
+	int wrong = 0;
+
+	for (int i = 0; i < 2; i++) {
+		node_buckets(&w->node[FWD1], -1);
+		wrong += sends(w, "no bucket", FWD1, OF_FWD1, vni[i], &in, "fwd1 NO_VIEW", DROPPED,
+			       &j);
+		wrong += sends(w, "no bucket, ARP", FWD1, OF_FWD1, vni[i], &arp, "fwd1 NO_VIEW",
+			       DROPPED, &j);
+		node_buckets(&w->node[FWD1], 0);
+		node_remove(&w->node[FWD1], "chains", &chain);
+		wrong += sends(w, "no chain", FWD1, OF_FWD1, vni[i], &in, "fwd1 NO_VIEW", DROPPED,
+			       &j);
+		set_chain(w, 3, 0);
+		if (bpf_map_lookup_elem(node_map(&w->node[FWD1], "nodes"), &tail, &node))
+			fatal("no node");
+		node_remove(&w->node[FWD1], "nodes", &tail);
+		wrong += sends(w, "no tail", FWD1, OF_FWD1, vni[i], &in, "fwd1 NO_VIEW", DROPPED,
+			       &j);
+		node_put(&w->node[FWD1], "nodes", &tail, &node);
+	}
+	return wrong + sends(w, "no bucket, no VPC", FWD1, OF_FWD1, NOBODY, &in, "fwd1 NO_VPC",
+			     DROPPED, &j);
+}
+
+// ---- ICMP errors, fragments ----
+
+// An error that `by` sends to in->from about its packet *in; embeds 28 bytes.
+static void write_error(struct frame *f, const struct inner *in, const char *by, const char *mac,
+			const char *to_mac)
+{
+	struct frame original;
+
+	write_ip(&original, in, 3);
+	frame_clear(f);
+	frame_append(f, original.byte, 28);
+	frame_icmp(f, ICMP_UNREACHABLE, 3, 0);
+	frame_ipv4(f, (struct ipv4_header){.from = by, .to = in->from, .protocol = IPPROTO_ICMP});
+	frame_ethernet(f, to_mac, mac, ETH_P_IP);
+}
+
+static int test_icmp_errors(struct world *w)
+{
+	struct inner in = UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20", .payload = 20),
+		     open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11", .payload = 20);
+	const char *sender = "02:01:00:00:01:17", *target = "02:01:00:00:01:14";
+	struct journey j;
+	struct frame f, inner, want;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &open, &from_b);
+
+	// About no session.
+	write_error(&inner, &in, in.to, target, sender);
+	f = inner;
+	wrap_from_host(&f, 12, OF_FWD1, RED);
+	wrong += travel(w, FWD1, &f, &j);
+	wrong += path_is("an error about no session", &j, FIRST "NO_SESSION");
+
+	// It goes the session's way back, from the endpoint or from a router on the way.
+	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &in, INSERTED_ "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	wrong += travel(w, FWD1, &f, &j);
+	wrong += path_is("an error", &j, "fwd1 FORWARDED");
+	want = inner;
+	wrap_to_host(&want, 13, OF_FWD1, RED, hash_for(RED, &in), FWD1);
+	wrong += frames_compare("an error", &want, &j.out);
+	write_error(&inner, &in, "10.0.1.1", "02:f1:00:00:01:01", sender);
+	f = inner;
+	wrap_from_host(&f, 12, OF_FWD2, RED);
+	wrong += travel(w, FWD2, &f, &j);
+	wrong += path_is("a router's error", &j,
+			 "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST");
+	want = inner;
+	wrap_to_host(&want, 13, OF_FWD2, RED, hash_for(RED, &in), FWD2);
+	wrong += frames_compare("a router's error", &want, &j.out);
+	// The other tenant has neither that session nor that endpoint.
+	f = inner;
+	wrap_from_host(&f, 12, OF_FWD1, BLUE);
+	wrong += travel(w, FWD1, &f, &j);
+	wrong += path_is("an error, the other tenant", &j, FIRST "NOT_ANSWERED");
+
+	// Without state: forwarded, but what it proves is for this packet only.
+	write_error(&inner, &open, open.to, "02:01:00:00:01:0b", "02:01:00:00:01:0a");
+	f = inner;
+	wrap_from_host(&f, 12, OF_FWD1, RED);
+	for (int i = 0; i < 2; i++) {
+		wrong += travel(w, FWD1, &f, &j);
+		wrong += path_is("an error, stateless", &j, FIRST "FORWARDED_FIRST");
+		want = inner;
+		wrap_to_host(&want, 11, OF_FWD1, RED, hash_of(&key), FWD1);
+		wrong += frames_compare("an error, stateless", &want, &j.out);
+	}
+
+	// It embeds a packet that its receiver did not send, or less than there must be.
+	f = inner;
+	f.byte[14 + 28 + 15]++;
+	wrap_from_host(&f, 12, OF_FWD1, RED);
+	wrong += travel(w, FWD1, &f, &j);
+	wrong += path_is("an error about another's packet", &j, "fwd1 INNER_MALFORMED");
+	f = inner;
+	f.length -= 4;
+	f.byte[14 + 3] -= 4;
+	wrap_from_host(&f, 12, OF_FWD1, RED);
+	wrong += travel(w, FWD1, &f, &j);
+	return wrong + path_is("an error that embeds little", &j, "fwd1 INNER_MALFORMED");
+}
+
+// ---- the direct path ----
+
+static void put_told(struct world *w, const struct session_key *key, int direction, uint32_t ms)
+{
+	struct cache_value c = cache_get(w, FWD1, key);
+
+	c.told_ms[direction] = ms;
+	node_put(&w->node[FWD1], "cache", key, &c);
+}
+
+// When a sender's host is told: at first, and again after a while.
+static int test_told(struct world *w)
+{
+	struct inner in = UDP(7, .from = "10.0.1.10", .to = "10.0.2.10"), part = in;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &in, &from_b), part_key;
+	struct journey j;
+	uint32_t told;
+
+	wrong += sends(w, "told", FWD1, OF_FWD1, RED, &in, FIRST "FORWARDED_FIRST", DELIVERED, &j);
+	if (!cache_get(w, FWD1, &key).told_ms[from_b]) {
+		fprintf(stderr, "told: not at the first packet\n");
+		wrong++;
+	}
+	if (cache_get(w, FWD1, &key).told_ms[!from_b]) {
+		fprintf(stderr, "told: the wrong direction\n");
+		wrong++;
+	}
+	put_told(w, &key, from_b, told = clock_ms() - DIRECT_REPEAT_MS);
+	wrong += sends(w, "told", FWD1, OF_FWD1, RED, &in, "fwd1 FORWARDED", DELIVERED, &j);
+	if (cache_get(w, FWD1, &key).told_ms[from_b] == told) {
+		fprintf(stderr, "told: not again\n");
+		wrong++;
+	}
+	// Not for each packet. (Where this machine slept meanwhile, it has to be.)
+	do {
+		put_told(w, &key, from_b, told = clock_ms());
+		wrong += sends(w, "told", FWD1, OF_FWD1, RED, &in, "fwd1 FORWARDED", DELIVERED, &j);
+	} while (clock_ms() - told >= DIRECT_REPEAT_MS);
+	if (cache_get(w, FWD1, &key).told_ms[from_b] != told) {
+		fprintf(stderr, "told: too often\n");
+		wrong++;
+	}
+	// A renewed entry remembers it.
+	cache_age(w, FWD1, &key, REFRESH_MS);
+	do {
+		put_told(w, &key, from_b, told = clock_ms());
+		cache_age(w, FWD1, &key, REFRESH_MS);
+		wrong += sends(w, "told", FWD1, OF_FWD1, RED, &in, FIRST "FORWARDED_FIRST",
+			       DELIVERED, &j);
+	} while (clock_ms() - told >= DIRECT_REPEAT_MS);
+	if (cache_get(w, FWD1, &key).told_ms[from_b] != told) {
+		fprintf(stderr, "told: forgotten when renewed\n");
+		wrong++;
+	}
+	// A fragment cannot be told apart by its host either.
+	part.fragment = 0x2000;
+	part.payload = 64;
+	part_key = key_of(RED, &part, &from_b);
+	wrong +=
+		sends(w, "told", FWD1, OF_FWD1, RED, &part, FIRST "FORWARDED_FIRST", DELIVERED, &j);
+	if (cache_get(w, FWD1, &part_key).told_ms[from_b]) {
+		fprintf(stderr, "told: about a fragment\n");
+		wrong++;
+	}
+	return wrong;
+}
+
+static void write_oam(struct frame *f, uint32_t vni, const struct inner *in, int entrance)
+{
+	const struct endpoint_row *to = endpoint(vni, in->to), *from = endpoint(vni, in->from);
+	struct in6_addr source = address_must(in->from), destination = address_must(in->to), host;
+	char ip[16], mac[18], entrance_ip[16], entrance_mac[18];
+	struct oam_inject o = {
+		.flow = {.op = htonl(OAM_INJECT),
+			 .source = address_v4(&source),
+			 .destination = address_v4(&destination),
+			 .source_port = htons(in->from_port),
+			 .destination_port =
+				 htons(in->protocol == IPPROTO_ICMP ? in->from_port : in->to_port),
+			 .protocol = in->protocol,
+			 .vni = {vni >> 16, vni >> 8, vni}},
+		.instance = address_v4(&destination),
+		.idle_timeout_s = htons(DIRECT_IDLE_S),
+		.flags = htons(routed(vni, in) ? OAM_ROUTED : 0),
+	};
+
+	host_text(to->host, ip, mac);
+	host = address_must(ip);
+	o.host = address_v4(&host);
+	mac_parse(mac, o.host_mac);
+	mac_parse(to->mac, o.instance_mac);
+	host_text(from->host, ip, mac);
+	entrance_text(entrance, entrance_ip, entrance_mac);
+	frame_clear(f);
+	frame_append(f, &o, sizeof(o));
+	frame_udp(f, 8300, 8300, 0);
+	frame_ipv4(f, (struct ipv4_header){.from = entrance_ip,
+					   .to = ip,
+					   .protocol = IPPROTO_UDP,
+					   .fragment = 0x4000});
+	frame_ethernet(f, mac, entrance_mac, ETH_P_IP);
+}
+
+// The copy of what was forwarded becomes the OAM frame.
+static int test_oam(struct world *w)
+{
+	const struct inner sent[] = {
+		TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.11"),
+		UDP(53, .from = "10.0.1.10", .to = "10.0.2.10", .payload = 600),
+		UDP(1, .from = "10.0.1.10", .to = "10.0.2.10"),
+		ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.11"),
+		{.from = "10.0.1.10", .to = "10.0.1.11", .protocol = 47},
+	};
+	const uint32_t vni[] = {RED, BLUE};
+	const int forwarder[] = {FWD1, GNV}, entrance[] = {OF_FWD1, OF_GNV};
+	struct frame want;
+	struct journey j;
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(sent); i++)
+		for (int t = 0; t < 4; t++) {
+			const struct node *n = &w->node[forwarder[t / 2]];
+			char path[PATH_ROOM];
+			struct expected told = {.name = "OAM", FLOW_TOLD, XDP_REDIRECT, &want};
+
+			path_for(FIRST "FORWARDED_FIRST", n->name, path);
+			forget(w);
+			wrong += sends(w, "before OAM", forwarder[t / 2], entrance[t / 2],
+				       vni[t % 2], &sent[i], path, DELIVERED, &j);
+			write_oam(&want, vni[t % 2], &sent[i], entrance[t / 2]);
+			wrong += target_check(&n->oam, &j.out, &told, NULL);
+			told = (struct expected){.name = "OAM, evicted", FLOW_FORGOTTEN, XDP_DROP};
+			forget(w);
+			wrong += target_check(&n->oam, &j.out, &told, NULL);
+		}
+	j.out.byte[37]++;
+	return wrong + target_check(&w->node[GNV].oam, &j.out,
+				    &(struct expected){.name = "not ours", PASS, XDP_PASS, &j.out},
+				    NULL);
+}
+
+// ---- the kernel's limits ----
+
+// Metadata in front of a frame takes the room that its new headers need.
+static int test_no_room(struct world *w)
+{
+	const struct inner each[] = {
+		UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
+		UDP(7, .from = "10.0.1.10", .to = "10.0.1.11", .payload = TENANT_MTU),
+	};
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(each); i++)
+		for (int t = 0; t < 2; t++) {
+			static const uint8_t metadata[216]; // as much as the kernel lets there be
+			struct verdict_count before[VERDICTS], after[VERDICTS];
+			struct target target = w->node[FWD1].entry;
+			struct xdp_md ctx = {.data = sizeof(metadata)};
+			struct frame f, out;
+			uint32_t action;
+
+			write_inner(&f, &each[i]);
+			wrap_from_host(&f, 11, OF_FWD1, t ? BLUE : RED);
+			frame_prepend(&f, metadata, sizeof(metadata));
+			ctx.data_end = f.length;
+			target.ctx = &ctx;
+			target.ctx_size = sizeof(ctx);
+			verdicts_read(target.verdicts, before);
+			if (target_run(&target, &f, &action, &out))
+				fatal("no room: cannot run");
+			verdicts_read(target.verdicts, after);
+			if (action == XDP_DROP &&
+			    after[NO_ROOM].packets == before[NO_ROOM].packets + 1)
+				continue;
+			fprintf(stderr, "no room: action %u\n", action);
+			wrong++;
+		}
+	return wrong;
+}
+
+// Each verdict that a gateway can give was given, and BUG was not.
+static int test_all_verdicts(struct world *w)
+{
+	static const enum verdict edges[] = {
+		EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED, FLOW_INJECTED, FLOW_DELETED,
+		OAM_MALFORMED,	  OAM_FOREIGN, NO_LOCAL_PORT,  NO_ENTRANCE,   FOREIGN_TUNNEL,
+		NO_ROUTE,	  NO_ENDPOINT, // reasons of UNREACHABLE, not counted themselves
+	};
+	uint64_t sum[VERDICTS] = {};
+	int wrong = 0;
+
+	for (int i = 0; i < NODES; i++) {
+		struct verdict_count each[VERDICTS];
+
+		verdicts_read(w->node[i].entry.verdicts, each);
+		for (int v = 0; v < VERDICTS; v++)
+			sum[v] += each[v].packets;
+	}
+	for (int v = 0; v < VERDICTS; v++) {
+		int none = v == GO_ON || v == BUG;
+
+		for (size_t i = 0; i < COUNT(edges); i++)
+			none |= edges[i] == (enum verdict)v;
+		if (none == !sum[v])
+			continue;
+		fprintf(stderr, "%s was given %ju times\n", verdict_name(v), sum[v]);
+		wrong++;
+	}
+	return wrong;
+}
+
 struct test {
 	const char *name;
 	int (*run)(struct world *w); // returns how many things were wrong
@@ -1925,6 +2939,23 @@ static const struct test tests[] = {
 	{"broken ops", test_broken_ops},
 	{"cut ops", test_cut_ops},
 	{"a redirected op", test_redirect_bytes},
+	{"chains of 1 to 8", test_chains},
+	{"stateless flows", test_stateless},
+	{"two inserts at once", test_concurrent_insert},
+	{"observations", test_observations},
+	{"copies", test_copies},
+	{"updates", test_updates},
+	{"full tables", test_table_full},
+	{"the cache", test_cache},
+	{"the cache's order", test_cache_order},
+	{"both roles in one node", test_both_roles},
+	{"service chains", test_service_chains},
+	{"a view that lacks something", test_no_view},
+	{"ICMP errors", test_icmp_errors},
+	{"whom OAM is due", test_told},
+	{"OAM frames", test_oam},
+	{"no room", test_no_room},
+	{"all verdicts", test_all_verdicts}, // the last
 };
 
 int main(void)
@@ -1935,11 +2966,17 @@ int main(void)
 	testing_begin();
 	begin(&world);
 	for (size_t i = 0; i < COUNT(tests); i++) {
-		int failed;
+		int failed, tries = 0;
 
-		set_chain(&world, 3, 0);
-		forget(&world);
-		failed = tests[i].run(&world);
+		// Ops live for so long only, and denials. What fails because this machine did
+		// something else meanwhile is done again.
+		do {
+			set_chain(&world, 3, 0);
+			forget(&world);
+			world.clock = clock_ms();
+			world.stood_still = 0;
+			failed = tests[i].run(&world);
+		} while (failed && world.stood_still && ++tries < 20);
 		printf("%s %s\n", failed ? "FAILED" : "ok    ", tests[i].name);
 		wrong += failed;
 	}

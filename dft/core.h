@@ -98,6 +98,8 @@ inlined enum dft_outcome dft_copy(struct dft_record *mine, __u32 floor, struct d
 }
 
 // O7. At the head: bits of state seen by a forwarder are merged into the life they were seen in.
+// Under a risen floor the record is stamped anew even where nothing is new, as by an insert that it
+// wins against: a replica that lacks the key drops what is below its floor (O8).
 inlined enum dft_outcome dft_update_at_head(struct dft_record *mine, __u32 floor,
 					    struct dft_stamp incarnation, __u16 state,
 					    struct dft_record *op)
@@ -106,7 +108,7 @@ inlined enum dft_outcome dft_update_at_head(struct dft_record *mine, __u32 floor
 
 	if (mine->life != DFT_LIVE || dft_stamp_compare(mine->incarnation, incarnation) != 0)
 		return DFT_ENDED;
-	if ((mine->state | state) != mine->state) {
+	if ((mine->state | state) != mine->state || mine->stamp.floor < floor) {
 		mine->state |= state;
 		if (mine->stamp.floor < floor)
 			mine->stamp.floor = floor;
