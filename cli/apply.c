@@ -57,7 +57,8 @@ static int examine(struct applying *applying, const json_t *wanted, const struct
 	if (!name || !*name)
 		return refuse(applying, -EINVAL, "%s: name: missing or not text", (*kind)->word);
 	json_object_foreach ((json_t *)wanted, word, value)
-		if (strcmp(word, "kind") && strcmp(word, "id") && !kind_field(*kind, word))
+		if (strcmp(word, "kind") != 0 && strcmp(word, "id") != 0 &&
+		    !kind_field(*kind, word))
 			return refuse(applying, -EINVAL, "%s %s: %s: no such field", (*kind)->word,
 				      name, word);
 	return 0;

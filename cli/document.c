@@ -18,7 +18,7 @@
 struct reader {
 	yaml_document_t *document;
 	struct document_error *error;
-	size_t nodes;
+	size_t *nodes; // of all documents so far
 };
 
 __attribute__((format(printf, 3, 4))) static json_t *
@@ -130,7 +130,7 @@ static json_t *convert(struct reader *reader, int index, unsigned int depth)
 
 	if (depth > DOCUMENT_DEPTH)
 		return refuse(reader, &node->start_mark, "nested too deep");
-	if (++reader->nodes > DOCUMENT_NODES)
+	if (++*reader->nodes > DOCUMENT_NODES)
 		return refuse(reader, &node->start_mark, "too large");
 	switch (node->type) {
 	case YAML_SEQUENCE_NODE:
@@ -160,9 +160,10 @@ static int append(struct documents *documents, json_t *value, size_t line)
 
 // Reads one document and appends it. Returns 1: that was the end; 0: there may be more.
 static int next(struct documents *documents, yaml_parser_t *parser, struct document_error *error,
-		struct reader *reader)
+		size_t *nodes)
 {
 	yaml_document_t document;
+	struct reader reader = {&document, error, nodes};
 	yaml_node_t *root;
 	json_t *value;
 	int err = 0;
@@ -171,7 +172,7 @@ static int next(struct documents *documents, yaml_parser_t *parser, struct docum
 	if (!yaml_parser_load(parser, &document)) {
 		yaml_mark_t mark = parser->problem_mark;
 
-		refuse(reader, &mark, "%s", parser->problem ? parser->problem : "not YAML");
+		refuse(&reader, &mark, "%s", parser->problem ? parser->problem : "not YAML");
 		return parser->error == YAML_MEMORY_ERROR ? -ENOMEM : -EINVAL;
 	}
 	root = yaml_document_get_root_node(&document);
@@ -179,8 +180,7 @@ static int next(struct documents *documents, yaml_parser_t *parser, struct docum
 		yaml_document_delete(&document);
 		return 1;
 	}
-	reader->document = &document;
-	value = convert(reader, 1, 0);
+	value = convert(&reader, 1, 0);
 	if (!value)
 		err = -EINVAL;
 	else if (json_is_null(value))
@@ -194,9 +194,9 @@ static int next(struct documents *documents, yaml_parser_t *parser, struct docum
 int documents_parse(struct documents *out, const char *text, size_t length,
 		    struct document_error *error)
 {
-	struct reader reader = {.error = error};
 	struct documents documents = {};
 	yaml_parser_t parser;
+	size_t nodes = 0;
 	int err;
 
 	*error = (struct document_error){};
@@ -204,7 +204,7 @@ int documents_parse(struct documents *out, const char *text, size_t length,
 		return -ENOMEM;
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
 	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-	while (!(err = next(&documents, &parser, error, &reader)))
+	while (!(err = next(&documents, &parser, error, &nodes)))
 		;
 	yaml_parser_delete(&parser);
 	if (err < 0) {

@@ -70,14 +70,15 @@ static void nothing_and_truth(void **state)
 
 static void nested(void **state)
 {
-	becomes("a: [1, {b: c}]\nd:\n  - e\n", "{\"a\": [1, {\"b\": \"c\"}], \"d\": [\"e\"]}");
+	becomes("a: [1, {b: c}]\nlast:\n  - e\n",
+		"{\"a\": [1, {\"b\": \"c\"}], \"last\": [\"e\"]}");
 	becomes("a: &x [1]\nb: *x\n", "{\"a\": [1], \"b\": [1]}");
 	becomes("{}", "{}");
 }
 
 static void several(void **state)
 {
-	static const char yaml[] = "---\n# nothing\n---\na: 1\n---\n\nb: 2\n...\n";
+	static const char yaml[] = "---\n# nothing\n---\na: 1\n---\n\nbb: 2\n...\n";
 	struct documents documents;
 	struct document_error error;
 

@@ -67,7 +67,7 @@ static void print_words(const char *group)
 
 	for (command = commands; command->name; command++) {
 		name = command->name;
-		if (strncmp(name, group, length))
+		if (strncmp(name, group, length) != 0)
 			continue;
 		name += length;
 		i = strcspn(name, " ");
@@ -138,7 +138,7 @@ static void print_completion(void)
 	for (command = commands; command->name; command++) {
 		printf("		\"%s\") words=\"", command->name);
 		print_options(command->options | global_options);
-		if (command->complete && strcmp(command->complete, "file"))
+		if (command->complete && strcmp(command->complete, "file") != 0)
 			print_choices(command->complete);
 		fputs("\"", stdout);
 		if (command->complete && !strcmp(command->complete, "file"))
@@ -154,7 +154,7 @@ int command_completion(struct cli *cli)
 {
 	if (!strcmp(cli->argv[0], "zsh")) {
 		puts("#compdef zetactl\nautoload -U +X bashcompinit && bashcompinit");
-	} else if (strcmp(cli->argv[0], "bash")) {
+	} else if (strcmp(cli->argv[0], "bash") != 0) {
 		complain("there is no completion for %s, but for bash and zsh", cli->argv[0]);
 		return USAGE;
 	}

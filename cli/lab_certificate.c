@@ -16,7 +16,7 @@
 
 #include "lib/own.h"
 
-#define VALID_S (365 * 24 * 3600L)
+#define VALID_S (365L * 24 * 3600)
 
 struct authority {
 	EVP_PKEY *key;

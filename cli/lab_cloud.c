@@ -232,7 +232,7 @@ static void become(int net, int log, const char *const *argv)
 	sigset_t none;
 
 	sigemptyset(&none);
-	if (setsid() < 0 || setns(net, CLONE_NEWNET) || null < 0 || dup2(null, 0) < 0 ||
+	if (!argv[0] || setsid() < 0 || setns(net, CLONE_NEWNET) || null < 0 || dup2(null, 0) < 0 ||
 	    dup2(log, 1) < 0 || dup2(log, 2) < 0 || sigprocmask(SIG_SETMASK, &none, NULL))
 		_exit(126);
 	signal(SIGPIPE, SIG_DFL);

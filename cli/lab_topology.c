@@ -53,7 +53,7 @@ static int known_fields(const char *where, const json_t *object, const char *con
 	if (!json_is_object(object))
 		return sorry(-EINVAL, "%s: not a mapping of fields", where);
 	json_object_foreach ((json_t *)object, name, value) {
-		for (i = 0; names[i] && strcmp(names[i], name); i++)
+		for (i = 0; names[i] && strcmp(names[i], name) != 0; i++)
 			;
 		if (!names[i])
 			return sorry(-EINVAL, "%s: %s: no such field", where, name);
@@ -465,7 +465,7 @@ static int endpoint_read(struct topology *topology, size_t index, const json_t *
 	if (json_object_get(item, "mac") && (!mac || mac_parse(mac, endpoint->mac)))
 		return sorry(-EINVAL, "%s: mac: not a MAC address", where.text);
 	if (strlen(endpoint->name) < sizeof(endpoint->interface))
-		strcpy(endpoint->interface, endpoint->name);
+		memcpy(endpoint->interface, endpoint->name, strlen(endpoint->name) + 1);
 	else
 		snprintf(endpoint->interface, sizeof(endpoint->interface), "port%u",
 			 (unsigned int)index % 1000000);

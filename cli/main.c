@@ -43,9 +43,9 @@ static const struct command *find(char **words, int count, int *used)
 
 		length = second ? (size_t)(second - command->name) : strlen(command->name);
 		if (count < (second ? 2 : 1) || strlen(words[0]) != length ||
-		    strncmp(words[0], command->name, length))
+		    strncmp(words[0], command->name, length) != 0)
 			continue;
-		if (second && strcmp(words[1], second + 1))
+		if (second && strcmp(words[1], second + 1) != 0)
 			continue;
 		*used = second ? 2 : 1;
 		return command;

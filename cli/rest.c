@@ -131,7 +131,7 @@ static int refused(struct rest *rest, long status, const json_t *json)
 	const char *message = json_string_value(json_object_get(error, "message"));
 
 	// Most messages begin with the field themselves.
-	if (message && field && strncmp(message, field, strlen(field)))
+	if (message && field && strncmp(message, field, strlen(field)) != 0)
 		snprintf(rest->message, sizeof(rest->message), "%s: %s", field, message);
 	else if (message)
 		snprintf(rest->message, sizeof(rest->message), "%s", message);

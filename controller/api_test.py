@@ -299,6 +299,7 @@ class Service(Case):
             self.expect(404, "GET", path)
         for kind in KINDS:
             self.expect(404, "GET", f"/v1/{kind}/nobody")
+            self.expect(404, "GET", f"/v1/{kind}/%ff%22%0a")
             self.expect(405, "DELETE", f"/v1/{kind}")
         for kind in KINDS[:-1]:
             self.expect(404, "DELETE", f"/v1/{kind}/nobody")
@@ -321,6 +322,9 @@ class Service(Case):
         self.refuse(400, "query", "GET", "/v1/status?x")
         self.refuse(400, "query", "GET", "/nodes?x=1")
         self.expect(404, "GET", "/v1/ports?vpc=green")
+        self.expect(404, "GET", "/v1/ports?vpc=%ff")
+        self.expect(404, "GET", "/v1/ports?vpc")
+        self.assertEqual(self.expect(200, "GET", "/v1/ports?name=%ff")["items"], [])
         self.expect(400, "GET", "/v1/ports?" + "&".join("name=a" for _ in range(40)))
 
     def test_wrong_arguments(self):
@@ -336,7 +340,7 @@ class Service(Case):
                "--key", f"{certificates}/key.pem", "--grpc", "127.0.0.1:0"]
         with open(os.path.join(self.directory, "broken"), "wb") as broken:
             broken.write(b"not a store, but long enough to be taken for one" * 100)
-        for store, rest in (("other.db", f"127.0.0.1:{self.controller.port}"),
+        for store, rest in (("store.db", "127.0.0.1:0"), ("other.db", f"127.0.0.1:{self.controller.port}"),
                             ("broken", "127.0.0.1:0"), ("none/there.db", "127.0.0.1:0"),
                             ("third.db", "127.0.0.1"), ("third.db", "localhost:http")):
             run = subprocess.run([PROGRAM, "--store", store, "--rest", rest, *tls],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compiles stored objects to node messages, and keeps them by audience in order of change.
+// Compiles stored objects to node messages, each for the group of members that it matters to.
 #include "controller/desired.h"
 
 #include <arpa/inet.h>
@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "controller/ledger.h"
 #include "controller/store.h"
 #include "lib/address.h"
 #include "lib/hash.h"
@@ -17,7 +18,7 @@
 #include "shared/config.h"
 #include "shared/tenant.h"
 
-#define MESSAGE_ID (2 * OBJECT_ID) // "cluster/7" where a view's parts need ids
+#define MESSAGE_ID ((size_t)2 * OBJECT_ID) // "cluster/7" where a view's parts need ids
 
 typedef Zeta__Node__V1__Object Message;
 
@@ -42,22 +43,24 @@ static const struct dependence {
 	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, PORTS, VPCS},
 };
 
-// What the messages of other objects need to know of one. Zeroed before it is filled, so that
-// memcmp() tells whether something changed.
+// What the messages of other objects need to know of one. Zeroed before it is filled and without
+// padding, so that memcmp() tells whether something changed.
 struct facts {
-	char name[OBJECT_ID];
-	char cluster[OBJECT_ID]; // nodes, hosts, vpcs
+	struct in6_addr ip; // hosts
 	uint32_t number;
 	uint32_t vni;	// vpcs
 	uint32_t epoch; // views
 	uint32_t overlay;
 	uint32_t oam_port;
 	uint32_t tenant_mtu;
-	uint32_t roles;	    // nodes: ROLE_*
-	bool edge;	    // hosts
-	uint8_t mac[6];	    // hosts
-	struct in6_addr ip; // hosts
+	uint32_t roles;		 // nodes: ROLE_*
+	char name[OBJECT_ID];	 // nodes and hosts
+	char cluster[OBJECT_ID]; // nodes, hosts, vpcs
+	uint8_t mac[6];		 // hosts
+	uint8_t edge;		 // hosts: it runs our edge
+	uint8_t pad[3];
 };
+_Static_assert(sizeof(struct facts) == 16 + 7 * 4 + 2 * OBJECT_ID + 10, "no padding");
 
 // One stored object.
 struct source {
@@ -67,421 +70,47 @@ struct source {
 	bool seen;	     // while everything is compiled anew
 	bool named;	     // by_name is in use
 	struct facts *facts; // NULL: not known, or none for this kind
-	struct item *items;  // what it was compiled to
-	char id[];
-};
-
-struct group {
-	struct hash_entry entry;
-	struct item *oldest, *newest; // by last change
-	char name[];
-};
-
-// One message for one group, or the memory of one that was removed.
-struct item {
-	struct hash_entry entry; // by group, kind and id
-	struct group *group;
-	struct item *older, *newer;    // in the group
-	struct item *next, **previous; // of the same source, or among the removed
-	uint64_t revision;	       // of the last change
-	uint64_t pass;		       // when it was last compiled
-	uint32_t kind;		       // field number in Object
-	uint32_t size;		       // 0: removed
-	uint8_t *bytes;		       // as it stands in an Update: tag, length, Object
+	struct owner owner;  // of what it was compiled to
 	char id[];
 };
 
 struct desired {
 	struct store *store;
 	uint64_t revision; // of the store, that this is
-	uint64_t next;	   // what it will be when the update that is under way is done
-	uint64_t pass;	   // counts compilations
 	bool whole;	   // compile_all() is at work
-	struct hash sources, names, groups, items;
-	struct item *removed, **removed_last; // oldest first
+	bool broken;	   // an update ended half-way: only all of it can be trusted
+	struct ledger *ledger;
+	struct hash sources, names;
 };
-
-// ---- encoding of Update, by hand: an item's bytes go into it as they are, and encoding a
-// hundred thousand messages anew for every node that connects would be what a snapshot costs.
-
-#define TAG_REVISION 0x08 // field 1, varint
-#define TAG_SNAPSHOT 0x10 // field 2, varint
-#define TAG_PUT 0x1A	  // field 3, bytes
-#define TAG_REMOVE 0x22	  // field 4, bytes
-#define TAG_MORE 0x28	  // field 5, varint
-#define TAG_KIND 0x08	  // Key: field 1, varint
-#define TAG_ID 0x12	  // Key: field 2, bytes
-#define VARINT_MAX 10
-#define HEADER_MAX (1 + VARINT_MAX + 2 + 2)
-
-static uint8_t *put_varint(uint8_t *at, uint64_t value)
-{
-	for (; value >= 0x80; value >>= 7)
-		*at++ = (uint8_t)value | 0x80;
-	*at++ = (uint8_t)value;
-	return at;
-}
-
-static size_t varint_size(uint64_t value)
-{
-	uint8_t bytes[VARINT_MAX];
-
-	return (size_t)(put_varint(bytes, value) - bytes);
-}
-
-static size_t key_size(const struct item *item)
-{
-	size_t length = strlen(item->id);
-
-	return 1 + varint_size(item->kind) + 1 + varint_size(length) + length;
-}
-
-static size_t encoded_size(const struct item *item)
-{
-	size_t key;
-
-	if (item->size)
-		return item->size;
-	key = key_size(item);
-	return 1 + varint_size(key) + key;
-}
-
-static uint8_t *put_item(uint8_t *at, const struct item *item)
-{
-	size_t length = strlen(item->id);
-
-	if (item->size)
-		return mempcpy(at, item->bytes, item->size);
-	*at++ = TAG_REMOVE;
-	at = put_varint(at, key_size(item));
-	*at++ = TAG_KIND;
-	at = put_varint(at, item->kind);
-	*at++ = TAG_ID;
-	at = put_varint(at, length);
-	return mempcpy(at, item->id, length);
-}
-
-static uint8_t *put_header(uint8_t *at, uint64_t revision, bool snapshot, bool more)
-{
-	*at++ = TAG_REVISION;
-	at = put_varint(at, revision);
-	if (snapshot) {
-		*at++ = TAG_SNAPSHOT;
-		*at++ = 1;
-	}
-	if (more) {
-		*at++ = TAG_MORE;
-		*at++ = 1;
-	}
-	return at;
-}
-
-// The oldest item of the group that changed after the revision.
-static const struct item *first_since(const struct group *group, uint64_t since)
-{
-	const struct item *item = group->newest, *first = NULL;
-
-	for (; item && item->revision > since; item = item->older)
-		first = item;
-	return first;
-}
-
-// The items that an update is about, group after group.
-struct walk {
-	const struct membership *membership;
-	bool snapshot; // all but the removed ones; else those that changed after since
-	uint64_t since;
-	int group; // of the membership
-	const struct item *item;
-};
-
-// Moves on to the item that is next, where the walk does not stand on one. Returns NULL at the end.
-static const struct item *walk_here(struct walk *w)
-{
-	const struct group *group;
-
-	while (!w->item || (w->snapshot && !w->item->size)) {
-		if (w->item) {
-			w->item = w->item->newer;
-			continue;
-		}
-		if (!w->membership || w->group + 1 >= MEMBER_GROUPS ||
-		    !(group = w->membership->group[w->group + 1]))
-			return NULL;
-		w->group++;
-		w->item = w->snapshot ? group->oldest : first_since(group, w->since);
-	}
-	return w->item;
-}
-
-static void walk_on(struct walk *w)
-{
-	w->item = w->item->newer;
-}
-
-// One update of what comes next; the walk stands on what did not fit.
-static struct update *encode_part(const struct desired *d, struct walk *w, bool snapshot,
-				  size_t most)
-{
-	struct walk begin = *w;
-	const struct item *item;
-	struct update *update;
-	size_t size = 0, count = 0;
-	uint8_t *at;
-
-	for (; (item = walk_here(w)); walk_on(w), count++) {
-		if (count && HEADER_MAX + size + encoded_size(item) > most)
-			break;
-		size += encoded_size(item);
-	}
-	update = malloc(sizeof(*update) + HEADER_MAX + size);
-	if (!update)
-		return NULL;
-	update->next = NULL;
-	at = put_header(update->bytes, d->revision, snapshot, item != NULL);
-	for (; count; count--, walk_on(&begin))
-		at = put_item(at, walk_here(&begin));
-	update->size = (size_t)(at - update->bytes);
-	return update;
-}
-
-static int encode(const struct desired *d, struct walk *w, size_t most, struct update **out)
-{
-	auto_(updates_freep) struct update *updates = NULL;
-	struct update **last = &updates;
-
-	if (w->snapshot || walk_here(w)) {
-		do {
-			*last = encode_part(d, w, w->snapshot && !updates, most);
-			if (!*last)
-				return -ENOMEM;
-			last = &(*last)->next;
-		} while (walk_here(w));
-	}
-	*out = take_ptr(updates);
-	return 0;
-}
-
-int desired_snapshot(struct desired *d, const struct membership *m, size_t most,
-		     struct update **out)
-{
-	return encode(d, &(struct walk){.membership = m, .snapshot = true, .group = -1}, most, out);
-}
-
-int desired_delta(struct desired *d, const struct membership *m, uint64_t since, size_t most,
-		  struct update **out)
-{
-	return encode(d, &(struct walk){.membership = m, .since = since, .group = -1}, most, out);
-}
-
-void updates_freep(struct update **updates)
-{
-	struct update *update;
-
-	while ((update = *updates)) {
-		*updates = update->next;
-		free(update);
-	}
-}
-
-// ---- groups and items
-
-static struct group *group_get(struct desired *d, const char *kind, const char *id)
-{
-	char name[MESSAGE_ID];
-	struct hash_entry *entry;
-	struct group *group;
-	uint64_t hash;
-
-	snprintf(name, sizeof(name), "%s/%s", kind, id);
-	hash = hash_text(name, 0);
-	for (entry = hash_first(&d->groups, hash); entry; entry = hash_next(entry)) {
-		group = container_of_entry(entry, struct group, entry);
-		if (!strcmp(group->name, name))
-			return group;
-	}
-	group = calloc(1, sizeof(*group) + strlen(name) + 1);
-	if (!group)
-		return NULL;
-	strcpy(group->name, name);
-	if (hash_add(&d->groups, &group->entry, hash)) {
-		free(group);
-		return NULL;
-	}
-	return group;
-}
 
 // For one member alone: its settings and local ports. kind is NODES or HOSTS.
 static struct group *group_own(struct desired *d, enum kind kind, const char *id)
 {
-	return group_get(d, kind_name[kind], id);
+	return ledger_group(d->ledger, kind_name[kind], id);
 }
 
 static struct group *group_entrances(struct desired *d, const char *cluster)
 {
-	return group_get(d, "entrances", cluster);
+	return ledger_group(d->ledger, "entrances", cluster);
 }
 
 static struct group *group_gateways(struct desired *d, const char *cluster)
 {
-	return group_get(d, "gateways", cluster);
+	return ledger_group(d->ledger, "gateways", cluster);
 }
 
 static struct group *group_flow_tables(struct desired *d, const char *cluster)
 {
-	return group_get(d, "flow-tables", cluster);
-}
-
-static uint64_t item_hash(const struct group *group, uint32_t kind, const char *id)
-{
-	return hash_text(id, group->entry.hash + kind);
-}
-
-static struct item *item_find(struct desired *d, const struct group *group, uint32_t kind,
-			      const char *id)
-{
-	struct hash_entry *entry = hash_first(&d->items, item_hash(group, kind, id));
-	struct item *item;
-
-	for (; entry; entry = hash_next(entry)) {
-		item = container_of_entry(entry, struct item, entry);
-		if (item->group == group && item->kind == kind && !strcmp(item->id, id))
-			return item;
-	}
-	return NULL;
-}
-
-static void group_leave(struct item *item)
-{
-	*(item->older ? &item->older->newer : &item->group->oldest) = item->newer;
-	*(item->newer ? &item->newer->older : &item->group->newest) = item->older;
-}
-
-static void group_join(struct item *item)
-{
-	item->older = item->group->newest;
-	item->newer = NULL;
-	*(item->older ? &item->older->newer : &item->group->oldest) = item;
-	item->group->newest = item;
-}
-
-// Leaves the list of its source, or that of the removed.
-static void list_leave(struct desired *d, struct item *item)
-{
-	*item->previous = item->next;
-	if (item->next)
-		item->next->previous = item->previous;
-	else if (d->removed_last == &item->next)
-		d->removed_last = item->previous;
-}
-
-static void source_join(struct item *item, struct source *source)
-{
-	item->next = source->items;
-	item->previous = &source->items;
-	if (item->next)
-		item->next->previous = &item->next;
-	source->items = item;
-}
-
-static struct item *item_new(struct desired *d, struct group *group, uint32_t kind, const char *id,
-			     struct source *source)
-{
-	struct item *item = calloc(1, sizeof(*item) + strlen(id) + 1);
-
-	if (!item)
-		return NULL;
-	strcpy(item->id, id);
-	item->group = group;
-	item->kind = kind;
-	if (hash_add(&d->items, &item->entry, item_hash(group, kind, id))) {
-		free(item);
-		return NULL;
-	}
-	group_join(item);
-	source_join(item, source);
-	return item;
-}
-
-static void item_changed(struct desired *d, struct item *item)
-{
-	item->revision = d->next;
-	group_leave(item);
-	group_join(item);
-}
-
-static void item_free(struct desired *d, struct item *item)
-{
-	list_leave(d, item);
-	group_leave(item);
-	hash_remove(&d->items, &item->entry);
-	free(item->bytes);
-	free(item);
-}
-
-// Keeps its key, for those who have it.
-static void item_remove(struct desired *d, struct item *item)
-{
-	freep(&item->bytes);
-	item->size = 0;
-	item_changed(d, item);
-	list_leave(d, item);
-	item->next = NULL;
-	item->previous = d->removed_last;
-	*d->removed_last = item;
-	d->removed_last = &item->next;
-}
-
-void desired_forget(struct desired *d, uint64_t revision)
-{
-	while (d->removed && d->removed->revision <= revision)
-		item_free(d, d->removed);
-}
-
-// Sets what the group has of this kind and id, if that is not what it has. NULL group: no memory.
-static int emit(struct desired *d, struct source *source, struct group *group, uint32_t kind,
-		const char *id, Message *message)
-{
-	auto_(freep) uint8_t *bytes = NULL;
-	struct item *item;
-	size_t packed, size;
-	uint8_t *at;
-
-	if (!group)
-		return -ENOMEM;
-	packed = zeta__node__v1__object__get_packed_size(message);
-	size = 1 + varint_size(packed) + packed;
-	bytes = malloc(size);
-	if (!bytes)
-		return -ENOMEM;
-	bytes[0] = TAG_PUT;
-	at = put_varint(bytes + 1, packed);
-	zeta__node__v1__object__pack(message, at);
-
-	item = item_find(d, group, kind, id);
-	if (!item && !(item = item_new(d, group, kind, id, source)))
-		return -ENOMEM;
-	item->pass = d->pass;
-	if (item->size == size && !memcmp(item->bytes, bytes, size))
-		return 0;
-	if (!item->size) {
-		// Among the removed, or new: it is this source's now.
-		list_leave(d, item);
-		source_join(item, source);
-	}
-	free(item->bytes);
-	item->bytes = take_ptr(bytes);
-	item->size = (uint32_t)size;
-	item_changed(d, item);
-	return 0;
+	return ledger_group(d->ledger, "flow-tables", cluster);
 }
 
 // emit_as(d, source, group, PORT, port, &p) sends a Port p.
 #define emit_as(d, source, group, upper, lower, value)                                             \
-	emit(d, source, group, ZETA__NODE__V1__OBJECT__KIND_##upper, (value)->id,                  \
-	     &(Message){.base = PROTOBUF_C_MESSAGE_INIT(&zeta__node__v1__object__descriptor),      \
-			.kind_case = ZETA__NODE__V1__OBJECT__KIND_##upper,                         \
-			.lower = (value)})
+	owner_put(d->ledger, &(source)->owner, group, ZETA__NODE__V1__OBJECT__KIND_##upper,        \
+		  (value)->id,                                                                     \
+		  &(Message){.base = PROTOBUF_C_MESSAGE_INIT(&zeta__node__v1__object__descriptor), \
+			     .kind_case = ZETA__NODE__V1__OBJECT__KIND_##upper,                    \
+			     .lower = (value)})
 
 // ---- sources and their facts
 
@@ -513,7 +142,7 @@ static struct source *source_get(struct desired *d, enum kind kind, const char *
 	if (!source)
 		return NULL;
 	source->kind = kind;
-	strcpy(source->id, id);
+	memcpy(source->id, id, strlen(id) + 1);
 	if (hash_add(&d->sources, &source->entry, source_hash(kind, id))) {
 		free(source);
 		return NULL;
@@ -552,7 +181,7 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 {
 	json_t *body = object->body;
 
-	memset(f, 0, sizeof(*f)); // padding too
+	memset(f, 0, sizeof(*f));
 	snprintf(f->cluster, sizeof(f->cluster), "%s", text(body, "cluster"));
 	f->number = object->number;
 	switch (kind) {
@@ -664,7 +293,7 @@ static int facts_of(struct desired *d, enum kind kind, const char *id, const str
 		err = store_get(d->store, kind_name[kind], id, load_facts,
 				&(struct loading){d, source});
 		if (err) {
-			if (!source->items && !source->facts)
+			if (!source->owner.items && !source->facts)
 				source_free(d, source);
 			return err;
 		}
@@ -755,7 +384,7 @@ static int compile_host(struct desired *d, struct source *source, const struct o
 		return err;
 	settings.id = source->id;
 	settings.name = source->facts->name;
-	settings.edge = source->facts->edge;
+	settings.edge = source->facts->edge != 0;
 	settings.tenant_interface = (char *)text(object->body, "interface");
 	settings.tenant_ip = ip_bytes(text(object->body, "ip"), &ip);
 	settings.tenant_mac = mac_bytes(text(object->body, "mac"), mac);
@@ -1098,16 +727,6 @@ static const compile_fn compilers[KINDS] = {
 
 // ---- from the store
 
-// Removes what the source had and was not compiled to again in this pass.
-static void sweep(struct desired *d, struct source *source)
-{
-	for (struct item *item = source->items, *next; item; item = next) {
-		next = item->next;
-		if (item->pass != d->pass)
-			item_remove(d, item);
-	}
-}
-
 static int compile_dependents(struct desired *d, const struct source *source);
 
 static int compile(struct desired *d, enum kind kind, const struct object *object)
@@ -1121,18 +740,18 @@ static int compile(struct desired *d, enum kind kind, const struct object *objec
 	source->seen = true;
 	if ((err = source_set_facts(d, source, object, &facts_changed)))
 		return err;
-	d->pass++;
+	owner_begin(d->ledger);
 	err = compilers[kind](d, source, object);
 	if (err == -EINVAL || err == -ENOENT) {
 		// The store's writer promises that this does not happen. One object that makes no
 		// sense must not stop the others; nodes go without it.
 		log_warnx("%s %s cannot be told to nodes: %s", kind_name[kind], object->id,
 			  strerror(-err));
-		d->pass++;
+		owner_begin(d->ledger);
 	} else if (err) {
 		return err;
 	}
-	sweep(d, source);
+	owner_end(d->ledger, &source->owner);
 	return facts_changed ? compile_dependents(d, source) : 0;
 }
 
@@ -1168,8 +787,8 @@ static int compile_dependents(struct desired *d, const struct source *source)
 
 static void drop_source(struct desired *d, struct source *source)
 {
-	d->pass++;
-	sweep(d, source);
+	owner_begin(d->ledger);
+	owner_end(d->ledger, &source->owner);
 	source_free(d, source);
 }
 
@@ -1180,7 +799,7 @@ static int apply_change(uint64_t revision, const char *name, const char *id, boo
 	struct source *source;
 	enum kind kind = 0;
 
-	while (kind < KINDS && strcmp(kind_name[kind], name))
+	while (kind < KINDS && strcmp(kind_name[kind], name) != 0)
 		kind++;
 	if (kind == KINDS)
 		return 0;
@@ -1232,18 +851,20 @@ static int compile_all(struct desired *d)
 
 int desired_update(struct desired *d)
 {
-	uint64_t now;
-	int err;
+	uint64_t next;
+	int err = -ESTALE;
 
 	store_lock(d->store);
-	d->next = store_revision(d->store);
-	err = d->revision ? store_changes_since(d->store, d->revision, &now, apply_change, d)
-			  : -ESTALE;
+	next = store_revision(d->store);
+	ledger_set_revision(d->ledger, next);
+	if (d->revision && !d->broken)
+		err = store_changes_since(d->store, d->revision, &next, apply_change, d);
 	if (err == -ESTALE)
 		err = compile_all(d);
-	if (!err)
-		d->revision = d->next;
 	store_unlock(d->store);
+	d->broken = err != 0;
+	if (!err)
+		d->revision = next;
 	return err;
 }
 
@@ -1252,7 +873,7 @@ uint64_t desired_revision(const struct desired *d)
 	return d->revision;
 }
 
-bool desired_membership(struct desired *d, const char *name, struct membership *out)
+int desired_membership(struct desired *d, const char *name, struct membership *out)
 {
 	struct hash_entry *entry = hash_first(&d->names, hash_text(name, 0));
 	const struct facts *f;
@@ -1265,7 +886,7 @@ bool desired_membership(struct desired *d, const char *name, struct membership *
 			break;
 	}
 	if (!entry)
-		return false;
+		return -ENOENT;
 	f = source->facts;
 	*out = (struct membership){};
 	out->group[count++] = group_own(d, source->kind, source->id);
@@ -1276,8 +897,25 @@ bool desired_membership(struct desired *d, const char *name, struct membership *
 		out->group[count++] = group_flow_tables(d, f->cluster);
 	for (int g = 0; g < count; g++)
 		if (!out->group[g])
-			return false; // no memory: the same as unknown, asked again soon
-	return true;
+			return -ENOMEM;
+	return 0;
+}
+
+int desired_snapshot(const struct desired *d, const struct membership *membership, size_t most,
+		     struct update **out)
+{
+	return membership_snapshot(membership, d->revision, most, out);
+}
+
+int desired_delta(const struct desired *d, const struct membership *membership, uint64_t since,
+		  size_t most, struct update **out)
+{
+	return membership_delta(membership, since, d->revision, most, out);
+}
+
+void desired_forget(struct desired *d, uint64_t revision)
+{
+	ledger_forget(d->ledger, revision);
 }
 
 int desired_new(struct desired **out, struct store *store)
@@ -1288,8 +926,7 @@ int desired_new(struct desired **out, struct store *store)
 	if (!d)
 		return -ENOMEM;
 	d->store = store;
-	d->removed_last = &d->removed;
-	if ((err = desired_update(d)))
+	if ((err = ledger_new(&d->ledger)) || (err = desired_update(d)))
 		return err;
 	*out = take_ptr(d);
 	return 0;
@@ -1302,17 +939,9 @@ void desired_freep(struct desired **pointer)
 	if (!d)
 		return;
 	each_source(d, drop_source);
-	desired_forget(d, UINT64_MAX);
-	for (size_t i = 0; i < d->groups.buckets; i++) {
-		for (struct hash_entry *entry = d->groups.bucket[i], *next; entry; entry = next) {
-			next = entry->next;
-			free(container_of_entry(entry, struct group, entry));
-		}
-	}
+	ledger_freep(&d->ledger);
 	hash_free(&d->sources);
 	hash_free(&d->names);
-	hash_free(&d->groups);
-	hash_free(&d->items);
 	free(d);
 	*pointer = NULL;
 }

@@ -90,7 +90,7 @@ json_t *field_parse(const char *text, size_t size, struct problem *problem)
 	return json;
 }
 
-static bool is_word(const char *text)
+bool field_is_word(const char *text)
 {
 	size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				     "0123456789_.-");
@@ -145,7 +145,7 @@ static json_t *check_text(const struct field *field, const json_t *given, const 
 
 static json_t *check_word(const json_t *given, const char *path, struct problem *problem)
 {
-	if (!json_is_string(given) || !is_word(json_string_value(given))) {
+	if (!json_is_string(given) || !field_is_word(json_string_value(given))) {
 		refuse(problem, 400, path, "%s must be 1 to 64 of A-Z a-z 0-9 _ . -", path);
 		return NULL;
 	}
@@ -372,7 +372,7 @@ json_t *field_check(const struct field *fields, const json_t *given, const char 
 		if (is_known(fields, name))
 			continue;
 		// A name from outside is repeated only as far as it is one.
-		write_path(inner, "%s%.64s", path, is_word(name) ? name : "?");
+		write_path(inner, "%s%.64s", path, field_is_word(name) ? name : "?");
 		refuse(problem, 400, inner, "%s is not a field that can be set here", inner);
 		return NULL;
 	}

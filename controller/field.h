@@ -57,6 +57,10 @@ struct field {
 #define FIELD_DEPTH 16
 json_t *field_parse(const char *text, size_t size, struct problem *problem);
 
+// Whether text is what FIELD_WORD takes: fit to be an id or a name, and to be repeated in a
+// sentence.
+bool field_is_word(const char *text);
+
 // Returns a new object with exactly the fields of the table, in its order, checked and in canonical
 // form; or NULL with *problem filled, its field prefixed by path ("" or e.g. "[3].").
 json_t *field_check(const struct field *fields, const json_t *given, const char *path,

@@ -95,14 +95,24 @@ static void fail(int err, const char *what, const char *which)
 	fatal("%s %s", what, which);
 }
 
+// Where port 0 was asked for, only this tells which it became.
+static void print_ports(const struct options *options, const struct rest *rest,
+			const struct stream *stream)
+{
+	const char *listen = options->stream.listen, *colon = strrchr(listen, ':');
+	size_t length = colon ? (size_t)(colon - listen) : strlen(listen);
+
+	printf("rest %s\n", rest_address(rest));
+	printf("grpc %.*s:%u\n", (int)length, listen, stream_port(stream));
+	fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = parse(argc, argv);
 	struct store *store = NULL;
 	struct status *status = NULL;
-#ifdef NODE_STREAM
 	struct stream *stream = NULL;
-#endif
 	struct rest *rest = NULL;
 	struct model model;
 	sigset_t signals;
@@ -120,21 +130,16 @@ int main(int argc, char **argv)
 	if ((err = store_open(&store, options.store)))
 		fail(err, "store", options.store);
 	model = (struct model){.store = store, .status = status};
-#ifdef NODE_STREAM
 	if ((err = stream_start(&stream, store, status, &options.stream)))
 		fail(err, "gRPC at", options.stream.listen);
-#endif
 	if ((err = rest_start(&rest, &model, &options.rest)))
 		fail(err, "REST at", options.rest.listen);
-	printf("rest %s\n", rest_address(rest));
-	fflush(stdout);
+	print_ports(&options, rest, stream);
 
 	sigwait(&signals, &signal_number);
 	log_info("stopping");
 	rest_stop(&rest);
-#ifdef NODE_STREAM
 	stream_stop(&stream);
-#endif
 	store_freep(&store);
 	status_freep(&status);
 	return 0;

@@ -87,8 +87,11 @@ static int look_up(struct store *store, const struct kind *kind, const char *vpc
 		   struct problem *problem, struct found *found)
 {
 	struct named named = {.name = ref};
-	int err = store_get(store, kind->name, ref, keep, found);
+	int err;
 
+	if (!field_is_word(ref))
+		return refuse(problem, 404, NULL, "there is no %s of such a name", kind->one);
+	err = store_get(store, kind->name, ref, keep, found);
 	if (err != -ENOENT)
 		return err;
 	if (!kind->in_vpc || vpc) {

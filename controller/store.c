@@ -180,9 +180,11 @@ int store_open(struct store **out, const char *path)
 			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
 			    NULL) != SQLITE_OK)
 		return store->db ? failed(store, path) : -ENOMEM;
-	// Another program that reads the file must not make a change of ours fail at once.
+	// A predecessor may still be stopping.
 	sqlite3_busy_timeout(store->db, 5000);
-	if (run(store, "PRAGMA journal_mode = WAL") || run(store, "PRAGMA synchronous = FULL"))
+	// One program at a time: another's changes would not be in our revision.
+	if (run(store, "PRAGMA locking_mode = EXCLUSIVE") ||
+	    run(store, "PRAGMA journal_mode = WAL") || run(store, "PRAGMA synchronous = FULL"))
 		return -EINVAL;
 	if ((err = adopt(store)))
 		return err;

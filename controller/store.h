@@ -58,8 +58,9 @@ struct object {
 	json_t *body;
 };
 
-// Opens or creates the file; the caller owns *out. ":memory:" is a store of its own that is lost.
-// Returns 0; -EINVAL: not a store, or of another version; -EIO, -ENOMEM.
+// Opens or creates the file, for this program alone; the caller owns *out. ":memory:" is a store of
+// its own that is lost. Returns 0; -EINVAL: not a store, of another version, or in use; -EIO,
+// -ENOMEM.
 int store_open(struct store **out, const char *path);
 void store_freep(struct store **store);
 

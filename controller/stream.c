@@ -104,7 +104,7 @@ static int peer_opened(void *context, struct rpc_stream *stream, const char *nam
 	for (struct peer *old = s->open; old; old = old->next_open)
 		if (!strcmp(old->name, name))
 			rpc_stream_close(old->stream, "another stream came with this certificate");
-	strcpy(peer->name, name);
+	memcpy(peer->name, name, strlen(name) + 1);
 	peer->stream = rpc_stream_ref(stream);
 	peer->next_open = s->open;
 	s->open = peer;
@@ -167,7 +167,7 @@ static void report_came(struct stream *s, struct peer *peer, const Report *repor
 	json_t *json;
 	bool first;
 
-	if (strcmp(report->name, peer->name)) {
+	if (strcmp(report->name, peer->name) != 0) {
 		snprintf(why, sizeof(why),
 			 "the certificate is for \"%s\", the report from \"%.64s\"", peer->name,
 			 report->name);
@@ -228,7 +228,7 @@ static void peer_closed(void *context, struct rpc_stream *stream, void *user)
 	while (*at != peer)
 		at = &(*at)->next_open;
 	*at = peer->next_open;
-	for (other = s->open; other && strcmp(other->name, peer->name);)
+	for (other = s->open; other && strcmp(other->name, peer->name) != 0;)
 		other = other->next_open;
 	if (!other) {
 		status_disconnected(s->status, peer->name);
@@ -298,10 +298,11 @@ static int prepare(struct stream *s, struct peer *peer, bool loaded)
 {
 	uint64_t revision = desired_revision(s->desired);
 	struct membership groups;
-	bool member = desired_membership(s->desired, peer->name, &groups);
-	bool snapshot;
-	int err;
+	int err = desired_membership(s->desired, peer->name, &groups);
+	bool member = !err, snapshot;
 
+	if (err && err != -ENOENT)
+		return err;
 	if (!member) {
 		// Not known yet, or not any more. What it still has loaded it has to let go of; but
 		// not on the word of a controller that lost its store and knows nothing at all.
@@ -311,7 +312,7 @@ static int prepare(struct stream *s, struct peer *peer, bool loaded)
 		snapshot = true;
 	} else {
 		snapshot = !peer->told || !peer->member ||
-			   memcmp(&groups, &peer->groups, sizeof(groups));
+			   memcmp(&groups, &peer->groups, sizeof(groups)) != 0;
 		if (!snapshot && peer->sent == revision)
 			return 0;
 		err = snapshot ? desired_snapshot(s->desired, &groups, RPC_MESSAGE_MAX,

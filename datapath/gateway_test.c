@@ -2891,6 +2891,168 @@ static int test_no_room(struct world *w)
 	return wrong;
 }
 
+// ---- frames as nobody should send them ----
+
+#define MUTATED 20000
+
+static uint32_t random_below(uint64_t *random, uint32_t n)
+{
+	*random ^= *random >> 12;
+	*random ^= *random << 25;
+	*random ^= *random >> 27;
+	return (uint64_t)(uint32_t)(*random * 0x2545F4914F6CDD1D >> 32) * n >> 32;
+}
+
+// Up to four things are wrong with it.
+static void mutate(struct frame *f, uint64_t *random)
+{
+	static const uint8_t edges[] = {0, 1, 2, 0x45, 0x7F, 0x80, 0xFE, 0xFF};
+
+	for (uint32_t i = 0, times = 1 + random_below(random, 4); i < times; i++) {
+		uint32_t at = random_below(random, f->length), length;
+
+		switch (random_below(random, 8)) {
+		case 0:
+			f->byte[at] ^= 1 << random_below(random, 8);
+			break;
+		case 1:
+			f->byte[at] = edges[random_below(random, sizeof(edges))];
+			break;
+		case 2: // shorter, but never less than what the kernel runs a program on
+			f->length = at < ETH_HLEN ? ETH_HLEN : at;
+			break;
+		case 3: // longer
+			length = random_below(random, 300);
+			while (length--)
+				f->byte[f->length++] = random_below(random, 256);
+			break;
+		case 4: // one part over another
+			length = random_below(random, f->length - at);
+			memmove(f->byte + random_below(random, f->length - length), f->byte + at,
+				length);
+			break;
+		default:
+			f->byte[at] = random_below(random, 256);
+		}
+		if (f->length > 2000)
+			f->length = 2000;
+		// Else most would fall for their length before anything else is read.
+		if (f->length > 18 && random_below(random, 4)) {
+			f->byte[16] = (f->length - ETH_HLEN) >> 8;
+			f->byte[17] = f->length - ETH_HLEN;
+		}
+	}
+}
+
+// Who is counted once more by each op that a node sends to itself.
+static int is_op(int v)
+{
+	return v == LOOKED_UP || v == UPDATED || v == REPLIED || v == INSERTED || v == REPLICATED ||
+	       v == REDIRECTED || v == LOOKED_UP_AGAIN;
+}
+
+// Whatever comes: the kernel runs it, one counter says what became of it, and it is no BUG.
+static int run_mutated(const struct target *t, const struct frame *f, struct frame *out)
+{
+	struct verdict_count before[VERDICTS], after[VERDICTS];
+	int counted = 0, ops = 0, right = 0;
+	uint32_t action;
+	int err;
+
+	verdicts_read(t->verdicts, before);
+	err = target_run(t, f, &action, out);
+	verdicts_read(t->verdicts, after);
+	for (int v = 0; v < VERDICTS; v++) {
+		int times = after[v].packets - before[v].packets;
+
+		counted += times;
+		ops += is_op(v) ? times : 0;
+		right |= times && action_of(v) == action && v != BUG && v != GO_ON;
+	}
+	if (!err && right && (counted == 1 || ops >= counted - 1) &&
+	    after[BUG].packets == before[BUG].packets)
+		return 0;
+	fprintf(stderr, "err %d, action %u, counted", err, action);
+	for (int v = 0; v < VERDICTS; v++)
+		if (after[v].packets != before[v].packets)
+			fprintf(stderr, " %s", verdict_name(v));
+	fputs(":\n", stderr);
+	frames_compare("the frame", f, &(struct frame){});
+	return 1;
+}
+
+static int test_mutated(struct world *w)
+{
+	static const struct inner tenants[] = {
+		TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		TCP(80, FIN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		UDP(7, .from = "10.0.1.10", .to = "10.0.2.10", .payload = 20),
+		ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.1"),
+		UDP(7, .from = "10.0.1.10", .to = "10.0.1.99", .payload = 20),
+		UDP(7, .from = "10.0.1.10", .to = "10.0.1.11", .payload = TENANT_MTU),
+		ARP(.from = "10.0.1.10", .to = "10.0.1.11"),
+		ARP(.from = "10.0.1.10", .to = "10.0.1.1"),
+	};
+	static const struct {
+		int kind, node;
+	} ops[] = {{LOOKUP_, FTN3},	 {INSERT_, FTN1},	  {REPLICATION_, FTN2},
+		   {REPLICATION_, FTN3}, {REPLY_, FWD1},	  {ARP_REPLY_, FWD1},
+		   {DENIAL_, FWD1},	 {STATEFUL_REPLY_, FWD1}, {LOOKUP_, FTN1}};
+	static const int entrances[] = {OF_FWD1, OF_GNV, OF_BOTH};
+	const char *text = getenv("ZETA_TEST_SEED");
+	uint64_t seed = text ? strtoull(text, NULL, 0) : 1, random = seed * 0x9E3779B97F4A7C15 + 1;
+	struct frame op[COUNT(ops)], error, forwarded, f, out;
+	struct journey j;
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(ops); i++) {
+		struct dft_packet d;
+
+		wrong += op_of_kind(w, ops[i].kind, RED, &op[i]);
+		d = op_get(&op[i]);
+		op_to(&d, ops[i].node);
+		op_put(&op[i], &d);
+	}
+	write_error(&error, &tenants[2], tenants[2].to, "02:01:00:00:02:0a", "02:01:00:00:01:0a");
+	write_inner(&f, &tenants[2]);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += travel(w, FWD1, &f, &j);
+	forwarded = j.out;
+
+	for (int i = 0; i < MUTATED && wrong < 5; i++) {
+		uint32_t what = random_below(&random, 8);
+		int entrance = entrances[random_below(&random, COUNT(entrances))];
+		const struct target *t = &w->node[entrance_rows[entrance].owner].entry;
+		uint32_t now = htonl(clock_ms());
+		size_t k = random_below(&random, COUNT(ops));
+
+		if (i % 500 == 0)
+			forget(w);
+		if (what == 0) {
+			f = forwarded;
+			t = &w->node[FWD1].oam;
+		} else if (what <= 4) {
+			f = op[k];
+			memcpy(f.byte + sizeof(struct ethhdr) + AT(op.clock_ms), &now, sizeof(now));
+			t = &w->node[ops[k].node].entry;
+		} else {
+			if (what == 5)
+				f = error;
+			else
+				write_inner(&f, &tenants[random_below(&random, COUNT(tenants))]);
+			wrap_from_host(&f, 11, entrance, random_below(&random, 9) ? RED : BLUE);
+		}
+		mutate(&f, &random);
+		wrong += run_mutated(t, &f, &out);
+		// What a forwarder takes in twice it takes from its cache.
+		if (what > 4)
+			wrong += run_mutated(t, &f, &out);
+	}
+	if (wrong)
+		fprintf(stderr, "ZETA_TEST_SEED=%ju\n", seed);
+	return wrong;
+}
+
 // Each verdict that a gateway can give was given, and BUG was not.
 static int test_all_verdicts(struct world *w)
 {
@@ -2955,6 +3117,7 @@ static const struct test tests[] = {
 	{"whom OAM is due", test_told},
 	{"OAM frames", test_oam},
 	{"no room", test_no_room},
+	{"mutated frames", test_mutated},
 	{"all verdicts", test_all_verdicts}, // the last
 };
 

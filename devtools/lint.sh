@@ -39,13 +39,16 @@ done
 
 echo "lint: cppcheck"
 cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j 2 \
-	--suppressions-list=devtools/cppcheck.txt -I . "${user[@]}" || complain "cppcheck"
+	--suppressions-list=devtools/cppcheck.txt --library=posix -I . \
+	'-DLIBBPF_OPTS(type, name, ...)=struct type name' \
+	'-Djson_array_foreach(array, index, value)=for (;;)' \
+	'-Djson_object_foreach(object, key, value)=for (;;)' "${user[@]}" || complain "cppcheck"
 
 echo "lint: clang-tidy"
 [ -f "$build/build.ninja" ] || meson setup "$build" >/dev/null || complain "meson setup"
 ninja -C "$build" >/dev/null || complain "build"
 # Skeletons are bpftool's: what it generates is not ours to mend.
-printf '%s\n' "${user[@]}" | xargs -P 2 -n 4 clang-tidy -p "$build" --quiet 2>/dev/null |
+printf '%s\n' "${user[@]}" | xargs -P 2 -n 1 clang-tidy -p "$build" --quiet 2>/dev/null |
 	grep -E 'warning:|error:' | grep -v '^[^ ]*\.skel\.h:' && complain "clang-tidy"
 
 [ "$bad" -eq 0 ] && echo "lint: clean"

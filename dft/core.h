@@ -32,7 +32,9 @@ inlined int dft_record_equal(const struct dft_record *a, const struct dft_record
 	__u32 differ = 0;
 	unsigned int i;
 
+#ifdef __clang__ // which alone knows this pragma, and alone compiles for BPF
 #pragma unroll
+#endif
 	for (i = 0; i < sizeof(*a) / sizeof(*x); i++)
 		differ |= x[i] ^ y[i];
 	return !differ;

@@ -130,12 +130,12 @@ title "8. Every daemon is restarted during transfers"
 transfers=()
 : >"$work/sums"
 transfer() {
-	on "$1" curl -s -f --limit-rate 2M --max-time 60 "$2" | sha256sum >>"$work/sums"
+	on "$1" curl -s -f --max-time 60 "$2" | sha256sum >>"$work/sums"
 }
 for _ in 1 2 3 4 5 6 7 8; do
-	transfer red-client http://10.0.1.10/12mb & transfers+=($!)
-	transfer red-client http://10.0.2.10/12mb & transfers+=($!)
-	transfer blue-client http://10.0.1.10/12mb & transfers+=($!)
+	transfer red-client http://10.0.1.10/paced/12mb & transfers+=($!)
+	transfer red-client http://10.0.2.10/paced/12mb & transfers+=($!)
+	transfer blue-client http://10.0.1.10/paced/12mb & transfers+=($!)
 done
 on red-client iperf3 -c 10.0.1.10 -p 5001 -t 6 -b 50M -J >"$work/iperf3.json" 2>>"$work/log" &
 transfers+=($!)

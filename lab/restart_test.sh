@@ -13,7 +13,7 @@ begin "$lab/demo.yaml"
 
 web red-web web
 web red-shop shop
-head -c 6000000 /dev/urandom >"$work/red-web/file"
+head -c 12000000 /dev/urandom >"$work/red-web/file"
 cp "$work/red-web/file" "$work/red-shop/file"
 sum=$(sha256sum <"$work/red-web/file")
 
@@ -25,7 +25,10 @@ print(next(p["pid"] for p in state["processes"] if p["name"] == sys.argv[2]))' \
 		"/run/zeta/lab/$cloud/state.json" "$1"
 }
 transfer() {
-	[ "$(on red-client curl -s -f --limit-rate 1M --max-time 60 "http://$1/file" | sha256sum)" = "$sum" ]
+	[ "$(on red-client curl -s -f --max-time 60 "http://$1/paced/file" | sha256sum)" = "$sum" ]
+}
+two_connected() {
+	[ "$(on red-client ss -H -n -t state established | wc -l)" = 2 ]
 }
 # during SENTENCE COMMAND..: two transfers, one of them through a security group, live through it.
 during() {
@@ -34,7 +37,7 @@ during() {
 	one=$!
 	transfer 10.0.2.10 &
 	two=$!
-	until_true 10 eval "on red-client ss -H -t state established | grep -c : | grep -qx 2"
+	until_true 10 two_connected
 	holds "$1" "${@:2}"
 	holds "  meanwhile new connections work" page red-client http://10.0.2.10/
 	holds "  and transfers went on" kill -0 $one $two

@@ -616,7 +616,7 @@ static uint64_t client_attempt(struct rpc_client *c)
 	snprintf(why, sizeof(why), "%s", *details ? details : "the server ended the stream");
 	if (s->taken) {
 		c->config.lost(c->config.context, why);
-	} else if (!stopping && (!c->complained || strcmp(c->complained, why))) {
+	} else if (!stopping && (!c->complained || strcmp(c->complained, why) != 0)) {
 		log_warnx("%s: cannot connect, and goes on trying: %s", c->config.target, why);
 		free(c->complained);
 		c->complained = strdup(why);

@@ -62,8 +62,9 @@ static void ask(struct state *s)
 		err = message_receive(s->agent->socket, &s->message, &size);
 	if (!err && !message_is_answer(&s->message, size))
 		err = -EPROTO;
-	if (err == -EPIPE || err == -ECONNRESET)
-		exit(0);
+	// Not exit(): other threads are still at work on what it would take down.
+	if (err == -EPIPE)
+		_exit(0);
 	if (err)
 		fatalx("the loader does not answer as it should: %s", strerror(-err));
 }
@@ -84,7 +85,7 @@ static void look(struct state *s)
 
 static void set_error(struct state *s, const char *error)
 {
-	if (*error && strcmp(s->error, error))
+	if (*error && strcmp(s->error, error) != 0)
 		log_warnx("%s", error);
 	snprintf(s->error, sizeof(s->error), "%s", error);
 }
@@ -103,9 +104,11 @@ static int copy_bytes(ProtobufCBinaryData bytes, void *out, size_t size)
 
 static int copy_name(const char *from, struct interface_name *out)
 {
-	if (strlen(from) >= sizeof(out->text))
+	size_t length = strlen(from);
+
+	if (length >= sizeof(out->text))
 		return -EINVAL;
-	strcpy(out->text, from);
+	memcpy(out->text, from, length);
 	return 0;
 }
 
@@ -134,12 +137,10 @@ static int configure(struct state *s)
 {
 	const Zeta__Node__V1__NodeSettings *from = desired_settings(s->desired);
 	struct node_settings settings = {};
-	const char *why;
+	const char *why = "the node's settings are malformed";
 
 	if (from && (read_settings(from, &settings) || node_settings_check(&settings, &why))) {
-		set_error(s, "the node's settings are malformed");
-		if (read_settings(from, &settings) == 0)
-			set_error(s, why);
+		set_error(s, why);
 		return -EINVAL;
 	}
 	if (s->configured && !memcmp(&settings, &s->settings, sizeof(settings)))
@@ -489,8 +490,10 @@ int agent_run(const struct agent *agent)
 	signal(SIGPIPE, SIG_IGN);
 	if ((err = rights_agent(&agent->user)))
 		fatalx("the agent cannot give up rights: %s", strerror(-err));
-	if (!s || !(s->desired = desired_new()) || !(s->mailbox = mailbox_new()))
-		fatalx("no memory for the agent");
+	if (!s || !(s->desired = desired_new()) || !(s->mailbox = mailbox_new())) {
+		log_warnx("no memory for the agent");
+		return 1;
+	}
 	s->agent = agent;
 	look(s);
 	err = rpc_client_start(&s->client,

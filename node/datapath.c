@@ -25,6 +25,9 @@
 
 #define GATEWAY (NODE_FWD | NODE_FTN)
 
+// IPv4, UDP, VXLAN or Geneve, and the tenant's Ethernet header: what a tunnel adds to an IP packet.
+#define TUNNEL_BYTES (20 + 8 + 8 + 14)
+
 // Key and value of each, as shared/ declares them.
 static const struct table_shape own_shapes[OWN_MAPS] = {
 	[MAP_VERDICTS] = {"verdicts", sizeof(__u32), sizeof(struct verdict_count), 0},
@@ -419,13 +422,14 @@ static int open_objects(struct datapath *datapath, const struct node_settings *s
 	int count = 0, err;
 
 	for (e = embedded_objects; e->name && count < DATAPATH_OBJECTS; e++) {
-		LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = e->name,
-			    .pin_root_path = datapath->dir);
+		LIBBPF_OPTS(bpf_object_open_opts, options);
 		const void *bytes;
 		size_t size;
 
 		if (!(e->roles & settings->roles))
 			continue;
+		options.object_name = e->name;
+		options.pin_root_path = datapath->dir;
 		bytes = e->bytes(&size);
 		objects[count] = bpf_object__open_mem(bytes, size, &options);
 		if (!objects[count])
@@ -515,6 +519,16 @@ static int unload(struct datapath *datapath, char why[DATAPATH_WHY])
 	return 0;
 }
 
+// Packets that become too large on the way would be lost without a word.
+static void check_mtu(const struct interface_name *name, unsigned int needed)
+{
+	unsigned int mtu = interface_mtu(name);
+
+	if (mtu < needed)
+		log_warnx("interface %s has MTU %u: tenants' largest packets need %u there",
+			  name->text, mtu, needed);
+}
+
 int datapath_configure(struct datapath *datapath, const struct node_settings *settings,
 		       char why[DATAPATH_WHY])
 {
@@ -542,6 +556,10 @@ int datapath_configure(struct datapath *datapath, const struct node_settings *se
 	datapath->settings = *settings;
 	datapath->loads++;
 	open_maps(datapath);
+	check_mtu(&settings->tenant_interface, settings->tenant_mtu + TUNNEL_BYTES);
+	if (gateway)
+		check_mtu(&settings->zgc_interface,
+			  settings->tenant_mtu + TUNNEL_BYTES + DFT_OPTIONS_BYTES);
 	log_info("programs are loaded and attached to %s%s%s, boot id %u",
 		 settings->tenant_interface.text, gateway ? " and " : "",
 		 settings->zgc_interface.text, datapath->boot);

@@ -39,7 +39,7 @@ struct entry {
 TAILQ_HEAD(work, entry);
 
 struct object {
-	LIST_HEAD(, entry) entries;
+	LIST_HEAD(entry_list, entry) entries;
 	Zeta__Node__V1__Object *message; // NULL: the list of entrances that an edge has
 	const char *id;			 // lent by the message
 	unsigned int snapshot;		 // the last one that named it
@@ -147,7 +147,7 @@ static int put_entry(struct entries *entries, enum table table, const void *key,
 			return -ENOMEM;
 		}
 	}
-	if (fresh || !entry->owner || memcmp(value_of(entry), value, value_size)) {
+	if (fresh || !entry->owner || memcmp(value_of(entry), value, value_size) != 0) {
 		memcpy(value_of(entry), value, value_size);
 		set_state(t->desired, entry, ENTRY_PUT);
 	}
@@ -207,8 +207,8 @@ static int translate(struct desired *desired, struct object *object)
 	struct entry *entry, *next;
 	int err;
 
-	LIST_FOREACH(entry, &object->entries, owned)
-	entry->seen = 0;
+	for (entry = LIST_FIRST(&object->entries); entry; entry = LIST_NEXT(entry, owned))
+		entry->seen = 0;
 	err = object->message ? translate_message(object->message, &t.entries)
 			      : translate_edge_list(desired, &t.entries);
 	for (entry = LIST_FIRST(&object->entries); entry; entry = next) {
@@ -235,7 +235,7 @@ static struct object *object_new(__u8 kind, const char *id)
 	LIST_INIT(&object->entries);
 	object->key_size = 1 + length;
 	object->key[0] = kind;
-	memcpy(object->key + 1, id, length);
+	memcpy(object->key + 1, id, length); // NOLINT: a key has no NUL
 	return object;
 }
 
@@ -477,8 +477,7 @@ static void fill(struct desired *desired, struct message *message, struct work *
 	memset(message, 0, MESSAGE_HEAD);
 	message->type = (__u16)type;
 	message->table = (__u16)table;
-	TAILQ_FOREACH(entry, list, work)
-	{
+	for (entry = TAILQ_FIRST(list); entry; entry = TAILQ_NEXT(entry, work)) {
 		__u8 *at;
 
 		if (message->count == most)

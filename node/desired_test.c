@@ -89,7 +89,7 @@ static Object *buckets(uint16_t chain)
 	size_t i;
 
 	set_text(&b->id, "view");
-	b->chain = bytes(BUCKETS * 2, 0);
+	b->chain = bytes((size_t)BUCKETS * 2, 0);
 	for (i = 0; i < BUCKETS; i++)
 		b->chain.data[i * 2 + 1] = (uint8_t)chain;
 	object->kind_case = ZETA__NODE__V1__OBJECT__KIND_BUCKETS;
@@ -120,8 +120,8 @@ static void update(struct desired *d, int snapshot, Object **objects, uint32_t k
 	zeta__node__v1__update__free_unpacked(u, NULL);
 }
 
-#define UPDATE(d, ...) update(d, 0, (Object *[]){__VA_ARGS__, NULL}, 0, NULL)
-#define SNAPSHOT(d, ...) update(d, 1, (Object *[]){__VA_ARGS__, NULL}, 0, NULL)
+#define UPDATE(d, ...) update(d, 0, (Object *[]){__VA_ARGS__, NULL}, 0, "")
+#define SNAPSHOT(d, ...) update(d, 1, (Object *[]){__VA_ARGS__, NULL}, 0, "")
 #define REMOVE(d, kind, id) update(d, 0, (Object *[]){NULL}, kind, id)
 
 // What the loader was told since the last time, as "+endpoints:1 -vpcs:2": the last byte of each

@@ -34,6 +34,7 @@ struct work {
 	struct survey survey;
 	struct message message;
 	__u32 loads_seen; // by the ports
+	__u64 follow_ms;  // when interfaces are looked up even if nothing was heard of them
 };
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
@@ -149,8 +150,17 @@ static int serve(struct work *work, int socket)
 	return message_send(socket, &work->message);
 }
 
+static __u64 now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (__u64)now.tv_sec * 1000 + (__u64)now.tv_nsec / 1000000;
+}
+
 static void follow(struct work *work)
 {
+	work->follow_ms = now_ms() + FOLLOW_MS;
 	datapath_follow(&work->datapath);
 	reload_ports(work);
 	ports_follow(&work->ports);
@@ -221,7 +231,7 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 			if (waitpid(loader->agent, &status, WNOHANG) == loader->agent)
 				return agent_ended(status);
 		}
-		if (interfaces_changed(watch) || wait >= FOLLOW_MS)
+		if (interfaces_changed(watch) || now_ms() >= work->follow_ms)
 			follow(work);
 		if (!polls[0].revents)
 			continue;
@@ -236,11 +246,23 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 	}
 }
 
+static int open_work(struct work *work, const struct loader *loader)
+{
+	int err = datapath_open(&work->datapath, loader->dir, loader->mode);
+
+	if (err)
+		return err;
+	if ((err = survey_open(&work->survey, &work->datapath)))
+		datapath_close(&work->datapath);
+	return err;
+}
+
 int loader_run(const struct loader *loader)
 {
-	struct work *work = calloc(1, sizeof(*work));
-	int signals = open_signals(), watch = interfaces_watch();
-	int err, status = 1;
+	auto_(freep) struct work *work = calloc(1, sizeof(*work));
+	auto_(closep) int signals = open_signals();
+	auto_(closep) int watch = interfaces_watch();
+	int err, status;
 
 	if (!work || signals < 0 || watch < 0) {
 		log_warn("the loader cannot start");
@@ -251,9 +273,10 @@ int loader_run(const struct loader *loader)
 		log_warnx("the loader cannot give up rights: %s", strerror(-err));
 		return 1;
 	}
-	if ((err = datapath_open(&work->datapath, loader->dir, loader->mode)) ||
-	    (err = survey_open(&work->survey, &work->datapath))) {
+	if ((err = open_work(work, loader))) {
 		log_warnx("the loader cannot start: %s", strerror(-err));
+		// It does not know the cleanup attribute.
+		// cppcheck-suppress memleak
 		return 1;
 	}
 	ports_adopt(&work->ports, &work->datapath);
@@ -262,8 +285,5 @@ int loader_run(const struct loader *loader)
 	status = loop(work, loader, signals, watch);
 	survey_close(&work->survey);
 	datapath_close(&work->datapath);
-	close(signals);
-	close(watch);
-	free(work);
 	return status;
 }

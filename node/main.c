@@ -46,7 +46,7 @@ static enum xdp_mode mode_of(const char *text)
 {
 	if (!strcmp(text, "native"))
 		return XDP_MODE_NATIVE;
-	if (strcmp(text, "generic"))
+	if (strcmp(text, "generic") != 0)
 		usage();
 	return XDP_MODE_GENERIC;
 }

@@ -146,7 +146,7 @@ static int is_mac(const __u8 mac[6])
 {
 	static const __u8 zero[6];
 
-	return memcmp(mac, zero, sizeof(zero)) && !(mac[0] & 1);
+	return memcmp(mac, zero, sizeof(zero)) != 0 && !(mac[0] & 1);
 }
 
 int node_settings_check(const struct node_settings *settings, const char **why)
@@ -177,7 +177,7 @@ int node_settings_check(const struct node_settings *settings, const char **why)
 		*why = "no usable name of the cluster interface";
 	else if (gateway && !is_mac(settings->zgc_mac))
 		*why = "no usable MAC of the cluster interface";
-	else if (!gateway && memcmp(&settings->zgc_interface, &none, sizeof(none)))
+	else if (!gateway && memcmp(&settings->zgc_interface, &none, sizeof(none)) != 0)
 		*why = "an edge has no cluster interface";
 	return *why ? -EINVAL : 0;
 }

@@ -8,6 +8,7 @@
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <linux/magic.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,10 +41,26 @@ static int make_one(const char *path)
 	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
 }
 
+// Whether the path, or where it would be made, is on a bpffs.
+static int is_on_bpffs(const char *path)
+{
+	char parent[PIN_PATH];
+	struct statfs fs = {};
+	char *slash;
+
+	snprintf(parent, sizeof(parent), "%s", path);
+	slash = strrchr(parent, '/');
+	if (statfs(path, &fs) && slash && slash != parent) {
+		*slash = 0;
+		if (statfs(parent, &fs))
+			return 0;
+	}
+	return fs.f_type == BPF_FS_MAGIC;
+}
+
 int pins_make(const char *dir)
 {
 	char parent[PIN_PATH], links[PIN_PATH];
-	struct statfs fs;
 	char *slash;
 	int err;
 
@@ -54,14 +71,11 @@ int pins_make(const char *dir)
 	if (!slash || slash == parent)
 		return -EINVAL;
 	*slash = 0;
-	if ((err = make_one(parent)))
-		return err;
-	if (statfs(parent, &fs))
-		return -errno;
-	if (fs.f_type != BPF_FS_MAGIC)
+	if (!is_on_bpffs(parent))
 		return -ENOTSUP;
-	err = make_one(dir);
-	return err ? err : make_one(links);
+	if ((err = make_one(parent)) || (err = make_one(dir)))
+		return err;
+	return make_one(links);
 }
 
 static int remove_folder(const char *dir, const char *folder)
@@ -162,6 +176,7 @@ unsigned int link_ifindex(const char *dir, const char *name)
 static int create(enum hook hook, unsigned int ifindex, int program, enum xdp_mode mode)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options);
+	char name[IF_NAMESIZE];
 	int link;
 
 	if (hook == HOOK_TCX_INGRESS)
@@ -171,8 +186,8 @@ static int create(enum hook hook, unsigned int ifindex, int program, enum xdp_mo
 	if (link >= 0 || mode != XDP_MODE_NATIVE_FIRST || link == -EBUSY || link == -EEXIST ||
 	    link == -EPERM || link == -ENODEV)
 		return link;
-	log_warnx("interface %u refuses native XDP (%s): generic XDP, which is slower, instead",
-		  ifindex, strerror(-link));
+	log_warnx("interface %s refuses native XDP (%s): generic XDP, which is slower, instead",
+		  if_indextoname(ifindex, name) ? name : "?", strerror(-link));
 	options.flags = XDP_FLAGS_SKB_MODE;
 	return bpf_link_create(program, (int)ifindex, BPF_XDP, &options);
 }

@@ -208,7 +208,7 @@ static int put(struct ports *ports, const struct interface_name *name,
 	port = find(ports, name);
 	if (!port && !(port = insert(ports, name)))
 		return -ENOSPC;
-	if (memcmp(&port->value, value, sizeof(*value))) {
+	if (memcmp(&port->value, value, sizeof(*value)) != 0) {
 		if (port->ifindex)
 			forget_mac(ports, &port->value, port->ifindex);
 		port->value = *value;

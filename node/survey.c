@@ -92,7 +92,8 @@ static void count_batch(struct survey *survey, int map)
 
 			survey->counting += record->life == DFT_LIVE;
 			survey->digesting += session_digest(
-				(const struct session_key *)(room->keys + i * KEY_ROOM), record);
+				(const struct session_key *)(room->keys + (size_t)i * KEY_ROOM),
+				record);
 		}
 	} else {
 		survey->counting += count;

@@ -122,7 +122,7 @@ static int set_up(const struct interface_name *name, unsigned int mtu)
 	return ask(&request);
 }
 
-static unsigned int mtu_of(const struct interface_name *name)
+unsigned int interface_mtu(const struct interface_name *name)
 {
 	auto_(closep) int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq request = {};
@@ -134,7 +134,7 @@ static unsigned int mtu_of(const struct interface_name *name)
 int veth_make(const struct interface_name *first, const struct interface_name *second,
 	      const struct interface_name *like)
 {
-	unsigned int mtu = mtu_of(like);
+	unsigned int mtu = interface_mtu(like);
 	int err;
 
 	if (!mtu)

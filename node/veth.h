@@ -12,6 +12,8 @@ int veth_make(const struct interface_name *first, const struct interface_name *s
 // Deletes the pair that the interface belongs to. -ENODEV: there is none.
 int veth_delete(unsigned int ifindex);
 
+// The largest packet that the interface sends, bytes; 0: there is no such interface.
+unsigned int interface_mtu(const struct interface_name *name);
 // A socket that is readable when interfaces changed. The caller owns it. Negative errno.
 int interfaces_watch(void);
 // Reads all that waits there. Returns whether there was anything.

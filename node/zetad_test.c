@@ -181,6 +181,16 @@ static uint32_t boot(void)
 	return value;
 }
 
+static int is_applied(uint64_t revision)
+{
+	int so;
+
+	pthread_mutex_lock(&controller.lock);
+	so = has_applied(controller.report, &revision);
+	pthread_mutex_unlock(&controller.lock);
+	return so;
+}
+
 static uint64_t packets(void)
 {
 	uint64_t value;
@@ -459,9 +469,10 @@ static void has_few_rights(void **state)
 
 static void goes_on_without_daemon(void **state)
 {
-	uint64_t before = packets(), expected = before + 20, revision = 9;
+	uint64_t expected = packets() + 20, revision = 9;
 	pid_t agent = agent_pid();
 	uint32_t former = boot();
+	int tries;
 
 	kill(agent, SIGKILL);
 	kill(daemon_pid, SIGKILL);
@@ -473,7 +484,11 @@ static void goes_on_without_daemon(void **state)
 	assert_int_equal(boot(), former);
 	// One endpoint less, another one more: what is left over from before is swept.
 	send_snapshot(revision, (uint8_t[][16]){{1}, {4}}, 2);
-	assert_true(reported(has_applied, &revision));
+	// All the while, and not one frame is missed while programs are replaced.
+	for (tries = 0; tries < WAIT_MS / 20 && !is_applied(revision); tries++, pause_a_little())
+		send_frames("v1", 10);
+	expected += (uint64_t)tries * 10;
+	assert_true(reported(has_packets, &expected));
 	assert_int_equal(boot(), former);
 	assert_true(has_endpoint((uint8_t[16]){1}));
 	assert_true(has_endpoint((uint8_t[16]){4}));
@@ -638,6 +653,34 @@ static void forgotten_node_is_nothing(void **state)
 	shell("! ip link show | grep -q xdp");
 	assert_int_equal(map_of("endpoints"), -ENOENT);
 	stop_zetad();
+}
+
+// Runs zetad with these arguments after the first; returns its exit status.
+static int run_zetad(const char *bpf_dir, const char *name)
+{
+	return run_silent((char *[]){(char *)program, "--name", (char *)name, "--controller",
+				     target, "--ca", "x", "--cert", "x", "--key", "x", "--bpf",
+				     (char *)bpf_dir, "--run", run, NULL});
+}
+
+static void refuses_to_start(void **state)
+{
+	char path[128];
+
+	assert_int_equal(run_silent((char *[]){(char *)program, NULL}), 2);
+	assert_int_equal(run_silent((char *[]){(char *)program, "--nonsense", NULL}), 2);
+	assert_int_equal(run_zetad(bpf, "a/b"), 2);
+	// One of this name runs.
+	assert_int_equal(run_zetad(bpf, "n1"), 1);
+	assert_int_equal(run_silent((char *[]){(char *)program, "--unload", "n1", "--bpf", bpf,
+					       "--run", run, NULL}),
+			 1);
+	// No bpffs, and nothing is left behind there.
+	snprintf(path, sizeof(path), "%s/nowhere", directory);
+	assert_int_equal(run_zetad(path, "n2"), 1);
+	assert_int_equal(access(path, F_OK), -1);
+	// No such files.
+	assert_int_equal(run_zetad(bpf, "n2"), 1);
 }
 
 static void stops_and_unloads(void **state)
@@ -809,6 +852,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(follows_its_interfaces),
 		cmocka_unit_test(ends_together),
 		cmocka_unit_test(says_what_is_wrong),
+		cmocka_unit_test(refuses_to_start),
 		cmocka_unit_test(stops_and_unloads),
 		cmocka_unit_test(waits_for_interfaces),
 		cmocka_unit_test(falls_back_to_generic),

@@ -33,8 +33,6 @@ inlined int address_is_v4(const struct in6_addr *a)
 
 inlined int address_equal(const struct in6_addr *a, const struct in6_addr *b)
 {
-	return a->s6_addr32[0] == b->s6_addr32[0] &&
-	       a->s6_addr32[1] == b->s6_addr32[1] &&
-	       a->s6_addr32[2] == b->s6_addr32[2] &&
-	       a->s6_addr32[3] == b->s6_addr32[3];
+	return a->s6_addr32[0] == b->s6_addr32[0] && a->s6_addr32[1] == b->s6_addr32[1] &&
+	       a->s6_addr32[2] == b->s6_addr32[2] && a->s6_addr32[3] == b->s6_addr32[3];
 }

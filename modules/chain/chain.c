@@ -3,6 +3,8 @@
 // between two entries a packet may meet the old chain of its bucket, which passes it on.
 #include "modules/chain/chain.h"
 
+#define BUCKETS_BYTES ((size_t)BUCKETS * 2)
+
 int chain_entries(const Zeta__Node__V1__Chain *chain, struct entries *entries)
 {
 	struct chain_value value = {
@@ -35,11 +37,12 @@ int buckets_entries(const Zeta__Node__V1__Buckets *buckets, struct entries *entr
 	__u32 bucket, chain;
 	int err;
 
-	if (buckets->chain.len != BUCKETS * 2)
-		return entries_refuse(entries, "chain is %zu bytes, not %u", buckets->chain.len,
-				      BUCKETS * 2);
+	if (buckets->chain.len != BUCKETS_BYTES)
+		return entries_refuse(entries, "chain is %zu bytes, not %zu", buckets->chain.len,
+				      BUCKETS_BYTES);
 	for (bucket = 0; bucket < BUCKETS; bucket++) {
-		chain = (__u32)bytes[bucket * 2] << 8 | bytes[bucket * 2 + 1];
+		chain = (__u32)bytes[0] << 8 | bytes[1];
+		bytes += 2;
 		if (chain > MAX_CHAINS)
 			return entries_refuse(entries, "bucket %u names chain %u", bucket,
 					      chain - 1);

@@ -42,7 +42,7 @@ int local_port_entries(const Zeta__Node__V1__LocalPort *port, struct entries *en
 	if ((err = entries_mac(entries, "mac", port->mac, value.mac)))
 		return err;
 	if (strlen(port->interface) < sizeof(name.text))
-		strcpy(name.text, port->interface);
+		memcpy(name.text, port->interface, strlen(port->interface));
 	if (interface_name_check(&name))
 		return entries_refuse(entries, "\"%s\" cannot be an interface's name",
 				      port->interface);
