@@ -3117,8 +3117,8 @@ static const struct test tests[] = {
 	{"whom OAM is due", test_told},
 	{"OAM frames", test_oam},
 	{"no room", test_no_room},
+	{"all verdicts", test_all_verdicts}, // of the rows above
 	{"mutated frames", test_mutated},
-	{"all verdicts", test_all_verdicts}, // the last
 };
 
 int main(void)
