@@ -468,7 +468,6 @@ int table(struct xdp_md *ctx)
 	const struct chain_value *c;
 	struct flow f = {};
 	__u32 number, bucket;
-	enum dft_outcome outcome;
 	enum verdict v;
 	__u64 hash;
 	int place;
@@ -540,11 +539,11 @@ int table(struct xdp_md *ctx)
 	default:
 		return finish(ctx, DFT_MALFORMED);
 	}
-	if ((v = session_change(&f.key, hash, change, &outcome)))
+	if ((v = session_change(&f.key, hash, room)))
 		return finish(ctx, v);
 	if (change->step == SESSION_INSERT)
 		session_raise_floor(bucket, change->floor);
-	return pass_on(ctx, d, c, place, outcome, &change->record);
+	return pass_on(ctx, d, c, place, room->outcome, &change->record);
 }
 
 // The service chain has decided about the op's packet.

@@ -12,14 +12,29 @@
 #include "shared/flat.h"
 #include "shared/inlined.h"
 
+// What is searched for seldom is a function that the verifier looks at once, not once for each way
+// to it: those ways times the turns of its loops would be too many.
 #ifdef __bpf__
+#define flat_function __attribute__((__noinline__))
 #define flat_load(from) (*(const volatile __typeof__(*(from)) *)(from))
 #define flat_store(to, value) (*(volatile __typeof__(*(to)) *)(to) = (value))
 #else
+#define flat_function static inline
 #define flat_load(from) __atomic_load_n(from, __ATOMIC_ACQUIRE)
 #define flat_store(to, value) __atomic_store_n(to, value, __ATOMIC_RELEASE)
 #endif
+// Without it compilers keep the words that they have just copied, to pick bytes out of them: in
+// more registers than there are.
+#define flat_settle() __asm__ volatile("" ::: "memory")
 #define flat_swap(at, from, to) __sync_val_compare_and_swap(at, from, to)
+
+#ifdef __clang__
+#define UNROLLED _Pragma("unroll")
+#define LOOPED _Pragma("clang loop unroll(disable)") // or the verifier has more to look at
+#else
+#define UNROLLED
+#define LOOPED
+#endif
 
 #define FLAT_TRIES 8   // of reading a half that is written meanwhile: a write takes some 50 ns
 #define FLAT_WAITS 512 // for a page's lock
@@ -77,7 +92,15 @@ inlined struct session_key flat_key_back(const union flat_key *k)
 
 inlined struct flat_slot *flat_slot_of(union flat_page *page, __u32 i)
 {
+#ifdef __bpf__
+	__u64 at = i;
+
+	// Said so that the compiler cannot leave out what it, but not the verifier, knows already.
+	__asm__ volatile("%0 &= 31" : "+r"(at));
+	return &page->slot[at];
+#else
 	return &page->slot[i & FLAT_SLOTS];
+#endif
 }
 
 // Whether the slot's key is this one, racing with writers: only a hint.
@@ -89,25 +112,34 @@ inlined int flat_is_at(union flat_page *page, __u32 i, __u32 direction, const un
 		 (flat_load(&half->word[2]) ^ key->word[1]));
 }
 
-// Among the slots whose tag is this one. 0: none.
-inlined __u32 flat_elsewhere(union flat_page *page, const union flat_key *key, __u8 tag)
+inlined int flat_is_held(union flat_page *page, __u32 i)
+{
+	return flat_load(&flat_slot_of(page, i)->half[0].version) & FLAT_HELD;
+}
+
+// The session's slot, by the tags; its key's words are these. 0: none.
+flat_function __u32 flat_elsewhere(union flat_page *page, __u64 first, __u64 second, __u32 tag)
 {
 	const __u64 ones = 0x0101010101010101ull, tops = ones << 7;
+	const union flat_key key = {.word = {first, second}};
 	__u64 found = 0;
 	__u32 i;
 
-	// A byte of zeros, which may be a neighbour of one: never none where there is one.
-#pragma unroll
+	if (!page)
+		return 0;
+	// Whether a byte of them is the tag. It may see one too many, never one too few.
+	UNROLLED
 	for (i = 0; i < (FLAT_SLOTS + 1) / 8; i++) {
-		__u64 word = flat_load(&page->head.tags[i]) ^ (ones * tag);
+		__u64 word = flat_load(&page->head.tags[i]) ^ (ones * (__u8)tag);
 
 		found |= (word - ones) & ~word & tops;
 	}
 	if (!found)
 		return 0;
-#pragma clang loop unroll(disable)
+	LOOPED
 	for (i = 1; i <= FLAT_SLOTS; i++)
-		if (flat_load(&page->head.tag[i]) == tag && flat_is_at(page, i, 0, key))
+		if (flat_load(&page->head.tag[i]) == (__u8)tag && flat_is_at(page, i, 0, &key) &&
+		    flat_is_held(page, i))
 			return i;
 	return 0;
 }
@@ -121,7 +153,7 @@ inlined __u32 flat_find(union flat_page *page, const union flat_key *key, struct
 		return place.home;
 	if (flat_is_at(page, place.second, direction, key))
 		return place.second;
-	return flat_elsewhere(page, key, place.tag);
+	return flat_elsewhere(page, key->word[0], key->word[1], place.tag);
 }
 
 // Copies one direction out in one piece. Returns 0 where the slot has another key, or none, or is
@@ -132,16 +164,17 @@ inlined int flat_read_half(union flat_page *page, __u32 i, __u32 direction,
 	const union flat_half *half = &flat_slot_of(page, i)->half[direction & 1];
 	__u32 version, tries, w;
 
-#pragma clang loop unroll(disable)
+	LOOPED
 	for (tries = 0; tries < FLAT_TRIES; tries++) {
 		version = flat_load(&half->version);
 		out->asked = flat_load(&half->asked);
-#pragma unroll
+		UNROLLED
 		for (w = 1; w < 8; w++)
 			out->word[w] = flat_load(&half->word[w]);
 		if (flat_load(&half->version) != version || version & FLAT_BUSY)
 			continue;
 		out->version = version;
+		flat_settle();
 		return version & FLAT_HELD && out->word[1] == key->word[0] &&
 		       out->word[2] == key->word[1];
 	}
@@ -150,9 +183,9 @@ inlined int flat_read_half(union flat_page *page, __u32 i, __u32 direction,
 
 inlined void flat_decision_of(const union flat_half *half, struct decision *out)
 {
-	*out = (struct decision){};
-	if (half->host)
-		out->host = address_of_v4(half->host);
+	out->host.s6_addr32[0] = out->host.s6_addr32[1] = 0;
+	out->host.s6_addr32[2] = half->host ? __builtin_bswap32(V4_MAPPED_WORD) : 0;
+	out->host.s6_addr32[3] = half->host;
 	__builtin_memcpy(out->host_mac, half->host_mac, 6);
 	__builtin_memcpy(out->to_mac, half->to_mac, 6);
 	__builtin_memcpy(out->from_mac, half->from_mac, 6);
@@ -170,17 +203,18 @@ inlined int flat_read(union flat_page *page, __u32 i, const union flat_key *key,
 	struct flat_slot *slot = flat_slot_of(page, i);
 	__u32 version, tries, direction, w;
 
-#pragma clang loop unroll(disable)
+	LOOPED
 	for (tries = 0; tries < FLAT_TRIES; tries++) {
 		version = flat_load(&slot->half[0].version);
 		if (version & FLAT_BUSY)
 			continue;
-#pragma unroll
+		LOOPED
 		for (direction = 0; direction < 2; direction++) {
 			room->asked = flat_load(&slot->half[direction].asked);
-#pragma unroll
+			UNROLLED
 			for (w = 1; w < 8; w++)
 				room->word[w] = flat_load(&slot->half[direction].word[w]);
+			flat_settle();
 			flat_decision_of(room, &out->towards[direction]);
 			if (!direction) {
 				out->stamp = room->stamp;
@@ -218,11 +252,13 @@ inlined int flat_fits(const struct dft_record *record)
 }
 
 // Takes the page's lock. 0: it was held all the time.
-inlined int flat_lock(union flat_page *page)
+flat_function __u32 flat_lock(union flat_page *page)
 {
 	__u32 waits;
 
-#pragma clang loop unroll(disable)
+	if (!page)
+		return 0;
+	LOOPED
 	for (waits = 0; waits < FLAT_WAITS; waits++)
 		if (!flat_load(&page->head.lock) && !flat_swap(&page->head.lock, 0, 1))
 			return 1;
@@ -234,28 +270,33 @@ inlined void flat_unlock(union flat_page *page)
 	flat_store(&page->head.lock, 0);
 }
 
-inlined int flat_is_held(union flat_page *page, __u32 i)
-{
-	return flat_load(&flat_slot_of(page, i)->half[0].version) & FLAT_HELD;
-}
-
 // Under the lock: the slot that has the key, for certain. 0: none.
 inlined __u32 flat_find_locked(union flat_page *page, const union flat_key *key,
 			       struct flat_place place)
 {
-	__u32 i;
-
-	// What was removed keeps its key and its tag, perhaps before the same key's next slot.
+	// What was removed keeps its key, perhaps in front of where the key is now.
 	if (flat_is_at(page, place.home, 0, key) && flat_is_held(page, place.home))
 		return place.home;
 	if (flat_is_at(page, place.second, 0, key) && flat_is_held(page, place.second))
 		return place.second;
-	if (!flat_elsewhere(page, key, place.tag))
+	return flat_elsewhere(page, key->word[0], key->word[1], place.tag);
+}
+
+// Under the lock: any slot without a session. 0: none.
+flat_function __u32 flat_free_elsewhere(union flat_page *page)
+{
+	__u32 i;
+
+	if (!page)
 		return 0;
-#pragma clang loop unroll(disable)
+	LOOPED
 	for (i = 1; i <= FLAT_SLOTS; i++)
-		if (flat_load(&page->head.tag[i]) == place.tag && flat_is_at(page, i, 0, key) &&
-		    flat_is_held(page, i))
+		if (!flat_load(&page->head.tag[i]))
+			return i;
+	// Those that were removed without the lock have their tags still.
+	LOOPED
+	for (i = 1; i <= FLAT_SLOTS; i++)
+		if (!flat_is_held(page, i))
 			return i;
 	return 0;
 }
@@ -263,22 +304,11 @@ inlined __u32 flat_find_locked(union flat_page *page, const union flat_key *key,
 // Under the lock: a slot without a session, as near to home as there is. 0: the page is full.
 inlined __u32 flat_free(union flat_page *page, struct flat_place place)
 {
-	__u32 i;
-
 	if (!flat_is_held(page, place.home))
 		return place.home;
 	if (!flat_is_held(page, place.second))
 		return place.second;
-#pragma clang loop unroll(disable)
-	for (i = 1; i <= FLAT_SLOTS; i++)
-		if (!flat_load(&page->head.tag[i]))
-			return i;
-			// Those that user space removed have tags still.
-#pragma clang loop unroll(disable)
-	for (i = 1; i <= FLAT_SLOTS; i++)
-		if (!flat_is_held(page, i))
-			return i;
-	return 0;
+	return flat_free_elsewhere(page);
 }
 
 // Under the lock, of a cache's page that is full: the slot to give up. Of four that change from
@@ -289,7 +319,7 @@ inlined __u32 flat_victim(union flat_page *page, struct flat_place place, __u32 
 	__u32 hand = page->head.hand, oldest = place.home, most = 0, i;
 
 	page->head.hand = hand + 2;
-#pragma unroll
+	UNROLLED
 	for (i = 0; i < 4; i++) {
 		__u32 at = i == 0   ? place.home
 			   : i == 1 ? place.second
@@ -302,6 +332,14 @@ inlined __u32 flat_victim(union flat_page *page, struct flat_place place, __u32 
 		}
 	}
 	return oldest;
+}
+
+// When a host was told, in what a half has for it; 0 is never.
+inlined __u8 flat_told(__u32 now_ms)
+{
+	__u8 told = now_ms / FLAT_TOLD_MS;
+
+	return told ? told : 1;
 }
 
 // What is put into a slot. life: enum dft_life, or in a cache FLAT_STATEFUL.
@@ -332,8 +370,9 @@ inlined void flat_write_half(union flat_half *half, const struct flat_content *c
 		     c->life << FLAT_LIFE_SHIFT;
 	__builtin_memcpy(room->to_vni, d->vni, 3);
 	room->reason = d->reason;
+	flat_settle();
 	flat_store(&half->asked, c->asked);
-#pragma unroll
+	UNROLLED
 	for (w = 1; w < 8; w++)
 		flat_store(&half->word[w], room->word[w]);
 }
@@ -346,7 +385,7 @@ inlined int flat_write(union flat_page *page, __u32 i, const struct flat_content
 	struct flat_slot *slot = flat_slot_of(page, i);
 	__u32 version, tries, new;
 
-#pragma clang loop unroll(disable)
+	LOOPED
 	for (tries = 0; tries < FLAT_TRIES; tries++) {
 		version = flat_load(&slot->half[0].version);
 		if (flat_swap(&slot->half[0].version, version, version | FLAT_BUSY) == version)

@@ -73,6 +73,7 @@ _Static_assert(sizeof(struct session_draft) == sizeof(struct session_value), "sa
 // What does not fit on the stack.
 struct session_room {
 	struct session_change change;
+	enum dft_outcome outcome;
 	struct session_draft draft;
 	struct flat_content content;
 	union flat_half half;
@@ -141,7 +142,10 @@ inlined union flat_page *flat_cache_page(__u64 hash)
 	return bpf_map_lookup_elem(&flat_cache, &page);
 }
 
-inlined int session_read_kernel(const struct session_key *key, struct dft_record *out)
+// A function of its own, as the stack of whoever it is inlined into is too small.
+#define called static __attribute__((__noinline__, __unused__))
+
+called int session_read_kernel(const struct session_key *key, struct dft_record *out)
 {
 	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
 
@@ -156,7 +160,7 @@ inlined int session_read_kernel(const struct session_key *key, struct dft_record
 
 // Copies a record out of the table. hash: key_hash(key). Returns 0 where there is none. (Where
 // others write it all the time, too: then it is decided anew, and the head knows better.)
-inlined int session_read(const struct session_key *key, __u64 hash, struct dft_record *out)
+called int session_read(const struct session_key *key, __u64 hash, struct dft_record *out)
 {
 	struct flat_place place = flat_place_of(hash);
 	struct session_room *room;
@@ -183,17 +187,19 @@ inlined int session_read(const struct session_key *key, __u64 hash, struct dft_r
 	return flat_load(&page->head.spilled) ? session_read_kernel(key, out) : 0;
 }
 
-inlined enum verdict session_change_kernel(const struct session_key *key, struct session_change *c,
-					   enum dft_outcome *outcome, struct session_draft *draft)
+// Each carries room->change out, and says in room->outcome what became of it. Returns GO_ON, or a
+// verdict that the op ends with.
+called enum verdict session_change_kernel(const struct session_key *key, struct session_room *room)
 {
 	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
+	struct session_draft *draft = &room->draft;
 	long err;
 
 	if (!s) {
 		__builtin_memset(draft, 0, sizeof(*draft));
 		draft->used_s = tick_ms() / 1000;
-		*outcome = session_step(&draft->record, c);
-		if (*outcome != DFT_STORED)
+		room->outcome = session_step(&draft->record, &room->change);
+		if (room->outcome != DFT_STORED)
 			return GO_ON;
 		err = bpf_map_update_elem(&sessions, key, draft, BPF_NOEXIST);
 		if (!err)
@@ -204,36 +210,43 @@ inlined enum verdict session_change_kernel(const struct session_key *key, struct
 			return TABLE_FULL;
 	}
 	bpf_spin_lock(&s->lock);
-	*outcome = session_step(&s->record, c);
+	room->outcome = session_step(&s->record, &room->change);
 	bpf_spin_unlock(&s->lock);
 	s->used_s = tick_ms() / 1000;
 	return GO_ON;
 }
 
-// Under the page's lock. In the page goes what fits; the rest into the kernel map, and the page
-// says that there is some.
-inlined enum verdict session_change_flat(union flat_page *page, const struct session_key *key,
-					 __u64 hash, struct session_change *c,
-					 enum dft_outcome *outcome, struct session_room *room)
+// Under the page's lock: what the page has of the key, into room->draft. Returns its slot; 0: none.
+called __u32 session_fetch(union flat_page *page, const struct session_key *key, __u64 hash,
+			   struct session_room *room)
+{
+	union flat_key k = flat_key_of(key);
+	__u32 i = flat_find_locked(page, &k, flat_place_of(hash)), asked;
+
+	__builtin_memset(&room->draft, 0, sizeof(room->draft));
+	if (i && !flat_read(page, i, &k, &room->half, &room->draft.record, &asked))
+		__builtin_memset(&room->draft, 0, sizeof(room->draft)); // just removed
+	room->draft.used_s = tick_ms() / 1000;
+	return i;
+}
+
+called void session_step_fetched(struct session_room *room)
+{
+	room->outcome = session_step(&room->draft.record, &room->change);
+}
+
+// Under the page's lock: room->draft is what the key's record is from now on; the page has it in
+// slot i, or 0. In the page goes what fits, the rest into the kernel map; then the page says so.
+called enum verdict session_store(union flat_page *page, const struct session_key *key, __u64 hash,
+				  __u32 i, struct session_room *room)
 {
 	struct flat_place place = flat_place_of(hash);
 	struct flat_content *content = &room->content;
 	struct session_draft *draft = &room->draft;
-	__u32 i, to, asked;
+	__u32 to = i ? i : flat_free(page, place);
 
-	content->key = flat_key_of(key);
-	i = flat_find_locked(page, &content->key, place);
-	if (!i && page->head.spilled && bpf_map_lookup_elem(&sessions, key))
-		return session_change_kernel(key, c, outcome, draft);
-	__builtin_memset(draft, 0, sizeof(*draft));
-	if (i && !flat_read(page, i, &content->key, &room->half, &draft->record, &asked))
-		__builtin_memset(draft, 0, sizeof(*draft)); // user space has just removed it
-	draft->used_s = tick_ms() / 1000;
-	*outcome = session_step(&draft->record, c);
-	if (*outcome != DFT_STORED && *outcome != DFT_OWN)
-		return GO_ON;
-	to = i ? i : flat_free(page, place);
 	if (to && flat_fits(&draft->record)) {
+		content->key = flat_key_of(key);
 		content->asked = (__u32)draft->record.state << 16 | (__u16)draft->used_s;
 		content->life = draft->record.life;
 		content->tag = place.tag;
@@ -249,28 +262,30 @@ inlined enum verdict session_change_flat(union flat_page *page, const struct ses
 	return GO_ON;
 }
 
-// Carries a change out, in one piece, whatever other CPUs do to the key. Returns GO_ON and
-// *outcome; TABLE_FULL: there was no record, and no room for one; TABLE_BUSY. A call, as inlined it
-// needs more stack than there is.
-static __attribute__((noinline, unused)) enum verdict session_change(const struct session_key *key,
-								     __u64 hash,
-								     struct session_change *c,
-								     enum dft_outcome *outcome)
+// Carries room->change out, in one piece, whatever other CPUs do to the key. Returns GO_ON and
+// room->outcome; TABLE_FULL: there was no record, and no room for one; TABLE_BUSY.
+inlined enum verdict session_change(const struct session_key *key, __u64 hash,
+				    struct session_room *room)
 {
-	struct session_room *room = session_room();
+	enum verdict v = GO_ON;
 	union flat_page *page;
-	enum verdict v;
+	__u32 i;
 
-	if (!room)
-		return BUG;
 	if (!cfg.session_pages || !flat_key_fits(key))
-		return session_change_kernel(key, c, outcome, &room->draft);
+		return session_change_kernel(key, room);
 	page = flat_sessions_page(hash);
 	if (!page)
 		return BUG;
 	if (!flat_lock(page))
 		return TABLE_BUSY;
-	v = session_change_flat(page, key, hash, c, outcome, room);
+	if (page->head.spilled && bpf_map_lookup_elem(&sessions, key)) {
+		v = session_change_kernel(key, room);
+	} else {
+		i = session_fetch(page, key, hash, room);
+		session_step_fetched(room);
+		if (room->outcome == DFT_STORED || room->outcome == DFT_OWN)
+			v = session_store(page, key, hash, i, room);
+	}
 	flat_unlock(page);
 	return v;
 }
@@ -438,9 +453,9 @@ inlined int cache_tell(struct cached *c, __u32 now)
 		return 1;
 	}
 	// 8 bits come round in a minute: then a host is told up to DIRECT_REPEAT_MS late.
-	if (*c->told && (__u8)(now / FLAT_TOLD_MS - *c->told) < DIRECT_REPEAT_MS / FLAT_TOLD_MS)
+	if (*c->told && (__u8)(flat_told(now) - *c->told) < DIRECT_REPEAT_MS / FLAT_TOLD_MS)
 		return 0;
-	*c->told = now / FLAT_TOLD_MS ? now / FLAT_TOLD_MS : 1;
+	*c->told = flat_told(now);
 	return 1;
 }
 
