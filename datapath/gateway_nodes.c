@@ -20,7 +20,7 @@
 
 #define LOOPBACK 1 // its ifindex, in any network namespace
 #define SESSIONS 4096
-#define PAGES 4 // of a flat table: few, so that what does not fit in is met
+#define CACHED 1024
 
 struct in6_addr address_must(const char *text)
 {
@@ -96,8 +96,8 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 		.zgc_ifindex = LOOPBACK,
 		.tenant_mtu = TENANT_MTU,
 		.oam_port = htons(8300),
-		.session_pages = wish->flat ? PAGES : 0,
-		.cache_pages = wish->flat ? PAGES : 0,
+		.session_pages = wish->flat,
+		.cache_pages = wish->flat,
 	};
 	node_ip_text(wish->index, ip);
 	node_mac_text(wish->index, mac);
@@ -142,7 +142,7 @@ void node_clear(const struct node *n, const char *map)
 			fatal("%s: %s cannot be emptied", n->name, map);
 	if (!n->flat || !flat_map(map))
 		return;
-	for (uint32_t i = 0; i < PAGES; i++) {
+	for (uint32_t i = 0; i < n->flat; i++) {
 		static const union flat_page empty;
 
 		page_put(n, flat_map(map), i, &empty);
@@ -160,7 +160,7 @@ unsigned int node_count(const struct node *n, const char *map)
 		memcpy(key, next, sizeof(key));
 		count++;
 	}
-	for (uint32_t i = 0; n->flat && flat_map(map) && i < PAGES; i++) {
+	for (uint32_t i = 0; n->flat && flat_map(map) && i < n->flat; i++) {
 		auto_(freep) union flat_page *page = page_get(n, flat_map(map), i);
 
 		for (uint32_t slot = 1; slot <= FLAT_SLOTS; slot++)
@@ -191,7 +191,7 @@ static union flat_page *flat_get(const struct node *n, const char *map,
 				 struct dft_record *record, uint32_t *asked)
 {
 	uint64_t hash = hash_of_key(key);
-	union flat_page *page = page_get(n, map, flat_page_of(hash, PAGES));
+	union flat_page *page = page_get(n, map, flat_page_of(hash, n->flat));
 	union flat_key k = flat_key_of(key);
 	union flat_half room;
 
@@ -207,7 +207,7 @@ static int flat_put(const struct node *n, const char *map, const struct session_
 {
 	uint64_t hash = hash_of_key(key);
 	struct flat_place place = flat_place_of(hash);
-	auto_(freep) union flat_page *page = page_get(n, map, flat_page_of(hash, PAGES));
+	auto_(freep) union flat_page *page = page_get(n, map, flat_page_of(hash, n->flat));
 	union flat_half room;
 	uint32_t slot;
 
@@ -219,7 +219,7 @@ static int flat_put(const struct node *n, const char *map, const struct session_
 	if (!slot || !flat_fits(record))
 		return 0;
 	flat_write(page, slot, content, record, &room);
-	page_put(n, map, flat_page_of(hash, PAGES), page);
+	page_put(n, map, flat_page_of(hash, n->flat), page);
 	return 1;
 }
 
@@ -265,7 +265,7 @@ void node_sessions_fill(const struct node *n, uint32_t room)
 		key.a_port = i;
 		node_put(n, "sessions", &key, &value);
 	}
-	for (uint32_t i = 0; n->flat && i < PAGES; i++) {
+	for (uint32_t i = 0; n->flat && i < n->flat; i++) {
 		auto_(freep) union flat_page *page = page_get(n, "flat_sessions", i);
 
 		for (uint32_t slot = 1; slot <= FLAT_SLOTS; slot++) {
@@ -279,7 +279,7 @@ void node_sessions_fill(const struct node *n, uint32_t room)
 
 void node_sessions_lock(const struct node *n, uint32_t lock)
 {
-	for (uint32_t i = 0; i < PAGES; i++) {
+	for (uint32_t i = 0; i < n->flat; i++) {
 		auto_(freep) union flat_page *page = page_get(n, "flat_sessions", i);
 
 		page->head.lock = lock;
@@ -350,11 +350,11 @@ void node_load(struct node *n, const struct node_wish *wish)
 		fatal("%s does not open", wish->name);
 	configure((struct gateway_config *)&n->gw->rodata->cfg, wish);
 	// The real sizes are for a machine of its own, not for a dozen nodes in one test.
-	bpf_map__set_max_entries(n->gw->maps.cache, 1024);
+	bpf_map__set_max_entries(n->gw->maps.cache, wish->cached ? wish->cached : CACHED);
 	bpf_map__set_max_entries(n->gw->maps.sessions, wish->sessions ? wish->sessions : SESSIONS);
 	if (wish->flat) {
-		bpf_map__set_max_entries(n->gw->maps.flat_sessions, PAGES);
-		bpf_map__set_max_entries(n->gw->maps.flat_cache, PAGES);
+		bpf_map__set_max_entries(n->gw->maps.flat_sessions, wish->flat);
+		bpf_map__set_max_entries(n->gw->maps.flat_cache, wish->flat);
 	}
 	if (gateway__load(n->gw) || divider__load(n->divider) || bouncer__load(n->bouncer) ||
 	    securitygroup__load(n->securitygroup))

@@ -29,17 +29,19 @@ struct node {
 	struct securitygroup *securitygroup;
 	struct target entry; // program "gateway"
 	struct target oam;
-	int flat; // sessions and cache are flat tables
+	uint32_t flat; // pages of each flat table; 0: kernel maps instead
 };
 
-// What differs between nodes; the rest follows from the index. sessions 0: 4096 of them.
+// What differs between nodes; the rest follows from the index. sessions 0: room for 4096; cached 0:
+// for 1024.
 struct node_wish {
 	const char *name;
 	uint32_t index;
 	uint32_t roles;
 	enum overlay overlay;
 	uint32_t sessions;
-	int flat; // the flat session table instead of kernel maps
+	uint32_t flat; // pages of each flat session table, a power of two; 0: kernel maps instead
+	uint32_t cached;
 };
 
 #define TENANT_MTU 1450

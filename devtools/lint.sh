@@ -38,11 +38,9 @@ for file in $(git ls-files '*.sh') .ci/run; do
 done
 
 echo "lint: cppcheck"
-cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j 2 \
-	--suppressions-list=devtools/cppcheck.txt --library=posix -I . \
-	'-DLIBBPF_OPTS(type, name, ...)=struct type name' \
-	'-Djson_array_foreach(array, index, value)=for (;;)' \
-	'-Djson_object_foreach(object, key, value)=for (;;)' "${user[@]}" || complain "cppcheck"
+cppcheck --quiet --enable=warning,performance --inline-suppr --error-exitcode=1 -j 2 \
+	--suppressions-list=devtools/cppcheck.txt --library=devtools/cppcheck.cfg \
+	-I . "${user[@]}" || complain "cppcheck"
 
 echo "lint: clang-tidy"
 [ -f "$build/build.ninja" ] || meson setup "$build" >/dev/null || complain "meson setup"

@@ -2,6 +2,7 @@
 // The protocol's transitions: each by a table, and all of them together by an explorer that runs a
 // chain over a network which loses, repeats and reorders, checking the invariants of docs/dft.md
 // after every step. Built once more for each known bug (BUG_*), which the explorer must then find.
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -740,15 +741,16 @@ static void test_explorer(void **state)
 	static struct chain c;
 	const char *violation = explore(&c, seed(), 3000000);
 
-	printf("seed %ju (ZETA_TEST_SEED): %ju steps, %ju releases, %ju refused, %ju lost, "
-	       "%ju repeated, %ju collected\n",
+	printf("seed %" PRIu64 " (ZETA_TEST_SEED): %" PRIu64 " steps, %" PRIu64
+	       " releases, %" PRIu64 " refused, %" PRIu64 " lost, "
+	       "%" PRIu64 " repeated, %" PRIu64 " collected\n",
 	       seed(), c.steps, c.released, c.refused, c.lost, c.repeated, c.collected);
 #ifdef BUG
 	printf("%s: %s\n", BUG, violation ? violation : "not found");
 	assert_non_null(violation);
 #else
 	if (violation)
-		fail_msg("%s, %d replicas, step %ju", violation, c.replicas, c.steps);
+		fail_msg("%s, %d replicas, step %" PRIu64, violation, c.replicas, c.steps);
 	// It has been where it is hard.
 	assert_true(c.released && c.refused && c.lost && c.repeated && c.collected && c.pushed);
 #endif

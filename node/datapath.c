@@ -13,6 +13,7 @@
 #include <sys/random.h>
 #include <arpa/inet.h>
 
+#include "lib/dict.h"
 #include "lib/log.h"
 #include "lib/own.h"
 #include "node/objects.h"
@@ -297,11 +298,12 @@ static int fill_slot(struct bpf_object *with_map, const char *array, __u32 slot,
 }
 
 // A name for a helper interface that no other node of this network namespace has.
-static struct interface_name oam_interface(const struct node_settings *settings, char end)
+static struct interface_name oam_interface(const struct datapath *datapath, char end)
 {
 	struct interface_name name = {};
 
-	snprintf(name.text, sizeof(name.text), "zoam%u%c", settings->index, end);
+	snprintf(name.text, sizeof(name.text), "zoam%08x%c",
+		 (__u32)dict_hash(datapath->dir, strlen(datapath->dir)), end);
 	return name;
 }
 
@@ -310,8 +312,8 @@ static struct interface_name oam_interface(const struct node_settings *settings,
 static int make_oam_pair(struct datapath *datapath, const struct node_settings *settings,
 			 struct bpf_object *gateway)
 {
-	const struct interface_name first = oam_interface(settings, 'a');
-	const struct interface_name second = oam_interface(settings, 'b');
+	const struct interface_name first = oam_interface(datapath, 'a');
+	const struct interface_name second = oam_interface(datapath, 'b');
 	int clone = map_of(gateway, "clone"), program = program_of(gateway, "oam");
 	__u32 devices[] = {[CLONE_TENANT] = datapath->tenant_ifindex, [CLONE_OAM] = 0}, i;
 	struct bpf_map_info info = {};

@@ -271,12 +271,11 @@ int loader_run(const struct loader *loader)
 	libbpf_set_print(print_libbpf);
 	if ((err = rights_loader())) {
 		log_warnx("the loader cannot give up rights: %s", strerror(-err));
+		// cppcheck-suppress memleak ; it does not know the cleanup attribute
 		return 1;
 	}
 	if ((err = open_work(work, loader))) {
 		log_warnx("the loader cannot start: %s", strerror(-err));
-		// It does not know the cleanup attribute.
-		// cppcheck-suppress memleak
 		return 1;
 	}
 	ports_adopt(&work->ports, &work->datapath);

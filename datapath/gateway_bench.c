@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each step of the gateway costs: nanoseconds of one program run, as the kernel measures it
+// (PROG_TEST_RUN), beside a run that only reads the outer headers and passes.
+//
+//   gateway_bench [-j] [-n runs] [-f flows]      -j: JSON
+#include "datapath/gateway_nodes.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/address.h"
+#include "lib/log.h"
+#include "lib/own.h"
+#include "shared/limits.h"
+
+#define VNI 4711
+#define SYN 0x02
+#define ACK 0x10
+
+enum { FWD, HEAD, MIDDLE, TAIL, NODES };
+
+struct bench {
+	struct node node[NODES];
+	uint32_t runs, flows;
+	int json;
+	uint32_t *ns; // of each run
+	double pass;  // median of the run that only passes
+};
+
+static void put_view(const struct node *n)
+{
+	struct chain_value chain = {.epoch = 1, .term = 1, .live = 3, .node = {HEAD, MIDDLE, TAIL}};
+	struct entrance_value entrance = {.ip = address_must("192.168.0.201"),
+					  .mac = {2, 14, 0, 0, 0, 1},
+					  .live = 1,
+					  .owner = FWD};
+	struct vpc_value vpc = {
+		.policy = 1,
+		.functions = 3,
+		.function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FUNCTION_SECURITY_GROUP}};
+	uint32_t zero = 0, vni = VNI;
+
+	for (uint32_t i = 0; i < NODES; i++) {
+		struct node_value value = {.boot = node_boot(i)};
+		char ip[16], mac[18];
+
+		node_ip_text(i, ip);
+		node_mac_text(i, mac);
+		value.zgc_ip = address_must(ip);
+		mac_parse(mac, value.zgc_mac);
+		node_put(n, "nodes", &i, &value);
+		node_put(n, "node_by_ip", &value.zgc_ip, &i);
+	}
+	node_put(n, "chains", &zero, &chain);
+	node_put(n, "entrances", &zero, &entrance);
+	node_put(n, "entrance_by_ip", &entrance.ip, &zero);
+	node_put(n, "vpcs", &vni, &vpc);
+	node_buckets(n, 0);
+}
+
+// Two endpoints without security groups, and a third that has one which lets all in.
+static void put_tenant(const struct node *n)
+{
+	struct security_group_value open = {.rules = 1, .rule = {{.port_max = 65535}}};
+	uint32_t group = 1;
+
+	for (uint8_t i = 1; i <= 3; i++) {
+		char ip[16];
+		struct endpoint_key key = {.vni = VNI};
+		struct endpoint_value value = {
+			.host_mac = {2, 10, 0, 0, 0, i},
+			.mac = {2, 1, 0, 0, 0, i},
+			.group = {i == 3 ? group : 0},
+		};
+
+		snprintf(ip, sizeof(ip), "192.168.0.%u", 10 + i);
+		value.host = address_must(ip);
+		snprintf(ip, sizeof(ip), "10.0.0.%u", i);
+		key.address = address_must(ip);
+		node_put(n, "endpoints", &key, &value);
+	}
+	node_put(n, "security_groups", &group, &open);
+}
+
+// From the first endpoint to another, 64 bytes and the tunnel.
+static void write_frame(struct frame *f, const char *to, uint16_t port, uint8_t flags)
+{
+	frame_clear(f);
+	frame_fill(f, 10);
+	frame_tcp(f, port, 80, flags);
+	frame_ipv4(f, (struct ipv4_header){.from = "10.0.0.1", .to = to, .protocol = IPPROTO_TCP});
+	frame_ethernet(f, "02:01:00:00:00:02", "02:01:00:00:00:01", ETH_P_IP);
+	frame_vxlan(f, VNI);
+	frame_udp(f, 50000, 4789, 0);
+	frame_ipv4(f, (struct ipv4_header){.from = "192.168.0.11",
+					   .to = "192.168.0.201",
+					   .protocol = IPPROTO_UDP});
+	frame_ethernet(f, "02:0e:00:00:00:01", "02:0a:00:00:00:01", ETH_P_IP);
+}
+
+static uint32_t run(const struct node *n, const struct frame *in, struct frame *out)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in->byte, .data_size_in = in->length,
+		    .data_out = out->byte, .data_size_out = sizeof(out->byte), .repeat = 1);
+
+	if (bpf_prog_test_run_opts(n->entry.program, &options))
+		fatal("%s cannot run", n->name);
+	out->length = options.data_size_out;
+	return options.duration;
+}
+
+static uint64_t counted(const struct node *n, enum verdict v)
+{
+	struct verdict_count sum[VERDICTS];
+
+	verdicts_read(n->entry.verdicts, sum);
+	return sum[v].packets;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+// Where a run leaves something behind that the next must not find.
+static void forget(struct bench *b, int node, const char *map)
+{
+	if (map)
+		node_clear(&b->node[node], map);
+}
+
+// Runs frame i % frames of `in` at a node; each must be counted as v. A program edits the frame it
+// is given, so the kernel cannot repeat it by itself, and each run is a call of its own.
+static void measure(struct bench *b, const char *name, int node, const struct frame *in,
+		    uint32_t frames, enum verdict v, const char *map)
+{
+	const struct node *n = &b->node[node];
+	uint64_t before;
+	struct frame out;
+	uint32_t at = 0;
+	double median;
+
+	for (uint32_t i = 0; i < 100; i++) {
+		forget(b, node, map);
+		run(n, &in[i % frames], &out);
+	}
+	before = counted(n, v);
+	for (uint32_t i = 0; i < b->runs; i++) {
+		forget(b, node, map);
+		at = (at * 1664525 + 1013904223) % frames;
+		b->ns[i] = run(n, &in[at], &out);
+	}
+	if (counted(n, v) - before != b->runs)
+		fatalx("%s: not all were %s", name, verdict_name(v));
+	qsort(b->ns, b->runs, sizeof(*b->ns), ascending);
+	median = b->ns[b->runs / 2];
+	if (!b->pass)
+		b->pass = median;
+	if (b->json)
+		printf("%s\n  {\"name\": \"%s\", \"verdict\": \"%s\", \"ns\": %.0f, \"p10\": %u, "
+		       "\"p90\": %u, \"over_pass\": %.0f}",
+		       v == PASS ? "[" : ",", name, verdict_name(v), median, b->ns[b->runs / 10],
+		       b->ns[b->runs * 9 / 10], median - b->pass);
+	else
+		printf("%-44s %-16s %6.0f %6u %6u %+8.0f\n", name, verdict_name(v), median,
+		       b->ns[b->runs / 10], b->ns[b->runs * 9 / 10], median - b->pass);
+}
+
+// Many sessions in the cache, each with a frame of its own.
+static struct frame *fill_cache(struct bench *b)
+{
+	const struct node *n = &b->node[FWD];
+	struct frame *frames = calloc(b->flows, sizeof(*frames)), op, out;
+
+	if (!frames)
+		fatal("no memory");
+	for (uint32_t i = 0; i < b->flows; i++) {
+		write_frame(&frames[i], "10.0.0.2", 1024 + i % 64000, ACK);
+		run(n, &frames[i], &op);
+		run(&b->node[TAIL], &op, &out);
+		run(n, &out, &op);
+	}
+	return frames;
+}
+
+static void bench_all(struct bench *b)
+{
+	struct frame open, pass, guarded, lookup, insert, head, middle, reply;
+	const uint32_t runs = b->runs;
+	auto_(freep) struct frame *many = NULL;
+
+	write_frame(&open, "10.0.0.2", 1000, ACK);
+	write_frame(&guarded, "10.0.0.3", 1000, SYN);
+	pass = open;
+	pass.byte[36]++; // another port
+	measure(b, "headers read, passed", FWD, &pass, 1, PASS, NULL);
+
+	measure(b, "miss: lookup sent", FWD, &open, 1, LOOKED_UP, NULL);
+	run(&b->node[FWD], &open, &lookup);
+	measure(b, "table: no record, evaluated, stateless", TAIL, &lookup, 1, REPLIED, NULL);
+	// A reply is good for so long only: few runs of a fresh one.
+	b->runs = runs < 2000 ? runs : 2000;
+	run(&b->node[FWD], &open, &lookup);
+	run(&b->node[TAIL], &lookup, &reply);
+	measure(b, "reply: cached, forwarded", FWD, &reply, 1, FORWARDED_FIRST, NULL);
+	b->runs = runs;
+	measure(b, "hit: forwarded, one flow", FWD, &open, 1, FORWARDED, NULL);
+	many = fill_cache(b);
+	measure(b, "hit: forwarded, many flows at random", FWD, many, b->flows, FORWARDED, NULL);
+
+	run(&b->node[FWD], &guarded, &lookup);
+	measure(b, "table: no record, evaluated, stateful", TAIL, &lookup, 1, INSERTED, NULL);
+	run(&b->node[TAIL], &lookup, &insert);
+	measure(b, "insert at the head", HEAD, &insert, 1, REPLICATED, "sessions");
+	run(&b->node[HEAD], &insert, &head);
+	measure(b, "copy at a replica, new", MIDDLE, &head, 1, REPLICATED, "sessions");
+	measure(b, "copy at a replica, the same", MIDDLE, &head, 1, REPLICATED, NULL);
+	run(&b->node[MIDDLE], &head, &middle);
+	measure(b, "copy at the end, new, released", TAIL, &middle, 1, REPLIED, "sessions");
+	measure(b, "table: record found", TAIL, &lookup, 1, REPLIED, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	static struct bench b = {.runs = 20000, .flows = 32768};
+	int option;
+
+	while ((option = getopt(argc, argv, "jn:f:")) != -1)
+		if (option == 'j')
+			b.json = 1;
+		else if (option == 'n' && atoi(optarg) >= 100)
+			b.runs = atoi(optarg);
+		else if (option == 'f' && atoi(optarg) > 0 && atoi(optarg) <= 64000)
+			b.flows = atoi(optarg);
+		else
+			fatalx("usage: gateway_bench [-j] [-n runs, 100 or more] [-f flows, to 64000]");
+	b.ns = calloc(b.runs, sizeof(*b.ns));
+	if (!b.ns)
+		fatal("no memory");
+	testing_begin();
+	for (uint32_t i = 0; i < NODES; i++) {
+		static const char *const names[] = {"fwd", "head", "middle", "tail"};
+
+		node_load(&b.node[i], &(struct node_wish){.name = names[i],
+							  .index = i,
+							  .roles = i == FWD ? ROLE_FWD : ROLE_FTN,
+							  .cached = i == FWD ? 2 * b.flows : 0});
+		put_view(&b.node[i]);
+		put_tenant(&b.node[i]);
+	}
+	if (!b.json)
+		printf("%-44s %-16s %6s %6s %6s %8s\n", "ns per run", "verdict", "median", "p10",
+		       "p90", "over pass");
+	bench_all(&b);
+	if (b.json)
+		puts("\n]");
+	for (uint32_t i = 0; i < NODES; i++)
+		node_free(&b.node[i]);
+	free(b.ns);
+	return 0;
+}

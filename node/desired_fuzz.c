@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Any bytes as updates from a controller: what is refused is refused whole, what is accepted ends
+// in messages that the loader takes, and a snapshot of nothing leaves nothing.
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "node/desired.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+static struct message message; // large: not on the stack
+
+static void flush(struct desired *desired)
+{
+	while (desired_batch(desired, &message)) {
+		if (!message_is_request(&message, message_size(&message)))
+			abort();
+		// Every third entry fails.
+		desired_done(desired, message.count > 2 ? 2 : message.count);
+	}
+	desired_retry(desired);
+}
+
+static void apply(struct desired *desired, const uint8_t *bytes, size_t size)
+{
+	Zeta__Node__V1__Update *update = zeta__node__v1__update__unpack(NULL, size, bytes);
+
+	if (!update)
+		return;
+	if (desired_update(desired, update))
+		abort();
+	zeta__node__v1__update__free_unpacked(update, NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	struct desired *desired = desired_new();
+	Zeta__Node__V1__Update nothing = ZETA__NODE__V1__UPDATE__INIT;
+	size_t half;
+
+	if (!desired || !size)
+		goto out;
+	if (desired_reload(desired, bytes[0] & (NODE_FWD | NODE_FTN | NODE_EDGE)))
+		abort();
+	// The first byte says where the second update begins.
+	half = 1 + bytes[0] * (size - 1) / 256;
+	apply(desired, bytes + 1, half - 1);
+	flush(desired);
+	apply(desired, bytes + half, size - half);
+	nothing.snapshot = 1;
+	if (desired_update(desired, &nothing) || desired_refused(desired))
+		abort();
+	while (desired_batch(desired, &message))
+		desired_done(desired, message.count);
+	// What an edge's one list is made of is gone, the list itself stays.
+	if (desired_settings(desired) || desired_pending(desired) > 1)
+		abort();
+out:
+	desired_free(desired);
+	return 0;
+}
