@@ -69,20 +69,6 @@ static const char *flat_map(const char *map)
 					: NULL;
 }
 
-static uint64_t hash_of_key(const struct session_key *key)
-{
-	const uint64_t *word = (const void *)key;
-	uint64_t h = 0x9E3779B97F4A7C15ull;
-
-	for (int i = 0; i < 5; i++) {
-		h ^= word[i];
-		h *= 0xBF58476D1CE4E5B9ull;
-		h ^= h >> 29;
-	}
-	h *= 0x94D049BB133111EBull;
-	return h ^ h >> 32;
-}
-
 static void configure(struct gateway_config *c, const struct node_wish *wish)
 {
 	char ip[16], mac[18];
@@ -98,6 +84,7 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 		.oam_port = htons(8300),
 		.session_pages = wish->flat,
 		.cache_pages = wish->flat,
+		.tick_q10 = wish->tick_q10,
 	};
 	node_ip_text(wish->index, ip);
 	node_mac_text(wish->index, mac);
@@ -190,7 +177,7 @@ static union flat_page *flat_get(const struct node *n, const char *map,
 				 const struct session_key *key, uint32_t *slot,
 				 struct dft_record *record, uint32_t *asked)
 {
-	uint64_t hash = hash_of_key(key);
+	uint64_t hash = key_hash(key);
 	union flat_page *page = page_get(n, map, flat_page_of(hash, n->flat));
 	union flat_key k = flat_key_of(key);
 	union flat_half room;
@@ -205,7 +192,7 @@ static union flat_page *flat_get(const struct node *n, const char *map,
 static int flat_put(const struct node *n, const char *map, const struct session_key *key,
 		    struct flat_content *content, const struct dft_record *record)
 {
-	uint64_t hash = hash_of_key(key);
+	uint64_t hash = key_hash(key);
 	struct flat_place place = flat_place_of(hash);
 	auto_(freep) union flat_page *page = page_get(n, map, flat_page_of(hash, n->flat));
 	union flat_half room;

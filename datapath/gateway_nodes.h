@@ -42,6 +42,7 @@ struct node_wish {
 	uint32_t sessions;
 	uint32_t flat; // pages of each flat session table, a power of two; 0: kernel maps instead
 	uint32_t cached;
+	uint32_t tick_q10; // as in struct gateway_config
 };
 
 #define TENANT_MTU 1450

@@ -11,6 +11,7 @@
 #include "shared/address.h"
 #include "shared/flat.h"
 #include "shared/inlined.h"
+#include "shared/key.h"
 
 // What is searched for seldom is a function that the verifier looks at once, not once for each way
 // to it: those ways times the turns of its loops would be too many.
@@ -27,14 +28,6 @@
 // more registers than there are.
 #define flat_settle() __asm__ volatile("" ::: "memory")
 #define flat_swap(at, from, to) __sync_val_compare_and_swap(at, from, to)
-
-#ifdef __clang__
-#define UNROLLED _Pragma("unroll")
-#define LOOPED _Pragma("clang loop unroll(disable)") // or the verifier has more to look at
-#else
-#define UNROLLED
-#define LOOPED
-#endif
 
 #define FLAT_TRIES 8   // of reading a half that is written meanwhile: a write takes some 50 ns
 #define FLAT_WAITS 512 // for a page's lock

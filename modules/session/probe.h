@@ -27,10 +27,3 @@ struct probe {
 	struct dft_record record; // of PROBE_FIND: towards[0] is the decision
 	__u32 pad;
 };
-
-// Which sessions the timed programs choose from, and how many they made.
-struct probe_load {
-	__u64 random;
-	__u32 sessions;
-	__u32 next;
-};

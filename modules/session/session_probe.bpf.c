@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 // The session tables without a gateway around them: one op at a time, for a test that compares what
 // implements them, and many, for measurements.
-#include "modules/session/session.bpf.h"
+#include "bench/sessions.h"
 #include "modules/session/probe.h"
+#include "modules/session/session.bpf.h"
 
 const volatile struct gateway_config cfg;
-struct probe_load load;
+struct driving driving;
 
 // One op; the packet is a struct probe.
 SEC("xdp")
@@ -72,25 +73,7 @@ int probe(struct xdp_md *ctx)
 	}
 }
 
-// The key of a session of a measurement, and what is recorded for it.
-inlined void key_of_number(struct session_key *key, __u32 i)
-{
-	key->a = address_of_v4(bpf_htonl(0x0A010000 | (i & 0xFFFF)));
-	key->b = address_of_v4(bpf_htonl(0x0A020000 | i >> 16));
-	key->a_port = bpf_htons(1024 + (i & 0x3FFF));
-	key->b_port = bpf_htons(80);
-	vni_put(key->vni, 1);
-	key->protocol = IPPROTO_TCP;
-}
-
-inlined __u32 random_number(void)
-{
-	load.random ^= load.random << 13;
-	load.random ^= load.random >> 7;
-	load.random ^= load.random << 17;
-	return (load.random >> 32) * load.sessions >> 32;
-}
-
+// What is recorded for a session that is measured with.
 inlined void record_of_number(struct dft_record *r)
 {
 	r->life = DFT_LIVE;
@@ -104,7 +87,7 @@ int time_nothing(struct xdp_md *ctx __attribute__((unused)))
 {
 	struct session_key key;
 
-	key_of_number(&key, random_number());
+	bench_key(&key, bench_random(&driving));
 	return key_hash(&key) ? XDP_DROP : XDP_ABORTED;
 }
 
@@ -114,7 +97,7 @@ int time_read(struct xdp_md *ctx __attribute__((unused)))
 	struct session_room *room = session_room();
 	struct session_key key;
 
-	key_of_number(&key, random_number());
+	bench_key(&key, bench_random(&driving));
 	return room && session_read(&key, key_hash(&key), &room->change.record) ? XDP_DROP
 										: XDP_ABORTED;
 }
@@ -126,10 +109,10 @@ int time_insert(struct xdp_md *ctx __attribute__((unused)))
 	struct session_room *room = session_room();
 	struct session_key key;
 
-	if (!room || load.next >= load.sessions)
+	if (!room || driving.next >= driving.sessions)
 		return XDP_ABORTED;
 	// An odd factor: all of them once, where there is a power of two of them, and in no order.
-	key_of_number(&key, load.next++ * 2654435761u & (load.sessions - 1));
+	bench_key(&key, driving.next++ * 2654435761u & (driving.sessions - 1));
 	__builtin_memset(&room->change, 0, sizeof(room->change));
 	room->change.step = SESSION_INSERT;
 	record_of_number(&room->change.record);
@@ -147,11 +130,11 @@ int time_copy(struct xdp_md *ctx __attribute__((unused)))
 
 	if (!room)
 		return XDP_ABORTED;
-	key_of_number(&key, random_number());
+	bench_key(&key, bench_random(&driving));
 	__builtin_memset(&room->change, 0, sizeof(room->change));
 	room->change.step = SESSION_COPY;
 	record_of_number(&room->change.record);
-	room->change.record.stamp.counter = ++load.next + 1;
+	room->change.record.stamp.counter = ++driving.next + 1;
 	room->change.record.incarnation.counter = 1;
 	return session_change(&key, key_hash(&key), room) == GO_ON && room->outcome == DFT_STORED
 		       ? XDP_DROP
