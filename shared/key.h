@@ -9,9 +9,9 @@
 // Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).
 inlined __u64 key_hash(const struct session_key *key)
 {
-	const __u64 *word = (const void *)key;
-	__u64 h = 0x9E3779B97F4A7C15ull;
+	__u64 word[5], h = 0x9E3779B97F4A7C15ull;
 
+	__builtin_memcpy(word, key, sizeof(word));
 	UNROLLED
 	for (int i = 0; i < 5; i++) {
 		h ^= word[i];

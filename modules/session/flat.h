@@ -69,7 +69,7 @@ inlined union flat_key flat_key_of(const struct session_key *key)
 
 	k.a = address_v4(&key->a);
 	k.b = address_v4(&key->b);
-	k.word[1] = ((const __u64 *)key)[4];
+	__builtin_memcpy(&k.word[1], &key->a_port, sizeof(k.word[1]));
 	return k;
 }
 
@@ -79,7 +79,7 @@ inlined struct session_key flat_key_back(const union flat_key *k)
 
 	key.a = address_of_v4(k->a);
 	key.b = address_of_v4(k->b);
-	((__u64 *)&key)[4] = k->word[1];
+	__builtin_memcpy(&key.a_port, &k->word[1], sizeof(k->word[1]));
 	return key;
 }
 
