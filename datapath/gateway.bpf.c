@@ -467,7 +467,7 @@ int table(struct xdp_md *ctx)
 	struct session_change *change;
 	const struct chain_value *c;
 	struct flow f = {};
-	__u32 number, bucket;
+	__u32 bucket;
 	enum verdict v;
 	__u64 hash;
 	int place;
@@ -476,9 +476,8 @@ int table(struct xdp_md *ctx)
 		return finish(ctx, BUG);
 	change = &room->change;
 	__builtin_memset(change, 0, sizeof(*change));
-	number = bpf_ntohl(d->op.chain);
 	bucket = bpf_ntohl(d->op.bucket);
-	c = bpf_map_lookup_elem(&chains, &number);
+	c = chain_find(bpf_ntohl(d->op.chain));
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	place = dft_place(c->node, c->live + c->learner, MAX_CHAIN_LENGTH + 1, cfg.node);
@@ -554,7 +553,7 @@ int decided(struct xdp_md *ctx)
 	struct dft_packet *d = op_of(&p);
 	struct evaluation *e = evaluation_now();
 	const struct chain_value *c;
-	__u32 number, direction;
+	__u32 direction;
 
 	if (!d || !e)
 		return finish(ctx, BUG);
@@ -576,8 +575,7 @@ int decided(struct xdp_md *ctx)
 		return op_release(ctx, d);
 	}
 
-	number = bpf_ntohl(d->op.chain);
-	c = bpf_map_lookup_elem(&chains, &number);
+	c = chain_find(bpf_ntohl(d->op.chain));
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_INSERT;

@@ -26,8 +26,8 @@ struct bench {
 	struct node node[NODES];
 	uint32_t runs, flows;
 	int json;
-	uint32_t *ns; // of each run
-	double pass;  // median of the run that only passes
+	uint32_t *ns;  // of each run
+	uint32_t pass; // median of the run that only passes
 };
 
 static void put_view(const struct node *n)
@@ -143,7 +143,7 @@ static void measure(struct bench *b, const char *name, int node, const struct fr
 	uint64_t before;
 	struct frame out;
 	uint32_t at = 0;
-	double median;
+	uint32_t median;
 
 	for (uint32_t i = 0; i < 100; i++) {
 		forget(b, node, map);
@@ -162,13 +162,13 @@ static void measure(struct bench *b, const char *name, int node, const struct fr
 	if (!b->pass)
 		b->pass = median;
 	if (b->json)
-		printf("%s\n  {\"name\": \"%s\", \"verdict\": \"%s\", \"ns\": %.0f, \"p10\": %u, "
-		       "\"p90\": %u, \"over_pass\": %.0f}",
+		printf("%s\n  {\"name\": \"%s\", \"verdict\": \"%s\", \"ns\": %u, \"p10\": %u, "
+		       "\"p90\": %u, \"over_pass\": %d}",
 		       v == PASS ? "[" : ",", name, verdict_name(v), median, b->ns[b->runs / 10],
-		       b->ns[b->runs * 9 / 10], median - b->pass);
+		       b->ns[b->runs * 9 / 10], (int)(median - b->pass));
 	else
-		printf("%-44s %-16s %6.0f %6u %6u %+8.0f\n", name, verdict_name(v), median,
-		       b->ns[b->runs / 10], b->ns[b->runs * 9 / 10], median - b->pass);
+		printf("%-44s %-16s %6u %6u %6u %+8d\n", name, verdict_name(v), median,
+		       b->ns[b->runs / 10], b->ns[b->runs * 9 / 10], (int)(median - b->pass));
 }
 
 // Many sessions in the cache, each with a frame of its own.

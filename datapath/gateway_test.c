@@ -468,7 +468,7 @@ static void write_tunnel(struct frame *f, enum overlay overlay, uint32_t vni, ui
 	if (overlay == OVERLAY_VXLAN)
 		frame_vxlan(f, vni);
 	else
-		frame_geneve(f, vni, 0, NULL, 0);
+		frame_geneve(f, vni, 0, "", 0);
 	frame_udp(f, source_port, overlay == OVERLAY_VXLAN ? VXLAN_PORT : GENEVE_PORT, 0);
 }
 
@@ -1069,7 +1069,8 @@ static int check_row(struct world *w, const struct row *row, int node, int entra
 		wrong |= check_out(name, row, each[i].out, each[i].vni, entrance, node, &j);
 		if (!each[i].again)
 			continue;
-		strcat(name, ", again");
+		snprintf(name, sizeof(name), "%s, again, %s, VNI %06x", row->name,
+			 w->node[node].name, each[i].vni);
 		wrong |= travel(w, node, &f, &j);
 		path_for(each[i].again, w->node[node].name, path);
 		wrong |= path_is(name, &j, path);
@@ -1191,31 +1192,47 @@ static int test_broken_frames(struct world *w)
 	return wrong;
 }
 
-// Options that a host adds and nobody here knows are stepped over.
+// Options that a host adds and nobody here knows are stepped over: on the way to the table, from
+// the cache, and where the gateway itself answers.
 static int test_geneve_options(struct world *w)
 {
 	static const uint8_t options[12] = {0x01, 0x02, 0x03, 2, 1, 2, 3, 4, 5, 6, 7, 8};
-	struct row row = {"unknown options", TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
-			  .out = DELIVERED};
+	static const struct row sent[] = {
+		{"options, routed", TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+		 "gnv LOOKED_UP > ftn3 REPLIED > gnv FORWARDED_FIRST", DELIVERED,
+		 .again = "gnv FORWARDED"},
+		{"options, TTL used up", UDP(7, .from = "10.0.1.10", .to = "10.0.2.10", .ttl = 1),
+		 "gnv LOOKED_UP > ftn3 REPLIED > gnv TIME_EXCEEDED", TOLD, ICMP_TIME_EXCEEDED, 0,
+		 .again = "gnv TIME_EXCEEDED"},
+		{"options, the gateway pinged",
+		 ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.1", .to_mac = "02:f1:00:00:01:01"),
+		 "gnv GATEWAY_ECHO", ECHOED, .again = "gnv GATEWAY_ECHO"},
+		{"options, ARP", ARP(.from = "10.0.1.10", .to = "10.0.1.1"), "gnv GATEWAY_ARP",
+		 ANSWERED, .again = "gnv GATEWAY_ARP"},
+	};
 	char ip[16], mac[18];
 	struct journey j;
 	struct frame f;
-	int wrong;
+	int wrong = 0;
 
 	entrance_text(OF_GNV, ip, mac);
-	write_inner(&f, &row.inner);
-	frame_geneve(&f, RED, 0, options, sizeof(options));
-	frame_udp(&f, 50000, GENEVE_PORT, 0);
-	frame_ipv4(&f,
-		   (struct ipv4_header){.from = "192.168.0.11", .to = ip, .protocol = IPPROTO_UDP});
-	frame_ethernet(&f, mac, "02:0a:00:00:00:0b", ETH_P_IP);
-	wrong = travel(w, GNV, &f, &j);
-	wrong += path_is(row.name, &j, "gnv LOOKED_UP > ftn3 REPLIED > gnv FORWARDED_FIRST");
-	wrong += check_out(row.name, &row, DELIVERED, RED, OF_GNV, GNV, &j);
-	// On from the cache, and on to the error that embeds what follows them.
-	wrong += travel(w, GNV, &f, &j);
-	wrong += path_is(row.name, &j, "gnv FORWARDED");
-	return wrong + check_out(row.name, &row, DELIVERED, RED, OF_GNV, GNV, &j);
+	for (size_t i = 0; i < COUNT(sent); i++) {
+		const struct row *row = &sent[i];
+
+		write_inner(&f, &row->inner);
+		frame_geneve(&f, RED, 0, options, sizeof(options));
+		frame_udp(&f, 50000, GENEVE_PORT, 0);
+		frame_ipv4(&f, (struct ipv4_header){
+				       .from = "192.168.0.11", .to = ip, .protocol = IPPROTO_UDP});
+		frame_ethernet(&f, mac, "02:0a:00:00:00:0b", ETH_P_IP);
+		wrong += travel(w, GNV, &f, &j);
+		wrong += path_is(row->name, &j, row->red);
+		wrong += check_out(row->name, row, row->out, RED, OF_GNV, GNV, &j);
+		wrong += travel(w, GNV, &f, &j);
+		wrong += path_is(row->name, &j, row->again);
+		wrong += check_out(row->name, row, row->out, RED, OF_GNV, GNV, &j);
+	}
+	return wrong;
 }
 
 // A host asks for an entrance; its owner alone answers.
@@ -2297,6 +2314,8 @@ static int test_copies(struct world *w)
 	wrong += sends(w, "below the floor", FWD1, OF_FWD1, RED, &syn,
 		       "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 OLD_INCARNATION",
 		       DROPPED, &j);
+	wrong += sends(w, "below the floor", FWD1, OF_FWD1, BLUE, &syn, FIRST "FORWARDED_FIRST",
+		       DELIVERED, &j);
 	// The head's floor is known to have risen: what it has is stamped anew.
 	put_floor(w, FTN1, &key, 3);
 	put_floor(w, FTN3, &key, 3);
@@ -2619,8 +2638,10 @@ static int test_no_view(struct world *w)
 	struct inner in = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
 		     arp = ARP(.from = "10.0.1.10", .to = "10.0.1.11");
 	const uint32_t vni[] = {RED, BLUE};
+	const struct chain_value gone = {.epoch = EPOCH, .term = TERM, .node = {FTN3}};
 	uint32_t tail = FTN3, chain = 0;
 	struct node_value node;
+	struct frame f;
 	struct journey j;
 	int wrong = 0;
 
@@ -2641,6 +2662,16 @@ static int test_no_view(struct world *w)
 		wrong += sends(w, "no tail", FWD1, OF_FWD1, vni[i], &in, "fwd1 NO_VIEW", DROPPED,
 			       &j);
 		node_put(&w->node[FWD1], "nodes", &tail, &node);
+		// Every replica is gone: nobody answers, not even who was first.
+		set_chain(w, 0, 0);
+		wrong += sends(w, "nobody live", FWD1, OF_FWD1, vni[i], &in, "fwd1 NO_VIEW",
+			       DROPPED, &j);
+		set_chain(w, 3, 0);
+		wrong += op_of_kind(w, LOOKUP_, vni[i], &f);
+		chain_put(&w->node[FTN3], 0, &gone);
+		wrong += travel(w, FTN3, &f, &j);
+		wrong += path_is("nobody live, at the table", &j, "ftn3 NO_VIEW");
+		set_chain(w, 3, 0);
 	}
 	return wrong + sends(w, "no bucket, no VPC", FWD1, OF_FWD1, NOBODY, &in, "fwd1 NO_VPC",
 			     DROPPED, &j);

@@ -42,7 +42,16 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } buckets SEC(".maps");
 
-// The chain of a bucket, and its number; NULL where the view names none.
+// A chain by its number; NULL where the view names none, or none of its replicas is left: then
+// there is no head and no tail, and whoever is first in the list is neither.
+inlined const struct chain_value *chain_find(__u32 number)
+{
+	const struct chain_value *c = bpf_map_lookup_elem(&chains, &number);
+
+	return c && c->live ? c : NULL;
+}
+
+// The chain of a bucket, and its number; NULL as above.
 inlined const struct chain_value *chain_of(__u32 bucket, __u32 *number)
 {
 	const __u32 *entry = bpf_map_lookup_elem(&buckets, &bucket);
@@ -50,7 +59,7 @@ inlined const struct chain_value *chain_of(__u32 bucket, __u32 *number)
 	if (!entry || !*entry)
 		return NULL;
 	*number = *entry - 1;
-	return bpf_map_lookup_elem(&chains, number);
+	return chain_find(*number);
 }
 
 inlined __u32 chain_head(const struct chain_value *c)
@@ -213,8 +222,7 @@ inlined int op_redirect(struct xdp_md *ctx, struct dft_packet *d, __u32 node, en
 // The packet is asked about as if for the first time: at the tail.
 inlined int op_look_up_again(struct xdp_md *ctx, struct dft_packet *d)
 {
-	__u32 number = bpf_ntohl(d->op.chain);
-	const struct chain_value *c = bpf_map_lookup_elem(&chains, &number);
+	const struct chain_value *c = chain_find(bpf_ntohl(d->op.chain));
 
 	if (!c)
 		return finish(ctx, NO_VIEW);
