@@ -335,6 +335,8 @@ inlined __u8 flat_told(__u32 now_ms)
 	return told ? told : 1;
 }
 
+_Static_assert(sizeof(struct dft_record) == 104, "a half has a place for each of its fields");
+
 // What is put into a slot. life: enum dft_life, or in a cache FLAT_STATEFUL.
 struct flat_content {
 	union flat_key key;
