@@ -12,7 +12,7 @@
 #include "shared/edge.h"
 
 #define BATCH 1024
-#define PAGES 64    // of a flat table at a time: as many slots as two batches
+#define PAGES 512   // of a flat table at a time: some milliseconds, where they are full
 #define KEY_ROOM 40 // of the largest key
 #define REST_MS 1000
 #define REST_TIMES 9

@@ -41,6 +41,9 @@ int flat_map_get(const struct flat_map *map, __u32 page, __u32 slot, struct flat
 	union flat_half room;
 	union flat_key key;
 
+	// Where there is a session there is a tag, and the tags of a page are in one cache line.
+	if (!flat_load(&p->head.tag[slot]))
+		return 0;
 	out->version = flat_load(&s->half[0].version);
 	if (!(out->version & FLAT_HELD))
 		return 0;
@@ -57,7 +60,9 @@ __u32 flat_map_count(const struct flat_map *map, __u32 page)
 	__u32 slot, count = 0;
 
 	for (slot = 1; slot <= FLAT_SLOTS; slot++)
-		count += flat_is_held(&map->page[page], slot) ? 1 : 0;
+		if (flat_load(&map->page[page].head.tag[slot]) &&
+		    flat_is_held(&map->page[page], slot))
+			count++;
 	return count;
 }
 
