@@ -2,7 +2,7 @@
 # The ten verbs. Meson builds; this file only names what people do.
 BUILD ?= build
 
-.PHONY: all packages check sim demo lint format clean
+.PHONY: all packages check bench sim demo lint format clean
 
 all: packages
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) >/dev/null
@@ -27,6 +27,10 @@ lint: packages
 
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+# QUICK=1: in a minute. What it found stays in bench.json of the build directory.
+bench: all
+	@$(BUILD)/bench/session_bench $(if $(QUICK),-q) -o $(BUILD)/bench.json
 
 clean:
 	@rm -rf $(BUILD)
