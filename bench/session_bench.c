@@ -21,6 +21,7 @@
 #include "drive.skel.h"
 #include "floor.skel.h"
 #include "session_probe.skel.h"
+#include "memory.skel.h"
 #include "lib/address.h"
 #include "lib/log.h"
 #include "lib/own.h"
@@ -477,6 +478,59 @@ static void bench_table(struct bench *b, __u32 sessions)
 		session_probe__destroy(probe[k]);
 }
 
+#define PIECE 28672 // bench/memory.bpf.c
+#define LINE 64
+#define PIECES_AT_ONCE 256 // descriptors that are open at a time
+
+static void make_pieces(int outer, __u32 count)
+{
+	int fd[PIECES_AT_ONCE];
+	__u32 key[PIECES_AT_ONCE];
+
+	for (__u32 i = 0; i < count; i += PIECES_AT_ONCE) {
+		__u32 some = count - i < PIECES_AT_ONCE ? count - i : PIECES_AT_ONCE;
+
+		for (__u32 k = 0; k < some; k++) {
+			key[k] = i + k;
+			fd[k] = bpf_map_create(BPF_MAP_TYPE_ARRAY, "piece", 4, PIECE, 1, NULL);
+			if (fd[k] < 0)
+				fatal("no piece of memory");
+		}
+		if (bpf_map_update_batch(outer, key, fd, &some, NULL))
+			fatal("pieces cannot be put together");
+		for (__u32 k = 0; k < some; k++)
+			close(fd[k]);
+	}
+}
+
+// What one miss costs, in memory that can be mapped and in the kernel's own.
+static void bench_memory(struct bench *b, __u32 sessions)
+{
+	const __u32 lines = pages_for(sessions) * (FLAT_PAGE_BYTES / LINE);
+	const __u32 pieces = lines / (PIECE / LINE - 1) + 1;
+	struct memory *m = memory__open();
+	__u32 action;
+
+	if (!m)
+		fatal("the memory's programs do not open");
+	bpf_map__set_max_entries(m->maps.mapped, lines);
+	bpf_map__set_max_entries(m->maps.pieces, pieces);
+	if (memory__load(m))
+		fatal("the memory's programs do not load");
+	make_pieces(bpf_map__fd(m->maps.pieces), pieces);
+	run(bpf_program__fd(m->progs.place), 1, &action);
+	m->bss->misplaced %= LINE;
+	m->bss->driving.sessions = lines;
+	b->rows = 0;
+	row_add(b, "choose a line", m->progs.read_nothing, 1);
+	row_add(b, "an array that can be mapped", m->progs.read_mapped, 1);
+	row_add(b, "arrays of 28 KiB in an array of maps", m->progs.read_pieces, 1);
+	measure(b, &m->bss->driving, -1, -1, b->quick ? 100000 : 300000);
+	report(b, "One line at random, of as much memory as a table has", sessions,
+	       "choose a line");
+	memory__destroy(m);
+}
+
 // All slots of a table that is half full, as survey and ageing do.
 static void bench_scan(struct bench *b, __u32 sessions)
 {
@@ -535,11 +589,13 @@ int main(int argc, char **argv)
 	json_t *all = json_object();
 	const char *path = NULL;
 	struct drive *drive;
-	int option;
+	int option, memory_only = 0;
 
-	while ((option = getopt(argc, argv, "qo:")) != -1)
+	while ((option = getopt(argc, argv, "qmo:")) != -1)
 		if (option == 'q')
 			bench.quick = 1;
+		else if (option == 'm')
+			memory_only = 1;
 		else if (option == 'o')
 			path = optarg;
 		else
@@ -553,6 +609,8 @@ int main(int argc, char **argv)
 	put_frame(&drive->bss->driving);
 	bench.results = json_array();
 	say_where(&bench, all);
+	if (memory_only)
+		goto memory;
 	bench_hits(&bench, drive, 1024);
 	bench_hits(&bench, drive, 65536);
 	bench_hits(&bench, drive, 1048576);
@@ -560,6 +618,9 @@ int main(int argc, char **argv)
 		bench_hits(&bench, drive, 10000000);
 	bench_table(&bench, 1048576);
 	bench_scan(&bench, 1048576);
+memory:
+	bench_memory(&bench, 65536);
+	bench_memory(&bench, 1048576);
 	drive__destroy(drive);
 	json_object_set_new(all, "results", bench.results);
 	if (path && json_dump_file(all, path, JSON_INDENT(1)))
