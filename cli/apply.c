@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "lib/json.h"
 #include "lib/own.h"
 
 struct applying {
@@ -43,7 +44,7 @@ static int refused_by_controller(struct applying *applying, int err, const struc
 // The document's kind and name, and that it has no field which the kind does not know.
 static int examine(struct applying *applying, const json_t *wanted, const struct kind **kind)
 {
-	const char *word = json_string_value(json_object_get(wanted, "kind")), *name;
+	const char *word = text_in(wanted, "kind"), *name;
 	json_t *value;
 
 	if (!json_is_object(wanted))
@@ -53,7 +54,7 @@ static int examine(struct applying *applying, const json_t *wanted, const struct
 	*kind = kind_find(word);
 	if (!*kind || (*kind)->read_only)
 		return refuse(applying, -EINVAL, "kind: %s is nothing that can be applied", word);
-	name = json_string_value(json_object_get(wanted, "name"));
+	name = text_in(wanted, "name");
 	if (!name || !*name)
 		return refuse(applying, -EINVAL, "%s: name: missing or not text", (*kind)->word);
 	json_object_foreach ((json_t *)wanted, word, value)
@@ -90,7 +91,8 @@ static int same_reference(struct applying *applying, const char *path, const cha
 		return 1;
 	if (inventory_find(applying->inventory, kind_of_path(path), wants, vpc, &object) || !object)
 		return 0;
-	return !strcmp(object_text(object, "id"), has) || !strcmp(object_text(object, "name"), has);
+	return !strcmp(text_or_empty(object, "id"), has) ||
+	       !strcmp(text_or_empty(object, "name"), has);
 }
 
 // Whether what the controller has is already what the document wants. What the document does not
@@ -157,8 +159,8 @@ static json_t *merged(const struct kind *kind, const json_t *has, const json_t *
 
 static int apply_one(struct applying *applying, const struct kind *kind, const json_t *wants)
 {
-	const char *name = object_text(wants, "name");
-	const char *vpc = json_string_value(json_object_get(wants, "vpc"));
+	const char *name = text_or_empty(wants, "name");
+	const char *vpc = text_in(wants, "vpc");
 	auto_(freep) char *path = NULL;
 	json_t *has = NULL, *body, *answer;
 	const char *outcome = "unchanged";
@@ -173,7 +175,7 @@ static int apply_one(struct applying *applying, const struct kind *kind, const j
 	if (!has || !settled(applying, kind, vpc, has, wants)) {
 		outcome = has ? "configured" : "created";
 		path = rest_path(applying->inventory->rest, kind->path,
-				 has ? object_text(has, "id") : NULL);
+				 has ? text_or_empty(has, "id") : NULL);
 		body = merged(kind, has, wants);
 		err = rest_call(applying->inventory->rest, has ? "PUT" : "POST", path, body,
 				&answer);
@@ -189,8 +191,8 @@ static int apply_one(struct applying *applying, const struct kind *kind, const j
 
 static int delete_one(struct applying *applying, const struct kind *kind, const json_t *wants)
 {
-	const char *name = object_text(wants, "name");
-	const char *vpc = json_string_value(json_object_get(wants, "vpc"));
+	const char *name = text_or_empty(wants, "name");
+	const char *vpc = text_in(wants, "vpc");
 	auto_(freep) char *path = NULL, *id = NULL;
 	json_t *has = NULL;
 	int err;
@@ -200,7 +202,7 @@ static int delete_one(struct applying *applying, const struct kind *kind, const 
 		return refused_by_controller(applying, err, kind, name);
 	if (!has)
 		return 0;
-	id = strdup(object_text(has, "id"));
+	id = strdup(text_or_empty(has, "id"));
 	path = rest_path(applying->inventory->rest, kind->path, id);
 	err = rest_call(applying->inventory->rest, "DELETE", path, NULL, NULL);
 	if (err && err != -ENOENT)
@@ -229,7 +231,7 @@ static int of_kind(struct applying *applying, const struct kind *kind)
 {
 	const json_t *value = applying->documents->document[applying->at].value;
 
-	return kind == kind_find(object_text(value, "kind"));
+	return kind == kind_find(text_or_empty(value, "kind"));
 }
 
 int apply_documents(struct inventory *inventory, const struct documents *documents,

@@ -15,11 +15,12 @@ const struct option_entry option_list[] = {
 	{"output", 'o', 1, "FORMAT", "table, wide, json or yaml", "table wide json yaml"},
 	{"name", 'n', 0, "CLOUD", "the cloud's name, instead of the topology's", ""},
 	{"bpf", 'b', 0, "DIR", "where a node's maps are pinned", NULL},
+	{"version", 'v', 0, NULL, "print the version", NULL},
 	{"help", 'h', 1, NULL, "what there is to say", NULL},
 	{},
 };
 
-const unsigned int global_options = OPTION('h');
+const unsigned int global_options = OPTION('h') | OPTION('v');
 
 const struct command commands[] = {
 	{"apply", "-f FILE", "create or update what YAML documents describe", 0, 0, 0,

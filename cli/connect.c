@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/lab_cloud.h"
+#include "lib/json.h"
 #include "lib/own.h"
 
 static int lab_connect(const struct cli *cli, struct inventory *inventory)
@@ -25,7 +26,7 @@ static int lab_connect(const struct cli *cli, struct inventory *inventory)
 	if (net < 0 || setns(net, CLONE_NEWNET))
 		err = sorry(-errno, "cannot enter %s: %s", path, strerror(errno));
 	else
-		err = rest_open(&inventory->rest, object_text(cloud.state, "controller"),
+		err = rest_open(&inventory->rest, text_or_empty(cloud.state, "controller"),
 				cli->token_file);
 	cloud_close(&cloud);
 	return err;

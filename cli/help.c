@@ -97,57 +97,82 @@ static void print_choices(const char *what)
 		print_kinds(" ");
 	else if (!strcmp(what, "cloud"))
 		fputs("$(zetactl lab list 2>/dev/null | sed '1d;s/ .*//')", stdout);
-	else
+	else if (strcmp(what, "file") != 0)
 		fputs(what, stdout);
 }
 
-// One function serves both shells: zsh has bash's way of completing as a module of its own.
-static void print_completion(void)
+// What follows an option. Where nothing is offered the shell itself offers files.
+static void print_values(void)
 {
 	const struct option_entry *option;
-	const struct command *command;
 
-	puts("_zetactl()\n{\n"
-	     "	local now=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}\n"
-	     "	local command=${COMP_WORDS[1]} words=\n"
-	     "	[ \"$command\" = lab ] && command=\"lab ${COMP_WORDS[2]}\"\n"
-	     "	COMPREPLY=()\n"
-	     "	case $before in");
+	puts("	case ${COMP_WORDS[COMP_CWORD-1]} in");
 	for (option = option_list; option->name; option++) {
 		if (!option->value)
 			continue;
 		printf("	--%s", option->name);
 		if (option->is_short)
 			printf("|-%c", option->letter);
-		if (option->choices) {
-			fputs(") words=\"", stdout);
-			print_choices(option->choices);
-			puts("\"; COMPREPLY=($(compgen -W \"$words\" -- \"$now\")); return;;");
-		} else {
-			puts(") COMPREPLY=($(compgen -f -- \"$now\")); return;;");
-		}
+		fputs(") words=\"", stdout);
+		print_choices(option->choices ? option->choices : "file");
+		puts("\"; COMPREPLY=($(compgen -W \"$words\" -- \"$now\")); return;;");
 	}
 	puts("	esac");
-	fputs("	if [ \"$COMP_CWORD\" = 1 ]; then\n		words=\"", stdout);
+}
+
+// The words before this one without the options and what those take: an option may stand anywhere.
+static void print_split(void)
+{
+	const struct option_entry *option;
+
+	puts("	for ((i = 1; i < COMP_CWORD; i++)); do\n"
+	     "		case ${COMP_WORDS[i]} in");
+	for (option = option_list; option->name; option++) {
+		if (!option->value)
+			continue;
+		printf("		--%s", option->name);
+		if (option->is_short)
+			printf("|-%c", option->letter);
+		puts(") i=$((i + 1));;");
+	}
+	puts("		-*) ;;\n"
+	     "		*) plain+=(\"${COMP_WORDS[i]}\");;\n"
+	     "		esac\n	done");
+}
+
+// One function serves both shells: zsh has bash's way of completing as a module of its own.
+static void print_completion(void)
+{
+	const struct command *command;
+
+	puts("_zetactl()\n{\n"
+	     "	local now=${COMP_WORDS[COMP_CWORD]} plain=() words= options= at=1 i\n"
+	     "	COMPREPLY=()");
+	print_values();
+	print_split();
+	puts("	local command=${plain[0]-}\n"
+	     "	[ \"$command\" = lab ] && command=\"lab ${plain[1]-}\" at=2");
+	fputs("	if [ ${#plain[@]} = 0 ]; then\n		words=\"", stdout);
 	print_words("");
-	fputs("\"\n	elif [ \"$COMP_CWORD\" = 2 ] && [ \"${COMP_WORDS[1]}\" = lab ]; then\n"
-	      "		words=\"",
-	      stdout);
+	fputs("\" options=\"", stdout);
+	print_options(~0u);
+	fputs("\"\n	elif [ ${#plain[@]} -lt $at ]; then\n		words=\"", stdout);
 	print_words("lab ");
 	puts("\"\n	else\n		case $command in");
 	for (command = commands; command->name; command++) {
-		printf("		\"%s\") words=\"", command->name);
+		printf("		\"%s\") options=\"", command->name);
 		print_options(command->options | global_options);
-		if (command->complete && strcmp(command->complete, "file") != 0)
+		fputs("\" words=\"", stdout);
+		if (command->complete)
 			print_choices(command->complete);
-		fputs("\"", stdout);
-		if (command->complete && !strcmp(command->complete, "file"))
-			fputs("; COMPREPLY=($(compgen -f -- \"$now\"))", stdout);
-		puts(";;");
+		puts("\";;");
 	}
-	puts("		esac\n	fi\n"
-	     "	COMPREPLY+=($(compgen -W \"$words\" -- \"$now\"))\n}\n"
-	     "complete -F _zetactl zetactl");
+	puts("		esac\n"
+	     "		[ ${#plain[@]} = $at ] || words=\n"
+	     "	fi\n"
+	     "	[[ $now != -* ]] || words=$options\n"
+	     "	COMPREPLY=($(compgen -W \"$words\" -- \"$now\"))\n}\n"
+	     "complete -o default -F _zetactl zetactl");
 }
 
 int command_completion(struct cli *cli)

@@ -7,13 +7,6 @@
 
 #include "lib/own.h"
 
-const char *object_text(const json_t *object, const char *field)
-{
-	const char *text = json_string_value(json_object_get(object, field));
-
-	return text ? text : "";
-}
-
 int inventory_list(struct inventory *inventory, const struct kind *kind, json_t **list)
 {
 	json_t *answer, *items;
@@ -50,7 +43,7 @@ void inventory_keep(struct inventory *inventory, const struct kind *kind, json_t
 		return;
 	}
 	json_array_foreach (list, i, item) {
-		if (!strcmp(object_text(item, "id"), object_text(object, "id"))) {
+		if (!strcmp(text_or_empty(item, "id"), text_or_empty(object, "id"))) {
 			json_array_set_new(list, i, object);
 			return;
 		}
@@ -64,7 +57,7 @@ void inventory_drop(struct inventory *inventory, const struct kind *kind, const 
 	size_t i;
 
 	json_array_foreach (list, i, item) {
-		if (!strcmp(object_text(item, "id"), id)) {
+		if (!strcmp(text_or_empty(item, "id"), id)) {
 			json_array_remove(list, i);
 			return;
 		}
@@ -79,14 +72,14 @@ void inventory_free(struct inventory *inventory)
 
 static int same(const json_t *object, const char *name)
 {
-	return !strcmp(object_text(object, "id"), name) ||
-	       !strcmp(object_text(object, "name"), name);
+	return !strcmp(text_or_empty(object, "id"), name) ||
+	       !strcmp(text_or_empty(object, "name"), name);
 }
 
 // Views are named by their cluster.
 static int is_called(const json_t *object, const char *name)
 {
-	return same(object, name) || !strcmp(object_text(object, "cluster"), name);
+	return same(object, name) || !strcmp(text_or_empty(object, "cluster"), name);
 }
 
 int inventory_find(struct inventory *inventory, const struct kind *kind, const char *name,
@@ -112,9 +105,9 @@ int inventory_find(struct inventory *inventory, const struct kind *kind, const c
 	json_array_foreach (list, i, item) {
 		if (kind->read_only ? !is_called(item, name) : !same(item, name))
 			continue;
-		if (owner && !same(owner, object_text(item, "vpc")))
+		if (owner && !same(owner, text_or_empty(item, "vpc")))
 			continue;
-		if (!strcmp(object_text(item, "id"), name)) {
+		if (!strcmp(text_or_empty(item, "id"), name)) {
 			*object = item;
 			return 0;
 		}
@@ -139,14 +132,14 @@ static int rename_one(struct inventory *inventory, const struct kind *kind, cons
 	err = inventory_find(inventory, kind, json_string_value(value), vpc, &object);
 	if (err && err != -EEXIST)
 		return err;
-	*out = json_string(object ? object_text(object, "name") : json_string_value(value));
+	*out = json_string(object ? text_or_empty(object, "name") : json_string_value(value));
 	return 0;
 }
 
 int inventory_named(struct inventory *inventory, const struct kind *kind, const json_t *object,
 		    json_t **named)
 {
-	const char *vpc = json_string_value(json_object_get(object, "vpc")), *name;
+	const char *vpc = text_in(object, "vpc"), *name;
 	json_t *copy = json_is_array(object) ? json_array() : json_object();
 	const struct field *field;
 	const json_t *value, *item;

@@ -6,6 +6,7 @@
 
 #include "cli/kind.h"
 #include "cli/rest.h"
+#include "lib/json.h"
 
 struct inventory {
 	struct rest *rest; // lent
@@ -29,5 +30,3 @@ int inventory_find(struct inventory *inventory, const struct kind *kind, const c
 // returned.
 int inventory_named(struct inventory *inventory, const struct kind *kind, const json_t *object,
 		    json_t **named);
-
-const char *object_text(const json_t *object, const char *field); // "" where it is not text

@@ -84,7 +84,7 @@ static int restart(struct cloud *cloud, char **names, int count)
 		err = cloud_restart(cloud, names[n]);
 	json_array_foreach (json_object_get(cloud->state, "processes"), i, process)
 		if (!err && !count)
-			err = cloud_restart(cloud, object_text(process, "name"));
+			err = cloud_restart(cloud, text_or_empty(process, "name"));
 	return err;
 }
 
@@ -139,7 +139,7 @@ static json_t *describe(const char *name)
 		answer = json_pack("{s:s, s:s, s:i, s:i, s:i}", "name", name, "state",
 				   lives < json_array_size(processes)
 					   ? "broken"
-					   : object_text(cloud.state, "state"),
+					   : text_or_empty(cloud.state, "state"),
 				   "daemons", (int)json_array_size(processes), "running",
 				   (int)lives, "endpoints",
 				   (int)json_array_size(json_object_get(cloud.state, "endpoints")));
@@ -187,14 +187,11 @@ int command_lab_list(struct cli *cli)
 		table_cell(table, "ENDPOINTS");
 		json_array_foreach (clouds, i, cloud) {
 			table_row(table);
-			table_cell(table, "%s", object_text(cloud, "name"));
-			table_cell(table, "%s", object_text(cloud, "state"));
-			table_cell(
-				table, "%lld of %lld",
-				(long long)json_integer_value(json_object_get(cloud, "running")),
-				(long long)json_integer_value(json_object_get(cloud, "daemons")));
-			table_number(table,
-				     json_integer_value(json_object_get(cloud, "endpoints")));
+			table_cell(table, "%s", text_or_empty(cloud, "name"));
+			table_cell(table, "%s", text_or_empty(cloud, "state"));
+			table_cell(table, "%lld of %lld", (long long)integer_in(cloud, "running"),
+				   (long long)integer_in(cloud, "daemons"));
+			table_number(table, integer_in(cloud, "endpoints"));
 		}
 		table_print(&table, stdout, 0);
 	}

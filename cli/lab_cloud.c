@@ -16,9 +16,10 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "cli/cli.h"
+#include "lib/clock.h"
+#include "lib/json.h"
 #include "lib/own.h"
 
 #define STOP_MS 3000 // how long a process may take to end before it is killed
@@ -205,19 +206,19 @@ static unsigned long long start_of(pid_t pid)
 
 int process_lives(const json_t *process)
 {
-	pid_t pid = (pid_t)json_integer_value(json_object_get(process, "pid"));
-	json_int_t start = json_integer_value(json_object_get(process, "start"));
+	pid_t pid = (pid_t)integer_in(process, "pid");
+	json_int_t start = integer_in(process, "start");
 
 	return pid > 0 && start && start_of(pid) == (unsigned long long)start;
 }
 
-json_t *cloud_process(const struct cloud *cloud, const char *name)
+static json_t *process_of(const struct cloud *cloud, const char *name)
 {
 	json_t *processes = json_object_get(cloud->state, "processes"), *process;
 	size_t i;
 
 	json_array_foreach (processes, i, process) {
-		const char *is = json_string_value(json_object_get(process, "name"));
+		const char *is = text_in(process, "name");
 
 		if (is && !strcmp(is, name))
 			return process;
@@ -281,14 +282,6 @@ int cloud_start(struct cloud *cloud, const char *name, const struct netns *netns
 	return cloud_save(cloud);
 }
 
-static long now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 // A process that is to end, held by a pidfd: its number cannot come to mean another.
 struct ending {
 	int pidfd;
@@ -298,14 +291,14 @@ struct ending {
 // Children of this process become zombies; others' do not concern it.
 static void end_all(struct ending *ending, size_t count)
 {
-	long deadline = now_ms() + STOP_MS;
+	uint64_t deadline = now_ms() + STOP_MS;
 	size_t i;
 
 	for (i = 0; i < count; i++)
 		pidfd_send_signal(ending[i].pidfd, SIGTERM, NULL, 0);
 	for (i = 0; i < count; i++) {
 		struct pollfd gone = {ending[i].pidfd, POLLIN, 0};
-		long left = deadline - now_ms();
+		int64_t left = (int64_t)(deadline - now_ms());
 
 		if (poll(&gone, 1, left > 0 ? (int)left : 0) <= 0) {
 			pidfd_send_signal(ending[i].pidfd, SIGKILL, NULL, 0);
@@ -318,7 +311,7 @@ static void end_all(struct ending *ending, size_t count)
 
 static int stop(const json_t *process)
 {
-	struct ending ending = {.pid = (pid_t)json_integer_value(json_object_get(process, "pid"))};
+	struct ending ending = {.pid = (pid_t)integer_in(process, "pid")};
 
 	if (!process_lives(process))
 		return 0;
@@ -334,7 +327,7 @@ static int stop(const json_t *process)
 
 int cloud_restart(struct cloud *cloud, const char *name)
 {
-	json_t *process = cloud_process(cloud, name), *argv, *word;
+	json_t *process = process_of(cloud, name), *argv, *word;
 	auto_(closep) int net = -1;
 	const char *words[64] = {};
 	char path[CLOUD_PATH];

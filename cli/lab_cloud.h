@@ -51,4 +51,3 @@ int cloud_start(struct cloud *cloud, const char *name, const struct netns *netns
 int cloud_restart(struct cloud *cloud, const char *name);
 // Whether a recorded process lives: 1 or 0.
 int process_lives(const json_t *process);
-json_t *cloud_process(const struct cloud *cloud, const char *name); // lent; NULL: no such

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One netlink request, one acknowledgement. A namespace's socket stays in it while the process
+// Namespaces and what is in them. A namespace's socket stays in it while the process
 // moves on.
 #include "cli/lab_net.h"
 
@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
-#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -19,6 +18,8 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 
+#include "lib/address.h"
+#include "lib/netlink.h"
 #include "lib/own.h"
 
 static int enter(int fd)
@@ -31,6 +32,14 @@ static int self_open(void)
 	int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
+}
+
+// Goes home from another namespace. What went wrong there is worse than what goes wrong here.
+static int go_home(int home, int err)
+{
+	int back = enter(home);
+
+	return err ? err : back;
 }
 
 static int write_file(const char *path, const char *text)
@@ -66,19 +75,6 @@ static int settle(void)
 	return err == -ENOENT ? 0 : err;
 }
 
-static int route_socket(void)
-{
-	const int on = 1;
-	int fd;
-
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (fd < 0)
-		return -errno;
-	// An error's answer need not carry the request back.
-	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
-	return fd;
-}
-
 // What is done inside the new namespace, before going back.
 static int furnish(struct netns *netns, const char *path)
 {
@@ -96,7 +92,7 @@ static int furnish(struct netns *netns, const char *path)
 	netns->fd = self_open();
 	if (netns->fd < 0)
 		return netns->fd;
-	netns->route = route_socket();
+	netns->route = netlink_open();
 	if (netns->route < 0)
 		return netns->route;
 	return link_up(netns, "lo");
@@ -106,16 +102,13 @@ int netns_make(struct netns *out, const char *path)
 {
 	auto_(closep) int home = self_open();
 	struct netns netns = NETNS_NONE;
-	int err, back;
+	int err;
 
 	if (home < 0)
 		return home;
 	if (unshare(CLONE_NEWNET))
 		return -errno;
-	err = furnish(&netns, path);
-	back = enter(home);
-	if (!err)
-		err = back;
+	err = go_home(home, furnish(&netns, path));
 	if (err)
 		netns_close(&netns);
 	else
@@ -127,7 +120,7 @@ int netns_open(struct netns *out, const char *path)
 {
 	auto_(closep) int home = self_open();
 	struct netns netns = NETNS_NONE;
-	int err, back;
+	int err;
 
 	if (home < 0)
 		return home;
@@ -136,11 +129,8 @@ int netns_open(struct netns *out, const char *path)
 		return -errno;
 	err = enter(netns.fd);
 	if (!err) {
-		netns.route = route_socket();
-		err = netns.route < 0 ? netns.route : 0;
-		back = enter(home);
-		if (!err)
-			err = back;
+		netns.route = netlink_open();
+		err = go_home(home, netns.route < 0 ? netns.route : 0);
 	}
 	if (err)
 		netns_close(&netns);
@@ -153,89 +143,6 @@ void netns_close(struct netns *netns)
 {
 	closep(&netns->fd);
 	closep(&netns->route);
-}
-
-int netns_sysctl(const struct netns *netns, const char *name, const char *value)
-{
-	auto_(closep) int home = self_open();
-	int err, back;
-
-	if (home < 0)
-		return home;
-	err = enter(netns->fd);
-	if (err)
-		return err;
-	err = sysctl_here(name, value);
-	back = enter(home);
-	return err ? err : back;
-}
-
-struct request {
-	struct nlmsghdr header;
-	char room[1024];
-};
-
-static void *begin(struct request *request, uint16_t type, uint16_t flags, size_t size)
-{
-	memset(request, 0, sizeof(*request));
-	request->header.nlmsg_type = type;
-	request->header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-	request->header.nlmsg_len = (uint32_t)NLMSG_LENGTH(size);
-	return NLMSG_DATA(&request->header);
-}
-
-// The largest request here is some 200 bytes: one that does not fit is a mistake of this file.
-static struct rtattr *put(struct request *request, uint16_t type, const void *data, size_t length)
-{
-	size_t at = NLMSG_ALIGN(request->header.nlmsg_len);
-	struct rtattr *attribute = (struct rtattr *)((char *)request + at);
-
-	if (at + RTA_SPACE(length) > sizeof(*request))
-		abort();
-	attribute->rta_type = type;
-	attribute->rta_len = (unsigned short)RTA_LENGTH(length);
-	if (length)
-		memcpy(RTA_DATA(attribute), data, length);
-	request->header.nlmsg_len = (uint32_t)(at + RTA_ALIGN(RTA_LENGTH(length)));
-	return attribute;
-}
-
-static void put_number(struct request *request, uint16_t type, uint32_t number)
-{
-	put(request, type, &number, sizeof(number));
-}
-
-static void put_text(struct request *request, uint16_t type, const char *text)
-{
-	put(request, type, text, strlen(text) + 1);
-}
-
-static void end(struct request *request, struct rtattr *nest)
-{
-	nest->rta_len =
-		(unsigned short)((char *)request + request->header.nlmsg_len - (char *)nest);
-}
-
-static int carry_out(const struct netns *netns, struct request *request)
-{
-	struct {
-		struct nlmsghdr header;
-		struct nlmsgerr error;
-		char room[512];
-	} answer;
-	ssize_t got;
-
-	if (send(netns->route, request, request->header.nlmsg_len, 0) < 0)
-		return -errno;
-	do
-		got = recv(netns->route, &answer, sizeof(answer), 0);
-	while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return -errno;
-	if ((size_t)got < sizeof(answer.header) + sizeof(answer.error.error) ||
-	    answer.header.nlmsg_type != NLMSG_ERROR)
-		return -EPROTO;
-	return answer.error.error;
 }
 
 // An ioctl on a device, by a socket of its namespace.
@@ -257,72 +164,74 @@ static int index_of(const struct netns *netns, const char *name)
 int link_veth(const struct link_end *a, const struct link_end *b, unsigned int mtu)
 {
 	struct rtattr *info, *data, *peer;
-	struct request request;
+	struct netlink_request request;
 
-	begin(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
-	put_text(&request, IFLA_IFNAME, a->name);
-	put_number(&request, IFLA_MTU, mtu);
+	netlink_begin(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
+	netlink_put_text(&request, IFLA_IFNAME, a->name);
+	netlink_put_number(&request, IFLA_MTU, mtu);
 	if (a->mac)
-		put(&request, IFLA_ADDRESS, a->mac, 6);
-	info = put(&request, IFLA_LINKINFO, NULL, 0);
-	put_text(&request, IFLA_INFO_KIND, "veth");
-	data = put(&request, IFLA_INFO_DATA, NULL, 0);
-	peer = put(&request, VETH_INFO_PEER, &(struct ifinfomsg){}, sizeof(struct ifinfomsg));
-	put_text(&request, IFLA_IFNAME, b->name);
-	put_number(&request, IFLA_MTU, mtu);
-	put_number(&request, IFLA_NET_NS_FD, (uint32_t)b->netns->fd);
+		netlink_put(&request, IFLA_ADDRESS, a->mac, 6);
+	info = netlink_nest(&request, IFLA_LINKINFO, NULL, 0);
+	netlink_put_text(&request, IFLA_INFO_KIND, "veth");
+	data = netlink_nest(&request, IFLA_INFO_DATA, NULL, 0);
+	peer = netlink_nest(&request, VETH_INFO_PEER, &(struct ifinfomsg){},
+			    sizeof(struct ifinfomsg));
+	netlink_put_text(&request, IFLA_IFNAME, b->name);
+	netlink_put_number(&request, IFLA_MTU, mtu);
+	netlink_put_number(&request, IFLA_NET_NS_FD, (uint32_t)b->netns->fd);
 	if (b->mac)
-		put(&request, IFLA_ADDRESS, b->mac, 6);
-	end(&request, peer);
-	end(&request, data);
-	end(&request, info);
-	return carry_out(a->netns, &request);
+		netlink_put(&request, IFLA_ADDRESS, b->mac, 6);
+	netlink_end(&request, peer);
+	netlink_end(&request, data);
+	netlink_end(&request, info);
+	return netlink_ask(a->netns->route, &request);
 }
 
 int link_bridge(const struct netns *netns, const char *name, unsigned int mtu)
 {
 	struct rtattr *info, *data;
-	struct request request;
+	struct netlink_request request;
 	const uint8_t off = 0;
 
-	begin(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
-	put_text(&request, IFLA_IFNAME, name);
-	put_number(&request, IFLA_MTU, mtu);
-	info = put(&request, IFLA_LINKINFO, NULL, 0);
-	put_text(&request, IFLA_INFO_KIND, "bridge");
-	data = put(&request, IFLA_INFO_DATA, NULL, 0);
-	put(&request, IFLA_BR_MCAST_SNOOPING, &off, sizeof(off));
-	end(&request, data);
-	end(&request, info);
-	return carry_out(netns, &request);
+	netlink_begin(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
+	netlink_put_text(&request, IFLA_IFNAME, name);
+	netlink_put_number(&request, IFLA_MTU, mtu);
+	info = netlink_nest(&request, IFLA_LINKINFO, NULL, 0);
+	netlink_put_text(&request, IFLA_INFO_KIND, "bridge");
+	data = netlink_nest(&request, IFLA_INFO_DATA, NULL, 0);
+	netlink_put(&request, IFLA_BR_MCAST_SNOOPING, &off, sizeof(off));
+	netlink_end(&request, data);
+	netlink_end(&request, info);
+	return netlink_ask(netns->route, &request);
 }
 
-static int change(const struct netns *netns, const char *name, uint32_t master, unsigned int up)
+// Puts the link up, and into a bridge unless master is 0.
+static int bring_up(const struct netns *netns, const char *name, uint32_t master)
 {
 	int index = index_of(netns, name);
-	struct request request;
+	struct netlink_request request;
 	struct ifinfomsg *link;
 
 	if (index < 0)
 		return index;
-	link = begin(&request, RTM_NEWLINK, 0, sizeof(*link));
+	link = netlink_begin(&request, RTM_NEWLINK, 0, sizeof(*link));
 	link->ifi_index = index;
-	link->ifi_change = link->ifi_flags = up ? IFF_UP : 0;
+	link->ifi_change = link->ifi_flags = IFF_UP;
 	if (master)
-		put_number(&request, IFLA_MASTER, master);
-	return carry_out(netns, &request);
+		netlink_put_number(&request, IFLA_MASTER, master);
+	return netlink_ask(netns->route, &request);
 }
 
 int link_join(const struct netns *netns, const char *name, const char *bridge)
 {
 	int master = index_of(netns, bridge);
 
-	return master < 0 ? master : change(netns, name, (uint32_t)master, 1);
+	return master < 0 ? master : bring_up(netns, name, (uint32_t)master);
 }
 
 int link_up(const struct netns *netns, const char *name)
 {
-	return change(netns, name, 0, 1);
+	return bring_up(netns, name, 0);
 }
 
 int link_address(const struct netns *netns, const char *name, const struct in6_addr *address,
@@ -330,36 +239,36 @@ int link_address(const struct netns *netns, const char *name, const struct in6_a
 {
 	int index = index_of(netns, name), four = IN6_IS_ADDR_V4MAPPED(address);
 	struct ifaddrmsg *message;
-	struct request request;
+	struct netlink_request request;
 	const void *bytes = four ? (const void *)&address->s6_addr[12] : address;
 	size_t length = four ? 4 : 16;
 
 	if (index < 0)
 		return index;
-	message = begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(*message));
+	message = netlink_begin(&request, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(*message));
 	message->ifa_family = four ? AF_INET : AF_INET6;
-	message->ifa_prefixlen = (unsigned char)(four ? bits - 96 : bits);
+	message->ifa_prefixlen = (unsigned char)(four ? bits - V4_PREFIX_BITS : bits);
 	message->ifa_index = (unsigned int)index;
-	put(&request, IFA_LOCAL, bytes, length);
-	put(&request, IFA_ADDRESS, bytes, length);
-	return carry_out(netns, &request);
+	netlink_put(&request, IFA_LOCAL, bytes, length);
+	netlink_put(&request, IFA_ADDRESS, bytes, length);
+	return netlink_ask(netns->route, &request);
 }
 
 int route_default(const struct netns *netns, const struct in6_addr *gateway)
 {
 	int four = IN6_IS_ADDR_V4MAPPED(gateway);
-	struct request request;
+	struct netlink_request request;
 	struct rtmsg *route;
 
-	route = begin(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof(*route));
+	route = netlink_begin(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof(*route));
 	route->rtm_family = four ? AF_INET : AF_INET6;
 	route->rtm_table = RT_TABLE_MAIN;
 	route->rtm_protocol = RTPROT_STATIC;
 	route->rtm_scope = RT_SCOPE_UNIVERSE;
 	route->rtm_type = RTN_UNICAST;
-	put(&request, RTA_GATEWAY, four ? (const void *)&gateway->s6_addr[12] : gateway,
-	    four ? 4 : 16);
-	return carry_out(netns, &request);
+	netlink_put(&request, RTA_GATEWAY, four ? (const void *)&gateway->s6_addr[12] : gateway,
+		    four ? 4 : 16);
+	return netlink_ask(netns->route, &request);
 }
 
 static int ethtool(const struct netns *netns, const char *name, uint32_t what, uint32_t value)

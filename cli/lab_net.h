@@ -20,9 +20,6 @@ int netns_make(struct netns *out, const char *path);
 int netns_open(struct netns *out, const char *path);
 void netns_close(struct netns *netns);
 
-// Writes a file under /proc/sys as seen inside the namespace. Returns 0 or -errno.
-int netns_sysctl(const struct netns *netns, const char *name, const char *value);
-
 struct link_end {
 	const struct netns *netns;
 	const char *name;

@@ -70,8 +70,8 @@ static int all_there(const struct waiting *waiting)
 
 	json_array_foreach (json_object_get(waiting->cloud->state, "processes"), i, process) {
 		if (!process_lives(process)) {
-			show_log(waiting, object_text(process, "name"));
-			return sorry(-ECHILD, "%s ended", object_text(process, "name"));
+			show_log(waiting, text_or_empty(process, "name"));
+			return sorry(-ECHILD, "%s ended", text_or_empty(process, "name"));
 		}
 	}
 	return 0;
@@ -85,7 +85,7 @@ int await_controller(struct waiting *waiting, int net)
 	if (setns(net, CLONE_NEWNET))
 		return sorry(-errno, "cannot enter the controller's namespace: %s",
 			     strerror(errno));
-	err = rest_open(&waiting->rest, object_text(waiting->cloud->state, "controller"), NULL);
+	err = rest_open(&waiting->rest, text_or_empty(waiting->cloud->state, "controller"), NULL);
 	while (!err) {
 		err = rest_call(waiting->rest, "GET", "/v1/tenants", NULL, NULL);
 		if (!err)
@@ -117,13 +117,13 @@ void await_news(struct waiting *waiting)
 // Text of this form is in the order of time.
 static int member_is_ready(const struct waiting *waiting, const json_t *status, json_int_t revision)
 {
-	json_int_t applied = json_integer_value(json_object_get(status, "revision"));
+	json_int_t applied = integer_in(status, "revision");
 
-	if (!json_is_true(json_object_get(status, "connected")) || *object_text(status, "error"))
+	if (!json_is_true(json_object_get(status, "connected")) || *text_or_empty(status, "error"))
 		return 0;
 	if (*waiting->after)
 		return applied > 0 &&
-		       strcmp(object_text(status, "reported_at"), waiting->after) > 0;
+		       strcmp(text_or_empty(status, "reported_at"), waiting->after) > 0;
 	return applied >= revision;
 }
 
@@ -140,7 +140,7 @@ static int count_ready(struct waiting *waiting, const char *kind, struct count *
 	err = rest_call(waiting->rest, "GET", path, NULL, &answer);
 	if (err)
 		return sorry(err, "%s", rest_message(waiting->rest));
-	count->revision = json_integer_value(json_object_get(answer, "revision"));
+	count->revision = integer_in(answer, "revision");
 	items = json_object_get(answer, "items");
 	json_array_foreach (items, i, item) {
 		const json_t *status = json_object_get(item, "status");
@@ -150,7 +150,8 @@ static int count_ready(struct waiting *waiting, const char *kind, struct count *
 		*(ports ? &count->ports : &count->machines) += 1;
 		*(ports ? &count->ports_ready : &count->machines_ready) += (size_t)ready;
 		if (!ready)
-			snprintf(count->late, sizeof(count->late), "%s", object_text(item, "name"));
+			snprintf(count->late, sizeof(count->late), "%s",
+				 text_or_empty(item, "name"));
 	}
 	json_decref(answer);
 	return 0;

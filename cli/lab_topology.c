@@ -11,6 +11,7 @@
 
 #include "cli/cli.h"
 #include "lib/address.h"
+#include "lib/json.h"
 #include "lib/own.h"
 #include "wire/dft.h"
 #include "wire/vxlan.h"
@@ -34,7 +35,7 @@ struct where {
 
 static struct where at(const char *section, size_t index, const json_t *item)
 {
-	const char *name = json_string_value(json_object_get(item, "name"));
+	const char *name = text_in(item, "name");
 	struct where where;
 
 	if (name)
@@ -63,7 +64,7 @@ static int known_fields(const char *where, const json_t *object, const char *con
 
 static int text_field(const char **out, const char *where, const json_t *object, const char *field)
 {
-	const char *text = json_string_value(json_object_get(object, field));
+	const char *text = text_in(object, field);
 
 	if (!text || !*text)
 		return sorry(-EINVAL, "%s: %s: missing or not text", where, field);
@@ -321,7 +322,7 @@ static int cluster_read(struct topology *topology)
 		return sorry(-EINVAL, "cluster: not a mapping of fields");
 	object = given ? json_deep_copy(given) : json_object();
 	if (json_object_get(object, "entrances"))
-		entrances = json_integer_value(json_object_get(object, "entrances"));
+		entrances = integer_in(object, "entrances");
 	json_object_del(object, "entrances");
 	add_object(topology, object);
 	if (entrances < 1 || entrances > 64)
@@ -337,8 +338,7 @@ static int cluster_read(struct topology *topology)
 	json_object_set_new(object, "entrance_last", text_of(entrances > 1 ? &last : &first));
 	topology->tenant_mtu = 1450;
 	if (json_is_integer(json_object_get(object, "tenant_mtu")))
-		topology->tenant_mtu =
-			(unsigned int)json_integer_value(json_object_get(object, "tenant_mtu"));
+		topology->tenant_mtu = (unsigned int)integer_in(object, "tenant_mtu");
 	return 0;
 }
 
@@ -374,8 +374,7 @@ static const json_t *subnet_find(const struct topology *topology, const char *vp
 		item = json_array_get(list, i);
 		if (json_is_string(json_object_get(item, "vpc")) &&
 		    json_is_string(json_object_get(item, "name")) &&
-		    !strcmp(json_string_value(json_object_get(item, "vpc")), vpc) &&
-		    !strcmp(json_string_value(json_object_get(item, "name")), name))
+		    !strcmp(text_in(item, "vpc"), vpc) && !strcmp(text_in(item, "name"), name))
 			return item;
 	}
 	return NULL;
@@ -461,7 +460,7 @@ static int endpoint_read(struct topology *topology, size_t index, const json_t *
 	if (err)
 		return err;
 	give_mac(endpoint->mac, 0x10, index + 1);
-	mac = json_string_value(json_object_get(item, "mac"));
+	mac = text_in(item, "mac");
 	if (json_object_get(item, "mac") && (!mac || mac_parse(mac, endpoint->mac)))
 		return sorry(-EINVAL, "%s: mac: not a MAC address", where.text);
 	if (strlen(endpoint->name) < sizeof(endpoint->interface))

@@ -240,7 +240,7 @@ static int make_room(struct up *up)
 	size_t i;
 
 	if (!cloud_exists(&old, up->cloud.name)) {
-		lives = !strcmp(object_text(old.state, "state"), "up");
+		lives = !strcmp(text_or_empty(old.state, "state"), "up");
 		json_array_foreach (json_object_get(old.state, "processes"), i, process)
 			lives = lives && process_lives(process);
 	}

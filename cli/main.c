@@ -135,10 +135,30 @@ static int parse(int argc, char **argv, struct cli *cli, struct parsed *parsed)
 			continue;
 		}
 		parsed->options |= OPTION(letter);
-		if (letter != 'h' && set(cli, (char)letter, optarg))
+		if (letter != 'h' && letter != 'v' && set(cli, (char)letter, optarg))
 			return misused(NULL, "no such output format", optarg);
 	}
 	return 0;
+}
+
+// The first word may still be that of a group ("lab"): then these are the commands there are.
+static int no_command(const struct parsed *parsed)
+{
+	const struct command *command;
+	size_t length;
+	int shown = 0;
+
+	if (!parsed->words)
+		return misused(NULL, "what shall be done?", NULL);
+	length = strlen(parsed->word[0]);
+	for (command = commands; command->name; command++) {
+		if (strncmp(command->name, parsed->word[0], length) || command->name[length] != ' ')
+			continue;
+		if (!shown++)
+			complain("%s: what of these?", parsed->word[0]);
+		fprintf(stderr, "       zetactl %s %s\n", command->name, command->arguments);
+	}
+	return shown ? USAGE : misused(NULL, "no such command", parsed->word[0]);
 }
 
 static int run(struct cli *cli, const struct parsed *parsed)
@@ -150,9 +170,10 @@ static int run(struct cli *cli, const struct parsed *parsed)
 	command = parsed->words ? find(parsed->word, parsed->words, &used) : NULL;
 	if (parsed->options & OPTION('h') && !command)
 		return command_help(cli);
+	if (parsed->options & OPTION('v'))
+		return command_version(cli);
 	if (!command)
-		return misused(NULL, parsed->words ? "no such command" : "what shall be done?",
-			       parsed->words ? parsed->word[0] : NULL);
+		return no_command(parsed);
 	if (parsed->options & OPTION('h')) {
 		printf("usage: zetactl %s %s\n%s\n", command->name, command->arguments,
 		       command->help);

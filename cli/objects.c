@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/connect.h"
 #include "cli/output.h"
+#include "lib/json.h"
 #include "lib/own.h"
 
 static void tell(void *context, const struct kind *kind, const char *name, const char *outcome)
@@ -43,6 +44,8 @@ static int on_file(struct cli *cli, carry_out *carry_out)
 	int err;
 
 	err = read_documents(&documents, cli->file);
+	if (!err && !documents.count)
+		err = sorry(-ENODATA, "%s: there is no document in it", cli->file);
 	if (!err)
 		err = controller_connect(cli, &inventory);
 	if (!err) {
@@ -103,17 +106,21 @@ static int delete_named(struct cli *cli)
 	kind = kind_given(cli);
 	if (!kind)
 		return USAGE;
+	if (kind->read_only) {
+		complain("%s are made by the controller: nobody can delete them", kind->path);
+		return USAGE;
+	}
 	err = controller_connect(cli, &inventory);
 	if (!err)
 		err = find_given(&inventory, kind, cli->argv[1], &object);
 	if (!err) {
-		path = rest_path(inventory.rest, kind->path, object_text(object, "id"));
+		path = rest_path(inventory.rest, kind->path, text_or_empty(object, "id"));
 		err = rest_call(inventory.rest, "DELETE", path, NULL, NULL);
 		if (err)
 			sorry(err, "%s %s: %s", kind->word, cli->argv[1],
 			      rest_message(inventory.rest));
 		else
-			tell(NULL, kind, object_text(object, "name"), "deleted");
+			tell(NULL, kind, text_or_empty(object, "name"), "deleted");
 	}
 	controller_leave(&inventory);
 	return err ? FAILED : DONE;
@@ -262,7 +269,7 @@ static int list_views(struct inventory *inventory)
 	json_array_foreach (clusters, i, cluster) {
 		if (err)
 			break;
-		path = rest_path(inventory->rest, "views", object_text(cluster, "id"));
+		path = rest_path(inventory->rest, "views", text_or_empty(cluster, "id"));
 		err = rest_call(inventory->rest, "GET", path, NULL, &view);
 		free(path);
 		if (!err) {

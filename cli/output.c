@@ -96,6 +96,22 @@ static int is_right(const struct table *table, size_t column)
 	return 0;
 }
 
+static void table_freep(struct table **table)
+{
+	size_t i, column;
+
+	if (!*table)
+		return;
+	for (i = 0; i < (*table)->rows; i++) {
+		for (column = 0; column < (*table)->row[i].cells; column++)
+			free((*table)->row[i].cell[column].text);
+		free((*table)->row[i].cell);
+	}
+	free((*table)->row);
+	free(*table);
+	*table = NULL;
+}
+
 void table_print(struct table **table, FILE *to, unsigned int indent)
 {
 	size_t i, column, columns = 0;
@@ -134,22 +150,6 @@ void table_print(struct table **table, FILE *to, unsigned int indent)
 	free(width);
 	free(right);
 	table_freep(table);
-}
-
-void table_freep(struct table **table)
-{
-	size_t i, column;
-
-	if (!*table)
-		return;
-	for (i = 0; i < (*table)->rows; i++) {
-		for (column = 0; column < (*table)->row[i].cells; column++)
-			free((*table)->row[i].cell[column].text);
-		free((*table)->row[i].cell);
-	}
-	free((*table)->row);
-	free(*table);
-	*table = NULL;
 }
 
 void print_json(const json_t *value, FILE *to)

@@ -14,7 +14,6 @@ void table_number(struct table *table, json_int_t number); // right-aligned
 void table_row(struct table *table);			   // ends the row
 // Prints all rows in columns as wide as their widest cell, indented, and frees the table.
 void table_print(struct table **table, FILE *to, unsigned int indent);
-void table_freep(struct table **table);
 
 void print_json(const json_t *value, FILE *to);
 void print_yaml(const json_t *value, FILE *to);

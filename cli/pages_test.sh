@@ -54,4 +54,7 @@ offered() {
 [ "$(offered zetactl lab d)" = down ]
 [ "$(offered zetactl get vp)" = vpcs ]
 [ "$(offered zetactl get vpcs -o j)" = json ]
+[ "$(offered zetactl --lab demo get vp)" = vpcs ]
+[ "$(offered zetactl get vpcs --l)" = --lab ]
+[ -z "$(offered zetactl get vpcs vp)" ]
 exit $missing

@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/document.h"
+#include "lib/json.h"
 #include "lib/own.h"
 
 #define ANSWER_LIMIT (256 << 20) // a list of every port of a full cluster, with room
@@ -127,8 +128,8 @@ char *rest_path(struct rest *rest, const char *kind, const char *id)
 static int refused(struct rest *rest, long status, const json_t *json)
 {
 	const json_t *error = json_object_get(json, "error");
-	const char *field = json_string_value(json_object_get(error, "field"));
-	const char *message = json_string_value(json_object_get(error, "message"));
+	const char *field = text_in(error, "field");
+	const char *message = text_in(error, "message");
 
 	// Most messages begin with the field themselves.
 	if (message && field && strncmp(message, field, strlen(field)) != 0)

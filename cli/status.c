@@ -7,12 +7,8 @@
 #include "cli/cli.h"
 #include "cli/connect.h"
 #include "cli/output.h"
+#include "lib/json.h"
 #include "lib/own.h"
-
-static json_int_t number(const json_t *object, const char *field)
-{
-	return json_integer_value(json_object_get(object, field));
-}
 
 // {NAME: {packets, bytes}} of one member is added to that of all.
 static void add_verdicts(json_t *sum, const json_t *verdicts)
@@ -30,8 +26,8 @@ static void add_verdicts(json_t *sum, const json_t *verdicts)
 		}
 		for (i = 0; i < 2; i++)
 			json_object_set_new(total, counters[i],
-					    json_integer(number(total, counters[i]) +
-							 number(count, counters[i])));
+					    json_integer(integer_in(total, counters[i]) +
+							 integer_in(count, counters[i])));
 	}
 }
 
@@ -46,7 +42,8 @@ static json_t *member_status(const json_t *object, int is_host)
 
 	json_object_set(member, "name", json_object_get(object, "name"));
 	if (is_host)
-		json_object_set_new(member, "roles", json_pack("[s]", object_text(object, "kind")));
+		json_object_set_new(member, "roles",
+				    json_pack("[s]", text_or_empty(object, "kind")));
 	else
 		json_object_set(member, "roles", json_object_get(object, "roles"));
 	for (i = 0; fields[i]; i++)
@@ -74,7 +71,7 @@ static int add_members(struct inventory *inventory, const char *cluster, json_t 
 			err = inventory_named(inventory, kind_of_path(paths[kind]), object, &named);
 			if (err)
 				return err;
-			if (!strcmp(object_text(named, "cluster"), cluster)) {
+			if (!strcmp(text_or_empty(named, "cluster"), cluster)) {
 				member = member_status(named, (int)kind);
 				add_verdicts(verdicts, json_object_get(member, "verdicts"));
 				json_array_append_new(members, member);
@@ -91,16 +88,16 @@ static int cluster_status(struct inventory *inventory, const json_t *cluster, js
 	json_t *status, *view = NULL, *members = json_array(), *verdicts = json_object();
 	int err;
 
-	status = json_pack("{s:s, s:O?, s:o, s:o}", "name", object_text(cluster, "name"), "overlay",
-			   json_object_get(cluster, "overlay"), "members", members, "verdicts",
-			   verdicts);
-	path = rest_path(inventory->rest, "views", object_text(cluster, "id"));
+	status = json_pack("{s:s, s:O?, s:o, s:o}", "name", text_or_empty(cluster, "name"),
+			   "overlay", json_object_get(cluster, "overlay"), "members", members,
+			   "verdicts", verdicts);
+	path = rest_path(inventory->rest, "views", text_or_empty(cluster, "id"));
 	err = rest_call(inventory->rest, "GET", path, NULL, &view);
 	if (!err) {
 		json_object_set(status, "epoch", json_object_get(view, "epoch"));
 		json_object_set(status, "entrances", json_object_get(view, "entrances"));
 		json_object_set(status, "chains", json_object_get(view, "chains"));
-		err = add_members(inventory, object_text(cluster, "name"), members, verdicts);
+		err = add_members(inventory, text_or_empty(cluster, "name"), members, verdicts);
 	}
 	json_decref(view);
 	if (err)
@@ -140,15 +137,15 @@ static void print_members(const json_t *members)
 	json_array_foreach (members, i, member) {
 		join(roles, sizeof(roles), json_object_get(member, "roles"));
 		table_row(table);
-		table_cell(table, "%s", object_text(member, "name"));
+		table_cell(table, "%s", text_or_empty(member, "name"));
 		table_cell(table, "%s", roles);
 		table_cell(table, "%s",
 			   json_is_true(json_object_get(member, "connected")) ? "yes" : "NO");
-		table_number(table, number(member, "revision"));
-		table_number(table, number(member, "sessions"));
-		text_or_dash(table, object_text(member, "session_digest"));
-		table_number(table, number(member, "cached"));
-		text_or_dash(table, object_text(member, "error"));
+		table_number(table, integer_in(member, "revision"));
+		table_number(table, integer_in(member, "sessions"));
+		text_or_dash(table, text_or_empty(member, "session_digest"));
+		table_number(table, integer_in(member, "cached"));
+		text_or_dash(table, text_or_empty(member, "error"));
 	}
 	table_print(&table, stdout, 2);
 }
@@ -165,9 +162,9 @@ static void print_view(const json_t *status)
 	table_cell(table, "OWNER");
 	json_array_foreach (json_object_get(status, "entrances"), i, item) {
 		table_row(table);
-		table_cell(table, "%s", object_text(item, "ip"));
-		table_cell(table, "%s", object_text(item, "mac"));
-		text_or_dash(table, object_text(item, "owner"));
+		table_cell(table, "%s", text_or_empty(item, "ip"));
+		table_cell(table, "%s", text_or_empty(item, "mac"));
+		text_or_dash(table, text_or_empty(item, "owner"));
 	}
 	table_print(&table, stdout, 2);
 	putchar('\n');
@@ -179,9 +176,9 @@ static void print_view(const json_t *status)
 	json_array_foreach (json_object_get(status, "chains"), i, item) {
 		join(text, sizeof(text), json_object_get(item, "replicas"));
 		table_row(table);
-		table_number(table, number(item, "number"));
-		table_number(table, number(item, "term"));
-		table_number(table, number(item, "buckets"));
+		table_number(table, integer_in(item, "number"));
+		table_number(table, integer_in(item, "term"));
+		table_number(table, integer_in(item, "buckets"));
 		table_cell(table, "%s", text);
 	}
 	table_print(&table, stdout, 2);
@@ -203,18 +200,36 @@ static const json_t *count_of(const json_t *member, const char *verdict)
 	return json_object_get(json_object_get(member, "verdicts"), verdict);
 }
 
-// One line per verdict: the sum, what it means, and which members have how many packets of it.
-static void print_verdicts(const json_t *status)
+// Begun with what every table of verdicts says first.
+static struct table *verdict_table(void)
 {
-	const json_t *members = json_object_get(status, "members"), *count;
 	struct table *table = table_new();
-	json_t *member;
-	size_t v, i;
 
 	table_cell(table, "VERDICT");
 	table_cell(table, "KIND");
 	table_cell(table, "PACKETS");
 	table_cell(table, "BYTES");
+	return table;
+}
+
+static void verdict_cells(struct table *table, const struct verdict_words *verdict,
+			  const json_t *count)
+{
+	table_row(table);
+	table_cell(table, "%s", verdict->name);
+	table_cell(table, "%s", verdict->kind);
+	table_number(table, integer_in(count, "packets"));
+	table_number(table, integer_in(count, "bytes"));
+}
+
+// One line per verdict: the sum, what it means, and which members have how many packets of it.
+static void print_verdicts(const json_t *status)
+{
+	const json_t *members = json_object_get(status, "members"), *count;
+	struct table *table = verdict_table();
+	json_t *member;
+	size_t v, i;
+
 	table_cell(table, "MEANING, AND WHERE");
 	for (v = 0; v < sizeof(known) / sizeof(known[0]); v++) {
 		char where[512] = "";
@@ -228,14 +243,10 @@ static void print_verdicts(const json_t *status)
 
 			if (own)
 				snprintf(where + used, sizeof(where) - used, "%s%s %lld",
-					 used ? ", " : "", object_text(member, "name"),
-					 (long long)number(own, "packets"));
+					 used ? ", " : "", text_or_empty(member, "name"),
+					 (long long)integer_in(own, "packets"));
 		}
-		table_row(table);
-		table_cell(table, "%s", known[v].name);
-		table_cell(table, "%s", known[v].kind);
-		table_number(table, number(count, "packets"));
-		table_number(table, number(count, "bytes"));
+		verdict_cells(table, &known[v], count);
 		table_cell(table, "%s (%s)", known[v].meaning, where);
 	}
 	table_print(&table, stdout, 2);
@@ -245,36 +256,28 @@ static void print_verdicts(const json_t *status)
 static void print_verdicts_wide(const json_t *status)
 {
 	const json_t *members = json_object_get(status, "members");
-	struct table *table = table_new();
+	struct table *table = verdict_table();
 	json_t *member;
 	size_t v, i;
 
-	table_cell(table, "VERDICT");
-	table_cell(table, "KIND");
-	table_cell(table, "PACKETS");
-	table_cell(table, "BYTES");
 	json_array_foreach (members, i, member)
-		table_cell(table, "%s", object_text(member, "name"));
+		table_cell(table, "%s", text_or_empty(member, "name"));
 	for (v = 0; v < sizeof(known) / sizeof(known[0]); v++) {
 		const json_t *count = count_of(status, known[v].name);
 
 		if (!count)
 			continue;
-		table_row(table);
-		table_cell(table, "%s", known[v].name);
-		table_cell(table, "%s", known[v].kind);
-		table_number(table, number(count, "packets"));
-		table_number(table, number(count, "bytes"));
+		verdict_cells(table, &known[v], count);
 		json_array_foreach (members, i, member)
-			table_number(table, number(count_of(member, known[v].name), "packets"));
+			table_number(table, integer_in(count_of(member, known[v].name), "packets"));
 	}
 	table_print(&table, stdout, 2);
 }
 
 static void print_status(const json_t *status, int wide)
 {
-	printf("cluster %s: overlay %s, view epoch %lld\n\n", object_text(status, "name"),
-	       object_text(status, "overlay"), (long long)number(status, "epoch"));
+	printf("cluster %s: overlay %s, view epoch %lld\n\n", text_or_empty(status, "name"),
+	       text_or_empty(status, "overlay"), (long long)integer_in(status, "epoch"));
 	print_members(json_object_get(status, "members"));
 	putchar('\n');
 	print_view(status);

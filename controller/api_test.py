@@ -493,6 +493,28 @@ class Objects(Case):
         self.expect(204, "DELETE", "/v1/security-groups/a")
         self.expect(204, "DELETE", "/v1/security-groups/http")
 
+    # What nodes run: without security groups where the VPC has none.
+    def test_functions(self):
+        self.world()
+        self.make("vpcs", name="green", tenant=None, cluster="zgc")
+        plain = ["divider", "bouncer"]
+
+        def functions(vpc):
+            return self.expect(200, "GET", f"/v1/vpcs/{vpc}")["functions"]
+
+        self.assertEqual(functions("green"), plain)
+        self.assertEqual(functions("blue"), plain + ["security-group"])
+        for name in ("a", "b"):
+            self.make("security-groups", name=name, vpc="green")
+            self.assertEqual(functions("green"), plain + ["security-group"])
+        self.expect(200, "PUT", "/v1/vpcs/green", {"tenant": None, "cluster": "zgc"})
+        self.assertEqual(functions("green"), plain + ["security-group"])
+        self.expect(204, "DELETE", "/v1/security-groups/a")
+        self.assertEqual(functions("green"), plain + ["security-group"])
+        self.expect(204, "DELETE", "/v1/security-groups/b")
+        self.assertEqual(functions("green"), plain)
+        self.assertEqual(functions("blue"), plain + ["security-group"])
+
     def test_policy(self):
         self.world()
         policy = self.policy()

@@ -11,14 +11,15 @@
 #include "controller/store.h"
 #include "lib/address.h"
 #include "lib/hash.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/own.h"
-#include "modules/chain/maglev.h"
+#include "modules/chain/buckets.h"
 #include "node.pb-c.h"
 #include "shared/config.h"
 #include "shared/tenant.h"
 
-#define MESSAGE_ID ((size_t)2 * OBJECT_ID) // "cluster/7" where a view's parts need ids
+#define MESSAGE_ID ((size_t)2 * OBJECT_ID) // "cluster/7" where an entrance needs one
 
 typedef Zeta__Node__V1__Object Message;
 
@@ -150,16 +151,9 @@ static struct source *source_get(struct desired *d, enum kind kind, const char *
 	return source;
 }
 
-static const char *text(const json_t *json, const char *field)
-{
-	const char *value = json_string_value(json_object_get(json, field));
-
-	return value ? value : "";
-}
-
 static uint32_t number(const json_t *json, const char *field)
 {
-	return (uint32_t)json_integer_value(json_object_get(json, field));
+	return (uint32_t)integer_in(json, field);
 }
 
 static uint32_t roles(const json_t *body)
@@ -182,12 +176,12 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 	json_t *body = object->body;
 
 	memset(f, 0, sizeof(*f));
-	snprintf(f->cluster, sizeof(f->cluster), "%s", text(body, "cluster"));
+	snprintf(f->cluster, sizeof(f->cluster), "%s", text_or_empty(body, "cluster"));
 	f->number = object->number;
 	switch (kind) {
 	case CLUSTERS:
-		f->overlay =
-			strcmp(text(body, "overlay"), "geneve") ? OVERLAY_VXLAN : OVERLAY_GENEVE;
+		f->overlay = strcmp(text_or_empty(body, "overlay"), "geneve") ? OVERLAY_VXLAN
+									      : OVERLAY_GENEVE;
 		f->oam_port = number(body, "oam_port");
 		f->tenant_mtu = number(body, "tenant_mtu");
 		break;
@@ -200,9 +194,9 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 		break;
 	case HOSTS:
 		snprintf(f->name, sizeof(f->name), "%s", object->name);
-		f->edge = !strcmp(text(body, "kind"), "edge");
-		address_parse(text(body, "ip"), &f->ip);
-		mac_parse(text(body, "mac"), f->mac);
+		f->edge = !strcmp(text_or_empty(body, "kind"), "edge");
+		address_parse(text_or_empty(body, "ip"), &f->ip);
+		mac_parse(text_or_empty(body, "mac"), f->mac);
 		break;
 	case VPCS:
 		f->vni = number(body, "vni");
@@ -357,12 +351,12 @@ static int compile_node(struct desired *d, struct source *source, const struct o
 	settings.forwarder = source->facts->roles & ROLE_FWD;
 	settings.flow_table = !!(source->facts->roles & ROLE_FTN);
 	settings.index = object->number;
-	settings.tenant_interface = (char *)text(tenant, "interface");
-	settings.tenant_ip = ip_bytes(text(tenant, "ip"), &tenant_ip);
-	settings.tenant_mac = mac_bytes(text(tenant, "mac"), tenant_mac);
-	settings.zgc_interface = (char *)text(zgc, "interface");
-	settings.zgc_ip = ip_bytes(text(zgc, "ip"), &zgc_ip);
-	settings.zgc_mac = mac_bytes(text(zgc, "mac"), zgc_mac);
+	settings.tenant_interface = (char *)text_or_empty(tenant, "interface");
+	settings.tenant_ip = ip_bytes(text_or_empty(tenant, "ip"), &tenant_ip);
+	settings.tenant_mac = mac_bytes(text_or_empty(tenant, "mac"), tenant_mac);
+	settings.zgc_interface = (char *)text_or_empty(zgc, "interface");
+	settings.zgc_ip = ip_bytes(text_or_empty(zgc, "ip"), &zgc_ip);
+	settings.zgc_mac = mac_bytes(text_or_empty(zgc, "mac"), zgc_mac);
 	member.id = source->id;
 	member.index = object->number;
 	member.zgc_ip = settings.zgc_ip;
@@ -385,9 +379,9 @@ static int compile_host(struct desired *d, struct source *source, const struct o
 	settings.id = source->id;
 	settings.name = source->facts->name;
 	settings.edge = source->facts->edge != 0;
-	settings.tenant_interface = (char *)text(object->body, "interface");
-	settings.tenant_ip = ip_bytes(text(object->body, "ip"), &ip);
-	settings.tenant_mac = mac_bytes(text(object->body, "mac"), mac);
+	settings.tenant_interface = (char *)text_or_empty(object->body, "interface");
+	settings.tenant_ip = ip_bytes(text_or_empty(object->body, "ip"), &ip);
+	settings.tenant_mac = mac_bytes(text_or_empty(object->body, "mac"), mac);
 	return emit_as(d, source, group_own(d, HOSTS, source->id), SETTINGS, settings, &settings);
 }
 
@@ -421,8 +415,8 @@ static int compile_entrances(struct desired *d, struct source *source, const str
 		entrance.index = number(entry, "index");
 		snprintf(id, sizeof(id), "%s/%u", source->id, entrance.index);
 		entrance.id = id;
-		entrance.ip = ip_bytes(text(entry, "ip"), &ip);
-		entrance.mac = mac_bytes(text(entry, "mac"), mac);
+		entrance.ip = ip_bytes(text_or_empty(entry, "ip"), &ip);
+		entrance.mac = mac_bytes(text_or_empty(entry, "mac"), mac);
 		if ((err = node_index(d, json_object_get(entry, "owner"), &entrance.owner)) ||
 		    (err = emit_as(d, source, group_entrances(d, source->id), ENTRANCE, entrance,
 				   &entrance)))
@@ -431,22 +425,17 @@ static int compile_entrances(struct desired *d, struct source *source, const str
 	return 0;
 }
 
-static void chain_id(char id[MESSAGE_ID], const struct source *view, uint32_t number)
-{
-	snprintf(id, MESSAGE_ID, "%s/%u", view->id, number);
-}
-
 static int compile_chain(struct desired *d, struct source *source, const json_t *entry)
 {
 	Zeta__Node__V1__Chain chain = ZETA__NODE__V1__CHAIN__INIT;
 	uint32_t live[MAX_CHAIN_LENGTH];
-	char id[MESSAGE_ID];
+	char id[CHAIN_ID];
 	json_t *replica;
 	size_t i;
 	int err;
 
 	chain.number = number(entry, "number");
-	chain_id(id, source, chain.number);
+	chain_id(id, source->id, chain.number);
 	chain.id = id;
 	chain.epoch = source->facts->epoch;
 	chain.term = number(entry, "term");
@@ -462,26 +451,15 @@ static int compile_chain(struct desired *d, struct source *source, const json_t 
 	return emit_as(d, source, group_gateways(d, source->id), CHAIN, chain, &chain);
 }
 
-static int compile_buckets(struct desired *d, struct source *source, const json_t *chains)
+static int compile_buckets(struct desired *d, struct source *source, const json_t *view)
 {
 	Zeta__Node__V1__Buckets buckets = ZETA__NODE__V1__BUCKETS__INIT;
-	size_t count = json_array_size(chains);
-	auto_(freep) struct maglev_chain *all = calloc(count + 1, sizeof(*all));
-	auto_(freep) char(*ids)[MESSAGE_ID] = calloc(count + 1, MESSAGE_ID);
 	auto_(freep) uint16_t *table = calloc(BUCKETS, sizeof(*table));
 	int err;
 
-	if (!all || !ids || !table)
+	if (!table)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		uint32_t chain = number(json_array_get(chains, i), "number");
-
-		if (chain >= MAX_CHAINS)
-			return -EINVAL;
-		chain_id(ids[i], source, chain);
-		all[i] = (struct maglev_chain){ids[i], (uint16_t)chain};
-	}
-	if ((err = maglev_fill(table, all, count)))
+	if ((err = view_buckets(view, table)))
 		return err;
 	for (size_t i = 0; i < BUCKETS; i++)
 		table[i] = htons(table[i]);
@@ -494,18 +472,17 @@ static int compile_buckets(struct desired *d, struct source *source, const json_
 // A view's id is its cluster's.
 static int compile_view(struct desired *d, struct source *source, const struct object *object)
 {
-	const json_t *chains = json_object_get(object->body, "chains");
 	json_t *chain;
 	size_t i;
 	int err;
 
 	if ((err = compile_entrances(d, source, object)))
 		return err;
-	json_array_foreach (chains, i, chain) {
+	json_array_foreach (json_object_get(object->body, "chains"), i, chain) {
 		if ((err = compile_chain(d, source, chain)))
 			return err;
 	}
-	return compile_buckets(d, source, chains);
+	return compile_buckets(d, source, object->body);
 }
 
 static uint32_t function_slot_of(const char *name)
@@ -525,26 +502,13 @@ static uint32_t function_slot_of(const char *name)
 	return 0;
 }
 
-static int found(const struct object *object, void *arg)
-{
-	return 1;
-}
-
-// The service chain is the body's, but without security groups where the VPC has none: that
-// function asks for state, and such a VPC must not touch the chains. Whoever adds the first group
-// or removes the last one lets the VPC's policy grow, so that this runs again.
 static int compile_vpc(struct desired *d, struct source *source, const struct object *object)
 {
 	Zeta__Node__V1__Vpc vpc = ZETA__NODE__V1__VPC__INIT;
 	uint32_t slots[MAX_SERVICE_CHAIN];
 	json_t *function;
-	int grouped;
 	size_t i;
 
-	grouped = store_list_referring(d->store, kind_name[SECURITY_GROUPS], kind_name[VPCS],
-				       source->id, found, NULL);
-	if (grouped < 0)
-		return grouped;
 	vpc.id = source->id;
 	vpc.vni = source->facts->vni;
 	vpc.policy = number(object->body, "policy");
@@ -555,8 +519,7 @@ static int compile_vpc(struct desired *d, struct source *source, const struct ob
 		// A VPC whose functions we cannot all name must not work without one of them.
 		if (!slot || vpc.n_functions == MAX_SERVICE_CHAIN)
 			return -EINVAL;
-		if (slot != FUNCTION_SECURITY_GROUP || grouped)
-			slots[vpc.n_functions++] = slot;
+		slots[vpc.n_functions++] = slot;
 	}
 	return emit_as(d, source, group_gateways(d, source->facts->cluster), VPC, vpc, &vpc);
 }
@@ -569,15 +532,16 @@ static int compile_subnet(struct desired *d, struct source *source, const struct
 	uint8_t gateway_mac[6];
 	int err;
 
-	if ((err = facts_of(d, VPCS, text(object->body, "vpc"), &vpc)) ||
-	    (err = prefix_parse(text(object->body, "cidr"), &prefix, &subnet.prefix_length)))
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
+	    (err = prefix_parse(text_or_empty(object->body, "cidr"), &prefix,
+				&subnet.prefix_length)))
 		return err;
 	subnet.id = source->id;
 	subnet.number = object->number;
 	subnet.vni = vpc->vni;
 	subnet.prefix = (ProtobufCBinaryData){sizeof(prefix), (uint8_t *)&prefix};
-	subnet.gateway = ip_bytes(text(object->body, "gateway"), &gateway);
-	subnet.gateway_mac = mac_bytes(text(object->body, "gateway_mac"), gateway_mac);
+	subnet.gateway = ip_bytes(text_or_empty(object->body, "gateway"), &gateway);
+	subnet.gateway_mac = mac_bytes(text_or_empty(object->body, "gateway_mac"), gateway_mac);
 	return emit_as(d, source, group_gateways(d, vpc->cluster), SUBNET, subnet, &subnet);
 }
 
@@ -590,10 +554,10 @@ static int compile_local_port(struct desired *d, struct source *source, const st
 
 	local.id = source->id;
 	local.vni = vpc->vni;
-	local.mac = mac_bytes(text(object->body, "mac"), mac);
-	local.interface = (char *)text(object->body, "interface");
-	return emit_as(d, source, group_own(d, HOSTS, text(object->body, "host")), LOCAL_PORT,
-		       local_port, &local);
+	local.mac = mac_bytes(text_or_empty(object->body, "mac"), mac);
+	local.interface = (char *)text_or_empty(object->body, "interface");
+	return emit_as(d, source, group_own(d, HOSTS, text_or_empty(object->body, "host")),
+		       LOCAL_PORT, local_port, &local);
 }
 
 static int compile_port(struct desired *d, struct source *source, const struct object *object)
@@ -612,8 +576,8 @@ static int compile_port(struct desired *d, struct source *source, const struct o
 
 	if (!ip || !ip_data)
 		return -ENOMEM;
-	if ((err = facts_of(d, HOSTS, text(object->body, "host"), &host)) ||
-	    (err = facts_of(d, VPCS, text(object->body, "vpc"), &vpc)))
+	if ((err = facts_of(d, HOSTS, text_or_empty(object->body, "host"), &host)) ||
+	    (err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)))
 		return err;
 	port.id = source->id;
 	port.vni = vpc->vni;
@@ -623,7 +587,7 @@ static int compile_port(struct desired *d, struct source *source, const struct o
 			return err;
 		ip_data[port.n_ip++] = (ProtobufCBinaryData){sizeof(ip[i]), (uint8_t *)&ip[i]};
 	}
-	port.mac = mac_bytes(text(object->body, "mac"), mac);
+	port.mac = mac_bytes(text_or_empty(object->body, "mac"), mac);
 	port.host_ip = (ProtobufCBinaryData){sizeof(host->ip), (uint8_t *)&host->ip};
 	port.host_mac = (ProtobufCBinaryData){sizeof(host->mac), (uint8_t *)host->mac};
 	port.group = numbers;
@@ -660,13 +624,13 @@ static int compile_rule(struct desired *d, const json_t *body, Zeta__Node__V1__R
 			struct in6_addr *space)
 {
 	const json_t *port_max = json_object_get(body, "port_max");
-	const char *cidr = json_string_value(json_object_get(body, "remote_cidr"));
-	const char *remote = json_string_value(json_object_get(body, "remote_group"));
+	const char *cidr = text_in(body, "remote_cidr");
+	const char *remote = text_in(body, "remote_group");
 	const struct facts *group;
 	int err;
 
 	zeta__node__v1__rule__init(rule);
-	rule->egress = !strcmp(text(body, "direction"), "egress");
+	rule->egress = !strcmp(text_or_empty(body, "direction"), "egress");
 	rule->protocol = protocol_of(json_object_get(body, "protocol"));
 	rule->port_min = number(body, "port_min");
 	rule->port_max = json_is_integer(port_max) ? (uint32_t)json_integer_value(port_max) : 65535;
@@ -705,7 +669,7 @@ static int compile_security_group(struct desired *d, struct source *source,
 	group.number = object->number;
 	group.rule = pointers;
 	group.n_rule = count;
-	if ((err = facts_of(d, VPCS, text(object->body, "vpc"), &vpc)))
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)))
 		return err;
 	return emit_as(d, source, group_flow_tables(d, vpc->cluster), SECURITY_GROUP,
 		       security_group, &group);
@@ -814,12 +778,11 @@ static int apply_change(uint64_t revision, const char *name, const char *id, boo
 // Calls fn for every source, which it may free.
 static void each_source(struct desired *d, void (*fn)(struct desired *, struct source *))
 {
-	for (size_t i = 0; i < d->sources.buckets; i++) {
-		for (struct hash_entry *entry = d->sources.bucket[i], *next; entry; entry = next) {
-			next = entry->next;
-			fn(d, container_of_entry(entry, struct source, entry));
-		}
-	}
+	struct hash_walk walk = {};
+	struct hash_entry *entry;
+
+	while ((entry = hash_walk(&d->sources, &walk)))
+		fn(d, container_of_entry(entry, struct source, entry));
 }
 
 static void unsee(struct desired *d, struct source *source)

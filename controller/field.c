@@ -221,7 +221,7 @@ static json_t *check_prefix(const json_t *given, const char *path, struct proble
 
 	// A prefix that covers IPv4 and more (::/0) is IPv6's; v4-mapped text is not taken for it.
 	if (!json_is_string(given) || prefix_parse(json_string_value(given), &address, &bits) ||
-	    (IN6_IS_ADDR_V4MAPPED(&address) && bits < 96)) {
+	    (IN6_IS_ADDR_V4MAPPED(&address) && bits < V4_PREFIX_BITS)) {
 		refuse(problem, 400, path, "%s must be a prefix like 10.0.0.0/24, host bits 0",
 		       path);
 		return NULL;
@@ -431,14 +431,4 @@ int field_references(const struct field *fields, json_t *object, const char *pat
 		}
 	}
 	return 0;
-}
-
-const char *text_in(const json_t *object, const char *name)
-{
-	return json_string_value(json_object_get(object, name));
-}
-
-json_int_t integer_in(const json_t *object, const char *name)
-{
-	return json_integer_value(json_object_get(object, name));
 }

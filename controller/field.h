@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/json.h"
 #include "lib/own.h"
 
 // Why a request is refused: the HTTP status, the field, one sentence.
@@ -72,7 +73,3 @@ typedef json_t *(*reference_fn)(const struct field *field, const char *path, con
 				void *arg);
 int field_references(const struct field *fields, json_t *object, const char *path, reference_fn fn,
 		     void *arg);
-
-// Shorthands for checked objects; the text is lent, NULL where the field is null.
-const char *text_in(const json_t *object, const char *name);
-json_int_t integer_in(const json_t *object, const char *name);

@@ -422,16 +422,14 @@ int ledger_new(struct ledger **out)
 void ledger_freep(struct ledger **pointer)
 {
 	struct ledger *l = *pointer;
+	struct hash_walk walk = {};
+	struct hash_entry *entry;
 
 	if (!l)
 		return;
 	ledger_forget(l, UINT64_MAX);
-	for (size_t i = 0; i < l->groups.buckets; i++) {
-		for (struct hash_entry *entry = l->groups.bucket[i], *next; entry; entry = next) {
-			next = entry->next;
-			free(container_of_entry(entry, struct group, entry));
-		}
-	}
+	while ((entry = hash_walk(&l->groups, &walk)))
+		free(container_of_entry(entry, struct group, entry));
 	hash_free(&l->groups);
 	hash_free(&l->items);
 	free(l);

@@ -400,3 +400,9 @@ json_t *model_answer(struct model *model, const struct kind *kind, const json_t 
 		return NULL;
 	return take_ptr(answer);
 }
+
+int answer_status(struct model *model, json_t *body)
+{
+	return json_object_set_new(body, "status",
+				   status_get(model->status, text_in(body, "name")));
+}

@@ -81,3 +81,6 @@ json_t *model_answer(struct model *model, const struct kind *kind, const json_t 
 // scope may be NULL; else what becomes "what:scope".
 int change_claim(struct change *change, const char *field, const char *what, const char *scope,
 		 const char *value);
+
+// For the concepts' answer(): adds what the node or host of this name reported.
+int answer_status(struct model *model, json_t *body);

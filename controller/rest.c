@@ -11,9 +11,9 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "controller/api.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #define BODY_MAX (1 << 20)
@@ -23,7 +23,7 @@
 #define CONNECTIONS 256		   // a multiple of THREADS
 #define CONNECTION_IDLE 30	   // seconds without a byte
 #define CONNECTION_ROOM (32 << 10) // bytes for the head of a request
-#define REQUEST_SECONDS 60	   // a body must have come whole by then
+#define REQUEST_MS 60000	   // a body must have come whole by then
 
 struct rest {
 	struct model *model;
@@ -37,10 +37,9 @@ struct rest {
 
 // One request while its body comes in.
 struct request {
-	struct timespec begun;
+	uint64_t begun_ms;
 	char *body;
 	size_t size;
-	bool too_large;
 };
 
 // Reads a small text file. Returns 0 and the text, which the caller frees, or -errno.
@@ -163,10 +162,7 @@ static int check_head(struct rest *rest, struct MHD_Connection *connection, cons
 
 static bool is_late(const struct request *request)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec - request->begun.tv_sec > REQUEST_SECONDS;
+	return now_ms() - request->begun_ms > REQUEST_MS;
 }
 
 static enum MHD_Result take_body(struct request *request, const char *data, size_t *size)
@@ -245,7 +241,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
 	request = calloc(1, sizeof(*request));
 	if (!request)
 		return MHD_NO;
-	clock_gettime(CLOCK_MONOTONIC, &request->begun);
+	request->begun_ms = now_ms();
 	*state = request;
 	return MHD_YES;
 }

@@ -21,11 +21,10 @@
 //
 // Bodies, beyond the fields of api/README.md:
 //   views   {id: cluster id, name, description, epoch, entrances [{index, ip, mac, owner: node id
-//   or
-//           null}], chains [{number (from 0), term, replicas [node ids, head first]}], revision}
+//           or null}], chains [{number (from 0), term, replicas [node ids, head first]}], revision}
 //   vpcs    policy: integer, grows with every change that may alter a decision of the VPC;
-//           functions: names of the network functions in order: "divider", "bouncer",
-//           "security-group"; tenant may be null
+//           functions: names of the network functions in order: "divider", "bouncer", and
+//           "security-group" where it has any; tenant may be null
 //   security-groups   rules[]: every rule has direction, protocol (word or number), port_min,
 //           port_max (0..65535: any), remote_cidr and remote_group (id), at most one not null
 //   ports   interface may be null (OVS hosts); subnets: gateway may be null

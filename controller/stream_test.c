@@ -20,13 +20,13 @@
 #include "lib/address.h"
 #include "lib/rpc.h"
 #include "lib/test_certs.h"
+#include "lib/test_wait.h"
 #include "modules/chain/maglev.h"
 #include "node.pb-c.h"
 #include "shared/config.h"
 #include "shared/tenant.h"
 
 #define METHOD "/zeta.node.v1.Controller/Stream"
-#define PATIENCE_S 60 // a wait that takes this long has failed; nothing depends on it otherwise
 
 typedef Zeta__Node__V1__Update Update;
 typedef Zeta__Node__V1__Object Message;
@@ -72,19 +72,6 @@ static void changed(struct node *n)
 	pthread_cond_broadcast(&n->changed);
 	pthread_mutex_unlock(&n->lock);
 }
-
-#define wait_for(n, condition)                                                                     \
-	do {                                                                                       \
-		struct timespec until_;                                                            \
-		int err_ = 0;                                                                      \
-		clock_gettime(CLOCK_REALTIME, &until_);                                            \
-		until_.tv_sec += PATIENCE_S;                                                       \
-		pthread_mutex_lock(&(n)->lock);                                                    \
-		while (!(condition) && !err_)                                                      \
-			err_ = pthread_cond_timedwait(&(n)->changed, &(n)->lock, &until_);         \
-		pthread_mutex_unlock(&(n)->lock);                                                  \
-		assert_int_equal(err_, 0);                                                         \
-	} while (0)
 
 // Every kind's message begins with its id, which protobuf-c puts right after the base.
 static const char *id_of(const Message *m)
@@ -430,9 +417,17 @@ static json_t *view(const char *cluster, int epoch)
 
 static json_t *vpc(const char *id, const char *cluster, int vni, int policy)
 {
-	return json_pack("{s:s, s:s, s:i, s:i, s:[s, s, s]}", "id", id, "cluster", cluster, "vni",
-			 vni, "policy", policy, "functions", "divider", "bouncer",
-			 "security-group");
+	return json_pack("{s:s, s:s, s:i, s:i, s:[s, s]}", "id", id, "cluster", cluster, "vni", vni,
+			 "policy", policy, "functions", "divider", "bouncer");
+}
+
+// One that has security groups.
+static json_t *guarded_vpc(const char *id, const char *cluster, int vni, int policy)
+{
+	json_t *body = vpc(id, cluster, vni, policy);
+
+	json_array_append_new(json_object_get(body, "functions"), json_string("security-group"));
+	return body;
 }
 
 // One forwarder, two flow table nodes, two edge hosts, VPC blue with security groups, VPC red
@@ -453,7 +448,7 @@ static void fill(struct cloud *c)
 	put(c, "views", view("zgc-1", 7));
 	put(c, "hosts", host("host-a", "zgc-1", "10.0.0.21", "02:00:00:00:01:01"));
 	put(c, "hosts", host("host-b", "zgc-1", "10.0.0.22", "02:00:00:00:01:02"));
-	put(c, "vpcs", vpc("blue", "zgc-1", 100, 3));
+	put(c, "vpcs", guarded_vpc("blue", "zgc-1", 100, 3));
 	put(c, "vpcs", vpc("red", "zgc-1", 101, 1));
 	put(c, "vpcs", vpc("green", "zgc-2", 102, 1));
 	put(c, "subnets",
@@ -888,7 +883,7 @@ static void dependents_follow(void **state)
 	assert_ip(get(all.ftn1, KIND(PORT), "blue-a")->port->host_ip, "10.0.0.21");
 	assert_ip(get(all.b, KIND(SETTINGS), "host-b")->settings->tenant_ip, "10.0.0.99");
 
-	revision = put_alone(c, "vpcs", vpc("blue", "zgc-1", 555, 4));
+	revision = put_alone(c, "vpcs", guarded_vpc("blue", "zgc-1", 555, 4));
 	for
 		each_node(n, &all) if (*n != all.other) wait_for(*n, (*n)->revision == revision);
 	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->vni, 555);
@@ -897,7 +892,7 @@ static void dependents_follow(void **state)
 	assert_int_equal(get(all.a, KIND(LOCAL_PORT), "blue-a")->local_port->vni, 555);
 
 	// A policy that grew is the VPC's message alone.
-	revision = put_alone(c, "vpcs", vpc("blue", "zgc-1", 555, 5));
+	revision = put_alone(c, "vpcs", guarded_vpc("blue", "zgc-1", 555, 5));
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	assert_int_equal(all.ftn1->puts, 1);
 
@@ -925,7 +920,7 @@ static void vpc_moves_to_another_cluster(void **state)
 	uint64_t revision;
 
 	join_all(&all, c);
-	revision = put_alone(c, "vpcs", vpc("blue", "zgc-2", 100, 4));
+	revision = put_alone(c, "vpcs", guarded_vpc("blue", "zgc-2", 100, 4));
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	wait_for(all.fwd, all.fwd->revision == revision);
 	wait_for(all.other, all.other->revision == revision);
@@ -940,8 +935,7 @@ static void vpc_moves_to_another_cluster(void **state)
 	stop_all(&all);
 }
 
-// Only a VPC that has security groups has their function in its service chain.
-static void first_and_last_security_group(void **state)
+static void service_chain_is_the_stored_one(void **state)
 {
 	struct cloud *c = *state;
 	struct node *n = node_new("fwd-1");
@@ -949,17 +943,10 @@ static void first_and_last_security_group(void **state)
 
 	node_join(n, c);
 	assert_int_equal(get(n, KIND(VPC), "red")->vpc->n_functions, 2);
-	begin(c);
-	put(c, "security-groups",
-	    json_pack("{s:s, s:s, s:[]}", "id", "ssh", "vpc", "red", "rules"));
-	put(c, "vpcs", vpc("red", "zgc-1", 101, 2));
-	revision = commit(c);
+	revision = put_alone(c, "vpcs", guarded_vpc("red", "zgc-1", 101, 2));
 	wait_for(n, n->revision == revision);
 	assert_int_equal(get(n, KIND(VPC), "red")->vpc->n_functions, 3);
-	begin(c);
-	assert_int_equal(store_remove(c->store, "security-groups", "ssh"), 0);
-	put(c, "vpcs", vpc("red", "zgc-1", 101, 3));
-	revision = commit(c);
+	revision = put_alone(c, "vpcs", vpc("red", "zgc-1", 101, 3));
 	wait_for(n, n->revision == revision);
 	assert_int_equal(get(n, KIND(VPC), "red")->vpc->n_functions, 2);
 	assert_int_equal(get(n, KIND(VPC), "red")->vpc->policy, 3);
@@ -1447,7 +1434,7 @@ int main(void)
 		FILLED(port_moves),
 		FILLED(dependents_follow),
 		FILLED(vpc_moves_to_another_cluster),
-		FILLED(first_and_last_security_group),
+		FILLED(service_chain_is_the_stored_one),
 		FILLED(new_roles_are_a_snapshot),
 		FILLED(reconnect_is_a_snapshot),
 		FILLED(unknown_node_waits),

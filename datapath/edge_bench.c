@@ -27,20 +27,6 @@
 #define VNI 77
 #define RUNS 100000
 
-static void must(int err, const char *what)
-{
-	if (err)
-		fatalx("%s: %s", what, strerror(-err));
-}
-
-static struct in6_addr address(const char *text)
-{
-	struct in6_addr a;
-
-	must(address_parse(text, &a), text);
-	return a;
-}
-
 #define put(map, key, value)                                                                       \
 	must(bpf_map__update_elem(map, key, sizeof(*(key)), value, sizeof(*(value)), BPF_ANY), #map)
 
@@ -59,12 +45,12 @@ static struct edge *load(void)
 	cfg->underlay_ifindex = 2;
 	cfg->tenant_mtu = 1450;
 	cfg->oam_port = htons(OAM_PORT);
-	cfg->host_ip = address(HOST);
+	cfg->host_ip = address_must(HOST);
 	must(edge__load(edge), "load");
-	must(mac_parse(MAC, port.mac), MAC);
-	must(mac_parse(MAC, mac.mac), MAC);
-	must(mac_parse(MAC, entrances.entrance[0].mac), MAC);
-	entrances.entrance[0].ip = address(OTHER);
+	mac_must(port.mac, MAC);
+	mac_must(mac.mac, MAC);
+	mac_must(entrances.entrance[0].mac, MAC);
+	entrances.entrance[0].ip = address_must(OTHER);
 	put(edge->maps.port_by_ifindex, &loopback, &port);
 	put(edge->maps.port_by_mac, &mac, &loopback);
 	put(edge->maps.edge_entrances, &zero, &entrances);
@@ -80,25 +66,25 @@ static void flow_address(uint32_t n, char text[INET_ADDRSTRLEN])
 static void learn(const struct edge *edge, uint32_t flows, uint32_t flags)
 {
 	struct direct_key key = {
-		.destination = address("172.16.0.1"),
+		.destination = address_must("172.16.0.1"),
 		.source_port = htons(1000),
 		.destination_port = htons(80),
 		.vni = {0, 0, VNI},
 		.protocol = IPPROTO_UDP,
 	};
-	struct direct_value value = {.host = address(OTHER), .idle_ms = 60000, .flags = flags};
+	struct direct_value value = {.host = address_must(OTHER), .idle_ms = 60000, .flags = flags};
 	char text[INET_ADDRSTRLEN];
 	struct timespec now;
 
-	must(mac_parse(MAC, value.host_mac), MAC);
-	must(mac_parse(MAC, value.instance_mac), MAC);
+	mac_must(value.host_mac, MAC);
+	mac_must(value.instance_mac, MAC);
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	// Ahead of the clock: stays fresh however long the runs take.
 	value.learned_ms = now.tv_sec * 1000 + 600000;
 	value.used_ms = value.learned_ms;
 	for (uint32_t n = 0; n < flows; n++) {
 		flow_address(n, text);
-		key.source = address(text);
+		key.source = address_must(text);
 		put(edge->maps.direct, &key, &value);
 	}
 }

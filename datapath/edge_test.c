@@ -71,27 +71,6 @@ struct row {
 
 // Set-up
 
-static struct in6_addr address(const char *text)
-{
-	struct in6_addr a;
-
-	if (address_parse(text, (void *)&a))
-		fatalx("%s is not an address", text);
-	return a;
-}
-
-static void mac(uint8_t out[6], const char *text)
-{
-	if (mac_parse(text, out))
-		fatalx("%s is not a MAC", text);
-}
-
-static void must(int err, const char *what)
-{
-	if (err)
-		fatalx("%s: %s", what, strerror(-err));
-}
-
 static uint32_t now_ms(void)
 {
 	struct timespec t;
@@ -112,8 +91,8 @@ static void put_entrances(const struct world *w, uint32_t count)
 
 	for (uint32_t i = 0; i < count; i++) {
 		snprintf(text, sizeof(text), "192.0.2.%u", 100 + i);
-		e.entrance[i].ip = address(text);
-		mac(e.entrance[i].mac, ENTRANCE_MAC);
+		e.entrance[i].ip = address_must(text);
+		mac_must(e.entrance[i].mac, ENTRANCE_MAC);
 	}
 	put(w->edge->maps.edge_entrances, &zero, &e);
 }
@@ -123,7 +102,7 @@ static void put_port(const struct world *w, uint32_t vni)
 	struct local_port port = {.vni = vni};
 	uint32_t ifindex = WORKLOAD_IFINDEX;
 
-	mac(port.mac, WORKLOAD_MAC);
+	mac_must(port.mac, WORKLOAD_MAC);
 	put(w->edge->maps.port_by_ifindex, &ifindex, &port);
 }
 
@@ -131,7 +110,7 @@ static void put_mac(const struct world *w, const char *text, uint32_t ifindex)
 {
 	struct local_mac_key key = {.vni = TENANT};
 
-	mac(key.mac, text);
+	mac_must(key.mac, text);
 	put(w->edge->maps.port_by_mac, &key, &ifindex);
 }
 
@@ -164,8 +143,8 @@ static struct world world_open(int overlay, const char *name)
 	cfg->underlay_ifindex = UNDERLAY_IFINDEX;
 	cfg->tenant_mtu = TENANT_MTU;
 	cfg->oam_port = htons(OAM);
-	cfg->host_ip = address(HOST);
-	mac(cfg->host_mac, HOST_MAC);
+	cfg->host_ip = address_must(HOST);
+	mac_must(cfg->host_mac, HOST_MAC);
 	must(bpf_map__set_max_entries(w.edge->maps.direct, 1024), "size");
 	must(edge__load(w.edge), "load");
 	w.egress.program = bpf_program__fd(w.edge->progs.edge_egress);
@@ -187,8 +166,8 @@ struct learned {
 static struct direct_key key_of(uint8_t protocol)
 {
 	struct direct_key key = {
-		.source = address(WORKLOAD),
-		.destination = address(PEER),
+		.source = address_must(WORKLOAD),
+		.destination = address_must(PEER),
 		.source_port = htons(1000),
 		.destination_port = htons(protocol == IPPROTO_ICMP ? 1000 : 2000),
 		.vni = {TENANT >> 16, TENANT >> 8 & 0xFF, TENANT & 0xFF},
@@ -202,7 +181,7 @@ static void learn(const struct world *w, struct learned l)
 {
 	struct direct_key key = key_of(l.protocol);
 	struct direct_value value = {
-		.host = address(l.host ? l.host : OTHER_HOST),
+		.host = address_must(l.host ? l.host : OTHER_HOST),
 		.learned_ms = now_ms() - l.age_ms,
 		.used_ms = now_ms() - l.unused_ms,
 		.idle_ms = 5000,
@@ -211,8 +190,8 @@ static void learn(const struct world *w, struct learned l)
 
 	if (l.portless)
 		key.source_port = key.destination_port = 0;
-	mac(value.host_mac, OTHER_MAC);
-	mac(value.instance_mac, l.instance_mac ? l.instance_mac : PEER_MAC);
+	mac_must(value.host_mac, OTHER_MAC);
+	mac_must(value.instance_mac, l.instance_mac ? l.instance_mac : PEER_MAC);
 	put(w->edge->maps.direct, &key, &value);
 }
 
@@ -537,7 +516,7 @@ static void to_entrance(struct frame *f, const struct world *w)
 
 static void set_mac(struct frame *f, size_t at, const char *text)
 {
-	mac(f->byte + at, text);
+	mac_must(f->byte + at, text);
 }
 
 static void direct(struct frame *f, const struct world *w)
@@ -766,20 +745,20 @@ static struct oam_inject inject_udp(void)
 {
 	struct oam_inject i = {
 		.flow = {.op = htonl(OAM_INJECT),
-			 .source = address(WORKLOAD).s6_addr32[3],
-			 .destination = address(PEER).s6_addr32[3],
+			 .source = address_must(WORKLOAD).s6_addr32[3],
+			 .destination = address_must(PEER).s6_addr32[3],
 			 .source_port = htons(1000),
 			 .destination_port = htons(2000),
 			 .protocol = IPPROTO_UDP,
 			 .vni = {TENANT >> 16, TENANT >> 8 & 0xFF, TENANT & 0xFF}},
-		.instance = address(PEER).s6_addr32[3],
-		.host = address(OTHER_HOST).s6_addr32[3],
+		.instance = address_must(PEER).s6_addr32[3],
+		.host = address_must(OTHER_HOST).s6_addr32[3],
 		.idle_timeout_s = htons(5),
 		.flags = htons(OAM_ROUTED),
 	};
 
-	mac(i.instance_mac, PEER_MAC);
-	mac(i.host_mac, OTHER_MAC);
+	mac_must(i.instance_mac, PEER_MAC);
+	mac_must(i.host_mac, OTHER_MAC);
 	return i;
 }
 
@@ -854,7 +833,7 @@ static void oam_rewrite(struct frame *f, const struct world *w)
 {
 	struct oam_inject i = inject_udp();
 
-	i.instance = address(NEIGHBOUR).s6_addr32[3];
+	i.instance = address_must(NEIGHBOUR).s6_addr32[3];
 	oam(f, &i, sizeof(i), ENTRANCE);
 }
 

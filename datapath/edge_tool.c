@@ -43,23 +43,9 @@
 
 #define PATH 256
 
-static void must(int err, const char *what)
-{
-	if (err)
-		fatalx("%s: %s", what, strerror(-err));
-}
-
-static struct in6_addr address(const char *text)
-{
-	struct in6_addr a;
-
-	must(address_parse(text, &a), text);
-	return a;
-}
-
 static uint32_t ipv4(const char *text)
 {
-	return address(text).s6_addr32[3];
+	return address_must(text).s6_addr32[3];
 }
 
 static uint32_t number(const char *text)
@@ -132,7 +118,7 @@ static void load(const char *pins, char **a)
 	cfg = (struct edge_config *)&edge->rodata->cfg;
 	cfg->overlay = strcmp(a[0], "geneve") != 0 ? OVERLAY_VXLAN : OVERLAY_GENEVE;
 	cfg->underlay_ifindex = interface(a[1]);
-	cfg->host_ip = address(a[2]);
+	cfg->host_ip = address_must(a[2]);
 	must(mac_parse(a[3], cfg->host_mac), a[3]);
 	cfg->tenant_mtu = number(a[4]);
 	cfg->oam_port = htons(OAM_PORT);
@@ -162,7 +148,7 @@ static void entrance(const char *pins, char **a)
 	struct edge_entrances value = {.count = 1};
 	uint32_t zero = 0;
 
-	value.entrance[0].ip = address(a[0]);
+	value.entrance[0].ip = address_must(a[0]);
 	must(mac_parse(a[1], value.entrance[0].mac), a[1]);
 	put(pins, "edge_entrances", &zero, &value);
 }

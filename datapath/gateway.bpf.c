@@ -321,17 +321,18 @@ int gateway(struct xdp_md *ctx)
 	if (p.udp->dest != bpf_htons(GENEVE_PORT))
 		return finish(ctx, PASS);
 
-	// From another node: an op, with the tenant's packet that caused it.
+	// From another node: an op, with the tenant's packet that caused it. Where nodes have a
+	// network of their own, hosts cannot speak for them.
 	sender = address_of_v4(p.outer.ip->saddr);
-	if (!bpf_map_lookup_elem(&node_by_ip, &sender))
+	if ((cfg.tenant_ifindex != cfg.zgc_ifindex && ctx->ingress_ifindex == cfg.tenant_ifindex) ||
+	    p.outer.ip->saddr == cfg.zgc_ip.in6_u.u6_addr32[3] ||
+	    !bpf_map_lookup_elem(&node_by_ip, &sender))
 		return finish(ctx, DFT_FOREIGN);
 	p.at = p.data;
 	d = op_of(&p);
 	if (!d || !op_valid(d))
 		return finish(ctx, DFT_MALFORMED);
-	if (d->op.op == DFT_REPLY)
-		return cfg.roles & ROLE_FWD ? go_to(ctx, STEP_REPLY) : finish(ctx, NOT_MEMBER);
-	return cfg.roles & ROLE_FTN ? go_to(ctx, STEP_TABLE) : finish(ctx, NOT_MEMBER);
+	return op_enter(ctx, d);
 }
 
 // Behind an op: the tenant's IPv4 packet and its flow.

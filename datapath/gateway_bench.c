@@ -43,17 +43,7 @@ static void put_view(const struct node *n)
 		.function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FUNCTION_SECURITY_GROUP}};
 	uint32_t zero = 0, vni = VNI;
 
-	for (uint32_t i = 0; i < NODES; i++) {
-		struct node_value value = {.boot = node_boot(i)};
-		char ip[16], mac[18];
-
-		node_ip_text(i, ip);
-		node_mac_text(i, mac);
-		value.zgc_ip = address_must(ip);
-		mac_parse(mac, value.zgc_mac);
-		node_put(n, "nodes", &i, &value);
-		node_put(n, "node_by_ip", &value.zgc_ip, &i);
-	}
+	node_peers(n, NODES);
 	node_put(n, "chains", &zero, &chain);
 	node_put(n, "entrances", &zero, &entrance);
 	node_put(n, "entrance_by_ip", &entrance.ip, &zero);

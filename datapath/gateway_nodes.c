@@ -22,15 +22,6 @@
 #define SESSIONS 4096
 #define CACHED 1024
 
-struct in6_addr address_must(const char *text)
-{
-	struct in6_addr out;
-
-	if (address_parse(text, &out))
-		fatalx("%s is not an address", text);
-	return out;
-}
-
 void node_ip_text(uint32_t index, char out[16])
 {
 	snprintf(out, 16, "172.16.0.%u", (index + 1) % 256);
@@ -79,7 +70,7 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 		.node = wish->index,
 		.boot = node_boot(wish->index),
 		.tenant_ifindex = LOOPBACK,
-		.zgc_ifindex = LOOPBACK,
+		.zgc_ifindex = wish->zgc_ifindex ? wish->zgc_ifindex : LOOPBACK,
 		.tenant_mtu = TENANT_MTU,
 		.oam_port = htons(8300),
 		.session_pages = wish->flat,
@@ -308,6 +299,21 @@ void node_cached_put(const struct node *n, const struct session_key *key,
 		fatalx("%s: no room in the cache", n->name);
 }
 
+void node_peers(const struct node *n, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct node_value value = {};
+		char ip[16], mac[18];
+
+		node_ip_text(i, ip);
+		node_mac_text(i, mac);
+		value.zgc_ip = address_must(ip);
+		mac_must(value.zgc_mac, mac);
+		node_put(n, "nodes", &i, &value);
+		node_put(n, "node_by_ip", &value.zgc_ip, &i);
+	}
+}
+
 static void step_put(const struct node *n, uint32_t step, const struct bpf_program *program)
 {
 	int fd = bpf_program__fd(program);
@@ -347,7 +353,6 @@ void node_load(struct node *n, const struct node_wish *wish)
 	    securitygroup__load(n->securitygroup))
 		fatal("%s does not load", wish->name);
 
-	step_put(n, STEP_GATEWAY, n->gw->progs.gateway);
 	step_put(n, STEP_TABLE, n->gw->progs.table);
 	step_put(n, STEP_DECIDED, n->gw->progs.decided);
 	step_put(n, STEP_REPLY, n->gw->progs.reply);

@@ -13,8 +13,6 @@
 #include "shared/view.h"
 #include "wire/dft.h"
 
-#define MAX_TEST_NODES 16
-
 struct gateway;
 struct divider;
 struct bouncer;
@@ -33,7 +31,7 @@ struct node {
 };
 
 // What differs between nodes; the rest follows from the index. sessions 0: room for 4096; cached 0:
-// for 1024.
+// for 1024; zgc_ifindex 0: that of the tenants' side.
 struct node_wish {
 	const char *name;
 	uint32_t index;
@@ -43,6 +41,7 @@ struct node_wish {
 	uint32_t flat; // pages of each flat session table, a power of two; 0: kernel maps instead
 	uint32_t cached;
 	uint32_t tick_q10; // as in struct gateway_config
+	uint32_t zgc_ifindex;
 };
 
 #define TENANT_MTU 1450
@@ -60,6 +59,8 @@ void node_remove(const struct node *n, const char *map, const void *key);
 // Empties a hash; "sessions" and "cache" whatever implements them.
 void node_clear(const struct node *n, const char *map);
 unsigned int node_count(const struct node *n, const char *map);
+// Tells the node of the cluster's first so many, itself among them.
+void node_peers(const struct node *n, uint32_t count);
 // All buckets belong to this chain; -1: to none.
 void node_buckets(const struct node *n, int chain);
 
@@ -81,5 +82,3 @@ void node_sessions_lock(const struct node *n, uint32_t lock);
 void node_ip_text(uint32_t index, char out[16]);
 void node_mac_text(uint32_t index, char out[18]);
 uint32_t node_boot(uint32_t index);
-
-struct in6_addr address_must(const char *text);

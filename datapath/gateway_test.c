@@ -147,6 +147,7 @@ static const struct {
 } rule_rows[] = {
 	{WEB, {RULE_INGRESS, IPPROTO_TCP, .port_min = 80, .port_max = 88}, NULL},
 	{WEB, {RULE_INGRESS, IPPROTO_UDP, .port_min = 1000, .port_max = 2000}, "10.0.1.20/30"},
+	{WEB, {RULE_INGRESS, IPPROTO_UDP, .port_min = 0, .port_max = 65534}, "10.0.1.22/32"},
 	{WEB,
 	 {RULE_INGRESS, IPPROTO_TCP, .port_min = 22, .port_max = 22, .remote_group = CLIENTS},
 	 NULL},
@@ -218,21 +219,6 @@ static void set_chain(struct world *w, uint32_t length, int learner)
 		value.node[i] = FTN1 + i;
 	for (int i = 0; i < NODES; i++)
 		chain_put(&w->node[i], 0, &value);
-}
-
-static void put_nodes(const struct node *n)
-{
-	for (uint32_t i = 0; i < NODES; i++) {
-		struct node_value value = {.boot = node_boot(i)};
-		char ip[16], mac[18];
-
-		node_ip_text(i, ip);
-		node_mac_text(i, mac);
-		value.zgc_ip = address_must(ip);
-		mac_parse(mac, value.zgc_mac);
-		node_put(n, "nodes", &i, &value);
-		node_put(n, "node_by_ip", &value.zgc_ip, &i);
-	}
 }
 
 static void put_entrances(const struct node *n)
@@ -330,7 +316,7 @@ static void fill(const struct node *n)
 {
 	struct chain_value alone = {.epoch = EPOCH, .term = TERM, .live = 1, .node = {BOTH}};
 
-	put_nodes(n);
+	node_peers(n, NODES);
 	put_entrances(n);
 	put_subnets(n);
 	put_groups(n);
@@ -518,14 +504,14 @@ static struct session_key key_of(uint32_t vni, const struct inner *in, int *from
 	struct in6_addr from = address_must(in->from), to = address_must(in->to);
 	uint16_t from_port = htons(in->from_port), to_port = htons(in->to_port);
 	struct session_key key = {.vni = {vni >> 16, vni >> 8, vni}, .protocol = in->protocol};
-	int order = memcmp(&from, &to, sizeof(from));
+	int order = memcmp(&from, &to, sizeof(from)), no_echo = 0;
 
 	if (in->protocol == IPPROTO_ICMP) {
-		if (in->type != ICMP_ECHO_REQUEST && in->type != ICMP_ECHO_REPLY)
-			from_port = 0;
+		no_echo = in->fragment & 0x3FFF ||
+			  (in->type != ICMP_ECHO_REQUEST && in->type != ICMP_ECHO_REPLY);
 		to_port = from_port;
 	}
-	if (in->fragment & 0x3FFF)
+	if (no_echo || in->fragment & 0x3FFF)
 		from_port = to_port = 0;
 	if (!order)
 		order = memcmp(&from_port, &to_port, sizeof(from_port));
@@ -534,6 +520,8 @@ static struct session_key key_of(uint32_t vni, const struct inner *in, int *from
 	key.b = *from_b ? from : to;
 	key.a_port = *from_b ? to_port : from_port;
 	key.b_port = *from_b ? from_port : to_port;
+	if (no_echo)
+		key.b_port = 0xFFFF;
 	return key;
 }
 
@@ -938,6 +926,9 @@ static const struct row rows[] = {
 	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
 	{"security group: a fragment of no datagram that is allowed",
 	 UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20", .fragment = 0x2000, .payload = 64),
+	 FIRST "SECURITY_GROUP", .blue = FIRST "NO_SOURCE"},
+	{"security group: a fragment where nearly all ports are allowed",
+	 UDP(1500, .from = "10.0.1.22", .to = "10.0.1.20", .fragment = 0x2000, .payload = 64),
 	 FIRST "SECURITY_GROUP", .blue = FIRST "NO_SOURCE"},
 	{"security group: a fragment where all is allowed",
 	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.27", .fragment = 8, .payload = 64),
@@ -1564,6 +1555,13 @@ static const struct broken_op broken_ops[] = {
 	 4,
 	 {172, 16, 0, 99},
 	 .red = "ftn3 DFT_FOREIGN"},
+	{"from itself, on the wire",
+	 LOOKUP_,
+	 FTN3,
+	 AT(ip.saddr),
+	 4,
+	 {172, 16, 0, 1 + FTN3},
+	 .red = "ftn3 DFT_FOREIGN"},
 	{"not Geneve", LOOKUP_, FTN3, AT(udp.dest), 2, {1, 1}, .red = "ftn3 PASS"},
 	{"another length of options",
 	 LOOKUP_,
@@ -1714,7 +1712,7 @@ static const struct broken_op broken_ops[] = {
 	 {1},
 	 .red = "ftn1 REDIRECTED > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
 	 .nobody = "ftn1 REDIRECTED > ftn3 NO_VPC"},
-	{"insert, no hops left", INSERT_, FTN3, AT(op.hops), 1, {0}, .red = "ftn3 HOPS_EXCEEDED"},
+	{"insert, no hops left", INSERT_, FTN2, AT(op.hops), 1, {0}, .red = "ftn2 HOPS_EXCEEDED"},
 	{"at the table: IPv6 inside",
 	 LOOKUP_,
 	 FTN3,
@@ -1897,6 +1895,35 @@ static int test_broken_ops(struct world *w)
 			wrong += path_is(b->name, &j, each[k].path);
 		}
 	}
+	return wrong;
+}
+
+// What a host sends in the name of a node, where nodes have a network of their own.
+static int test_op_of_a_host(struct world *w)
+{
+	const struct node_wish wish = {
+		.name = "apart", .index = FTN3, .roles = ROLE_FTN, .zgc_ifindex = 2};
+	struct verdict_count before[VERDICTS], after[VERDICTS];
+	uint32_t action, index = FWD1;
+	struct frame f, out;
+	struct in6_addr ip;
+	struct node apart;
+	char text[16];
+	int wrong;
+
+	wrong = op_of_kind(w, LOOKUP_, RED, &f);
+	node_load(&apart, &wish);
+	node_ip_text(FWD1, text);
+	ip = address_must(text);
+	node_put(&apart, "node_by_ip", &ip, &index);
+	verdicts_read(apart.entry.verdicts, before);
+	wrong |= target_run(&apart.entry, &f, &action, &out) != 0;
+	verdicts_read(apart.entry.verdicts, after);
+	if (after[DFT_FOREIGN].packets != before[DFT_FOREIGN].packets + 1) {
+		fprintf(stderr, "an op of a host was taken\n");
+		wrong++;
+	}
+	node_free(&apart);
 	return wrong;
 }
 
@@ -2759,6 +2786,40 @@ static int test_icmp_errors(struct world *w)
 	return wrong + path_is("an error that embeds little", &j, "fwd1 INNER_MALFORMED");
 }
 
+// What has 0 for ports must not share a session with what has none.
+static int test_no_ports(struct world *w)
+{
+#define WITHOUT_PORTS(protocol_, ...)                                                              \
+	{                                                                                          \
+		.from = "10.0.1.10", .to = "10.0.1.20", .protocol = protocol_, .payload = 40,      \
+		__VA_ARGS__                                                                        \
+	}
+	static const struct {
+		struct inner in;
+		const char *path;
+	} sent[] = {
+		{WITHOUT_PORTS(IPPROTO_ICMP, .type = PING), INSERTED_ "FORWARDED_FIRST"},
+		{WITHOUT_PORTS(IPPROTO_ICMP, .type = PING), "fwd1 FORWARDED"},
+		{WITHOUT_PORTS(IPPROTO_ICMP, .type = 13), FIRST "NO_SESSION"},
+		{WITHOUT_PORTS(IPPROTO_ICMP, .fragment = 0x2000), FIRST "SECURITY_GROUP"},
+		{WITHOUT_PORTS(IPPROTO_UDP), "fwd1 INNER_MALFORMED"},
+		{WITHOUT_PORTS(IPPROTO_TCP, .flags = SYN), "fwd1 INNER_MALFORMED"},
+	};
+#undef WITHOUT_PORTS
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(sent); i++) {
+		struct journey j;
+		struct frame f;
+
+		write_inner(&f, &sent[i].in);
+		wrap_from_host(&f, 11, OF_FWD1, RED);
+		wrong += travel(w, FWD1, &f, &j);
+		wrong += path_is("without ports", &j, sent[i].path);
+	}
+	return wrong;
+}
+
 // ---- the direct path ----
 
 static void put_told(struct world *w, const struct session_key *key, int direction, uint32_t ms)
@@ -3156,6 +3217,7 @@ static const struct test tests[] = {
 	{"every byte of the ops", test_op_bytes},
 	{"every byte of an ARP request's ops", test_arp_op},
 	{"broken ops", test_broken_ops},
+	{"an op of a host", test_op_of_a_host},
 	{"cut ops", test_cut_ops},
 	{"a redirected op", test_redirect_bytes},
 	{"chains of 1 to 8", test_chains},
@@ -3171,6 +3233,7 @@ static const struct test tests[] = {
 	{"service chains", test_service_chains},
 	{"a view that lacks something", test_no_view},
 	{"ICMP errors", test_icmp_errors},
+	{"no ports", test_no_ports},
 	{"whom OAM is due", test_told},
 	{"OAM frames", test_oam},
 	{"no room", test_no_room},

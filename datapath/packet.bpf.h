@@ -48,6 +48,7 @@ struct flow {
 	__u8 fragment;	// any fragment; 2: not the first
 	__u8 icmp_error;
 	__u8 icmp_type;
+	__u8 no_echo; // ICMP: no echo, or not known to be one
 	__be16 source_port;
 	__be16 destination_port;
 	__be32 source; // IPv4; of an ICMP error: of the flow it is about, reversed
@@ -163,7 +164,8 @@ inlined enum verdict read_inner_ipv4(struct packet *p)
 	return GO_ON;
 }
 
-// What follows an IPv4 header, for the key: ports, or what stands for them.
+// What follows an IPv4 header, for the key: ports, or what stands for them. Twice 0 is what a
+// fragment has for ports: nobody may begin the session of all fragments with such a packet.
 inlined enum verdict read_ports(struct packet *p, __u8 protocol, struct flow *f)
 {
 	if (protocol == IPPROTO_TCP) {
@@ -174,6 +176,8 @@ inlined enum verdict read_ports(struct packet *p, __u8 protocol, struct flow *f)
 		f->source_port = tcp->source;
 		f->destination_port = tcp->dest;
 		f->tcp_flags = ((__u8 *)tcp)[13];
+		if (!tcp->source && !tcp->dest)
+			return INNER_MALFORMED;
 	} else if (protocol == IPPROTO_UDP) {
 		struct udphdr *udp = take(p, sizeof(*udp));
 
@@ -181,6 +185,8 @@ inlined enum verdict read_ports(struct packet *p, __u8 protocol, struct flow *f)
 			return INNER_MALFORMED;
 		f->source_port = udp->source;
 		f->destination_port = udp->dest;
+		if (!udp->source && !udp->dest)
+			return INNER_MALFORMED;
 	} else if (protocol == IPPROTO_ICMP) {
 		struct icmp_header *icmp = take(p, sizeof(*icmp));
 
@@ -193,6 +199,8 @@ inlined enum verdict read_ports(struct packet *p, __u8 protocol, struct flow *f)
 		} else if (icmp->type == ICMP_UNREACHABLE || icmp->type == ICMP_TIME_EXCEEDED ||
 			   icmp->type == ICMP_PARAMETER) {
 			f->icmp_error = 1;
+		} else {
+			f->no_echo = 1;
 		}
 	}
 	return GO_ON;
@@ -213,14 +221,21 @@ inlined enum verdict read_embedded(struct packet *p, struct flow *f, __u8 *proto
 	f->source = ip->daddr;
 	f->destination = ip->saddr;
 	*protocol = ip->protocol;
-	if (ip->frag_off & bpf_htons(IPV4_OFFSET | IPV4_MORE_FRAGMENTS))
+	if (ip->frag_off & bpf_htons(IPV4_OFFSET | IPV4_MORE_FRAGMENTS)) {
+		f->no_echo = ip->protocol == IPPROTO_ICMP;
 		return GO_ON;
+	}
 	if (ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP) {
 		f->source_port = ((__be16 *)ports)[1];
 		f->destination_port = ((__be16 *)ports)[0];
 	} else if (ip->protocol == IPPROTO_ICMP) {
-		f->source_port = ((__be16 *)ports)[2]; // of an echo: the identifier
-		f->destination_port = ((__be16 *)ports)[2];
+		__u8 type = *(__u8 *)ports;
+
+		f->no_echo = type != ICMP_ECHO_REQUEST && type != ICMP_ECHO_REPLY;
+		if (!f->no_echo) {
+			f->source_port = ((__be16 *)ports)[2]; // the identifier
+			f->destination_port = ((__be16 *)ports)[2];
+		}
 	}
 	return GO_ON;
 }
@@ -243,6 +258,9 @@ inlined void make_key(struct flow *f, __u32 vni, __u8 protocol)
 		f->key.a_port = f->source_port;
 		f->key.b_port = f->destination_port;
 	}
+	// An echo may have the identifier 0.
+	if (f->no_echo)
+		f->key.b_port = bpf_htons(0xFFFF);
 	vni_put(f->key.vni, vni);
 	f->key.protocol = protocol;
 }
@@ -258,6 +276,7 @@ inlined enum verdict read_flow(struct packet *p, struct flow *f)
 	f->destination = ip->daddr;
 	if (ip->frag_off & bpf_htons(IPV4_OFFSET | IPV4_MORE_FRAGMENTS)) {
 		f->fragment = ip->frag_off & bpf_htons(IPV4_OFFSET) ? 2 : 1;
+		f->no_echo = protocol == IPPROTO_ICMP;
 	} else {
 		if ((v = read_ports(p, protocol, f)))
 			return v;

@@ -31,6 +31,27 @@
 #define SKIPPED 77
 #define BPFFS "/sys/fs/bpf"
 
+void must(int err, const char *what)
+{
+	if (err)
+		fatalx("%s: %s", what, strerror(-err));
+}
+
+struct in6_addr address_must(const char *text)
+{
+	struct in6_addr out;
+
+	if (address_parse(text, &out))
+		fatalx("%s is not an address", text);
+	return out;
+}
+
+void mac_must(uint8_t out[6], const char *text)
+{
+	if (mac_parse(text, out))
+		fatalx("%s is not a MAC", text);
+}
+
 static int quiet(enum libbpf_print_level level, const char *format, va_list arguments)
 {
 	return level == LIBBPF_WARN ? vfprintf(stderr, format, arguments) : 0;
@@ -122,12 +143,6 @@ void frame_prepend(struct frame *f, const void *bytes, size_t length)
 	f->length += length;
 }
 
-static void put_mac(uint8_t out[6], const char *text)
-{
-	if (mac_parse(text, out))
-		fatalx("%s is not a MAC", text);
-}
-
 static uint32_t ipv4_of(const char *text)
 {
 	struct in_addr address;
@@ -153,8 +168,8 @@ void frame_ethernet(struct frame *f, const char *to, const char *from, uint16_t 
 {
 	struct ethhdr eth = {.h_proto = htons(protocol)};
 
-	put_mac(eth.h_dest, to);
-	put_mac(eth.h_source, from);
+	mac_must(eth.h_dest, to);
+	mac_must(eth.h_source, from);
 	frame_prepend(f, &eth, sizeof(eth));
 }
 
@@ -244,11 +259,11 @@ void frame_arp(struct frame *f, struct arp_message m)
 	uint32_t ip;
 
 	frame_append(f, &arp, sizeof(arp));
-	put_mac(mac, m.sender_mac);
+	mac_must(mac, m.sender_mac);
 	frame_append(f, mac, sizeof(mac));
 	ip = ipv4_of(m.sender);
 	frame_append(f, &ip, sizeof(ip));
-	put_mac(mac, m.target_mac);
+	mac_must(mac, m.target_mac);
 	frame_append(f, mac, sizeof(mac));
 	ip = ipv4_of(m.target);
 	frame_append(f, &ip, sizeof(ip));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <linux/types.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,11 @@ void testing_begin(void);
 const char *testing_pins(const char *name, char path[64]);
 // Removes it with all that is pinned there, so that its memory is free again.
 void testing_unpin(const char *name);
+
+// What cannot fail in a test that is sound: these end the process where it does.
+void must(int err, const char *what);
+struct in6_addr address_must(const char *text);
+void mac_must(uint8_t out[6], const char *text);
 
 #define FRAME_ROOM 8192
 

@@ -53,6 +53,7 @@ run "$build"
 echo "== under the address and undefined behaviour sanitizers"
 if prepare "$build-sanitized" all -Db_sanitize=address,undefined -Db_lundef=false; then
 	run "$build-sanitized" --no-suite lab
+	run "$build-sanitized" "lab small"
 else
 	failed=$((failed + 1))
 	echo "FAILED: the sanitized build"

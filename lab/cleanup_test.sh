@@ -9,8 +9,8 @@ source "$(dirname "$0")/cloud.sh"
 unshare --net true 2>/dev/null || { echo "needs the right to make network namespaces"; exit 77; }
 trap end EXIT
 trap 'exit 130' INT TERM HUP
-work=$(mktemp -d)
 "$zetactl" lab down "$cloud" >/dev/null 2>&1 || true
+make_work
 
 # Processes, mounts and files that have the cloud's name; and those inside its namespaces cannot
 # live without a process or a mount.

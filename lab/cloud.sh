@@ -21,14 +21,20 @@ end() {
 	exit "$status"
 }
 
+# An empty directory of this run; that of a killed one goes. 755: nginx's workers read there.
+make_work() {
+	rm -rf "${TMPDIR:-/tmp}/zeta-$cloud".*
+	work=$(mktemp -d "${TMPDIR:-/tmp}/zeta-$cloud.XXXXXX")
+	chmod 755 "$work"
+}
+
 # begin TOPOLOGY
 begin() {
 	unshare --net true 2>/dev/null || { echo "needs the right to make network namespaces"; exit 77; }
 	trap end EXIT
 	trap 'exit 130' INT TERM HUP
-	work=$(mktemp -d)
-	chmod 755 "$work"
 	"$zetactl" lab down "$cloud" >/dev/null 2>&1 || true
+	make_work
 	"$zetactl" lab up "$1" --name "$cloud" 2>"$work/up" || { cat "$work/up"; exit 1; }
 }
 

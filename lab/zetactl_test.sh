@@ -126,6 +126,10 @@ fails "and nothing of them is left" ls "/run/zeta/lab/$cloud-bad"
 
 holds "wrong use is 2: no command" exits 2 "$zetactl"
 holds "no such command" exits 2 "$zetactl" fly
+holds "half a command names the other halves" prints 'zetactl lab down CLOUD' "$zetactl" lab
+holds "and is wrong use" exits 2 "$zetactl" lab dwon
+holds "views are nobody's to delete" exits 2 ctl delete view main
+holds "a file without documents is a failure" exits 1 ctl apply -f /dev/null
 holds "no such option" exits 2 "$zetactl" get ports --fast
 holds "an option of another command" exits 2 "$zetactl" get ports -f x
 holds "a word too many" exits 2 "$zetactl" get ports a b

@@ -43,7 +43,7 @@ int prefix_parse(const char *text, struct in6_addr *out, unsigned int *bits)
 	if (!strchr(host, ':')) {
 		if (length > 32)
 			return -EINVAL;
-		length += 96;
+		length += V4_PREFIX_BITS;
 	}
 	if (length > 128)
 		return -EINVAL;
@@ -85,8 +85,8 @@ char *prefix_text(const struct in6_addr *address, unsigned int bits, char text[A
 {
 	size_t used = strlen(address_text(address, text));
 
-	if (IN6_IS_ADDR_V4MAPPED(address) && bits >= 96)
-		bits -= 96;
+	if (IN6_IS_ADDR_V4MAPPED(address) && bits >= V4_PREFIX_BITS)
+		bits -= V4_PREFIX_BITS;
 	snprintf(text + used, ADDRESS_TEXT - used, "/%u", bits);
 	return text;
 }

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ADDRESS_TEXT 64 // enough for any of the texts below
+#define V4_PREFIX_BITS 96 // of 128: what an IPv4 prefix is longer than its own length says
+#define ADDRESS_TEXT 64	  // enough for any of the texts below
 
 // "10.0.0.1" or "2001:db8::1". Returns 0; -EINVAL: not an address (out is left as it was).
 int address_parse(const char *text, struct in6_addr *out);

@@ -4,18 +4,39 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BUCKETS_FIRST 64
 
+static uint64_t mix(uint64_t h)
+{
+	h ^= h >> 32;
+	h *= 0x9E3779B97F4A7C15ull;
+	h ^= h >> 29;
+	h *= 0xBF58476D1CE4E5B9ull;
+	return h ^ h >> 32;
+}
+
+uint64_t hash_bytes(const void *bytes, size_t size, uint64_t seed)
+{
+	const uint8_t *at = bytes;
+	uint64_t h = mix(seed + size + 1), word;
+
+	for (; size >= sizeof(word); size -= sizeof(word), at += sizeof(word)) {
+		memcpy(&word, at, sizeof(word));
+		h = mix(h + word);
+	}
+	if (size) {
+		word = 0;
+		memcpy(&word, at, size);
+		h = mix(h + word);
+	}
+	return h;
+}
+
 uint64_t hash_text(const char *text, uint64_t seed)
 {
-	uint64_t h = 0xcbf29ce484222325 ^ seed;
-
-	// FNV-1a, and a finalizer that lets the low bits depend on all.
-	for (; *text; text++)
-		h = (h ^ (uint8_t)*text) * 0x100000001b3;
-	h = (h ^ h >> 32) * 0xd6e8feb86659fd93;
-	return h ^ h >> 32;
+	return hash_bytes(text, strlen(text), seed);
 }
 
 static struct hash_entry *same_hash(struct hash_entry *entry, uint64_t hash)
@@ -37,6 +58,16 @@ struct hash_entry *hash_next(const struct hash_entry *entry)
 	return same_hash(entry->next, entry->hash);
 }
 
+struct hash_entry *hash_walk(const struct hash *table, struct hash_walk *walk)
+{
+	struct hash_entry *entry = walk->next;
+
+	while (!entry && walk->bucket < table->buckets)
+		entry = table->bucket[walk->bucket++];
+	walk->next = entry ? entry->next : NULL;
+	return entry;
+}
+
 static void link_entry(struct hash *table, struct hash_entry *entry)
 {
 	struct hash_entry **head = &table->bucket[entry->hash & (table->buckets - 1)];
@@ -48,16 +79,14 @@ static void link_entry(struct hash *table, struct hash_entry *entry)
 static int grow(struct hash *table)
 {
 	struct hash larger = {.buckets = table->buckets ? 2 * table->buckets : BUCKETS_FIRST};
+	struct hash_walk walk = {};
+	struct hash_entry *entry;
 
 	larger.bucket = calloc(larger.buckets, sizeof(struct hash_entry *));
 	if (!larger.bucket)
 		return -ENOMEM;
-	for (size_t i = 0; i < table->buckets; i++) {
-		for (struct hash_entry *entry = table->bucket[i], *next; entry; entry = next) {
-			next = entry->next;
-			link_entry(&larger, entry);
-		}
-	}
+	while ((entry = hash_walk(table, &walk)))
+		link_entry(&larger, entry);
 	larger.count = table->count;
 	free(table->bucket);
 	*table = larger;

@@ -21,16 +21,26 @@ struct hash {
 #define container_of_entry(pointer, type, member)                                                  \
 	((type *)((char *)(pointer)-offsetof(type, member)))
 
-// Of a string, continuing from seed (0, or the hash of something else of the key).
+// 64 bits that follow from the bytes alone, the same on every machine of one byte order; continuing
+// from seed (0, or the hash of something else of the key).
+uint64_t hash_bytes(const void *bytes, size_t size, uint64_t seed);
 uint64_t hash_text(const char *text, uint64_t seed);
 
 // The first entry that has this hash, or NULL; hash_next() gives the others.
 struct hash_entry *hash_first(const struct hash *table, uint64_t hash);
 struct hash_entry *hash_next(const struct hash_entry *entry);
 
+// All entries, in no order: begin with a zeroed walk; NULL is the end. The entry that was given
+// last may be removed meanwhile, and freed; nothing may be added.
+struct hash_walk {
+	size_t bucket; // the next one
+	struct hash_entry *next;
+};
+struct hash_entry *hash_walk(const struct hash *table, struct hash_walk *walk);
+
 // entry->hash is set here. Returns 0 or -ENOMEM (then it was not added).
 int hash_add(struct hash *table, struct hash_entry *entry, uint64_t hash);
 // The entry must be in the table.
 void hash_remove(struct hash *table, struct hash_entry *entry);
-// Frees the table, not the entries.
+// Frees the table, not the entries, and leaves it empty.
 void hash_free(struct hash *table);

@@ -50,6 +50,27 @@ static uint64_t bad(const char *name)
 	return (hash_text(name, 0) & 1) << 40;
 }
 
+// Takes every other one out on the way.
+static void walk(struct hash *table)
+{
+	struct hash_walk walk = {};
+	struct hash_entry *entry;
+	size_t count = table->count, seen = 0;
+
+	while ((entry = hash_walk(table, &walk))) {
+		struct thing *thing = container_of_entry(entry, struct thing, entry);
+
+		assert_int_equal(thing->in, 1);
+		thing->in = 2;
+		if (seen++ % 2) {
+			hash_remove(table, entry);
+			memset(thing, 0, sizeof(*thing));
+		}
+	}
+	assert_int_equal(seen, count);
+	assert_int_equal(table->count, count - count / 2);
+}
+
 static void add_and_remove(uint64_t (*hash)(const char *), int most)
 {
 	struct hash table = {};
@@ -74,7 +95,9 @@ static void add_and_remove(uint64_t (*hash)(const char *), int most)
 		things[i].in = 1;
 	}
 	check(&table, hash, count);
+	walk(&table);
 	hash_free(&table);
+	walk(&table);
 	assert_int_equal(table.count, 0);
 }
 
@@ -86,6 +109,20 @@ static void keeps_what_it_is_given(void **state)
 static void keeps_what_collides(void **state)
 {
 	add_and_remove(bad, 200);
+}
+
+static void follows_from_all_bytes(void **state)
+{
+	uint8_t bytes[40] = {};
+	uint64_t zero = hash_bytes(bytes, sizeof(bytes), 0);
+
+	for (size_t i = 0; i < sizeof(bytes); i++) {
+		bytes[i] = 1;
+		assert_int_not_equal(hash_bytes(bytes, sizeof(bytes), 0), zero);
+		bytes[i] = 0;
+		assert_int_not_equal(hash_bytes(bytes, i, 0), zero);
+	}
+	assert_int_equal(hash_bytes(bytes, sizeof(bytes), 0), zero);
 }
 
 static void spreads_and_depends_on_the_seed(void **state)
@@ -107,6 +144,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keeps_what_it_is_given),
 		cmocka_unit_test(keeps_what_collides),
+		cmocka_unit_test(follows_from_all_bytes),
 		cmocka_unit_test(spreads_and_depends_on_the_seed),
 	};
 

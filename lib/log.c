@@ -9,13 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-static int verbose = -1;
-
-void log_verbose(int on)
-{
-	verbose = on;
-}
-
 static void say(const char *level, int err, const char *format, va_list args)
 {
 	char line[1024], when[32];
@@ -38,9 +31,7 @@ void log_debug(const char *format, ...)
 {
 	va_list args;
 
-	if (verbose < 0)
-		verbose = getenv("ZETA_DEBUG") != NULL;
-	if (!verbose)
+	if (!getenv("ZETA_DEBUG"))
 		return;
 	va_start(args, format);
 	say("debug", 0, format, args);

@@ -5,9 +5,7 @@
 
 #define LOG_FORMAT(f) __attribute__((format(printf, f, (f) + 1)))
 
-// Shows log_debug() too. Default: off, or on where the environment has ZETA_DEBUG.
-void log_verbose(int on);
-
+// Only where the environment has ZETA_DEBUG.
 void log_debug(const char *format, ...) LOG_FORMAT(1);
 void log_info(const char *format, ...) LOG_FORMAT(1);
 void log_warn(const char *format, ...) LOG_FORMAT(1); // appends ": " and errno's words

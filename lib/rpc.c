@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
 
@@ -581,7 +582,7 @@ static uint64_t client_attempt(struct rpc_client *c)
 	auto_(stream_unrefp) struct rpc_stream *s = stream_new(c->config.queue_max);
 	auto_(freep) char *details = NULL;
 	grpc_channel *channel;
-	struct timespec begin, end;
+	uint64_t begin, end;
 	struct pem renewed;
 	char why[REASON_MAX];
 	bool stopping;
@@ -595,7 +596,7 @@ static uint64_t client_attempt(struct rpc_client *c)
 	channel = channel_new(c);
 	if (!channel)
 		return 0;
-	clock_gettime(CLOCK_MONOTONIC, &begin);
+	begin = now_ms();
 	call_start(c, s, channel);
 	pthread_mutex_lock(&c->lock);
 	c->attempt = s;
@@ -611,7 +612,7 @@ static uint64_t client_attempt(struct rpc_client *c)
 	c->attempt = NULL;
 	stopping = c->stopping;
 	pthread_mutex_unlock(&c->lock);
-	clock_gettime(CLOCK_MONOTONIC, &end);
+	end = now_ms();
 	details = grpc_slice_to_c_string(s->details);
 	snprintf(why, sizeof(why), "%s", *details ? details : "the server ended the stream");
 	if (s->taken) {
@@ -623,10 +624,7 @@ static uint64_t client_attempt(struct rpc_client *c)
 	}
 	stream_end_call(s);
 	grpc_channel_destroy(channel);
-	if (!s->taken)
-		return 0;
-	return (uint64_t)(end.tv_sec - begin.tv_sec) * 1000 +
-	       (uint64_t)((end.tv_nsec - begin.tv_nsec) / 1000000);
+	return s->taken ? end - begin : 0;
 }
 
 // Waits for about ms, or until stopping. Returns false when stopping.

@@ -14,9 +14,9 @@
 
 #include "lib/rpc.h"
 #include "lib/test_certs.h"
+#include "lib/test_wait.h"
 
 #define METHOD "/zeta.test/Stream"
-#define PATIENCE_S 60 // a wait that takes this long has failed; nothing depends on it otherwise
 
 // What the callbacks of both sides saw. Tests wait for it to become what they expect.
 struct seen {
@@ -43,20 +43,6 @@ static void changed(struct seen *s)
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 }
-
-// Waits until the condition holds, with the lock held; the test fails where it never does.
-#define wait_for(s, condition)                                                                     \
-	do {                                                                                       \
-		struct timespec until_;                                                            \
-		int err_ = 0;                                                                      \
-		clock_gettime(CLOCK_REALTIME, &until_);                                            \
-		until_.tv_sec += PATIENCE_S;                                                       \
-		pthread_mutex_lock(&(s)->lock);                                                    \
-		while (!(condition) && !err_)                                                      \
-			err_ = pthread_cond_timedwait(&(s)->changed, &(s)->lock, &until_);         \
-		pthread_mutex_unlock(&(s)->lock);                                                  \
-		assert_int_equal(err_, 0);                                                         \
-	} while (0)
 
 static void on_connected(void *context)
 {

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
 #include "node/desired.h"
@@ -30,7 +30,8 @@ struct state {
 	struct rpc_client *client;
 	struct desired *desired;
 	int connected;
-	int heard;		       // a whole snapshot came since the agent started
+	int begun;		       // a snapshot began on this connection
+	int heard;		       // a whole one came since the agent started
 	uint64_t revision;	       // of desired
 	uint64_t applied;	       // of the maps
 	char error[256];	       // why they differ
@@ -43,14 +44,6 @@ struct state {
 	__u32 ports_told; // status.ports of the last report
 	struct message message;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 // Asks the loader; the answer replaces the message. Without the loader there is no agent.
 static void ask(struct state *s)
@@ -380,20 +373,30 @@ static void take_update(struct state *s, const struct mail *mail)
 {
 	Zeta__Node__V1__Update *update =
 		zeta__node__v1__update__unpack(NULL, mail->size, mail->bytes);
+	uint64_t revision;
+	int more;
 
 	if (!update) {
 		set_error(s, "the controller sent what is no update");
 		return;
 	}
+	// A step counts with its last part: nothing of it is desired before.
+	more = update->more;
+	revision = update->revision;
+	if (update->snapshot)
+		s->begun = 1;
 	// What came before the snapshot is not the whole: it says nothing yet.
-	if (s->heard || update->snapshot) {
-		if (desired_update(s->desired, update))
-			fatalx("no memory for the desired state");
-		s->heard = 1;
-		s->revision = update->revision;
-		converge(s);
+	if (!s->begun) {
+		zeta__node__v1__update__free_unpacked(update, NULL);
+		return;
 	}
-	zeta__node__v1__update__free_unpacked(update, NULL);
+	if (desired_update(s->desired, update))
+		fatalx("no memory for the desired state");
+	if (more)
+		return;
+	s->heard = 1;
+	s->revision = revision;
+	converge(s);
 }
 
 static void take_mail(struct state *s)
@@ -412,7 +415,8 @@ static void take_mail(struct state *s)
 		case MAIL_LOST:
 			log_warnx("the controller is away, packets go on: %s",
 				  (const char *)mail->bytes);
-			s->connected = 0;
+			s->connected = s->begun = 0;
+			desired_break_off(s->desired);
 			break;
 		}
 		free(mail);

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <arpa/inet.h>
 
-#include "lib/dict.h"
+#include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/own.h"
 #include "node/objects.h"
@@ -351,8 +351,8 @@ static struct interface_name oam_interface(const struct datapath *datapath, char
 {
 	struct interface_name name = {};
 
-	snprintf(name.text, sizeof(name.text), "zoam%08x%c",
-		 (__u32)dict_hash(datapath->dir, strlen(datapath->dir)), end);
+	snprintf(name.text, sizeof(name.text), "zoam%08x%c", (__u32)hash_text(datapath->dir, 0),
+		 end);
 	return name;
 }
 

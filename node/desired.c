@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "lib/dict.h"
+#include "lib/hash.h"
 #include "lib/own.h"
 #include "modules/chain/chain.h"
 #include "modules/entrance/entrance.h"
@@ -28,6 +28,7 @@ enum entry_state {
 };
 
 struct entry {
+	struct hash_entry hash;
 	TAILQ_ENTRY(entry) work; // by state
 	LIST_ENTRY(entry) owned;
 	struct object *owner; // NULL: unwanted
@@ -39,6 +40,7 @@ struct entry {
 TAILQ_HEAD(work, entry);
 
 struct object {
+	struct hash_entry hash;
 	LIST_HEAD(entry_list, entry) entries;
 	Zeta__Node__V1__Object *message; // NULL: the list of entrances that an edge has
 	const char *id;			 // lent by the message
@@ -48,9 +50,16 @@ struct object {
 	__u8 key[]; // one byte of kind, then the id
 };
 
+// An update that waits for the rest of its step.
+struct part {
+	STAILQ_ENTRY(part) next;
+	Zeta__Node__V1__Update *update;
+};
+
 struct desired {
-	struct dict objects;
-	struct dict entries;
+	STAILQ_HEAD(parts, part) parts;
+	struct hash objects;
+	struct hash entries;
 	struct object *edge_list;
 	struct object *settings;
 	struct work puts[TABLES];
@@ -66,6 +75,46 @@ struct desired {
 	struct work *batch;
 	size_t batched;
 };
+
+static struct entry *entry_find(const struct desired *desired, const __u8 *key, size_t size)
+{
+	struct hash_entry *at = hash_first(&desired->entries, hash_bytes(key, size, 0));
+	struct entry *entry;
+
+	for (; at; at = hash_next(at)) {
+		entry = container_of_entry(at, struct entry, hash);
+		if (entry->key_size == size && !memcmp(entry->key, key, size))
+			return entry;
+	}
+	return NULL;
+}
+
+static struct object *object_find(const struct desired *desired, const __u8 *key, size_t size)
+{
+	struct hash_entry *at = hash_first(&desired->objects, hash_bytes(key, size, 0));
+	struct object *object;
+
+	for (; at; at = hash_next(at)) {
+		object = container_of_entry(at, struct object, hash);
+		if (object->key_size == size && !memcmp(object->key, key, size))
+			return object;
+	}
+	return NULL;
+}
+
+static struct entry *entry_next(const struct desired *desired, struct hash_walk *walk)
+{
+	struct hash_entry *at = hash_walk(&desired->entries, walk);
+
+	return at ? container_of_entry(at, struct entry, hash) : NULL;
+}
+
+static struct object *object_next(const struct desired *desired, struct hash_walk *walk)
+{
+	struct hash_entry *at = hash_walk(&desired->objects, walk);
+
+	return at ? container_of_entry(at, struct object, hash) : NULL;
+}
 
 static enum table table_of(const struct entry *entry)
 {
@@ -134,7 +183,7 @@ static int put_entry(struct entries *entries, enum table table, const void *key,
 	_Static_assert(sizeof(struct subnet_key) <= 64 && sizeof(struct endpoint_key) <= 64, "");
 	full[0] = (__u8)table;
 	memcpy(full + 1, key, key_size - 1);
-	entry = dict_find(&t->desired->entries, full, key_size);
+	entry = entry_find(t->desired, full, key_size);
 	fresh = !entry;
 	if (fresh) {
 		entry = calloc(1, sizeof(*entry) + key_size + value_size);
@@ -142,7 +191,7 @@ static int put_entry(struct entries *entries, enum table table, const void *key,
 			return -ENOMEM;
 		entry->key_size = key_size;
 		memcpy(entry->key, full, key_size);
-		if (dict_put(&t->desired->entries, entry->key, key_size, entry)) {
+		if (hash_add(&t->desired->entries, &entry->hash, hash_bytes(full, key_size, 0))) {
 			free(entry);
 			return -ENOMEM;
 		}
@@ -191,10 +240,11 @@ static int translate_message(const Zeta__Node__V1__Object *object, struct entrie
 static int translate_edge_list(struct desired *desired, struct entries *entries)
 {
 	const Zeta__Node__V1__Entrance *all[MAX_ENTRANCES];
+	struct hash_walk walk = {};
 	struct object *object;
-	size_t count = 0, at = 0;
+	size_t count = 0;
 
-	while ((object = dict_next(&desired->objects, &at)) && count < MAX_ENTRANCES)
+	while ((object = object_next(desired, &walk)) && count < MAX_ENTRANCES)
 		if (object->message && object->message->kind_case == KIND(ENTRANCE))
 			all[count++] = object->message->entrance;
 	return entrance_edge_entries(all, count, entries);
@@ -258,6 +308,7 @@ struct desired *desired_new(void)
 		TAILQ_INIT(&desired->removals[i]);
 	}
 	TAILQ_INIT(&desired->failed);
+	STAILQ_INIT(&desired->parts);
 	desired->edge_list = object_new(KIND(ENTRANCE), "");
 	if (!desired->edge_list) {
 		free(desired);
@@ -269,20 +320,21 @@ struct desired *desired_new(void)
 
 void desired_free(struct desired *desired)
 {
+	struct hash_walk walk = {};
 	struct object *object;
 	struct entry *entry;
-	size_t at = 0;
 
 	if (!desired)
 		return;
-	while ((entry = dict_next(&desired->entries, &at)))
+	desired_break_off(desired);
+	while ((entry = entry_next(desired, &walk)))
 		free(entry);
-	at = 0;
-	while ((object = dict_next(&desired->objects, &at)))
+	walk = (struct hash_walk){};
+	while ((object = object_next(desired, &walk)))
 		object_free(object);
 	object_free(desired->edge_list);
-	dict_clear(&desired->entries);
-	dict_clear(&desired->objects);
+	hash_free(&desired->entries);
+	hash_free(&desired->objects);
 	free(desired);
 }
 
@@ -337,12 +389,13 @@ static int put_object(struct desired *desired, Zeta__Node__V1__Object *message)
 		zeta__node__v1__object__free_unpacked(message, NULL);
 		return -ENOMEM;
 	}
-	old = dict_find(&desired->objects, object->key, object->key_size);
+	old = object_find(desired, object->key, object->key_size);
 	if (old) {
 		free(object);
 		object = old;
 		zeta__node__v1__object__free_unpacked(object->message, NULL);
-	} else if (dict_put(&desired->objects, object->key, object->key_size, object)) {
+	} else if (hash_add(&desired->objects, &object->hash,
+			    hash_bytes(object->key, object->key_size, 0))) {
 		zeta__node__v1__object__free_unpacked(message, NULL);
 		free(object);
 		return -ENOMEM;
@@ -364,7 +417,7 @@ static void remove_object(struct desired *desired, struct object *object)
 	desired->refusals -= (size_t)object->refused;
 	if (desired->settings == object)
 		desired->settings = NULL;
-	dict_remove(&desired->objects, object->key, object->key_size);
+	hash_remove(&desired->objects, &object->hash);
 	object_free(object);
 }
 
@@ -378,41 +431,80 @@ static void remove_key(struct desired *desired, const Zeta__Node__V1__Key *key)
 		return;
 	full[0] = (__u8)key->kind;
 	memcpy(full + 1, key->id, length);
-	object = dict_find(&desired->objects, full, 1 + length);
+	object = object_find(desired, full, 1 + length);
 	if (object)
 		remove_object(desired, object);
 }
 
-// Removes what the snapshot did not name. Removing moves others about: collect first.
-static int sweep_objects(struct desired *desired)
+// Removes what the snapshot did not name.
+static void sweep_objects(struct desired *desired)
 {
-	auto_(freep) struct object **gone = calloc(desired->objects.count + 1, sizeof(*gone));
+	struct hash_walk walk = {};
 	struct object *object;
-	size_t count = 0, at = 0;
 
-	if (!gone)
-		return -ENOMEM;
-	while ((object = dict_next(&desired->objects, &at)))
+	while ((object = object_next(desired, &walk)))
 		if (object->snapshot != desired->snapshot)
-			gone[count++] = object;
-	while (count)
-		remove_object(desired, gone[--count]);
-	return 0;
+			remove_object(desired, object);
 }
 
-int desired_update(struct desired *desired, Zeta__Node__V1__Update *update)
+static void update_freep(Zeta__Node__V1__Update **update)
+{
+	if (*update)
+		zeta__node__v1__update__free_unpacked(*update, NULL);
+}
+
+static void drop_part(struct desired *desired)
+{
+	struct part *part = STAILQ_FIRST(&desired->parts);
+
+	STAILQ_REMOVE_HEAD(&desired->parts, next);
+	update_freep(&part->update);
+	free(part);
+}
+
+void desired_break_off(struct desired *desired)
+{
+	while (!STAILQ_EMPTY(&desired->parts))
+		drop_part(desired);
+}
+
+static int apply_part(struct desired *desired, Zeta__Node__V1__Update *update)
 {
 	size_t i;
 	int err = 0;
 
-	desired->snapshot += (unsigned int)update->snapshot;
 	for (i = 0; i < update->n_put && !err; i++)
 		err = put_object(desired, take_ptr(update->put[i]));
 	for (i = 0; i < update->n_remove && !err; i++)
 		remove_key(desired, update->remove[i]);
-	if (!err && update->snapshot)
-		err = sweep_objects(desired);
+	return err;
+}
+
+// Only the first part says whether they are a snapshot.
+static int apply_parts(struct desired *desired)
+{
+	int snapshot = STAILQ_FIRST(&desired->parts)->update->snapshot, err = 0;
+
+	desired->snapshot += (unsigned int)snapshot;
+	for (; !STAILQ_EMPTY(&desired->parts) && !err; drop_part(desired))
+		err = apply_part(desired, STAILQ_FIRST(&desired->parts)->update);
+	if (!err && snapshot)
+		sweep_objects(desired);
 	return err ? err : translate(desired, desired->edge_list);
+}
+
+int desired_update(struct desired *desired, Zeta__Node__V1__Update *update)
+{
+	auto_(update_freep) Zeta__Node__V1__Update *taken = update;
+	struct part *part = malloc(sizeof(*part));
+
+	if (!part)
+		return -ENOMEM;
+	if (update->snapshot)
+		desired_break_off(desired);
+	part->update = take_ptr(taken);
+	STAILQ_INSERT_TAIL(&desired->parts, part, next);
+	return update->more ? 0 : apply_parts(desired);
 }
 
 const Zeta__Node__V1__NodeSettings *desired_settings(const struct desired *desired)
@@ -431,7 +523,7 @@ static struct entry *find(const struct desired *desired, enum table table, const
 
 	full[0] = (__u8)table;
 	memcpy(full + 1, key, tables[table].key_size);
-	return dict_find(&desired->entries, full, 1 + tables[table].key_size);
+	return entry_find(desired, full, 1 + tables[table].key_size);
 }
 
 const char *desired_local_port(const struct desired *desired, const struct interface_name *name)
@@ -450,20 +542,20 @@ int desired_wants(const struct desired *desired, enum table table, const void *k
 
 int desired_reload(struct desired *desired, __u32 roles)
 {
+	struct hash_walk walk = {};
 	struct object *object;
 	struct entry *entry;
-	size_t at = 0;
 	int err;
 
 	desired->roles = roles;
 	desired->batch = NULL;
-	while ((object = dict_next(&desired->objects, &at)))
+	while ((object = object_next(desired, &walk)))
 		if ((err = translate(desired, object)))
 			return err;
 	if ((err = translate(desired, desired->edge_list)))
 		return err;
-	at = 0;
-	while ((entry = dict_next(&desired->entries, &at)))
+	walk = (struct hash_walk){};
+	while ((entry = entry_next(desired, &walk)))
 		set_state(desired, entry, entry->owner ? ENTRY_PUT : ENTRY_REMOVE);
 	return 0;
 }
@@ -523,7 +615,7 @@ void desired_done(struct desired *desired, size_t done)
 			set_state(desired, entry, ENTRY_DONE);
 		} else {
 			set_state(desired, entry, ENTRY_DONE);
-			dict_remove(&desired->entries, entry->key, entry->key_size);
+			hash_remove(&desired->entries, &entry->hash);
 			free(entry);
 		}
 	}

@@ -20,10 +20,14 @@ struct desired *desired_new(void);
 void desired_free(struct desired *desired);
 void desired_freep(struct desired **desired);
 
-// Takes in an update, whose objects move out of it. After a snapshot, objects that it does not name
-// are gone. A refused object is kept as refused: see desired_refused(). Returns 0; -ENOMEM: part
-// of it may be missing, ask for a snapshot.
+// Takes an update, which is the callee's from then on, whatever comes of it. One that says more
+// only waits for those that follow it: they take effect together, so that the maps never follow
+// half of a step. A snapshot takes the place of whatever waited. After it, objects that it does not
+// name are gone. A refused object is kept as refused: see desired_refused(). Returns 0; -ENOMEM:
+// part of it may be missing, ask for a snapshot.
 int desired_update(struct desired *desired, Zeta__Node__V1__Update *update);
+// Forgets updates that wait for more, which will not come: the connection was lost.
+void desired_break_off(struct desired *desired);
 
 // The node's settings, or NULL: the controller gave none. Lent until the next update.
 const Zeta__Node__V1__NodeSettings *desired_settings(const struct desired *desired);

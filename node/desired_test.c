@@ -97,12 +97,16 @@ static Object *buckets(uint16_t chain)
 	return object;
 }
 
+enum flags { SNAPSHOT = 1, MORE = 2 };
+
 // Applies an update of these objects (NULL ends them) and the removal of one key (kind 0: none).
-static void update(struct desired *d, int snapshot, Object **objects, uint32_t kind, const char *id)
+static void update(struct desired *d, unsigned int flags, Object **objects, uint32_t kind,
+		   const char *id)
 {
 	Update *u = INIT(Update, zeta__node__v1__update);
 
-	u->snapshot = snapshot;
+	u->snapshot = !!(flags & SNAPSHOT);
+	u->more = !!(flags & MORE);
 	while (objects[u->n_put])
 		u->n_put++;
 	u->put = malloc((u->n_put + 1) * sizeof(*u->put));
@@ -117,11 +121,11 @@ static void update(struct desired *d, int snapshot, Object **objects, uint32_t k
 		u->remove[0] = key;
 	}
 	assert_int_equal(desired_update(d, u), 0);
-	zeta__node__v1__update__free_unpacked(u, NULL);
 }
 
 #define UPDATE(d, ...) update(d, 0, (Object *[]){__VA_ARGS__, NULL}, 0, "")
-#define SNAPSHOT(d, ...) update(d, 1, (Object *[]){__VA_ARGS__, NULL}, 0, "")
+#define SNAPSHOT(d, ...) PART(d, SNAPSHOT, __VA_ARGS__)
+#define PART(d, flags, ...) update(d, flags, (Object *[]){__VA_ARGS__, NULL}, 0, "")
 #define REMOVE(d, kind, id) update(d, 0, (Object *[]){NULL}, kind, id)
 
 // What the loader was told since the last time, as "+endpoints:1 -vpcs:2": the last byte of each
@@ -166,14 +170,17 @@ static void puts_what_is_new(void **state)
 
 	SNAPSHOT(d, port("a", 1, 1), vpc("v", 7, 1));
 	assert_int_equal(desired_pending(d), 2);
-	// The VPC first, however they came.
-	assert_string_equal(told(d), "+vpcs:7 +endpoints:1");
+	// The VPC last, however they came: nothing is decided under a policy number that is ahead
+	// of what it stands for.
+	assert_string_equal(told(d), "+endpoints:1 +vpcs:7");
 	assert_int_equal(desired_pending(d), 0);
 	// The same again is nothing.
 	SNAPSHOT(d, port("a", 1, 1), vpc("v", 7, 1));
 	assert_string_equal(told(d), "");
 	UPDATE(d, vpc("v", 7, 2));
 	assert_string_equal(told(d), "+vpcs:7");
+	UPDATE(d, vpc("v", 7, 3), port("a", 1, 2));
+	assert_string_equal(told(d), "+endpoints:1 +vpcs:7");
 	desired_free(d);
 }
 
@@ -186,10 +193,83 @@ static void snapshot_removes_the_rest(void **state)
 	UPDATE(d, port("c", 3, 1));
 	assert_string_equal(told(d), "+endpoints:3");
 	SNAPSHOT(d, port("b", 2, 1), port("c", 3, 1), vpc("w", 8, 1));
-	// What goes, goes last, and endpoints before the VPC they were in.
-	assert_string_equal(told(d), "+vpcs:8 -endpoints:1 -vpcs:7");
+	// What goes, goes last, and a VPC before its endpoints: then nobody has to be told that
+	// they are unknown.
+	assert_string_equal(told(d), "+vpcs:8 -vpcs:7 -endpoints:1");
 	assert_true(desired_wants(d, TABLE_VPCS, &(__u32){8}));
 	assert_false(desired_wants(d, TABLE_VPCS, &(__u32){7}));
+	desired_free(d);
+}
+
+static void snapshot_comes_in_parts(void **state)
+{
+	struct desired *d = gateway();
+
+	PART(d, SNAPSHOT | MORE, port("a", 1, 1), vpc("v", 7, 1));
+	PART(d, MORE, port("b", 2, 1));
+	assert_string_equal(told(d), "");
+	UPDATE(d, port("c", 3, 1));
+	assert_string_equal(told(d), "+vpcs:7 +endpoints:1 +endpoints:2 +endpoints:3");
+	// What only a later part names is not removed in between, and what none names is at the
+	// end.
+	PART(d, SNAPSHOT | MORE, port("c", 3, 1));
+	assert_string_equal(told(d), "");
+	assert_true(desired_wants(d, TABLE_VPCS, &(__u32){7}));
+	UPDATE(d, port("a", 1, 1), vpc("v", 7, 1));
+	assert_string_equal(told(d), "-endpoints:2");
+	desired_free(d);
+}
+
+static void snapshot_begins_again(void **state)
+{
+	struct desired *d = gateway();
+
+	SNAPSHOT(d, port("a", 1, 1), port("b", 2, 1));
+	told(d);
+	PART(d, SNAPSHOT | MORE, port("a", 1, 1));
+	PART(d, MORE, port("c", 3, 1));
+	PART(d, SNAPSHOT | MORE, port("b", 2, 1));
+	assert_string_equal(told(d), "");
+	UPDATE(d, port("d", 4, 1));
+	assert_string_equal(told(d), "+endpoints:4 -endpoints:1");
+	// Whole at once, too.
+	PART(d, SNAPSHOT | MORE, port("e", 5, 1));
+	SNAPSHOT(d, port("b", 2, 1));
+	assert_string_equal(told(d), "-endpoints:4");
+	desired_free(d);
+}
+
+static void broken_off_step_is_nothing(void **state)
+{
+	struct desired *d = gateway();
+
+	SNAPSHOT(d, vpc("v", 7, 1), port("a", 1, 1));
+	told(d);
+	PART(d, SNAPSHOT | MORE, port("c", 3, 1));
+	desired_break_off(d);
+	assert_string_equal(told(d), "");
+	assert_int_equal(desired_reload(d, NODE_FWD | NODE_FTN), 0);
+	assert_string_equal(told(d), "+vpcs:7 +endpoints:1");
+	// The next one knows nothing of it.
+	SNAPSHOT(d, vpc("v", 7, 1));
+	assert_string_equal(told(d), "-endpoints:1");
+	// And one that never ends is freed with the rest.
+	PART(d, SNAPSHOT | MORE, port("c", 3, 1));
+	desired_free(d);
+}
+
+// An address that moves from one port to another, in two parts of one step.
+static void delta_comes_in_parts(void **state)
+{
+	struct desired *d = gateway();
+
+	SNAPSHOT(d, port("a", 1, 1), port("b", 2, 1));
+	told(d);
+	update(d, MORE, (Object *[]){NULL}, ZETA__NODE__V1__OBJECT__KIND_PORT, "a");
+	PART(d, MORE, port("c", 3, 1));
+	assert_string_equal(told(d), "");
+	UPDATE(d, port("d", 1, 2));
+	assert_string_equal(told(d), "+endpoints:3 +endpoints:1");
 	desired_free(d);
 }
 
@@ -342,6 +422,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(puts_what_is_new),
 		cmocka_unit_test(snapshot_removes_the_rest),
+		cmocka_unit_test(snapshot_comes_in_parts),
+		cmocka_unit_test(snapshot_begins_again),
+		cmocka_unit_test(broken_off_step_is_nothing),
+		cmocka_unit_test(delta_comes_in_parts),
 		cmocka_unit_test(removes_by_key),
 		cmocka_unit_test(address_changes_its_port),
 		cmocka_unit_test(refused_object_is_named),

@@ -25,6 +25,9 @@ const struct embedded_object embedded_objects[] = {
 };
 
 const struct step_program step_programs[] = {
-	{STEP_GATEWAY, "gateway"}, {STEP_TABLE, "table"},	  {STEP_DECIDED, "decided"},
-	{STEP_REPLY, "reply"},	   {STEP_COMPLAINT, "complaint"}, {},
+	{STEP_TABLE, "table"},
+	{STEP_DECIDED, "decided"},
+	{STEP_REPLY, "reply"},
+	{STEP_COMPLAINT, "complaint"},
+	{},
 };

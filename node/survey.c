@@ -6,10 +6,10 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "modules/session/session.h"
 #include "shared/edge.h"
+#include "lib/clock.h"
 
 #define BATCH 1024
 #define PAGES 512   // of a flat table at a time: some milliseconds, where they are full
@@ -26,14 +26,6 @@ struct room {
 	};
 };
 _Static_assert(sizeof(struct session_key) == KEY_ROOM && sizeof(struct direct_key) == KEY_ROOM, "");
-
-static __u64 now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (__u64)now.tv_sec * 1000 + (__u64)now.tv_nsec / 1000000;
-}
 
 int survey_open(struct survey *survey, const struct datapath *datapath)
 {

@@ -1,124 +1,71 @@
 // SPDX-License-Identifier: Apache-2.0
-// The little rtnetlink that the loader needs: requests of one attribute tree each, answered by one
-// error code. What the kernel sends is read only as that code.
+// What the loader needs of interfaces: a pair of its own, their MTU, and to hear when they change.
 #include "node/veth.h"
 
 #include <errno.h>
 #include <linux/if_link.h>
-#include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/netlink.h"
 #include "lib/own.h"
-
-#define REQUEST_ROOM 512
 
 // A frame of XDP is one page with room for headers and the kernel's own data: veth refuses native
 // programs where the other end has a larger MTU (3520 less 14 and some).
 #define XDP_MTU 3490
 
-struct request {
-	struct nlmsghdr head;
-	struct ifinfomsg link;
-	char room[REQUEST_ROOM];
-};
-
-static struct request request_new(unsigned short type, unsigned short flags)
+static int ask(const struct netlink_request *request)
 {
-	struct request request = {};
+	auto_(closep) int netlink = netlink_open();
 
-	request.head.nlmsg_len = NLMSG_LENGTH(sizeof(request.link));
-	request.head.nlmsg_type = type;
-	request.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-	return request;
-}
-
-// The trees below are small and of constant size: they always fit.
-static struct rtattr *add(struct request *request, unsigned short type, const void *data,
-			  size_t size)
-{
-	struct rtattr *attribute =
-		(struct rtattr *)((char *)request + NLMSG_ALIGN(request->head.nlmsg_len));
-
-	attribute->rta_type = type;
-	attribute->rta_len = (unsigned short)RTA_LENGTH(size);
-	if (size)
-		memcpy(RTA_DATA(attribute), data, size);
-	request->head.nlmsg_len =
-		NLMSG_ALIGN(request->head.nlmsg_len) + RTA_ALIGN(attribute->rta_len);
-	return attribute;
-}
-
-static void end(struct request *request, struct rtattr *nest)
-{
-	nest->rta_len = (unsigned short)((char *)request + request->head.nlmsg_len - (char *)nest);
-}
-
-static int ask(const struct request *request)
-{
-	auto_(closep) int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	struct {
-		struct nlmsghdr head;
-		struct nlmsgerr error;
-		char rest[1024];
-	} answer;
-	ssize_t got;
-
-	if (netlink < 0)
-		return -errno;
-	if (send(netlink, request, request->head.nlmsg_len, 0) < 0)
-		return -errno;
-	got = recv(netlink, &answer, sizeof(answer), 0);
-	if (got < 0)
-		return -errno;
-	if ((size_t)got < sizeof(answer.head) + sizeof(int) ||
-	    answer.head.nlmsg_type != NLMSG_ERROR)
-		return -EPROTO;
-	return answer.error.error;
+	return netlink < 0 ? netlink : netlink_ask(netlink, request);
 }
 
 static int make_pair(const struct interface_name *first, const struct interface_name *second,
 		     unsigned int mtu, int with_ipv6)
 {
-	struct request request = request_new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+	struct netlink_request request;
 	const unsigned char no_addresses = IN6_ADDR_GEN_MODE_NONE;
 	struct rtattr *info, *data, *peer, *families, *family;
 	const struct ifinfomsg link = {};
 
-	add(&request, IFLA_IFNAME, first->text, strlen(first->text) + 1);
-	add(&request, IFLA_MTU, &mtu, sizeof(mtu));
+	netlink_begin(&request, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(link));
+	netlink_put_text(&request, IFLA_IFNAME, first->text);
+	netlink_put_number(&request, IFLA_MTU, mtu);
 	if (with_ipv6) {
-		families = add(&request, IFLA_AF_SPEC | NLA_F_NESTED, NULL, 0);
-		family = add(&request, AF_INET6 | NLA_F_NESTED, NULL, 0);
-		add(&request, IFLA_INET6_ADDR_GEN_MODE, &no_addresses, sizeof(no_addresses));
-		end(&request, family);
-		end(&request, families);
+		families = netlink_nest(&request, IFLA_AF_SPEC | NLA_F_NESTED, NULL, 0);
+		family = netlink_nest(&request, AF_INET6 | NLA_F_NESTED, NULL, 0);
+		netlink_put(&request, IFLA_INET6_ADDR_GEN_MODE, &no_addresses,
+			    sizeof(no_addresses));
+		netlink_end(&request, family);
+		netlink_end(&request, families);
 	}
-	info = add(&request, IFLA_LINKINFO, NULL, 0);
-	add(&request, IFLA_INFO_KIND, "veth", strlen("veth"));
-	data = add(&request, IFLA_INFO_DATA, NULL, 0);
-	peer = add(&request, VETH_INFO_PEER, &link, sizeof(link));
-	add(&request, IFLA_IFNAME, second->text, strlen(second->text) + 1);
-	add(&request, IFLA_MTU, &mtu, sizeof(mtu));
-	end(&request, peer);
-	end(&request, data);
-	end(&request, info);
+	info = netlink_nest(&request, IFLA_LINKINFO, NULL, 0);
+	netlink_put_text(&request, IFLA_INFO_KIND, "veth");
+	data = netlink_nest(&request, IFLA_INFO_DATA, NULL, 0);
+	peer = netlink_nest(&request, VETH_INFO_PEER, &link, sizeof(link));
+	netlink_put_text(&request, IFLA_IFNAME, second->text);
+	netlink_put_number(&request, IFLA_MTU, mtu);
+	netlink_end(&request, peer);
+	netlink_end(&request, data);
+	netlink_end(&request, info);
 	return ask(&request);
 }
 
 static int set_up(const struct interface_name *name, unsigned int mtu)
 {
-	struct request request = request_new(RTM_NEWLINK, 0);
+	struct netlink_request request;
+	struct ifinfomsg *link = netlink_begin(&request, RTM_NEWLINK, 0, sizeof(*link));
 
-	request.link.ifi_index = (int)if_nametoindex(name->text);
-	if (!request.link.ifi_index)
+	link->ifi_index = (int)if_nametoindex(name->text);
+	if (!link->ifi_index)
 		return -ENODEV;
-	request.link.ifi_flags = IFF_UP | IFF_NOARP;
-	request.link.ifi_change = IFF_UP | IFF_NOARP;
-	add(&request, IFLA_MTU, &mtu, sizeof(mtu));
+	link->ifi_flags = IFF_UP | IFF_NOARP;
+	link->ifi_change = IFF_UP | IFF_NOARP;
+	netlink_put_number(&request, IFLA_MTU, mtu);
 	return ask(&request);
 }
 
@@ -154,9 +101,10 @@ int veth_make(const struct interface_name *first, const struct interface_name *s
 
 int veth_delete(unsigned int ifindex)
 {
-	struct request request = request_new(RTM_DELLINK, 0);
+	struct netlink_request request;
+	struct ifinfomsg *link = netlink_begin(&request, RTM_DELLINK, 0, sizeof(*link));
 
-	request.link.ifi_index = (int)ifindex;
+	link->ifi_index = (int)ifindex;
 	return ask(&request);
 }
 

@@ -248,9 +248,13 @@ static Zeta__Node__V1__NodeSettings settings_of(int edge)
 	return s;
 }
 
-// A snapshot of the settings, a VPC and the ports of these addresses.
-static void send_snapshot(uint64_t revision, uint8_t (*ips)[16], size_t count)
+enum part { WHOLE, FIRST, LAST };
+
+// A snapshot of the settings, a VPC and the ports of these addresses; or its first half, which has
+// the settings and the first port, or its last one.
+static void send_part(enum part part, uint64_t revision, uint8_t (*ips)[16], size_t count)
 {
+	const size_t first = 3;
 	Zeta__Node__V1__NodeSettings settings = settings_of(0);
 	Zeta__Node__V1__Vpc vpc = ZETA__NODE__V1__VPC__INIT;
 	Zeta__Node__V1__Update update = ZETA__NODE__V1__UPDATE__INIT;
@@ -285,10 +289,20 @@ static void send_snapshot(uint64_t revision, uint8_t (*ips)[16], size_t count)
 		objects[i + 2].port = &ports[i];
 	}
 	update.revision = revision;
-	update.snapshot = 1;
-	update.n_put = count + 2;
+	update.snapshot = part != LAST;
+	update.more = part == FIRST;
+	update.n_put = part == FIRST ? first : count + 2;
 	update.put = put;
+	if (part == LAST) {
+		update.put += first;
+		update.n_put -= first;
+	}
 	send_update(&update);
+}
+
+static void send_snapshot(uint64_t revision, uint8_t (*ips)[16], size_t count)
+{
+	send_part(WHOLE, revision, ips, count);
 }
 
 // ---- the machine
@@ -439,6 +453,66 @@ static void fills_the_maps(void **state)
 	assert_true(has_endpoint((uint8_t[16]){1}));
 	assert_true(has_endpoint((uint8_t[16]){3}));
 	assert_false(has_endpoint((uint8_t[16]){4}));
+}
+
+static int has_reports(const Zeta__Node__V1__Report *report, const void *what)
+{
+	return controller.reports >= *(const unsigned int *)what;
+}
+
+// Waits until what was sent must have been seen: every update is followed by a report, and another
+// one may have been under way.
+static void wait_reports(void)
+{
+	unsigned int expected;
+
+	pthread_mutex_lock(&controller.lock);
+	expected = controller.reports + 3;
+	pthread_mutex_unlock(&controller.lock);
+	assert_true(reported(has_reports, &expected));
+}
+
+static void takes_a_snapshot_in_parts(void **state)
+{
+	uint8_t ips[][16] = {{1}, {3}, {6}};
+	uint64_t former = 5, revision = 6;
+
+	// Half of it comes: nothing that the rest may name goes, and nothing is said to be applied.
+	send_part(FIRST, revision, ips, 3);
+	wait_reports();
+	assert_true(has_endpoint((uint8_t[16]){2}));
+	assert_true(has_endpoint((uint8_t[16]){3}));
+	assert_false(is_applied(revision));
+	assert_true(is_applied(former));
+
+	// The connection ends in the middle: so it stays.
+	pthread_mutex_lock(&controller.lock);
+	rpc_stream_close(controller.stream, "in the middle of a snapshot");
+	pthread_mutex_unlock(&controller.lock);
+	forget_stream();
+	assert_true(reported(has_applied, &former));
+	wait_reports();
+	assert_true(has_endpoint((uint8_t[16]){2}));
+	assert_true(has_endpoint((uint8_t[16]){3}));
+	// What comes on the next stream is not the rest of it.
+	send_part(LAST, revision, ips, 3);
+	wait_reports();
+	assert_false(is_applied(revision));
+	assert_true(has_endpoint((uint8_t[16]){2}));
+	assert_false(has_endpoint((uint8_t[16]){6}));
+
+	// It begins again, twice, and is whole.
+	send_part(FIRST, revision, ips, 3);
+	send_part(FIRST, revision, ips, 3);
+	wait_reports();
+	assert_true(has_endpoint((uint8_t[16]){3}));
+	assert_false(is_applied(revision));
+	send_part(LAST, revision, ips, 3);
+	assert_true(reported(has_applied, &revision));
+	assert_true(has_endpoint((uint8_t[16]){1}));
+	assert_false(has_endpoint((uint8_t[16]){2}));
+	assert_true(has_endpoint((uint8_t[16]){3}));
+	assert_true(has_endpoint((uint8_t[16]){6}));
 }
 
 static void counts_packets(void **state)
@@ -913,6 +987,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fills_the_maps),
+		cmocka_unit_test(takes_a_snapshot_in_parts),
 		cmocka_unit_test(counts_packets),
 		cmocka_unit_test(has_few_rights),
 		cmocka_unit_test(goes_on_without_daemon),

@@ -8,7 +8,6 @@
 #include "shared/inlined.h"
 
 #define V4_MAPPED_WORD 0xFFFF // ::ffff:a.b.c.d, third word, host byte order
-#define V4_PREFIX_BITS 96     // an IPv4 prefix length p is 96 + p
 
 inlined struct in6_addr address_of_v4(__be32 ip)
 {

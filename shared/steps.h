@@ -4,11 +4,10 @@
 
 // Map "steps": program array. Program NAME of the gateway object sits at STEP_<NAME>.
 enum gateway_step {
-	STEP_GATEWAY = 0,   // the entry, also attached to the node's interfaces
-	STEP_TABLE = 1,	    // flow table node: an op arrived
-	STEP_DECIDED = 2,   // flow table node: the last network function said what to do
-	STEP_REPLY = 3,	    // forwarder: a reply arrived
-	STEP_COMPLAINT = 4, // forwarder: tell the sender by ICMP
+	STEP_TABLE = 0,	    // flow table node: an op arrived
+	STEP_DECIDED = 1,   // flow table node: the last network function said what to do
+	STEP_REPLY = 2,	    // forwarder: a reply arrived
+	STEP_COMPLAINT = 3, // forwarder: tell the sender by ICMP
 	STEPS,
 };
 

@@ -13,7 +13,6 @@ struct node_value {
 	struct in6_addr zgc_ip;
 	__u8 zgc_mac[6];
 	__u8 pad[2];
-	__u32 boot;
 };
 
 // Map "node_by_ip": hash, key struct in6_addr (cluster address), value __u32 node index.

@@ -166,7 +166,16 @@ inlined void record_write(struct dft_packet *d, const struct dft_record *r)
 	d->towards[1].decision = r->towards[1];
 }
 
-// Sends the op that the packet begins with. To this very node it goes by calling the entry.
+// Hands an op to the program of this node that it is for.
+inlined int op_enter(struct xdp_md *ctx, const struct dft_packet *d)
+{
+	if (d->op.op == DFT_REPLY)
+		return cfg.roles & ROLE_FWD ? go_to(ctx, STEP_REPLY) : finish(ctx, NOT_MEMBER);
+	return cfg.roles & ROLE_FTN ? go_to(ctx, STEP_TABLE) : finish(ctx, NOT_MEMBER);
+}
+
+// Sends the op that the packet begins with. To this very node it goes by calling what the entry
+// would: the entry itself takes no op that says it is from here.
 inlined int op_send(struct xdp_md *ctx, const struct in6_addr *to, const __u8 mac[6],
 		    enum verdict v)
 {
@@ -183,7 +192,7 @@ inlined int op_send(struct xdp_md *ctx, const struct in6_addr *to, const __u8 ma
 		       p.end - (void *)(&d->udp + 1));
 	if (address_v4(to) == from) {
 		count(ctx, v);
-		return go_to(ctx, STEP_GATEWAY);
+		return op_enter(ctx, d);
 	}
 	bpf_redirect(cfg.zgc_ifindex, 0);
 	return finish(ctx, v);

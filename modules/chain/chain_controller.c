@@ -8,7 +8,7 @@
 
 #include "controller/model.h"
 #include "lib/address.h"
-#include "modules/chain/maglev.h"
+#include "modules/chain/buckets.h"
 #include "modules/chain/view.h"
 
 // The cluster's nodes in order of index, and their ids.
@@ -201,25 +201,16 @@ json_t *view_entrances(struct store *store, const char *cluster)
 	return view ? name_entrances(store, view) : NULL;
 }
 
-// How many buckets each chain has, in the same table that the nodes get.
+// How many buckets each chain has.
 static int count_buckets(const json_t *view, json_int_t buckets[MAX_CHAINS])
 {
-	const json_t *chains = json_object_get(view, "chains");
-	size_t count = json_array_size(chains), i;
-	auto_(freep) struct maglev_chain *all = calloc(count + 1, sizeof(*all));
-	auto_(freep) char(*ids)[OBJECT_ID + 16] = calloc(count + 1, sizeof(*ids));
 	auto_(freep) uint16_t *table = calloc(BUCKETS, sizeof(*table));
-	json_int_t number;
+	size_t i;
 	int err;
 
-	if (!all || !ids || !table)
+	if (!table)
 		return -ENOMEM;
-	for (i = 0; i < count; i++) {
-		number = integer_in(json_array_get(chains, i), "number");
-		snprintf(ids[i], sizeof(*ids), "%s/%lld", text_in(view, "id"), (long long)number);
-		all[i] = (struct maglev_chain){.id = ids[i], .number = (uint16_t)number};
-	}
-	if ((err = maglev_fill(table, all, count)))
+	if ((err = view_buckets(view, table)))
 		return err;
 	for (i = 0; i < BUCKETS; i++)
 		if (table[i])

@@ -30,7 +30,7 @@ _Static_assert(sizeof(struct oam_frame) == 72, "20 + 8 + 44");
 // packets of the flow keep coming here; but not for each of them.
 inlined int direct_due(struct cached *c, const struct flow *f, const struct decision *d)
 {
-	if (!(d->flags & DECISION_DIRECT) || f->icmp_error || f->fragment)
+	if (!(d->flags & DECISION_DIRECT) || f->icmp_error || f->fragment || f->no_echo)
 		return 0;
 	return cache_tell(c, tick_ms());
 }

@@ -22,8 +22,8 @@ inlined int older(__u32 now_ms, __u32 then_ms, __u32 limit_ms)
 }
 
 // The fresh entry for a flow, or NULL. Who begins or ends a connection is not sent past the
-// cluster, which keeps the state; of a fragment we do not know the flow; a TTL that ends on the way
-// is answered by the cluster, like all ARP.
+// cluster, which keeps the state; of a fragment we do not know the flow, nor of ICMP but echoes; a
+// TTL that ends on the way is answered by the cluster, like all ARP.
 inlined struct direct_value *direct_find(const struct packet *p, const struct flow *f)
 {
 	struct direct_key key = {
@@ -35,7 +35,7 @@ inlined struct direct_value *direct_find(const struct packet *p, const struct fl
 	struct direct_value *path;
 	__u32 now;
 
-	if (!p->inner.ip || f->fragment || f->icmp_error ||
+	if (!p->inner.ip || f->fragment || f->icmp_error || f->no_echo ||
 	    f->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST))
 		return NULL;
 	key.protocol = p->inner.ip->protocol;

@@ -62,17 +62,11 @@ static int changed(struct change *change)
 	return 0;
 }
 
-static int answer(struct model *model, json_t *body)
-{
-	return json_object_set_new(body, "status",
-				   status_get(model->status, text_in(body, "name")));
-}
-
 const struct kind host_kind = {
 	.name = "hosts",
 	.one = "host",
 	.fields = fields,
 	.complete = complete,
 	.changed = changed,
-	.answer = answer,
+	.answer = answer_status,
 };

@@ -54,12 +54,6 @@ static int changed(struct change *change)
 			    text_in(change->after ? change->after : change->before, "cluster"));
 }
 
-static int answer(struct model *model, json_t *body)
-{
-	return json_object_set_new(body, "status",
-				   status_get(model->status, text_in(body, "name")));
-}
-
 const struct kind node_kind = {
 	.name = "nodes",
 	.one = "node",
@@ -67,5 +61,5 @@ const struct kind node_kind = {
 	.limit = MAX_NODES,
 	.complete = complete,
 	.changed = changed,
-	.answer = answer,
+	.answer = answer_status,
 };

@@ -19,8 +19,6 @@ _Static_assert(sizeof(struct outer_headers) == 36, "20 + 8 + 8");
 
 #define OUTER_BYTES (sizeof(struct ethhdr) + sizeof(struct outer_headers))
 
-#define MAX_GENEVE_OPTIONS 63 // RFC 8926 3.4: 6 bits count 4-byte words
-
 // Steps over a host's Geneve options. A critical one that is not known stops the packet
 // (RFC 8926 section 3.5.1).
 inlined enum verdict skip_options(struct packet *p, const struct geneve_header *g)

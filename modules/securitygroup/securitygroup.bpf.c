@@ -58,8 +58,10 @@ inlined int rule_allows(const struct rule *r, const struct evaluation *e, __u32 
 		return 0;
 	if (r->protocol && r->protocol != e->protocol)
 		return 0;
-	// An echo's key has its identifier for a port. (Of a fragment the type is not known, and
-	// only a rule for any type allows it.)
+	// Of a fragment neither port nor type is known: only a rule for all of them allows it.
+	if (e->fragment && (r->port_min || r->port_max != 65535))
+		return 0;
+	// An echo's key has its identifier for a port.
 	if (e->protocol == IPPROTO_ICMP)
 		port = e->icmp_type;
 	if (port < r->port_min || port > r->port_max)

@@ -2,7 +2,7 @@
 // Replicas of a chain hold the same sessions: their digests say so without comparing records.
 #include "modules/session/session.h"
 
-#include "lib/dict.h"
+#include "lib/hash.h"
 
 __u64 session_digest(const struct session_key *key, const struct dft_record *record)
 {
@@ -14,5 +14,5 @@ __u64 session_digest(const struct session_key *key, const struct dft_record *rec
 
 	_Static_assert(sizeof(said) == 40 + 8 + 80, "hashed whole: no padding");
 	// The stamp and the state are left out: they may be under way between replicas.
-	return record->life == DFT_LIVE ? dict_hash(&said, sizeof(said)) : 0;
+	return record->life == DFT_LIVE ? hash_bytes(&said, sizeof(said), 0) : 0;
 }

@@ -44,6 +44,27 @@ static int choose_vni(struct change *change)
 	return refuse(change->problem, 409, "vni", "every vni is used");
 }
 
+static int found(const struct object *object, void *arg)
+{
+	return 1;
+}
+
+// The service chain: without security groups where the VPC has none. That function asks for state,
+// and such a VPC must not touch the chains.
+static int set_functions(struct store *store, const char *vpc, json_t *body)
+{
+	int grouped = store_list_referring(store, "security-groups", "vpcs", vpc, found, NULL);
+	auto_(json_decrefp) json_t *functions = json_pack("[ss]", "divider", "bouncer");
+
+	if (grouped < 0)
+		return grouped;
+	if (!functions ||
+	    (grouped && json_array_append_new(functions, json_string("security-group"))) ||
+	    json_object_set(body, "functions", functions))
+		return -ENOMEM;
+	return 0;
+}
+
 static int complete(struct change *change)
 {
 	char text[24];
@@ -59,9 +80,8 @@ static int complete(struct change *change)
 	snprintf(text, sizeof(text), "%lld", (long long)integer_in(change->after, "vni"));
 	if ((err = change_claim(change, "vni", "vni", NULL, text)))
 		return err;
-	if (json_object_set_new(change->after, "functions",
-				json_pack("[sss]", "divider", "bouncer", "security-group")))
-		return -ENOMEM;
+	if ((err = set_functions(change->store, change->id, change->after)))
+		return err;
 	return json_object_set_new(
 		change->after, "policy",
 		json_integer(change->before ? integer_in(change->before, "policy") : 1));
@@ -69,19 +89,24 @@ static int complete(struct change *change)
 
 int vpc_policy_changed(struct store *store, const char *vpc)
 {
-	auto_(json_decrefp) json_t *body = store_body(store, "vpcs", vpc);
+	auto_(json_decrefp) json_t *before = store_body(store, "vpcs", vpc);
 	auto_(json_decrefp) json_t *extra = store_extra(store, "vpcs", vpc);
+	auto_(json_decrefp) json_t *after = before ? json_copy(before) : NULL;
 	json_int_t policy;
+	int err;
 
-	if (!body)
+	if (!before)
 		return -ENOENT;
-	// Once in a transaction is enough, however many ports it changes.
-	if ((uint64_t)integer_in(body, "revision") == store_next_revision(store))
-		return 0;
-	policy = integer_in(body, "policy") + 1;
-	if (json_object_set_new(body, "policy", json_integer(policy)))
+	if (!after)
 		return -ENOMEM;
-	return store_put(store, "vpcs", "", body, extra);
+	policy = integer_in(before, "policy");
+	// Once in a transaction is enough, however many ports it changes.
+	policy += (uint64_t)integer_in(before, "revision") != store_next_revision(store);
+	if (json_object_set_new(after, "policy", json_integer(policy)))
+		return -ENOMEM;
+	if ((err = set_functions(store, vpc, after)) || json_equal(before, after))
+		return err;
+	return store_put(store, "vpcs", "", after, extra);
 }
 
 const struct kind vpc_kind = {
