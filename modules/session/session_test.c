@@ -122,8 +122,8 @@ static struct probe random_probe(struct test *t, uint32_t i)
 	int plain;
 
 	p.op = random_of(t, PROBE_RECORD + 1);
-	// A cache need not keep what no slot has. What was in the kernel map once stays there, so it
-	// is a few keys only.
+	// A cache need not keep what no slot has. What was in the kernel map once stays there, so
+	// it is a few keys only.
 	plain = p.op == PROBE_STORE || i % 8;
 	if (!random_of(t, 50))
 		t->floor++;
