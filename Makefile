@@ -15,7 +15,7 @@ configured: packages
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) >/dev/null
 
 packages:
-	@devtools/packages.sh
+	@devtools/packages.sh $(PACKAGES)
 
 check: all
 	@devtools/check.sh $(BUILD)
@@ -25,6 +25,7 @@ sim: all
 	@$(BUILD)/dft/sim $(if $(SEEDS),--seeds $(SEEDS)) $(if $(OPS),--ops $(OPS)) \
 		$(if $(SEED),--seed $(SEED) $(if $(SEEDS)$(OPS),,--replay))
 
+demo: PACKAGES = demo
 demo: programs
 	@lab/demo.sh $(BUILD)
 

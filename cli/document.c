@@ -4,13 +4,12 @@
 #include "cli/document.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <yaml.h>
 
+#include "lib/file.h"
 #include "lib/own.h"
 
 #define FILE_LIMIT (16 << 20)
@@ -225,31 +224,9 @@ void documents_free(struct documents *documents)
 	*documents = (struct documents){};
 }
 
-int file_read(char **text, size_t *length, const char *path)
+int input_read(char **text, size_t *length, const char *path)
 {
-	auto_(closep) int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(0);
-	auto_(freep) char *buffer = NULL;
-	size_t used = 0, room = 0;
-	ssize_t got;
-
-	if (fd < 0)
-		return -errno;
-	do {
-		if (used == room) {
-			char *grown = realloc(buffer, room = room ? room * 2 : 65536);
-
-			if (!grown)
-				return -ENOMEM;
-			buffer = grown;
-		}
-		got = read(fd, buffer + used, room - used);
-		if (got < 0)
-			return -errno;
-		used += (size_t)got;
-		if (used > FILE_LIMIT)
-			return -EFBIG;
-	} while (got);
-	*length = used;
-	*text = take_ptr(buffer);
-	return 0;
+	if (!strcmp(path, "-"))
+		return open_file_read(0, FILE_LIMIT, text, length);
+	return file_read(path, FILE_LIMIT, text, length);
 }

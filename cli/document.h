@@ -35,4 +35,4 @@ void documents_free(struct documents *documents);
 
 // Reads a whole file, "-": standard input, up to 16 MiB. The caller frees *text.
 // Returns 0; -EFBIG; what opening and reading said.
-int file_read(char **text, size_t *length, const char *path);
+int input_read(char **text, size_t *length, const char *path);

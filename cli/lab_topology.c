@@ -573,7 +573,7 @@ int topology_read(struct topology *out, const char *path)
 	size_t length;
 	int err;
 
-	err = file_read(&text, &length, path);
+	err = input_read(&text, &length, path);
 	if (err)
 		return sorry(err, "%s: %s", path, strerror(-err));
 	return topology_parse(out, path, text, length);

@@ -23,7 +23,7 @@ static int read_documents(struct documents *documents, const char *path)
 	size_t length;
 	int err;
 
-	err = file_read(&text, &length, path);
+	err = input_read(&text, &length, path);
 	if (err)
 		return sorry(err, "%s: %s", path, strerror(-err));
 	err = documents_parse(documents, text, length, &error);

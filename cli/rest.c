@@ -51,14 +51,12 @@ static int token_header(struct curl_slist **headers, const char *path)
 {
 	auto_(freep) char *text = NULL, *line = NULL;
 	struct curl_slist *grown;
-	size_t length;
 	int err;
 
-	err = file_read(&text, &length, path);
+	err = input_read(&text, NULL, path);
 	if (err)
 		return sorry(err, "cannot read the token file %s: %s", path, strerror(-err));
-	if (asprintf(&line, "Authorization: Bearer %.*s",
-		     (int)strcspn(length ? text : "\n", "\r\n"), text) < 0)
+	if (asprintf(&line, "Authorization: Bearer %.*s", (int)strcspn(text, "\r\n"), text) < 0)
 		return -ENOMEM;
 	grown = curl_slist_append(*headers, line);
 	if (!grown)

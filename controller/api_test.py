@@ -539,6 +539,15 @@ class Objects(Case):
                                                         description="x"))
         self.expect(200, "PUT", "/v1/vpcs/blue", {"tenant": None, "cluster": "zgc"})
         self.assertEqual(self.policy(), policy)
+        # A VPC that takes over a VNI is ahead of the former one.
+        vpc = {"name": "v", "tenant": None, "cluster": "zgc", "vni": 4242}
+        self.make("vpcs", **vpc)
+        self.make("subnets", name="s", vpc="v", cidr="10.0.3.0/24")
+        former = self.policy("v")
+        self.expect(204, "DELETE", "/v1/subnets/s?vpc=v")
+        self.expect(204, "DELETE", "/v1/vpcs/v")
+        self.make("vpcs", **vpc)
+        self.assertGreater(self.policy("v"), former)
         # A change has one revision, whatever it touches.
         before = self.revision()
         self.expect(204, "DELETE", "/v1/ports/p1")
@@ -717,6 +726,7 @@ class Refusals(Case):
                 ("ports", "ips[1]", 'port "p1"', port(9, ips=["10.0.1.99", "10.0.1.11"])),
                 ("ports", "ips[0]", 'subnet "web"', port(9, ips=["10.0.1.1"])),
                 ("ports", "interface", 'port "p1"', port(9, interface="p1")),
+                ("ports", "interface", 'host "host1"', port(9, interface="eth0")),
                 ("ports", "host", 'host "host3"', port(9, host="host3")),
                 ("ports", "security_groups[0]", "another vpc",
                  port(9, security_groups=[group["id"]]))):
@@ -959,6 +969,8 @@ class Zeta(Case):
                              ("port_ibo", "4789"), ("overlay_type", "gre"), ("name", None),
                              ("ip_start", ""), ("colour", 1), ("port_ibo", "99999999999999")):
             self.refuse(400, field, "POST", "/zgcs", {**ZGC, "name": "b", field: value})
+        self.refuse(400, "ip_end", "POST", "/zgcs", {**ZGC, "name": "b", "ip_end": "172.16.0.0"},
+                    says="ip_end must be the first entrance or one of")
         self.refuse(409, "name", "POST", "/zgcs", ZGC)
         self.refuse(400, "zgc_id", "PUT", path, {**ZGC, "zgc_id": "other"})
         self.expect(404, "PUT", "/zgcs/x", ZGC)

@@ -23,7 +23,8 @@ struct options {
 static const char usage[] =
 	"usage: zeta-controller --store FILE --ca FILE --cert FILE --key FILE\n"
 	"                       [--rest ADDR:PORT] [--grpc ADDR:PORT] [--rest-tls]\n"
-	"                       [--token-file FILE]\n";
+	"                       [--token-file FILE]\n"
+	"       zeta-controller --version\n";
 
 static _Noreturn void wrong_arguments(void)
 {
@@ -41,6 +42,7 @@ static struct options parse(int argc, char **argv)
 					      {"key", required_argument, NULL, 'k'},
 					      {"rest-tls", no_argument, NULL, 't'},
 					      {"token-file", required_argument, NULL, 'f'},
+					      {"version", no_argument, NULL, 'v'},
 					      {"help", no_argument, NULL, 'h'},
 					      {}};
 	struct options options = {.rest.listen = "127.0.0.1:8080", .stream.listen = "0.0.0.0:8443"};
@@ -72,6 +74,9 @@ static struct options parse(int argc, char **argv)
 		case 'f':
 			options.rest.token_file = optarg;
 			break;
+		case 'v':
+			puts("zeta-controller " ZETA_VERSION);
+			exit(0);
 		case 'h':
 			fputs(usage, stdout);
 			exit(0);

@@ -4,16 +4,15 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "controller/api.h"
 #include "lib/clock.h"
+#include "lib/file.h"
 #include "lib/log.h"
 
 #define BODY_MAX (1 << 20)
@@ -41,29 +40,6 @@ struct request {
 	char *body;
 	size_t size;
 };
-
-// Reads a small text file. Returns 0 and the text, which the caller frees, or -errno.
-static int read_text(const char *path, char **out)
-{
-	auto_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	auto_(freep) char *text = malloc(FILE_MAX + 1);
-	size_t used = 0;
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	if (!text)
-		return -ENOMEM;
-	while ((n = read(fd, text + used, FILE_MAX - used)) > 0)
-		used += (size_t)n;
-	if (n < 0)
-		return -errno;
-	if (used == FILE_MAX)
-		return -EFBIG;
-	text[used] = 0;
-	*out = take_ptr(text);
-	return 0;
-}
 
 // Takes as long whatever the text is: only its length may be found out.
 static bool is_same_secret(const char *given, const char *secret)
@@ -334,7 +310,7 @@ static int listen_on(const char *text, char *address, size_t size)
 
 static int read_token(struct rest *rest, const char *path)
 {
-	int err = read_text(path, &rest->token);
+	int err = file_read(path, FILE_MAX, &rest->token, NULL);
 
 	if (!rest->token)
 		return err;
@@ -351,8 +327,8 @@ static int read_secrets(struct rest *rest, const struct rest_config *config)
 		log_warn("%s: no token of at least %d characters", config->token_file, TOKEN_MIN);
 		return -EINVAL;
 	}
-	if (config->cert && ((err = read_text(config->cert, &rest->cert)) ||
-			     (err = read_text(config->key, &rest->key)))) {
+	if (config->cert && ((err = file_read(config->cert, FILE_MAX, &rest->cert, NULL)) ||
+			     (err = file_read(config->key, FILE_MAX, &rest->key, NULL)))) {
 		errno = -err;
 		log_warn("%s, %s", config->cert, config->key);
 		return -EINVAL;

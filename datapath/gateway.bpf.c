@@ -745,6 +745,9 @@ int oam(struct xdp_md *ctx)
 	if (!cache_find(&f.key, hash, f.from_b ? 1 : 0, &forth) ||
 	    !cache_find(&f.key, hash, f.from_b ? 0 : 1, &back))
 		return finish(ctx, FLOW_FORGOTTEN);
+	// Decided anew since the packet was sent twice, perhaps otherwise.
+	if (forth.decision.action != DECIDE_FORWARD || !(forth.decision.flags & DECISION_DIRECT))
+		return finish(ctx, FLOW_FORGOTTEN);
 	inject_write(&inject, &p, &f, &forth.decision);
 	from = p.outer.ip->saddr;
 	to = address_v4(&back.decision.host);

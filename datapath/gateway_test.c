@@ -2953,13 +2953,24 @@ static int test_oam(struct world *w)
 			char path[PATH_ROOM];
 			struct expected told = {.name = "OAM", FLOW_TOLD, XDP_REDIRECT, &want};
 
+			struct session_key key;
+			struct cache_value c;
+			int from_b;
+
 			path_for(FIRST "FORWARDED_FIRST", n->name, path);
 			forget(w);
 			wrong += sends(w, "before OAM", forwarder[t / 2], entrance[t / 2],
 				       vni[t % 2], &sent[i], path, DELIVERED, &j);
 			write_oam(&want, vni[t % 2], &sent[i], entrance[t / 2]);
 			wrong += target_check(&n->oam, &j.out, &told, NULL);
-			told = (struct expected){.name = "OAM, evicted", FLOW_FORGOTTEN, XDP_DROP};
+			told = (struct expected){.name = "OAM, denied", FLOW_FORGOTTEN, XDP_DROP};
+			key = key_of(vni[t % 2], &sent[i], &from_b);
+			c = cache_get(w, forwarder[t / 2], &key);
+			c.record.towards[from_b].action = DECIDE_DROP;
+			c.record.towards[from_b].reason = SECURITY_GROUP;
+			node_put(n, "cache", &key, &c);
+			wrong += target_check(&n->oam, &j.out, &told, NULL);
+			told.name = "OAM, evicted";
 			forget(w);
 			wrong += target_check(&n->oam, &j.out, &told, NULL);
 		}

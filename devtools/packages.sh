@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs what packages.txt lists and this machine lacks. Quiet and quick when nothing is missing.
+# Installs what packages.txt lists and this machine lacks: all of it, or with "demo" what the demo
+# needs. Quiet and quick when nothing is missing.
 set -eu
-list=$(sed '/^#/d' "$(dirname "$0")/../packages.txt")
+list=$(sed "${1:+/^# Only for checking/q;}/^#/d" "$(dirname "$0")/../packages.txt" | sed '/^#/d')
 missing=
 for package in $list; do
 	dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||

@@ -134,7 +134,7 @@ struct key_facts {
 		uint32_t chain, key;
 		struct dft_stamp life;
 	} before[LIVES_MOST];
-	uint32_t befores;
+	uint32_t others;
 };
 
 struct chain {

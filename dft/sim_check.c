@@ -273,13 +273,13 @@ void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_sta
 	w->alias_key = alias_key;
 	if (a->user_chain == chain && a->user_key == key && !dft_stamp_compare(a->user_life, life))
 		return;
-	for (i = 0; i < a->befores && i < LIVES_MOST; i++)
+	for (i = 0; i < a->others && i < LIVES_MOST; i++)
 		if (a->before[i].chain == chain && a->before[i].key == key &&
 		    !dft_stamp_compare(a->before[i].life, life))
 			broken(w, "I6 alias", chain, key,
 			       "uses alias %u/%u, which session %u/%u has used since", alias_chain,
 			       alias_key, a->user_chain, a->user_key);
-	i = a->befores++ % LIVES_MOST;
+	i = a->others++ % LIVES_MOST;
 	a->before[i].chain = a->user_chain;
 	a->before[i].key = a->user_key;
 	a->before[i].life = a->user_life;

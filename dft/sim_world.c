@@ -304,7 +304,7 @@ void forwarder_reply(struct world *w, uint32_t node, const struct op *op)
 // A session is talked on for a while, then left alone until it ages.
 static bool talks(const struct world *w, uint32_t node, uint32_t chain, uint32_t key)
 {
-	uint64_t phase = w->now * 2 / (3 * w->plan.timeout) * 31 + chain * 17 + key;
+	uint64_t phase = w->now * 2 / (3 * w->plan.timeout) * 31 + chain * 17ull + key;
 
 	// On either side of a partition people have their own reasons.
 	if (w->now < w->heal_at && w->node[node].cut)

@@ -6,7 +6,7 @@
 set -euo pipefail
 build=$1
 source "$(dirname "$0")/cloud.sh"
-unshare --net true 2>/dev/null || { echo "needs the right to make network namespaces"; exit 77; }
+can_run
 trap end EXIT
 trap 'exit 130' INT TERM HUP
 "$zetactl" lab down "$cloud" >/dev/null 2>&1 || true

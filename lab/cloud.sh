@@ -21,6 +21,13 @@ end() {
 	exit "$status"
 }
 
+# What a cloud cannot do without; a test without it is skipped.
+can_run() {
+	unshare --net true 2>/dev/null || { echo "needs the right to make network namespaces"; exit 77; }
+	[ "$(printf '%s\n' 6.6 "$(uname -r)" | sort -V | head -n 1)" = 6.6 ] ||
+		{ echo "needs Linux 6.6 or later (tcx); this is $(uname -r)"; exit 77; }
+}
+
 # An empty directory of this run; that of a killed one goes. 755: nginx's workers read there.
 make_work() {
 	rm -rf "${TMPDIR:-/tmp}/zeta-$cloud".*
@@ -30,7 +37,7 @@ make_work() {
 
 # begin TOPOLOGY
 begin() {
-	unshare --net true 2>/dev/null || { echo "needs the right to make network namespaces"; exit 77; }
+	can_run
 	trap end EXIT
 	trap 'exit 130' INT TERM HUP
 	"$zetactl" lab down "$cloud" >/dev/null 2>&1 || true
@@ -81,10 +88,13 @@ until_true() {
 
 # Prints a status that every member reported after now: counters are a second old otherwise.
 fresh_status() {
-	local since patience=$((SECONDS + 30))
+	local since late= patience=$((SECONDS + 30))
 	since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-	until status -o json >"$work/status.json" && figure fresh "$since" <"$work/status.json"; do
-		[ "$SECONDS" -lt "$patience" ] || return 1
+	until status -o json >"$work/status.json" && late=$(figure fresh "$since" <"$work/status.json"); do
+		if [ "$SECONDS" -ge "$patience" ]; then
+			echo "no report for 30 seconds from: ${late:-the controller}" >&2
+			return 1
+		fi
 		sleep 0.2
 	done
 	cat "$work/status.json"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads figures out of `zetactl status -o json` (standard input) for the lab's scripts.
 
-figures.py fresh TIME                 exit 0 if every member reported after TIME (UTC, ISO 8601)
+figures.py fresh TIME                 names those who did not report after TIME (UTC, ISO 8601): exit 1
 figures.py count VERDICT packets|bytes [MEMBER]   the sum of all members, or one's
 figures.py seen VERDICT..             those of them that any packet met
 figures.py replicas                   one line per chain: same|different SESSIONS.. NAMES..
@@ -21,6 +21,7 @@ def members(status):
 
 def fresh(status, since):
     late = [m["name"] for m in members(status) if m.get("reported_at", "") <= since]
+    print(*late)
     sys.exit(1 if late or not members(status) else 0)
 
 

@@ -2,6 +2,7 @@
 // One line a message, written at once so that lines of several threads do not mix.
 #include "lib/log.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +22,10 @@ static void say(const char *level, int err, const char *format, va_list args)
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	used = snprintf(line, sizeof(line), "%s.%03ldZ %s ", when, now.tv_nsec / 1000000, level);
 	vsnprintf(line + used, sizeof(line) - (size_t)used, format, args);
+	// What comes from a peer must not look like a line of ours, or move a terminal's cursor.
+	for (char *at = line; *at; at++)
+		if (iscntrl((unsigned char)*at))
+			*at = '?';
 	if (err)
 		fprintf(stderr, "%s: %s\n", line, strerror(err));
 	else

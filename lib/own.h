@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-// auto_(freep) char *text = strdup(..): freep(&text) runs when the scope ends.
+// auto_(freep) char *text = strdup(..): freep(&text) runs when the scope ends. An analyser that
+// does not know the attribute defines the word first (devtools/cppcheck.cfg).
+#ifndef auto_
 #define auto_(release) __attribute__((cleanup(release)))
+#endif
 
 static inline void freep(void *pointer)
 {

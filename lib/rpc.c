@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "lib/clock.h"
+#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/own.h"
 
@@ -51,33 +52,6 @@ static void pem_free(struct pem *p)
 		explicit_bzero(p->key, strlen(p->key));
 	free(p->key);
 	*p = (struct pem){};
-}
-
-static void fclosep(FILE **file)
-{
-	if (*file)
-		fclose(*file);
-}
-
-static int file_read(char **out, const char *path)
-{
-	auto_(fclosep) FILE *file = fopen(path, "re");
-	auto_(freep) char *text = NULL;
-	size_t size;
-
-	if (!file)
-		return -errno;
-	text = malloc(PEM_MAX + 1);
-	if (!text)
-		return -ENOMEM;
-	size = fread(text, 1, PEM_MAX + 1, file);
-	if (ferror(file))
-		return -EIO;
-	if (size > PEM_MAX)
-		return -EINVAL;
-	text[size] = '\0';
-	*out = take_ptr(text);
-	return 0;
 }
 
 static void bio_freep(BIO **bio)
@@ -116,8 +90,9 @@ static int pem_read(struct pem *out, const struct rpc_tls *tls)
 	struct pem p = {};
 	int err;
 
-	if ((err = file_read(&p.ca, tls->ca)) || (err = file_read(&p.cert, tls->cert)) ||
-	    (err = file_read(&p.key, tls->key)) || (err = pem_check(&p))) {
+	if ((err = file_read(tls->ca, PEM_MAX, &p.ca, NULL)) ||
+	    (err = file_read(tls->cert, PEM_MAX, &p.cert, NULL)) ||
+	    (err = file_read(tls->key, PEM_MAX, &p.key, NULL)) || (err = pem_check(&p))) {
 		pem_free(&p);
 		return err;
 	}

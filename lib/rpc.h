@@ -54,8 +54,8 @@ struct rpc_client_config {
 };
 
 // Starts the client, which connects and goes on connecting until stopped.
-// Returns 0 and the caller owns *out; -ENOENT, -EACCES (or what open() says): a TLS file cannot be
-// read; -EINVAL: the certificate and the key are of no use; -ENOMEM, -EAGAIN: no thread.
+// Returns 0 and the caller owns *out; -ENOENT, -EACCES (or what file_read() says): a TLS file
+// cannot be read; -EINVAL: the certificate and the key are of no use; -ENOMEM, -EAGAIN: no thread.
 int rpc_client_start(struct rpc_client **out, const struct rpc_client_config *config);
 // Queues a message on the stream there is now. -ENOTCONN: there is none; -EMSGSIZE: larger than
 // RPC_MESSAGE_MAX; -EAGAIN: the queue is full, nothing was queued; -ENOMEM.
@@ -87,7 +87,7 @@ struct rpc_server_config {
 	void *context;
 };
 
-// Listens and serves. Returns 0 and the caller owns *out; what open() says of the TLS files;
+// Listens and serves. Returns 0 and the caller owns *out; what file_read() says of the TLS files;
 // -EINVAL: they are of no use; -EADDRINUSE: cannot listen there; -ENOMEM; -EAGAIN.
 int rpc_server_start(struct rpc_server **out, const struct rpc_server_config *config);
 // The port that it listens on, host byte order.

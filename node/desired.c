@@ -447,18 +447,12 @@ static void sweep_objects(struct desired *desired)
 			remove_object(desired, object);
 }
 
-static void update_freep(Zeta__Node__V1__Update **update)
-{
-	if (*update)
-		zeta__node__v1__update__free_unpacked(*update, NULL);
-}
-
 static void drop_part(struct desired *desired)
 {
 	struct part *part = STAILQ_FIRST(&desired->parts);
 
 	STAILQ_REMOVE_HEAD(&desired->parts, next);
-	update_freep(&part->update);
+	zeta__node__v1__update__free_unpacked(part->update, NULL);
 	free(part);
 }
 
@@ -495,14 +489,15 @@ static int apply_parts(struct desired *desired)
 
 int desired_update(struct desired *desired, Zeta__Node__V1__Update *update)
 {
-	auto_(update_freep) Zeta__Node__V1__Update *taken = update;
 	struct part *part = malloc(sizeof(*part));
 
-	if (!part)
+	if (!part) {
+		zeta__node__v1__update__free_unpacked(update, NULL);
 		return -ENOMEM;
+	}
 	if (update->snapshot)
 		desired_break_off(desired);
-	part->update = take_ptr(taken);
+	part->update = update;
 	STAILQ_INSERT_TAIL(&desired->parts, part, next);
 	return update->more ? 0 : apply_parts(desired);
 }

@@ -209,7 +209,7 @@ static void snapshot_comes_in_parts(void **state)
 	PART(d, MORE, port("b", 2, 1));
 	assert_string_equal(told(d), "");
 	UPDATE(d, port("c", 3, 1));
-	assert_string_equal(told(d), "+vpcs:7 +endpoints:1 +endpoints:2 +endpoints:3");
+	assert_string_equal(told(d), "+endpoints:1 +endpoints:2 +endpoints:3 +vpcs:7");
 	// What only a later part names is not removed in between, and what none names is at the
 	// end.
 	PART(d, SNAPSHOT | MORE, port("c", 3, 1));
@@ -249,7 +249,7 @@ static void broken_off_step_is_nothing(void **state)
 	desired_break_off(d);
 	assert_string_equal(told(d), "");
 	assert_int_equal(desired_reload(d, NODE_FWD | NODE_FTN), 0);
-	assert_string_equal(told(d), "+vpcs:7 +endpoints:1");
+	assert_string_equal(told(d), "+endpoints:1 +vpcs:7");
 	// The next one knows nothing of it.
 	SNAPSHOT(d, vpc("v", 7, 1));
 	assert_string_equal(told(d), "-endpoints:1");

@@ -32,14 +32,19 @@ struct options {
 	int unload;
 };
 
-_Noreturn static void usage(void)
+static const char usage[] =
+	"usage: zetad --name NAME --controller HOST:PORT --ca FILE --cert FILE --key FILE\n"
+	"             [--bpf DIR] [--run DIR] [--user USER] [--mode native|generic]\n"
+	"             [--sessions kernel|flat] [--foreground]\n"
+	"       zetad --unload NAME [--bpf DIR] [--run DIR]\n"
+	"       zetad --version\n";
+
+// why: a sentence, or NULL where getopt_long() said it.
+_Noreturn static void misused(const char *why)
 {
-	fputs("usage: zetad --name NAME --controller HOST:PORT --ca FILE --cert FILE --key FILE\n"
-	      "             [--bpf DIR] [--run DIR] [--user USER] [--mode native|generic]\n"
-	      "             [--sessions kernel|flat] [--foreground]\n"
-	      "       zetad --unload NAME [--bpf DIR] [--run DIR]\n"
-	      "       zetad --version\n",
-	      stderr);
+	if (why)
+		fprintf(stderr, "zetad: %s\n", why);
+	fputs(usage, stderr);
 	exit(2);
 }
 
@@ -48,7 +53,7 @@ static enum xdp_mode mode_of(const char *text)
 	if (!strcmp(text, "native"))
 		return XDP_MODE_NATIVE;
 	if (strcmp(text, "generic") != 0)
-		usage();
+		misused("--mode is native or generic");
 	return XDP_MODE_GENERIC;
 }
 
@@ -57,7 +62,7 @@ static enum session_table table_of(const char *text)
 	if (!strcmp(text, "kernel"))
 		return SESSIONS_KERNEL;
 	if (strcmp(text, "flat") != 0)
-		usage();
+		misused("--sessions is kernel or flat");
 	return SESSIONS_FLAT;
 }
 
@@ -86,6 +91,7 @@ static struct options parse(int argc, char **argv)
 		{"foreground", no_argument, NULL, 'f'},
 		{"unload", required_argument, NULL, 'x'},
 		{"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
 		{},
 	};
 	struct options o = {.bpf = "/sys/fs/bpf/zeta", .run = "/run/zeta", .user = "nobody"};
@@ -132,14 +138,21 @@ static struct options parse(int argc, char **argv)
 		case 'v':
 			puts("zetad " ZETA_VERSION);
 			exit(0);
+		case 'h':
+			fputs(usage, stdout);
+			exit(0);
 		default:
-			usage();
+			misused(NULL);
 		}
 	}
-	if (optind < argc || !o.name || !is_name(o.name))
-		usage();
+	if (optind < argc)
+		misused("it takes options only");
+	if (!o.name)
+		misused("--name is missing");
+	if (!is_name(o.name))
+		misused("NAME is 1 to 64 of A-Z a-z 0-9 _ . -, and does not begin with a dot");
 	if (!o.unload && (!o.controller || !o.tls.ca || !o.tls.cert || !o.tls.key))
-		usage();
+		misused("--controller, --ca, --cert and --key are needed");
 	return o;
 }
 

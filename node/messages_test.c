@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -194,7 +195,7 @@ static void settings_are_checked(void **state)
 	memset(&s.tenant_interface, 'a', sizeof(s.tenant_interface));
 	assert_refused(s, "name of the tenant");
 	s = gateway();
-	strcpy(s.zgc_interface.text, "../x");
+	snprintf(s.zgc_interface.text, sizeof(s.zgc_interface.text), "../x");
 	assert_refused(s, "name of the cluster");
 	s.roles = NODE_EDGE;
 	assert_refused(s, "no cluster interface");

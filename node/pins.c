@@ -102,8 +102,14 @@ static int remove_folder(const char *dir, const char *folder)
 
 int pins_remove(const char *dir)
 {
-	int err = remove_folder(dir, "links/");
+	int err;
 
+	if (access(dir, F_OK))
+		return errno == ENOENT ? 0 : -errno;
+	// Whatever is elsewhere is somebody's files, not pins.
+	if (!is_on_bpffs(dir))
+		return -ENOTSUP;
+	err = remove_folder(dir, "links/");
 	return err ? err : remove_folder(dir, "");
 }
 

@@ -87,7 +87,10 @@ static void follow(struct ports *ports, struct port *port)
 	// Programs come with the node's settings; without them there is nothing to attach yet.
 	if (!ifindex || datapath_program(ports->datapath, "edge_egress") < 0)
 		return;
-	err = write_maps(ports, port, ifindex);
+	// There the workload's program would drop the host's own frames.
+	err = ifindex == ports->datapath->tenant_ifindex ? -EPERM : 0;
+	if (!err)
+		err = write_maps(ports, port, ifindex);
 	if (!err)
 		err = place(ports, ifindex);
 	if (!err) {

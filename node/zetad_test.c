@@ -799,6 +799,13 @@ static void refuses_to_start(void **state)
 	snprintf(path, sizeof(path), "%s/nowhere", directory);
 	assert_int_equal(run_zetad(path, "n2"), 1);
 	assert_int_equal(access(path, F_OK), -1);
+	// Nor is anything removed there.
+	snprintf(path, sizeof(path), "%s/n2", directory);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(run_silent((char *[]){(char *)program, "--unload", "n2", "--bpf",
+					       directory, "--run", run, NULL}),
+			 1);
+	assert_int_equal(rmdir(path), 0);
 	// No such files.
 	assert_int_equal(run_zetad(bpf, "n2"), 1);
 }
@@ -817,7 +824,7 @@ static void stops_and_unloads(void **state)
 	shell("! ip link show | grep -q zoam");
 }
 
-static void send_edge(uint64_t revision, size_t count)
+static void send_edge_port(uint64_t revision, size_t count, char *interface)
 {
 	Zeta__Node__V1__NodeSettings settings = settings_of(1);
 	Zeta__Node__V1__LocalPort port = ZETA__NODE__V1__LOCAL_PORT__INIT;
@@ -831,7 +838,7 @@ static void send_edge(uint64_t revision, size_t count)
 	port.id = "local";
 	port.vni = VNI;
 	port.mac = BYTES(mac_a);
-	port.interface = "w0";
+	port.interface = interface;
 	objects[1].kind_case = ZETA__NODE__V1__OBJECT__KIND_LOCAL_PORT;
 	objects[1].local_port = &port;
 	update.revision = revision;
@@ -839,6 +846,11 @@ static void send_edge(uint64_t revision, size_t count)
 	update.n_put = 1 + count;
 	update.put = put;
 	send_update(&update);
+}
+
+static void send_edge(uint64_t revision, size_t count)
+{
+	send_edge_port(revision, count, "w0");
 }
 
 // From edge to gateway in one step, both ways: nothing of the other role stays.
@@ -916,6 +928,12 @@ static void follows_local_ports(void **state)
 	assert_true(reported(has_applied, &revision));
 	assert_true(reported(has_ready, &one));
 	send_edge(++revision, 0);
+	assert_true(reported(has_applied, &revision));
+	assert_true(reported(has_ready, &none));
+	assert_int_equal(entries_of("port_by_ifindex"), 0);
+
+	// Never at the host's own interface, whoever says so.
+	send_edge_port(++revision, 1, "v0");
 	assert_true(reported(has_applied, &revision));
 	assert_true(reported(has_ready, &none));
 	assert_int_equal(entries_of("port_by_ifindex"), 0);

@@ -2,21 +2,21 @@
 // How many of what. Each number has its reason here, and nowhere else.
 #pragma once
 
-#define MAX_CHAIN_LENGTH 8 // replicas of a bucket, learner included; an op crosses all of them
-#define MAX_CHAINS 1024	   // of a cluster
-#define MAX_NODES 1024	   // of a cluster; a node index fits 16 bits
-#define MAX_ENTRANCES 64   // an entrance index fits 8 bits; hosts keep the whole list
-#define BUCKETS 65537	   // prime, far above MAX_CHAINS: Maglev spreads within 1 %
-#define MAX_VPCS 65536	   // per cluster
-#define MAX_SUBNETS 131072
-#define MAX_ENDPOINTS 1048576
-#define MAX_SESSIONS 1048576 // per node
-#define MAX_CACHED 1048576   // sessions a forwarder caches; older ones are evicted
-#define FLAT_PAGES 65536     // of a flat table: 2 million slots, half full with MAX_SESSIONS
-#define MAX_UNFLAT 65536     // sessions that a flat table's slots cannot have
-#define MAX_DIRECT 262144    // direct paths a host knows; older ones are evicted
-#define MAX_LOCAL_PORTS 4096 // per host
-#define MAX_SECURITY_GROUPS 65536
+#define MAX_CHAIN_LENGTH 8    // replicas of a bucket, learner included; an op crosses all of them
+#define MAX_CHAINS 1024	      // of a cluster
+#define MAX_NODES 1024	      // of a cluster; a node index fits 16 bits
+#define MAX_ENTRANCES 64      // an entrance index fits 8 bits; hosts keep the whole list
+#define BUCKETS 65537	      // prime, far above MAX_CHAINS: Maglev spreads within 1 %
+#define MAX_VPCS 65536	      // per cluster
+#define MAX_SUBNETS 131072    // two for each VPC
+#define MAX_ENDPOINTS 1048576 // 16 for each VPC; a flow table node has them all
+#define MAX_SESSIONS 1048576  // per node
+#define MAX_CACHED 1048576    // sessions a forwarder caches; older ones are evicted
+#define FLAT_PAGES 65536      // of a flat table: 2 million slots, half full with MAX_SESSIONS
+#define MAX_UNFLAT 65536      // sessions that a flat table's slots cannot have
+#define MAX_DIRECT 262144     // direct paths a host knows; older ones are evicted
+#define MAX_LOCAL_PORTS 4096  // per host
+#define MAX_SECURITY_GROUPS 65536 // one for each VPC
 #define MAX_RULES 64	    // per security group: the loop over them runs on first packets only
 #define MAX_PORT_GROUPS 4   // security groups of one port
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
@@ -24,6 +24,7 @@
 #define MAX_HOPS 8	    // redirects of one op: longer is a loop
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
+#define DENIAL_MS 1000	      // a cached denial: a new endpoint changes it without a new policy
 #define PACKET_LIFE_MS 200    // D: an older reply is not applied
 #define DIRECT_IDLE_S 5	      // a direct path unused for so long is forgotten; below R
 #define DIRECT_REPEAT_MS 1000 // an OAM frame may be lost: told again at most this often

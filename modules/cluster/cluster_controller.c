@@ -46,7 +46,7 @@ static int complete(struct change *change)
 	if (!count)
 		return refuse(
 			change->problem, 400, "entrance_last",
-			"entrance_last must be entrance_first or one of the %d addresses after it",
+			"entrance_last must be the first entrance or one of the %d addresses after it",
 			MAX_ENTRANCES - 1);
 	for (i = 0; i < count; i++) {
 		if ((err = change_claim(change, "entrance_first", "underlay", change->id,

@@ -22,14 +22,19 @@ static const struct field fields[] = {
 
 static int complete(struct change *change)
 {
+	const char *interface = text_in(change->after, "interface");
 	int err;
 
 	// Our edge attaches to the interface; what Open vSwitch does with its own is not our
 	// business.
-	if (!strcmp(text_in(change->after, "kind"), "edge") && !text_in(change->after, "interface"))
+	if (!strcmp(text_in(change->after, "kind"), "edge") && !interface)
 		return refuse(change->problem, 400, "interface",
 			      "interface is missing: an edge host needs one");
 	if ((err = change_claim(change, "name", "member", NULL, text_in(change->after, "name"))))
+		return err;
+	// A port there would have the host's own frames dropped.
+	if (interface &&
+	    (err = change_claim(change, "interface", "interface", change->id, interface)))
 		return err;
 	return change_claim(change, "ip", "underlay", text_in(change->after, "cluster"),
 			    text_in(change->after, "ip"));

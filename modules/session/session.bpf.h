@@ -459,10 +459,7 @@ inlined int cache_tell(struct cached *c, __u32 now)
 	return 1;
 }
 
-// Whether a cached decision for one direction may still be used (O10). A denial is kept briefly: a
-// new endpoint changes it without a change of policy.
-#define DENIAL_MS 1000
-
+// Whether a cached decision for one direction may still be used (O10).
 inlined int cache_fresh(const struct cached *c, __u32 now, __u32 policy)
 {
 	__u32 life = c->decision.action == DECIDE_FORWARD ? REFRESH_MS : DENIAL_MS;

@@ -5,5 +5,6 @@
 #include "controller/store.h"
 
 // Something that may alter a decision of the VPC changed: raises its policy, so that no decision
-// made before is used for long, and has its functions follow. Within a transaction. Returns 0, -ENOENT, -EIO or -ENOMEM.
+// made before is used for long, and has its functions follow. Within a transaction. Returns 0,
+// -ENOENT, -EIO or -ENOMEM.
 int vpc_policy_changed(struct store *store, const char *vpc);
