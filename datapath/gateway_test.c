@@ -2968,7 +2968,7 @@ static int test_oam(struct world *w)
 			c = cache_get(w, forwarder[t / 2], &key);
 			c.record.towards[from_b].action = DECIDE_DROP;
 			c.record.towards[from_b].reason = SECURITY_GROUP;
-			node_put(n, "cache", &key, &c);
+			node_cached_put(n, &key, &c);
 			wrong += target_check(&n->oam, &j.out, &told, NULL);
 			told.name = "OAM, evicted";
 			forget(w);
