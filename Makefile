@@ -2,7 +2,7 @@
 # The verbs. Meson builds; this file only names what people do.
 BUILD ?= build
 
-.PHONY: all programs packages configured check sim demo lint format clean
+.PHONY: all programs packages configured check bench sim demo lint format clean
 
 all: configured
 	@ninja -C $(BUILD)
@@ -34,6 +34,10 @@ lint: packages
 
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+# QUICK=1: in a minute. What it found stays in bench.json of the build directory.
+bench: all
+	@$(BUILD)/bench/session_bench $(if $(QUICK),-q) -o $(BUILD)/bench.json
 
 clean:
 	@rm -rf $(BUILD)

@@ -103,30 +103,39 @@ inlined int decision_valid(const struct decision *d)
 	       action_of(d->reason) == XDP_DROP;
 }
 
-// Carries out what was decided for this packet's direction; back is the other direction's, whose
-// host is the sender's. told: the session in the cache, where the sender's host may be told the
-// direct path.
-inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct flow *f,
-		      const struct decision *d, const struct decision *back,
-		      struct cache_value *told, __u32 entrance, __u32 hash, enum verdict v)
+// Tells the sender of a packet that was decided about. back: the other direction's decision, whose
+// host is the sender's; NULL: it is in the cache, and read into c.
+inlined int complain_back(struct xdp_md *ctx, const struct packet *p, const struct flow *f,
+			  const struct decision *back, struct cached *c, __u32 entrance, __u64 hash,
+			  enum verdict v, __u8 type, __u8 code)
 {
-	__u32 now;
+	if (!back) {
+		if (!cache_find(&f->key, hash, f->from_b ? 0 : 1, c))
+			return finish(ctx, FLOW_FORGOTTEN);
+		back = &c->decision;
+	}
+	return complain(ctx, p, f, &back->host, back->host_mac, entrance, v, type, code);
+}
 
+// Carries out what was decided for this packet's direction; back as above. told: the session in the
+// cache, where the sender's host may be told the direct path.
+inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct flow *f,
+		      const struct decision *d, const struct decision *back, struct cached *told,
+		      __u32 entrance, __u64 hash, enum verdict v)
+{
 	if (d->action == DECIDE_DROP)
 		return finish(ctx, d->reason);
 	if (d->action == DECIDE_UNREACHABLE)
-		return complain(ctx, p, f, &back->host, back->host_mac, entrance, UNREACHABLE,
-				ICMP_UNREACHABLE,
-				d->reason == NO_ENDPOINT ? ICMP_UNREACHABLE_HOST
-							 : ICMP_UNREACHABLE_NET);
+		return complain_back(
+			ctx, p, f, back, told, entrance, hash, UNREACHABLE, ICMP_UNREACHABLE,
+			d->reason == NO_ENDPOINT ? ICMP_UNREACHABLE_HOST : ICMP_UNREACHABLE_NET);
 	if (d->action != DECIDE_FORWARD)
 		return finish(ctx, BUG);
 	if ((d->flags & DECISION_ROUTED) && p->inner.ip->ttl <= 1)
-		return complain(ctx, p, f, &back->host, back->host_mac, entrance, TIME_EXCEEDED,
-				ICMP_TIME_EXCEEDED, 0);
+		return complain_back(ctx, p, f, back, told, entrance, hash, TIME_EXCEEDED,
+				     ICMP_TIME_EXCEEDED, 0);
 	v = send_to_host(ctx, p->inner_offset, d, entrance, hash, v);
-	now = clock_ms();
-	if ((v == FORWARDED || v == FORWARDED_FIRST) && told && direct_due(told, f, d, now))
+	if ((v == FORWARDED || v == FORWARDED_FIRST) && told && direct_due(told, f, d))
 		bpf_redirect_map(&clone, 0, BPF_F_BROADCAST);
 	return finish(ctx, v);
 }
@@ -215,10 +224,12 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 {
 	const struct subnet_value *subnet;
 	const struct vpc_value *vpc;
-	struct cache_value *c;
+	const struct dft_record *known;
 	struct flow f = {};
+	struct cached c;
 	enum verdict v;
 	__u32 direction;
+	__u64 hash;
 
 	if ((v = overlay_open(p, cfg.overlay)))
 		return finish(ctx, v);
@@ -244,20 +255,19 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 	}
 
 	direction = f.from_b ? 1 : 0;
-	c = bpf_map_lookup_elem(&cache, &f.key);
-	if (c && cache_fresh(c, &c->record.towards[direction], clock_ms(), vpc->policy)) {
+	hash = key_hash(&f.key);
+	if (cache_find(&f.key, hash, direction, &c) && cache_fresh(&c, tick_ms(), vpc->policy)) {
 		// What changes a session's state is for the flow table to know: the beginning of
 		// a new one, or of its end.
 		__u16 state = f.tcp_flags & TCP_RST ? DFT_RST : 0;
 
-		if (!c->stateful || !(f.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || f.icmp_error)
-			return carry_out(ctx, p, &f, &c->record.towards[direction],
-					 &c->record.towards[!direction], c, entrance,
-					 key_hash(&f.key), FORWARDED);
+		if (!c.stateful || !(f.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || f.icmp_error)
+			return carry_out(ctx, p, &f, &c.decision, NULL, &c, entrance, hash,
+					 FORWARDED);
 		if (f.tcp_flags & TCP_FIN)
 			state |= direction ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
-		if (state)
-			return ask(ctx, p, &f.key, DFT_UPDATE, DFT_SESSIONS, entrance, &c->record,
+		if (state && (known = cache_record(&f.key, hash)))
+			return ask(ctx, p, &f.key, DFT_UPDATE, DFT_SESSIONS, entrance, known,
 				   state);
 	}
 
@@ -454,16 +464,19 @@ int table(struct xdp_md *ctx)
 {
 	struct packet p = packet_of(ctx);
 	struct dft_packet *d = op_of(&p);
-	struct session_change change = {};
+	struct session_room *room = session_room();
+	struct session_change *change;
 	const struct chain_value *c;
 	struct flow f = {};
 	__u32 bucket;
-	enum dft_outcome outcome;
 	enum verdict v;
+	__u64 hash;
 	int place;
 
-	if (!d)
+	if (!d || !room)
 		return finish(ctx, BUG);
+	change = &room->change;
+	__builtin_memset(change, 0, sizeof(*change));
 	bucket = bpf_ntohl(d->op.bucket);
 	c = chain_find(bpf_ntohl(d->op.chain));
 	if (!c)
@@ -488,48 +501,49 @@ int table(struct xdp_md *ctx)
 		return finish(ctx, DFT_MALFORMED);
 	if ((v = read_tenant(&p, d, &f)))
 		return finish(ctx, v);
-	change.floor = session_floor(bucket);
-	record_read(d, &change.record);
-	if ((d->op.flags & DFT_REPLICATION) && change.record.life != DFT_LIVE &&
-	    change.record.life != DFT_TOMBSTONE)
+	change->floor = session_floor(bucket);
+	hash = key_hash(&f.key);
+	record_read(d, &change->record);
+	if ((d->op.flags & DFT_REPLICATION) && change->record.life != DFT_LIVE &&
+	    change->record.life != DFT_TOMBSTONE)
 		return finish(ctx, DFT_MALFORMED);
 
 	switch (d->op.op) {
 	case DFT_LOOKUP:
-		if (!session_read(&f.key, &change.record))
-			change.record = (struct dft_record){.stamp = {.floor = change.floor}};
-		if (change.record.life == DFT_LIVE) {
-			record_write(d, &change.record);
+		if (!session_read(&f.key, hash, &change->record))
+			change->record = (struct dft_record){.stamp = {.floor = change->floor}};
+		if (change->record.life == DFT_LIVE) {
+			record_write(d, &change->record);
 			d->op.flags |= DFT_STATEFUL;
 			return op_release(ctx, d);
 		}
 		// O4: what the evaluator saw goes with what it will decide.
-		stamp_write(&d->op.stamp, change.record.stamp);
+		stamp_write(&d->op.stamp, change->record.stamp);
 		return evaluate(ctx, &p, &f);
 	case DFT_INSERT:
-		change.step = SESSION_COPY;
+		change->step = SESSION_COPY;
 		if (!(d->op.flags & DFT_REPLICATION)) {
 			if (!(d->op.flags & DFT_OBSERVED))
 				return finish(ctx, DFT_MALFORMED);
-			change.step = SESSION_INSERT;
-			change.seen = change.record.stamp;
+			change->step = SESSION_INSERT;
+			change->seen = change->record.stamp;
 		}
 		break;
 	case DFT_UPDATE:
-		change.step = SESSION_COPY;
+		change->step = SESSION_COPY;
 		if (!(d->op.flags & DFT_REPLICATION)) {
-			change.step = SESSION_UPDATE;
-			change.seen = change.record.incarnation;
+			change->step = SESSION_UPDATE;
+			change->seen = change->record.incarnation;
 		}
 		break;
 	default:
 		return finish(ctx, DFT_MALFORMED);
 	}
-	if ((v = session_change(&f.key, &change, &outcome)))
+	if ((v = session_change(&f.key, hash, room)))
 		return finish(ctx, v);
-	if (change.step == SESSION_INSERT)
-		session_raise_floor(bucket, change.floor);
-	return pass_on(ctx, d, c, place, outcome, &change.record);
+	if (change->step == SESSION_INSERT)
+		session_raise_floor(bucket, change->floor);
+	return pass_on(ctx, d, c, place, room->outcome, &change->record);
 }
 
 // The service chain has decided about the op's packet.
@@ -580,20 +594,22 @@ int reply(struct xdp_md *ctx)
 	struct packet p = packet_of(ctx);
 	struct dft_packet *d = op_of(&p);
 	struct cache_value value = {};
-	struct cache_value *old;
-	struct flow f = {};
 	struct decision *forth, *back;
-	__u32 entrance, direction;
+	__u32 entrance, direction, took;
+	struct flow f = {};
+	struct cached c;
 	enum verdict v;
+	__u64 hash;
+	int known;
 
 	if (!d)
 		return finish(ctx, BUG);
 	if (bpf_ntohl(d->op.boot) != cfg.boot)
 		return finish(ctx, STALE_REPLY);
-	value.asked_ms = bpf_ntohl(d->op.clock_ms);
+	took = clock_ms() - bpf_ntohl(d->op.clock_ms);
 	// O10: what took longer than a packet may live says nothing about now. (An answered ARP
 	// request is cached nowhere, and cannot be asked again: it has become the reply.)
-	if (d->op.table != DFT_ENDPOINTS && clock_ms() - value.asked_ms > PACKET_LIFE_MS) {
+	if (d->op.table != DFT_ENDPOINTS && took > PACKET_LIFE_MS) {
 		d->op.clock_ms = bpf_htonl(clock_ms());
 		return op_look_up_again(ctx, d);
 	}
@@ -616,24 +632,14 @@ int reply(struct xdp_md *ctx)
 	back = &value.record.towards[!direction];
 	if (!decision_valid(forth) || (back->action != DECIDE_NOTHING && !decision_valid(back)))
 		return finish(ctx, DFT_MALFORMED);
+	hash = key_hash(&f.key);
 	if (forth->flags & DECISION_UNCACHED)
-		return carry_out(ctx, &p, &f, forth, back, NULL, entrance, key_hash(&f.key),
-				 FORWARDED_FIRST);
-
-	// O10: within one key an older stamp never replaces a newer one. That there is none, the
-	// tail knows; but its word may have been overtaken by that of a tail which knew of one, for
-	// D.
-	old = bpf_map_lookup_elem(&cache, &f.key);
-	if (old) {
-		value.told_ms[0] = old->told_ms[0];
-		value.told_ms[1] = old->told_ms[1];
-	}
-	if (!old || !old->stateful ||
-	    (value.stateful ? dft_stamp_compare(value.record.stamp, old->record.stamp) >= 0
-			    : (__s32)(value.asked_ms - old->asked_ms) > PACKET_LIFE_MS))
-		bpf_map_update_elem(&cache, &f.key, &value, BPF_ANY);
-	old = bpf_map_lookup_elem(&cache, &f.key);
-	return carry_out(ctx, &p, &f, forth, back, old, entrance, key_hash(&f.key),
+		return carry_out(ctx, &p, &f, forth, back, NULL, entrance, hash, FORWARDED_FIRST);
+	// The age counts, not the clock.
+	value.asked_ms = tick_ms() - took;
+	cache_store(&f.key, hash, &value);
+	known = cache_find(&f.key, hash, direction, &c);
+	return carry_out(ctx, &p, &f, forth, back, known ? &c : NULL, entrance, hash,
 			 FORWARDED_FIRST);
 }
 
@@ -718,14 +724,14 @@ SEC("xdp")
 int oam(struct xdp_md *ctx)
 {
 	struct packet p = packet_of(ctx);
-	const struct cache_value *c;
-	const struct decision *forth, *back;
+	struct cached forth, back;
 	struct oam_inject inject;
 	struct oam_frame *o;
 	struct flow f = {};
 	__u8 from_mac[6], to_mac[6];
 	__be32 from, to;
 	enum verdict v;
+	__u64 hash;
 
 	p.outer.eth = take(&p, sizeof(*p.outer.eth));
 	p.outer.ip = take(&p, sizeof(*p.outer.ip));
@@ -735,19 +741,18 @@ int oam(struct xdp_md *ctx)
 	if ((v = overlay_open(&p, cfg.overlay)) || (v = read_inner_ipv4(&p)) ||
 	    (v = read_flow(&p, &f)))
 		return finish(ctx, v);
-	c = bpf_map_lookup_elem(&cache, &f.key);
-	if (!c)
+	hash = key_hash(&f.key);
+	if (!cache_find(&f.key, hash, f.from_b ? 1 : 0, &forth) ||
+	    !cache_find(&f.key, hash, f.from_b ? 0 : 1, &back))
 		return finish(ctx, FLOW_FORGOTTEN);
-	forth = &c->record.towards[f.from_b ? 1 : 0];
 	// Decided anew since the packet was sent twice, perhaps otherwise.
-	if (forth->action != DECIDE_FORWARD || !(forth->flags & DECISION_DIRECT))
+	if (forth.decision.action != DECIDE_FORWARD || !(forth.decision.flags & DECISION_DIRECT))
 		return finish(ctx, FLOW_FORGOTTEN);
-	back = &c->record.towards[f.from_b ? 0 : 1];
-	inject_write(&inject, &p, &f, forth);
+	inject_write(&inject, &p, &f, &forth.decision);
 	from = p.outer.ip->saddr;
-	to = address_v4(&back->host);
+	to = address_v4(&back.decision.host);
 	__builtin_memcpy(from_mac, p.outer.eth->h_source, 6);
-	__builtin_memcpy(to_mac, back->host_mac, 6);
+	__builtin_memcpy(to_mac, back.decision.host_mac, 6);
 
 	if (bpf_xdp_adjust_tail(ctx,
 				(int)(sizeof(*p.outer.eth) + sizeof(*o)) - (int)(p.end - p.data)))

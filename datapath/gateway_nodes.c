@@ -14,6 +14,7 @@
 #include "lib/address.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/session/flat.h"
 #include "shared/limits.h"
 #include "shared/steps.h"
 
@@ -36,6 +37,29 @@ uint32_t node_boot(uint32_t index)
 	return 0xB0070000 + index;
 }
 
+// A page of a flat table as it is now, in memory of our own: programs do not run meanwhile.
+static union flat_page *page_get(const struct node *n, const char *map, uint32_t index)
+{
+	union flat_page *page = aligned_alloc(64, sizeof(*page));
+
+	if (!page || bpf_map_lookup_elem(node_map(n, map), &index, page))
+		fatal("%s: %s has no page %u", n->name, map, index);
+	return page;
+}
+
+static void page_put(const struct node *n, const char *map, uint32_t index,
+		     const union flat_page *page)
+{
+	node_put(n, map, &index, page);
+}
+
+static const char *flat_map(const char *map)
+{
+	return !strcmp(map, "sessions") ? "flat_sessions"
+	       : !strcmp(map, "cache")	? "flat_cache"
+					: NULL;
+}
+
 static void configure(struct gateway_config *c, const struct node_wish *wish)
 {
 	char ip[16], mac[18];
@@ -49,6 +73,9 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 		.zgc_ifindex = wish->zgc_ifindex ? wish->zgc_ifindex : LOOPBACK,
 		.tenant_mtu = TENANT_MTU,
 		.oam_port = htons(8300),
+		.session_pages = wish->flat,
+		.cache_pages = wish->flat,
+		.tick_q10 = wish->tick_q10,
 	};
 	node_ip_text(wish->index, ip);
 	node_mac_text(wish->index, mac);
@@ -91,6 +118,13 @@ void node_clear(const struct node *n, const char *map)
 	while (!bpf_map_get_next_key(fd, NULL, key))
 		if (bpf_map_delete_elem(fd, key))
 			fatal("%s: %s cannot be emptied", n->name, map);
+	if (!n->flat || !flat_map(map))
+		return;
+	for (uint32_t i = 0; i < n->flat; i++) {
+		static const union flat_page empty;
+
+		page_put(n, flat_map(map), i, &empty);
+	}
 }
 
 unsigned int node_count(const struct node *n, const char *map)
@@ -103,6 +137,12 @@ unsigned int node_count(const struct node *n, const char *map)
 	     end = bpf_map_get_next_key(fd, key, next)) {
 		memcpy(key, next, sizeof(key));
 		count++;
+	}
+	for (uint32_t i = 0; n->flat && flat_map(map) && i < n->flat; i++) {
+		auto_(freep) union flat_page *page = page_get(n, flat_map(map), i);
+
+		for (uint32_t slot = 1; slot <= FLAT_SLOTS; slot++)
+			count += flat_is_held(page, slot) ? 1 : 0;
 	}
 	return count;
 }
@@ -123,10 +163,56 @@ void node_buckets(const struct node *n, int chain)
 		fatal("%s: buckets cannot be written", n->name);
 }
 
+// Reads a key out of a flat table. *slot is 0 where it has none.
+static union flat_page *flat_get(const struct node *n, const char *map,
+				 const struct session_key *key, uint32_t *slot,
+				 struct dft_record *record, uint32_t *asked)
+{
+	uint64_t hash = key_hash(key);
+	union flat_page *page = page_get(n, map, flat_page_of(hash, n->flat));
+	union flat_key k = flat_key_of(key);
+	union flat_half room;
+
+	*slot = flat_find_locked(page, &k, flat_place_of(hash));
+	if (*slot && !flat_read(page, *slot, &k, &room, record, asked))
+		*slot = 0;
+	return page;
+}
+
+// Writes a key into a flat table. Returns 0 where it has no room for it.
+static int flat_put(const struct node *n, const char *map, const struct session_key *key,
+		    struct flat_content *content, const struct dft_record *record)
+{
+	uint64_t hash = key_hash(key);
+	struct flat_place place = flat_place_of(hash);
+	auto_(freep) union flat_page *page = page_get(n, map, flat_page_of(hash, n->flat));
+	union flat_half room;
+	uint32_t slot;
+
+	content->key = flat_key_of(key);
+	content->tag = place.tag;
+	slot = flat_find_locked(page, &content->key, place);
+	if (!slot)
+		slot = flat_free(page, place);
+	if (!slot || !flat_fits(record))
+		return 0;
+	flat_write(page, slot, content, record, &room);
+	page_put(n, map, flat_page_of(hash, n->flat), page);
+	return 1;
+}
+
 int node_session(const struct node *n, const struct session_key *key, struct dft_record *out)
 {
 	struct session_value value;
 
+	if (n->flat && flat_key_fits(key)) {
+		uint32_t slot, asked;
+		auto_(freep) union flat_page *page =
+			flat_get(n, "flat_sessions", key, &slot, out, &asked);
+
+		if (slot)
+			return 1;
+	}
 	if (bpf_map_lookup_elem(node_map(n, "sessions"), key, &value))
 		return 0;
 	*out = value.record;
@@ -137,8 +223,80 @@ void node_session_put(const struct node *n, const struct session_key *key,
 		      const struct dft_record *record)
 {
 	struct session_value value = {.record = *record};
+	struct flat_content content = {.asked = (uint32_t)record->state << 16,
+				       .life = record->life};
 
+	if (n->flat && flat_key_fits(key)) {
+		if (!flat_put(n, "flat_sessions", key, &content, record))
+			fatalx("%s: no room for a session", n->name);
+		return;
+	}
 	node_put(n, "sessions", key, &value);
+}
+
+void node_sessions_fill(const struct node *n, uint32_t room)
+{
+	struct session_value value = {};
+	struct session_key key = {.protocol = 99};
+
+	for (uint32_t i = 0; i < room; i++) {
+		key.a_port = i;
+		node_put(n, "sessions", &key, &value);
+	}
+	for (uint32_t i = 0; n->flat && i < n->flat; i++) {
+		auto_(freep) union flat_page *page = page_get(n, "flat_sessions", i);
+
+		for (uint32_t slot = 1; slot <= FLAT_SLOTS; slot++) {
+			page->slot[slot].half[0].version |= FLAT_HELD;
+			page->slot[slot].half[1].version |= FLAT_HELD;
+			page->head.tag[slot] = 1;
+		}
+		page_put(n, "flat_sessions", i, page);
+	}
+}
+
+void node_sessions_lock(const struct node *n, uint32_t lock)
+{
+	for (uint32_t i = 0; i < n->flat; i++) {
+		auto_(freep) union flat_page *page = page_get(n, "flat_sessions", i);
+
+		page->head.lock = lock;
+		page_put(n, "flat_sessions", i, page);
+	}
+}
+
+int node_cached(const struct node *n, const struct session_key *key, struct cache_value *out)
+{
+	uint32_t slot;
+
+	if (!n->flat || !flat_key_fits(key))
+		return !bpf_map_lookup_elem(node_map(n, "cache"), key, out);
+	auto_(freep) union flat_page *page =
+		flat_get(n, "flat_cache", key, &slot, &out->record, &out->asked_ms);
+
+	if (!slot)
+		return 0;
+	out->record.state = out->record.life = 0;
+	for (int i = 0; i < 2; i++)
+		out->told_ms[i] = (uint32_t)page->slot[slot].half[i].told * FLAT_TOLD_MS;
+	out->stateful = page->slot[slot].half[0].what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL;
+	return 1;
+}
+
+void node_cached_put(const struct node *n, const struct session_key *key,
+		     const struct cache_value *value)
+{
+	struct flat_content content = {.asked = value->asked_ms,
+				       .life = value->stateful ? FLAT_STATEFUL : 0};
+
+	if (!n->flat || !flat_key_fits(key)) {
+		node_put(n, "cache", key, value);
+		return;
+	}
+	for (int i = 0; i < 2; i++)
+		content.told[i] = value->told_ms[i] ? flat_told(value->told_ms[i]) : 0;
+	if (!flat_put(n, "flat_cache", key, &content, &value->record))
+		fatalx("%s: no room in the cache", n->name);
 }
 
 void node_peers(const struct node *n, uint32_t count)
@@ -176,7 +334,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 	LIBBPF_OPTS(bpf_object_open_opts, options, .pin_root_path = testing_pins(wish->name, pins));
 	uint32_t loopback = LOOPBACK, key;
 
-	*n = (struct node){.name = wish->name, .index = wish->index};
+	*n = (struct node){.name = wish->name, .index = wish->index, .flat = wish->flat};
 	n->gw = gateway__open_opts(&options);
 	n->divider = divider__open_opts(&options);
 	n->bouncer = bouncer__open_opts(&options);
@@ -187,6 +345,10 @@ void node_load(struct node *n, const struct node_wish *wish)
 	// The real sizes are for a machine of its own, not for a dozen nodes in one test.
 	bpf_map__set_max_entries(n->gw->maps.cache, wish->cached ? wish->cached : CACHED);
 	bpf_map__set_max_entries(n->gw->maps.sessions, wish->sessions ? wish->sessions : SESSIONS);
+	if (wish->flat) {
+		bpf_map__set_max_entries(n->gw->maps.flat_sessions, wish->flat);
+		bpf_map__set_max_entries(n->gw->maps.flat_cache, wish->flat);
+	}
 	if (gateway__load(n->gw) || divider__load(n->divider) || bouncer__load(n->bouncer) ||
 	    securitygroup__load(n->securitygroup))
 		fatal("%s does not load", wish->name);

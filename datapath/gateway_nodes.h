@@ -27,6 +27,7 @@ struct node {
 	struct securitygroup *securitygroup;
 	struct target entry; // program "gateway"
 	struct target oam;
+	uint32_t flat; // pages of each flat table; 0: kernel maps instead
 };
 
 // What differs between nodes; the rest follows from the index. sessions 0: room for 4096; cached 0:
@@ -37,7 +38,9 @@ struct node_wish {
 	uint32_t roles;
 	enum overlay overlay;
 	uint32_t sessions;
+	uint32_t flat; // pages of each flat session table, a power of two; 0: kernel maps instead
 	uint32_t cached;
+	uint32_t tick_q10; // as in struct gateway_config
 	uint32_t zgc_ifindex;
 };
 
@@ -53,7 +56,7 @@ int node_map(const struct node *n, const char *name);
 // Writes an entry; a failure ends the process.
 void node_put(const struct node *n, const char *map, const void *key, const void *value);
 void node_remove(const struct node *n, const char *map, const void *key);
-// Empties a hash.
+// Empties a hash; "sessions" and "cache" whatever implements them.
 void node_clear(const struct node *n, const char *map);
 unsigned int node_count(const struct node *n, const char *map);
 // Tells the node of the cluster's first so many, itself among them.
@@ -65,6 +68,15 @@ void node_buckets(const struct node *n, int chain);
 int node_session(const struct node *n, const struct session_key *key, struct dft_record *out);
 void node_session_put(const struct node *n, const struct session_key *key,
 		      const struct dft_record *record);
+// So that there is no room for another one.
+void node_sessions_fill(const struct node *n, uint32_t room);
+// What a forwarder caches. Returns 1, or 0 where it caches nothing. Of a flat table told_ms is a
+// multiple of FLAT_TOLD_MS, and comes round in a minute.
+int node_cached(const struct node *n, const struct session_key *key, struct cache_value *out);
+void node_cached_put(const struct node *n, const struct session_key *key,
+		     const struct cache_value *value);
+// Has the lock of every page held, or free again: as if another CPU had it.
+void node_sessions_lock(const struct node *n, uint32_t lock);
 
 // Addresses of a node: "172.16.0.(1 + index)" and the MAC that goes with it.
 void node_ip_text(uint32_t index, char out[16]);

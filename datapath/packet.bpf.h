@@ -13,6 +13,7 @@
 
 #include "shared/address.h"
 #include "shared/config.h"
+#include "shared/key.h"
 #include "shared/session.h"
 #include "shared/verdict.h"
 #include "wire/icmp.h"
@@ -284,23 +285,6 @@ inlined enum verdict read_flow(struct packet *p, struct flow *f)
 	}
 	make_key(f, p->vni, protocol);
 	return GO_ON;
-}
-
-// 64 bits in which every bit of the key counts: multiply and shift as in splitmix64 (Steele, Lea,
-// Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).
-inlined __u64 key_hash(const struct session_key *key)
-{
-	const __u64 *word = (const void *)key;
-	__u64 h = 0x9E3779B97F4A7C15ull;
-
-#pragma unroll
-	for (int i = 0; i < 5; i++) {
-		h ^= word[i];
-		h *= 0xBF58476D1CE4E5B9ull;
-		h ^= h >> 29;
-	}
-	h *= 0x94D049BB133111EBull;
-	return h ^ h >> 32;
 }
 
 // This machine's clock, coarse (a tick): for ages, never for order between machines.

@@ -3,6 +3,8 @@
 #include "datapath/testing.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
+#include <limits.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -85,6 +87,27 @@ const char *testing_pins(const char *name, char path[64])
 	if (mkdir(path, 0700) && errno != EEXIST)
 		fatal("cannot make %s", path);
 	return path;
+}
+
+void testing_unpin(const char *name)
+{
+	char path[64], entry[64 + NAME_MAX + 2];
+	const struct dirent *at;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), BPFFS "/%s", name);
+	dir = opendir(path);
+	if (!dir)
+		fatal("cannot open %s", path);
+	while ((at = readdir(dir))) {
+		if (at->d_name[0] == '.')
+			continue;
+		snprintf(entry, sizeof(entry), "%s/%s", path, at->d_name);
+		unlink(entry);
+	}
+	closedir(dir);
+	if (rmdir(path))
+		fatal("cannot remove %s", path);
 }
 
 void frame_clear(struct frame *f)

@@ -17,6 +17,8 @@ void testing_begin(void);
 // A directory of its own on that bpffs, for bpf_object_open_opts.pin_root_path: objects opened with
 // the same one share their pinned maps, as the programs of one node do. Into the caller's path[64].
 const char *testing_pins(const char *name, char path[64]);
+// Removes it with all that is pinned there, so that its memory is free again.
+void testing_unpin(const char *name);
 
 // What cannot fail in a test that is sound: these end the process where it does.
 void must(int err, const char *what);

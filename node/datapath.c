@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <arpa/inet.h>
 
 #include "lib/hash.h"
@@ -21,6 +22,8 @@
 #include "node/veth.h"
 #include "shared/config.h"
 #include "shared/edge.h"
+#include "shared/flat.h"
+#include "shared/limits.h"
 #include "shared/session.h"
 #include "shared/steps.h"
 
@@ -35,6 +38,8 @@ static const struct table_shape own_shapes[OWN_MAPS] = {
 	[MAP_SESSIONS] = {"sessions", sizeof(struct session_key), sizeof(struct session_value), 0},
 	[MAP_CACHE] = {"cache", sizeof(struct session_key), sizeof(struct cache_value), 0},
 	[MAP_DIRECT] = {"direct", sizeof(struct direct_key), sizeof(struct direct_value), 0},
+	[MAP_FLAT_SESSIONS] = {"flat_sessions", sizeof(__u32), sizeof(union flat_page), 0},
+	[MAP_FLAT_CACHE] = {"flat_cache", sizeof(__u32), sizeof(union flat_page), 0},
 	[MAP_PORT_BY_IFINDEX] = {"port_by_ifindex", sizeof(__u32), sizeof(struct local_port), 0},
 	[MAP_PORT_BY_MAC] = {"port_by_mac", sizeof(struct local_mac_key), sizeof(__u32), 0},
 };
@@ -97,9 +102,10 @@ static __u32 read_boot(const struct datapath *datapath)
 	return map >= 0 && !bpf_map_lookup_elem(map, &only, &boot) ? boot : 0;
 }
 
-int datapath_open(struct datapath *datapath, const char *dir, enum xdp_mode mode)
+int datapath_open(struct datapath *datapath, const char *dir, enum xdp_mode mode,
+		  enum session_table table)
 {
-	*datapath = (struct datapath){.dir = dir, .mode = mode};
+	*datapath = (struct datapath){.dir = dir, .mode = mode, .table = table};
 	memset(datapath->tables, -1, sizeof(datapath->tables));
 	memset(datapath->own, -1, sizeof(datapath->own));
 	datapath->cpus = libbpf_num_possible_cpus();
@@ -158,6 +164,43 @@ static int set_config(struct bpf_object *object, const void *config, size_t size
 	return 0;
 }
 
+// A timer tick in 1/1024 ms, as the coarse clock goes by ticks. 0: no tick that programs could
+// count.
+static __u32 tick_q10(void)
+{
+	struct timespec tick;
+
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) || tick.tv_sec || tick.tv_nsec < 1000)
+		return 0;
+	return (__u32)((__u64)tick.tv_nsec * 1024 / 1000000);
+}
+
+// How large the tables of sessions are, which follows from what implements them.
+static int size_tables(const struct datapath *datapath, struct bpf_object *object,
+		       const struct node_settings *s)
+{
+	const int flat = datapath->table == SESSIONS_FLAT;
+	const struct {
+		const char *map;
+		__u32 entries;
+	} sizes[] = {
+		{"sessions", flat ? MAX_UNFLAT : MAX_SESSIONS},
+		{"cache", flat ? MAX_UNFLAT : MAX_CACHED},
+		{"flat_sessions", flat && s->roles & NODE_FTN ? FLAT_PAGES : 1},
+		{"flat_cache", flat && s->roles & NODE_FWD ? FLAT_PAGES : 1},
+	};
+	struct bpf_map *map;
+	size_t i;
+	int err;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		map = bpf_object__find_map_by_name(object, sizes[i].map);
+		if (map && (err = bpf_map__set_max_entries(map, sizes[i].entries)))
+			return err;
+	}
+	return 0;
+}
+
 static int configure_object(const struct datapath *datapath, struct bpf_object *object,
 			    const struct node_settings *s)
 {
@@ -173,7 +216,13 @@ static int configure_object(const struct datapath *datapath, struct bpf_object *
 			.oam_port = htons((__u16)s->oam_port),
 			.tenant_ip = s->tenant_ip,
 			.zgc_ip = s->zgc_ip,
+			.tick_q10 = tick_q10(),
 		};
+
+		if (datapath->table == SESSIONS_FLAT) {
+			config.session_pages = s->roles & NODE_FTN ? FLAT_PAGES : 0;
+			config.cache_pages = s->roles & NODE_FWD ? FLAT_PAGES : 0;
+		}
 
 		memcpy(config.tenant_mac, s->tenant_mac, sizeof(config.tenant_mac));
 		memcpy(config.zgc_mac, s->zgc_mac, sizeof(config.zgc_mac));
@@ -437,7 +486,10 @@ static int open_objects(struct datapath *datapath, const struct node_settings *s
 		if (!objects[count])
 			return refuse(why, -errno, "object %s: %s", e->name, strerror(errno));
 		embedded[count] = e;
-		err = adopt_maps(datapath, objects[count++]);
+		err = size_tables(datapath, objects[count], settings);
+		if (!err)
+			err = adopt_maps(datapath, objects[count]);
+		count++;
 		if (err)
 			return refuse(why, err, "the maps of %s cannot be adopted: %s", e->name,
 				      strerror(-err));

@@ -19,14 +19,23 @@ enum own_map {
 	MAP_SESSIONS,
 	MAP_CACHE,
 	MAP_DIRECT,
+	MAP_FLAT_SESSIONS,
+	MAP_FLAT_CACHE,
 	MAP_PORT_BY_IFINDEX,
 	MAP_PORT_BY_MAC,
 	OWN_MAPS,
 };
 
+// What implements a gateway's sessions and cache (modules/session/session.bpf.h).
+enum session_table {
+	SESSIONS_KERNEL, // kernel maps
+	SESSIONS_FLAT,	 // the flat table
+};
+
 struct datapath {
 	const char *dir; // lent
 	enum xdp_mode mode;
+	enum session_table table;
 	struct node_settings settings; // roles 0: none were carried out yet
 	unsigned int tenant_ifindex;
 	unsigned int zgc_ifindex;
@@ -39,7 +48,8 @@ struct datapath {
 };
 
 // Opens what is pinned in dir, which exists and is lent for good. Returns 0 or a negative errno.
-int datapath_open(struct datapath *datapath, const char *dir, enum xdp_mode mode);
+int datapath_open(struct datapath *datapath, const char *dir, enum xdp_mode mode,
+		  enum session_table table);
 // Closes; what is pinned goes on.
 void datapath_close(struct datapath *datapath);
 

@@ -240,7 +240,7 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 
 static int open_work(struct work *work, const struct loader *loader)
 {
-	int err = datapath_open(&work->datapath, loader->dir, loader->mode);
+	int err = datapath_open(&work->datapath, loader->dir, loader->mode, loader->table);
 
 	if (err)
 		return err;

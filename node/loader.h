@@ -5,11 +5,12 @@
 
 #include <sys/types.h>
 
-#include "node/pins.h"
+#include "node/datapath.h"
 
 struct loader {
 	const char *dir; // of pins
 	enum xdp_mode mode;
+	enum session_table table;
 	int socket; // to the agent
 	pid_t agent;
 };

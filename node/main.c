@@ -28,13 +28,14 @@ struct options {
 	const char *run;
 	const char *user;
 	enum xdp_mode mode;
+	enum session_table table;
 	int unload;
 };
 
 static const char usage[] =
 	"usage: zetad --name NAME --controller HOST:PORT --ca FILE --cert FILE --key FILE\n"
 	"             [--bpf DIR] [--run DIR] [--user USER] [--mode native|generic]\n"
-	"             [--foreground]\n"
+	"             [--sessions kernel|flat] [--foreground]\n"
 	"       zetad --unload NAME [--bpf DIR] [--run DIR]\n"
 	"       zetad --version\n";
 
@@ -54,6 +55,15 @@ static enum xdp_mode mode_of(const char *text)
 	if (strcmp(text, "generic") != 0)
 		misused("--mode is native or generic");
 	return XDP_MODE_GENERIC;
+}
+
+static enum session_table table_of(const char *text)
+{
+	if (!strcmp(text, "kernel"))
+		return SESSIONS_KERNEL;
+	if (strcmp(text, "flat") != 0)
+		misused("--sessions is kernel or flat");
+	return SESSIONS_FLAT;
 }
 
 static int is_name(const char *name)
@@ -77,6 +87,7 @@ static struct options parse(int argc, char **argv)
 		{"run", required_argument, NULL, 'r'},
 		{"user", required_argument, NULL, 'u'},
 		{"mode", required_argument, NULL, 'm'},
+		{"sessions", required_argument, NULL, 's'},
 		{"foreground", no_argument, NULL, 'f'},
 		{"unload", required_argument, NULL, 'x'},
 		{"version", no_argument, NULL, 'v'},
@@ -114,6 +125,9 @@ static struct options parse(int argc, char **argv)
 			break;
 		case 'm':
 			o.mode = mode_of(optarg);
+			break;
+		case 's':
+			o.table = table_of(optarg);
 			break;
 		case 'f':
 			break;
@@ -214,7 +228,7 @@ static pid_t start_agent(const struct options *o, int lock, int sockets[2])
 int main(int argc, char **argv)
 {
 	const struct options o = parse(argc, argv);
-	struct loader loader = {.mode = o.mode};
+	struct loader loader = {.mode = o.mode, .table = o.table};
 	int lock, sockets[2], err;
 	char dir[PIN_PATH];
 	sigset_t set;

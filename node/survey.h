@@ -4,11 +4,13 @@
 // times as long as it took: counting costs at most a tenth of a core.
 #pragma once
 
+#include "modules/session/flat_map.h"
 #include "node/datapath.h"
 
 struct survey {
 	const struct datapath *datapath; // lent
-	int round;			 // MAP_SESSIONS, MAP_CACHE or MAP_DIRECT; -1: resting
+	int round;			 // a place in the order of tables; -1: resting
+	struct flat_map flat;		 // the one that is being counted
 	__u32 cursor;
 	int begun; // of this table
 	__u64 started_ms, next_ms;

@@ -28,8 +28,11 @@
 #include "lib/own.h"
 #include "lib/rpc.h"
 #include "lib/test_certs.h"
+#include "modules/session/flat.h"
+#include "modules/session/flat_map.h"
 #include "modules/session/session.h"
 #include "node/tables.h"
+#include "shared/limits.h"
 
 #define METHOD "/zeta.node.v1.Controller/Stream"
 #define WAIT_MS 30000
@@ -46,6 +49,7 @@ static struct {
 
 static char directory[64], bpf[128], run[128], target[64];
 static const char *program;
+static const char *table; // what keeps sessions: "kernel" or "flat"
 static pid_t daemon_pid;
 
 // ---- the controller
@@ -377,7 +381,7 @@ static void start_zetad(void)
 	// Its leak check would need ptrace, which neither process may use any more.
 	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 	execl(program, program, "--name", "n1", "--controller", target, "--ca", ca, "--cert", cert,
-	      "--key", key, "--bpf", bpf, "--run", run, NULL);
+	      "--key", key, "--bpf", bpf, "--run", run, "--sessions", table, NULL);
 	_exit(127);
 }
 
@@ -574,14 +578,38 @@ static void goes_on_without_daemon(void **state)
 	shell("ip link show | grep -q zoam");
 }
 
+// Puts a session between IPv4 addresses where they are, and counts what the report must say.
+static void put_flat(struct flat_map *map, uint8_t i, struct expected_sessions *expected)
+{
+	struct session_key key = {.a = address_of_v4(i), .b = address_of_v4(2), .vni = {0, 0, VNI}};
+	struct dft_record record = {.life = i % 2 ? DFT_LIVE : DFT_TOMBSTONE,
+				    .incarnation.counter = i};
+	struct flat_place place = flat_place_of(key_hash(&key));
+	struct flat_content content = {
+		.key = flat_key_of(&key), .life = record.life, .tag = place.tag};
+	union flat_page *page = &map->page[flat_page_of(key_hash(&key), map->pages)];
+	union flat_half room;
+
+	assert_true(flat_write(page, flat_free(page, place), &content, &record, &room));
+	expected->count += record.life == DFT_LIVE;
+	expected->digest += session_digest(&key, &record);
+}
+
 static void sessions_are_counted(void **state)
 {
 	struct session_key key = {.vni = {0, 0, VNI}, .protocol = 6};
 	struct session_value value = {.record.life = DFT_LIVE};
 	auto_(closep) int map = map_of("sessions");
+	auto_(closep) int pages = map_of("flat_sessions");
+	auto_(flat_map_close) struct flat_map flat = {};
 	struct expected_sessions expected = {};
 	uint8_t i;
 
+	assert_int_equal(flat_map_open(&flat, pages), 0);
+	assert_int_equal(flat.pages, strcmp(table, "flat") ? 1 : FLAT_PAGES);
+	if (flat.pages > 1)
+		for (i = 1; i <= 50; i++)
+			put_flat(&flat, i, &expected);
 	for (i = 1; i <= 100; i++) {
 		key.a.s6_addr[15] = i;
 		value.record.incarnation.counter = i;
@@ -994,11 +1022,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test(follows_local_ports),
 		cmocka_unit_test(changes_its_role),
 	};
-	if (argc != 2) {
-		fprintf(stderr, "usage: zetad_test ZETAD\n");
+	if (argc < 2 || argc > 3) {
+		fprintf(stderr, "usage: zetad_test ZETAD [flat]\n");
 		return 2;
 	}
 	program = argv[1];
+	table = argc == 3 ? argv[2] : "kernel";
 	if (geteuid() || isolate()) {
 		fprintf(stderr, "skipped: needs root and namespaces\n");
 		return 77;

@@ -4,3 +4,13 @@
 #pragma once
 
 #define inlined static inline __attribute__((__always_inline__, __unused__))
+
+// In front of a loop: eBPF wants some written out, and others not, or the verifier has more to look
+// at. Only clang knows the words for it.
+#ifdef __clang__
+#define UNROLLED _Pragma("unroll")
+#define LOOPED _Pragma("clang loop unroll(disable)")
+#else
+#define UNROLLED
+#define LOOPED
+#endif

@@ -10,8 +10,10 @@
 #define MAX_VPCS 65536	      // per cluster
 #define MAX_SUBNETS 131072    // two for each VPC
 #define MAX_ENDPOINTS 1048576 // 16 for each VPC; a flow table node has them all
-#define MAX_SESSIONS 1048576  // per node, until sessions live in the flat table
+#define MAX_SESSIONS 1048576  // per node
 #define MAX_CACHED 1048576    // sessions a forwarder caches; older ones are evicted
+#define FLAT_PAGES 65536      // of a flat table: 2 million slots, half full with MAX_SESSIONS
+#define MAX_UNFLAT 65536      // sessions that a flat table's slots cannot have
 #define MAX_DIRECT 262144     // direct paths a host knows; older ones are evicted
 #define MAX_LOCAL_PORTS 4096  // per host
 #define MAX_SECURITY_GROUPS 65536 // one for each VPC

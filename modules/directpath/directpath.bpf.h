@@ -28,17 +28,11 @@ _Static_assert(sizeof(struct oam_frame) == 72, "20 + 8 + 44");
 
 // Whether the sender's host is to be told now. Frames may be lost, so it is told again while
 // packets of the flow keep coming here; but not for each of them.
-inlined int direct_due(struct cache_value *c, const struct flow *f, const struct decision *d,
-		       __u32 now)
+inlined int direct_due(struct cached *c, const struct flow *f, const struct decision *d)
 {
-	__u32 *told = &c->told_ms[f->from_b ? 1 : 0];
-
 	if (!(d->flags & DECISION_DIRECT) || f->icmp_error || f->fragment || f->no_echo)
 		return 0;
-	if (*told && now - *told < DIRECT_REPEAT_MS)
-		return 0;
-	*told = now ? now : 1;
-	return 1;
+	return cache_tell(c, tick_ms());
 }
 
 // Whom to tell what, from the session of the packet p, whose flow is f.

@@ -21,13 +21,38 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } entrance_by_ip SEC(".maps");
 
+// Which entrance an address was when it was last looked up, by the address' last bits. Only a hint:
+// the entrance itself has the address. Two array lookups cost a tenth of one in a hash.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_ENTRANCES);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} entrance_hints SEC(".maps");
+
 // The index of the entrance with this address, or -1.
 inlined int entrance_of(__be32 ip)
 {
-	struct in6_addr address = address_of_v4(ip);
-	const __u32 *index = bpf_map_lookup_elem(&entrance_by_ip, &address);
+	__u32 place = bpf_ntohl(ip) % MAX_ENTRANCES;
+	__u32 *hint = bpf_map_lookup_elem(&entrance_hints, &place);
+	const struct entrance_value *e;
+	struct in6_addr address;
+	const __u32 *index;
+	__u32 hinted;
 
-	return index && *index < MAX_ENTRANCES ? (int)*index : -1;
+	if (!hint)
+		return -1;
+	hinted = *hint;
+	e = bpf_map_lookup_elem(&entrances, &hinted);
+	if (e && address_is_v4(&e->ip) && address_v4(&e->ip) == ip)
+		return hinted;
+	address = address_of_v4(ip);
+	index = bpf_map_lookup_elem(&entrance_by_ip, &address);
+	if (!index || *index >= MAX_ENTRANCES)
+		return -1;
+	*hint = *index;
+	return *index;
 }
 
 inlined int entrance_owned(__u32 index, __u32 node)

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 // Sessions: the flow table of a node that holds one, and the cache of a forwarder. All access to
-// either goes through here, so that what implements them can change.
+// either goes through here: cfg says what implements them. Kernel maps, which are the reference,
+// or the flat table (flat.h), which keeps in the kernel map only what its pages cannot have.
 #pragma once
 
 #include "datapath/packet.bpf.h"
 #include "dft/core.h"
+#include "modules/session/flat.h"
 #include "shared/limits.h"
 #include "shared/session.h"
+
+extern const volatile struct gateway_config cfg;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -34,6 +38,16 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } cache SEC(".maps");
 
+// One page each, unless the loader gives them more (cfg.session_pages, cfg.cache_pages).
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, union flat_page);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} flat_sessions SEC(".maps"), flat_cache SEC(".maps");
+
 // What an op does to a key's record.
 enum session_step {
 	SESSION_INSERT, // at the head
@@ -56,13 +70,29 @@ struct session_draft {
 };
 _Static_assert(sizeof(struct session_draft) == sizeof(struct session_value), "same layout");
 
+// What does not fit on the stack.
+struct session_room {
+	struct session_change change;
+	enum dft_outcome outcome;
+	struct session_draft draft;
+	struct flat_content content;
+	union flat_half half;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct session_draft);
+	__type(value, struct session_room);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
-} drafts SEC(".maps");
+} session_rooms SEC(".maps");
+
+inlined struct session_room *session_room(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&session_rooms, &zero);
+}
 
 inlined __u32 session_floor(__u32 bucket)
 {
@@ -91,8 +121,31 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 	}
 }
 
-// Copies a record out of the table. Returns 0 where there is none.
-inlined int session_read(const struct session_key *key, struct dft_record *out)
+// This machine's clock for the ages of what is kept here. A timer tick counts, so it costs nothing
+// beside the coarse clock, which the kernel adds up from several words.
+inlined __u32 tick_ms(void)
+{
+	return cfg.tick_q10 ? bpf_jiffies64() * cfg.tick_q10 >> 10 : clock_ms();
+}
+
+inlined union flat_page *flat_sessions_page(__u64 hash)
+{
+	__u32 page = flat_page_of(hash, cfg.session_pages);
+
+	return bpf_map_lookup_elem(&flat_sessions, &page);
+}
+
+inlined union flat_page *flat_cache_page(__u64 hash)
+{
+	__u32 page = flat_page_of(hash, cfg.cache_pages);
+
+	return bpf_map_lookup_elem(&flat_cache, &page);
+}
+
+// A function of its own, as the stack of whoever it is inlined into is too small.
+#define called static __attribute__((__noinline__, __unused__))
+
+called int session_read_kernel(const struct session_key *key, struct dft_record *out)
 {
 	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
 
@@ -101,29 +154,52 @@ inlined int session_read(const struct session_key *key, struct dft_record *out)
 	bpf_spin_lock(&s->lock);
 	*out = s->record;
 	bpf_spin_unlock(&s->lock);
-	s->used_s = clock_ms() / 1000;
+	s->used_s = tick_ms() / 1000;
 	return 1;
 }
 
-// Carries a change out, in one piece, whatever other CPUs do to the key. Returns GO_ON and
-// *outcome; TABLE_FULL: there was no record, and no room for one.
-inlined enum verdict session_change(const struct session_key *key, struct session_change *c,
-				    enum dft_outcome *outcome)
+// Copies a record out of the table. hash: key_hash(key). Returns 0 where there is none. (Where
+// others write it all the time, too: then it is decided anew, and the head knows better.)
+called int session_read(const struct session_key *key, __u64 hash, struct dft_record *out)
 {
-	struct session_draft *draft;
-	struct session_value *s;
-	__u32 zero = 0;
+	struct flat_place place = flat_place_of(hash);
+	struct session_room *room;
+	union flat_page *page;
+	union flat_key k;
+	__u32 i, asked;
+
+	if (!cfg.session_pages || !flat_key_fits(key))
+		return session_read_kernel(key, out);
+	room = session_room();
+	page = flat_sessions_page(hash);
+	if (!page || !room)
+		return 0;
+	k = flat_key_of(key);
+	i = flat_find(page, &k, place, 0);
+	if (i && flat_read(page, i, &k, &room->half, out, &asked)) {
+		__u16 now = tick_ms() / 1000;
+
+		// A line that is only read stays with every CPU that reads it.
+		if ((__u16)asked != now)
+			flat_store(&flat_slot_of(page, i)->half[0].used_s, now);
+		return 1;
+	}
+	return flat_load(&page->head.spilled) ? session_read_kernel(key, out) : 0;
+}
+
+// Each carries room->change out, and says in room->outcome what became of it. Returns GO_ON, or a
+// verdict that the op ends with.
+called enum verdict session_change_kernel(const struct session_key *key, struct session_room *room)
+{
+	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
+	struct session_draft *draft = &room->draft;
 	long err;
 
-	s = bpf_map_lookup_elem(&sessions, key);
 	if (!s) {
-		draft = bpf_map_lookup_elem(&drafts, &zero);
-		if (!draft)
-			return BUG;
 		__builtin_memset(draft, 0, sizeof(*draft));
-		draft->used_s = clock_ms() / 1000;
-		*outcome = session_step(&draft->record, c);
-		if (*outcome != DFT_STORED)
+		draft->used_s = tick_ms() / 1000;
+		room->outcome = session_step(&draft->record, &room->change);
+		if (room->outcome != DFT_STORED)
 			return GO_ON;
 		err = bpf_map_update_elem(&sessions, key, draft, BPF_NOEXIST);
 		if (!err)
@@ -134,18 +210,260 @@ inlined enum verdict session_change(const struct session_key *key, struct sessio
 			return TABLE_FULL;
 	}
 	bpf_spin_lock(&s->lock);
-	*outcome = session_step(&s->record, c);
+	room->outcome = session_step(&s->record, &room->change);
 	bpf_spin_unlock(&s->lock);
-	s->used_s = clock_ms() / 1000;
+	s->used_s = tick_ms() / 1000;
 	return GO_ON;
 }
 
-// Whether a cached decision for one direction may still be used (O10).
-inlined int cache_fresh(const struct cache_value *c, const struct decision *d, __u32 now,
-			__u32 policy)
+// Under the page's lock: what the page has of the key, into room->draft. Returns its slot; 0: none.
+called __u32 session_fetch(union flat_page *page, const struct session_key *key, __u64 hash,
+			   struct session_room *room)
 {
-	__u32 life = d->action == DECIDE_FORWARD ? REFRESH_MS : DENIAL_MS;
+	union flat_key k = flat_key_of(key);
+	__u32 i = flat_find_locked(page, &k, flat_place_of(hash)), asked;
 
-	return d->action != DECIDE_NOTHING && now - c->asked_ms < life &&
-	       (c->stateful || c->record.policy >= policy);
+	__builtin_memset(&room->draft, 0, sizeof(room->draft));
+	if (i && !flat_read(page, i, &k, &room->half, &room->draft.record, &asked))
+		__builtin_memset(&room->draft, 0, sizeof(room->draft)); // just removed
+	room->draft.used_s = tick_ms() / 1000;
+	return i;
+}
+
+called void session_step_fetched(struct session_room *room)
+{
+	room->outcome = session_step(&room->draft.record, &room->change);
+}
+
+// Under the page's lock: room->draft is what the key's record is from now on; the page has it in
+// slot i, or 0. In the page goes what fits, the rest into the kernel map; then the page says so.
+called enum verdict session_store(union flat_page *page, const struct session_key *key, __u64 hash,
+				  __u32 i, struct session_room *room)
+{
+	struct flat_place place = flat_place_of(hash);
+	struct flat_content *content = &room->content;
+	struct session_draft *draft = &room->draft;
+	__u32 to = i ? i : flat_free(page, place);
+
+	if (to && flat_fits(&draft->record)) {
+		content->key = flat_key_of(key);
+		content->asked = (__u32)draft->record.state << 16 | (__u16)draft->used_s;
+		content->life = draft->record.life;
+		content->tag = place.tag;
+		content->told[0] = content->told[1] = 0;
+		if (flat_write(page, to, content, &draft->record, &room->half))
+			return GO_ON;
+	}
+	if (bpf_map_update_elem(&sessions, key, draft, BPF_ANY))
+		return TABLE_FULL;
+	page->head.spilled = 1;
+	if (i)
+		flat_remove(page, i, flat_load(&flat_slot_of(page, i)->half[0].version));
+	return GO_ON;
+}
+
+// Carries room->change out, in one piece, whatever other CPUs do to the key. Returns GO_ON and
+// room->outcome; TABLE_FULL: there was no record, and no room for one; TABLE_BUSY.
+inlined enum verdict session_change(const struct session_key *key, __u64 hash,
+				    struct session_room *room)
+{
+	enum verdict v = GO_ON;
+	union flat_page *page;
+	__u32 i;
+
+	if (!cfg.session_pages || !flat_key_fits(key))
+		return session_change_kernel(key, room);
+	page = flat_sessions_page(hash);
+	if (!page)
+		return BUG;
+	if (!flat_lock(page))
+		return TABLE_BUSY;
+	if (page->head.spilled && bpf_map_lookup_elem(&sessions, key)) {
+		v = session_change_kernel(key, room);
+	} else {
+		i = session_fetch(page, key, hash, room);
+		session_step_fetched(room);
+		if (room->outcome == DFT_STORED || room->outcome == DFT_OWN)
+			v = session_store(page, key, hash, i, room);
+	}
+	flat_unlock(page);
+	return v;
+}
+
+// What a forwarder knows about one direction of a session.
+struct cached {
+	struct decision decision;
+	__u32 asked_ms; // tick_ms() when the op was sent that this answers
+	__u32 policy;
+	__u32 stateful; // the flow table holds a record
+	__u32 *told_ms; // kernel map: when the sender's host was last told the direct path
+	__u8 *told;	// flat table: the same
+};
+
+// Returns 0 where nothing is known. direction 0: packets to b, 1: to a.
+inlined int cache_find(const struct session_key *key, __u64 hash, __u32 direction,
+		       struct cached *out)
+{
+	struct flat_place place = flat_place_of(hash);
+	struct cache_value *c;
+	union flat_page *page;
+	union flat_half half;
+	union flat_key k;
+	__u32 i;
+
+	if (!cfg.cache_pages || !flat_key_fits(key)) {
+		c = bpf_map_lookup_elem(&cache, key);
+		if (!c)
+			return 0;
+		out->decision = c->record.towards[direction & 1];
+		out->asked_ms = c->asked_ms;
+		out->policy = c->record.policy;
+		out->stateful = c->stateful;
+		out->told_ms = &c->told_ms[direction & 1];
+		out->told = NULL;
+		return 1;
+	}
+	page = flat_cache_page(hash);
+	if (!page)
+		return 0;
+	k = flat_key_of(key);
+	i = flat_find(page, &k, place, direction);
+	if (!i || !flat_read_half(page, i, direction, &k, &half))
+		return 0;
+	flat_decision_of(&half, &out->decision);
+	out->asked_ms = half.asked;
+	out->policy = half.policy;
+	out->stateful = half.what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL;
+	out->told_ms = NULL;
+	out->told = &flat_slot_of(page, i)->half[direction & 1].told;
+	return 1;
+}
+
+// The whole record of a session that the flow table holds, for an op that changes it. Its state and
+// life are not the cache's to say. Lent until the next call here; NULL: it is not there (any more).
+inlined const struct dft_record *cache_record(const struct session_key *key, __u64 hash)
+{
+	struct flat_place place = flat_place_of(hash);
+	struct session_room *room;
+	struct cache_value *c;
+	union flat_page *page;
+	union flat_key k;
+	__u32 i, asked;
+
+	if (!cfg.cache_pages || !flat_key_fits(key)) {
+		c = bpf_map_lookup_elem(&cache, key);
+		return c ? &c->record : NULL;
+	}
+	room = session_room();
+	page = flat_cache_page(hash);
+	if (!room || !page)
+		return NULL;
+	k = flat_key_of(key);
+	i = flat_find(page, &k, place, 0);
+	return i && flat_read(page, i, &k, &room->half, &room->draft.record, &asked)
+		       ? &room->draft.record
+		       : NULL;
+}
+
+// O10: within one key an older stamp never replaces a newer one. That there is none, the tail
+// knows; but its word may have been overtaken by that of a tail which knew of one, for D.
+inlined int cache_replaces(const struct cache_value *new, int old_stateful, struct dft_stamp old,
+			   __u32 old_asked_ms)
+{
+	if (!old_stateful)
+		return 1;
+	return new->stateful ? dft_stamp_compare(new->record.stamp, old) >= 0
+			     : (__s32)(new->asked_ms - old_asked_ms) > PACKET_LIFE_MS;
+}
+
+inlined void cache_store_kernel(const struct session_key *key, struct cache_value *value)
+{
+	const struct cache_value *old = bpf_map_lookup_elem(&cache, key);
+
+	if (old) {
+		value->told_ms[0] = old->told_ms[0];
+		value->told_ms[1] = old->told_ms[1];
+	}
+	if (!old || cache_replaces(value, old->stateful, old->record.stamp, old->asked_ms))
+		bpf_map_update_elem(&cache, key, value, BPF_ANY);
+}
+
+// Under the page's lock.
+inlined void cache_store_flat(union flat_page *page, const struct session_key *key, __u64 hash,
+			      const struct cache_value *value, struct session_room *room)
+{
+	struct flat_place place = flat_place_of(hash);
+	struct flat_content *content = &room->content;
+	__u32 i;
+
+	content->key = flat_key_of(key);
+	i = flat_find_locked(page, &content->key, place);
+	content->told[0] = content->told[1] = 0;
+	if (i) {
+		const struct flat_slot *old = flat_slot_of(page, i);
+
+		if (!cache_replaces(value, old->half[0].what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL,
+				    old->half[0].stamp, old->half[0].asked))
+			return;
+		content->told[0] = flat_load(&old->half[0].told);
+		content->told[1] = flat_load(&old->half[1].told);
+		if (!flat_fits(&value->record)) {
+			flat_remove(page, i, flat_load(&old->half[0].version));
+			return;
+		}
+	} else if (flat_fits(&value->record)) {
+		i = flat_free(page, place);
+		if (!i)
+			i = flat_victim(page, place, value->asked_ms);
+	} else {
+		return;
+	}
+	content->asked = value->asked_ms;
+	content->life = value->stateful ? FLAT_STATEFUL : 0;
+	content->tag = place.tag;
+	flat_write(page, i, content, &value->record, &room->half);
+}
+
+// Remembers a reply, unless what is known is newer. It is a cache: where it cannot be done now, the
+// next packet asks again.
+inlined void cache_store(const struct session_key *key, __u64 hash, struct cache_value *value)
+{
+	struct session_room *room;
+	union flat_page *page;
+
+	if (!cfg.cache_pages || !flat_key_fits(key)) {
+		cache_store_kernel(key, value);
+		return;
+	}
+	room = session_room();
+	page = flat_cache_page(hash);
+	if (!room || !page || !flat_lock(page))
+		return;
+	cache_store_flat(page, key, hash, value, room);
+	flat_unlock(page);
+}
+
+// Whether the sender's host was not told for DIRECT_REPEAT_MS; then it is from now on.
+inlined int cache_tell(struct cached *c, __u32 now)
+{
+	if (c->told_ms) {
+		if (*c->told_ms && now - *c->told_ms < DIRECT_REPEAT_MS)
+			return 0;
+		*c->told_ms = now ? now : 1;
+		return 1;
+	}
+	// 8 bits come round in a minute: then a host is told up to DIRECT_REPEAT_MS late.
+	if (*c->told && (__u8)(flat_told(now) - *c->told) < DIRECT_REPEAT_MS / FLAT_TOLD_MS)
+		return 0;
+	*c->told = flat_told(now);
+	return 1;
+}
+
+// Whether a cached decision for one direction may still be used (O10).
+inlined int cache_fresh(const struct cached *c, __u32 now, __u32 policy)
+{
+	__u32 life = c->decision.action == DECIDE_FORWARD ? REFRESH_MS : DENIAL_MS;
+
+	return c->decision.action != DECIDE_NOTHING && now - c->asked_ms < life &&
+	       (c->stateful || c->policy >= policy);
 }

@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "lib/address.h"
 #include "lib/own.h"
+#include "modules/session/flat_map.h"
 #include "shared/limits.h"
 #include "shared/session.h"
 
@@ -77,10 +78,8 @@ static json_t *decision_of(const struct decision *decision)
 	}
 }
 
-static json_t *session_of(const struct session_key *key, const struct session_value *value)
+static json_t *session_of(const struct session_key *key, const struct dft_record *record)
 {
-	const struct dft_record *record = &value->record;
-
 	return json_pack(
 		"{s:i, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "vni",
 		key->vni[0] << 16 | key->vni[1] << 8 | key->vni[2], "protocol",
@@ -103,9 +102,21 @@ static void collect(int map, json_t *sessions)
 
 	while (most-- && !bpf_map_get_next_key(map, last, &key)) {
 		if (!bpf_map_lookup_elem(map, &key, &value))
-			json_array_append_new(sessions, session_of(&key, &value));
+			json_array_append_new(sessions, session_of(&key, &value.record));
 		last = &key;
 	}
+}
+
+static void collect_flat(const struct flat_map *map, json_t *sessions)
+{
+	struct flat_session session;
+	__u32 page, slot;
+
+	for (page = 0; page < map->pages; page++)
+		for (slot = 1; slot <= FLAT_SLOTS; slot++)
+			if (flat_map_get(map, page, slot, &session))
+				json_array_append_new(sessions,
+						      session_of(&session.key, &session.record));
 }
 
 static int check_map(int map, const char *path)
@@ -148,7 +159,8 @@ static void print_sessions(const json_t *sessions)
 
 int command_sessions(struct cli *cli)
 {
-	auto_(closep) int map = -1;
+	auto_(flat_map_close) struct flat_map flat = {};
+	auto_(closep) int map = -1, pages = -1;
 	json_t *sessions;
 	char path[512];
 
@@ -164,8 +176,15 @@ int command_sessions(struct cli *cli)
 	}
 	if (check_map(map, path))
 		return FAILED;
+	snprintf(path, sizeof(path), "%s/flat_sessions", cli->bpf);
+	pages = bpf_obj_get(path);
+	if (pages >= 0 && flat_map_open(&flat, pages)) {
+		complain("%s is of another version of the data path", path);
+		return FAILED;
+	}
 	sessions = json_array();
 	collect(map, sessions);
+	collect_flat(&flat, sessions);
 	if (cli->output == OUTPUT_JSON)
 		print_json(sessions, stdout);
 	else if (cli->output == OUTPUT_YAML)

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// What session_probe.bpf.c is asked, in place of a packet, and answers there.
+#pragma once
+
+#include "shared/session.h"
+
+enum probe_op {
+	PROBE_READ,
+	PROBE_INSERT, // session_step of session.bpf.h, in its order
+	PROBE_UPDATE,
+	PROBE_COPY,
+	PROBE_STORE,
+	PROBE_FIND,
+	PROBE_RECORD,
+};
+
+struct probe {
+	struct session_key key;
+	__u32 op;
+	__u32 result; // verdict, or whether it was found
+	__u32 outcome;
+	__u32 floor;
+	__u32 asked_ms;
+	__u32 stateful;
+	__u32 direction;
+	struct dft_stamp seen;
+	struct dft_record record; // of PROBE_FIND: towards[0] is the decision
+	__u32 pad;
+};

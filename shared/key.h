@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// The hash of a session's key: which bucket, which place in a table, which source port.
+#pragma once
+
+#include "shared/inlined.h"
+#include "shared/session.h"
+
+// 64 bits in which every bit of the key counts: multiply and shift as in splitmix64 (Steele, Lea,
+// Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).
+inlined __u64 key_hash(const struct session_key *key)
+{
+	__u64 word[5], h = 0x9E3779B97F4A7C15ull;
+
+	__builtin_memcpy(word, key, sizeof(word));
+	UNROLLED
+	for (int i = 0; i < 5; i++) {
+		h ^= word[i];
+		h *= 0xBF58476D1CE4E5B9ull;
+		h ^= h >> 29;
+	}
+	h *= 0x94D049BB133111EBull;
+	return h ^ h >> 32;
+}
