@@ -23,6 +23,7 @@
 #define REPLICAS 3	// that a chain shall have
 #define LIVES_MOST 8	// of a key that the checks remember
 #define TRACE_MOST 8192 // events that a failure can show
+#define LINE_BYTES 144	// of what a trace says of an event
 #define CONTROLLER 0	// node 0; flow table nodes and forwarders follow
 
 #define US 1ull
@@ -208,7 +209,7 @@ struct counters {
 struct trace {
 	uint64_t when;
 	uint32_t node, chain, key;
-	char text[104];
+	char text[LINE_BYTES];
 };
 
 struct world {
@@ -232,7 +233,7 @@ struct world {
 	} broken_link;
 	uint32_t unsettled; // the chain that is not at rest
 	const char *broken; // the invariant, once one is
-	char why[200];
+	char why[LINE_BYTES];
 	uint32_t broken_chain, broken_key;
 	uint32_t alias_chain, alias_key; // that it is about
 	struct counters counters;
@@ -262,11 +263,22 @@ void table_tick(struct world *w, uint32_t chain, uint32_t slot);
 void table_term(struct world *w, uint32_t chain, uint32_t slot, const struct dft_term_message *m);
 
 // sim_check.c
-__attribute__((format(printf, 5, 6))) void note(struct world *w, uint32_t node, uint32_t chain,
-						uint32_t key, const char *format, ...);
-__attribute__((format(printf, 5, 6))) void broken(struct world *w, const char *invariant,
-						  uint32_t chain, uint32_t key, const char *format,
-						  ...);
+char *trace_line(struct world *w, uint32_t node, uint32_t chain, uint32_t key);
+char *broken_line(struct world *w, const char *invariant, uint32_t chain, uint32_t key);
+
+#define note(w, node, chain, key, ...)                                                             \
+	do {                                                                                       \
+		char *line_ = trace_line(w, node, chain, key);                                     \
+		if (line_)                                                                         \
+			snprintf(line_, LINE_BYTES, __VA_ARGS__);                                  \
+	} while (0)
+#define broken(w, invariant, chain, key, ...)                                                      \
+	do {                                                                                       \
+		char *line_ = broken_line(w, invariant, chain, key);                               \
+		if (line_)                                                                         \
+			snprintf(line_, LINE_BYTES, __VA_ARGS__);                                  \
+	} while (0)
+
 uint32_t bucket_of(const struct world *w, uint32_t key);
 uint32_t keys_of(const struct world *w);
 void home(const struct world *w, uint32_t *chain, uint32_t *key);

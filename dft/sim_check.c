@@ -2,46 +2,34 @@
 // The simulator's checks: what must hold after every step, seen from above.
 #include "dft/sim.h"
 
-#include <stdarg.h>
 #include <string.h>
 
-static void put(char *text, size_t room, const char *format, va_list args)
-{
-	vsnprintf(text, room, format, args);
-}
-
-void note(struct world *w, uint32_t node, uint32_t chain, uint32_t key, const char *format, ...)
+// Where a line of the trace is to be written; NULL: nobody listens.
+char *trace_line(struct world *w, uint32_t node, uint32_t chain, uint32_t key)
 {
 	struct trace *t;
-	va_list args;
 
 	if (!w->trace)
-		return;
+		return NULL;
 	t = &w->trace[w->traced++ % TRACE_MOST];
 	t->when = w->now;
 	t->node = node;
 	t->chain = chain;
 	t->key = key;
-	va_start(args, format);
-	put(t->text, sizeof(t->text), format, args);
-	va_end(args);
+	return t->text;
 }
 
-void broken(struct world *w, const char *invariant, uint32_t chain, uint32_t key,
-	    const char *format, ...)
+// Where to say why an invariant broke; NULL: one broke before, which is what counts.
+char *broken_line(struct world *w, const char *invariant, uint32_t chain, uint32_t key)
 {
-	va_list args;
-
 	if (w->broken)
-		return;
+		return NULL;
 	w->broken = invariant;
 	w->broken_chain = chain;
 	w->broken_key = key;
 	if (!w->alias_key)
 		w->alias_chain = NOWHERE;
-	va_start(args, format);
-	put(w->why, sizeof(w->why), format, args);
-	va_end(args);
+	return w->why;
 }
 
 uint32_t bucket_of(const struct world *w, uint32_t key)
