@@ -20,6 +20,7 @@ static int same_key(const struct flow *f, __u32 vni)
 		.destination = f->source,
 		.source_port = f->destination_port,
 		.destination_port = f->source_port,
+		.no_echo = f->no_echo,
 	};
 
 	make_key(&back, vni, f->key.protocol);

@@ -35,7 +35,13 @@
 	BUG(ALIAS_ADOPTS, "A1: an alias that has an owner serves another session too")             \
 	BUG(ALIAS_AGED, "A5: the alias chain deletes by itself, without asking the session")       \
 	BUG(ALIAS_NO_FENCE, "A5: a session is called gone without a floor that keeps it gone")     \
-	BUG(ALIAS_EARLY, "A4: an alias goes before its session")
+	BUG(ALIAS_EARLY, "A4: an alias goes before its session")                                   \
+	BUG(MOVE_UNFENCED, "M7: the new chain owns a bucket when the old head alone is fenced")    \
+	BUG(MOVE_NO_ASK, "M7: the new chain decides without asking the old one")                   \
+	BUG(MOVE_ANY_ANSWERS, "M7: any node of the old chain answers for it")                      \
+	BUG(MOVE_FORMER_HEAD, "M7: a former head answers for the old chain")                       \
+	BUG(MOVE_HASTY, "M7: a bucket is complete when the new head alone has all of it")          \
+	BUG(MOVE_COLLECTS, "M7: the new chain collects before its copy is complete")
 
 #define DFT_BUG_ENUM(name, text) DFT_BUG_##name,
 enum dft_bug { DFT_BUG_NONE, DFT_BUG_LIST(DFT_BUG_ENUM) DFT_BUGS_KNOWN };

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "dft/core.h"
+#include "dft/move.h"
 #include "dft/term.h"
 
 #include <stdbool.h>
@@ -18,6 +19,7 @@
 #define SLOTS 8		// nodes of a chain that may become replicas, voters, spares
 #define KEYS_MOST 16	// sessions and aliases of a chain; few, so that they meet
 #define SIM_BUCKETS 2	// of a chain: keys share floors
+#define GUEST 8		// chain 0's first bucket moves to chain 1, where its keys begin here
 #define REPLICAS 3	// that a chain shall have
 #define LIVES_MOST 8	// of a key that the checks remember
 #define TRACE_MOST 8192 // events that a failure can show
@@ -41,7 +43,11 @@ struct plan {
 	bool crashes, pauses, partitions, one_way, links, repair, controller_rests,
 		forwarders_crash;
 	uint64_t fault_every;
+	uint64_t move_at; // when chain 0's bucket 0 moves to chain 1; 0: never
+	int favourite;	  // the fault that this world sees most, -1: none
 };
+
+enum fault { FAULT_CRASH, FAULT_PAUSE = 2, FAULT_PARTITION, FAULT_FORWARDER = 5, FAULT_LINK };
 
 enum op_kind {
 	OP_LOOKUP,
@@ -57,6 +63,11 @@ enum op_kind {
 	OP_VERIFY,
 	OP_ALIAS_INSERT,
 	OP_ALIAS_DELETE,
+	OP_FENCE, // controller to the old head
+	OP_MOVED, // all of the old live list is fenced, says the end of its path
+	OP_PULL,  // what does the old head have?
+	OP_PULLED,
+	OP_ADOPTED, // all of the new path has what the old head answered
 	OP_KINDS
 };
 
@@ -70,22 +81,29 @@ struct alias_use {
 
 struct op {
 	uint8_t kind, hops, packet, collect;
-	uint8_t read; // of the tail's own table, for its learner
+	uint8_t pulled; // the old head had nothing
+	uint8_t report; // enum report
+	uint8_t read;	// of the tail's own table, for its learner
 	uint16_t state;
 	uint32_t chain, key;
 	uint32_t forwarder, boot; // whose packet it is
 	uint64_t asked;		  // on the forwarder's clock
+	uint64_t born;		  // the same in the world's time, for the checks only
 	struct dft_term term;
 	struct dft_stamp stamp; // seen; named
 	uint32_t floor;
 	struct alias_use alias;
+	struct dft_bucket bucket;
 	struct dft_record record;
 	// Of a session that waits for its alias.
 	struct dft_stamp session_seen;
 	struct dft_record session;
 };
 
-enum message_kind { TO_TABLE, TO_TERM, TICK, CLIENT, FAULT, WAKE, REPAIR };
+// What the end of a path is to tell.
+enum report { NO_REPORT, REPORT_FENCE, REPORT_ADOPTED };
+
+enum message_kind { TO_TABLE, TO_TERM, TICK, CLIENT, FAULT, CRASH, WAKE, REPAIR, MOVE };
 
 struct message {
 	uint64_t when, order;
@@ -106,8 +124,10 @@ struct entry {
 struct replica {
 	struct dft_member member;
 	struct entry entry[KEYS_MOST];
-	uint32_t floor[SIM_BUCKETS];
-	uint32_t copied; // bits of keys that the learner has confirmed
+	uint32_t floor[2 * SIM_BUCKETS]; // its own, its guests'
+	struct dft_bucket bucket;	 // the one that moves
+	uint32_t pulled;		 // bits of guest keys that the old head answered for
+	uint32_t copied;		 // bits of keys that the learner has confirmed
 	uint32_t next_push;
 	uint64_t timers; // when they were restarted
 };
@@ -125,8 +145,9 @@ struct life {
 struct key_facts {
 	struct life life[LIVES_MOST]; // released ones, the newest last
 	uint32_t lives;
+	uint32_t at;		  // the chain that released it last
 	struct dft_stamp applied; // newest life that a forwarder or host has used
-	uint64_t answered;	  // when the last answer about a live record left the chain
+	uint64_t answered;	  // when the op was asked that was answered last
 	// Of an alias: whose packets carried it last, and whose before.
 	uint32_t user_chain, user_key;
 	struct dft_stamp user_life;
@@ -153,7 +174,8 @@ struct chain {
 struct node {
 	uint32_t boot;
 	bool up;
-	uint64_t paused_until;
+	uint64_t paused_until; // it stands still
+	uint64_t daemon_until; // its daemon does: packets, beats and votes go on
 	uint64_t offset;
 	int rate; // thousandths by which its clock is fast
 	bool cut; // on the other side of the partition
@@ -179,6 +201,7 @@ struct counters {
 		collected;
 	uint64_t lost, doubled, late, crashes, pauses, partitions, links, views, promotions, fills,
 		full;
+	uint64_t moves, pulls;
 	uint64_t no_lease, stale_term, old_reply, ballots;
 };
 
@@ -224,6 +247,7 @@ bool chance(struct world *w, unsigned thousandths);
 uint64_t clock_of(const struct world *w, uint32_t node);
 bool is_up(const struct world *w, struct dft_name name);
 uint32_t slot_of(const struct chain *c, uint32_t node);
+void at(struct world *w, uint64_t when, uint32_t kind, uint32_t to, uint32_t chain);
 void send_op(struct world *w, uint32_t from, uint32_t to, const struct op *op);
 void send_sluggish(struct world *w, uint32_t from, uint32_t to, const struct op *op);
 void send_term(struct world *w, uint32_t chain, const struct dft_out *out);
@@ -243,6 +267,9 @@ __attribute__((format(printf, 5, 6))) void note(struct world *w, uint32_t node, 
 __attribute__((format(printf, 5, 6))) void broken(struct world *w, const char *invariant,
 						  uint32_t chain, uint32_t key, const char *format,
 						  ...);
+uint32_t bucket_of(const struct world *w, uint32_t key);
+uint32_t keys_of(const struct world *w);
+void home(const struct world *w, uint32_t *chain, uint32_t *key);
 uint32_t decision_of(const struct dft_record *r);
 void decide(struct dft_record *r, uint32_t number, uint32_t alias_chain, uint32_t alias_key);
 bool alias_of(const struct dft_record *r, uint32_t *chain, uint32_t *key);
@@ -251,7 +278,7 @@ void owner_read(const struct dft_alias *a, uint32_t *chain, uint32_t *key, struc
 void check_touched(struct world *w, uint32_t chain, uint32_t slot, uint32_t key);
 void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t key,
 		     const struct dft_record *was);
-void check_released(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r);
+void check_released(struct world *w, const struct op *op);
 void check_sent(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,
 		uint16_t state);
 void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,

@@ -5,6 +5,11 @@
 #include <stdarg.h>
 #include <string.h>
 
+static void put(char *text, size_t room, const char *format, va_list args)
+{
+	vsnprintf(text, room, format, args);
+}
+
 void note(struct world *w, uint32_t node, uint32_t chain, uint32_t key, const char *format, ...)
 {
 	struct trace *t;
@@ -18,7 +23,7 @@ void note(struct world *w, uint32_t node, uint32_t chain, uint32_t key, const ch
 	t->chain = chain;
 	t->key = key;
 	va_start(args, format);
-	vsnprintf(t->text, sizeof(t->text), format, args);
+	put(t->text, sizeof(t->text), format, args);
 	va_end(args);
 }
 
@@ -35,8 +40,42 @@ void broken(struct world *w, const char *invariant, uint32_t chain, uint32_t key
 	if (!w->alias_key)
 		w->alias_chain = NOWHERE;
 	va_start(args, format);
-	vsnprintf(w->why, sizeof(w->why), format, args);
+	put(w->why, sizeof(w->why), format, args);
 	va_end(args);
+}
+
+uint32_t bucket_of(const struct world *w, uint32_t key)
+{
+	return key % SIM_BUCKETS + (w->plan.move_at && key >= GUEST ? SIM_BUCKETS : 0);
+}
+
+// How many entries of a replica are in use.
+uint32_t keys_of(const struct world *w)
+{
+	return w->plan.move_at ? GUEST + w->plan.keys : w->plan.keys + w->plan.aliases;
+}
+
+// Whether a chain has such a key: there are gaps before the guests.
+static bool has_key(const struct world *w, uint32_t chain, uint32_t key)
+{
+	if (!w->plan.move_at)
+		return key < w->plan.keys + w->plan.aliases;
+	return key < w->plan.keys || (chain == 1 && key >= GUEST && key < keys_of(w));
+}
+
+// What a key is called where it is at home.
+void home(const struct world *w, uint32_t *chain, uint32_t *key)
+{
+	if (!w->plan.move_at || *key < GUEST)
+		return;
+	*chain = 0;
+	*key -= GUEST;
+}
+
+static struct key_facts *facts_of(struct world *w, uint32_t chain, uint32_t key)
+{
+	home(w, &chain, &key);
+	return &w->chain[chain].facts[key];
 }
 
 // A decision is the number of the evaluation that made it, so that two are never the same by luck;
@@ -92,11 +131,12 @@ static struct life *newest(struct key_facts *f)
 
 // What a replica says of a key, as a stamp: where it has no record, as head of what follows it says
 // that all below its floor is gone, as follower that it knows nothing.
-static struct dft_stamp says(const struct replica *r, uint32_t key, bool ahead)
+static struct dft_stamp says(const struct world *w, const struct replica *r, uint32_t key,
+			     bool ahead)
 {
 	if (r->entry[key].record.life != DFT_ABSENT)
 		return r->entry[key].record.stamp;
-	return (struct dft_stamp){ahead ? r->floor[key % SIM_BUCKETS] : 0, 0};
+	return (struct dft_stamp){ahead ? r->floor[bucket_of(w, key)] : 0, 0};
 }
 
 static void check_pair(struct world *w, uint32_t chain, uint32_t key, const struct replica *a,
@@ -104,7 +144,7 @@ static void check_pair(struct world *w, uint32_t chain, uint32_t key, const stru
 {
 	const struct dft_record *x = &a->entry[key].record, *y = &b->entry[key].record;
 
-	if (dft_stamp_compare(says(a, key, true), says(b, key, false)) < 0)
+	if (dft_stamp_compare(says(w, a, key, true), says(w, b, key, false)) < 0)
 		broken(w, "I3 prefix", chain, key, "node %u has (%u,%u), node %u after it (%u,%u)",
 		       a->member.self.node, x->stamp.floor, x->stamp.counter, b->member.self.node,
 		       y->stamp.floor, y->stamp.counter);
@@ -132,10 +172,11 @@ void check_touched(struct world *w, uint32_t chain, uint32_t slot, uint32_t key)
 {
 	struct chain *c = &w->chain[chain];
 	const struct replica *r = &c->replica[slot], *other;
-	const struct life *l = newest(&c->facts[key]);
+	struct key_facts *f = facts_of(w, chain, key);
+	const struct life *l = f->at == chain ? newest(f) : NULL;
 	int place = dft_configuration_place(&c->latest, r->member.self);
 
-	if (place < 0)
+	if (place < 0 || !has_key(w, chain, key))
 		return;
 	if (l && !l->ended && place < (int)c->latest.live && !holds(r, key, l->stamp))
 		broken(w, "I2 durability", chain, key, "node %u no longer has life (%u,%u)",
@@ -153,7 +194,7 @@ void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t ke
 		     const struct dft_record *was)
 {
 	const struct chain *c = &w->chain[chain];
-	struct key_facts *f = &w->chain[chain].facts[key];
+	struct key_facts *f = facts_of(w, chain, key);
 	uint64_t idle = w->now - f->answered;
 	uint32_t i;
 
@@ -165,23 +206,43 @@ void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t ke
 	// A head that does not know yet that it was replaced deletes what nobody will see.
 	if (dft_term_compare(c->replica[slot].member.active.term, c->latest.term))
 		return;
-	// Clocks may differ by the plan's drift; an answer may just be leaving a paused node.
-	if (key < w->plan.keys && f->answered &&
+	// Clocks may differ by the plan's drift.
+	if ((key < w->plan.keys || w->plan.move_at) && f->answered &&
 	    idle * 1000 < (2 * w->plan.refresh + w->plan.packet_life) * (1000 - 4 * w->plan.drift))
 		broken(w, "O9 a busy session is deleted", chain, key, "answered for %llu us ago",
 		       (unsigned long long)idle);
 }
 
-// A reply about a live session leaves the chain. I1, I2, I5, I6.
-void check_released(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r)
+// Whether some head has ended a life before it was first released.
+static bool tombstoned(const struct chain *c, uint32_t key, struct dft_stamp life)
 {
+	uint32_t i;
+
+	for (i = 0; i < c->slots; i++)
+		if (c->replica[i].entry[key].record.life == DFT_TOMBSTONE &&
+		    holds(&c->replica[i], key, life))
+			return true;
+	return false;
+}
+
+// A reply about a live session leaves the chain. I1, I2, I5, I6.
+void check_released(struct world *w, const struct op *op)
+{
+	uint32_t chain = op->chain, key = op->key;
+	const struct dft_record *r = &op->record;
 	struct chain *c = &w->chain[chain];
-	struct key_facts *f = &c->facts[key];
+	struct key_facts *f = facts_of(w, chain, key);
 	struct life *l = NULL, *last = newest(f);
 	uint32_t i, slot, alias_chain, alias_key;
 	struct dft_alias owner;
 
-	f->answered = w->now;
+	if (f->at > chain && w->plan.move_at)
+		broken(w, "M7 two chains", chain, key, "the old chain releases after the new one");
+	if (w->plan.move_at)
+		f->at = chain;
+	// An answer counts from the asking: a cache ends by that, and a late one is not applied.
+	if (f->answered < op->born)
+		f->answered = op->born;
 	for (i = 0; i < f->lives && i < LIVES_MOST; i++)
 		if (!dft_stamp_compare(f->life[i].stamp, r->incarnation))
 			l = &f->life[i];
@@ -205,7 +266,8 @@ void check_released(struct world *w, uint32_t chain, uint32_t key, const struct 
 		l->sent = 0;
 		l->stamp = r->incarnation;
 		l->decision = decision_of(r);
-		l->ended = false;
+		l->ended = tombstoned(c, key, r->incarnation);
+		l->ended_at = w->evaluations;
 		alias_of(r, &l->alias_chain, &l->alias_key);
 	}
 	if (r->state & ~l->sent)
@@ -297,7 +359,8 @@ void check_chosen(struct world *w, uint32_t chain, const struct dft_configuratio
 	int place;
 
 	if (dft_term_compare(c->term, k->latest.term) <= 0) {
-		if (!dft_term_compare(c->term, k->latest.term) && memcmp(c, &k->latest, sizeof(*c)))
+		if (!dft_term_compare(c->term, k->latest.term) &&
+		    memcmp(c, &k->latest, sizeof(*c)) != 0)
 			broken(w, "I7 terms", chain, 0, "term %u.%u means two things",
 			       c->term.epoch, c->term.number);
 		return;
@@ -317,10 +380,15 @@ void check_chosen(struct world *w, uint32_t chain, const struct dft_configuratio
 	}
 	k->latest = *c;
 	k->latest_voters = *v;
-	for (key = 0; key < w->plan.keys; key++) {
-		const struct life *l = newest(&k->facts[key]);
+	for (key = 0; key < keys_of(w); key++) {
+		struct key_facts *f;
+		const struct life *l;
 
-		if (!l || l->ended)
+		if (!has_key(w, chain, key) || (key >= w->plan.keys && !w->plan.move_at))
+			continue;
+		f = facts_of(w, chain, key);
+		l = newest(f);
+		if (!l || l->ended || f->at != chain)
 			continue;
 		for (i = 0; i < c->live; i++) {
 			slot = slot_of(k, c->path[i].node);
@@ -374,7 +442,12 @@ bool settled(struct world *w, char *why, size_t room)
 			}
 			if (!head)
 				head = r;
-			for (key = 0; key < w->plan.keys + w->plan.aliases; key++) {
+			if (w->plan.move_at && i == 1 && !r->bucket.complete) {
+				snprintf(why, room, "the moved bucket is not complete at %u",
+					 r->member.self.node);
+				return false;
+			}
+			for (key = 0; key < keys_of(w); key++) {
 				if (r->entry[key].record.life == head->entry[key].record.life &&
 				    (!r->entry[key].record.life ||
 				     dft_record_equal(&r->entry[key].record,
@@ -384,7 +457,7 @@ bool settled(struct world *w, char *why, size_t room)
 					 key, head->member.self.node, r->member.self.node);
 				return false;
 			}
-			if (memcmp(r->floor, head->floor, sizeof(r->floor))) {
+			if (memcmp(r->floor, head->floor, sizeof(r->floor)) != 0) {
 				snprintf(why, room, "chain %u: floors of nodes %u and %u differ", i,
 					 head->member.self.node, r->member.self.node);
 				return false;
@@ -404,7 +477,10 @@ bool settled(struct world *w, char *why, size_t room)
 			    alias_of(s, &alias_chain, &alias_key) && alias_chain == i &&
 			    alias_key == key)
 				continue;
-			snprintf(why, room, "alias %u/%u belongs to nobody", i, key);
+			w->alias_chain = i;
+			w->alias_key = key;
+			snprintf(why, room, "alias %u/%u belongs to nobody: %u/%u (%u,%u)", i, key,
+				 chain, session, life.floor, life.counter);
 			return false;
 		}
 	}

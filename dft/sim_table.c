@@ -6,8 +6,9 @@
 #include <string.h>
 
 static const char *const op_names[OP_KINDS] = {
-	"lookup", "reply", "insert",	 "update", "delete",	   "collect",	   "copy",
-	"floor",  "bulk",  "bulk taken", "verify", "alias insert", "alias delete",
+	"lookup",	"reply", "insert", "update",	 "delete", "collect",
+	"copy",		"floor", "bulk",   "bulk taken", "verify", "alias insert",
+	"alias delete", "fence", "moved",  "pull",	 "pulled", "adopted",
 };
 
 static uint32_t guess(struct world *w, uint32_t chain, bool head)
@@ -22,15 +23,15 @@ static uint32_t guess(struct world *w, uint32_t chain, bool head)
 
 static bool is_alias(const struct world *w, uint32_t key)
 {
-	return key >= w->plan.keys;
+	return !w->plan.move_at && key >= w->plan.keys;
 }
 
 static uint32_t live_records(const struct world *w, const struct replica *r)
 {
 	uint32_t i, n = 0;
 
-	for (i = 0; i < w->plan.keys; i++)
-		n += r->entry[i].record.life == DFT_LIVE;
+	for (i = 0; i < keys_of(w); i++)
+		n += !is_alias(w, i) && r->entry[i].record.life == DFT_LIVE;
 	return n;
 }
 
@@ -46,7 +47,7 @@ static bool full(struct world *w, const struct replica *r, uint32_t key)
 
 static void look_up_again(struct world *w, struct replica *r, struct op *op)
 {
-	if (!op->hops--)
+	if (!op->packet || !op->hops--)
 		return;
 	op->kind = OP_LOOKUP;
 	op->read = 0;
@@ -76,10 +77,10 @@ static void reply(struct world *w, struct replica *r, struct op *op)
 	note(w, node, op->chain, op->key, "releases life (%u,%u) decision %u to %u",
 	     op->record.incarnation.floor, op->record.incarnation.counter, decision_of(&op->record),
 	     op->forwarder);
-	check_released(w, op->chain, op->key, &op->record);
+	check_released(w, op);
 	maybe_stall(w, node);
 	op->kind = OP_REPLY;
-	send_op(w, node, op->forwarder, op);
+	send_sluggish(w, node, op->forwarder, op);
 }
 
 static void delete_alias(struct world *w, uint32_t from, const struct alias_use *use)
@@ -110,6 +111,124 @@ static bool uses(const struct dft_record *r, const struct alias_use *use)
 	       key == use->key;
 }
 
+static void down(struct world *w, struct replica *r, struct op *op);
+
+// M7.
+
+// Whether a key, as a chain calls it, is of the bucket that moves.
+static bool moves(const struct world *w, uint32_t chain, uint32_t key)
+{
+	if (!w->plan.move_at)
+		return false;
+	return chain == 0 ? key % SIM_BUCKETS == 0 : key >= GUEST;
+}
+
+// The other chain serves: the request goes there.
+static void pass_over(struct world *w, struct replica *r, struct op *op)
+{
+	if (!op->packet || !op->hops--)
+		return;
+	op->read = 0;
+	op->key = op->chain ? op->key - GUEST : op->key + GUEST;
+	op->chain = !op->chain;
+	send_op(w, r->member.self.node, guess(w, op->chain, op->kind != OP_LOOKUP), op);
+}
+
+// To the new chain's head: under this term all of the old live list is fenced.
+static void report(struct world *w, struct replica *r, struct dft_term term)
+{
+	struct op op = {.kind = OP_MOVED, .hops = 8, .chain = 1, .key = GUEST, .term = term};
+
+	op.alias.chain = NOWHERE;
+	send_op(w, r->member.self.node, guess(w, 1, true), &op);
+}
+
+static void report_adopted(struct world *w, struct replica *r, const struct op *op)
+{
+	struct op done = {.kind = OP_ADOPTED, .hops = 8, .chain = 1, .key = op->key};
+
+	done.term = op->term;
+	done.alias.chain = NOWHERE;
+	send_op(w, r->member.self.node, r->member.active.path[0].node, &done);
+}
+
+// Asks the old head; op may bring a packet along.
+static void ask_old(struct world *w, struct replica *r, struct op *op)
+{
+	uint32_t to = guess(w, 0, true);
+
+	w->counters.pulls++;
+	op->kind = OP_PULL;
+	op->term = r->bucket.owned;
+	op->chain = 0;
+	op->key -= GUEST;
+	op->alias.chain = NOWHERE;
+	// Whom it takes for the old head may be whoever was just replaced.
+	if (chance(w, 200))
+		to = w->chain[0].node[pick(w, w->chain[0].slots)];
+	else if (w->now < w->broken_link.until && chance(w, 500))
+		to = w->broken_link.from;
+	if (w->chain[0].node[slot_of(&w->chain[0], to)] != to)
+		return;
+	send_sluggish(w, r->member.self.node, to, op);
+}
+
+// The old head's answer to the new one.
+static void answer_new(struct world *w, struct replica *r, struct op *op)
+{
+	const struct dft_record *mine = &r->entry[op->key].record;
+
+	if (!dft_bucket_answers(&r->bucket, &r->member, op->term))
+		return;
+	op->record = *mine;
+	op->floor = r->floor[bucket_of(w, op->key)];
+	op->kind = OP_PULLED;
+	op->chain = 1;
+	op->key += GUEST;
+	send_op(w, r->member.self.node, guess(w, 1, true), op);
+}
+
+// The new head pulls what nobody asks for, until it has asked for all.
+static void pull(struct world *w, struct replica *r, uint32_t chain)
+{
+	struct op op = {.hops = 8, .chain = chain};
+	uint32_t key, missing = 0;
+
+	if (!w->plan.move_at || chain != 1 || !r->bucket.owned.epoch || r->bucket.complete)
+		return;
+	for (key = 0; key < w->plan.keys; key += SIM_BUCKETS)
+		if (!(r->pulled >> key & 1)) {
+			missing++;
+			op.key = GUEST + key;
+		}
+	if (!missing) {
+		r->bucket.complete = 1;
+		w->counters.moves++;
+		note(w, r->member.self.node, chain, NOWHERE, "has all of the bucket");
+		op.kind = OP_FLOOR;
+		op.key = GUEST;
+		op.floor = r->floor[bucket_of(w, GUEST)];
+		op.alias.chain = NOWHERE;
+		down(w, r, &op);
+		// The worst moment: now it depends on who else has it.
+		if (w->plan.crashes && chance(w, 700))
+			at(w, w->now + pick(w, 5 * MS), CRASH, r->member.self.node, 0);
+		return;
+	}
+	if (!w->quiet && !chance(w, 40))
+		return;
+	if (r->entry[op.key].record.life == DFT_ABSENT) {
+		ask_old(w, r, &op);
+		return;
+	}
+	// Adopted, but perhaps by this node alone.
+	op.kind = OP_COPY;
+	op.report = REPORT_ADOPTED;
+	op.alias.chain = NOWHERE;
+	dft_push_at_head(&r->entry[op.key].record, r->floor[bucket_of(w, op.key)], &op.record);
+	down(w, r, &op);
+}
+
 // The op has passed all of the path.
 static void finish(struct world *w, struct replica *r, struct op *op)
 {
@@ -128,8 +247,18 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 		next.alias.chain = NOWHERE;
 		send_op(w, node, r->member.active.path[0].node, &next);
 	}
+	if (op->report == REPORT_FENCE)
+		report(w, r, op->term);
+	if (op->report == REPORT_ADOPTED)
+		report_adopted(w, r, op);
+	op->report = NO_REPORT;
 	if (!op->packet)
 		return;
+	if (moves(w, op->chain, op->key) && !dft_bucket_serves(&r->bucket)) {
+		op->kind = OP_LOOKUP;
+		pass_over(w, r, op);
+		return;
+	}
 	if (!dft_leased(&r->member, &w->plan.times, clock_of(w, node))) {
 		w->counters.no_lease++;
 		return;
@@ -168,6 +297,8 @@ static void down(struct world *w, struct replica *r, struct op *op)
 	}
 	if (!BUGGY(NO_TERM_FENCE) || place == 0)
 		op->term = c->term;
+	if (op->kind == OP_FLOOR && place == 0)
+		op->bucket = r->bucket;
 	if (place + 1 < (int)(c->live + c->learner))
 		send_op(w, r->member.self.node, c->path[place + 1].node, op);
 	else
@@ -208,7 +339,7 @@ static void evaluate(struct world *w, struct replica *r, struct op *op)
 	op->record.life = DFT_LIVE;
 	op->record.policy = 1;
 	decide(&op->record, number, alias_chain, alias_key);
-	op->stamp = dft_observe(&r->entry[op->key].record, r->floor[op->key % SIM_BUCKETS]);
+	op->stamp = dft_observe(&r->entry[op->key].record, r->floor[bucket_of(w, op->key)]);
 	op->kind = OP_INSERT;
 	note(w, node, op->chain, op->key, "evaluates: decision %u, saw (%u,%u)", number,
 	     op->stamp.floor, op->stamp.counter);
@@ -241,6 +372,11 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 		w->counters.no_lease++;
 		return;
 	}
+	if (moves(w, op->chain, op->key) &&
+	    dft_bucket_must_ask(&r->bucket, &e->record, op->pulled)) {
+		ask_old(w, r, op);
+		return;
+	}
 	if (e->record.life == DFT_ABSENT) {
 		evaluate(w, r, op);
 		return;
@@ -263,7 +399,7 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 			// Whatever is released has passed the learner, or it would have holes.
 			op->kind = OP_COPY;
 			op->read = 1;
-			op->floor = r->floor[op->key % SIM_BUCKETS];
+			op->floor = r->floor[bucket_of(w, op->key)];
 			down(w, r, op);
 			return;
 		}
@@ -280,24 +416,51 @@ static void refuse(struct world *w, struct replica *r, struct op *op)
 
 	if (e->record.life == DFT_TOMBSTONE) {
 		op->kind = OP_COPY;
-		dft_push_at_head(&e->record, r->floor[op->key % SIM_BUCKETS], &op->record);
+		dft_push_at_head(&e->record, r->floor[bucket_of(w, op->key)], &op->record);
 	} else {
 		op->kind = OP_FLOOR;
 		op->stamp = (struct dft_stamp){0, 0};
-		op->floor = r->floor[op->key % SIM_BUCKETS];
+		op->floor = r->floor[bucket_of(w, op->key)];
 	}
 	down(w, r, op);
+}
+
+// O9. What passes the tail with a packet, be it also the head, is an answer: the session is in use.
+// Returns 0 where a delete is under way: then there is no answer.
+static bool touches(struct world *w, struct replica *r, const struct op *op)
+{
+	struct entry *e = &r->entry[op->key];
+
+	if (!op->packet || e->record.life != DFT_LIVE || !dft_is_tail(&r->member))
+		return true;
+	if (e->deleting)
+		return false;
+	e->used = clock_of(w, r->member.self.node);
+	return true;
 }
 
 static void request_at_head(struct world *w, struct replica *r, uint32_t slot, struct op *op)
 {
 	struct entry *e = &r->entry[op->key];
-	uint32_t node = r->member.self.node, bucket = op->key % SIM_BUCKETS;
+	uint32_t node = r->member.self.node, bucket = bucket_of(w, op->key);
 	uint32_t floor = r->floor[bucket];
 	struct dft_record was = e->record;
 	struct dft_alias owner;
 	enum dft_outcome outcome = DFT_ENDED;
 
+	if (moves(w, op->chain, op->key) && op->kind <= OP_COLLECT) {
+		if (!dft_bucket_serves(&r->bucket)) {
+			pass_over(w, r, op);
+			return;
+		}
+		if (dft_bucket_must_ask(&r->bucket, &e->record, op->pulled)) {
+			if (op->packet)
+				ask_old(w, r, op);
+			return;
+		}
+		if (op->kind == OP_COLLECT && !dft_bucket_collects(&r->bucket))
+			return;
+	}
 	switch (op->kind) {
 	case OP_INSERT:
 		if (full(w, r, op->key))
@@ -380,6 +543,57 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 		else
 			down(w, r, op);
 		return;
+	case OP_FENCE:
+		if (!r->bucket.fenced)
+			note(w, node, op->chain, NOWHERE, "fences the bucket");
+		r->bucket.fenced = 1;
+		op->kind = OP_FLOOR;
+		op->report = REPORT_FENCE;
+		op->stamp = (struct dft_stamp){0, 0};
+		op->floor = floor;
+		if (BUGGY(MOVE_UNFENCED))
+			report(w, r, r->member.active.term);
+		down(w, r, op);
+		return;
+	case OP_MOVED:
+		if (!r->bucket.owned.epoch)
+			note(w, node, op->chain, NOWHERE, "owns the bucket, fenced in %u.%u",
+			     op->term.epoch, op->term.number);
+		if (dft_term_compare(op->term, r->bucket.owned) > 0)
+			r->bucket.owned = op->term;
+		op->kind = OP_FLOOR;
+		op->stamp = (struct dft_stamp){0, 0};
+		op->floor = floor;
+		down(w, r, op);
+		return;
+	case OP_PULL:
+		answer_new(w, r, op);
+		return;
+	case OP_ADOPTED:
+		if (!dft_term_compare(op->term, r->member.active.term))
+			r->pulled |= 1u << (op->key - GUEST);
+		return;
+	case OP_PULLED:
+		if (!r->bucket.owned.epoch)
+			return;
+		outcome = dft_adopt_at_head(&e->record, &r->bucket, &floor, op->floor, &op->record);
+		if (outcome == DFT_ENDED) {
+			look_up_again(w, r, op);
+			return;
+		}
+		op->report = REPORT_ADOPTED;
+		if (BUGGY(MOVE_HASTY))
+			r->pulled |= 1u << (op->key - GUEST);
+		if (outcome == DFT_SAME) {
+			raise_floor(w, op->chain, slot, bucket, floor);
+			op->pulled = 1;
+			op->kind = OP_FLOOR;
+			op->stamp = (struct dft_stamp){0, 0};
+			op->floor = floor;
+			down(w, r, op);
+			return;
+		}
+		break;
 	default:
 		return;
 	}
@@ -396,7 +610,8 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 		refuse(w, r, op);
 	} else if (outcome == DFT_STORED || outcome == DFT_OWN || outcome == DFT_SAME) {
 		op->kind = OP_COPY;
-		down(w, r, op);
+		if (touches(w, r, op))
+			down(w, r, op);
 	}
 	check_touched(w, op->chain, slot, op->key);
 }
@@ -404,9 +619,10 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 static void replication(struct world *w, struct replica *r, uint32_t slot, struct op *op)
 {
 	struct entry *e = &r->entry[op->key];
-	uint32_t node = r->member.self.node, bucket = op->key % SIM_BUCKETS;
+	uint32_t node = r->member.self.node, bucket = bucket_of(w, op->key);
 	uint32_t floor = r->floor[bucket];
 	enum dft_outcome outcome;
+	uint16_t was;
 
 	if (!dft_admits(&r->member, op->term)) {
 		w->counters.stale_term++;
@@ -415,6 +631,7 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 		return;
 	}
 	if (op->kind == OP_FLOOR) {
+		dft_bucket_learn(&r->bucket, &op->bucket);
 		outcome = dft_collect(&e->record, &floor, op->stamp, op->floor);
 		raise_floor(w, op->chain, slot, bucket, floor);
 		if (outcome == DFT_STORED)
@@ -433,6 +650,7 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 	if (BUGGY(REPLICA_EVALUATES) && e->record.life == DFT_ABSENT &&
 	    op->record.life == DFT_LIVE && !is_alias(w, op->key))
 		decide(&op->record, ++w->evaluations, NOWHERE, 0);
+	was = e->record.life;
 	if (op->read)
 		outcome = dft_copy_read(&e->record, &floor, op->floor, &op->record);
 	else
@@ -449,23 +667,18 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 	check_touched(w, op->chain, slot, op->key);
 	if (outcome == DFT_ENDED || outcome == DFT_CONFLICT)
 		return;
-	if (op->packet && e->record.life == DFT_LIVE && dft_is_tail(&r->member)) {
-		// O9: a record whose delete is under way acknowledges no touch.
-		if (e->deleting)
-			return;
+	// M7: the old chain's tail may have answered for a key that is new here until just now.
+	if (outcome == DFT_STORED && (!dft_is_tail(&r->member) || was == DFT_ABSENT))
 		e->used = clock_of(w, node);
-	} else if (outcome == DFT_STORED && e->record.life == DFT_LIVE &&
-		   !dft_is_tail(&r->member)) {
-		e->used = clock_of(w, node);
-	}
-	down(w, r, op);
+	if (touches(w, r, op))
+		down(w, r, op);
 }
 
 // Active replication of what the tail has to the learner behind it.
 static void bulk(struct world *w, struct replica *r, uint32_t slot, struct op *op)
 {
 	struct entry *e = &r->entry[op->key];
-	uint32_t bucket = op->key % SIM_BUCKETS, floor = r->floor[bucket];
+	uint32_t bucket = bucket_of(w, op->key), floor = r->floor[bucket];
 	struct op taken = *op;
 	enum dft_outcome outcome;
 
@@ -481,6 +694,7 @@ static void bulk(struct world *w, struct replica *r, uint32_t slot, struct op *o
 		       r->member.self.node);
 	if (outcome == DFT_ENDED && !BUGGY(READ_BY_STAMP))
 		return;
+	dft_bucket_learn(&r->bucket, &op->bucket);
 	note(w, r->member.self.node, op->chain, op->key, "bulk: now %u (%u,%u) floor %u",
 	     e->record.life, e->record.stamp.floor, e->record.stamp.counter, r->floor[bucket]);
 	check_touched(w, op->chain, slot, op->key);
@@ -509,14 +723,18 @@ void table_op(struct world *w, uint32_t node, const struct op *in)
 		if (dft_is_tail(&r->member) && r->member.active.learner &&
 		    !dft_term_compare(op.term, r->member.active.term)) {
 			r->copied |= 1u << op.key;
-			if (r->copied == (1u << (w->plan.keys + w->plan.aliases)) - 1 &&
-			    !r->member.filled) {
+			if (r->copied == (1u << keys_of(w)) - 1 && !r->member.filled) {
 				r->member.filled = 1;
 				w->counters.fills++;
 			}
 		}
 		return;
 	case OP_LOOKUP:
+		if (moves(w, op.chain, op.key) && dft_active(&r->member) &&
+		    !dft_bucket_serves(&r->bucket) && dft_member_place(&r->member) >= 0) {
+			pass_over(w, r, &op);
+			return;
+		}
 		if (dft_is_tail(&r->member)) {
 			lookup(w, r, &op);
 			return;
@@ -526,7 +744,7 @@ void table_op(struct world *w, uint32_t node, const struct op *in)
 				&op);
 		return;
 	default:
-		if (dft_is_head(&r->member)) {
+		if (dft_is_head(&r->member) || (op.kind == OP_PULL && BUGGY(MOVE_ANY_ANSWERS))) {
 			request_at_head(w, r, slot, &op);
 			return;
 		}
@@ -541,13 +759,15 @@ static void age(struct world *w, struct replica *r, uint32_t chain, uint64_t now
 	struct op op;
 	uint32_t key;
 
-	for (key = 0; key < w->plan.keys + w->plan.aliases; key++) {
+	for (key = 0; key < keys_of(w); key++) {
 		struct entry *e = &r->entry[key];
 		uint64_t last = e->used > r->timers ? e->used : r->timers;
 		uint64_t idle = now > last ? now - last : 0;
 		enum dft_age age;
 
 		if (e->record.life == DFT_ABSENT || now - e->asked < 10 * MS)
+			continue;
+		if (moves(w, chain, key) && !dft_bucket_serves(&r->bucket))
 			continue;
 		if (is_alias(w, key) && e->record.life == DFT_LIVE) {
 			if (now - e->asked < w->plan.timeout / 2)
@@ -574,7 +794,8 @@ static void age(struct world *w, struct replica *r, uint32_t chain, uint64_t now
 			      w->plan.packet_life);
 		if (age == DFT_DYING) {
 			ask_delete(w, r, chain, key);
-		} else if (age == DFT_SUCCEEDS) {
+		} else if (age == DFT_SUCCEEDS &&
+			   (!moves(w, chain, key) || dft_bucket_collects(&r->bucket))) {
 			// Only what the end of the path has may be collected.
 			memset(&op, 0, sizeof(op));
 			op.hops = 8;
@@ -599,7 +820,9 @@ static void age(struct world *w, struct replica *r, uint32_t chain, uint64_t now
 // I9: the head pushes what it has, a little at a time.
 static void push(struct world *w, struct replica *r, uint32_t chain)
 {
-	uint32_t keys = w->plan.keys + w->plan.aliases, key = r->next_push++ % (keys + SIM_BUCKETS);
+	const uint32_t in_bucket[] = {0, 1, GUEST, GUEST + 1};
+	uint32_t keys = keys_of(w), buckets = w->plan.move_at && chain == 1 ? 4 : 2;
+	uint32_t key = r->next_push++ % (keys + buckets);
 	struct op op = {.hops = 8, .chain = chain, .key = key};
 
 	if (!w->quiet && !chance(w, 300))
@@ -608,23 +831,22 @@ static void push(struct world *w, struct replica *r, uint32_t chain)
 	op.alias.chain = NOWHERE;
 	if (key >= keys) {
 		op.kind = OP_FLOOR;
-		op.key = key - keys;
-		if (op.key >= keys)
-			return;
-		op.floor = r->floor[op.key % SIM_BUCKETS];
+		op.key = in_bucket[key - keys];
+		op.bucket = r->bucket;
+		op.floor = r->floor[bucket_of(w, op.key)];
 		down(w, r, &op);
 		return;
 	}
 	if (r->entry[key].record.life == DFT_ABSENT)
 		return;
 	op.kind = OP_COPY;
-	dft_push_at_head(&r->entry[key].record, r->floor[key % SIM_BUCKETS], &op.record);
+	dft_push_at_head(&r->entry[key].record, r->floor[bucket_of(w, key)], &op.record);
 	down(w, r, &op);
 }
 
 static void fill(struct world *w, struct replica *r, uint32_t chain)
 {
-	uint32_t keys = w->plan.keys + w->plan.aliases, key, sent = 0;
+	uint32_t keys = keys_of(w), key, sent = 0;
 	struct op op;
 
 	for (key = 0; key < keys && sent < 8; key++) {
@@ -635,8 +857,9 @@ static void fill(struct world *w, struct replica *r, uint32_t chain)
 		op.chain = chain;
 		op.key = key;
 		op.term = r->member.active.term;
-		op.floor = r->floor[key % SIM_BUCKETS];
+		op.floor = r->floor[bucket_of(w, key)];
 		op.record = r->entry[key].record;
+		op.bucket = r->bucket;
 		op.alias.chain = NOWHERE;
 		send_op(w, r->member.self.node, r->member.active.path[r->member.active.live].node,
 			&op);
@@ -663,7 +886,10 @@ static void activated(struct world *w, uint32_t chain, uint32_t slot)
 	if (place == (int)c->live && c->learner && !BUGGY(NO_WIPE)) {
 		memset(r->entry, 0, sizeof(r->entry));
 		memset(r->floor, 0, sizeof(r->floor));
+		memset(&r->bucket, 0, sizeof(r->bucket));
+		r->bucket.guest = w->plan.move_at && chain == 1;
 	}
+	r->pulled = 0;
 	check_chosen(w, chain, c, &r->member.voters);
 }
 
@@ -687,6 +913,12 @@ void table_tick(struct world *w, uint32_t chain, uint32_t slot)
 	uint32_t key;
 
 	out.count = 0;
+	if (w->node[r->member.self.node].daemon_until > w->now) {
+		if (r->member.voters.epoch && now - r->member.beaten >= w->plan.times.beat)
+			dft_beat(&r->member, now, &out, DFT_WANTS_IN);
+		send_term(w, chain, &out);
+		return;
+	}
 	dft_term_tick(&r->member, &w->plan.times, REPLICAS, DFT_WANTS_IN,
 		      pick(w, w->plan.times.suspect), now, &out);
 	for (key = 0; key < out.count; key++)
@@ -704,6 +936,8 @@ void table_tick(struct world *w, uint32_t chain, uint32_t slot)
 			if (r->entry[key].record.life == DFT_LIVE &&
 			    now - r->entry[key].used > w->plan.timeout)
 				ask_delete(w, r, chain, key);
-	if (dft_is_head(&r->member))
+	if (dft_is_head(&r->member)) {
 		push(w, r, chain);
+		pull(w, r, chain);
+	}
 }

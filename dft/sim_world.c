@@ -114,7 +114,7 @@ static void message_free(struct world *w, struct message *m)
 	w->free = m;
 }
 
-static void at(struct world *w, uint64_t when, uint32_t kind, uint32_t to, uint32_t chain)
+void at(struct world *w, uint64_t when, uint32_t kind, uint32_t to, uint32_t chain)
 {
 	struct message *m = message_new(w);
 
@@ -256,11 +256,12 @@ static void ask(struct world *w, uint32_t node, uint32_t chain, uint32_t key, st
 	op->forwarder = node;
 	op->boot = w->node[node].boot;
 	op->asked = clock_of(w, node);
-	// Being wrong about whom to ask costs a redirect; being wrong for long is what leases are
-	// for.
-	if (chance(w, 100))
+	op->born = w->now;
+	op->pulled = 0;
+	// Being wrong about whom to ask costs a redirect.
+	if (chance(w, 50))
 		to = c->node[pick(w, c->slots)];
-	send_op(w, node, to, op);
+	send_sluggish(w, node, to, op);
 }
 
 static void apply(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r)
@@ -271,12 +272,16 @@ static void apply(struct world *w, uint32_t chain, uint32_t key, const struct df
 	check_applied(w, chain, key, r->incarnation, decision_of(r), alias_chain, alias_key);
 }
 
-void forwarder_reply(struct world *w, uint32_t node, const struct op *op)
+void forwarder_reply(struct world *w, uint32_t node, const struct op *in)
 {
-	struct cached *c = cached_of(w, node, op->chain, op->key);
+	struct op at_home = *in;
+	const struct op *op = &at_home;
+	struct cached *c;
 	struct op again = {.kind = OP_LOOKUP};
 	uint64_t since = clock_of(w, node) - op->asked;
 
+	home(w, &at_home.chain, &at_home.key);
+	c = cached_of(w, node, op->chain, op->key);
 	w->counters.ops++;
 	if (op->boot != w->node[node].boot)
 		return;
@@ -304,7 +309,7 @@ void forwarder_reply(struct world *w, uint32_t node, const struct op *op)
 // A session is talked on for a while, then left alone until it ages.
 static bool talks(const struct world *w, uint32_t node, uint32_t chain, uint32_t key)
 {
-	uint64_t phase = w->now * 2 / (3 * w->plan.timeout) * 31 + chain * 17ull + key;
+	uint64_t phase = w->now * 2 / (3 * w->plan.timeout) * 31 + (uint64_t)chain * 17 + key;
 
 	// On either side of a partition people have their own reasons.
 	if (w->now < w->heal_at && w->node[node].cut)
@@ -358,17 +363,13 @@ static void client(struct world *w)
 
 // The controller: repairs a chain by a new view. What it decides it keeps (M6).
 
-static void view_chosen(struct world *w, uint32_t chain)
+static void announce(struct world *w, uint32_t chain)
 {
 	struct chain *c = &w->chain[chain];
 	struct dft_member said = {.self = {CONTROLLER, 1}};
 	struct dft_out out = {.count = 0};
 	uint32_t i;
 
-	c->view.phase = DFT_NO_BALLOT;
-	c->voters = c->view.new;
-	w->counters.views++;
-	check_chosen(w, chain, &c->view.proposal, &c->voters);
 	said.active = c->view.proposal;
 	said.voters = c->voters;
 	dft_announce(&said, &out);
@@ -376,6 +377,32 @@ static void view_chosen(struct world *w, uint32_t chain)
 		if (dft_voter_place(&c->voters, c->view.old.voter[i]) < 0)
 			dft_say_chosen(&said, c->view.old.voter[i], &out);
 	send_term(w, chain, &out);
+}
+
+static void view_chosen(struct world *w, uint32_t chain)
+{
+	struct chain *c = &w->chain[chain];
+
+	c->view.phase = DFT_NO_BALLOT;
+	c->voters = c->view.new;
+	w->counters.views++;
+	check_chosen(w, chain, &c->view.proposal, &c->voters);
+	announce(w, chain);
+}
+
+// Nodes report what they know; a view is announced until all of its voters do.
+static bool unheard(const struct world *w, const struct chain *c)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->slots; i++) {
+		const struct dft_member *m = &c->replica[i].member;
+
+		if (is_up(w, m->self) && dft_voter_place(&c->voters, m->self) >= 0 &&
+		    m->active.term.epoch < c->voters.epoch)
+			return true;
+	}
+	return false;
 }
 
 static void view_sealed(struct world *w, uint32_t chain)
@@ -454,6 +481,30 @@ static bool ill(const struct world *w, const struct chain *c)
 	return false;
 }
 
+// M7: asks the old head to fence the bucket until the new chain's head has it.
+static void move(struct world *w)
+{
+	struct op op = {.kind = OP_FENCE, .hops = 8};
+	struct chain *new = &w->chain[1];
+	const struct dft_bucket *b = &new->replica[slot_of(new, new->latest.path[0].node)].bucket;
+
+	// The worst moment: the head that is fenced first loses its chain, and does not hear of it.
+	if (w->now == w->plan.move_at && chance(w, 700)) {
+		w->broken_link.from = w->chain[0].latest.path[0].node;
+		w->broken_link.to = w->chain[0].latest.path[1].node;
+		w->broken_link.both = true;
+		w->broken_link.until = w->now + 120 * MS + pick(w, 4 * w->plan.timeout);
+		w->node[w->broken_link.from].daemon_until = w->broken_link.until;
+		note(w, w->broken_link.from, NOWHERE, NOWHERE, "has no link to %u, nor back",
+		     w->broken_link.to);
+	}
+	at(w, w->now + 5 * MS + pick(w, w->quiet ? 1 : 120 * MS), MOVE, CONTROLLER, 0);
+	if (b->owned.epoch)
+		return;
+	op.alias.chain = NOWHERE;
+	send_op(w, CONTROLLER, w->chain[0].latest.path[0].node, &op);
+}
+
 static void repair(struct world *w, uint32_t chain)
 {
 	struct chain *c = &w->chain[chain];
@@ -467,6 +518,8 @@ static void repair(struct world *w, uint32_t chain)
 		send_term(w, chain, &out);
 		return;
 	}
+	if (unheard(w, c))
+		announce(w, chain);
 	if (!ill(w, c)) {
 		c->ill_since = 0;
 		return;
@@ -509,6 +562,15 @@ static bool may_crash(const struct world *w, uint32_t victim)
 {
 	uint32_t i, s;
 
+	// Also what a proposer asked for before it died, and may still be accepted.
+	for (i = 0; i < w->waiting; i++) {
+		const struct message *m = w->heap[i];
+
+		if (m->kind == TO_TERM && m->term.kind == DFT_ACCEPT &&
+		    dft_term_compare(m->term.term, w->chain[m->chain].latest.term) > 0 &&
+		    !survives(w, &m->term.configuration, victim))
+			return false;
+	}
 	for (i = 0; i < w->plan.chains; i++) {
 		const struct chain *c = &w->chain[i];
 
@@ -552,12 +614,12 @@ static void forget(struct world *w, uint32_t node)
 			continue;
 		memset(&c->replica[slot], 0, sizeof(c->replica[slot]));
 		c->replica[slot].member.self = (struct dft_name){node, w->node[node].boot};
+		c->replica[slot].bucket.guest = w->plan.move_at && i == 1;
 	}
 }
 
-static void crash(struct world *w)
+static void crash(struct world *w, uint32_t victim)
 {
-	uint32_t tables = w->plan.nodes - w->plan.forwarders - 1, victim = 1 + pick(w, tables);
 	struct node *n = &w->node[victim];
 
 	if (!n->up || !may_crash(w, victim))
@@ -585,19 +647,23 @@ static void forwarder_crash(struct world *w)
 
 static void fault(struct world *w)
 {
+	bool long_ones = w->plan.favourite == FAULT_PARTITION;
 	const struct chain *c;
-	uint32_t i, one;
+	uint32_t i, one, kind;
 
 	if (w->quiet)
 		return;
 	at(w, w->now + w->plan.fault_every / 2 + pick(w, w->plan.fault_every), FAULT, 0, 0);
-	switch (pick(w, w->plan.links ? 9 : 6)) {
-	case 0:
-	case 1:
+	kind = pick(w, w->plan.links ? FAULT_LINK + 3 : FAULT_LINK);
+	if (w->plan.favourite >= 0 && chance(w, 700))
+		kind = (unsigned)w->plan.favourite;
+	switch (kind) {
+	case FAULT_CRASH:
+	case FAULT_CRASH + 1:
 		if (w->plan.crashes)
-			crash(w);
+			crash(w, 1 + pick(w, w->plan.nodes - w->plan.forwarders - 1));
 		return;
-	case 2:
+	case FAULT_PAUSE:
 		if (!w->plan.pauses)
 			return;
 		i = 1 + pick(w, w->plan.nodes - 1);
@@ -605,36 +671,45 @@ static void fault(struct world *w)
 		w->node[i].paused_until = w->now + 5 * MS + pick(w, 120 * MS);
 		note(w, i, NOWHERE, NOWHERE, "is paused");
 		return;
-	case 3:
-	case 4:
+	case FAULT_PARTITION:
+	case FAULT_PARTITION + 1:
 		if (!w->plan.partitions || w->now < w->heal_at)
 			return;
 		w->counters.partitions++;
-		one = chance(w, 600) ? 1 + pick(w, w->plan.nodes - w->plan.forwarders - 1) : 0;
+		one = long_ones || chance(w, 600)
+			      ? 1 + pick(w, w->plan.nodes - w->plan.forwarders - 1)
+			      : 0;
 		c = &w->chain[pick(w, w->plan.chains)];
-		if (one && chance(w, 600))
+		if (one && chance(w, long_ones ? 900 : 600))
 			one = c->latest.path[c->latest.live - 1].node;
 		for (i = 0; i < w->plan.nodes; i++)
 			w->node[i].cut =
 				one ? i == one || (i >= w->plan.nodes - w->plan.forwarders &&
 						   chance(w, 500))
 				    : chance(w, 350);
-		w->split_one_way = w->plan.one_way && chance(w, 400);
+		w->split_one_way = w->plan.one_way && !long_ones && chance(w, 400);
 		w->heal_at =
-			w->now + 15 * MS + pick(w, chance(w, 300) ? 3 * w->plan.timeout : 80 * MS);
+			w->now + 15 * MS +
+			pick(w, chance(w, long_ones ? 900 : 300) ? 8 * w->plan.timeout : 80 * MS);
+		// A daemon that stands still does not begin ballots, which would fence its node.
+		if (one && chance(w, 500))
+			w->node[one].daemon_until = w->heal_at;
 		note(w, one, NOWHERE, NOWHERE, "partition%s", w->split_one_way ? ", one way" : "");
 		return;
-	case 5:
+	case FAULT_FORWARDER:
 		if (w->plan.forwarders_crash)
 			forwarder_crash(w);
 		return;
 	default:
 		c = &w->chain[pick(w, w->plan.chains)];
-		w->broken_link.from = c->node[pick(w, DFT_VOTERS_MOST)];
-		w->broken_link.to = c->node[pick(w, DFT_VOTERS_MOST)];
+		w->broken_link.from = chance(w, 600) ? c->latest.path[c->latest.live - 1].node
+						     : c->node[pick(w, DFT_VOTERS_MOST)];
+		w->broken_link.to = c->voters.voter[pick(w, c->voters.count)].node;
 		w->broken_link.both = chance(w, 700);
 		w->broken_link.until = w->now + 30 * MS + pick(w, 100 * MS);
 		w->counters.links++;
+		if (chance(w, 800))
+			w->node[w->broken_link.from].daemon_until = w->broken_link.until;
 		note(w, w->broken_link.from, NOWHERE, NOWHERE, "has no link to %u%s",
 		     w->broken_link.to, w->broken_link.both ? ", nor back" : "");
 		return;
@@ -655,9 +730,16 @@ static void dispatch(struct world *w, struct message *m)
 	case FAULT:
 		fault(w);
 		break;
+	case CRASH:
+		if (!w->quiet)
+			crash(w, m->to);
+		break;
 	case WAKE:
 		n->up = true;
 		note(w, m->to, NOWHERE, NOWHERE, "is back, empty, boot %u", n->boot);
+		break;
+	case MOVE:
+		move(w);
 		break;
 	case REPAIR:
 		repair(w, m->chain);
@@ -696,6 +778,13 @@ static void step(struct world *w)
 		heap_put(w, m);
 		return;
 	}
+	if (m->kind == TO_TERM && w->node[m->to].daemon_until > w->now &&
+	    (m->term.kind == DFT_CHOSEN || m->term.kind == DFT_PROMISE ||
+	     m->term.kind == DFT_ACCEPTED)) {
+		m->when = w->node[m->to].daemon_until + pick(w, 10);
+		heap_put(w, m);
+		return;
+	}
 	dispatch(w, m);
 	message_free(w, m);
 }
@@ -715,9 +804,11 @@ void world_run(struct world *w)
 	w->heal_at = 0;
 	w->broken_link.until = 0;
 	note(w, 0, NOWHERE, NOWHERE, "faults are over");
-	for (i = 0; i < w->plan.nodes; i++)
+	for (i = 0; i < w->plan.nodes; i++) {
 		if (w->node[i].paused_until > w->now)
 			w->node[i].paused_until = w->now;
+		w->node[i].daemon_until = 0;
+	}
 	for (until = w->now + 3000 * MS; !w->broken && w->now < until;) {
 		uint64_t next = w->now + 20 * MS;
 
@@ -774,7 +865,7 @@ static int chains_new(struct world *w)
 
 int world_new(struct world *w, const struct plan *plan)
 {
-	uint32_t i;
+	uint32_t i, key;
 
 	memset(w, 0, sizeof(*w));
 	w->plan = *plan;
@@ -800,6 +891,13 @@ int world_new(struct world *w, const struct plan *plan)
 	chains_new(w);
 	at(w, 1, CLIENT, 0, 0);
 	at(w, plan->fault_every, FAULT, 0, 0);
+	for (i = 0; i < plan->chains; i++)
+		for (key = 0; key < KEYS_MOST; key++)
+			w->chain[i].facts[key].at = i;
+	for (i = 0; plan->move_at && i < w->chain[1].slots; i++)
+		w->chain[1].replica[i].bucket.guest = 1;
+	if (plan->move_at)
+		at(w, plan->move_at, MOVE, CONTROLLER, 0);
 	return 0;
 }
 

@@ -109,6 +109,7 @@ struct dft_member {
 	struct dft_peer peer[DFT_PEERS_MOST];
 	struct dft_ballot ballot;
 	__u64 beaten; // when it last sent beats
+	__u64 promised_at;
 	__u64 since;  // when the active term became active here
 	__u32 filled; // the learner of the active term has all: it may be promoted
 	__u32 failed; // ballots in a row that came to nothing
@@ -376,6 +377,7 @@ static inline int dft_ballot_begin(struct dft_member *m, __u64 now, struct dft_o
 	m->ballot.old = m->voters;
 	m->ballot.new = m->voters;
 	m->promised = m->ballot.term;
+	m->promised_at = now;
 	dft_ballot_ask(&m->ballot, m->self, now, out);
 	return 1;
 }
@@ -469,7 +471,7 @@ static inline void dft_propose(struct dft_member *m, const struct dft_times *tim
 }
 
 // A voter's answer to prepare (M2 a). From the same proposer the same question may come twice.
-inlined void dft_on_prepare(struct dft_member *m, const struct dft_term_message *in,
+inlined void dft_on_prepare(struct dft_member *m, const struct dft_term_message *in, __u64 now,
 			    struct dft_out *out)
 {
 	struct dft_term_message *o;
@@ -482,6 +484,8 @@ inlined void dft_on_prepare(struct dft_member *m, const struct dft_term_message 
 			o->configuration = m->accepted;
 		return;
 	}
+	if (dft_term_compare(in->term, m->promised) > 0)
+		m->promised_at = now;
 	m->promised = in->term;
 	o = dft_say(out, DFT_PROMISE, m->self, in->from, in->term);
 	if (o)
@@ -609,7 +613,7 @@ static inline int dft_term_handle(struct dft_member *m, const struct dft_times *
 			m->granted[place] = in->clock;
 		return 0;
 	case DFT_PREPARE:
-		dft_on_prepare(m, in, out);
+		dft_on_prepare(m, in, now, out);
 		return 0;
 	case DFT_ACCEPT:
 		dft_on_accept(m, times, in, now, out);
@@ -677,9 +681,9 @@ static inline int dft_discontent(const struct dft_member *m, const struct dft_ti
 
 	if (now - m->since < times->suspect)
 		return 0;
-	// A promise that led to nothing blocks the chain.
+	// A promise that led to nothing blocks the chain. The ballot may still wait for guards.
 	if (dft_term_compare(m->promised, m->active.term) > 0)
-		return 1;
+		return now - m->promised_at >= times->give_up + times->suspect;
 	for (i = 0; i < m->active.live + m->active.learner && i < DFT_PATH_MOST; i++)
 		if (!dft_trusts(m, times, m->active.path[i], now))
 			return 1;

@@ -121,7 +121,6 @@ web() {
 				listen 8080;
 				root $work/$1;
 				location /slow { limit_rate 8k; }
-				location /paced/ { alias $work/$1/; limit_rate 1500k; }
 			}
 		}
 	CONF
