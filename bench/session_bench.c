@@ -488,7 +488,8 @@ static void make_pieces(int outer, __u32 count)
 	__u32 key[PIECES_AT_ONCE];
 
 	for (__u32 i = 0; i < count; i += PIECES_AT_ONCE) {
-		__u32 some = count - i < PIECES_AT_ONCE ? count - i : PIECES_AT_ONCE;
+		const __u32 some = count - i < PIECES_AT_ONCE ? count - i : PIECES_AT_ONCE;
+		__u32 done = some;
 
 		for (__u32 k = 0; k < some; k++) {
 			key[k] = i + k;
@@ -496,7 +497,7 @@ static void make_pieces(int outer, __u32 count)
 			if (fd[k] < 0)
 				fatal("no piece of memory");
 		}
-		if (bpf_map_update_batch(outer, key, fd, &some, NULL))
+		if (bpf_map_update_batch(outer, key, fd, &done, NULL))
 			fatal("pieces cannot be put together");
 		for (__u32 k = 0; k < some; k++)
 			close(fd[k]);
@@ -556,8 +557,8 @@ static void bench_scan(struct bench *b, __u32 sessions)
 			found += flat_map_get(&map, page, slot, &session);
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
 	ms = (end.tv_sec - begin.tv_sec) * 1e3 + (end.tv_nsec - begin.tv_nsec) / 1e6;
-	printf("\nScanned %u slots, %ju sessions copied out, in %.0f ms of a core\n", map.pages * FLAT_SLOTS,
-	       (uintmax_t)found, ms);
+	printf("\nScanned %u slots, %ju sessions copied out, in %.0f ms of a core\n",
+	       map.pages * FLAT_SLOTS, (uintmax_t)found, ms);
 	judge(b, "ms of a core to scan 10 million slots", sessions,
 	      ms * 1e7 / ((double)map.pages * FLAT_SLOTS), 1000, 1);
 	node_free(&n);

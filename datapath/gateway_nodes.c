@@ -210,7 +210,7 @@ int node_session(const struct node *n, const struct session_key *key, struct dft
 		auto_(freep) union flat_page *page =
 			flat_get(n, "flat_sessions", key, &slot, out, &asked);
 
-		if (slot)
+		if (page && slot)
 			return 1;
 	}
 	if (bpf_map_lookup_elem(node_map(n, "sessions"), key, &value))

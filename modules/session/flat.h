@@ -75,7 +75,7 @@ inlined union flat_key flat_key_of(const struct session_key *key)
 
 inlined struct session_key flat_key_back(const union flat_key *k)
 {
-	struct session_key key;
+	struct session_key key = {};
 
 	key.a = address_of_v4(k->a);
 	key.b = address_of_v4(k->b);

@@ -414,7 +414,7 @@ inlined void cache_store_flat(union flat_page *page, const struct session_key *k
 	} else if (flat_fits(&value->record)) {
 		i = flat_free(page, place);
 		if (!i)
-			i = flat_victim(page, place, value->asked_ms);
+			i = flat_victim(page, place, tick_ms());
 	} else {
 		return;
 	}
