@@ -82,8 +82,8 @@ static int complete(struct change *change)
 		return err;
 	if ((err = set_functions(change->store, change->id, change->after)))
 		return err;
-	// A policy number never passes the revision, as it grows once in a change at most: a new VPC
-	// begins above all that forwarders may still cache of a former one with this VNI.
+	// A policy number never passes the revision, as it grows once in a change at most: a new
+	// VPC begins above all that forwarders may still cache of a former one with this VNI.
 	return json_object_set_new(
 		change->after, "policy",
 		json_integer(change->before ? integer_in(change->before, "policy")
