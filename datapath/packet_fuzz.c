@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as a tenant's frame in a tunnel: the data path's own reading functions, compiled for
-// user space, must stay inside them (the address sanitizer watches), and must give a flow and its
-// reverse one key.
+// Any bytes as a tenant's frame in a tunnel, as an op between nodes and as an OAM message: the data
+// path's own reading functions, compiled for user space, must stay inside them (the address
+// sanitizer watches). A flow and its reverse must have one key; a record must come out of an op as
+// it was put in.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "modules/chain/chain.bpf.h"
+#include "modules/directpath/oam.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 
 const volatile struct gateway_config cfg;
@@ -54,6 +56,7 @@ static void dress(struct dft_packet *d)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
+	struct oam_message m;
 	struct dft_packet *d;
 	struct packet p = {};
 	struct flow f = {};
@@ -80,6 +83,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (d && op_valid(d) && !same_record(d))
 		abort();
 	if (d && bytes[0] & 2 && !op_valid(d))
+		abort();
+	p.at = copy;
+	if (!oam_read(&p, size - 1, &m) && m.inject &&
+	    (!m.inject->host || size - 1 != sizeof(*m.inject)))
 		abort();
 	free(copy);
 	return 0;

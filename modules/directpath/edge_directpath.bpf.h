@@ -2,10 +2,10 @@
 // The direct path: what an entrance told of a flow, and using it while it is fresh.
 #pragma once
 
+#include "modules/directpath/oam.bpf.h"
 #include "modules/entrance/edge_entrance.bpf.h"
 #include "modules/overlay/edge_overlay.bpf.h"
 #include "modules/port/edge_port.bpf.h"
-#include "wire/oam.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -109,11 +109,7 @@ inlined enum verdict direct_learn(const struct oam_inject *inject)
 		.flags = bpf_ntohs(inject->flags) & OAM_ROUTED,
 	};
 
-	// A flow whose destination is rewritten on the way would need more than another host. An
-	// idle timeout of 0 is none, as in OpenFlow, for which the layout was made.
-	if (inject->instance != inject->flow.destination || !inject->host ||
-	    inject->instance_mac[0] & 1 || inject->host_mac[0] & 1)
-		return OAM_MALFORMED;
+	// An idle timeout of 0 is none, as in OpenFlow, for which the layout was made.
 	if (!inject->idle_timeout_s)
 		value.idle_ms = REFRESH_MS;
 	value.used_ms = value.learned_ms;
@@ -126,28 +122,20 @@ inlined enum verdict direct_learn(const struct oam_inject *inject)
 	return bpf_map_update_elem(&direct, &key, &value, BPF_ANY) ? TABLE_FULL : FLOW_INJECTED;
 }
 
-// An OAM frame: from an entrance only, and exactly as long as its op says.
+// An OAM frame: from an entrance only.
 inlined enum verdict edge_oam(struct packet *p)
 {
-	__u32 length = bpf_ntohs(p->udp->len) - sizeof(*p->udp);
-	const struct oam_inject *inject;
-	const struct oam_flow *flow;
+	struct oam_message m;
 	struct direct_key key;
+	enum verdict v;
 
 	if (!edge_is_entrance(p->outer.ip->saddr))
 		return OAM_FOREIGN;
-	flow = p->at;
-	inject = p->at;
-	if (!take(p, sizeof(*flow)))
-		return OAM_MALFORMED;
-	if (flow->op == bpf_htonl(OAM_INJECT) && length == sizeof(*inject)) {
-		if (!take(p, sizeof(*inject) - sizeof(*flow)))
-			return OAM_MALFORMED;
-		return direct_learn(inject);
-	}
-	if (flow->op != bpf_htonl(OAM_DELETE) || length != sizeof(*flow))
-		return OAM_MALFORMED;
-	key = key_of_oam(flow);
+	if ((v = oam_read(p, bpf_ntohs(p->udp->len) - sizeof(*p->udp), &m)))
+		return v;
+	if (m.inject)
+		return direct_learn(m.inject);
+	key = key_of_oam(m.flow);
 	bpf_map_delete_elem(&direct, &key); // it may have expired: the outcome is the same
 	return FLOW_DELETED;
 }
