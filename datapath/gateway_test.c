@@ -12,6 +12,8 @@
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/udp.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -2177,6 +2179,87 @@ static int test_concurrent_insert(struct world *w)
 	return wrong + replicas_equal(w, "concurrent insert", &key, &want);
 }
 
+// Both at the same time, on two processors of the head.
+#define RACES 2000
+
+struct racer {
+	const struct target *head;
+	pthread_barrier_t *barrier;
+	const struct frame *in;
+	struct frame out[RACES];
+	int cpu, err;
+};
+
+static void *race(void *argument)
+{
+	struct racer *r = argument;
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(r->cpu, &cpus);
+	r->err = pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+	for (int i = 0; i < RACES; i++) {
+		struct frame f = *r->in;
+		uint16_t port = htons(20000 + i);
+		uint32_t action;
+
+		// Each round has a key of its own.
+		memcpy(f.byte + sizeof(struct ethhdr) + INNER(14 + 20), &port, sizeof(port));
+		pthread_barrier_wait(r->barrier);
+		r->err |= target_run(r->head, &f, &action, &r->out[i]);
+	}
+	return NULL;
+}
+
+static int test_parallel_inserts(struct world *w)
+{
+	static struct racer racers[2];
+	pthread_barrier_t barrier;
+	pthread_t thread[2];
+	cpu_set_t cpus;
+	int cpu = 0;
+	struct frame in[2];
+	struct dft_packet d;
+	int wrong = op_of_kind(w, INSERT_, RED, &in[0]);
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) || CPU_COUNT(&cpus) < 2)
+		return wrong; // nothing is parallel here
+	for (int found = 0; found < 2; cpu++)
+		if (CPU_ISSET(cpu, &cpus))
+			racers[found++].cpu = cpu;
+	in[1] = in[0];
+	d = op_get(&in[1]);
+	d.towards[0].decision.host_mac[5] = 99;
+	op_put(&in[1], &d);
+	pthread_barrier_init(&barrier, NULL, 2);
+	for (int i = 0; i < 2; i++) {
+		racers[i].head = &w->node[FTN1].entry;
+		racers[i].barrier = &barrier;
+		racers[i].in = &in[i];
+		if (pthread_create(&thread[i], NULL, race, &racers[i]))
+			fatal("no thread");
+	}
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	pthread_barrier_destroy(&barrier);
+	if (racers[0].err || racers[1].err) {
+		fprintf(stderr, "parallel inserts cannot run\n");
+		return wrong + 1;
+	}
+	// Whoever was first: both carry the same record on, with the first stamp.
+	for (int i = 0; i < RACES; i++) {
+		struct dft_packet a = op_get(&racers[0].out[i]), b = op_get(&racers[1].out[i]);
+
+		if (a.op.op == DFT_INSERT && (a.op.flags & DFT_REPLICATION) &&
+		    a.op.stamp.counter == htonl(1) && !memcmp(&a.op.stamp, &b.op.stamp, 16) &&
+		    !memcmp(a.towards, b.towards, sizeof(a.towards)))
+			continue;
+		fprintf(stderr, "parallel inserts: round %d has two winners\n", i);
+		wrong++;
+	}
+	return wrong;
+}
+
 static void put_floor(struct world *w, int node, const struct session_key *key, uint32_t floor)
 {
 	uint32_t bucket = (uint32_t)hash_of(key) % BUCKETS;
@@ -3148,6 +3231,7 @@ static const struct test tests[] = {
 	{"chains of 1 to 8", test_chains},
 	{"stateless flows", test_stateless},
 	{"two inserts at once", test_concurrent_insert},
+	{"inserts in parallel", test_parallel_inserts},
 	{"observations", test_observations},
 	{"copies", test_copies},
 	{"updates", test_updates},
