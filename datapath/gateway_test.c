@@ -1972,7 +1972,7 @@ static void chain_path(const struct world *w, uint32_t first, char out[PATH_ROOM
 	size_t used = 0;
 
 	for (uint32_t i = first; i < w->chain_length; i++)
-		used += snprintf(out + used, PATH_ROOM - used, " > ftn%u %s", i + 1,
+		used += snprintf(out + used, PATH_ROOM - used, " > %s %s", w->node[FTN1 + i].name,
 				 i + 1 < w->chain_length ? "REPLICATED" : "REPLIED");
 }
 
@@ -2113,8 +2113,7 @@ static int test_chains(struct world *w)
 
 	for (uint32_t length = 1; length <= MAX_CHAIN_LENGTH; length++) {
 		wrong += check_chain(w, length, 0);
-		if (length > 1)
-			wrong += check_chain(w, length, 1);
+		wrong += check_chain(w, length + 1, 1);
 	}
 	return wrong;
 }
