@@ -2,7 +2,7 @@
 # The ten verbs. Meson builds; this file only names what people do.
 BUILD ?= build
 
-.PHONY: all packages check demo lint format clean
+.PHONY: all packages check sim demo lint format clean
 
 all: packages
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) >/dev/null
@@ -13,6 +13,11 @@ packages:
 
 check: all
 	@devtools/check.sh $(BUILD)
+
+# The flow table's simulator. SEEDS=n OPS=n: how much; SEED=x: that one again, told step by step.
+sim: all
+	@$(BUILD)/dft/sim $(if $(SEEDS),--seeds $(SEEDS)) $(if $(OPS),--ops $(OPS)) \
+		$(if $(SEED),--seed $(SEED) $(if $(SEEDS)$(OPS),,--replay))
 
 demo: all
 	@lab/demo.sh $(BUILD)

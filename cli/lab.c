@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,21 @@ int command_lab_down(struct cli *cli)
 	return err ? FAILED : DONE;
 }
 
+// So that `zetactl` is found in a cloud, too: after all that the caller's own PATH has.
+static void lab_path(void)
+{
+	char self[CLOUD_PATH], path[8192];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	const char *had = getenv("PATH");
+
+	if (length < 0)
+		return;
+	self[length] = 0;
+	if (snprintf(path, sizeof(path), "%s%s%s", had ? had : "", had && *had ? ":" : "",
+		     dirname(self)) < (int)sizeof(path))
+		setenv("PATH", path, 1);
+}
+
 // Only the network namespace: files, bpffs and processes stay those of the caller.
 int command_lab_exec(struct cli *cli)
 {
@@ -52,6 +68,7 @@ int command_lab_exec(struct cli *cli)
 		complain("cannot enter %s: %s", path, strerror(errno));
 		return FAILED;
 	}
+	lab_path();
 	execvp(cli->argv[2], cli->argv + 2);
 	complain("cannot run %s: %s", cli->argv[2], strerror(errno));
 	return errno == ENOENT ? 127 : 126;

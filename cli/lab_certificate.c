@@ -111,14 +111,11 @@ static int write_key(const char *dir, const char *name, EVP_PKEY *key)
 	return PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) ? 0 : -EIO;
 }
 
-int authority_new(struct authority **out, const char *dir)
+// Fills in what authority_freep() frees. Returns 0 or -errno.
+static int found(struct authority *authority, const char *dir)
 {
-	auto_(authority_freep) struct authority *authority = calloc(1, sizeof(*authority));
 	X509 *own;
-	int err;
 
-	if (!authority)
-		return -ENOMEM;
 	authority->dir = strdup(dir);
 	authority->key = EVP_EC_gen("P-256");
 	if (!authority->dir || !authority->key)
@@ -130,11 +127,19 @@ int authority_new(struct authority **out, const char *dir)
 	    extend(own, own, NID_subject_key_identifier, "hash") ||
 	    !X509_sign(own, authority->key, EVP_sha256()))
 		return -EIO;
-	err = write_certificate(dir, "ca", own);
+	return write_certificate(dir, "ca", own);
+}
+
+int authority_new(struct authority **out, const char *dir)
+{
+	struct authority *authority = calloc(1, sizeof(*authority));
+	int err = authority ? found(authority, dir) : -ENOMEM;
+
 	if (err)
-		return err;
-	*out = take_ptr(authority);
-	return 0;
+		authority_freep(&authority);
+	else
+		*out = authority;
+	return err;
 }
 
 void authority_freep(struct authority **authority)

@@ -546,23 +546,18 @@ static int fill(struct topology *topology)
 	return endpoints_read(topology);
 }
 
-int topology_read(struct topology *out, const char *path)
+int topology_parse(struct topology *out, const char *name, const char *text, size_t length)
 {
 	auto_(topology_free) struct topology topology = {};
 	auto_(documents_free) struct documents documents = {};
-	auto_(freep) char *text = NULL;
 	struct document_error error;
-	size_t length;
 	int err;
 
-	err = file_read(&text, &length, path);
-	if (err)
-		return sorry(err, "%s: %s", path, strerror(-err));
 	err = documents_parse(&documents, text, length, &error);
 	if (err)
-		return sorry(err, "%s: line %zu: %s", path, error.line, error.text);
+		return sorry(err, "%s: line %zu: %s", name, error.line, error.text);
 	if (documents.count != 1)
-		return sorry(-EINVAL, "%s: a topology is one document, here are %zu", path,
+		return sorry(-EINVAL, "%s: a topology is one document, here are %zu", name,
 			     documents.count);
 	topology.source = json_incref(documents.document[0].value);
 	err = fill(&topology);
@@ -571,6 +566,18 @@ int topology_read(struct topology *out, const char *path)
 	*out = topology;
 	topology = (struct topology){};
 	return 0;
+}
+
+int topology_read(struct topology *out, const char *path)
+{
+	auto_(freep) char *text = NULL;
+	size_t length;
+	int err;
+
+	err = file_read(&text, &length, path);
+	if (err)
+		return sorry(err, "%s: %s", path, strerror(-err));
+	return topology_parse(out, path, text, length);
 }
 
 void topology_free(struct topology *topology)

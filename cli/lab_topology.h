@@ -53,4 +53,6 @@ struct topology {
 // Reads and checks the file. Says what is wrong and where. The caller frees *out with
 // topology_free(). Returns 0 or -errno.
 int topology_read(struct topology *out, const char *path);
+// The same of a text; name is what the text is called in what is said.
+int topology_parse(struct topology *out, const char *name, const char *text, size_t length);
 void topology_free(struct topology *topology);

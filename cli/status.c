@@ -187,18 +187,26 @@ static void print_view(const json_t *status)
 	table_print(&table, stdout, 2);
 }
 
-// One line per verdict, in the order of shared/verdicts.def, i.e. of a packet's way; one column of
-// packets per member that is not all zero would be too wide for many members, so names with counts.
-static void print_verdicts(const json_t *status)
-{
-	static const struct {
-		const char *name, *kind, *meaning;
-	} known[] = {
+struct verdict_words {
+	const char *name, *kind, *meaning;
+};
+
+// In the order of shared/verdicts.def, i.e. of a packet's way.
+static const struct verdict_words known[] = {
 #define VERDICT(name, kind, meaning) {#name, #kind, meaning},
 #include "shared/verdicts.def"
 #undef VERDICT
-	};
-	const json_t *verdicts = json_object_get(status, "verdicts"), *count;
+};
+
+static const json_t *count_of(const json_t *member, const char *verdict)
+{
+	return json_object_get(json_object_get(member, "verdicts"), verdict);
+}
+
+// One line per verdict: the sum, what it means, and which members have how many packets of it.
+static void print_verdicts(const json_t *status)
+{
+	const json_t *members = json_object_get(status, "members"), *count;
 	struct table *table = table_new();
 	json_t *member;
 	size_t v, i;
@@ -209,14 +217,13 @@ static void print_verdicts(const json_t *status)
 	table_cell(table, "BYTES");
 	table_cell(table, "MEANING, AND WHERE");
 	for (v = 0; v < sizeof(known) / sizeof(known[0]); v++) {
-		char where[256] = "";
+		char where[512] = "";
 
-		count = json_object_get(verdicts, known[v].name);
+		count = count_of(status, known[v].name);
 		if (!count)
 			continue;
-		json_array_foreach (json_object_get(status, "members"), i, member) {
-			const json_t *own =
-				json_object_get(json_object_get(member, "verdicts"), known[v].name);
+		json_array_foreach (members, i, member) {
+			const json_t *own = count_of(member, known[v].name);
 			size_t used = strlen(where);
 
 			if (own)
@@ -234,7 +241,37 @@ static void print_verdicts(const json_t *status)
 	table_print(&table, stdout, 2);
 }
 
-static void print_status(const json_t *status)
+// With -o wide: a column of packets for each member.
+static void print_verdicts_wide(const json_t *status)
+{
+	const json_t *members = json_object_get(status, "members");
+	struct table *table = table_new();
+	json_t *member;
+	size_t v, i;
+
+	table_cell(table, "VERDICT");
+	table_cell(table, "KIND");
+	table_cell(table, "PACKETS");
+	table_cell(table, "BYTES");
+	json_array_foreach (members, i, member)
+		table_cell(table, "%s", object_text(member, "name"));
+	for (v = 0; v < sizeof(known) / sizeof(known[0]); v++) {
+		const json_t *count = count_of(status, known[v].name);
+
+		if (!count)
+			continue;
+		table_row(table);
+		table_cell(table, "%s", known[v].name);
+		table_cell(table, "%s", known[v].kind);
+		table_number(table, number(count, "packets"));
+		table_number(table, number(count, "bytes"));
+		json_array_foreach (members, i, member)
+			table_number(table, number(count_of(member, known[v].name), "packets"));
+	}
+	table_print(&table, stdout, 2);
+}
+
+static void print_status(const json_t *status, int wide)
 {
 	printf("cluster %s: overlay %s, view epoch %lld\n\n", object_text(status, "name"),
 	       object_text(status, "overlay"), (long long)number(status, "epoch"));
@@ -242,7 +279,10 @@ static void print_status(const json_t *status)
 	putchar('\n');
 	print_view(status);
 	putchar('\n');
-	print_verdicts(status);
+	if (wide)
+		print_verdicts_wide(status);
+	else
+		print_verdicts(status);
 }
 
 static void print_all(const struct cli *cli, const json_t *clusters)
@@ -259,7 +299,7 @@ static void print_all(const struct cli *cli, const json_t *clusters)
 	json_array_foreach (clusters, i, cluster) {
 		if (i)
 			putchar('\n');
-		print_status(cluster);
+		print_status(cluster, cli->output == OUTPUT_WIDE);
 	}
 	if (!json_array_size(clusters))
 		puts("no cluster");

@@ -104,7 +104,7 @@ static int add_reference(struct filter *filter, const struct field *field, const
 	if (err)
 		return err;
 	filter->reference[filter->count].field = field->name;
-	strcpy(filter->reference[filter->count++].id, text_in(object, "id"));
+	snprintf(filter->reference[filter->count++].id, OBJECT_ID, "%s", text_in(object, "id"));
 	return 0;
 }
 

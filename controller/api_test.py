@@ -1071,7 +1071,7 @@ class Zeta(Case):
         for status, field, bad in (
                 (409, "[1].ips_port[0].ip", zeta_port(3, ips_port=[{"ip": "10.9.0.2", "vip": ""}])),
                 (409, "[1].ips_port[0].ip", zeta_port(3, ips_port=[{"ip": "10.9.0.1", "vip": ""}])),
-                (409, "[1].port_id", zeta_port(1)), (409, "[1].port_id", zeta_port(2)),
+                (409, "[1].port_id", zeta_port(1)), (400, "[1].port_id", zeta_port(2)),
                 (409, "[1].mac_port", zeta_port(3, mac_port="02:00:00:00:05:02")),
                 (409, "[1].mac_node", zeta_port(3, mac_node="02:00:00:00:06:77")),
                 (409, "[1].ip_node", zeta_port(3, ip_node="172.16.0.1")),
@@ -1091,6 +1091,8 @@ class Zeta(Case):
         for method in ("POST", "PUT"):
             self.refuse(400, "body", method, "/ports", [])
             self.refuse(400, "body", method, "/ports", zeta_port(3))
+        self.refuse(400, "[1].port_id", "PUT", "/ports", [zeta_port(1), zeta_port(1)])
+        self.refuse(409, "[0].ip_node", "PUT", "/ports", [zeta_port(1, ip_node="172.16.0.1")])
         self.refuse(404, "[1].port_id", "PUT", "/ports",
                     [zeta_port(1, mac_port="02:00:00:00:05:99"), zeta_port(9)])
         self.assertEqual(self.everything(), before)

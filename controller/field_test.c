@@ -214,12 +214,14 @@ static void test_parse(void **state)
 	}
 }
 
+#define SEEN 256
+
 static json_t *collect(const struct field *field, const char *path, const char *text, void *arg)
 {
-	char line[64];
+	char *seen = arg;
+	size_t used = strlen(seen);
 
-	snprintf(line, sizeof(line), "%s=%s/%s ", path, field->kind, text);
-	strcat(arg, line);
+	snprintf(seen + used, SEEN - used, "%s=%s/%s ", path, field->kind, text);
 	return strcmp(text, "bad") ? json_sprintf("%s!", text) : NULL;
 }
 
@@ -230,7 +232,7 @@ static void test_references(void **state)
 			      "'02:00:00:00:00:0a', 'group': 'i'}]}",
 			      &problem);
 	json_t *checked = field_check(fields, given, "", &problem);
-	char text[256] = "";
+	char text[SEEN] = "";
 
 	assert_int_equal(field_references(fields, checked, "", collect, text), 0);
 	assert_string_equal(text, "owner=owners/o objects[0].group=groups/i groups[0]=groups/g "

@@ -27,6 +27,7 @@
 
 struct rest {
 	struct model *model;
+	int socket; // the daemon's, once there is one
 	struct MHD_Daemon *daemon;
 	char *token;
 	char *cert;
@@ -339,7 +340,7 @@ static int read_token(struct rest *rest, const char *path)
 {
 	int err = read_text(path, &rest->token);
 
-	if (err)
+	if (!rest->token)
 		return err;
 	rest->token[strcspn(rest->token, "\r\n")] = 0;
 	return strlen(rest->token) < TOKEN_MIN ? -EINVAL : 0;
@@ -363,7 +364,19 @@ static int read_secrets(struct rest *rest, const struct rest_config *config)
 	return 0;
 }
 
-static struct MHD_Daemon *start_daemon(struct rest *rest, int fd)
+// Said, not refused: a lab, or a proxy in front, may know better.
+static void warn_of_exposure(const struct rest *rest)
+{
+	if (!strncmp(rest->address, "127.", 4) || !strncmp(rest->address, "[::1]", 5))
+		return;
+	if (!rest->token)
+		log_warnx("REST at %s needs no token: whoever reaches it rules", rest->address);
+	else if (!rest->cert)
+		log_warnx("REST at %s is not encrypted: the token can be read on the way",
+			  rest->address);
+}
+
+static struct MHD_Daemon *start_daemon(struct rest *rest)
 {
 	const struct MHD_OptionItem tls[] = {
 		{MHD_OPTION_HTTPS_MEM_CERT, 0, rest->cert},
@@ -377,32 +390,33 @@ static struct MHD_Daemon *start_daemon(struct rest *rest, int fd)
 	return MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ERROR_LOG |
 					(rest->cert ? MHD_USE_TLS : 0),
 				0, NULL, NULL, handle, rest, MHD_OPTION_EXTERNAL_LOGGER, log_server,
-				NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
-				(unsigned int)THREADS, MHD_OPTION_CONNECTION_LIMIT,
-				(unsigned int)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-				(unsigned int)CONNECTION_IDLE, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-				(size_t)CONNECTION_ROOM, MHD_OPTION_NOTIFY_COMPLETED, finish, NULL,
-				MHD_OPTION_ARRAY, rest->cert ? tls : none, MHD_OPTION_END);
+				NULL, MHD_OPTION_LISTEN_SOCKET, rest->socket,
+				MHD_OPTION_THREAD_POOL_SIZE, (unsigned int)THREADS,
+				MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS,
+				MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)CONNECTION_IDLE,
+				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_ROOM,
+				MHD_OPTION_NOTIFY_COMPLETED, finish, NULL, MHD_OPTION_ARRAY,
+				rest->cert ? tls : none, MHD_OPTION_END);
 }
 
 int rest_start(struct rest **out, struct model *model, const struct rest_config *config)
 {
 	auto_(rest_stop) struct rest *rest = calloc(1, sizeof(*rest));
-	auto_(closep) int fd = -1;
 	int err;
 
 	if (!rest)
 		return -ENOMEM;
+	rest->socket = -1;
 	rest->model = model;
 	if ((err = read_secrets(rest, config)))
 		return err;
-	fd = listen_on(config->listen, rest->address, sizeof(rest->address));
-	if (fd < 0)
-		return fd;
-	rest->daemon = start_daemon(rest, fd);
+	rest->socket = listen_on(config->listen, rest->address, sizeof(rest->address));
+	if (rest->socket < 0)
+		return rest->socket;
+	rest->daemon = start_daemon(rest);
 	if (!rest->daemon)
 		return -EINVAL;
-	take_fd(fd);
+	warn_of_exposure(rest);
 	*out = take_ptr(rest);
 	return 0;
 }
@@ -415,6 +429,8 @@ void rest_stop(struct rest **pointer)
 		return;
 	if (rest->daemon)
 		MHD_stop_daemon(rest->daemon);
+	else
+		closep(&rest->socket);
 	if (rest->key)
 		explicit_bzero(rest->key, strlen(rest->key));
 	free(rest->key);

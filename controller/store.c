@@ -14,6 +14,7 @@
 #define SCHEMA_VERSION 1
 // Removals that are remembered for readers that were away; beyond it they take a snapshot.
 #define CHANGES_KEPT 100000
+#define STATEMENTS 48 // more than this file has
 #define PRUNE_EVERY 1024
 
 struct listener {
@@ -22,8 +23,18 @@ struct listener {
 	struct listener *next;
 };
 
+// A prepared statement. Preparing costs more than most of ours take to run, so they are kept; the
+// same text is in use twice only where a callback asks again, and then the second is not kept.
+struct statement {
+	sqlite3_stmt *s;
+	const char *sql; // the literal itself: its address names it
+	bool kept;
+	bool in_use;
+};
+
 struct store {
 	sqlite3 *db;
+	struct statement kept[STATEMENTS];
 	pthread_mutex_t lock;
 	struct listener *listeners;
 	uint64_t revision; // of the last committed change
@@ -50,56 +61,100 @@ static const char schema[] =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
 	"INSERT INTO meta VALUES('revision', 0), ('pruned', 0);";
 
-static void finalizep(sqlite3_stmt **statement)
-{
-	sqlite3_finalize(*statement);
-}
-
 static int failed(struct store *store, const char *doing)
 {
 	log_warnx("store: %s: %s", doing, sqlite3_errmsg(store->db));
 	return -EIO;
 }
 
-// Prepares sql and binds what types names: 's' text that outlives the statement, 'i' int64_t.
-static sqlite3_stmt *prepare(struct store *store, const char *sql, const char *types, ...)
+static void donep(struct statement **pointer)
 {
-	sqlite3_stmt *statement;
+	struct statement *statement = *pointer;
+
+	if (!statement)
+		return;
+	if (statement->kept) {
+		sqlite3_reset(statement->s);
+		sqlite3_clear_bindings(statement->s);
+		statement->in_use = false;
+	} else {
+		sqlite3_finalize(statement->s);
+		free(statement);
+	}
+	*pointer = NULL;
+}
+
+// Where the statement is kept, or will be; NULL: it is in use, or there is no more room.
+static struct statement *find_kept(struct store *store, const char *sql)
+{
+	int i;
+
+	for (i = 0; i < STATEMENTS; i++) {
+		if (!store->kept[i].sql)
+			return &store->kept[i];
+		if (store->kept[i].sql == sql)
+			return store->kept[i].in_use ? NULL : &store->kept[i];
+	}
+	return NULL;
+}
+
+static struct statement *take_statement(struct store *store, const char *sql)
+{
+	struct statement *statement = find_kept(store, sql);
+	bool kept = statement;
+
+	if (!statement)
+		statement = calloc(1, sizeof(*statement));
+	if (!statement)
+		return NULL;
+	if (!statement->s &&
+	    sqlite3_prepare_v3(store->db, sql, -1, kept ? SQLITE_PREPARE_PERSISTENT : 0,
+			       &statement->s, NULL) != SQLITE_OK) {
+		failed(store, sql);
+		if (!kept)
+			free(statement);
+		return NULL;
+	}
+	*statement = (struct statement){statement->s, sql, kept, true};
+	return statement;
+}
+
+// Takes the statement and binds what types names: 's' text that outlives its use, 'i' int64_t.
+static struct statement *prepare(struct store *store, const char *sql, const char *types, ...)
+{
+	auto_(donep) struct statement *statement = take_statement(store, sql);
 	va_list args;
 	int i, rc = SQLITE_OK;
 
-	if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK) {
-		failed(store, sql);
+	if (!statement)
 		return NULL;
-	}
 	va_start(args, types);
 	for (i = 0; types[i] && rc == SQLITE_OK; i++) {
 		if (types[i] == 's')
-			rc = sqlite3_bind_text(statement, i + 1, va_arg(args, const char *), -1,
+			rc = sqlite3_bind_text(statement->s, i + 1, va_arg(args, const char *), -1,
 					       SQLITE_STATIC);
 		else
-			rc = sqlite3_bind_int64(statement, i + 1, va_arg(args, int64_t));
+			rc = sqlite3_bind_int64(statement->s, i + 1, va_arg(args, int64_t));
 	}
 	va_end(args);
 	if (rc != SQLITE_OK) {
 		failed(store, sql);
-		sqlite3_finalize(statement);
 		return NULL;
 	}
-	return statement;
+	return take_ptr(statement);
 }
 
-static const char *text_of(sqlite3_stmt *statement, int column)
+static const char *text_of(struct statement *statement, int column)
 {
-	const char *text = (const char *)sqlite3_column_text(statement, column);
+	const char *text = (const char *)sqlite3_column_text(statement->s, column);
 
 	return text ? text : "";
 }
 
 // Returns 1: a row; 0: no (more) row; -EEXIST: a constraint; -EIO.
-static int step(struct store *store, sqlite3_stmt *statement)
+static int step(struct store *store, struct statement *statement)
 {
-	switch (sqlite3_step(statement)) {
+	switch (sqlite3_step(statement->s)) {
 	case SQLITE_ROW:
 		return 1;
 	case SQLITE_DONE:
@@ -107,7 +162,7 @@ static int step(struct store *store, sqlite3_stmt *statement)
 	case SQLITE_CONSTRAINT:
 		return -EEXIST;
 	default:
-		return failed(store, sqlite3_sql(statement));
+		return failed(store, statement->sql);
 	}
 }
 
@@ -120,7 +175,7 @@ static int run(struct store *store, const char *sql)
 
 static int read_integer(struct store *store, const char *sql, const char *key, int64_t *out)
 {
-	auto_(finalizep) sqlite3_stmt *s = prepare(store, sql, "s", key);
+	auto_(donep) struct statement *s = prepare(store, sql, "s", key);
 	int rc;
 
 	if (!s)
@@ -128,7 +183,7 @@ static int read_integer(struct store *store, const char *sql, const char *key, i
 	rc = step(store, s);
 	if (rc < 0)
 		return rc;
-	*out = rc ? sqlite3_column_int64(s, 0) : 0;
+	*out = rc ? sqlite3_column_int64(s->s, 0) : 0;
 	return 0;
 }
 
@@ -140,15 +195,15 @@ static int read_meta(struct store *store, const char *key, int64_t *out)
 // Creates the tables in an empty file, or checks that these are ours.
 static int adopt(struct store *store)
 {
-	auto_(finalizep) sqlite3_stmt *s = prepare(store, "PRAGMA user_version", "");
+	auto_(donep) struct statement *s = prepare(store, "PRAGMA user_version", "");
 	int64_t revision;
 	char mark[64];
 	int version;
 
 	if (!s || step(store, s) != 1)
 		return -EINVAL;
-	version = sqlite3_column_int(s, 0);
-	sqlite3_reset(s);
+	version = sqlite3_column_int(s->s, 0);
+	sqlite3_reset(s->s);
 	if (version == 0) {
 		snprintf(mark, sizeof(mark), "PRAGMA user_version = %d", SCHEMA_VERSION);
 		if (run(store, "BEGIN IMMEDIATE") || run(store, schema) || run(store, mark) ||
@@ -196,6 +251,7 @@ void store_freep(struct store **pointer)
 {
 	struct store *store = *pointer;
 	struct listener *next;
+	int i;
 
 	if (!store)
 		return;
@@ -204,6 +260,8 @@ void store_freep(struct store **pointer)
 		free(store->listeners);
 		store->listeners = next;
 	}
+	for (i = 0; i < STATEMENTS; i++)
+		sqlite3_finalize(store->kept[i].s);
 	sqlite3_close(store->db);
 	pthread_mutex_destroy(&store->lock);
 	free(store);
@@ -243,7 +301,7 @@ uint64_t store_revision(struct store *store)
 
 #define OBJECT_COLUMNS "o.kind, o.id, o.name, o.scope, o.number, o.revision, o.body"
 
-static int call_back(sqlite3_stmt *s, object_fn fn, void *arg)
+static int call_back(struct statement *s, object_fn fn, void *arg)
 {
 	auto_(json_decrefp) json_t *body = json_loads(text_of(s, 6), 0, NULL);
 	struct object object = {
@@ -251,8 +309,8 @@ static int call_back(sqlite3_stmt *s, object_fn fn, void *arg)
 		.id = text_of(s, 1),
 		.name = text_of(s, 2),
 		.scope = text_of(s, 3),
-		.number = (uint32_t)sqlite3_column_int64(s, 4),
-		.revision = (uint64_t)sqlite3_column_int64(s, 5),
+		.number = (uint32_t)sqlite3_column_int64(s->s, 4),
+		.revision = (uint64_t)sqlite3_column_int64(s->s, 5),
 		.body = body,
 	};
 
@@ -263,7 +321,7 @@ static int call_back(sqlite3_stmt *s, object_fn fn, void *arg)
 	return fn(&object, arg);
 }
 
-static int call_back_once(struct store *store, sqlite3_stmt *s, object_fn fn, void *arg)
+static int call_back_once(struct store *store, struct statement *s, object_fn fn, void *arg)
 {
 	int rc;
 
@@ -275,7 +333,7 @@ static int call_back_once(struct store *store, sqlite3_stmt *s, object_fn fn, vo
 	return rc < 0 ? rc : call_back(s, fn, arg);
 }
 
-static int call_back_each(struct store *store, sqlite3_stmt *s, object_fn fn, void *arg)
+static int call_back_each(struct store *store, struct statement *s, object_fn fn, void *arg)
 {
 	int rc;
 
@@ -290,7 +348,7 @@ static int call_back_each(struct store *store, sqlite3_stmt *s, object_fn fn, vo
 int store_get(struct store *store, const char *kind, const char *id, object_fn fn, void *arg)
 {
 	LOCKED(store);
-	auto_(finalizep) sqlite3_stmt *s = prepare(
+	auto_(donep) struct statement *s = prepare(
 		store, "SELECT " OBJECT_COLUMNS " FROM objects o WHERE kind = ?1 AND id = ?2", "ss",
 		kind, id);
 
@@ -301,7 +359,7 @@ int store_get_by_name(struct store *store, const char *kind, const char *scope, 
 		      object_fn fn, void *arg)
 {
 	LOCKED(store);
-	auto_(finalizep) sqlite3_stmt *s = prepare(store,
+	auto_(donep) struct statement *s = prepare(store,
 						   "SELECT " OBJECT_COLUMNS " FROM objects o"
 						   " WHERE kind = ?1 AND scope = ?2 AND name = ?3",
 						   "sss", kind, scope, name);
@@ -312,7 +370,7 @@ int store_get_by_name(struct store *store, const char *kind, const char *scope, 
 int store_list(struct store *store, const char *kind, const char *scope, object_fn fn, void *arg)
 {
 	LOCKED(store);
-	auto_(finalizep) sqlite3_stmt *s =
+	auto_(donep) struct statement *s =
 		scope ? prepare(store,
 				"SELECT " OBJECT_COLUMNS " FROM objects o"
 				" WHERE kind = ?1 AND scope = ?2 ORDER BY number",
@@ -329,7 +387,7 @@ int store_list_referring(struct store *store, const char *kind, const char *to_k
 			 const char *to_id, object_fn fn, void *arg)
 {
 	LOCKED(store);
-	auto_(finalizep) sqlite3_stmt *s =
+	auto_(donep) struct statement *s =
 		prepare(store,
 			"SELECT " OBJECT_COLUMNS " FROM refs r JOIN objects o USING(kind, id)"
 			" WHERE r.kind = ?1 AND r.to_kind = ?2 AND r.to_id = ?3 ORDER BY o.number",
@@ -354,10 +412,10 @@ json_t *store_body(struct store *store, const char *kind, const char *id)
 json_t *store_extra(struct store *store, const char *kind, const char *id)
 {
 	LOCKED(store);
-	auto_(finalizep) sqlite3_stmt *s = prepare(
+	auto_(donep) struct statement *s = prepare(
 		store, "SELECT extra FROM objects WHERE kind = ?1 AND id = ?2", "ss", kind, id);
 
-	if (!s || step(store, s) != 1 || sqlite3_column_type(s, 0) == SQLITE_NULL)
+	if (!s || step(store, s) != 1 || sqlite3_column_type(s->s, 0) == SQLITE_NULL)
 		return NULL;
 	return json_loads(text_of(s, 0), 0, NULL);
 }
@@ -377,7 +435,7 @@ int store_changes_since(struct store *store, uint64_t revision, uint64_t *now, c
 			void *arg)
 {
 	LOCKED(store);
-	auto_(finalizep) sqlite3_stmt *s =
+	auto_(donep) struct statement *s =
 		prepare(store,
 			"SELECT revision, kind, id, removed FROM changes WHERE revision > ?1"
 			" ORDER BY revision, kind, id",
@@ -391,8 +449,8 @@ int store_changes_since(struct store *store, uint64_t revision, uint64_t *now, c
 	if (revision < (uint64_t)pruned || revision > store->revision)
 		return -ESTALE;
 	while ((rc = step(store, s)) == 1)
-		if ((rc = fn((uint64_t)sqlite3_column_int64(s, 0), text_of(s, 1), text_of(s, 2),
-			     sqlite3_column_int(s, 3) != 0, arg)))
+		if ((rc = fn((uint64_t)sqlite3_column_int64(s->s, 0), text_of(s, 1), text_of(s, 2),
+			     sqlite3_column_int(s->s, 3) != 0, arg)))
 			return rc;
 	if (!rc)
 		*now = store->revision;
@@ -451,7 +509,7 @@ uint64_t store_next_revision(const struct store *store)
 
 static int set_meta(struct store *store, const char *key, uint64_t value)
 {
-	auto_(finalizep) sqlite3_stmt *s = prepare(
+	auto_(donep) struct statement *s = prepare(
 		store, "UPDATE meta SET value = ?2 WHERE key = ?1", "si", key, (int64_t)value);
 
 	return s ? step(store, s) : -EIO;
@@ -459,7 +517,7 @@ static int set_meta(struct store *store, const char *key, uint64_t value)
 
 static int prune(struct store *store, uint64_t next)
 {
-	auto_(finalizep) sqlite3_stmt *s = NULL;
+	auto_(donep) struct statement *s = NULL;
 
 	if (next % PRUNE_EVERY || next <= CHANGES_KEPT)
 		return 0;
@@ -503,7 +561,7 @@ int store_next_number(struct store *store, const char *kind, uint32_t *out)
 
 static int count(struct store *store, const char *kind, int created, int64_t live)
 {
-	auto_(finalizep) sqlite3_stmt *s =
+	auto_(donep) struct statement *s =
 		prepare(store,
 			"INSERT INTO counters VALUES(?1, ?2, ?3) ON CONFLICT(kind) DO UPDATE"
 			" SET last = last + ?2, live = live + ?3",
@@ -514,7 +572,7 @@ static int count(struct store *store, const char *kind, int created, int64_t liv
 
 static int note_change(struct store *store, const char *kind, const char *id, int removed)
 {
-	auto_(finalizep) sqlite3_stmt *s =
+	auto_(donep) struct statement *s =
 		prepare(store, "INSERT OR REPLACE INTO changes VALUES(?1, ?2, ?3, ?4)", "issi",
 			(int64_t)store_next_revision(store), kind, id, (int64_t)removed);
 
@@ -528,7 +586,7 @@ int store_put(struct store *store, const char *kind, const char *scope, json_t *
 	const char *id = json_string_value(json_object_get(body, "id"));
 	const char *name = json_string_value(json_object_get(body, "name"));
 	auto_(freep) char *text = NULL, *extra_text = NULL;
-	auto_(finalizep) sqlite3_stmt *update = NULL, *insert = NULL;
+	auto_(donep) struct statement *update = NULL, *insert = NULL;
 	int64_t revision = (int64_t)store_next_revision(store);
 	uint32_t number;
 	int rc;
@@ -566,9 +624,9 @@ int store_put(struct store *store, const char *kind, const char *scope, json_t *
 
 int store_release(struct store *store, const char *kind, const char *id)
 {
-	auto_(finalizep) sqlite3_stmt *claims =
+	auto_(donep) struct statement *claims =
 		prepare(store, "DELETE FROM claims WHERE kind = ?1 AND id = ?2", "ss", kind, id);
-	auto_(finalizep) sqlite3_stmt *refs =
+	auto_(donep) struct statement *refs =
 		prepare(store, "DELETE FROM refs WHERE kind = ?1 AND id = ?2", "ss", kind, id);
 
 	if (!claims || !refs || step(store, claims) || step(store, refs))
@@ -578,7 +636,7 @@ int store_release(struct store *store, const char *kind, const char *id)
 
 int store_remove(struct store *store, const char *kind, const char *id)
 {
-	auto_(finalizep) sqlite3_stmt *s =
+	auto_(donep) struct statement *s =
 		prepare(store, "DELETE FROM objects WHERE kind = ?1 AND id = ?2", "ss", kind, id);
 
 	if (!s || step(store, s))
@@ -590,7 +648,7 @@ int store_remove(struct store *store, const char *kind, const char *id)
 	return note_change(store, kind, id, 1);
 }
 
-static int read_holder(struct store *store, sqlite3_stmt *s, struct holder *holder)
+static int read_holder(struct store *store, struct statement *s, struct holder *holder)
 {
 	int rc;
 
@@ -608,7 +666,7 @@ static int read_holder(struct store *store, sqlite3_stmt *s, struct holder *hold
 int store_holder(struct store *store, const char *what, const char *value, struct holder *holder)
 {
 	LOCKED(store);
-	auto_(finalizep) sqlite3_stmt *s =
+	auto_(donep) struct statement *s =
 		prepare(store,
 			"SELECT c.kind, c.id, o.name FROM claims c LEFT JOIN objects o"
 			" USING(kind, id) WHERE c.what = ?1 AND c.value = ?2",
@@ -620,7 +678,7 @@ int store_holder(struct store *store, const char *what, const char *value, struc
 int store_claim(struct store *store, const char *what, const char *value, const char *kind,
 		const char *id, struct holder *holder)
 {
-	auto_(finalizep) sqlite3_stmt *s = prepare(
+	auto_(donep) struct statement *s = prepare(
 		store, "INSERT INTO claims VALUES(?1, ?2, ?3, ?4)", "ssss", what, value, kind, id);
 	int err;
 
@@ -637,7 +695,7 @@ int store_claim(struct store *store, const char *what, const char *value, const 
 int store_claims(struct store *store, const char *what, claim_fn fn, void *arg)
 {
 	LOCKED(store);
-	auto_(finalizep) sqlite3_stmt *s =
+	auto_(donep) struct statement *s =
 		prepare(store, "SELECT value, kind, id FROM claims WHERE what = ?1", "s", what);
 	int rc;
 
@@ -652,7 +710,7 @@ int store_claims(struct store *store, const char *what, claim_fn fn, void *arg)
 int store_refer(struct store *store, const char *kind, const char *id, const char *to_kind,
 		const char *to_id)
 {
-	auto_(finalizep) sqlite3_stmt *s =
+	auto_(donep) struct statement *s =
 		prepare(store, "INSERT OR IGNORE INTO refs VALUES(?1, ?2, ?3, ?4)", "ssss", kind,
 			id, to_kind, to_id);
 
@@ -663,7 +721,7 @@ int store_referrer(struct store *store, const char *to_kind, const char *to_id,
 		   struct holder *holder)
 {
 	LOCKED(store);
-	auto_(finalizep) sqlite3_stmt *s =
+	auto_(donep) struct statement *s =
 		prepare(store,
 			"SELECT o.kind, o.id, o.name FROM refs r JOIN objects o USING(kind, id)"
 			" WHERE r.to_kind = ?1 AND r.to_id = ?2"

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <cmocka.h>
 
 struct context {
@@ -20,11 +22,13 @@ static int open_store(void **state)
 {
 	struct context *c = calloc(1, sizeof(*c));
 
-	strcpy(c->directory, "/tmp/zeta-store-XXXXXX");
+	if (!c)
+		return -1;
+	*state = c;
+	snprintf(c->directory, sizeof(c->directory), "/tmp/zeta-store-XXXXXX");
 	if (!mkdtemp(c->directory))
 		return -1;
 	snprintf(c->path, sizeof(c->path), "%s/store.db", c->directory);
-	*state = c;
 	return store_open(&c->store, c->path);
 }
 
@@ -79,12 +83,14 @@ struct seen {
 static int see(const struct object *object, void *arg)
 {
 	struct seen *seen = arg;
+	size_t used;
 
 	assert_string_equal(json_string_value(json_object_get(object->body, "id")), object->id);
 	assert_int_equal(json_integer_value(json_object_get(object->body, "revision")),
 			 object->revision);
 	seen->count++;
-	strcat(strcat(seen->ids, object->id), " ");
+	used = strlen(seen->ids);
+	snprintf(seen->ids + used, sizeof(seen->ids) - used, "%s ", object->id);
 	seen->number = object->number;
 	seen->revision = object->revision;
 	return 0;
@@ -126,6 +132,47 @@ static void test_objects(void **state)
 	assert_int_equal(count, 2);
 	assert_int_equal(store_count(s, "nothing", &count), 0);
 	assert_int_equal(count, 0);
+}
+
+static int look_again(const struct object *object, void *arg)
+{
+	struct store *store = ((void **)arg)[0];
+	struct seen *seen = ((void **)arg)[1];
+
+	// The same question inside of its own answer, and an object that the walk is at.
+	assert_int_equal(store_get(store, object->kind, object->id, see, seen), 0);
+	return store_list(store, "hosts", NULL, see, seen);
+}
+
+static void test_nested_reads(void **state)
+{
+	struct store *s = ((struct context *)*state)->store;
+	struct seen seen = {};
+	void *arg[] = {s, &seen};
+
+	put(s, "hosts", "", "a", "a");
+	put(s, "hosts", "", "b", "b");
+	assert_int_equal(store_list(s, "hosts", NULL, look_again, arg), 0);
+	assert_string_equal(seen.ids, "a a b b a b ");
+}
+
+static int stop_early(const struct object *object, void *arg)
+{
+	return 7;
+}
+
+static void test_walks_may_stop(void **state)
+{
+	struct store *s = ((struct context *)*state)->store;
+	struct seen seen = {};
+
+	put(s, "hosts", "", "a", "a");
+	put(s, "hosts", "", "b", "b");
+	assert_int_equal(store_list(s, "hosts", NULL, stop_early, NULL), 7);
+	// What was left in the middle begins anew, and keeps no transaction open.
+	assert_int_equal(store_list(s, "hosts", NULL, see, &seen), 0);
+	assert_string_equal(seen.ids, "a b ");
+	put(s, "hosts", "", "c", "c");
 }
 
 static void test_names_are_unique(void **state)
@@ -247,19 +294,21 @@ static void test_extra(void **state)
 	json_decref(extra);
 }
 
+#define NOTES 256
+
 static int note(uint64_t revision, const char *kind, const char *id, bool removed, void *arg)
 {
-	char line[64];
+	char *text = arg;
+	size_t used = strlen(text);
 
-	snprintf(line, sizeof(line), "%d%s%s ", (int)revision, removed ? "-" : "+", id);
-	strcat(arg, line);
+	snprintf(text + used, NOTES - used, "%d%s%s ", (int)revision, removed ? "-" : "+", id);
 	return 0;
 }
 
 static void test_changes(void **state)
 {
 	struct context *c = *state;
-	char text[256] = "";
+	char text[NOTES] = "";
 	uint64_t now = 99;
 
 	assert_int_equal(store_changes_since(c->store, 0, &now, note, text), 0);
@@ -370,6 +419,50 @@ static void test_threads(void **state)
 	}
 }
 
+// A disk that is full, as far as this process can tell.
+static void set_room(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void test_full_disk(void **state)
+{
+	struct context *c = *state;
+	uint64_t told = 0;
+	struct seen seen = {};
+	int err;
+
+	put(c->store, "hosts", "", "a", "a");
+	assert_int_equal(store_listen(c->store, heard, &told), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	set_room(1);
+	err = store_begin(c->store);
+	if (!err) {
+		err = put_extra(c->store, "hosts", "", "b", "b", NULL);
+		if (err)
+			store_rollback(c->store);
+		else
+			err = store_commit(c->store);
+	}
+	set_room(RLIM_INFINITY);
+	assert_int_equal(err, -EIO);
+	assert_int_equal(told, 0);
+	assert_int_equal(store_revision(c->store), 1);
+	assert_int_equal(store_list(c->store, "hosts", NULL, see, &seen), 0);
+	assert_string_equal(seen.ids, "a ");
+	// It goes on once there is room, and so does what is read after a crash.
+	put(c->store, "hosts", "", "c", "c");
+	assert_int_equal(told, 2);
+	reopen(c);
+	seen = (struct seen){};
+	assert_int_equal(store_list(c->store, "hosts", NULL, see, &seen), 0);
+	assert_string_equal(seen.ids, "a c ");
+}
+
 static void test_not_a_store(void **state)
 {
 	struct context *c = *state;
@@ -393,6 +486,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_objects, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_nested_reads, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_walks_may_stop, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_names_are_unique, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_numbers_are_not_reused, open_store,
 						close_store),
@@ -403,6 +498,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_changes, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_listeners, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_threads, open_store, close_store),
+		cmocka_unit_test_setup_teardown(test_full_disk, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_not_a_store, open_store, close_store),
 	};
 

@@ -123,9 +123,9 @@ static void translate(struct problem *problem, const struct word *words, const c
 	length = strlen(ours);
 	if (!strncmp(problem->message, ours, length)) {
 		snprintf(message, sizeof(message), "%.90s%s", theirs, problem->message + length);
-		strcpy(problem->message, message);
+		memcpy(problem->message, message, sizeof(message));
 	}
-	strcpy(problem->field, theirs);
+	memcpy(problem->field, theirs, sizeof(theirs));
 }
 
 static const char *description_in(const json_t *given)
@@ -144,10 +144,11 @@ static json_t *zgc_gateways(struct model *model, const json_t *cluster)
 	json_t *entrance;
 	size_t i;
 
-	json_array_foreach (json_object_get(answer, "entrances"), i, entrance)
+	json_array_foreach (json_object_get(answer, "entrances"), i, entrance) {
 		json_array_append_new(list,
 				      json_pack("{s:O, s:O}", "ip", json_object_get(entrance, "ip"),
 						"mac", json_object_get(entrance, "mac")));
+	}
 	return answer ? take_ptr(list) : NULL;
 }
 
@@ -515,7 +516,7 @@ static int settle_host(struct api_call *call, const char *cluster, const json_t 
 			return refuse(&call->problem, 409, field,
 				      "%s: host \"%s\" at %s has mac %s", field, holder.name, ip,
 				      text_in(host, "mac"));
-		strcpy(id, holder.id);
+		snprintf(id, OBJECT_ID, "%s", holder.id);
 		return 0;
 	}
 	snprintf(name, sizeof(name), "%s", ip);
@@ -529,7 +530,7 @@ static int settle_host(struct api_call *call, const char *cluster, const json_t 
 		translate(&call->problem, host_words, path);
 		return err;
 	}
-	strcpy(id, text_in(after, "id"));
+	snprintf(id, OBJECT_ID, "%s", text_in(after, "id"));
 	return 0;
 }
 
@@ -555,8 +556,9 @@ static json_t *port_body(const json_t *given, const json_t *before, const char *
 	json_t *body, *item;
 	size_t i;
 
-	json_array_foreach (json_object_get(given, "ips_port"), i, item)
+	json_array_foreach (json_object_get(given, "ips_port"), i, item) {
 		json_array_append(ips, json_object_get(item, "ip"));
+	}
 	body = json_pack("{s:O, s:O, s:O, s:O, s:s}", "id", json_object_get(given, "port_id"),
 			 "vpc", json_object_get(given, "vpc_id"), "mac",
 			 json_object_get(given, "mac_port"), "ips", ips, "host", host);
@@ -607,7 +609,8 @@ static int write_port(struct api_call *call, const json_t *given, const char *pa
 
 static int check_ports(struct api_call *call, const json_t *raw, json_t *checked)
 {
-	char path[32];
+	auto_(json_decrefp) json_t *seen = json_object();
+	char path[32], field[48];
 	json_t *item;
 	size_t i;
 
@@ -619,6 +622,11 @@ static int check_ports(struct api_call *call, const json_t *raw, json_t *checked
 		item = field_check(port_fields, item, path, &call->problem);
 		if (!item || json_array_append_new(checked, item))
 			return call->problem.status ? -EINVAL : -ENOMEM;
+		snprintf(field, sizeof(field), "[%zu].port_id", i);
+		if (json_object_get(seen, text_in(item, "port_id")))
+			return refuse(&call->problem, 400, field, "%s is there twice", field);
+		if (json_object_set_new(seen, text_in(item, "port_id"), json_true()))
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -635,10 +643,11 @@ static int write_ports(struct api_call *call, const json_t *raw, bool replace)
 		return err;
 	// All that the ports hold is let go first: what counts is that nobody holds the same in the
 	// end, so two ports may exchange their addresses.
-	json_array_foreach (checked, i, item)
+	json_array_foreach (checked, i, item) {
 		if (replace &&
 		    (err = store_release(call->model->store, "ports", text_in(item, "port_id"))))
 			return err;
+	}
 	call->out = json_array();
 	json_array_foreach (checked, i, item) {
 		snprintf(path, sizeof(path), "[%zu].", i);

@@ -25,12 +25,23 @@ enum dft_life {
 #define DFT_STATE_BITS 0x000F
 #define DFT_LIFE_SHIFT 12 // on the wire enum dft_life sits above them
 
+// What the record of an alias says instead of decisions: whose it is (docs/dft.md A1).
+struct dft_alias {
+	__u8 key[40];		// of the session
+	struct dft_stamp owner; // the session's incarnation
+	__u8 zero[32];
+};
+_Static_assert(sizeof(struct dft_alias) == 2 * sizeof(struct decision), "in their place");
+
 struct dft_record {
 	struct dft_stamp stamp;
 	struct dft_stamp incarnation;
 	__u32 policy;
 	__u16 state;
-	__u16 life;		    // enum dft_life
-	struct decision towards[2]; // [0]: packets to b; [1]: packets to a
+	__u16 life; // enum dft_life
+	union {
+		struct decision towards[2]; // [0]: packets to b; [1]: packets to a
+		struct dft_alias alias;	    // table DFT_ALIASES
+	};
 };
 _Static_assert(sizeof(struct dft_record) == 104, "map ABI");

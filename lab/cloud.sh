@@ -2,6 +2,7 @@
 # What the demo and the scenarios share; sourced with $build set. One cloud, brought up by begin and
 # taken down however the script ends; and words for what held and what did not.
 
+PATH=$PATH:/usr/sbin:/sbin # nginx, ss, tcpdump
 zetactl=$build/cli/zetactl
 lab=$(dirname "${BASH_SOURCE[0]}")
 failures=0
@@ -111,9 +112,9 @@ web() {
 	on "$1" nginx -c "$work/$1.conf" -e "$work/$1.log"
 }
 
-# page ENDPOINT URL: what a client there is told, within 3 seconds.
+# page ENDPOINT URL: what a client there is told, within 2 seconds.
 page() {
-	on "$1" curl -s -f --max-time 3 "$2"
+	on "$1" curl -s -f --max-time 2 "$2"
 }
 
 verdict() {

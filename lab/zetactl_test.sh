@@ -68,6 +68,12 @@ for kind in tenants clusters nodes hosts vpcs subnets security-groups ports; do
 	holds "what get prints of $kind can be applied and changes nothing" round_trip $kind
 done
 holds "views are shown" prints '^main .* 0$' ctl get views
+pings a 10.0.1.11 >/dev/null
+fresh_status >/dev/null
+holds "status shows why packets went" prints '^  EDGE_TO_ENTRANCE +SENT +[0-9]+ +[0-9]+  an endpoint' \
+	ctl status
+holds "and wide, where" prints '^  VERDICT +KIND +PACKETS +BYTES +gw1 +host1 +host2$' \
+	ctl status -o wide
 holds "status as JSON" prints '"epoch"' ctl status -o json
 holds "status as YAML" prints '^clusters:' ctl status -o yaml
 holds "sessions of a node, from its pins" prints '^VNI' \
@@ -99,6 +105,24 @@ holds "delete" prints 'port/green-one deleted' ctl delete port green/green-one
 holds "what is not there is not deleted" exits 1 ctl delete port green-one
 holds "of a file it does not matter" prints 'tenant/green deleted' ctl delete -f "$work/green.yaml"
 holds "nor twice" exits 0 ctl delete -f "$work/green.yaml"
+
+# A topology that makes no sense is refused before anything is started.
+topology() {
+	sed "$1" "$lab/small.yaml" >"$work/bad.yaml"
+	"$zetactl" lab up "$work/bad.yaml" --name "$cloud-bad"
+}
+holds "topology: no such host" prints 'endpoints\[1\] \(b\): host: there is no host host9' \
+	topology 's/name: b\(.*\)host2/name: b\1host9/'
+holds "topology: a name twice" prints 'endpoints\[1\] \(a\): name: a is there twice' \
+	topology 's/name: b,/name: a,/'
+holds "topology: an address of another subnet" prints "ip: not in its subnet 10.0.1.0/24" \
+	topology 's/10.0.1.11/10.0.9.11/'
+holds "topology: an unknown field" prints 'endpoints\[0\] \(a\): colour: no such field' \
+	topology 's/{name: a,/{name: a, colour: red,/'
+holds "topology: what the controller refuses" prints 'vpc red: vni' topology 's/vni: 100/vni: 0/'
+holds "topology: too small an underlay" prints 'underlay.tenant: mtu: 1300 is too small' \
+	topology 's/^cluster:/underlay: {tenant: {mtu: 1300}}\ncluster:/'
+fails "and nothing of them is left" ls "/run/zeta/lab/$cloud-bad"
 
 holds "wrong use is 2: no command" exits 2 "$zetactl"
 holds "no such command" exits 2 "$zetactl" fly

@@ -739,6 +739,30 @@ static void send_edge(uint64_t revision, size_t count)
 	send_update(&update);
 }
 
+// From edge to gateway in one step, both ways: nothing of the other role stays.
+static void changes_its_role(void **state)
+{
+	const size_t one = 1;
+	uint64_t revision = 70;
+
+	start_zetad();
+	assert_true(reported(is_any, NULL));
+	send_edge(revision, 1);
+	assert_true(reported(has_applied, &revision));
+	assert_true(reported(has_ready, &one));
+	send_snapshot(++revision, (uint8_t[][16]){{1}}, 1);
+	assert_true(reported(has_applied, &revision));
+	assert_true(has_endpoint((uint8_t[16]){1}));
+	shell("ip link show v0 | grep -q 'xdp '");
+	assert_int_equal(map_of("port_by_ifindex"), -ENOENT);
+	send_edge(++revision, 1);
+	assert_true(reported(has_applied, &revision));
+	assert_true(reported(has_ready, &one));
+	assert_int_equal(map_of("endpoints"), -ENOENT);
+	shell("! ip link show | grep -q 'xdp\\|zoam'");
+	stop_zetad();
+}
+
 static int has_port(const char *interface)
 {
 	auto_(closep) int map = map_of("port_by_ifindex");
@@ -841,19 +865,18 @@ static int tear_down(void **state)
 	return 0;
 }
 
-// Everything lives in namespaces that end with this process, whatever happens.
+// Everything lives in namespaces that end with this process, whatever happens: its files on a file
+// system that nobody else sees, over a directory that every system has.
 static int isolate(void)
 {
 	char mount_point[128];
 
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		return -errno;
-	strcpy(directory, "/tmp/zetad-test-XXXXXX");
-	if (!mkdtemp(directory))
-		return -errno;
+	snprintf(directory, sizeof(directory), "/media");
 	snprintf(mount_point, sizeof(mount_point), "%s/bpf", directory);
-	if (mkdir(mount_point, 0755) || mount("bpf", mount_point, "bpf", 0, NULL))
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("zetad-test", directory, "tmpfs", 0, "mode=0700") || mkdir(mount_point, 0755) ||
+	    mount("bpf", mount_point, "bpf", 0, NULL))
 		return -errno;
 	return 0;
 }
@@ -876,10 +899,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(falls_back_to_generic),
 		cmocka_unit_test(forgotten_node_is_nothing),
 		cmocka_unit_test(follows_local_ports),
+		cmocka_unit_test(changes_its_role),
 	};
-	char mount_point[128];
-	int failed;
-
 	if (argc != 2) {
 		fprintf(stderr, "usage: zetad_test ZETAD\n");
 		return 2;
@@ -889,9 +910,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "skipped: needs root and namespaces\n");
 		return 77;
 	}
-	failed = cmocka_run_group_tests(tests, set_up, tear_down);
-	snprintf(mount_point, sizeof(mount_point), "%s/bpf", directory);
-	umount2(mount_point, MNT_DETACH);
-	directory_remove(directory);
-	return failed;
+	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

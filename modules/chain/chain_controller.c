@@ -27,10 +27,11 @@ static int add_member(const struct object *node, void *arg)
 	if (members->count == MAX_NODES)
 		return -ENOMEM;
 	members->node[members->count].index = node->number;
-	json_array_foreach (json_object_get(node->body, "roles"), i, role)
+	json_array_foreach (json_object_get(node->body, "roles"), i, role) {
 		members->node[members->count].roles |=
 			strcmp(json_string_value(role), "fwd") ? ROLE_FTN : ROLE_FWD;
-	strcpy(members->id[members->count++], node->id);
+	}
+	snprintf(members->id[members->count++], OBJECT_ID, "%s", node->id);
 	return 0;
 }
 
@@ -183,12 +184,13 @@ static json_t *name_entrances(struct store *store, const json_t *view)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach (json_object_get(view, "entrances"), i, item)
+	json_array_foreach (json_object_get(view, "entrances"), i, item) {
 		if (json_array_append_new(
 			    list, json_pack("{s:O, s:O, s:o}", "ip", json_object_get(item, "ip"),
 					    "mac", json_object_get(item, "mac"), "owner",
 					    name_of(store, json_object_get(item, "owner")))))
 			return NULL;
+	}
 	return take_ptr(list);
 }
 
@@ -230,8 +232,9 @@ static json_t *name_chain(struct store *store, const json_t *chain, json_int_t b
 	json_t *replicas = json_array(), *replica;
 	size_t i;
 
-	json_array_foreach (json_object_get(chain, "replicas"), i, replica)
+	json_array_foreach (json_object_get(chain, "replicas"), i, replica) {
 		json_array_append_new(replicas, name_of(store, replica));
+	}
 	return json_pack("{s:O, s:O, s:o, s:I}", "number", json_object_get(chain, "number"), "term",
 			 json_object_get(chain, "term"), "replicas", replicas, "buckets", buckets);
 }
@@ -245,10 +248,11 @@ static json_t *name_chains(struct store *store, const json_t *view)
 
 	if (!buckets || count_buckets(view, buckets))
 		return NULL;
-	json_array_foreach (json_object_get(view, "chains"), i, chain)
+	json_array_foreach (json_object_get(view, "chains"), i, chain) {
 		if (json_array_append_new(
 			    list, name_chain(store, chain, buckets[integer_in(chain, "number")])))
 			return NULL;
+	}
 	return take_ptr(list);
 }
 

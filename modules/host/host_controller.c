@@ -55,9 +55,10 @@ static int changed(struct change *change)
 	err = store_list_referring(change->store, "ports", "hosts", change->id, note_vpc, vpcs);
 	if (err)
 		return err;
-	json_object_foreach (vpcs, vpc, unused)
+	json_object_foreach (vpcs, vpc, unused) {
 		if ((err = vpc_policy_changed(change->store, vpc)))
 			return err;
+	}
 	return 0;
 }
 

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// Known bugs that the simulator can put back into the core, one at a time, to see that it finds
+// them. Everywhere but in its build with DFT_BUGS the switch is the constant 0.
+#pragma once
+
+//      name, what is left out of the protocol
+#define DFT_BUG_LIST(BUG)                                                                          \
+	BUG(EARLY_RELEASE, "O6: the head releases, before the end of the path has stored")         \
+	BUG(MIDDLE_RELEASE, "O6: whoever stores releases at once")                                 \
+	BUG(REPLICA_EVALUATES, "O5: a replica decides for itself what it does not have")           \
+	BUG(NO_TERM_FENCE, "O2: a replication is handled whatever its term")                       \
+	BUG(NO_PROMISE_FENCE,                                                                      \
+	    "M2, O3: who has promised a term goes on with the lower one, leased or not")           \
+	BUG(NO_LEASE, "O3: a tail answers without a lease")                                        \
+	BUG(NO_GUARD, "M3: a voter accepts a term at once without a node that it just answered")   \
+	BUG(LEASE_BLIND, "M3: a voter that promised a higher term renews leases of a lower one")   \
+	BUG(NO_OBSERVATION, "O4: an insert is accepted whatever its evaluator saw")                \
+	BUG(NO_FLOOR, "O8: collecting raises no floor")                                            \
+	BUG(NO_RESTAMP, "O8: a record pushed under a risen floor keeps its stamp")                 \
+	BUG(LEARNER_AT_HEAD, "M5: a returning node joins at the head")                             \
+	BUG(LEARNER_UNFILLED, "M5: a learner becomes a replica before its copy is complete")       \
+	BUG(LEARNER_PASSED_BY, "M5: a tail answers hits past its learner")                         \
+	BUG(READ_BY_STAMP, "M5: what the tail reads for its learner is measured by its old stamp") \
+	BUG(NO_WIPE, "M5: a removed replica that returns keeps what it had")                       \
+	BUG(NO_SUBSET, "M2: a ballot may propose replicas that the last term had removed")         \
+	BUG(NAMES_THE_DEAD, "M2: a ballot names replicas that have not promised in it")            \
+	BUG(AMNESIA, "M4: a node that lost its memory votes as if it had not")                     \
+	BUG(AGER_EVERYWHERE, "O9: every replica ages, by its own timers")                          \
+	BUG(AGER_FORGETS, "O9: a delete of a former tail's is obeyed")                             \
+	BUG(NO_QUARANTINE, "O10: a tombstone is succeeded without waiting for caches to end")      \
+	BUG(NO_CACHE_LIFE, "O10: a forwarder uses an answer for as long as it is asked")           \
+	BUG(NO_REPLY_AGE, "O10: a forwarder applies an answer however old it is")                  \
+	BUG(ANY_UPDATE, "O7: an update is merged into whatever life the key has")                  \
+	BUG(FULL_FORGETS, "O11: a full replica passes on what it could not store")                 \
+	BUG(ALIAS_ADOPTS, "A1: an alias that has an owner serves another session too")             \
+	BUG(ALIAS_AGED, "A5: the alias chain deletes by itself, without asking the session")       \
+	BUG(ALIAS_NO_FENCE, "A5: a session is called gone without a floor that keeps it gone")     \
+	BUG(ALIAS_EARLY, "A4: an alias goes before its session")
+
+#define DFT_BUG_ENUM(name, text) DFT_BUG_##name,
+enum dft_bug { DFT_BUG_NONE, DFT_BUG_LIST(DFT_BUG_ENUM) DFT_BUGS_KNOWN };
+
+#ifdef DFT_BUGS
+extern enum dft_bug dft_bug;
+#define BUGGY(name) (dft_bug == DFT_BUG_##name)
+#else
+#define BUGGY(name) 0
+#endif

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulator's world: nodes, chains, forwarders, a bad network, virtual time; and what is known
+// of it that no node knows, for the checks.
+//
+//   sim.c        seeds, options, the search for bugs that were put back
+//   sim_world.c  time, network, faults, clients and forwarders, the controller
+//   sim_table.c  a flow table node: what gateway.bpf.c and zetad do, around dft/core.h and
+//   dft/term.h sim_check.c  the invariants I1 to I9 of docs/dft.md, checked after every step
+#pragma once
+
+#include "dft/core.h"
+#include "dft/term.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define SLOTS 8		// nodes of a chain that may become replicas, voters, spares
+#define KEYS_MOST 16	// sessions and aliases of a chain; few, so that they meet
+#define SIM_BUCKETS 2	// of a chain: keys share floors
+#define REPLICAS 3	// that a chain shall have
+#define LIVES_MOST 8	// of a key that the checks remember
+#define TRACE_MOST 8192 // events that a failure can show
+#define CONTROLLER 0	// node 0; flow table nodes and forwarders follow
+
+#define US 1ull
+#define MS 1000ull
+
+// What a seed decides about its run.
+struct plan {
+	uint64_t seed;
+	unsigned chains, keys, aliases, spares, forwarders, nodes;
+	unsigned capacity; // records of a replica in a chain
+	uint64_t length, op_every;
+	uint64_t refresh, packet_life, timeout;
+	struct dft_times times;
+	unsigned drift; // clocks' rates differ by up to this many thousandths
+	// In thousandths: of messages lost, doubled, late.
+	unsigned lost, doubled, late;
+	unsigned sluggish; // of requests, which then arrive after lives have ended
+	bool crashes, pauses, partitions, one_way, links, repair, controller_rests,
+		forwarders_crash;
+	uint64_t fault_every;
+};
+
+enum op_kind {
+	OP_LOOKUP,
+	OP_REPLY,
+	OP_INSERT,
+	OP_UPDATE,
+	OP_DELETE,
+	OP_COLLECT,
+	OP_COPY,  // replication of a record
+	OP_FLOOR, // replication of a floor, with or without the stamp of a tombstone
+	OP_BULK,
+	OP_BULK_TAKEN,
+	OP_VERIFY,
+	OP_ALIAS_INSERT,
+	OP_ALIAS_DELETE,
+	OP_KINDS
+};
+
+// A session's alias, as ops carry it. chain SLOTLESS: none.
+#define NOWHERE 0xFFFFFFFFu
+struct alias_use {
+	uint32_t chain, key;
+	uint32_t session_chain, session_key;
+	struct dft_stamp life; // of the session
+};
+
+struct op {
+	uint8_t kind, hops, packet, collect;
+	uint8_t read; // of the tail's own table, for its learner
+	uint16_t state;
+	uint32_t chain, key;
+	uint32_t forwarder, boot; // whose packet it is
+	uint64_t asked;		  // on the forwarder's clock
+	struct dft_term term;
+	struct dft_stamp stamp; // seen; named
+	uint32_t floor;
+	struct alias_use alias;
+	struct dft_record record;
+	// Of a session that waits for its alias.
+	struct dft_stamp session_seen;
+	struct dft_record session;
+};
+
+enum message_kind { TO_TABLE, TO_TERM, TICK, CLIENT, FAULT, WAKE, REPAIR };
+
+struct message {
+	uint64_t when, order;
+	uint32_t kind, from, to, chain;
+	union {
+		struct op op;
+		struct dft_term_message term;
+	};
+};
+
+struct entry {
+	struct dft_record record;
+	uint64_t used;	// this node's clock
+	uint64_t asked; // when its delete, collection or verification was last asked for
+	bool deleting;
+};
+
+struct replica {
+	struct dft_member member;
+	struct entry entry[KEYS_MOST];
+	uint32_t floor[SIM_BUCKETS];
+	uint32_t copied; // bits of keys that the learner has confirmed
+	uint32_t next_push;
+	uint64_t timers; // when they were restarted
+};
+
+// Life of a session, as seen from above.
+struct life {
+	struct dft_stamp stamp;
+	uint32_t decision; // number of the evaluation
+	uint32_t alias_chain, alias_key;
+	bool ended;	   // some head made it a tombstone,
+	uint32_t ended_at; // when this many evaluations had been made
+	uint16_t sent;	   // bits of state that forwarders have sent for it
+};
+
+struct key_facts {
+	struct life life[LIVES_MOST]; // released ones, the newest last
+	uint32_t lives;
+	struct dft_stamp applied; // newest life that a forwarder or host has used
+	uint64_t answered;	  // when the last answer about a live record left the chain
+	// Of an alias: whose packets carried it last, and whose before.
+	uint32_t user_chain, user_key;
+	struct dft_stamp user_life;
+	struct {
+		uint32_t chain, key;
+		struct dft_stamp life;
+	} before[LIVES_MOST];
+	uint32_t befores;
+};
+
+struct chain {
+	uint32_t node[SLOTS];
+	uint32_t slots;
+	struct replica replica[SLOTS];
+	struct key_facts facts[KEYS_MOST];
+	struct dft_configuration latest; // the newest term that is known chosen
+	struct dft_voters latest_voters;
+	// The controller's.
+	struct dft_ballot view;
+	struct dft_voters voters;
+	uint64_t ill_since;
+};
+
+struct node {
+	uint32_t boot;
+	bool up;
+	uint64_t paused_until;
+	uint64_t offset;
+	int rate; // thousandths by which its clock is fast
+	bool cut; // on the other side of the partition
+};
+
+struct cached {
+	bool valid, told;
+	struct dft_record record;
+	uint64_t asked;
+	// The direct path, at the host that was told.
+	struct dft_stamp told_life;
+	uint32_t told_decision, told_alias_chain, told_alias_key;
+	uint64_t told_until;
+};
+
+// Whom a forwarder takes for head and tail of a chain.
+struct outlook {
+	uint32_t head, tail;
+};
+
+struct counters {
+	uint64_t events, ops, terms, applied, cached, direct, evaluated, inserted, deleted,
+		collected;
+	uint64_t lost, doubled, late, crashes, pauses, partitions, links, views, promotions, fills,
+		full;
+	uint64_t no_lease, stale_term, old_reply, ballots;
+};
+
+struct trace {
+	uint64_t when;
+	uint32_t node, chain, key;
+	char text[104];
+};
+
+struct world {
+	struct plan plan;
+	uint64_t now, random, order;
+	struct node *node;
+	struct chain *chain;
+	struct cached *cache;	 // forwarder by chain by key
+	struct outlook *outlook; // forwarder by chain
+	struct message **heap;
+	uint32_t waiting, room;
+	struct message *free;
+	uint32_t evaluations;
+	bool quiet; // faults are over, clients have stopped
+	bool split_one_way;
+	uint64_t heal_at;
+	struct {
+		uint32_t from, to;
+		bool both;
+		uint64_t until;
+	} broken_link;
+	uint32_t unsettled; // the chain that is not at rest
+	const char *broken; // the invariant, once one is
+	char why[200];
+	uint32_t broken_chain, broken_key;
+	uint32_t alias_chain, alias_key; // that it is about
+	struct counters counters;
+	struct trace *trace;
+	uint64_t traced;
+};
+
+// sim_world.c
+uint64_t draw(struct world *w);
+uint32_t pick(struct world *w, uint32_t below);
+bool chance(struct world *w, unsigned thousandths);
+uint64_t clock_of(const struct world *w, uint32_t node);
+bool is_up(const struct world *w, struct dft_name name);
+uint32_t slot_of(const struct chain *c, uint32_t node);
+void send_op(struct world *w, uint32_t from, uint32_t to, const struct op *op);
+void send_sluggish(struct world *w, uint32_t from, uint32_t to, const struct op *op);
+void send_term(struct world *w, uint32_t chain, const struct dft_out *out);
+void world_run(struct world *w);
+int world_new(struct world *w, const struct plan *plan);
+void world_free(struct world *w);
+void forwarder_reply(struct world *w, uint32_t node, const struct op *op);
+
+// sim_table.c
+void table_op(struct world *w, uint32_t node, const struct op *op);
+void table_tick(struct world *w, uint32_t chain, uint32_t slot);
+void table_term(struct world *w, uint32_t chain, uint32_t slot, const struct dft_term_message *m);
+
+// sim_check.c
+__attribute__((format(printf, 5, 6))) void note(struct world *w, uint32_t node, uint32_t chain,
+						uint32_t key, const char *format, ...);
+__attribute__((format(printf, 5, 6))) void broken(struct world *w, const char *invariant,
+						  uint32_t chain, uint32_t key, const char *format,
+						  ...);
+uint32_t decision_of(const struct dft_record *r);
+void decide(struct dft_record *r, uint32_t number, uint32_t alias_chain, uint32_t alias_key);
+bool alias_of(const struct dft_record *r, uint32_t *chain, uint32_t *key);
+void owner_write(struct dft_alias *a, uint32_t chain, uint32_t key, struct dft_stamp life);
+void owner_read(const struct dft_alias *a, uint32_t *chain, uint32_t *key, struct dft_stamp *life);
+void check_touched(struct world *w, uint32_t chain, uint32_t slot, uint32_t key);
+void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t key,
+		     const struct dft_record *was);
+void check_released(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r);
+void check_sent(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,
+		uint16_t state);
+void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,
+		   uint32_t decision, uint32_t alias_chain, uint32_t alias_key);
+void check_chosen(struct world *w, uint32_t chain, const struct dft_configuration *c,
+		  const struct dft_voters *v);
+void raise_floor(struct world *w, uint32_t chain, uint32_t slot, uint32_t bucket, uint32_t to);
+bool settled(struct world *w, char *why, size_t room);

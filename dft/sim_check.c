@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulator's checks: what must hold after every step, seen from above.
+#include "dft/sim.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+void note(struct world *w, uint32_t node, uint32_t chain, uint32_t key, const char *format, ...)
+{
+	struct trace *t;
+	va_list args;
+
+	if (!w->trace)
+		return;
+	t = &w->trace[w->traced++ % TRACE_MOST];
+	t->when = w->now;
+	t->node = node;
+	t->chain = chain;
+	t->key = key;
+	va_start(args, format);
+	vsnprintf(t->text, sizeof(t->text), format, args);
+	va_end(args);
+}
+
+void broken(struct world *w, const char *invariant, uint32_t chain, uint32_t key,
+	    const char *format, ...)
+{
+	va_list args;
+
+	if (w->broken)
+		return;
+	w->broken = invariant;
+	w->broken_chain = chain;
+	w->broken_key = key;
+	if (!w->alias_key)
+		w->alias_chain = NOWHERE;
+	va_start(args, format);
+	vsnprintf(w->why, sizeof(w->why), format, args);
+	va_end(args);
+}
+
+// A decision is the number of the evaluation that made it, so that two are never the same by luck;
+// and the alias that it rewrites to.
+uint32_t decision_of(const struct dft_record *r)
+{
+	return r->towards[0].host.s6_addr32[3];
+}
+
+void decide(struct dft_record *r, uint32_t number, uint32_t alias_chain, uint32_t alias_key)
+{
+	memset(r->towards, 0, sizeof(r->towards));
+	r->towards[0].action = DECIDE_FORWARD;
+	r->towards[0].host.s6_addr32[3] = number;
+	r->towards[0].host.s6_addr32[0] = alias_chain + 1;
+	r->towards[0].host.s6_addr32[1] = alias_key;
+	r->towards[1].host.s6_addr32[3] = ~number;
+}
+
+bool alias_of(const struct dft_record *r, uint32_t *chain, uint32_t *key)
+{
+	*chain = r->towards[0].host.s6_addr32[0] - 1;
+	*key = r->towards[0].host.s6_addr32[1];
+	return *chain != NOWHERE;
+}
+
+void owner_write(struct dft_alias *a, uint32_t chain, uint32_t key, struct dft_stamp life)
+{
+	memset(a, 0, sizeof(*a));
+	memcpy(a->key, &chain, sizeof(chain));
+	memcpy(a->key + 4, &key, sizeof(key));
+	a->owner = life;
+}
+
+void owner_read(const struct dft_alias *a, uint32_t *chain, uint32_t *key, struct dft_stamp *life)
+{
+	memcpy(chain, a->key, sizeof(*chain));
+	memcpy(key, a->key + 4, sizeof(*key));
+	*life = a->owner;
+}
+
+static bool holds(const struct replica *r, uint32_t key, struct dft_stamp life)
+{
+	const struct dft_record *mine = &r->entry[key].record;
+
+	return mine->life != DFT_ABSENT && !dft_stamp_compare(mine->incarnation, life);
+}
+
+static struct life *newest(struct key_facts *f)
+{
+	return f->lives ? &f->life[(f->lives - 1) % LIVES_MOST] : NULL;
+}
+
+// What a replica says of a key, as a stamp: where it has no record, as head of what follows it says
+// that all below its floor is gone, as follower that it knows nothing.
+static struct dft_stamp says(const struct replica *r, uint32_t key, bool ahead)
+{
+	if (r->entry[key].record.life != DFT_ABSENT)
+		return r->entry[key].record.stamp;
+	return (struct dft_stamp){ahead ? r->floor[key % SIM_BUCKETS] : 0, 0};
+}
+
+static void check_pair(struct world *w, uint32_t chain, uint32_t key, const struct replica *a,
+		       const struct replica *b)
+{
+	const struct dft_record *x = &a->entry[key].record, *y = &b->entry[key].record;
+
+	if (dft_stamp_compare(says(a, key, true), says(b, key, false)) < 0)
+		broken(w, "I3 prefix", chain, key, "node %u has (%u,%u), node %u after it (%u,%u)",
+		       a->member.self.node, x->stamp.floor, x->stamp.counter, b->member.self.node,
+		       y->stamp.floor, y->stamp.counter);
+	if (x->life && y->life && !dft_stamp_compare(x->stamp, y->stamp) && !dft_record_equal(x, y))
+		broken(w, "I4 equal stamps", chain, key, "nodes %u and %u at (%u,%u)",
+		       a->member.self.node, b->member.self.node, x->stamp.floor, x->stamp.counter);
+}
+
+static const struct replica *member_at(struct world *w, struct chain *c, uint32_t place)
+{
+	uint32_t slot;
+
+	if (place >= c->latest.live + c->latest.learner)
+		return NULL;
+	if (!is_up(w, c->latest.path[place]))
+		return NULL;
+	slot = slot_of(c, c->latest.path[place].node);
+	if (dft_term_compare(c->replica[slot].member.active.term, c->latest.term))
+		return NULL;
+	return &c->replica[slot];
+}
+
+// I2 to I4, where a node's record of a key may have changed.
+void check_touched(struct world *w, uint32_t chain, uint32_t slot, uint32_t key)
+{
+	struct chain *c = &w->chain[chain];
+	const struct replica *r = &c->replica[slot], *other;
+	const struct life *l = newest(&c->facts[key]);
+	int place = dft_configuration_place(&c->latest, r->member.self);
+
+	if (place < 0)
+		return;
+	if (l && !l->ended && place < (int)c->latest.live && !holds(r, key, l->stamp))
+		broken(w, "I2 durability", chain, key, "node %u no longer has life (%u,%u)",
+		       r->member.self.node, l->stamp.floor, l->stamp.counter);
+	if (dft_term_compare(r->member.active.term, c->latest.term))
+		return;
+	if (place > 0 && (other = member_at(w, c, place - 1)))
+		check_pair(w, chain, key, other, r);
+	if ((other = member_at(w, c, place + 1)))
+		check_pair(w, chain, key, r, other);
+}
+
+// A head has just made a tombstone: the session was idle, and its life is over.
+void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t key,
+		     const struct dft_record *was)
+{
+	const struct chain *c = &w->chain[chain];
+	struct key_facts *f = &w->chain[chain].facts[key];
+	uint64_t idle = w->now - f->answered;
+	uint32_t i;
+
+	for (i = 0; i < f->lives && i < LIVES_MOST; i++)
+		if (!f->life[i].ended && !dft_stamp_compare(f->life[i].stamp, was->incarnation)) {
+			f->life[i].ended = true;
+			f->life[i].ended_at = w->evaluations;
+		}
+	// A head that does not know yet that it was replaced deletes what nobody will see.
+	if (dft_term_compare(c->replica[slot].member.active.term, c->latest.term))
+		return;
+	// Clocks may differ by the plan's drift; an answer may just be leaving a paused node.
+	if (key < w->plan.keys && f->answered &&
+	    idle * 1000 < (2 * w->plan.refresh + w->plan.packet_life) * (1000 - 4 * w->plan.drift))
+		broken(w, "O9 a busy session is deleted", chain, key, "answered for %llu us ago",
+		       (unsigned long long)idle);
+}
+
+// A reply about a live session leaves the chain. I1, I2, I5, I6.
+void check_released(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r)
+{
+	struct chain *c = &w->chain[chain];
+	struct key_facts *f = &c->facts[key];
+	struct life *l = NULL, *last = newest(f);
+	uint32_t i, slot, alias_chain, alias_key;
+	struct dft_alias owner;
+
+	f->answered = w->now;
+	for (i = 0; i < f->lives && i < LIVES_MOST; i++)
+		if (!dft_stamp_compare(f->life[i].stamp, r->incarnation))
+			l = &f->life[i];
+	if (l && l->decision != decision_of(r))
+		broken(w, "I1 agreement", chain, key, "life (%u,%u): decisions %u and %u",
+		       r->incarnation.floor, r->incarnation.counter, l->decision, decision_of(r));
+	if (!l) {
+		if (last && !last->ended)
+			broken(w, "I1 agreement", chain, key,
+			       "life (%u,%u) released, (%u,%u) was never deleted",
+			       r->incarnation.floor, r->incarnation.counter, last->stamp.floor,
+			       last->stamp.counter);
+		// Older than a life that was released: what a forwarder's D and stamps are for.
+		if (last && dft_stamp_compare(r->incarnation, last->stamp) < 0)
+			return;
+		if (last && decision_of(r) <= last->ended_at)
+			broken(w, "I5 resurrection", chain, key,
+			       "life (%u,%u) begins with decision %u, older than the end of the last",
+			       r->incarnation.floor, r->incarnation.counter, decision_of(r));
+		l = &f->life[f->lives++ % LIVES_MOST];
+		l->sent = 0;
+		l->stamp = r->incarnation;
+		l->decision = decision_of(r);
+		l->ended = false;
+		alias_of(r, &l->alias_chain, &l->alias_key);
+	}
+	if (r->state & ~l->sent)
+		broken(w, "I1 agreement", chain, key, "life (%u,%u) has state %x, was sent %x",
+		       l->stamp.floor, l->stamp.counter, r->state, l->sent);
+	if (l->ended)
+		return;
+	for (i = 0; i < c->latest.live; i++) {
+		slot = slot_of(c, c->latest.path[i].node);
+		if (is_up(w, c->latest.path[i]) && !holds(&c->replica[slot], key, l->stamp))
+			broken(w, "I2 durability", chain, key,
+			       "released life (%u,%u), which node %u does not have", l->stamp.floor,
+			       l->stamp.counter, c->latest.path[i].node);
+	}
+	if (!alias_of(r, &alias_chain, &alias_key))
+		return;
+	owner_write(&owner, chain, key, l->stamp);
+	c = &w->chain[alias_chain];
+	w->alias_chain = alias_chain;
+	w->alias_key = alias_key;
+	for (i = 0; i < c->latest.live; i++) {
+		slot = slot_of(c, c->latest.path[i].node);
+		if (is_up(w, c->latest.path[i]) &&
+		    !dft_alias_owned(&c->replica[slot].entry[alias_key].record, &owner))
+			broken(w, "I6 alias", chain, key,
+			       "released, alias %u/%u is another's at %u", alias_chain, alias_key,
+			       c->latest.path[i].node);
+	}
+}
+
+// A forwarder reports state of a life (O7).
+void check_sent(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,
+		uint16_t state)
+{
+	struct key_facts *f = &w->chain[chain].facts[key];
+	uint32_t i;
+
+	for (i = 0; i < f->lives && i < LIVES_MOST; i++)
+		if (!dft_stamp_compare(f->life[i].stamp, life))
+			f->life[i].sent |= state;
+}
+
+// A packet was treated by a decision, wherever that was kept. A connection never sees an older life
+// of its key after a newer one, and no alias goes back to whom it was taken from (I1, I5, I6).
+void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,
+		   uint32_t decision, uint32_t alias_chain, uint32_t alias_key)
+{
+	struct key_facts *f = &w->chain[chain].facts[key], *a;
+	uint32_t i;
+
+	w->counters.applied++;
+	if (dft_stamp_compare(life, f->applied) < 0)
+		broken(w, "I5 resurrection", chain, key,
+		       "life (%u,%u) is used, (%u,%u) was used before", life.floor, life.counter,
+		       f->applied.floor, f->applied.counter);
+	f->applied = life;
+	for (i = 0; i < f->lives && i < LIVES_MOST; i++)
+		if (!dft_stamp_compare(f->life[i].stamp, life) && f->life[i].decision != decision)
+			broken(w, "I1 agreement", chain, key, "life (%u,%u) is used as %u, was %u",
+			       life.floor, life.counter, decision, f->life[i].decision);
+	if (alias_chain == NOWHERE)
+		return;
+	a = &w->chain[alias_chain].facts[alias_key];
+	w->alias_chain = alias_chain;
+	w->alias_key = alias_key;
+	if (a->user_chain == chain && a->user_key == key && !dft_stamp_compare(a->user_life, life))
+		return;
+	for (i = 0; i < a->befores && i < LIVES_MOST; i++)
+		if (a->before[i].chain == chain && a->before[i].key == key &&
+		    !dft_stamp_compare(a->before[i].life, life))
+			broken(w, "I6 alias", chain, key,
+			       "uses alias %u/%u, which session %u/%u has used since", alias_chain,
+			       alias_key, a->user_chain, a->user_key);
+	i = a->befores++ % LIVES_MOST;
+	a->before[i].chain = a->user_chain;
+	a->before[i].key = a->user_key;
+	a->before[i].life = a->user_life;
+	a->user_chain = chain;
+	a->user_key = key;
+	a->user_life = life;
+}
+
+// A term is known to be chosen. I7; I2 for all keys.
+void check_chosen(struct world *w, uint32_t chain, const struct dft_configuration *c,
+		  const struct dft_voters *v)
+{
+	struct chain *k = &w->chain[chain];
+	uint32_t i, key, slot;
+	int place;
+
+	if (dft_term_compare(c->term, k->latest.term) <= 0) {
+		if (!dft_term_compare(c->term, k->latest.term) && memcmp(c, &k->latest, sizeof(*c)))
+			broken(w, "I7 terms", chain, 0, "term %u.%u means two things",
+			       c->term.epoch, c->term.number);
+		return;
+	}
+	w->counters.terms++;
+	note(w, 0, chain, NOWHERE, "term %u.%u chosen: %u live, %u learner: %u %u %u %u",
+	     c->term.epoch, c->term.number, c->live, c->learner, c->path[0].node, c->path[1].node,
+	     c->path[2].node, c->path[3].node);
+	for (i = 0; i < c->live && k->latest.term.epoch; i++) {
+		place = dft_configuration_place(&k->latest, c->path[i]);
+		if (place < 0)
+			broken(w, "I7 terms", chain, 0,
+			       "node %u is live in %u.%u and was not a member before",
+			       c->path[i].node, c->term.epoch, c->term.number);
+		else if (place >= (int)k->latest.live)
+			w->counters.promotions++;
+	}
+	k->latest = *c;
+	k->latest_voters = *v;
+	for (key = 0; key < w->plan.keys; key++) {
+		const struct life *l = newest(&k->facts[key]);
+
+		if (!l || l->ended)
+			continue;
+		for (i = 0; i < c->live; i++) {
+			slot = slot_of(k, c->path[i].node);
+			if (is_up(w, c->path[i]) && !holds(&k->replica[slot], key, l->stamp))
+				broken(w, "I2 durability", chain, key,
+				       "node %u, live in %u.%u, does not have life (%u,%u)",
+				       c->path[i].node, c->term.epoch, c->term.number,
+				       l->stamp.floor, l->stamp.counter);
+		}
+	}
+}
+
+// I8.
+void raise_floor(struct world *w, uint32_t chain, uint32_t slot, uint32_t bucket, uint32_t to)
+{
+	struct replica *r = &w->chain[chain].replica[slot];
+
+	if (to < r->floor[bucket])
+		broken(w, "I8 floor", chain, bucket, "node %u: %u after %u", r->member.self.node,
+		       to, r->floor[bucket]);
+	r->floor[bucket] = to;
+}
+
+// I9. Faults are over: every chain has its term, active at all members, with no learner left to
+// fill; all of the live list say the same; every alias has its session, every session its alias.
+bool settled(struct world *w, char *why, size_t room)
+{
+	uint32_t i, key, place, slot, chain, session;
+	struct dft_stamp life;
+
+	for (i = 0; i < w->plan.chains; i++) {
+		struct chain *c = &w->chain[i];
+		const struct replica *head = NULL;
+
+		w->unsettled = i;
+		if (c->latest.learner || (w->plan.repair && c->latest.live < REPLICAS)) {
+			snprintf(why, room, "chain %u: %u live, %u learner", i, c->latest.live,
+				 c->latest.learner);
+			return false;
+		}
+		for (place = 0; place < c->latest.live; place++) {
+			const struct replica *r;
+
+			slot = slot_of(c, c->latest.path[place].node);
+			r = &c->replica[slot];
+			if (!is_up(w, c->latest.path[place]) || !dft_active(&r->member) ||
+			    dft_term_compare(r->member.active.term, c->latest.term)) {
+				snprintf(why, room, "chain %u: node %u is not in its term", i,
+					 c->latest.path[place].node);
+				return false;
+			}
+			if (!head)
+				head = r;
+			for (key = 0; key < w->plan.keys + w->plan.aliases; key++) {
+				if (r->entry[key].record.life == head->entry[key].record.life &&
+				    (!r->entry[key].record.life ||
+				     dft_record_equal(&r->entry[key].record,
+						      &head->entry[key].record)))
+					continue;
+				snprintf(why, room, "chain %u key %u: nodes %u and %u differ", i,
+					 key, head->member.self.node, r->member.self.node);
+				return false;
+			}
+			if (memcmp(r->floor, head->floor, sizeof(r->floor))) {
+				snprintf(why, room, "chain %u: floors of nodes %u and %u differ", i,
+					 head->member.self.node, r->member.self.node);
+				return false;
+			}
+		}
+		for (key = w->plan.keys; head && key < w->plan.keys + w->plan.aliases; key++) {
+			const struct dft_record *a = &head->entry[key].record;
+			const struct dft_record *s;
+			uint32_t alias_chain, alias_key;
+
+			if (a->life != DFT_LIVE)
+				continue;
+			owner_read(&a->alias, &chain, &session, &life);
+			slot = slot_of(&w->chain[chain], w->chain[chain].latest.path[0].node);
+			s = &w->chain[chain].replica[slot].entry[session].record;
+			if (s->life != DFT_ABSENT && !dft_stamp_compare(s->incarnation, life) &&
+			    alias_of(s, &alias_chain, &alias_key) && alias_chain == i &&
+			    alias_key == key)
+				continue;
+			snprintf(why, room, "alias %u/%u belongs to nobody", i, key);
+			return false;
+		}
+	}
+	return true;
+}

@@ -1,0 +1,709 @@
+// SPDX-License-Identifier: Apache-2.0
+// A flow table node of the simulator: what the gateway's program and the daemon do with ops and
+// with time, around the transitions of dft/core.h and dft/term.h.
+#include "dft/sim.h"
+
+#include <string.h>
+
+static const char *const op_names[OP_KINDS] = {
+	"lookup", "reply", "insert",	 "update", "delete",	   "collect",	   "copy",
+	"floor",  "bulk",  "bulk taken", "verify", "alias insert", "alias delete",
+};
+
+static uint32_t guess(struct world *w, uint32_t chain, bool head)
+{
+	const struct chain *c = &w->chain[chain];
+
+	// Whom to ask is free (O1): now and then a view is old.
+	if (chance(w, 20))
+		return c->node[pick(w, c->slots)];
+	return c->latest.path[head ? 0 : c->latest.live - 1].node;
+}
+
+static bool is_alias(const struct world *w, uint32_t key)
+{
+	return key >= w->plan.keys;
+}
+
+static uint32_t live_records(const struct world *w, const struct replica *r)
+{
+	uint32_t i, n = 0;
+
+	for (i = 0; i < w->plan.keys; i++)
+		n += r->entry[i].record.life == DFT_LIVE;
+	return n;
+}
+
+// Quota and capacity count live sessions; tombstones have room of their own.
+static bool full(struct world *w, const struct replica *r, uint32_t key)
+{
+	if (is_alias(w, key) || r->entry[key].record.life == DFT_LIVE ||
+	    live_records(w, r) < w->plan.capacity)
+		return false;
+	w->counters.full++;
+	return true;
+}
+
+static void look_up_again(struct world *w, struct replica *r, struct op *op)
+{
+	if (!op->hops--)
+		return;
+	op->kind = OP_LOOKUP;
+	op->read = 0;
+	op->alias.chain = NOWHERE;
+	if (is_alias(w, op->key)) {
+		op->chain = op->alias.session_chain;
+		op->key = op->alias.session_key;
+		send_op(w, r->member.self.node, guess(w, op->chain, false), op);
+		return;
+	}
+	send_op(w, r->member.self.node, r->member.active.path[r->member.active.live - 1].node, op);
+}
+
+static void maybe_stall(struct world *w, uint32_t node)
+{
+	if (w->plan.pauses && !w->quiet && chance(w, 1)) {
+		w->counters.pauses++;
+		w->node[node].paused_until = w->now + 1 + pick(w, 3 * w->plan.packet_life);
+		note(w, node, NOWHERE, NOWHERE, "stalls before it transmits");
+	}
+}
+
+static void reply(struct world *w, struct replica *r, struct op *op)
+{
+	uint32_t node = r->member.self.node;
+
+	note(w, node, op->chain, op->key, "releases life (%u,%u) decision %u to %u",
+	     op->record.incarnation.floor, op->record.incarnation.counter, decision_of(&op->record),
+	     op->forwarder);
+	check_released(w, op->chain, op->key, &op->record);
+	maybe_stall(w, node);
+	op->kind = OP_REPLY;
+	send_op(w, node, op->forwarder, op);
+}
+
+static void delete_alias(struct world *w, uint32_t from, const struct alias_use *use)
+{
+	struct op op = {.kind = OP_ALIAS_DELETE, .hops = 8, .chain = use->chain, .key = use->key};
+
+	op.alias = *use;
+	send_op(w, from, guess(w, use->chain, true), &op);
+}
+
+// A session's record names its alias: what of it may have to go.
+static bool alias_use_of(uint32_t chain, uint32_t key, const struct dft_record *r,
+			 struct alias_use *use)
+{
+	if (!alias_of(r, &use->chain, &use->key))
+		return false;
+	use->session_chain = chain;
+	use->session_key = key;
+	use->life = r->incarnation;
+	return true;
+}
+
+static bool uses(const struct dft_record *r, const struct alias_use *use)
+{
+	uint32_t chain, key;
+
+	return r->life != DFT_ABSENT && alias_of(r, &chain, &key) && chain == use->chain &&
+	       key == use->key;
+}
+
+// The op has passed all of the path.
+static void finish(struct world *w, struct replica *r, struct op *op)
+{
+	uint32_t node = r->member.self.node;
+	const struct dft_record *mine = &r->entry[op->key].record;
+	struct op next;
+
+	// A3 to A5: all of the live list know now that this life does not, or will never, have it.
+	if (!is_alias(w, op->key) && op->alias.chain != NOWHERE &&
+	    !(uses(mine, &op->alias) && !dft_stamp_compare(mine->incarnation, op->alias.life)))
+		delete_alias(w, node, &op->alias);
+	if (op->kind == OP_COPY && op->collect && op->record.life == DFT_TOMBSTONE) {
+		next = (struct op){.kind = OP_COLLECT, .hops = 8, .chain = op->chain};
+		next.key = op->key;
+		next.stamp = op->record.stamp;
+		next.alias.chain = NOWHERE;
+		send_op(w, node, r->member.active.path[0].node, &next);
+	}
+	if (!op->packet)
+		return;
+	if (!dft_leased(&r->member, &w->plan.times, clock_of(w, node))) {
+		w->counters.no_lease++;
+		return;
+	}
+	if (op->kind != OP_COPY || op->record.life != DFT_LIVE) {
+		look_up_again(w, r, op);
+		return;
+	}
+	if (!is_alias(w, op->key)) {
+		reply(w, r, op);
+		return;
+	}
+	// A3: the alias is reserved, its session may follow.
+	next = *op;
+	next.kind = OP_INSERT;
+	next.chain = op->alias.session_chain;
+	next.key = op->alias.session_key;
+	next.stamp = op->session_seen;
+	next.record = op->session;
+	send_sluggish(w, node, guess(w, next.chain, true), &next);
+}
+
+static void down(struct world *w, struct replica *r, struct op *op)
+{
+	const struct dft_configuration *c = &r->member.active;
+	int place = dft_configuration_place(c, r->member.self);
+	struct op early;
+
+	if ((BUGGY(EARLY_RELEASE) && place == 0) || (BUGGY(MIDDLE_RELEASE) && place > 0)) {
+		if (op->kind == OP_COPY && op->packet && op->record.life == DFT_LIVE &&
+		    !is_alias(w, op->key) && place + 1 < (int)(c->live + c->learner)) {
+			early = *op;
+			reply(w, r, &early);
+			op->packet = 0;
+		}
+	}
+	if (!BUGGY(NO_TERM_FENCE) || place == 0)
+		op->term = c->term;
+	if (place + 1 < (int)(c->live + c->learner))
+		send_op(w, r->member.self.node, c->path[place + 1].node, op);
+	else
+		finish(w, r, op);
+}
+
+// To the head of the term that this node knows.
+static void to_head(struct world *w, struct replica *r, struct op *op)
+{
+	op->term = r->member.active.term;
+	send_sluggish(w, r->member.self.node, r->member.active.path[0].node, op);
+}
+
+static void ask_delete(struct world *w, struct replica *r, uint32_t chain, uint32_t key)
+{
+	struct op op = {.kind = OP_DELETE, .hops = 8, .chain = chain, .key = key};
+
+	op.alias.chain = NOWHERE;
+	op.stamp = r->entry[key].record.stamp;
+	r->entry[key].deleting = true;
+	r->entry[key].asked = clock_of(w, r->member.self.node);
+	to_head(w, r, &op);
+}
+
+// Nothing is recorded: network functions decide.
+static void evaluate(struct world *w, struct replica *r, struct op *op)
+{
+	uint32_t node = r->member.self.node, alias_chain = NOWHERE, alias_key = 0;
+	uint32_t number = ++w->evaluations;
+	struct op alias;
+
+	w->counters.evaluated++;
+	if (w->plan.aliases && op->key % 2) {
+		alias_chain = pick(w, w->plan.chains);
+		alias_key = w->plan.keys + pick(w, w->plan.aliases);
+	}
+	memset(&op->record, 0, sizeof(op->record));
+	op->record.life = DFT_LIVE;
+	op->record.policy = 1;
+	decide(&op->record, number, alias_chain, alias_key);
+	op->stamp = dft_observe(&r->entry[op->key].record, r->floor[op->key % SIM_BUCKETS]);
+	op->kind = OP_INSERT;
+	note(w, node, op->chain, op->key, "evaluates: decision %u, saw (%u,%u)", number,
+	     op->stamp.floor, op->stamp.counter);
+	maybe_stall(w, node);
+	if (!alias_of(&op->record, &alias_chain, &alias_key)) {
+		op->alias.chain = NOWHERE;
+		to_head(w, r, op);
+		return;
+	}
+	op->alias = (struct alias_use){alias_chain, alias_key, op->chain, op->key,
+				       dft_promised_life(op->stamp)};
+	alias = *op;
+	alias.kind = OP_ALIAS_INSERT;
+	alias.chain = alias_chain;
+	alias.key = alias_key;
+	alias.session = op->record;
+	alias.session_seen = op->stamp;
+	memset(&alias.record, 0, sizeof(alias.record));
+	owner_write(&alias.record.alias, op->chain, op->key, op->alias.life);
+	send_sluggish(w, node, guess(w, alias_chain, true), &alias);
+}
+
+static void lookup(struct world *w, struct replica *r, struct op *op)
+{
+	struct entry *e = &r->entry[op->key];
+	uint64_t now = clock_of(w, r->member.self.node);
+	uint64_t last = e->used > r->timers ? e->used : r->timers;
+
+	if (!dft_leased(&r->member, &w->plan.times, now)) {
+		w->counters.no_lease++;
+		return;
+	}
+	if (e->record.life == DFT_ABSENT) {
+		evaluate(w, r, op);
+		return;
+	}
+	switch (dft_age(&e->record, e->deleting, now - last, w->plan.timeout, w->plan.refresh,
+			w->plan.packet_life)) {
+	case DFT_SUCCEEDS:
+		evaluate(w, r, op);
+		return;
+	case DFT_LINGERS:
+		return;
+	case DFT_DYING:
+		ask_delete(w, r, op->chain, op->key);
+		return;
+	case DFT_IN_USE:
+		e->used = now;
+		op->record = e->record;
+		op->alias.chain = NOWHERE;
+		if (r->member.active.learner && !BUGGY(LEARNER_PASSED_BY)) {
+			// Whatever is released has passed the learner, or it would have holes.
+			op->kind = OP_COPY;
+			op->read = 1;
+			op->floor = r->floor[op->key % SIM_BUCKETS];
+			down(w, r, op);
+			return;
+		}
+		reply(w, r, op);
+		return;
+	}
+}
+
+// A refused insert goes down the path with what the head knows better, and is looked up again at
+// the end, where the observation is then another.
+static void refuse(struct world *w, struct replica *r, struct op *op)
+{
+	struct entry *e = &r->entry[op->key];
+
+	if (e->record.life == DFT_TOMBSTONE) {
+		op->kind = OP_COPY;
+		dft_push_at_head(&e->record, r->floor[op->key % SIM_BUCKETS], &op->record);
+	} else {
+		op->kind = OP_FLOOR;
+		op->stamp = (struct dft_stamp){0, 0};
+		op->floor = r->floor[op->key % SIM_BUCKETS];
+	}
+	down(w, r, op);
+}
+
+static void request_at_head(struct world *w, struct replica *r, uint32_t slot, struct op *op)
+{
+	struct entry *e = &r->entry[op->key];
+	uint32_t node = r->member.self.node, bucket = op->key % SIM_BUCKETS;
+	uint32_t floor = r->floor[bucket];
+	struct dft_record was = e->record;
+	struct dft_alias owner;
+	enum dft_outcome outcome = DFT_ENDED;
+
+	switch (op->kind) {
+	case OP_INSERT:
+		if (full(w, r, op->key))
+			return;
+		if (op->alias.chain == NOWHERE)
+			outcome = dft_insert_at_head(&e->record, &floor, op->stamp, &op->record);
+		else
+			outcome = dft_insert_promised_at_head(&e->record, &floor, op->stamp,
+							      &op->record);
+		w->counters.inserted += outcome == DFT_STORED;
+		break;
+	case OP_UPDATE:
+		outcome = dft_update_at_head(&e->record, floor, op->stamp, op->state, &op->record);
+		if (outcome == DFT_ENDED) {
+			look_up_again(w, r, op);
+			return;
+		}
+		break;
+	case OP_DELETE:
+		// The ager of another term may not know who has been answered since.
+		if (dft_term_compare(op->term, r->member.active.term) && !BUGGY(AGER_FORGETS))
+			return;
+		outcome = dft_delete_at_head(&e->record, floor, op->stamp, &op->record);
+		if (outcome == DFT_STORED) {
+			w->counters.deleted++;
+			check_tombstone(w, op->chain, slot, op->key, &was);
+			if (BUGGY(ALIAS_EARLY) &&
+			    alias_use_of(op->chain, op->key, &was, &op->alias))
+				delete_alias(w, node, &op->alias);
+			op->alias.chain = NOWHERE;
+		}
+		if (outcome == DFT_ENDED && floor > op->stamp.floor) {
+			op->kind = OP_FLOOR;
+			op->floor = floor;
+			down(w, r, op);
+			return;
+		}
+		break;
+	case OP_COLLECT:
+		outcome = dft_collect_at_head(&e->record, &floor, op->stamp, &op->record);
+		raise_floor(w, op->chain, slot, bucket, floor);
+		if (outcome == DFT_OWN)
+			break;
+		if (outcome == DFT_STORED) {
+			w->counters.collected++;
+			memset(e, 0, sizeof(*e));
+			if (is_alias(w, op->key) ||
+			    !alias_use_of(op->chain, op->key, &was, &op->alias))
+				op->alias.chain = NOWHERE;
+		}
+		note(w, node, op->chain, op->key, "collects (%u,%u), floor %u", op->stamp.floor,
+		     op->stamp.counter, floor);
+		op->kind = OP_FLOOR;
+		op->floor = floor;
+		down(w, r, op);
+		check_touched(w, op->chain, slot, op->key);
+		return;
+	case OP_ALIAS_INSERT:
+		outcome = dft_alias_insert_at_head(&e->record, floor, &op->record);
+		if (outcome == DFT_REFUSED) {
+			look_up_again(w, r, op);
+			return;
+		}
+		break;
+	case OP_ALIAS_DELETE:
+		owner_write(&owner, op->alias.session_chain, op->alias.session_key, op->alias.life);
+		outcome = dft_alias_delete_at_head(&e->record, floor, &owner, &op->record);
+		break;
+	case OP_VERIFY:
+		outcome = dft_verify_at_head(&e->record, &floor, op->alias.life,
+					     uses(&e->record, &op->alias));
+		if (outcome == DFT_SAME)
+			return;
+		raise_floor(w, op->chain, slot, bucket, floor);
+		op->kind = OP_FLOOR;
+		op->stamp = (struct dft_stamp){0, 0};
+		op->floor = floor;
+		if (BUGGY(ALIAS_NO_FENCE))
+			finish(w, r, op);
+		else
+			down(w, r, op);
+		return;
+	default:
+		return;
+	}
+	raise_floor(w, op->chain, slot, bucket, floor);
+	note(w, node, op->chain, op->key,
+	     "head, %s: outcome %d, now %u (%u,%u) of (%u,%u) floor %u", op_names[op->kind],
+	     outcome, e->record.life, e->record.stamp.floor, e->record.stamp.counter,
+	     e->record.incarnation.floor, e->record.incarnation.counter, floor);
+	if (outcome == DFT_STORED) {
+		e->used = clock_of(w, node);
+		e->deleting = false;
+	}
+	if (outcome == DFT_REFUSED) {
+		refuse(w, r, op);
+	} else if (outcome == DFT_STORED || outcome == DFT_OWN || outcome == DFT_SAME) {
+		op->kind = OP_COPY;
+		down(w, r, op);
+	}
+	check_touched(w, op->chain, slot, op->key);
+}
+
+static void replication(struct world *w, struct replica *r, uint32_t slot, struct op *op)
+{
+	struct entry *e = &r->entry[op->key];
+	uint32_t node = r->member.self.node, bucket = op->key % SIM_BUCKETS;
+	uint32_t floor = r->floor[bucket];
+	enum dft_outcome outcome;
+
+	if (!dft_admits(&r->member, op->term)) {
+		w->counters.stale_term++;
+		note(w, node, op->chain, op->key, "%s of term %u.%u: fenced off",
+		     op_names[op->kind], op->term.epoch, op->term.number);
+		return;
+	}
+	if (op->kind == OP_FLOOR) {
+		outcome = dft_collect(&e->record, &floor, op->stamp, op->floor);
+		raise_floor(w, op->chain, slot, bucket, floor);
+		if (outcome == DFT_STORED)
+			memset(e, 0, sizeof(*e));
+		note(w, node, op->chain, op->key, "floor %u, collecting (%u,%u): outcome %d", floor,
+		     op->stamp.floor, op->stamp.counter, outcome);
+		down(w, r, op);
+		check_touched(w, op->chain, slot, op->key);
+		return;
+	}
+	if (op->record.life == DFT_LIVE && full(w, r, op->key)) {
+		if (BUGGY(FULL_FORGETS))
+			down(w, r, op);
+		return;
+	}
+	if (BUGGY(REPLICA_EVALUATES) && e->record.life == DFT_ABSENT &&
+	    op->record.life == DFT_LIVE && !is_alias(w, op->key))
+		decide(&op->record, ++w->evaluations, NOWHERE, 0);
+	if (op->read)
+		outcome = dft_copy_read(&e->record, &floor, op->floor, &op->record);
+	else
+		outcome = dft_copy(&e->record, floor, &op->record);
+	raise_floor(w, op->chain, slot, bucket, floor);
+	note(w, node, op->chain, op->key, "copy: outcome %d, now %u (%u,%u) of (%u,%u)", outcome,
+	     e->record.life, e->record.stamp.floor, e->record.stamp.counter,
+	     e->record.incarnation.floor, e->record.incarnation.counter);
+	if (outcome == DFT_CONFLICT)
+		broken(w, "I4 equal stamps", op->chain, op->key, "node %u at (%u,%u)", node,
+		       e->record.stamp.floor, e->record.stamp.counter);
+	if (outcome == DFT_STORED && e->deleting && e->record.life == DFT_LIVE)
+		e->deleting = false;
+	check_touched(w, op->chain, slot, op->key);
+	if (outcome == DFT_ENDED || outcome == DFT_CONFLICT)
+		return;
+	if (op->packet && e->record.life == DFT_LIVE && dft_is_tail(&r->member)) {
+		// O9: a record whose delete is under way acknowledges no touch.
+		if (e->deleting)
+			return;
+		e->used = clock_of(w, node);
+	} else if (outcome == DFT_STORED && e->record.life == DFT_LIVE &&
+		   !dft_is_tail(&r->member)) {
+		e->used = clock_of(w, node);
+	}
+	down(w, r, op);
+}
+
+// Active replication of what the tail has to the learner behind it.
+static void bulk(struct world *w, struct replica *r, uint32_t slot, struct op *op)
+{
+	struct entry *e = &r->entry[op->key];
+	uint32_t bucket = op->key % SIM_BUCKETS, floor = r->floor[bucket];
+	struct op taken = *op;
+	enum dft_outcome outcome;
+
+	if (dft_member_place(&r->member) != (int)r->member.active.live ||
+	    dft_term_compare(op->term, r->member.active.term))
+		return;
+	if (op->record.life == DFT_LIVE && full(w, r, op->key))
+		return;
+	outcome = dft_copy_read(&e->record, &floor, op->floor, &op->record);
+	raise_floor(w, op->chain, slot, bucket, floor);
+	if (outcome == DFT_CONFLICT)
+		broken(w, "I4 equal stamps", op->chain, op->key, "bulk at node %u",
+		       r->member.self.node);
+	if (outcome == DFT_ENDED && !BUGGY(READ_BY_STAMP))
+		return;
+	note(w, r->member.self.node, op->chain, op->key, "bulk: now %u (%u,%u) floor %u",
+	     e->record.life, e->record.stamp.floor, e->record.stamp.counter, r->floor[bucket]);
+	check_touched(w, op->chain, slot, op->key);
+	taken.kind = OP_BULK_TAKEN;
+	send_op(w, r->member.self.node, r->member.active.path[r->member.active.live - 1].node,
+		&taken);
+}
+
+void table_op(struct world *w, uint32_t node, const struct op *in)
+{
+	struct chain *c = &w->chain[in->chain];
+	uint32_t slot = slot_of(c, node);
+	struct replica *r = &c->replica[slot];
+	struct op op = *in;
+
+	w->counters.ops++;
+	switch (op.kind) {
+	case OP_COPY:
+	case OP_FLOOR:
+		replication(w, r, slot, &op);
+		return;
+	case OP_BULK:
+		bulk(w, r, slot, &op);
+		return;
+	case OP_BULK_TAKEN:
+		if (dft_is_tail(&r->member) && r->member.active.learner &&
+		    !dft_term_compare(op.term, r->member.active.term)) {
+			r->copied |= 1u << op.key;
+			if (r->copied == (1u << (w->plan.keys + w->plan.aliases)) - 1 &&
+			    !r->member.filled) {
+				r->member.filled = 1;
+				w->counters.fills++;
+			}
+		}
+		return;
+	case OP_LOOKUP:
+		if (dft_is_tail(&r->member)) {
+			lookup(w, r, &op);
+			return;
+		}
+		if (r->member.active.live && op.hops--)
+			send_op(w, node, r->member.active.path[r->member.active.live - 1].node,
+				&op);
+		return;
+	default:
+		if (dft_is_head(&r->member)) {
+			request_at_head(w, r, slot, &op);
+			return;
+		}
+		if (r->member.active.live && op.hops--)
+			send_op(w, node, r->member.active.path[0].node, &op);
+	}
+}
+
+// The leased tail's part of time: ages sessions, collects tombstones, verifies aliases.
+static void age(struct world *w, struct replica *r, uint32_t chain, uint64_t now)
+{
+	struct op op;
+	uint32_t key;
+
+	for (key = 0; key < w->plan.keys + w->plan.aliases; key++) {
+		struct entry *e = &r->entry[key];
+		uint64_t last = e->used > r->timers ? e->used : r->timers;
+		uint64_t idle = now > last ? now - last : 0;
+		enum dft_age age;
+
+		if (e->record.life == DFT_ABSENT || now - e->asked < 10 * MS)
+			continue;
+		if (is_alias(w, key) && e->record.life == DFT_LIVE) {
+			if (now - e->asked < w->plan.timeout / 2)
+				continue;
+			e->asked = now;
+			memset(&op, 0, sizeof(op));
+			op.alias.chain = chain;
+			op.alias.key = key;
+			owner_read(&e->record.alias, &op.alias.session_chain, &op.alias.session_key,
+				   &op.alias.life);
+			op.hops = 8;
+			op.kind = OP_VERIFY;
+			op.chain = op.alias.session_chain;
+			op.key = op.alias.session_key;
+			if (BUGGY(ALIAS_AGED)) {
+				if (idle >= w->plan.timeout)
+					delete_alias(w, r->member.self.node, &op.alias);
+				continue;
+			}
+			send_op(w, r->member.self.node, guess(w, op.chain, true), &op);
+			continue;
+		}
+		age = dft_age(&e->record, e->deleting, idle, w->plan.timeout, w->plan.refresh,
+			      w->plan.packet_life);
+		if (age == DFT_DYING) {
+			ask_delete(w, r, chain, key);
+		} else if (age == DFT_SUCCEEDS) {
+			// Only what the end of the path has may be collected.
+			memset(&op, 0, sizeof(op));
+			op.hops = 8;
+			op.chain = chain;
+			op.key = key;
+			op.alias.chain = NOWHERE;
+			op.stamp = e->record.stamp;
+			e->asked = now;
+			if (r->member.active.learner) {
+				op.kind = OP_COPY;
+				op.collect = 1;
+				op.record = e->record;
+				down(w, r, &op);
+			} else {
+				op.kind = OP_COLLECT;
+				to_head(w, r, &op);
+			}
+		}
+	}
+}
+
+// I9: the head pushes what it has, a little at a time.
+static void push(struct world *w, struct replica *r, uint32_t chain)
+{
+	uint32_t keys = w->plan.keys + w->plan.aliases, key = r->next_push++ % (keys + SIM_BUCKETS);
+	struct op op = {.hops = 8, .chain = chain, .key = key};
+
+	if (!w->quiet && !chance(w, 300))
+		return;
+
+	op.alias.chain = NOWHERE;
+	if (key >= keys) {
+		op.kind = OP_FLOOR;
+		op.key = key - keys;
+		if (op.key >= keys)
+			return;
+		op.floor = r->floor[op.key % SIM_BUCKETS];
+		down(w, r, &op);
+		return;
+	}
+	if (r->entry[key].record.life == DFT_ABSENT)
+		return;
+	op.kind = OP_COPY;
+	dft_push_at_head(&r->entry[key].record, r->floor[key % SIM_BUCKETS], &op.record);
+	down(w, r, &op);
+}
+
+static void fill(struct world *w, struct replica *r, uint32_t chain)
+{
+	uint32_t keys = w->plan.keys + w->plan.aliases, key, sent = 0;
+	struct op op;
+
+	for (key = 0; key < keys && sent < 8; key++) {
+		if (r->copied >> key & 1)
+			continue;
+		memset(&op, 0, sizeof(op));
+		op.kind = OP_BULK;
+		op.chain = chain;
+		op.key = key;
+		op.term = r->member.active.term;
+		op.floor = r->floor[key % SIM_BUCKETS];
+		op.record = r->entry[key].record;
+		op.alias.chain = NOWHERE;
+		send_op(w, r->member.self.node, r->member.active.path[r->member.active.live].node,
+			&op);
+		sent++;
+	}
+}
+
+// What a new term asks of a node's records.
+static void activated(struct world *w, uint32_t chain, uint32_t slot)
+{
+	struct replica *r = &w->chain[chain].replica[slot];
+	const struct dft_configuration *c = &r->member.active;
+	int place = dft_configuration_place(c, r->member.self);
+	uint32_t key;
+
+	note(w, r->member.self.node, chain, NOWHERE, "learns term %u.%u, place %d, lease %d",
+	     c->term.epoch, c->term.number, place, dft_leased(&r->member, &w->plan.times, 1));
+	r->copied = 0;
+	r->timers = clock_of(w, r->member.self.node);
+	for (key = 0; key < KEYS_MOST; key++) {
+		r->entry[key].deleting = false;
+		r->entry[key].asked = 0;
+	}
+	if (place == (int)c->live && c->learner && !BUGGY(NO_WIPE)) {
+		memset(r->entry, 0, sizeof(r->entry));
+		memset(r->floor, 0, sizeof(r->floor));
+	}
+	check_chosen(w, chain, c, &r->member.voters);
+}
+
+void table_term(struct world *w, uint32_t chain, uint32_t slot, const struct dft_term_message *m)
+{
+	struct replica *r = &w->chain[chain].replica[slot];
+	struct dft_out out;
+
+	out.count = 0;
+	if (dft_term_handle(&r->member, &w->plan.times, REPLICAS, m,
+			    clock_of(w, r->member.self.node), &out))
+		activated(w, chain, slot);
+	send_term(w, chain, &out);
+}
+
+void table_tick(struct world *w, uint32_t chain, uint32_t slot)
+{
+	struct replica *r = &w->chain[chain].replica[slot];
+	uint64_t now = clock_of(w, r->member.self.node);
+	struct dft_out out;
+	uint32_t key;
+
+	out.count = 0;
+	dft_term_tick(&r->member, &w->plan.times, REPLICAS, DFT_WANTS_IN,
+		      pick(w, w->plan.times.suspect), now, &out);
+	for (key = 0; key < out.count; key++)
+		w->counters.ballots += out.message[key].kind == DFT_PREPARE;
+	send_term(w, chain, &out);
+	if (dft_member_place(&r->member) < 0)
+		return;
+	if (dft_is_tail(&r->member) && dft_leased(&r->member, &w->plan.times, now)) {
+		age(w, r, chain, now);
+		if (r->member.active.learner && !r->member.filled)
+			fill(w, r, chain);
+	}
+	if (BUGGY(AGER_EVERYWHERE) && !dft_is_tail(&r->member))
+		for (key = 0; key < w->plan.keys; key++)
+			if (r->entry[key].record.life == DFT_LIVE &&
+			    now - r->entry[key].used > w->plan.timeout)
+				ask_delete(w, r, chain, key);
+	if (dft_is_head(&r->member))
+		push(w, r, chain);
+}

@@ -1,0 +1,826 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulator's time, network, faults, forwarders with their clients, and controller.
+#include "dft/sim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+// xorshift64*: all of a run follows from its seed.
+uint64_t draw(struct world *w)
+{
+	w->random ^= w->random >> 12;
+	w->random ^= w->random << 25;
+	w->random ^= w->random >> 27;
+	return w->random * 0x2545F4914F6CDD1Dull;
+}
+
+uint32_t pick(struct world *w, uint32_t below)
+{
+	return (uint32_t)(((draw(w) >> 32) * (below ? below : 1)) >> 32);
+}
+
+bool chance(struct world *w, unsigned thousandths)
+{
+	return pick(w, 1000) < thousandths;
+}
+
+// Monotonic, with a rate of its own, and begun at any time.
+uint64_t clock_of(const struct world *w, uint32_t node)
+{
+	const struct node *n = &w->node[node];
+
+	return n->offset + w->now + (int64_t)w->now * n->rate / 1000;
+}
+
+bool is_up(const struct world *w, struct dft_name name)
+{
+	return w->node[name.node].up && w->node[name.node].boot == name.boot;
+}
+
+uint32_t slot_of(const struct chain *c, uint32_t node)
+{
+	uint32_t i;
+
+	for (i = 0; i + 1 < c->slots; i++)
+		if (c->node[i] == node)
+			break;
+	return i;
+}
+
+// The events that wait, as a heap by time, then by order of sending.
+static bool sooner(const struct message *a, const struct message *b)
+{
+	return a->when < b->when || (a->when == b->when && a->order < b->order);
+}
+
+static void heap_put(struct world *w, struct message *m)
+{
+	uint32_t i = w->waiting++;
+
+	if (w->waiting > w->room) {
+		w->room = w->room ? 2 * w->room : 1024;
+		w->heap = realloc(w->heap, w->room * sizeof(*w->heap));
+		if (!w->heap)
+			abort();
+	}
+	while (i && sooner(m, w->heap[(i - 1) / 4])) {
+		w->heap[i] = w->heap[(i - 1) / 4];
+		i = (i - 1) / 4;
+	}
+	w->heap[i] = m;
+}
+
+static struct message *heap_take(struct world *w)
+{
+	struct message *first = w->heap[0], *last = w->heap[--w->waiting];
+	uint32_t i = 0, child, j, best;
+
+	for (;;) {
+		child = 4 * i + 1;
+		if (child >= w->waiting)
+			break;
+		best = child;
+		for (j = child + 1; j < child + 4 && j < w->waiting; j++)
+			if (sooner(w->heap[j], w->heap[best]))
+				best = j;
+		if (!sooner(w->heap[best], last))
+			break;
+		w->heap[i] = w->heap[best];
+		i = best;
+	}
+	w->heap[i] = last;
+	return first;
+}
+
+// Free ones are a list through where the op was.
+static struct message *message_new(struct world *w)
+{
+	struct message *m = w->free;
+
+	if (m) {
+		memcpy(&w->free, &m->op, sizeof(w->free));
+		return m;
+	}
+	m = malloc(sizeof(*m));
+	if (!m)
+		abort();
+	return m;
+}
+
+static void message_free(struct world *w, struct message *m)
+{
+	memcpy(&m->op, &w->free, sizeof(w->free));
+	w->free = m;
+}
+
+static void at(struct world *w, uint64_t when, uint32_t kind, uint32_t to, uint32_t chain)
+{
+	struct message *m = message_new(w);
+
+	m->when = when;
+	m->order = w->order++;
+	m->kind = kind;
+	m->from = m->to = to;
+	m->chain = chain;
+	heap_put(w, m);
+}
+
+static bool severed(const struct world *w, uint32_t from, uint32_t to)
+{
+	if (w->now < w->broken_link.until) {
+		if (from == w->broken_link.from && to == w->broken_link.to)
+			return true;
+		if (w->broken_link.both && to == w->broken_link.from && from == w->broken_link.to)
+			return true;
+	}
+	if (w->now >= w->heal_at || w->node[from].cut == w->node[to].cut)
+		return false;
+	return !w->split_one_way || w->node[from].cut;
+}
+
+// When a message that leaves now arrives; 0: never.
+static uint64_t passage(struct world *w, uint32_t from, uint32_t to)
+{
+	uint64_t leaves = w->now;
+
+	if (w->node[from].paused_until > leaves)
+		leaves = w->node[from].paused_until;
+	if (from == to)
+		return leaves + 1;
+	if (severed(w, from, to))
+		return 0;
+	if (!w->quiet) {
+		if (chance(w, w->plan.lost)) {
+			w->counters.lost++;
+			return 0;
+		}
+		if (chance(w, w->plan.late)) {
+			w->counters.late++;
+			return leaves + 100 +
+			       pick(w, chance(w, 100) ? 2 * w->plan.packet_life : 5 * MS);
+		}
+	}
+	return leaves + 15 + pick(w, 45);
+}
+
+void send_op(struct world *w, uint32_t from, uint32_t to, const struct op *op)
+{
+	int copies = from != to && !w->quiet && chance(w, w->plan.doubled) ? 2 : 1;
+	struct message *m;
+	uint64_t when;
+
+	w->counters.doubled += copies - 1;
+	while (copies--) {
+		when = passage(w, from, to);
+		if (!when)
+			continue;
+		m = message_new(w);
+		m->when = when;
+		m->order = w->order++;
+		m->kind = TO_TABLE;
+		m->from = from;
+		m->to = to;
+		m->chain = op->chain;
+		m->op = *op;
+		heap_put(w, m);
+	}
+}
+
+// A request that may take its time: nothing bounds a stranger's delay but what the rules say of it.
+void send_sluggish(struct world *w, uint32_t from, uint32_t to, const struct op *op)
+{
+	uint64_t was = w->node[from].paused_until;
+
+	// Updates more than others: they are many, and few of a life's come after its end.
+	if (!w->quiet && chance(w, op->kind == OP_UPDATE ? 5 * w->plan.sluggish : w->plan.sluggish))
+		w->node[from].paused_until = w->now + pick(w, 3 * w->plan.timeout);
+	send_op(w, from, to, op);
+	w->node[from].paused_until = was;
+}
+
+void send_term(struct world *w, uint32_t chain, const struct dft_out *out)
+{
+	struct message *m;
+	uint64_t when;
+	uint32_t i;
+
+	for (i = 0; i < out->count; i++) {
+		const struct dft_term_message *t = &out->message[i];
+		int copies = !w->quiet && chance(w, w->plan.doubled) ? 2 : 1;
+
+		while (copies--) {
+			when = passage(w, t->from.node, t->to.node);
+			if (!when)
+				continue;
+			m = message_new(w);
+			m->when = when;
+			m->order = w->order++;
+			m->kind = TO_TERM;
+			m->from = t->from.node;
+			m->to = t->to.node;
+			m->chain = chain;
+			m->term = *t;
+			heap_put(w, m);
+		}
+	}
+}
+
+// Forwarders and their clients.
+
+static struct cached *cached_of(struct world *w, uint32_t node, uint32_t chain, uint32_t key)
+{
+	uint32_t f = node - (w->plan.nodes - w->plan.forwarders);
+
+	return &w->cache[((size_t)f * w->plan.chains + chain) * w->plan.keys + key];
+}
+
+static void ask(struct world *w, uint32_t node, uint32_t chain, uint32_t key, struct op *op)
+{
+	const struct chain *c = &w->chain[chain];
+	uint32_t f = node - (w->plan.nodes - w->plan.forwarders);
+	struct outlook *o = &w->outlook[(size_t)f * w->plan.chains + chain];
+	uint32_t to;
+
+	// A forwarder's view is renewed now and then, unless it is cut off.
+	if (!o->head || (chance(w, 50) && !severed(w, CONTROLLER, node))) {
+		o->head = c->latest.path[0].node;
+		o->tail = c->latest.path[c->latest.live - 1].node;
+	}
+	to = op->kind == OP_UPDATE ? o->head : o->tail;
+	op->hops = 8;
+	op->packet = 1;
+	op->chain = chain;
+	op->key = key;
+	op->alias.chain = NOWHERE;
+	op->forwarder = node;
+	op->boot = w->node[node].boot;
+	op->asked = clock_of(w, node);
+	// Being wrong about whom to ask costs a redirect; being wrong for long is what leases are
+	// for.
+	if (chance(w, 100))
+		to = c->node[pick(w, c->slots)];
+	send_op(w, node, to, op);
+}
+
+static void apply(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r)
+{
+	uint32_t alias_chain, alias_key;
+
+	alias_of(r, &alias_chain, &alias_key);
+	check_applied(w, chain, key, r->incarnation, decision_of(r), alias_chain, alias_key);
+}
+
+void forwarder_reply(struct world *w, uint32_t node, const struct op *op)
+{
+	struct cached *c = cached_of(w, node, op->chain, op->key);
+	struct op again = {.kind = OP_LOOKUP};
+	uint64_t since = clock_of(w, node) - op->asked;
+
+	w->counters.ops++;
+	if (op->boot != w->node[node].boot)
+		return;
+	if (!dft_reply_applies(since, w->plan.packet_life)) {
+		w->counters.old_reply++;
+		ask(w, node, op->chain, op->key, &again);
+		return;
+	}
+	if (c->valid && dft_stamp_compare(op->record.stamp, c->record.stamp) < 0) {
+		if (dft_stamp_compare(op->record.incarnation, c->record.incarnation)) {
+			ask(w, node, op->chain, op->key, &again);
+			return;
+		}
+	} else {
+		c->valid = true;
+		c->record = op->record;
+		c->asked = op->asked;
+	}
+	note(w, node, op->chain, op->key, "applies a reply: life (%u,%u) decision %u",
+	     op->record.incarnation.floor, op->record.incarnation.counter,
+	     decision_of(&op->record));
+	apply(w, op->chain, op->key, &op->record);
+}
+
+// A session is talked on for a while, then left alone until it ages.
+static bool talks(const struct world *w, uint32_t node, uint32_t chain, uint32_t key)
+{
+	uint64_t phase = w->now * 2 / (3 * w->plan.timeout) * 31 + chain * 17 + key;
+
+	// On either side of a partition people have their own reasons.
+	if (w->now < w->heal_at && w->node[node].cut)
+		phase += 1000003;
+	phase = (phase ^ w->plan.seed) * 0x9E3779B97F4A7C15ull;
+	return phase >> 61 > 2;
+}
+
+static void client(struct world *w)
+{
+	uint32_t node = w->plan.nodes - w->plan.forwarders + pick(w, w->plan.forwarders);
+	uint32_t chain = pick(w, w->plan.chains), key = pick(w, w->plan.keys);
+	struct cached *c = cached_of(w, node, chain, key);
+	uint64_t now = clock_of(w, node);
+	struct op op = {.kind = OP_LOOKUP};
+
+	if (!talks(w, node, chain, key))
+		return;
+	if (c->told && w->now < c->told_until && chance(w, 300)) {
+		w->counters.direct++;
+		check_applied(w, chain, key, c->told_life, c->told_decision, c->told_alias_chain,
+			      c->told_alias_key);
+		return;
+	}
+	if (w->node[node].paused_until > w->now)
+		return;
+	if (!c->valid || !dft_cache_lives(now - c->asked, w->plan.refresh) || chance(w, 100)) {
+		ask(w, node, chain, key, &op);
+		return;
+	}
+	w->counters.cached++;
+	note(w, node, chain, key, "cache: life (%u,%u) decision %u", c->record.incarnation.floor,
+	     c->record.incarnation.counter, decision_of(&c->record));
+	apply(w, chain, key, &c->record);
+	if (chance(w, 100)) {
+		c->told = true;
+		c->told_life = c->record.incarnation;
+		c->told_decision = decision_of(&c->record);
+		alias_of(&c->record, &c->told_alias_chain, &c->told_alias_key);
+		c->told_until = w->now + 100 + w->plan.refresh;
+	}
+	if (chance(w, 100)) {
+		op.kind = OP_UPDATE;
+		op.stamp = c->record.incarnation;
+		// More bits than there are in use, so that one life's is not another's.
+		op.state = 1u << (op.stamp.floor * 5 + op.stamp.counter * 3 + pick(w, 2)) % 12;
+		check_sent(w, chain, key, op.stamp, op.state);
+		ask(w, node, chain, key, &op);
+	}
+}
+
+// The controller: repairs a chain by a new view. What it decides it keeps (M6).
+
+static void view_chosen(struct world *w, uint32_t chain)
+{
+	struct chain *c = &w->chain[chain];
+	struct dft_member said = {.self = {CONTROLLER, 1}};
+	struct dft_out out = {.count = 0};
+	uint32_t i;
+
+	c->view.phase = DFT_NO_BALLOT;
+	c->voters = c->view.new;
+	w->counters.views++;
+	check_chosen(w, chain, &c->view.proposal, &c->voters);
+	said.active = c->view.proposal;
+	said.voters = c->voters;
+	dft_announce(&said, &out);
+	for (i = 0; i < c->view.old.count && out.count < DFT_OUT_MOST; i++)
+		if (dft_voter_place(&c->voters, c->view.old.voter[i]) < 0)
+			dft_say_chosen(&said, c->view.old.voter[i], &out);
+	send_term(w, chain, &out);
+}
+
+static void view_sealed(struct world *w, uint32_t chain)
+{
+	struct chain *c = &w->chain[chain];
+	const struct dft_configuration *best = &c->view.best;
+	struct dft_voters voters = {0};
+	struct dft_name learner = {0}, name;
+	uint32_t i, gone = 0, live = 0;
+
+	for (i = 0; i < best->live; i++) {
+		if (is_up(w, best->path[i]))
+			live++;
+		else
+			gone |= 1u << i;
+	}
+	if (!live)
+		return;
+	if (live < REPLICAS && best->learner && is_up(w, best->path[best->live]))
+		learner = best->path[best->live];
+	for (i = 0; i < c->slots; i++) {
+		name = (struct dft_name){c->node[i], w->node[c->node[i]].boot};
+		if (!w->node[c->node[i]].up)
+			continue;
+		if (!learner.boot && live < REPLICAS && dft_configuration_place(best, name) < 0)
+			learner = name;
+	}
+	for (i = 0; i < best->live; i++)
+		if (!(gone >> i & 1) && voters.count < DFT_VOTERS_MOST)
+			voters.voter[voters.count++] = best->path[i];
+	if (learner.boot && voters.count < DFT_VOTERS_MOST)
+		voters.voter[voters.count++] = learner;
+	for (i = 0; i < c->slots && voters.count < DFT_VOTERS_MOST; i++) {
+		name = (struct dft_name){c->node[i], w->node[c->node[i]].boot};
+		if (w->node[c->node[i]].up && dft_voter_place(&voters, name) < 0)
+			voters.voter[voters.count++] = name;
+	}
+	dft_view_propose(&c->view, gone, learner, &voters);
+}
+
+static void controller_message(struct world *w, uint32_t chain, const struct dft_term_message *m)
+{
+	struct chain *c = &w->chain[chain];
+	struct dft_out out = {.count = 0};
+
+	if (!dft_ballot_count(&c->view, m))
+		return;
+	if (c->view.phase == DFT_PREPARING) {
+		view_sealed(w, chain);
+		if (c->view.phase == DFT_ACCEPTING)
+			dft_ballot_ask(&c->view, (struct dft_name){CONTROLLER, 1}, w->now, &out);
+		send_term(w, chain, &out);
+	} else {
+		view_chosen(w, chain);
+	}
+}
+
+static bool ill(const struct world *w, const struct chain *c)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->voters.count; i++)
+		if (!is_up(w, c->voters.voter[i]))
+			return true;
+	for (i = 0; i < c->latest.live + c->latest.learner; i++)
+		if (!is_up(w, c->latest.path[i]))
+			return true;
+	// Too few voters, or too few replicas and nobody among the voters comes back by himself.
+	if (c->voters.count < DFT_VOTERS_MOST)
+		for (i = 0; i < c->slots; i++)
+			if (w->node[c->node[i]].up &&
+			    dft_voter_place(
+				    &c->voters,
+				    (struct dft_name){c->node[i], w->node[c->node[i]].boot}) < 0)
+				return true;
+	return false;
+}
+
+static void repair(struct world *w, uint32_t chain)
+{
+	struct chain *c = &w->chain[chain];
+	struct dft_out out = {.count = 0};
+
+	at(w, w->now + 10 * MS + pick(w, 5 * MS), REPAIR, CONTROLLER, chain);
+	if (w->plan.controller_rests && !w->quiet && w->now / (300 * MS) % 2)
+		return;
+	if (c->view.phase) {
+		dft_ballot_ask(&c->view, (struct dft_name){CONTROLLER, 1}, w->now, &out);
+		send_term(w, chain, &out);
+		return;
+	}
+	if (!ill(w, c)) {
+		c->ill_since = 0;
+		return;
+	}
+	if (!c->ill_since)
+		c->ill_since = w->now;
+	// A chain may heal itself; a node may be about to come back.
+	if (w->now - c->ill_since < 30 * MS + pick(w, 100 * MS))
+		return;
+	dft_view_begin(&c->view, &c->voters, (struct dft_name){CONTROLLER, 1}, w->now, &out);
+	send_term(w, chain, &out);
+}
+
+// Faults.
+
+static bool survives(const struct world *w, const struct dft_configuration *c, uint32_t victim)
+{
+	uint32_t i;
+
+	if (!c->term.epoch)
+		return true;
+	for (i = 0; i < c->live; i++)
+		if (c->path[i].node != victim && is_up(w, c->path[i]))
+			return true;
+	return false;
+}
+
+static bool quorate(const struct world *w, const struct dft_voters *v, uint32_t victim)
+{
+	uint32_t i, alive = 0;
+
+	for (i = 0; i < v->count; i++)
+		alive += v->voter[i].node != victim && is_up(w, v->voter[i]);
+	return !v->count || alive * 2 > v->count;
+}
+
+// A crash that nobody could survive is no test: the last of a live list, or of a majority of
+// voters, in any term that may be chosen.
+static bool may_crash(const struct world *w, uint32_t victim)
+{
+	uint32_t i, s;
+
+	for (i = 0; i < w->plan.chains; i++) {
+		const struct chain *c = &w->chain[i];
+
+		if (c->node[slot_of(c, victim)] != victim)
+			continue;
+		if (!survives(w, &c->latest, victim) || !quorate(w, &c->voters, victim) ||
+		    !quorate(w, &c->latest_voters, victim))
+			return false;
+		if (c->view.phase &&
+		    (!quorate(w, &c->view.old, victim) || !quorate(w, &c->view.new, victim) ||
+		     !survives(w, &c->view.best, victim)))
+			return false;
+		if (c->view.phase == DFT_ACCEPTING && !survives(w, &c->view.proposal, victim))
+			return false;
+		for (s = 0; s < c->slots; s++) {
+			const struct dft_member *m = &c->replica[s].member;
+
+			if (!survives(w, &m->accepted, victim) || !quorate(w, &m->voters, victim))
+				return false;
+			// It promised, and may be the only one to be named for it.
+			if (m->ballot.phase == DFT_PREPARING && m->ballot.promised &&
+			    !BUGGY(NAMES_THE_DEAD))
+				return false;
+			if (m->ballot.phase == DFT_ACCEPTING &&
+			    !survives(w, &m->ballot.proposal, victim))
+				return false;
+		}
+	}
+	return true;
+}
+
+static void forget(struct world *w, uint32_t node)
+{
+	uint32_t i, slot;
+
+	for (i = 0; i < w->plan.chains; i++) {
+		struct chain *c = &w->chain[i];
+
+		slot = slot_of(c, node);
+		if (c->node[slot] != node)
+			continue;
+		memset(&c->replica[slot], 0, sizeof(c->replica[slot]));
+		c->replica[slot].member.self = (struct dft_name){node, w->node[node].boot};
+	}
+}
+
+static void crash(struct world *w)
+{
+	uint32_t tables = w->plan.nodes - w->plan.forwarders - 1, victim = 1 + pick(w, tables);
+	struct node *n = &w->node[victim];
+
+	if (!n->up || !may_crash(w, victim))
+		return;
+	w->counters.crashes++;
+	note(w, victim, NOWHERE, NOWHERE, "crashes");
+	n->up = false;
+	if (!BUGGY(AMNESIA))
+		n->boot++;
+	forget(w, victim);
+	at(w, w->now + 2 * MS + pick(w, 150 * MS), WAKE, victim, 0);
+}
+
+static void forwarder_crash(struct world *w)
+{
+	uint32_t f = pick(w, w->plan.forwarders);
+	size_t each = (size_t)w->plan.chains * w->plan.keys, i;
+
+	w->counters.crashes++;
+	w->node[w->plan.nodes - w->plan.forwarders + f].boot++;
+	// The hosts keep the direct paths that they were told.
+	for (i = 0; i < each; i++)
+		w->cache[f * each + i].valid = false;
+}
+
+static void fault(struct world *w)
+{
+	const struct chain *c;
+	uint32_t i, one;
+
+	if (w->quiet)
+		return;
+	at(w, w->now + w->plan.fault_every / 2 + pick(w, w->plan.fault_every), FAULT, 0, 0);
+	switch (pick(w, w->plan.links ? 9 : 6)) {
+	case 0:
+	case 1:
+		if (w->plan.crashes)
+			crash(w);
+		return;
+	case 2:
+		if (!w->plan.pauses)
+			return;
+		i = 1 + pick(w, w->plan.nodes - 1);
+		w->counters.pauses++;
+		w->node[i].paused_until = w->now + 5 * MS + pick(w, 120 * MS);
+		note(w, i, NOWHERE, NOWHERE, "is paused");
+		return;
+	case 3:
+	case 4:
+		if (!w->plan.partitions || w->now < w->heal_at)
+			return;
+		w->counters.partitions++;
+		one = chance(w, 600) ? 1 + pick(w, w->plan.nodes - w->plan.forwarders - 1) : 0;
+		c = &w->chain[pick(w, w->plan.chains)];
+		if (one && chance(w, 600))
+			one = c->latest.path[c->latest.live - 1].node;
+		for (i = 0; i < w->plan.nodes; i++)
+			w->node[i].cut =
+				one ? i == one || (i >= w->plan.nodes - w->plan.forwarders &&
+						   chance(w, 500))
+				    : chance(w, 350);
+		w->split_one_way = w->plan.one_way && chance(w, 400);
+		w->heal_at =
+			w->now + 15 * MS + pick(w, chance(w, 300) ? 3 * w->plan.timeout : 80 * MS);
+		note(w, one, NOWHERE, NOWHERE, "partition%s", w->split_one_way ? ", one way" : "");
+		return;
+	case 5:
+		if (w->plan.forwarders_crash)
+			forwarder_crash(w);
+		return;
+	default:
+		c = &w->chain[pick(w, w->plan.chains)];
+		w->broken_link.from = c->node[pick(w, DFT_VOTERS_MOST)];
+		w->broken_link.to = c->node[pick(w, DFT_VOTERS_MOST)];
+		w->broken_link.both = chance(w, 700);
+		w->broken_link.until = w->now + 30 * MS + pick(w, 100 * MS);
+		w->counters.links++;
+		note(w, w->broken_link.from, NOWHERE, NOWHERE, "has no link to %u%s",
+		     w->broken_link.to, w->broken_link.both ? ", nor back" : "");
+		return;
+	}
+}
+
+static void dispatch(struct world *w, struct message *m)
+{
+	struct node *n = &w->node[m->to];
+
+	switch (m->kind) {
+	case CLIENT:
+		if (w->quiet)
+			break;
+		client(w);
+		at(w, w->now + 1 + pick(w, 2 * w->plan.op_every), CLIENT, 0, 0);
+		break;
+	case FAULT:
+		fault(w);
+		break;
+	case WAKE:
+		n->up = true;
+		note(w, m->to, NOWHERE, NOWHERE, "is back, empty, boot %u", n->boot);
+		break;
+	case REPAIR:
+		repair(w, m->chain);
+		break;
+	case TICK:
+		at(w, w->now + w->plan.times.beat / 2 - 500 + pick(w, 1000), TICK, m->to, m->chain);
+		if (n->up && n->paused_until <= w->now)
+			table_tick(w, m->chain, slot_of(&w->chain[m->chain], m->to));
+		break;
+	case TO_TERM:
+		if (m->to == CONTROLLER)
+			controller_message(w, m->chain, &m->term);
+		else if (n->up)
+			table_term(w, m->chain, slot_of(&w->chain[m->chain], m->to), &m->term);
+		break;
+	case TO_TABLE:
+		if (!n->up)
+			break;
+		if (m->op.kind == OP_REPLY)
+			forwarder_reply(w, m->to, &m->op);
+		else
+			table_op(w, m->to, &m->op);
+		break;
+	}
+}
+
+static void step(struct world *w)
+{
+	struct message *m = heap_take(w);
+
+	w->now = m->when;
+	w->counters.events++;
+	// What arrives at a node that stands still waits for it.
+	if ((m->kind == TO_TABLE || m->kind == TO_TERM) && w->node[m->to].paused_until > w->now) {
+		m->when = w->node[m->to].paused_until + pick(w, 10);
+		heap_put(w, m);
+		return;
+	}
+	dispatch(w, m);
+	message_free(w, m);
+}
+
+void world_run(struct world *w)
+{
+	uint64_t until;
+	uint32_t i;
+	char why[128] = "";
+
+	while (!w->broken && w->now < w->plan.length)
+		step(w);
+	if (w->broken)
+		return;
+	// I9: faults are over.
+	w->quiet = true;
+	w->heal_at = 0;
+	w->broken_link.until = 0;
+	note(w, 0, NOWHERE, NOWHERE, "faults are over");
+	for (i = 0; i < w->plan.nodes; i++)
+		if (w->node[i].paused_until > w->now)
+			w->node[i].paused_until = w->now;
+	for (until = w->now + 3000 * MS; !w->broken && w->now < until;) {
+		uint64_t next = w->now + 20 * MS;
+
+		while (!w->broken && w->now < next)
+			step(w);
+		if (settled(w, why, sizeof(why)))
+			return;
+	}
+	if (!w->broken)
+		broken(w, "I9 rest", w->unsettled, NOWHERE, "3 s after the last fault: %s", why);
+}
+
+static int chains_new(struct world *w)
+{
+	uint32_t tables = w->plan.nodes - w->plan.forwarders - 1, i, s, t;
+
+	for (i = 0; i < w->plan.chains; i++) {
+		struct chain *c = &w->chain[i];
+		struct dft_configuration first = {.term = {1, 0}, .live = REPLICAS};
+
+		c->slots = DFT_VOTERS_MOST + w->plan.spares;
+		for (s = 0; s < c->slots; s++) {
+			do {
+				c->node[s] = 1 + pick(w, tables);
+				for (t = 0; t < s && c->node[t] != c->node[s]; t++)
+					;
+			} while (t < s);
+		}
+		c->voters.epoch = 1;
+		c->voters.count = DFT_VOTERS_MOST;
+		for (s = 0; s < DFT_VOTERS_MOST; s++)
+			c->voters.voter[s] = (struct dft_name){c->node[s], 1};
+		for (s = 0; s < REPLICAS; s++)
+			first.path[s] = c->voters.voter[s];
+		c->latest = first;
+		c->latest_voters = c->voters;
+		for (s = 0; s < c->slots; s++) {
+			struct dft_member *m = &c->replica[s].member;
+
+			m->self = (struct dft_name){c->node[s], 1};
+			if (s < DFT_VOTERS_MOST) {
+				m->voters = c->voters;
+				m->accepted = m->active = first;
+				m->promised = first.term;
+			}
+			m->since = c->replica[s].timers = clock_of(w, c->node[s]);
+			at(w, 1 + pick(w, w->plan.times.beat / 2), TICK, c->node[s], i);
+		}
+		if (w->plan.repair)
+			at(w, 1 + pick(w, 10 * MS), REPAIR, CONTROLLER, i);
+	}
+	return 0;
+}
+
+int world_new(struct world *w, const struct plan *plan)
+{
+	uint32_t i;
+
+	memset(w, 0, sizeof(*w));
+	w->plan = *plan;
+	w->random = plan->seed * 0x9E3779B97F4A7C15ull + 0x1234567;
+	if (!w->random)
+		w->random = 1;
+	for (i = 0; i < 8; i++)
+		draw(w);
+	w->node = calloc(plan->nodes, sizeof(*w->node));
+	w->chain = calloc(plan->chains, sizeof(*w->chain));
+	w->cache = calloc((size_t)plan->forwarders * plan->chains * plan->keys, sizeof(*w->cache));
+	w->outlook = calloc((size_t)plan->forwarders * plan->chains, sizeof(*w->outlook));
+	if (!w->node || !w->chain || !w->cache || !w->outlook) {
+		world_free(w);
+		return -ENOMEM;
+	}
+	for (i = 0; i < plan->nodes; i++) {
+		w->node[i].boot = 1;
+		w->node[i].up = true;
+		w->node[i].offset = 1000 * MS + pick(w, 1000 * MS);
+		w->node[i].rate = (int)pick(w, 2 * plan->drift + 1) - (int)plan->drift;
+	}
+	chains_new(w);
+	at(w, 1, CLIENT, 0, 0);
+	at(w, plan->fault_every, FAULT, 0, 0);
+	return 0;
+}
+
+void world_free(struct world *w)
+{
+	struct message *m;
+
+	while (w->waiting)
+		free(w->heap[--w->waiting]);
+	while ((m = w->free)) {
+		memcpy(&w->free, &m->op, sizeof(w->free));
+		free(m);
+	}
+	free(w->heap);
+	free(w->cache);
+	free(w->outlook);
+	free(w->chain);
+	free(w->node);
+	w->heap = NULL;
+	w->cache = NULL;
+	w->outlook = NULL;
+	w->chain = NULL;
+	w->node = NULL;
+}

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each concept's translation: the bytes that the data path will read, and every object that must be
+// refused before it gets there.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+
+#include "modules/chain/chain.h"
+#include "modules/entrance/entrance.h"
+#include "modules/member/member.h"
+#include "modules/port/port.h"
+#include "modules/securitygroup/securitygroup.h"
+#include "modules/session/session.h"
+#include "modules/subnet/subnet.h"
+#include "modules/vpc/vpc.h"
+#include "node/messages.h"
+
+// What was put last, and how many there were.
+struct recorded {
+	struct entries entries; // first
+	size_t count;
+	enum table table[4];
+	uint8_t key[4][64];
+	uint8_t value[4][sizeof(struct security_group_value)];
+};
+
+static int record(struct entries *entries, enum table table, const void *key, const void *value)
+{
+	struct recorded *r = (struct recorded *)entries;
+
+	if (r->count < 4) {
+		r->table[r->count] = table;
+		memcpy(r->key[r->count], key, tables[table].key_size);
+		memcpy(r->value[r->count], value, tables[table].value_size);
+	}
+	r->count++;
+	return 0;
+}
+
+static struct recorded recorder(void)
+{
+	return (struct recorded){.entries = {record, NODE_FWD | NODE_FTN, ""}};
+}
+
+static uint8_t ip[16] = {[10] = 0xFF, 0xFF, 10, 1, 2, 3};
+static uint8_t net[16] = {[10] = 0xFF, 0xFF, 10, 1, 0, 0};
+static uint8_t mac[6] = {2, 0, 0, 0, 0, 9};
+
+#define BYTES(array) ((ProtobufCBinaryData){sizeof(array), array})
+#define SHORT(array) ((ProtobufCBinaryData){sizeof(array) - 1, array})
+
+// The translation refuses, says something with this in it, and puts nothing.
+#define REFUSES(call, about)                                                                       \
+	do {                                                                                       \
+		r = recorder();                                                                    \
+		assert_int_equal(call, -EINVAL);                                                   \
+		assert_non_null(strstr(r.entries.why, about));                                     \
+		assert_int_equal(r.count, 0);                                                      \
+	} while (0)
+
+static void member(void **state)
+{
+	Zeta__Node__V1__Member m = ZETA__NODE__V1__MEMBER__INIT;
+	struct recorded r = recorder();
+	const struct node_value *node = (const void *)r.value[0];
+
+	m.index = 5;
+	m.zgc_ip = BYTES(ip);
+	m.zgc_mac = BYTES(mac);
+	assert_int_equal(member_entries(&m, &r.entries), 0);
+	assert_int_equal(r.count, 2);
+	assert_int_equal(r.table[0], TABLE_NODES);
+	assert_int_equal(*(uint32_t *)r.key[0], 5);
+	assert_memory_equal(&node->zgc_ip, ip, 16);
+	assert_memory_equal(node->zgc_mac, mac, 6);
+	assert_int_equal(r.table[1], TABLE_NODE_BY_IP);
+	assert_memory_equal(r.key[1], ip, 16);
+	assert_int_equal(*(uint32_t *)r.value[1], 5);
+	m.zgc_mac = SHORT(mac);
+	REFUSES(member_entries(&m, &r.entries), "zgc_mac");
+	m.index = MAX_NODES;
+	REFUSES(member_entries(&m, &r.entries), "index");
+}
+
+static void chain(void **state)
+{
+	Zeta__Node__V1__Chain c = ZETA__NODE__V1__CHAIN__INIT;
+	uint32_t live[MAX_CHAIN_LENGTH + 1] = {7, 8, 9};
+	struct recorded r = recorder();
+	const struct chain_value *value = (const void *)r.value[0];
+
+	c.number = 3;
+	c.epoch = 2;
+	c.term = 4;
+	c.live = live;
+	c.n_live = 3;
+	c.learner = 13;
+	assert_int_equal(chain_entries(&c, &r.entries), 0);
+	assert_int_equal(r.table[0], TABLE_CHAINS);
+	assert_int_equal(*(uint32_t *)r.key[0], 3);
+	assert_int_equal(value->epoch, 2);
+	assert_int_equal(value->term, 4);
+	assert_int_equal(value->live, 3);
+	assert_int_equal(value->learner, 1);
+	assert_int_equal(value->node[0], 7);
+	assert_int_equal(value->node[2], 9);
+	assert_int_equal(value->node[3], 12);
+	c.n_live = MAX_CHAIN_LENGTH;
+	REFUSES(chain_entries(&c, &r.entries), "replicas");
+	c.learner = 0;
+	r = recorder();
+	assert_int_equal(chain_entries(&c, &r.entries), 0);
+	c.n_live = 0;
+	REFUSES(chain_entries(&c, &r.entries), "replicas");
+	c.n_live = 1;
+	live[0] = MAX_NODES;
+	REFUSES(chain_entries(&c, &r.entries), "node index");
+	c.number = MAX_CHAINS;
+	REFUSES(chain_entries(&c, &r.entries), "number");
+}
+
+static void buckets(void **state)
+{
+	static uint8_t table[BUCKETS * 2] = {0, 0, 0, 1, 4, 0};
+	Zeta__Node__V1__Buckets b = ZETA__NODE__V1__BUCKETS__INIT;
+	struct recorded r = recorder();
+
+	b.chain = BYTES(table);
+	assert_int_equal(buckets_entries(&b, &r.entries), 0);
+	assert_int_equal(r.count, BUCKETS);
+	assert_int_equal(*(uint32_t *)r.key[1], 1);
+	assert_int_equal(*(uint32_t *)r.value[0], 0);
+	assert_int_equal(*(uint32_t *)r.value[1], 1);
+	assert_int_equal(*(uint32_t *)r.value[2], 1024);
+	b.chain = SHORT(table);
+	REFUSES(buckets_entries(&b, &r.entries), "chain is");
+	b.chain = BYTES(table);
+	table[0] = 0xFF;
+	REFUSES(buckets_entries(&b, &r.entries), "bucket 0");
+}
+
+static void vpc(void **state)
+{
+	Zeta__Node__V1__Vpc v = ZETA__NODE__V1__VPC__INIT;
+	uint32_t functions[MAX_SERVICE_CHAIN + 1] = {1, 2, 3};
+	struct recorded r = recorder();
+	const struct vpc_value *value = (const void *)r.value[0];
+
+	v.vni = 0xFFFFFF;
+	v.policy = 6;
+	v.functions = functions;
+	v.n_functions = 3;
+	assert_int_equal(vpc_entries(&v, &r.entries), 0);
+	assert_int_equal(*(uint32_t *)r.key[0], 0xFFFFFF);
+	assert_int_equal(value->policy, 6);
+	assert_int_equal(value->functions, 3);
+	assert_int_equal(value->function[2], 3);
+	v.n_functions = 4;
+	REFUSES(vpc_entries(&v, &r.entries), "slot 0");
+	functions[3] = MAX_FUNCTIONS;
+	REFUSES(vpc_entries(&v, &r.entries), "slot");
+	v.n_functions = MAX_SERVICE_CHAIN + 1;
+	REFUSES(vpc_entries(&v, &r.entries), "functions");
+	v.vni = 1 << 24;
+	REFUSES(vpc_entries(&v, &r.entries), "VNI");
+	v.vni = 0;
+	REFUSES(vpc_entries(&v, &r.entries), "VNI");
+}
+
+static void subnet(void **state)
+{
+	Zeta__Node__V1__Subnet s = ZETA__NODE__V1__SUBNET__INIT;
+	struct recorded r = recorder();
+	const struct subnet_key *key = (const void *)r.key[0];
+	const struct subnet_value *value = (const void *)r.value[0];
+
+	s.number = 4;
+	s.vni = 258;
+	s.prefix = BYTES(net);
+	s.prefix_length = 96 + 16;
+	assert_int_equal(subnet_entries(&s, &r.entries), 0);
+	assert_int_equal(key->prefix_bits, 32 + 96 + 16);
+	assert_int_equal(key->vni, htonl(258));
+	assert_memory_equal(&key->address, net, 16);
+	assert_int_equal(value->subnet, 4);
+	s.gateway = BYTES(ip);
+	REFUSES(subnet_entries(&s, &r.entries), "gateway_mac");
+	s.gateway_mac = BYTES(mac);
+	r = recorder();
+	assert_int_equal(subnet_entries(&s, &r.entries), 0);
+	assert_memory_equal(&value->gateway, ip, 16);
+	assert_memory_equal(value->gateway_mac, mac, 6);
+	s.prefix_length = 96 + 15;
+	REFUSES(subnet_entries(&s, &r.entries), "host bits");
+	s.prefix_length = 129;
+	REFUSES(subnet_entries(&s, &r.entries), "prefix length");
+	s.number = 0;
+	REFUSES(subnet_entries(&s, &r.entries), "number");
+}
+
+static void port(void **state)
+{
+	Zeta__Node__V1__Port p = ZETA__NODE__V1__PORT__INIT;
+	ProtobufCBinaryData ips[2] = {BYTES(ip), BYTES(net)};
+	uint32_t groups[MAX_PORT_GROUPS + 1] = {21, 22};
+	struct recorded r = recorder();
+	const struct endpoint_key *key = (const void *)r.key[1];
+	const struct endpoint_value *value = (const void *)r.value[1];
+
+	p.vni = 9;
+	p.ip = ips;
+	p.n_ip = 2;
+	p.mac = BYTES(mac);
+	p.host_ip = BYTES(ip);
+	p.host_mac = BYTES(mac);
+	p.group = groups;
+	p.n_group = 2;
+	assert_int_equal(port_entries(&p, &r.entries), 0);
+	assert_int_equal(r.count, 2);
+	assert_int_equal(key->vni, 9);
+	assert_memory_equal(&key->address, net, 16);
+	assert_memory_equal(&value->host, ip, 16);
+	assert_memory_equal(value->mac, mac, 6);
+	assert_int_equal(value->group[1], 22);
+	assert_int_equal(value->group[2], 0);
+	p.n_group = MAX_PORT_GROUPS + 1;
+	REFUSES(port_entries(&p, &r.entries), "security groups");
+	p.n_group = 0;
+	ips[0].len = 4;
+	REFUSES(port_entries(&p, &r.entries), "ip is 4");
+	p.host_mac.len = 0;
+	REFUSES(port_entries(&p, &r.entries), "host_mac");
+}
+
+static void local_port(void **state)
+{
+	Zeta__Node__V1__LocalPort p = ZETA__NODE__V1__LOCAL_PORT__INIT;
+	struct recorded r = recorder();
+	const struct local_port *value = (const void *)r.value[0];
+
+	p.vni = 9;
+	p.mac = BYTES(mac);
+	p.interface = "veth-a";
+	assert_int_equal(local_port_entries(&p, &r.entries), 0);
+	assert_string_equal((char *)r.key[0], "veth-a");
+	assert_int_equal(value->vni, 9);
+	assert_memory_equal(value->mac, mac, 6);
+	p.interface = "a-name-that-is-too-long";
+	REFUSES(local_port_entries(&p, &r.entries), "a-name-that");
+	p.interface = "../x";
+	REFUSES(local_port_entries(&p, &r.entries), "interface");
+	p.interface = "";
+	REFUSES(local_port_entries(&p, &r.entries), "interface");
+}
+
+static void security_group(void **state)
+{
+	Zeta__Node__V1__SecurityGroup g = ZETA__NODE__V1__SECURITY_GROUP__INIT;
+	Zeta__Node__V1__Rule rule = ZETA__NODE__V1__RULE__INIT, out = ZETA__NODE__V1__RULE__INIT;
+	Zeta__Node__V1__Rule *rules[MAX_RULES + 1] = {&rule, &out};
+	struct recorded r = recorder();
+	const struct security_group_value *value = (const void *)r.value[0];
+
+	rule.protocol = 6;
+	rule.port_min = 80;
+	rule.port_max = 65535;
+	rule.remote = BYTES(net);
+	rule.remote_length = 112;
+	out.egress = 1;
+	out.port_max = 65535;
+	out.remote_group = 31;
+	g.number = 30;
+	g.rule = rules;
+	g.n_rule = 2;
+	assert_int_equal(securitygroup_entries(&g, &r.entries), 0);
+	assert_int_equal(*(uint32_t *)r.key[0], 30);
+	assert_int_equal(value->rules, 2);
+	assert_int_equal(value->egress_rules, 1);
+	assert_int_equal(value->rule[0].direction, RULE_INGRESS);
+	assert_int_equal(value->rule[0].protocol, 6);
+	assert_int_equal(value->rule[0].port_min, 80);
+	assert_int_equal(value->rule[0].port_max, 65535);
+	assert_int_equal(value->rule[0].remote_bits, 112);
+	assert_memory_equal(&value->rule[0].remote, net, 16);
+	assert_int_equal(value->rule[1].direction, RULE_EGRESS);
+	assert_int_equal(value->rule[1].remote_group, 31);
+	out.port_max = 65536;
+	REFUSES(securitygroup_entries(&g, &r.entries), "ports");
+	out.port_max = 1;
+	out.port_min = 2;
+	REFUSES(securitygroup_entries(&g, &r.entries), "ports");
+	out.port_min = 0;
+	out.protocol = 256;
+	REFUSES(securitygroup_entries(&g, &r.entries), "protocol");
+	out.protocol = 0;
+	out.remote_length = 1;
+	REFUSES(securitygroup_entries(&g, &r.entries), "remote is 0");
+	g.n_rule = MAX_RULES + 1;
+	REFUSES(securitygroup_entries(&g, &r.entries), "rules");
+	g.number = 0;
+	REFUSES(securitygroup_entries(&g, &r.entries), "number");
+}
+
+static void entrance(void **state)
+{
+	Zeta__Node__V1__Entrance e = ZETA__NODE__V1__ENTRANCE__INIT;
+	struct recorded r = recorder();
+	const struct entrance_value *value = (const void *)r.value[0];
+
+	e.index = 6;
+	e.ip = BYTES(ip);
+	e.mac = BYTES(mac);
+	e.owner = 2;
+	assert_int_equal(entrance_entries(&e, &r.entries), 0);
+	assert_int_equal(r.count, 2);
+	assert_int_equal(*(uint32_t *)r.key[0], 6);
+	assert_int_equal(value->live, 1);
+	assert_int_equal(value->owner, 2);
+	assert_memory_equal(&value->ip, ip, 16);
+	assert_memory_equal(r.key[1], ip, 16);
+	e.owner = MAX_NODES;
+	REFUSES(entrance_entries(&e, &r.entries), "owner");
+	e.index = MAX_ENTRANCES;
+	REFUSES(entrance_entries(&e, &r.entries), "index");
+}
+
+// Replicas agree although stamps and states are under way, and differ in all that was decided.
+static void digest(void **state)
+{
+	struct session_key key = {.vni = {0, 0, 1}};
+	struct dft_record record = {.life = DFT_LIVE, .incarnation.counter = 1}, other = record;
+
+	other.stamp.counter = 9;
+	other.state = DFT_FIN_FROM_A;
+	other.policy = 9;
+	assert_int_equal(session_digest(&key, &record), session_digest(&key, &other));
+	other.towards[1].to_mac[5] = 1;
+	assert_int_not_equal(session_digest(&key, &record), session_digest(&key, &other));
+	other = record;
+	other.incarnation.floor = 1;
+	assert_int_not_equal(session_digest(&key, &record), session_digest(&key, &other));
+	other = record;
+	other.life = DFT_TOMBSTONE;
+	assert_int_equal(session_digest(&key, &other), 0);
+	key.b_port = 1;
+	assert_int_not_equal(session_digest(&key, &record),
+			     session_digest(&(struct session_key){.vni = {0, 0, 1}}, &record));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(member),     cmocka_unit_test(chain),
+		cmocka_unit_test(buckets),    cmocka_unit_test(vpc),
+		cmocka_unit_test(subnet),     cmocka_unit_test(port),
+		cmocka_unit_test(local_port), cmocka_unit_test(security_group),
+		cmocka_unit_test(entrance),   cmocka_unit_test(digest),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real loader and an agent that was taken over: whatever it sends, the loader answers or ends;
+// it does nothing else, and what it is not asked for stays as it is.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "node/loader.h"
+#include "node/messages.h"
+
+static const char dir[] = "/media/zeta/n1";
+static struct message message; // large: not on the stack
+static pid_t loader_pid, agent_pid;
+static int agent_socket = -1;
+
+static void start(void)
+{
+	int sockets[2];
+	sigset_t set;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
+	loader_pid = fork();
+	assert_true(loader_pid >= 0);
+	if (!loader_pid) {
+		// The loader waits for its own child.
+		pid_t agent = fork();
+
+		if (!agent) {
+			pause();
+			_exit(0);
+		}
+		close(sockets[1]);
+		sigemptyset(&set);
+		sigaddset(&set, SIGTERM);
+		sigaddset(&set, SIGINT);
+		sigaddset(&set, SIGCHLD);
+		sigprocmask(SIG_BLOCK, &set, NULL);
+		// The first thing that comes through the socket is no message but the child's id.
+		if (send(sockets[0], &agent, sizeof(agent), 0) != sizeof(agent))
+			_exit(99);
+		_exit(loader_run(&(struct loader){.dir = dir,
+						  .mode = XDP_MODE_GENERIC,
+						  .socket = sockets[0],
+						  .agent = agent}));
+	}
+	close(sockets[0]);
+	agent_socket = sockets[1];
+	assert_int_equal(recv(agent_socket, &agent_pid, sizeof(agent_pid), 0), sizeof(agent_pid));
+}
+
+// Returns the loader's exit status.
+static int wait_loader(void)
+{
+	int status;
+
+	assert_int_equal(waitpid(loader_pid, &status, 0), loader_pid);
+	kill(agent_pid, SIGKILL);
+	close(agent_socket);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void begin(enum message_type type, unsigned int table, __u32 count)
+{
+	memset(&message, 0, sizeof(message));
+	message.type = (__u16)type;
+	message.table = (__u16)table;
+	message.count = count;
+}
+
+// Sends the message and has its answer in its place.
+static void ask(void)
+{
+	size_t size;
+
+	assert_int_equal(message_send(agent_socket, &message), 0);
+	assert_int_equal(message_receive(agent_socket, &message, &size), 0);
+	assert_true(message_is_answer(&message, size));
+}
+
+static void ask_status(void)
+{
+	begin(MESSAGE_STATUS, 0, 0);
+	ask();
+	assert_int_equal(message.type, MESSAGE_STATUS_IS);
+}
+
+static void end_on(const void *bytes, size_t size)
+{
+	start();
+	assert_int_equal(send(agent_socket, bytes, size, 0), size);
+	assert_int_equal(wait_loader(), 1);
+}
+
+static void ends_on_nonsense(void **state)
+{
+	end_on("x", 1);
+	begin(0, 0, 0);
+	end_on(&message, MESSAGE_HEAD);
+	begin(MESSAGE_DONE, 0, 0);
+	end_on(&message, message_size(&message));
+	begin(MESSAGE_PUT, TABLES, 1);
+	end_on(&message, MESSAGE_HEAD + 8);
+	begin(MESSAGE_PUT, TABLE_VPCS, 0xFFFFFFFF);
+	end_on(&message, sizeof(message));
+	begin(MESSAGE_PUT, TABLE_VPCS, 2);
+	end_on(&message, message_size(&message) - 1);
+	begin(MESSAGE_STATUS, 0, 0);
+	end_on(&message, MESSAGE_HEAD + 1);
+}
+
+static void does_nothing_before_settings(void **state)
+{
+	unsigned int table;
+
+	start();
+	ask_status();
+	assert_int_equal(message.status.boot, 0);
+	for (table = 0; table < TABLES; table++) {
+		begin(MESSAGE_PUT, table, 1);
+		memcpy(message.room, "any", 3);
+		ask();
+		assert_int_equal(message.error, -ENOENT);
+		assert_int_equal(message.count, 0);
+		begin(MESSAGE_REMOVE, table, 3);
+		ask();
+		assert_int_equal(message.error, 0);
+	}
+	begin(MESSAGE_KEYS, TABLE_VPCS, 0);
+	ask();
+	assert_int_equal(message.error, -ENOENT);
+	begin(MESSAGE_CONFIGURE, 0, 0);
+	memset(&message.settings, 0xFF, sizeof(message.settings));
+	ask();
+	assert_int_equal(message.error, -EINVAL);
+	ask_status();
+	assert_int_equal(message.status.loads, 0);
+	kill(loader_pid, SIGTERM);
+	kill(agent_pid, SIGKILL);
+	assert_int_equal(wait_loader(), 0);
+}
+
+static void survives_any_content(void **state)
+{
+	struct node_settings settings = {
+		.roles = NODE_EDGE,
+		.tenant_mtu = 1450,
+		.oam_port = 8300,
+		.tenant_interface = {"lo"},
+		.tenant_mac = {2, 0, 0, 0, 0, 1},
+	};
+	static const enum message_type types[] = {MESSAGE_PUT, MESSAGE_REMOVE, MESSAGE_KEYS,
+						  MESSAGE_READY, MESSAGE_CONFIGURE};
+	unsigned int round, seed = 7;
+	size_t i, size;
+	__u32 boot;
+
+	start();
+	begin(MESSAGE_CONFIGURE, 0, 0);
+	message.settings = settings;
+	ask();
+	assert_int_equal(message.error, 0);
+	ask_status();
+	boot = message.status.boot;
+	assert_int_not_equal(boot, 0);
+	for (round = 0; round < 3000; round++) {
+		seed = seed * 1103515245 + 12345;
+		begin(types[(seed >> 16) % 5], 0, 0);
+		if (message.type != MESSAGE_CONFIGURE)
+			message.table = (__u16)((seed >> 20) % TABLES);
+		if (message.type == MESSAGE_PUT || message.type == MESSAGE_REMOVE)
+			message.count = 1 + (seed >> 24) % 3;
+		else if (message.type != MESSAGE_CONFIGURE)
+			message.count = (seed >> 24) % 2;
+		if (message.type == MESSAGE_READY)
+			message.table = TABLE_LOCAL_PORTS;
+		size = message_size(&message);
+		for (i = MESSAGE_HEAD; i < size; i++) {
+			seed = seed * 1103515245 + 12345;
+			((__u8 *)&message)[i] = (__u8)(seed >> 16);
+		}
+		ask();
+	}
+	// No random settings are valid ones.
+	ask_status();
+	assert_int_equal(message.status.boot, boot);
+	assert_int_equal(message.status.loads, 1);
+	kill(agent_pid, SIGKILL);
+	assert_int_equal(wait_loader(), 1);
+}
+
+// In namespaces that end with this process, over a directory that every system has.
+static int isolate(void)
+{
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("bpf", "/media", "bpf", 0, NULL))
+		return -errno;
+	return pins_make(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ends_on_nonsense),
+		cmocka_unit_test(does_nothing_before_settings),
+		cmocka_unit_test(survives_any_content),
+	};
+
+	if (geteuid() || isolate()) {
+		fprintf(stderr, "skipped: needs root, namespaces and a BPF file system\n");
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
