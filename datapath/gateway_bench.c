@@ -76,7 +76,7 @@ static void put_tenant(const struct node *n)
 			.group = {i == 3 ? group : 0},
 		};
 
-		snprintf(ip, sizeof(ip), "192.168.0.%u", 10 + i);
+		snprintf(ip, sizeof(ip), "192.168.0.%u", 10U + i);
 		value.host = address_must(ip);
 		snprintf(ip, sizeof(ip), "10.0.0.%u", i);
 		key.address = address_must(ip);
