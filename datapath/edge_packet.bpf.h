@@ -4,45 +4,21 @@
 
 #include <linux/pkt_cls.h>
 
-#include "datapath/packet.bpf.h"
+#include "datapath/count.bpf.h"
 #include "shared/edge.h"
 #include "shared/limits.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, VERDICTS);
-	__type(key, __u32);
-	__type(value, struct verdict_count);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-} verdicts SEC(".maps");
-
 inlined void count(struct __sk_buff *skb, enum verdict v)
 {
-	__u32 index = v;
-	struct verdict_count *c = bpf_map_lookup_elem(&verdicts, &index);
-
-	if (!c)
-		return;
-	c->packets++;
-	c->bytes += skb->len;
+	count_bytes(v, skb->len);
 }
 
 // A frame that is sent was handed to bpf_redirect() before. One that is passed meets the tc
 // programs of others next.
 inlined int edge_finish(struct __sk_buff *skb, enum verdict v)
 {
-	enum { PASS_ = TC_ACT_UNSPEC, SENT_ = TC_ACT_REDIRECT, DROP_ = TC_ACT_SHOT };
-
 	count(skb, v);
-	switch (v) {
-#define VERDICT(name, kind, meaning)                                                               \
-	case name:                                                                                 \
-		return kind##_;
-#include "shared/verdicts.def"
-#undef VERDICT
-	default:
-		return TC_ACT_SHOT;
-	}
+	return action_for(v, TC_ACT_UNSPEC, TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_SHOT);
 }
 
 // For frames that end here, whatever their verdict.

@@ -175,13 +175,23 @@ inlined int ask(struct xdp_md *ctx, const struct packet *p, const struct session
 	return op_send_to_node(ctx, node, op == DFT_LOOKUP ? LOOKED_UP : UPDATED);
 }
 
+// The frame was made the answer to whom it came from, in place: back to the host that sent it.
+inlined int answer(struct xdp_md *ctx, const struct packet *p, __u32 entrance, enum verdict v)
+{
+	struct decision back = {.host = address_of_v4(p->outer.ip->saddr)};
+
+	__builtin_memcpy(back.host_mac, p->outer.eth->h_source, 6);
+	__builtin_memcpy(back.to_mac, p->inner.eth->h_dest, 6);
+	vni_put(back.vni, p->vni);
+	return finish(ctx, send_to_host(ctx, p->inner_offset, &back, entrance, 0, v));
+}
+
 // An endpoint asks who has an address: its gateway we know, others the flow table nodes do.
 inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 {
 	struct arp_ipv4 *arp = take(p, sizeof(*arp));
 	const struct subnet_value *subnet;
 	struct session_key key = {};
-	struct decision back = {};
 
 	if (!arp || !arp_is_request(arp))
 		return finish(ctx, ARP_MALFORMED);
@@ -192,18 +202,13 @@ inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 		return ask(ctx, p, &key, DFT_LOOKUP, DFT_ENDPOINTS, entrance, NULL, 0);
 	}
 	arp_reply(p->inner.eth, arp, subnet->gateway_mac);
-	back.host = address_of_v4(p->outer.ip->saddr);
-	__builtin_memcpy(back.host_mac, p->outer.eth->h_source, 6);
-	__builtin_memcpy(back.to_mac, arp->target_mac, 6);
-	vni_put(back.vni, p->vni);
-	return finish(ctx, send_to_host(ctx, p->inner_offset, &back, entrance, 0, GATEWAY_ARP));
+	return answer(ctx, p, entrance, GATEWAY_ARP);
 }
 
 // To the gateway's own address: an echo request is answered.
 inlined int tenant_gateway(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 			   __u32 entrance)
 {
-	struct decision back = {};
 	struct icmp_header *icmp;
 
 	p->at = (void *)p->inner.ip + sizeof(*p->inner.ip);
@@ -212,11 +217,7 @@ inlined int tenant_gateway(struct xdp_md *ctx, struct packet *p, const struct fl
 	    icmp->type != ICMP_ECHO_REQUEST)
 		return finish(ctx, GATEWAY_PROTOCOL);
 	echo_reply(p, icmp);
-	back.host = address_of_v4(p->outer.ip->saddr);
-	__builtin_memcpy(back.host_mac, p->outer.eth->h_source, 6);
-	__builtin_memcpy(back.to_mac, p->inner.eth->h_dest, 6);
-	vni_put(back.vni, p->vni);
-	return finish(ctx, send_to_host(ctx, p->inner_offset, &back, entrance, 0, GATEWAY_ECHO));
+	return answer(ctx, p, entrance, GATEWAY_ECHO);
 }
 
 // A tenant's frame, from the host that its sender lives on.
