@@ -27,7 +27,7 @@ inlined enum verdict read_sent(struct __sk_buff *skb, struct packet *p, struct f
 		return edge_read_arp(p, f);
 	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
 		return INNER_PROTOCOL;
-	if ((v = edge_read_ipv4(skb, p)) || (v = read_flow(p, f)))
+	if ((v = read_ipv4(p, skb->len - ETH_HLEN)) || (v = read_flow(p, f)))
 		return v;
 	return edge_too_large(skb, p, f);
 }

@@ -42,22 +42,3 @@ inlined struct packet packet_of_skb(struct __sk_buff *skb, __u32 bytes)
 	p.end = (void *)(long)skb->data_end;
 	return p;
 }
-
-// As read_inner_ipv4() of packet.bpf.h, but of a frame that may lie in fragments.
-inlined enum verdict edge_read_ipv4(struct __sk_buff *skb, struct packet *p)
-{
-	struct iphdr *ip = take(p, sizeof(*ip));
-
-	if (!ip)
-		return TRUNCATED;
-	if (ip->version != 4 || ip->ihl < 5)
-		return INNER_MALFORMED;
-	if (ip->ihl != 5)
-		return INNER_OPTIONS;
-	if (bpf_ntohs(ip->tot_len) < sizeof(*ip) || ETH_HLEN + bpf_ntohs(ip->tot_len) > skb->len)
-		return TRUNCATED;
-	if ((ip->daddr & bpf_htonl(0xF0000000)) == bpf_htonl(0xE0000000) || ip->daddr == 0xFFFFFFFF)
-		return INNER_BROADCAST;
-	p->inner.ip = ip;
-	return GO_ON;
-}

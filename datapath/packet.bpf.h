@@ -145,8 +145,9 @@ inlined void ttl_decrement(struct iphdr *ip)
 	ip->ttl--;
 }
 
-// Tenants' IPv4: no options, and the length it says must be there.
-inlined enum verdict read_inner_ipv4(struct packet *p)
+// Tenants' IPv4: no options, and the length it says must be there: of the packet there are that
+// many bytes from this header on, in linear memory or not.
+inlined enum verdict read_ipv4(struct packet *p, __u32 there)
 {
 	struct iphdr *ip = take(p, sizeof(*ip));
 
@@ -156,12 +157,18 @@ inlined enum verdict read_inner_ipv4(struct packet *p)
 		return INNER_MALFORMED;
 	if (ip->ihl != 5)
 		return INNER_OPTIONS;
-	if (bpf_ntohs(ip->tot_len) < sizeof(*ip) || (void *)ip + bpf_ntohs(ip->tot_len) > p->end)
+	if (bpf_ntohs(ip->tot_len) < sizeof(*ip) || bpf_ntohs(ip->tot_len) > there)
 		return TRUNCATED;
 	if ((ip->daddr & bpf_htonl(0xF0000000)) == bpf_htonl(0xE0000000) || ip->daddr == 0xFFFFFFFF)
 		return INNER_BROADCAST;
 	p->inner.ip = ip;
 	return GO_ON;
+}
+
+// Of a packet that is all in linear memory.
+inlined enum verdict read_inner_ipv4(struct packet *p)
+{
+	return read_ipv4(p, p->end - p->at);
 }
 
 // What follows an IPv4 header, for the key: ports, or what stands for them. Twice 0 is what a
