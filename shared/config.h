@@ -32,8 +32,17 @@ struct gateway_config {
 	__u32 session_pages;
 	__u32 cache_pages;
 	__u32 tick_q10; // a timer tick in 1/1024 ms; 0: not known, the coarse clock instead
+	__u32 beat_ms;	// between heartbeats; 0: none, and every node acts as if it held its lease
+	__u32 cluster;	// number of the cluster
 };
-_Static_assert(sizeof(struct gateway_config) == 88, "no padding");
+_Static_assert(sizeof(struct gateway_config) == 96, "no padding");
+
+// What follows from the interval of heartbeats (docs/dft.md M3): how long a lease runs from the
+// sending of a heartbeat that was answered; how long a voter that answered accepts no term without
+// that node; and the silence after which a node is taken for dead.
+#define LEASE_HALF_BEATS 5 // halves of an interval: 25 ms of 10
+#define GUARD_BEATS 3
+#define SUSPECT_BEATS 3
 
 // Read-only data of the edge program ("cfg").
 struct edge_config {

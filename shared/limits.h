@@ -3,6 +3,8 @@
 #pragma once
 
 #define MAX_CHAIN_LENGTH 8    // replicas of a bucket, learner included; an op crosses all of them
+#define MAX_VOTERS 5	      // of a chain: its replicas and witnesses; two of five may die
+#define MAX_HOLDERS 8	      // of leases in one chain: its path, and who just left it
 #define MAX_CHAINS 1024	      // of a cluster
 #define MAX_NODES 1024	      // of a cluster; a node index fits 16 bits
 #define MAX_ENTRANCES 64      // an entrance index fits 8 bits; hosts keep the whole list

@@ -17,13 +17,20 @@ struct node_value {
 
 // Map "node_by_ip": hash, key struct in6_addr (cluster address), value __u32 node index.
 
-// Map "chains": hash, key __u32 chain id. A chain's active term.
+// Map "chains": hash, key __u32 chain id. The newest chosen term of a chain that this node knows.
+// Whether it acts in it is for "fences" and "leases" to say (shared/membership.h).
 struct chain_value {
-	__u32 epoch; // of the view
-	__u32 term;
+	__u32 epoch;			  // of the view
+	__u32 term;			  // struct dft_term's number
 	__u16 live;			  // replicas in node[0 .. live), in chain order: head first
 	__u16 learner;			  // 1: node[live] is the learner
 	__u32 node[MAX_CHAIN_LENGTH + 1]; // node indices; the last is for a learner
+	__u32 boot[MAX_CHAIN_LENGTH + 1]; // in which of its lives each is meant (docs/dft.md M4)
+	__u32 voters;			  // in voter[0 .. voters)
+	struct {
+		__u32 node;
+		__u32 boot;
+	} voter[MAX_VOTERS];
 };
 
 // Map "buckets": array of BUCKETS, index bucket, value __u32: chain id + 1, 0: no chain.

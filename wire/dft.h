@@ -28,7 +28,21 @@ enum dft_op {
 	DFT_DELETE,	// a session to be ended
 	DFT_TOUCH,	// this session is in use
 	DFT_INVALIDATE, // forget what you cache
+	DFT_COLLECT,	// a tombstone to be removed and the bucket's floor raised
+	DFT_COPY,	// bulk: what the tail has of a key, to its learner
+	DFT_COPIED,	// the learner's answer to that: it has it
 };
+
+// What follows the options: geneve.protocol is GENEVE_ETHERNET, the tenant's frame that caused the
+// op, whose headers are the key; or DFT_KEYED: no packet, the key itself. Keyed are delete,
+// collect, copy and copied; nothing is released for them.
+#define DFT_KEYED 0x88B5 // IEEE 802 local experimental EtherType 1
+struct dft_keyed {
+	__u8 key[40]; // struct session_key, which has network order only
+	__be32 floor; // the bucket's: copy: of the tail as it read; collect replicated: the new one
+	__be32 serial; // copy: of the sender's choice, copied brings it back
+};
+_Static_assert(sizeof(struct dft_keyed) == 48, "");
 
 enum dft_table {
 	DFT_SESSIONS = 0,
@@ -40,6 +54,7 @@ enum dft_table {
 #define DFT_REPLICATION 0x01 // node to next node of a chain, under exactly this term
 #define DFT_OBSERVED 0x02    // the stamp is what the evaluator saw: without it no insert
 #define DFT_STATEFUL 0x04    // a record exists or shall exist for this decision
+#define DFT_REFRESH 0x08     // the tenant's packet went its way already: the forwarder only asks
 
 // Orders the lives and changes of one key: by floor, then by counter (docs/dft.md).
 struct dft_stamp_wire {

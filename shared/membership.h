@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// Map ABI: what a node knows of others and of its own right to act in a term (docs/dft.md M1 to
+// M4). All maps here are arrays that may be mapped into memory; each has one writer, kernel or
+// daemon, so that neither overwrites the other. Times are bpf_ktime_get_boot_ns(), 0: never.
+#pragma once
+
+#include <linux/types.h>
+
+#include "shared/limits.h"
+
+// A term in one word, which is compared as a number and written at once.
+#define TERM_WORD(epoch, number) ((__u64)(epoch) << 32 | (number))
+
+// Map "peers": index node index. Written by the kernel's programs.
+struct peer_value {
+	__u32 boot;	   // of the life that was heard last
+	__u32 loads;	   // grows with every change of boot or of alive
+	__u64 received_ns; // any heartbeat or answer came
+	__u64 heard_ns;	   // one came that says that it hears us: both ways work
+	__u32 alive;	   // 1: heard within the cluster's suspect time, or gossip says so
+	__u32 rumour;	   // SWIM's incarnation number of what gossip says
+};
+
+// Map "fences": index chain number. Written by the daemon: what this node promised as a voter. It
+// handles nothing of a lower term, and its kernel side grants no lease for one.
+struct fence_value {
+	__u64 promised;		   // TERM_WORD
+	__u32 holder[MAX_HOLDERS]; // node index + 1 of who may be granted a lease; 0: free
+};
+
+// Map "grants": index chain number. Written by the kernel: when holder[i] of the fence was last
+// granted a lease. A voter accepts no term without that node for the guard time after.
+struct grant_value {
+	__u64 granted_ns[MAX_HOLDERS];
+};
+
+// Map "leases": index chain number. Written by the kernel: this node's own lease.
+struct lease_value {
+	__u64 term;		      // TERM_WORD that it is for; of another one it says nothing
+	__u64 end_ns;		      // it runs until then
+	__u64 granted_ns[MAX_VOTERS]; // sending of the heartbeat that each voter answered last
+};
+
+// Map "copies": index chain number. Written by the daemon: the bulk copy to a learner.
+struct copy_value {
+	__u64 term;	// TERM_WORD of the learner's term that it is for
+	__u64 complete; // 1: the learner has everything that was there when that term began
+	__u64 done;	// records that the learner confirmed
+	__u64 all;	// records that there were to copy
+};

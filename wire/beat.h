@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// Heartbeats between gateway nodes: one UDP datagram per pair and interval, answered at once by the
+// peer's XDP program. One heartbeat serves all chains that the two share, and carries gossip.
+#pragma once
+
+#include <linux/types.h>
+
+#define BEAT_PORT 8301 // UDP, cluster network
+#define TERM_PORT 8302 // UDP, cluster network: ballots between daemons (modules/term)
+#define BEAT_VERSION 1
+#define BEAT_CHAINS 16 // that two nodes share; more go with the next heartbeat
+#define BEAT_NEWS 8    // things heard of other nodes
+
+enum beat_kind {
+	BEAT = 1,
+	BEAT_ANSWER = 2, // the same bytes, with what is granted
+};
+
+#define BEAT_HEARS_YOU 0x01 // the sender has lately received something from the receiver
+
+// Beat: the sender's active term in a chain in whose path it is: it wants a lease. Answer: epoch 0
+// where none is granted.
+struct beat_chain {
+	__be32 number; // of the chain
+	__be32 epoch;
+	__be32 term;
+};
+
+// What the sender believes of another node (SWIM, Das et al. 2002).
+struct beat_news {
+	__be16 node; // index; 0: no news
+	__u8 state;  // enum beat_state
+	__u8 reserved;
+	__be32 boot;
+	__be32 rumour; // incarnation number: the higher one counts; the same: the worse state
+};
+
+enum beat_state { BEAT_ALIVE = 0, BEAT_SUSPECTED = 1, BEAT_DEAD = 2 };
+
+//   Ethernet | IPv4 | UDP 8301 | beat (320 bytes)
+struct beat {
+	__u8 version;
+	__u8 kind; // enum beat_kind
+	__u8 flags;
+	__u8 chains; // used in chain[]
+	__be32 from; // node index
+	__be32 from_boot;
+	__be32 to;	 // node index
+	__be32 to_boot;	 // answers: of whom is answered; beats: 0
+	__be32 cluster;	 // number of the cluster: two may share a wire
+	__be64 clock_ns; // of the beat's sender, echoed
+	struct beat_chain chain[BEAT_CHAINS];
+	struct beat_news news[BEAT_NEWS];
+};
+_Static_assert(sizeof(struct beat) == 320, "32 + 192 + 96");
