@@ -671,6 +671,7 @@ static void other_life_is_nobody(void **state)
 	daemon_start(&node[2], BEAT_MS);
 	members_wish(node[2].members, CHAIN, &wish);
 	assert_int_equal(node[2].registers[CHAIN].self.boot, node[2].boot);
+	assert_int_equal(node[2].registers[CHAIN].accepted.term.epoch, 0);
 	assert_true(waits_for((const __u32[]){1, 3, 0}, 0, 1000) >= 0);
 	// It knows the term, has no part in it, and no lease.
 	assert_false(leased(&node[2], CHAIN));
