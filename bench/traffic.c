@@ -32,7 +32,7 @@
 #define DATAGRAM (64 - 14 - 20 - 8) // payload of a frame of 64 bytes, without its checksum
 #define MOST_SAMPLES 2000000
 #define ASKS_COUNT 'c' // a datagram that wants to know how many came
-#define LOST_MS 1000
+#define LOST_MS 1000L
 
 static uint64_t now_ns(void)
 {
@@ -159,10 +159,14 @@ static int compare(const void *a, const void *b)
 
 static void print_samples(uint32_t *ns, size_t n, uint64_t took, uint64_t lost)
 {
+	uint32_t middle, worst;
+
 	qsort(ns, n, sizeof(*ns), compare);
+	middle = n ? ns[n / 2] : 0;
+	worst = n ? ns[n * 99 / 100] : 0;
 	printf("{\"per_second\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f, \"lost\": %llu}\n",
-	       took ? (double)n * 1e9 / (double)took : 0, n ? ns[n / 2] / 1e3 : 0,
-	       n ? ns[n * 99 / 100] / 1e3 : 0, (unsigned long long)lost);
+	       took ? (double)n * 1e9 / (double)took : 0, middle / 1e3, worst / 1e3,
+	       (unsigned long long)lost);
 }
 
 static uint32_t *samples_new(void)
@@ -246,7 +250,7 @@ static int connections(const struct sockaddr_in *to, uint64_t for_ns)
 	for (i = 0; i < WINDOW; i++)
 		attempt_begin(&attempts[i], poll, to);
 	while (now - began < for_ns && done < MOST_SAMPLES - WINDOW) {
-		n = epoll_wait(poll, events, WINDOW, LOST_MS);
+		n = epoll_wait(poll, events, WINDOW, (int)LOST_MS);
 		now = now_ns();
 		for (i = 0; i < n; i++) {
 			a = events[i].data.ptr;
