@@ -20,13 +20,16 @@
 #include "datapath/finish.bpf.h"
 #include "modules/arp/arp.bpf.h"
 #include "modules/chain/chain.bpf.h"
+#include "modules/chain/rights.bpf.h"
 #include "modules/directpath/directpath.bpf.h"
 #include "modules/entrance/entrance.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
+#include "modules/session/emit.bpf.h"
 #include "modules/session/session.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
+#include "modules/term/term.bpf.h"
 #include "modules/vpc/vpc.bpf.h"
 
 const volatile struct gateway_config cfg;
@@ -652,6 +655,13 @@ int table(struct xdp_md *ctx)
 	if (room->dying)
 		return finish(ctx, SESSION_ENDING);
 	return pass_on(ctx, d, c, place, room);
+}
+
+// A frame of the loader's becomes the next op of the outbox.
+SEC("xdp")
+int emit(struct xdp_md *ctx)
+{
+	return emit_next(ctx);
 }
 
 // The service chain has decided about the op's packet.

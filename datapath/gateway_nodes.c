@@ -79,7 +79,7 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 		.overlay = wish->overlay,
 		.node = wish->index,
 		.boot = node_boot(wish->index),
-		.tenant_ifindex = LOOPBACK,
+		.tenant_ifindex = wish->tenant_ifindex ? wish->tenant_ifindex : LOOPBACK,
 		.zgc_ifindex = wish->zgc_ifindex ? wish->zgc_ifindex : LOOPBACK,
 		.tenant_mtu = TENANT_MTU,
 		.oam_port = htons(8300),

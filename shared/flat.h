@@ -71,8 +71,8 @@ _Static_assert(sizeof(union flat_half) == 64, "a cache line");
 #define FLAT_TOLD_MS 256
 
 // Of a flow table's asked, whose used_s and mark change without the version.
-#define FLAT_STATE 0x0FFFu	// the record's, in state
-#define FLAT_DYING 0xF0000000u	// session_mark() of the term in which its end was asked for
+#define FLAT_STATE 0x0FFFu     // the record's, in state
+#define FLAT_DYING 0xF0000000u // session_mark() of the term in which its end was asked for
 #define FLAT_DYING_SHIFT 28
 #define FLAT_MARKS 15 // 1 to 15
 _Static_assert(!(DFT_STATE_BITS & ~FLAT_STATE), "a state fits");
