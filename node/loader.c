@@ -20,7 +20,7 @@
 #include "node/messages.h"
 #include "node/ports.h"
 #include "node/rights.h"
-#include "node/survey.h"
+#include "node/upkeep.h"
 #include "node/veth.h"
 
 // Interfaces are also looked up now and then: a notification may be lost, and attaching may fail
@@ -31,7 +31,7 @@
 struct work {
 	struct datapath datapath;
 	struct ports ports;
-	struct survey survey;
+	struct upkeep upkeep;
 	struct message message;
 	__u32 loads_seen; // by the ports
 	__u64 follow_ms;  // when interfaces are looked up even if nothing was heard of them
@@ -116,9 +116,9 @@ static void tell_status(struct work *work)
 	status->boot = work->datapath.boot;
 	status->loads = work->datapath.loads;
 	status->ports = work->ports.changes;
-	status->sessions = work->survey.sessions;
-	status->session_digest = work->survey.digest;
-	status->cached = work->survey.cached;
+	status->sessions = work->upkeep.survey.sessions;
+	status->session_digest = work->upkeep.survey.digest;
+	status->cached = work->upkeep.survey.cached;
 	datapath_verdicts(&work->datapath, status->verdicts);
 }
 
@@ -209,7 +209,7 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 	int wait, status, err;
 
 	for (;;) {
-		wait = survey_step(&work->survey);
+		wait = upkeep_step(&work->upkeep);
 		if (poll(polls, 3, wait < FOLLOW_MS ? wait : FOLLOW_MS) < 0 && errno != EINTR) {
 			log_warn("poll");
 			return 1;
@@ -244,7 +244,7 @@ static int open_work(struct work *work, const struct loader *loader)
 
 	if (err)
 		return err;
-	if ((err = survey_open(&work->survey, &work->datapath)))
+	if ((err = upkeep_open(&work->upkeep, &work->datapath)))
 		datapath_close(&work->datapath);
 	return err;
 }
@@ -274,7 +274,7 @@ int loader_run(const struct loader *loader)
 	if (work->datapath.boot)
 		log_info("adopted what is pinned, boot id %u", work->datapath.boot);
 	status = loop(work, loader, signals, watch);
-	survey_close(&work->survey);
+	upkeep_close(&work->upkeep);
 	datapath_close(&work->datapath);
 	return status;
 }
