@@ -202,6 +202,8 @@ static json_t *zgc_body(const json_t *given, const json_t *before)
 		json_object_set(body, "tenant_mtu", json_object_get(before, "tenant_mtu"));
 		json_object_set(body, "replicas", json_object_get(before, "replicas"));
 		json_object_set(body, "chains", json_object_get(before, "chains"));
+		json_object_set(body, "heartbeat_ms", json_object_get(before, "heartbeat_ms"));
+		json_object_set(body, "repair_after_s", json_object_get(before, "repair_after_s"));
 	}
 	return body;
 }
@@ -271,6 +273,8 @@ static json_t *node_body(const json_t *given, const json_t *before)
 
 	if (body && text_in(given, "id"))
 		json_object_set(body, "id", json_object_get(given, "id"));
+	if (body && before)
+		json_object_set(body, "drain", json_object_get(before, "drain"));
 	return body;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #define MAX_CHAIN_LENGTH 8    // replicas of a bucket, learner included; an op crosses all of them
+#define MAX_REPLICAS 4	      // asked for in a chain; docs/dft.md has no use for more
 #define MAX_VOTERS 5	      // of a chain: its replicas and witnesses; two of five may die
 #define MAX_HOLDERS 8	      // of leases in one chain: its path, and who just left it
 #define MAX_CHAINS 1024	      // of a cluster
