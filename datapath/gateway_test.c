@@ -3281,8 +3281,9 @@ static int test_all_verdicts(struct world *w)
 	static const enum verdict edges[] = {
 		EDGE_TO_ENTRANCE, EDGE_DIRECT,	 EDGE_DELIVERED, FLOW_INJECTED,
 		FLOW_DELETED,	  OAM_MALFORMED, OAM_FOREIGN,	 NO_LOCAL_PORT,
-		NO_ENTRANCE,	  NO_ROUTE,	 NO_ENDPOINT, // reasons of UNREACHABLE, not counted
-							      // themselves
+		NO_ENTRANCE,	  MISS_RATE,   // modules/limits/limits_test.c
+		NO_ROUTE,	  NO_ENDPOINT, // reasons of UNREACHABLE, not counted
+					       // themselves
 	};
 	uint64_t sum[VERDICTS] = {};
 	int wrong = 0;

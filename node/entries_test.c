@@ -156,11 +156,18 @@ static void vpc(void **state)
 	v.policy = 6;
 	v.functions = functions;
 	v.n_functions = 3;
+	v.ask_ns = 40000;
+	v.sessions = 1000;
 	assert_int_equal(vpc_entries(&v, &r.entries), 0);
 	assert_int_equal(*(uint32_t *)r.key[0], 0xFFFFFF);
 	assert_int_equal(value->policy, 6);
 	assert_int_equal(value->functions, 3);
 	assert_int_equal(value->function[2], 3);
+	assert_int_equal(value->ask_ns, 40000);
+	assert_int_equal(value->sessions, 1000);
+	v.ask_ns = 3600000000001;
+	REFUSES(vpc_entries(&v, &r.entries), "first packets");
+	v.ask_ns = 0;
 	v.n_functions = 4;
 	REFUSES(vpc_entries(&v, &r.entries), "slot 0");
 	functions[3] = MAX_FUNCTIONS;

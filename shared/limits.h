@@ -30,3 +30,11 @@
 #define PACKET_LIFE_MS 200    // D: an older reply is not applied
 #define DIRECT_IDLE_S 5	      // a direct path unused for so long is forgotten; below R
 #define DIRECT_REPEAT_MS 1000 // an OAM frame may be lost: told again at most this often
+
+// What a VPC may cost the others (modules/limits).
+#define MAX_FIRST_PACKETS 100000000 // per second and VPC: more than any cluster handles
+#define MAX_QUOTA 1073741824	    // sessions per VPC: all that MAX_NODES have room for
+#define MAX_ASKING 65536 // VPCs times entrances in use at a forwarder; idle ones are forgotten
+#define ASK_BURST_MS 250 // of a VPC's first packets at once: short connections come in heaps
+#define ASK_BURST 16	 // but so many packets in any case, where few are allowed per second
+#define ASK_RESERVE 4	 // the last quarter is for sessions that are known: a flood holds up no FIN

@@ -14,6 +14,18 @@ struct vpc_value {
 	__u8 functions; // length of the service chain
 	__u8 function[MAX_SERVICE_CHAIN]; // slots in "functions", enum function_slot or higher
 	__u8 pad[3];
+	__u64 ask_ns;	// between two packets that ask the flow table through one entrance; 0: no
+			// limit
+	__u32 sessions; // that it may have in the cluster; 0: no quota
+	__u32 pad_end;
+};
+_Static_assert(sizeof(struct vpc_value) == 32, "no padding");
+
+// Map "asking": LRU hash, key __u32 VNI << 8 | entrance. What a VPC has used of its first packets.
+// It is the kernel's alone, so that a new vpc_value gives nobody a fresh burst.
+struct asking_value {
+	__u64 until_ns; // bpf_ktime_get_coarse_ns() until which its packets are paid for
+	__u64 refused;
 };
 
 // Slots of the built-in network functions in the program array "functions".

@@ -26,6 +26,14 @@ static const struct field fields[] = {
 	 .max = MAX_CHAIN_LENGTH,
 	 .fallback = "3"},
 	{.name = "chains", .type = FIELD_INTEGER, .max = MAX_CHAINS, .fallback = "0"},
+	// A first packet costs our programs 2 us at all nodes together (gateway_bench), so that one
+	// tenant takes a tenth of one core of the cluster with them.
+	{.name = "vpc_first_packets_per_s",
+	 .type = FIELD_INTEGER,
+	 .max = MAX_FIRST_PACKETS,
+	 .fallback = "50000"},
+	// A quarter of what one flow table node holds (MAX_SESSIONS).
+	{.name = "vpc_sessions", .type = FIELD_INTEGER, .max = MAX_QUOTA, .fallback = "262144"},
 	{}};
 
 static int complete(struct change *change)
