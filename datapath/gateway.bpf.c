@@ -483,7 +483,7 @@ int table(struct xdp_md *ctx)
 	struct session_change *change;
 	const struct chain_value *c;
 	struct flow f = {};
-	__u32 bucket;
+	__u32 bucket, number;
 	enum verdict v;
 	__u64 hash;
 	int place;
@@ -493,7 +493,8 @@ int table(struct xdp_md *ctx)
 	change = &room->change;
 	__builtin_memset(change, 0, sizeof(*change));
 	bucket = bpf_ntohl(d->op.bucket);
-	c = chain_find(bpf_ntohl(d->op.chain));
+	number = bpf_ntohl(d->op.chain);
+	c = chain_find(number);
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	place = dft_place(c->node, c->live + c->learner, MAX_CHAIN_LENGTH + 1, cfg.node);
@@ -554,8 +555,13 @@ int table(struct xdp_md *ctx)
 	default:
 		return finish(ctx, DFT_MALFORMED);
 	}
+	if (change->step == SESSION_INSERT)
+		change->refuse = quota_refuses(&f.key, number);
 	if ((v = session_change(&f.key, hash, room)))
 		return finish(ctx, v);
+	if (change->refused)
+		return finish(ctx, quota_refused(&f.key, number, change->refuse));
+	usage_change(&f.key, number, room->before, room->after);
 	if (change->step == SESSION_INSERT)
 		session_raise_floor(bucket, change->floor);
 	return pass_on(ctx, d, c, place, room->outcome, &change->record);

@@ -204,6 +204,7 @@ static void bench_all(struct bench *b)
 	put_vpc(&b->node[FWD], 1);
 	measure(b, "miss: lookup sent, first packets limited", FWD, &open, 1, LOOKED_UP, NULL);
 	put_vpc(&b->node[FWD], HOUR_NS);
+	node_clear(&b->node[FWD], "asking");
 	for (uint32_t i = 0; i < ASK_BURST; i++)
 		run(&b->node[FWD], &open, &lookup);
 	measure(b, "miss: refused, too many first packets", FWD, &open, 1, MISS_RATE, NULL);

@@ -3279,9 +3279,9 @@ static int test_mutated(struct world *w)
 static int test_all_verdicts(struct world *w)
 {
 	static const enum verdict edges[] = {
-		EDGE_TO_ENTRANCE, EDGE_DIRECT,	 EDGE_DELIVERED, FLOW_INJECTED,
-		FLOW_DELETED,	  OAM_MALFORMED, OAM_FOREIGN,	 NO_LOCAL_PORT,
-		NO_ENTRANCE,	  MISS_RATE,   // modules/limits/limits_test.c
+		EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED, FLOW_INJECTED, FLOW_DELETED,
+		OAM_MALFORMED,	  OAM_FOREIGN, NO_LOCAL_PORT,  NO_ENTRANCE,   MISS_RATE,
+		SESSION_QUOTA,	  HALF_OPEN,   // modules/limits/limits_test.c
 		NO_ROUTE,	  NO_ENDPOINT, // reasons of UNREACHABLE, not counted
 					       // themselves
 	};

@@ -37,4 +37,7 @@
 #define MAX_ASKING 65536 // VPCs times entrances in use at a forwarder; idle ones are forgotten
 #define ASK_BURST_MS 250 // of a VPC's first packets at once: short connections come in heaps
 #define ASK_BURST 16	 // but so many packets in any case, where few are allowed per second
-#define ASK_RESERVE 4	 // the last quarter is for sessions that are known: a flood holds up no FIN
+#define MAX_USAGE MAX_SESSIONS // VPCs times chains of a node: there is a session in each
+#define HALF_OPEN_SHARE 4      // of a quota: a SYN flood leaves the rest of it to who is answered
+#define HEAD_RESERVE (MAX_SESSIONS / 16) // records that a node takes from heads, but not as one
+#define ASK_RESERVE 4 // the last quarter is for sessions that are known: a flood holds up no FIN

@@ -28,6 +28,23 @@ struct asking_value {
 	__u64 refused;
 };
 
+// Map "usage": hash. What a VPC has in one chain of which this node is a replica, whatever its
+// place there, so that a new head knows. Counted with every change of a record, by the kernel
+// alone.
+struct usage_key {
+	__u32 vni;
+	__u32 chain;
+};
+
+struct usage_value {
+	__s64 sessions;	 // live records
+	__s64 half_open; // TCP sessions among them that nobody has answered yet
+	__u64 refused;	 // over the quota, while this node was the head
+	__u64 refused_half_open;
+};
+
+// Map "records": array of 1, value __s64: all records of this node's flow table, tombstones too.
+
 // Slots of the built-in network functions in the program array "functions".
 enum function_slot {
 	FUNCTION_DIVIDER = 1,

@@ -34,11 +34,7 @@ struct world {
 
 static void put_view(const struct node *n)
 {
-	struct chain_value chain = {.epoch = 1, .term = 1, .live = 2, .node = {HEAD, TAIL}};
-	uint32_t zero = 0;
-
 	node_peers(n, NODES);
-	node_put(n, "chains", &zero, &chain);
 	for (uint8_t i = 0; i < 2; i++) {
 		struct entrance_value entrance = {
 			.mac = {2, 14, 0, 0, 0, i}, .live = 1, .owner = FWD};
@@ -414,6 +410,183 @@ static int test_race(struct world *w)
 	return 1;
 }
 
+// ---- sessions ----
+
+static struct usage_value usage(const struct world *w, int node, uint32_t vni, uint32_t chain)
+{
+	struct usage_key key = {.vni = vni, .chain = chain};
+	struct usage_value value = {};
+
+	bpf_map_lookup_elem(node_map(&w->node[node], "usage"), &key, &value);
+	return value;
+}
+
+static int64_t records(const struct world *w, int node)
+{
+	uint32_t only = 0;
+	int64_t value = -1;
+
+	bpf_map_lookup_elem(node_map(&w->node[node], "records"), &only, &value);
+	return value;
+}
+
+static void records_put(const struct world *w, int node, int64_t value)
+{
+	uint32_t only = 0;
+
+	node_put(&w->node[node], "records", &only, &value);
+}
+
+static void chains_put(const struct world *w, uint32_t count)
+{
+	uint32_t only = 0;
+
+	for (int i = 0; i < NODES; i++)
+		node_put(&w->node[i], "chain_count", &only, &count);
+}
+
+static void chain_put(const struct world *w, const struct chain_value *chain)
+{
+	uint32_t zero = 0;
+
+	for (int i = 0; i < NODES; i++)
+		node_put(&w->node[i], "chains", &zero, chain);
+}
+
+// Begins sessions until one does not. Returns how many did; *v is what happened to the other.
+static unsigned int begin_all(const struct world *w, struct packet p, enum verdict *v)
+{
+	unsigned int begun = 0;
+
+	while ((*v = travel(w, &p)) == FORWARDED_FIRST) {
+		begun++;
+		p.port++;
+	}
+	return begun;
+}
+
+// Replicas have counted what they have.
+static int counted(const struct world *w, int64_t red, int64_t half_open)
+{
+	int wrong = 0;
+
+	for (int i = HEAD; i <= TAIL; i++) {
+		wrong += is_number("sessions", usage(w, i, RED, 0).sessions, red);
+		wrong += is_number("half open", usage(w, i, RED, 0).half_open, half_open);
+		wrong += is_number("records", records(w, i), node_count(&w->node[i], "sessions"));
+	}
+	return wrong;
+}
+
+static int test_quota(struct world *w)
+{
+	const struct chain_value orphan = {.epoch = 1, .term = 2, .live = 1, .node = {TAIL}};
+	struct packet udp = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000}, other = udp;
+	enum verdict v;
+	int wrong;
+
+	w->red.sessions = 10;
+	put_vpc(w, RED, &w->red);
+	wrong = is_number("begun", begin_all(w, udp, &v), 10);
+	wrong += is("over the quota", v, SESSION_QUOTA);
+	wrong += counted(w, 10, 0);
+	wrong += is_number("refused", usage(w, HEAD, RED, 0).refused, 1);
+	other.port = 2000;
+	wrong += is("another one", travel(w, &other), SESSION_QUOTA);
+	// What is there is there, though every forwarder forgets it.
+	node_clear(&w->node[FWD], "cache");
+	wrong += is("one of before", travel(w, &udp), FORWARDED_FIRST);
+	other.vni = BLUE;
+	wrong += is("another VPC", travel(w, &other), FORWARDED_FIRST);
+	wrong += is_number("its sessions", usage(w, HEAD, BLUE, 0).sessions, 1);
+	// A new head has counted all the time.
+	chain_put(w, &orphan);
+	other.vni = RED;
+	wrong += is("at the new head", travel(w, &other), SESSION_QUOTA);
+	w->red.sessions = 11;
+	put_vpc(w, RED, &w->red);
+	return wrong + is("a larger quota", travel(w, &other), FORWARDED_FIRST);
+}
+
+// A chain's share is what no chain passes by chance as long as the VPC keeps its quota.
+static int test_shares(struct world *w)
+{
+	const struct packet udp = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000};
+	enum verdict v;
+	int wrong;
+
+	chains_put(w, 8);
+	w->red.sessions = 250; // 32 each, and 2, and 64
+	put_vpc(w, RED, &w->red);
+	wrong = is_number("begun", begin_all(w, udp, &v), 98);
+	return wrong + is("over the share", v, SESSION_QUOTA);
+}
+
+// Those that nobody answers take a quarter of the quota, and no more.
+static int test_half_open(struct world *w)
+{
+	struct packet syn = {.vni = RED, .protocol = IPPROTO_TCP, .flags = SYN, .port = 1000},
+		      udp = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000};
+	enum verdict v;
+	int wrong;
+
+	w->red.sessions = 40;
+	put_vpc(w, RED, &w->red);
+	wrong = is_number("begun", begin_all(w, syn, &v), 40 / HALF_OPEN_SHARE);
+	wrong += is("half open", v, HALF_OPEN);
+	wrong += counted(w, 10, 10);
+	wrong += is_number("refused", usage(w, HEAD, RED, 0).refused_half_open, 1);
+	wrong += is_number("UDP", begin_all(w, udp, &v), 40 - 10);
+	return wrong + is("over the quota", v, SESSION_QUOTA);
+}
+
+// A full table refuses by name, and what it has it keeps: session by session, at both replicas.
+static int test_full(struct world *w)
+{
+	struct packet udp = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000};
+	unsigned int begun, kept;
+	enum verdict v;
+	int wrong;
+
+	begun = begin_all(w, udp, &v);
+	wrong = is("full", v, TABLE_FULL);
+	kept = node_count(&w->node[HEAD], "sessions");
+	for (int i = 0; i < 1000; i++) {
+		udp.port++;
+		travel(w, &udp);
+	}
+	for (int i = HEAD; i <= TAIL; i++)
+		wrong += is_number("kept", node_count(&w->node[i], "sessions"), kept);
+	wrong += counted(w, kept, 0);
+	node_clear(&w->node[FWD], "cache");
+	udp.port = 1000;
+	for (unsigned int i = 0; i < begun; i++) {
+		wrong += is("one of them", travel(w, &udp), FORWARDED_FIRST);
+		udp.port++;
+	}
+	return wrong;
+}
+
+// O11: what a head accepts, its replicas have room for, as they accept less of their own before.
+static int test_reserve(struct world *w)
+{
+	struct packet udp = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000};
+	const int64_t most = MAX_SESSIONS - HEAD_RESERVE;
+	int wrong = is("before", travel(w, &udp), FORWARDED_FIRST);
+
+	records_put(w, TAIL, most);
+	udp.port++;
+	wrong += is("a replica's reserve", travel(w, &udp), FORWARDED_FIRST);
+	records_put(w, HEAD, most - 1);
+	udp.port++;
+	wrong += is("the last one", travel(w, &udp), FORWARDED_FIRST);
+	udp.port++;
+	wrong += is("a head's reserve", travel(w, &udp), TABLE_FULL);
+	node_clear(&w->node[FWD], "cache");
+	udp.port = 1000;
+	return wrong + is("one of before", travel(w, &udp), FORWARDED_FIRST);
+}
+
 struct test {
 	const char *name;
 	int (*run)(struct world *w); // returns how many things were wrong
@@ -425,6 +598,11 @@ static const struct test tests[] = {
 	{"known sessions", test_known},
 	{"denials", test_denied},
 	{"two CPUs", test_race},
+	{"quota", test_quota},
+	{"a chain's share", test_shares},
+	{"half open", test_half_open},
+	{"a full table", test_full},
+	{"a head's reserve", test_reserve},
 };
 
 int main(int argc, char **argv)
@@ -441,19 +619,26 @@ int main(int argc, char **argv)
 		node_load(&w.node[i], &(struct node_wish){.name = names[i],
 							  .index = i,
 							  .roles = i == FWD ? ROLE_FWD : ROLE_FTN,
-							  .flat = argc == 2 ? 64 : 0});
+							  .sessions = 512,
+							  .flat = argc == 2 ? 16 : 0});
 		put_view(&w.node[i]);
 		put_tenant(&w.node[i], RED);
 		put_tenant(&w.node[i], BLUE);
 	}
 	for (size_t t = 0; t < sizeof(tests) / sizeof(tests[0]); t++) {
+		const struct chain_value both = {
+			.epoch = 1, .term = 1, .live = 2, .node = {HEAD, TAIL}};
 		const struct vpc_value blue = unlimited();
 		int failed;
 
 		for (int i = 0; i < NODES; i++) {
 			node_clear(&w.node[i], "sessions");
 			node_clear(&w.node[i], "cache");
+			node_clear(&w.node[i], "usage");
+			records_put(&w, i, 0);
 		}
+		chain_put(&w, &both);
+		chains_put(&w, 1);
 		w.red = unlimited();
 		put_vpc(&w, RED, &w.red);
 		put_vpc(&w, BLUE, &blue);

@@ -58,6 +58,8 @@ enum session_step {
 struct session_change {
 	enum session_step step;
 	__u32 floor;
+	__u32 refuse; // insert: no session that is not there; out, in refused: it was not
+	__u32 refused;
 	struct dft_stamp seen;	  // insert: what the evaluator observed; update: the incarnation
 	struct dft_record record; // in: what the op says; out: what goes on
 };
@@ -74,6 +76,7 @@ _Static_assert(sizeof(struct session_draft) == sizeof(struct session_value), "sa
 struct session_room {
 	struct session_change change;
 	enum dft_outcome outcome;
+	__u32 before, after; // session_sort() of the key's record: what the change made of it
 	struct session_draft draft;
 	struct flat_content content;
 	union flat_half half;
@@ -109,10 +112,20 @@ inlined void session_raise_floor(__u32 bucket, __u32 to)
 		*floor = to;
 }
 
+// A record's life and state, for counting; 0: no record.
+inlined __u32 session_sort(const struct dft_record *record)
+{
+	return (__u32)record->life << 16 | record->state;
+}
+
 inlined enum dft_outcome session_step(struct dft_record *mine, struct session_change *c)
 {
 	switch (c->step) {
 	case SESSION_INSERT:
+		if (c->refuse && mine->life != DFT_LIVE) {
+			c->refused = 1;
+			return DFT_REFUSED;
+		}
 		return dft_insert_at_head(mine, &c->floor, c->seen, &c->record);
 	case SESSION_UPDATE:
 		return dft_update_at_head(mine, c->floor, c->seen, c->record.state, &c->record);
@@ -195,6 +208,7 @@ called enum verdict session_change_kernel(const struct session_key *key, struct 
 	struct session_draft *draft = &room->draft;
 	long err;
 
+	room->before = room->after = 0;
 	if (!s) {
 		__builtin_memset(draft, 0, sizeof(*draft));
 		draft->used_s = tick_ms() / 1000;
@@ -202,15 +216,19 @@ called enum verdict session_change_kernel(const struct session_key *key, struct 
 		if (room->outcome != DFT_STORED)
 			return GO_ON;
 		err = bpf_map_update_elem(&sessions, key, draft, BPF_NOEXIST);
-		if (!err)
+		if (!err) {
+			room->after = session_sort(&draft->record);
 			return GO_ON;
+		}
 		// Another CPU put the key meanwhile: its record is what counts.
 		s = bpf_map_lookup_elem(&sessions, key);
 		if (!s)
 			return TABLE_FULL;
 	}
 	bpf_spin_lock(&s->lock);
+	room->before = session_sort(&s->record);
 	room->outcome = session_step(&s->record, &room->change);
+	room->after = session_sort(&s->record);
 	bpf_spin_unlock(&s->lock);
 	s->used_s = tick_ms() / 1000;
 	return GO_ON;
@@ -232,7 +250,9 @@ called __u32 session_fetch(union flat_page *page, const struct session_key *key,
 
 called void session_step_fetched(struct session_room *room)
 {
+	room->before = session_sort(&room->draft.record);
 	room->outcome = session_step(&room->draft.record, &room->change);
+	room->after = session_sort(&room->draft.record);
 }
 
 // Under the page's lock: room->draft is what the key's record is from now on; the page has it in
@@ -285,6 +305,8 @@ inlined enum verdict session_change(const struct session_key *key, __u64 hash,
 		session_step_fetched(room);
 		if (room->outcome == DFT_STORED || room->outcome == DFT_OWN)
 			v = session_store(page, key, hash, i, room);
+		if (v)
+			room->after = room->before;
 	}
 	flat_unlock(page);
 	return v;
