@@ -147,18 +147,40 @@ static json_t *ports_json(const Report *report)
 	return ports;
 }
 
+static json_t *vpcs_json(const Report *report)
+{
+	json_t *vpcs = json_array();
+
+	for (size_t i = 0; vpcs && i < report->n_vpc; i++) {
+		const Zeta__Node__V1__VpcUsage *v = report->vpc[i];
+
+		if (json_array_append_new(
+			    vpcs,
+			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "vni", (json_int_t)v->vni,
+				      "sessions", (json_int_t)v->sessions, "half_open",
+				      (json_int_t)v->half_open, "refused_first_packets",
+				      (json_int_t)v->refused_first_packets, "refused_sessions",
+				      (json_int_t)v->refused_sessions, "refused_half_open",
+				      (json_int_t)v->refused_half_open))) {
+			json_decref(vpcs);
+			return NULL;
+		}
+	}
+	return vpcs;
+}
+
 // What status_report() takes. NULL: no memory, or text that is not UTF-8.
 static json_t *report_json(const Report *report)
 {
 	char digest[17];
 
 	snprintf(digest, sizeof(digest), "%016" PRIx64, report->session_digest);
-	return json_pack("{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o}", "connected", 1,
+	return json_pack("{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:o}", "connected", 1,
 			 "boot", (json_int_t)report->boot, "version", report->version, "revision",
 			 (json_int_t)report->revision, "error", report->error, "verdicts",
 			 verdicts_json(report), "sessions", (json_int_t)report->sessions,
-			 "session_digest", digest, "cached", (json_int_t)report->cached,
-			 "ready_ports", ports_json(report));
+			 "session_digest", digest, "cached", (json_int_t)report->cached, "vpcs",
+			 vpcs_json(report), "ready_ports", ports_json(report));
 }
 
 static void report_came(struct stream *s, struct peer *peer, const Report *report)

@@ -1117,6 +1117,7 @@ static void reports_reach_the_status(void **state)
 	struct cloud *c = *state;
 	struct node *n = node_new("host-a"), *twin = node_new("host-a");
 	Zeta__Node__V1__VerdictCount verdict = ZETA__NODE__V1__VERDICT_COUNT__INIT, *verdicts[1];
+	Zeta__Node__V1__VpcUsage usage = ZETA__NODE__V1__VPC_USAGE__INIT, *vpcs[] = {&usage};
 	Report r = ZETA__NODE__V1__REPORT__INIT;
 	char *ready[] = {"blue-a"};
 	json_t *got, *count;
@@ -1132,6 +1133,11 @@ static void reports_reach_the_status(void **state)
 	r.error = "no such interface";
 	r.verdicts = verdicts;
 	r.n_verdicts = 1;
+	usage.vni = 100;
+	usage.sessions = 7;
+	usage.refused_first_packets = 4294967297;
+	r.vpc = vpcs;
+	r.n_vpc = 1;
 	r.sessions = 5;
 	r.session_digest = 0xfedcba9876543210;
 	r.cached = 6;
@@ -1153,6 +1159,11 @@ static void reports_reach_the_status(void **state)
 	count = json_object_get(json_object_get(got, "verdicts"), "NO_ENDPOINT");
 	assert_int_equal(json_integer_value(json_object_get(count, "packets")), 3);
 	assert_int_equal(json_integer_value(json_object_get(count, "bytes")), 4294967296);
+	count = json_array_get(json_object_get(got, "vpcs"), 0);
+	assert_int_equal(json_integer_value(json_object_get(count, "vni")), 100);
+	assert_int_equal(json_integer_value(json_object_get(count, "sessions")), 7);
+	assert_int_equal(json_integer_value(json_object_get(count, "refused_first_packets")),
+			 4294967297);
 	json_decref(got);
 
 	// It comes anew before the old stream is known to be dead.

@@ -39,6 +39,11 @@ holds "none of blue's connections fails" test "$failed" = 0
 # Half of what was sent was control, and red may have some.
 refused=$(counted MISS_RATE)
 holds "red's are refused where they come in" at_least "$refused" "$sent / 4"
+blamed() {
+	status | awk '$1 == "VPC" { seen = 1 } seen && $1 == "red" { red = $5 } seen && $1 == "blue" { blue = $5 }
+		END { exit !(red >= '"$refused"' && !blue) }'
+}
+holds "the status says whose they were" until_true 15 blamed
 
 "$zetactl" --lab "$cloud" apply -f - >/dev/null <<<'{kind: Vpc, name: red, first_packets_per_s: 100000000}'
 unrefused() {

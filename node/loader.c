@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/limits/limits.h"
 #include "node/datapath.h"
 #include "node/messages.h"
 #include "node/ports.h"
@@ -32,6 +33,7 @@ struct work {
 	struct datapath datapath;
 	struct ports ports;
 	struct survey survey;
+	struct limits limits;
 	struct message message;
 	__u32 loads_seen; // by the ports
 	__u64 follow_ms;  // when interfaces are looked up even if nothing was heard of them
@@ -120,6 +122,7 @@ static void tell_status(struct work *work)
 	status->session_digest = work->survey.digest;
 	status->cached = work->survey.cached;
 	datapath_verdicts(&work->datapath, status->verdicts);
+	limits_tell(&work->limits, &work->datapath, status);
 }
 
 // Carries out one message and answers it. -EPROTO: the agent does not keep to the rules.
