@@ -27,6 +27,8 @@ enum own_map {
 	MAP_COPIES,
 	MAP_PORT_BY_IFINDEX,
 	MAP_PORT_BY_MAC,
+	MAP_ASKING,
+	MAP_USAGE,
 	OWN_MAPS,
 };
 

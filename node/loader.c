@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/limits/limits.h"
 #include "modules/term/wipe.h"
 #include "node/datapath.h"
 #include "node/messages.h"
@@ -33,6 +34,7 @@ struct work {
 	struct datapath datapath;
 	struct ports ports;
 	struct upkeep upkeep;
+	struct limits limits;
 	struct wipe wipe;
 	struct message message;
 	__u32 loads_seen; // by the ports
@@ -122,6 +124,7 @@ static void tell_status(struct work *work)
 	status->session_digest = work->upkeep.survey.digest;
 	status->cached = work->upkeep.survey.cached;
 	datapath_verdicts(&work->datapath, status->verdicts);
+	limits_tell(&work->limits, &work->datapath, status);
 }
 
 // Carries out one message and answers it. -EPROTO: the agent does not keep to the rules.
