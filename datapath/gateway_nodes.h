@@ -42,6 +42,9 @@ struct node_wish {
 	uint32_t cached;
 	uint32_t tick_q10; // as in struct gateway_config
 	uint32_t zgc_ifindex;
+	uint32_t tenant_ifindex; // 0: loopback
+	uint32_t beat_ms;
+	uint32_t cluster;
 };
 
 #define TENANT_MTU 1450

@@ -114,6 +114,8 @@ static int read_settings(const Zeta__Node__V1__NodeSettings *from, struct node_s
 		.index = from->index,
 		.tenant_mtu = from->tenant_mtu,
 		.oam_port = from->oam_port,
+		.beat_ms = from->beat_ms,
+		.cluster = from->cluster_number,
 	};
 	if (copy_name(from->tenant_interface, &to->tenant_interface) ||
 	    copy_name(from->zgc_interface, &to->zgc_interface) ||

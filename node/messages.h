@@ -38,6 +38,8 @@ struct node_settings {
 	__u32 index;
 	__u32 tenant_mtu;
 	__u32 oam_port; // host byte order
+	__u32 beat_ms;	// between heartbeats; 0: none
+	__u32 cluster;	// number of the cluster
 	struct interface_name tenant_interface;
 	struct interface_name zgc_interface; // gateway roles only; else empty
 	struct in6_addr tenant_ip;
