@@ -20,14 +20,17 @@
 #include "datapath/finish.bpf.h"
 #include "modules/arp/arp.bpf.h"
 #include "modules/chain/chain.bpf.h"
+#include "modules/chain/rights.bpf.h"
 #include "modules/directpath/directpath.bpf.h"
 #include "modules/entrance/entrance.bpf.h"
 #include "modules/heartbeat/heartbeat.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
+#include "modules/session/emit.bpf.h"
 #include "modules/session/session.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
+#include "modules/term/term.bpf.h"
 #include "modules/vpc/vpc.bpf.h"
 
 const volatile struct gateway_config cfg;
@@ -152,7 +155,7 @@ inlined int ask(struct xdp_md *ctx, const struct packet *p, const struct session
 
 	if (!c)
 		return finish(ctx, NO_VIEW);
-	node = op == DFT_LOOKUP ? chain_tail(c) : chain_head(c);
+	node = chain_whom(c, op == DFT_LOOKUP, 0);
 	d = op_begin(ctx, p->inner_offset, p->vni, hash);
 	if (!d)
 		return finish(ctx, NO_ROOM);
@@ -459,6 +462,8 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 	}
 	if (record->life != DFT_LIVE)
 		return op_look_up_again(ctx, d);
+	if (!chain_leased(bpf_ntohl(d->op.chain), c))
+		return finish(ctx, NO_LEASE);
 	d->op.flags |= DFT_STATEFUL;
 	return op_release(ctx, d);
 }
@@ -472,41 +477,48 @@ int table(struct xdp_md *ctx)
 	struct session_room *room = session_room();
 	struct session_change *change;
 	const struct chain_value *c;
+	enum session_found found;
 	struct flow f = {};
-	__u32 bucket;
+	__u32 bucket, number;
 	enum verdict v;
 	__u64 hash;
-	int place;
+	int place, acts;
 
 	if (!d || !room)
 		return finish(ctx, BUG);
 	change = &room->change;
 	__builtin_memset(change, 0, sizeof(*change));
 	bucket = bpf_ntohl(d->op.bucket);
-	c = chain_find(bpf_ntohl(d->op.chain));
+	number = bpf_ntohl(d->op.chain);
+	c = chain_find(number);
 	if (!c)
 		return finish(ctx, NO_VIEW);
-	place = dft_place(c->node, c->live + c->learner, MAX_CHAIN_LENGTH + 1, cfg.node);
+	place = chain_place(c);
+	acts = place >= 0 && !chain_fenced(number, c);
 
 	// O2: a replication counts only under exactly the active term.
 	if (d->op.flags & DFT_REPLICATION) {
 		if (place < 0)
 			return finish(ctx, NOT_MEMBER);
-		if (bpf_ntohl(d->op.epoch) != c->epoch || bpf_ntohl(d->op.term) != c->term)
+		if (!acts || bpf_ntohl(d->op.epoch) != c->epoch || bpf_ntohl(d->op.term) != c->term)
 			return finish(ctx, STALE_TERM);
 	} else if (d->op.op == DFT_LOOKUP) {
-		if (chain_tail(c) != cfg.node)
-			return op_redirect(ctx, d, chain_tail(c), REDIRECTED);
-		if (d->op.table == DFT_ENDPOINTS)
+		// O3. (The directory is no part of a chain: who has it may say what is in it.)
+		if (d->op.table == DFT_ENDPOINTS && place >= 0)
 			return table_arp(ctx, &p, d);
-	} else if (chain_head(c) != cfg.node) {
-		return op_redirect(ctx, d, chain_head(c), REDIRECTED);
+		if (!acts || place + 1 != c->live || !chain_leased(number, c))
+			return op_redirect(ctx, d, chain_whom(c, 1, 1), REDIRECTED);
+	} else if (!acts || place) {
+		return op_redirect(ctx, d, chain_whom(c, 0, 1), REDIRECTED);
 	}
 	if (d->op.table != DFT_SESSIONS)
 		return finish(ctx, DFT_MALFORMED);
 	if ((v = read_tenant(&p, d, &f)))
 		return finish(ctx, v);
 	change->floor = session_floor(bucket);
+	// O9: what its tail has asked to be ended is not answered.
+	if (place + 1 == c->live)
+		change->mark = session_mark(c->epoch, c->term);
 	hash = key_hash(&f.key);
 	record_read(d, &change->record);
 	if ((d->op.flags & DFT_REPLICATION) && change->record.life != DFT_LIVE &&
@@ -515,7 +527,10 @@ int table(struct xdp_md *ctx)
 
 	switch (d->op.op) {
 	case DFT_LOOKUP:
-		if (!session_read(&f.key, hash, &change->record))
+		found = session_read(&f.key, hash, change->mark, &change->record);
+		if (found == SESSION_DYING)
+			return finish(ctx, SESSION_ENDING);
+		if (found == SESSION_NONE)
 			change->record = (struct dft_record){.stamp = {.floor = change->floor}};
 		if (change->record.life == DFT_LIVE) {
 			record_write(d, &change->record);
@@ -546,9 +561,18 @@ int table(struct xdp_md *ctx)
 	}
 	if ((v = session_change(&f.key, hash, room)))
 		return finish(ctx, v);
+	if (room->dying)
+		return finish(ctx, SESSION_ENDING);
 	if (change->step == SESSION_INSERT)
 		session_raise_floor(bucket, change->floor);
 	return pass_on(ctx, d, c, place, room->outcome, &change->record);
+}
+
+// A frame of the loader's becomes the next op of the outbox.
+SEC("xdp")
+int emit(struct xdp_md *ctx)
+{
+	return emit_next(ctx);
 }
 
 // The service chain has decided about the op's packet.

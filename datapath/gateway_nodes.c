@@ -301,6 +301,15 @@ void node_cached_put(const struct node *n, const struct session_key *key,
 		fatalx("%s: no room in the cache", n->name);
 }
 
+void node_entrance(const struct node *n, uint32_t index, const struct entrance_value *value)
+{
+	struct entrance_value duty = *value;
+
+	duty.serves = value->owner == n->index;
+	node_put(n, "entrances", &index, value);
+	node_put(n, "duties", &index, &duty);
+}
+
 void node_peers(const struct node *n, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -313,7 +322,41 @@ void node_peers(const struct node *n, uint32_t count)
 		mac_must(value.zgc_mac, mac);
 		node_put(n, "nodes", &i, &value);
 		node_put(n, "node_by_ip", &value.zgc_ip, &i);
+		node_heard(n, i, node_boot(i), 1);
 	}
+}
+
+void node_heard(const struct node *n, uint32_t index, uint32_t boot, int alive)
+{
+	struct peer_value value = {.boot = boot, .alive = alive};
+
+	node_put(n, "peers", &index, &value);
+}
+
+void node_promised(const struct node *n, uint32_t chain, uint64_t term)
+{
+	struct fence_value value = {.promised = term};
+
+	node_put(n, "fences", &chain, &value);
+}
+
+void node_lease(const struct node *n, uint32_t chain, uint64_t term, uint64_t end_ns)
+{
+	struct lease_value value = {.term = term, .end_ns = end_ns};
+
+	node_put(n, "leases", &chain, &value);
+}
+
+void node_chain(const struct node *n, uint32_t chain, const struct chain_value *value)
+{
+	struct chain_value copy = *value;
+
+	for (int i = 0; i < copy.live + copy.learner; i++)
+		if (!copy.boot[i])
+			copy.boot[i] = node_boot(copy.node[i]);
+	node_put(n, "chains", &chain, &copy);
+	node_promised(n, chain, TERM_WORD(copy.epoch, copy.term));
+	node_lease(n, chain, TERM_WORD(copy.epoch, copy.term), UINT64_MAX);
 }
 
 static void step_put(const struct node *n, uint32_t step, const struct bpf_program *program)

@@ -40,6 +40,7 @@ static const struct table_shape own_shapes[OWN_MAPS] = {
 	[MAP_DIRECT] = {"direct", sizeof(struct direct_key), sizeof(struct direct_value), 0},
 	[MAP_FLAT_SESSIONS] = {"flat_sessions", sizeof(__u32), sizeof(union flat_page), 0},
 	[MAP_FLAT_CACHE] = {"flat_cache", sizeof(__u32), sizeof(union flat_page), 0},
+	[MAP_FLOORS] = {"floors", sizeof(__u32), sizeof(__u32), 0},
 	[MAP_PORT_BY_IFINDEX] = {"port_by_ifindex", sizeof(__u32), sizeof(struct local_port), 0},
 	[MAP_PORT_BY_MAC] = {"port_by_mac", sizeof(struct local_mac_key), sizeof(__u32), 0},
 };
@@ -86,7 +87,7 @@ static void open_maps(struct datapath *datapath)
 
 	close_maps(datapath);
 	for (i = 0; i < TABLES; i++)
-		if (tables[i].kind != TABLE_IS_PORTS)
+		if (tables[i].kind != TABLE_IS_PORTS && tables[i].kind != TABLE_IS_WISHES)
 			datapath->tables[i] = open_shaped(datapath, &tables[i]);
 	for (i = 0; i < OWN_MAPS; i++)
 		datapath->own[i] = open_shaped(datapath, &own_shapes[i]);
@@ -659,11 +660,6 @@ static int is_renewed(const struct interface_name *name, unsigned int before)
 	return now && now != before;
 }
 
-void datapath_look(struct datapath *datapath)
-{
-	pacemaker_look(&datapath->pacer);
-}
-
 int datapath_follow(struct datapath *datapath)
 {
 	const struct node_settings settings = datapath->settings;
@@ -671,7 +667,7 @@ int datapath_follow(struct datapath *datapath)
 
 	if (!is_renewed(&settings.tenant_interface, datapath->tenant_ifindex) &&
 	    !is_renewed(&settings.zgc_interface, datapath->zgc_ifindex)) {
-		pacemaker_follow(&datapath->pacer);
+		pacemaker_changed(&datapath->pacer);
 		return 0;
 	}
 	log_info("an interface of this node was made anew: loading its programs again");
@@ -681,15 +677,11 @@ int datapath_follow(struct datapath *datapath)
 }
 
 // The lists of heartbeats are made of these.
-static void follow_tables(struct datapath *datapath, enum table table)
+static void follow_table(struct datapath *datapath, enum table table)
 {
-	int err = 0;
-
 	if (table == TABLE_NODES || table == TABLE_CHAINS || table == TABLE_ENTRANCES ||
 	    table == TABLE_ENTRANCE_BY_IP)
-		err = pacemaker_follow(&datapath->pacer);
-	if (err)
-		log_warnx("the list of heartbeats does not follow: %s", strerror(-err));
+		pacemaker_changed(&datapath->pacer);
 }
 
 int datapath_put(struct datapath *datapath, struct message *message, __u32 *done)
@@ -704,7 +696,7 @@ int datapath_put(struct datapath *datapath, struct message *message, __u32 *done
 		if (bpf_map_update_elem(map, key, key + tables[message->table].key_size, BPF_ANY))
 			return -errno;
 	}
-	follow_tables(datapath, message->table);
+	follow_table(datapath, message->table);
 	return 0;
 }
 
@@ -725,7 +717,7 @@ int datapath_remove(struct datapath *datapath, struct message *message, __u32 *d
 		if (err && errno != ENOENT)
 			return -errno;
 	}
-	follow_tables(datapath, message->table);
+	follow_table(datapath, message->table);
 	return 0;
 }
 
@@ -758,6 +750,42 @@ int datapath_keys(struct datapath *datapath, struct message *message)
 int datapath_program(const struct datapath *datapath, const char *name)
 {
 	return datapath->objects[0] ? program_of(datapath->objects[0], name) : -ENOENT;
+}
+
+int datapath_arrays(const struct datapath *datapath, int fds[ARRAYS])
+{
+	static const struct table_shape shapes[ARRAYS] = {
+		[ARRAY_PEERS] = {"peers", sizeof(__u32), sizeof(struct peer_value), 0},
+		[ARRAY_GRANTS] = {"grants", sizeof(__u32), sizeof(struct grant_value), 0},
+		[ARRAY_LEASES] = {"leases", sizeof(__u32), sizeof(struct lease_value), 0},
+		[ARRAY_COPIES] = {"copies", sizeof(__u32), sizeof(struct copy_value), 0},
+		[ARRAY_REGISTERS] = {"registers", sizeof(__u32), sizeof(struct register_value), 0},
+		[ARRAY_FENCES] = {"fences", sizeof(__u32), sizeof(struct fence_value), 0},
+	};
+	int i;
+
+	memset(fds, -1, sizeof(int) * ARRAYS);
+	if (!datapath->boot)
+		return -ENOENT;
+	for (i = 0; i < ARRAYS; i++) {
+		// Its shape, then a descriptor that can only read.
+		auto_(closep) int map = open_shaped(datapath, &shapes[i]);
+
+		fds[i] = map < 0 ? -ENOENT : pin_open_to_read(datapath->dir, shapes[i].map);
+		if (fds[i] < 0) {
+			datapath_close_arrays(fds);
+			return -ENOENT;
+		}
+	}
+	return 0;
+}
+
+void datapath_close_arrays(int fds[ARRAYS])
+{
+	int i;
+
+	for (i = 0; i < ARRAYS; i++)
+		closep(&fds[i]);
 }
 
 void datapath_verdicts(const struct datapath *datapath, struct verdict_count out[VERDICTS])

@@ -22,6 +22,7 @@ enum own_map {
 	MAP_DIRECT,
 	MAP_FLAT_SESSIONS,
 	MAP_FLAT_CACHE,
+	MAP_FLOORS,
 	MAP_PORT_BY_IFINDEX,
 	MAP_PORT_BY_MAC,
 	OWN_MAPS,
@@ -60,8 +61,6 @@ void datapath_close(struct datapath *datapath);
 // exist yet; or what failed. On failure what ran before goes on, and why is one sentence.
 int datapath_configure(struct datapath *datapath, const struct node_settings *settings,
 		       char why[DATAPATH_WHY]);
-// To be called every second: what the kernel goes on with by itself is seen to.
-void datapath_look(struct datapath *datapath);
 // The same again where an interface was made anew under its name. Returns whether it was needed.
 int datapath_follow(struct datapath *datapath);
 
@@ -74,5 +73,9 @@ int datapath_keys(struct datapath *datapath, struct message *message);
 
 // The descriptor of a loaded program, lent. -ENOENT: it is not loaded.
 int datapath_program(const struct datapath *datapath, const char *name);
+// Descriptors that can only read the arrays that ballots look at; the caller closes them. -ENOENT:
+// there are none.
+int datapath_arrays(const struct datapath *datapath, int fds[ARRAYS]);
+void datapath_close_arrays(int fds[ARRAYS]);
 // Verdict counters, summed over CPUs.
 void datapath_verdicts(const struct datapath *datapath, struct verdict_count out[VERDICTS]);
