@@ -420,13 +420,15 @@ static void wait_for(struct pollfd polls[2], __u64 until, __u64 now)
 static void *run(void *context)
 {
 	struct term *t = context;
-	const struct sched_param priority = {.sched_priority = PRIORITY};
+	struct sched_param priority;
 	struct pollfd polls[2] = {{.fd = t->wake, .events = POLLIN}, {.events = POLLIN}};
 	eventfd_t count;
 	__u64 now;
 
-	if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &priority))
-		log_info("ballots have no real-time priority: %s", strerror(errno));
+	// What the starter had, for this thread and none that it may start.
+	if (!sched_getparam(0, &priority))
+		(void)!sched_setscheduler(0, sched_getscheduler(0) | SCHED_RESET_ON_FORK,
+					  &priority);
 	pthread_mutex_lock(&t->lock);
 	for (;;) {
 		polls[1].fd = t->network;
@@ -453,16 +455,18 @@ static void *run(void *context)
 
 void term_prepare(void)
 {
-	const struct rlimit priority = {PRIORITY, PRIORITY}, runaway = {RUNAWAY_US, RUNAWAY_US};
+	const struct sched_param priority = {.sched_priority = PRIORITY};
+	const struct rlimit runaway = {RUNAWAY_US, RUNAWAY_US};
 
 	// Who took the agent over could else keep a CPU for himself.
-	if (!setrlimit(RLIMIT_RTTIME, &runaway))
-		(void)!setrlimit(RLIMIT_RTPRIO, &priority);
+	if (setrlimit(RLIMIT_RTTIME, &runaway) || sched_setscheduler(0, SCHED_RR, &priority))
+		log_info("ballots have no real-time priority: %s", strerror(errno));
 }
 
 struct term *term_start(int socket)
 {
 	struct term *t = calloc(1, sizeof(*t));
+	const struct sched_param ordinary = {};
 	pthread_mutexattr_t attributes;
 
 	if (!t)
@@ -480,5 +484,7 @@ struct term *term_start(int socket)
 		free(t);
 		return NULL;
 	}
+	// The thread has inherited it.
+	(void)!sched_setscheduler(0, SCHED_OTHER, &ordinary);
 	return t;
 }
