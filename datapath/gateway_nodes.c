@@ -77,6 +77,7 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 		.cache_pages = wish->flat,
 		.tick_q10 = wish->tick_q10,
 		.beat_ms = wish->beat_ms,
+		.cluster = wish->cluster,
 	};
 	node_ip_text(wish->index, ip);
 	node_mac_text(wish->index, mac);
@@ -392,6 +393,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_DECIDED, n->gw->progs.decided);
 	step_put(n, STEP_REPLY, n->gw->progs.reply);
 	step_put(n, STEP_COMPLAINT, n->gw->progs.complaint);
+	step_put(n, STEP_BEAT, n->gw->progs.beat);
 	function_put(n, FUNCTION_DIVIDER, n->divider->progs.divider);
 	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);
 	function_put(n, FUNCTION_SECURITY_GROUP, n->securitygroup->progs.securitygroup);

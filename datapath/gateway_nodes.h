@@ -44,7 +44,8 @@ struct node_wish {
 	uint32_t tick_q10; // as in struct gateway_config
 	uint32_t zgc_ifindex;
 	uint32_t tenant_ifindex; // 0: the loopback's
-	uint32_t beat_ms; // as in struct gateway_config
+	uint32_t beat_ms;	 // as in struct gateway_config
+	uint32_t cluster;
 };
 
 #define TENANT_MTU 1450

@@ -3504,6 +3504,10 @@ static int test_all_verdicts(struct world *w)
 		NO_ENTRANCE,	  NO_ROUTE,	 NO_ENDPOINT, // reasons of UNREACHABLE, not counted
 							      // themselves
 	};
+	// modules/heartbeat has its own test.
+	static const enum verdict beats[] = {
+		BEAT_ANSWERED, BEAT_MALFORMED, BEAT_FOREIGN, BEAT_HEARD, STALE_BEAT, NOT_FIT,
+	};
 	uint64_t sum[VERDICTS] = {};
 	int wrong = 0;
 
@@ -3519,6 +3523,8 @@ static int test_all_verdicts(struct world *w)
 
 		for (size_t i = 0; i < COUNT(edges); i++)
 			none |= edges[i] == (enum verdict)v;
+		for (size_t i = 0; i < COUNT(beats); i++)
+			none |= beats[i] == (enum verdict)v;
 		if (none == !sum[v])
 			continue;
 		fprintf(stderr, "%s was given %" PRIu64 " times\n", verdict_name(v), sum[v]);

@@ -376,7 +376,7 @@ static int make_oam_pair(struct datapath *datapath, const struct node_settings *
 		return -ENOENT;
 	if (bpf_obj_get_info_by_fd(clone, &info, &size))
 		return -errno;
-	if ((err = veth_make(&first, &second, &settings->tenant_interface)))
+	if ((err = veth_make(&first, &second, veth_mtu(&settings->tenant_interface))))
 		return err;
 	devices[CLONE_OAM] = if_nametoindex(first.text);
 	// Before anything is sent there: a pair without XDP at its end swallows frames.
@@ -403,6 +403,32 @@ static void remove_oam_pair(const struct datapath *datapath)
 	link_drop(datapath->dir, "oam");
 	if (ifindex)
 		veth_delete(ifindex);
+}
+
+// Its programs are in an object of their own, which every gateway node has.
+static int start_pacemaker(struct datapath *datapath, const struct node_settings *settings,
+			   struct bpf_object *objects[DATAPATH_OBJECTS], char why[DATAPATH_WHY])
+{
+	struct pacer pacer = {
+		.dir = datapath->dir,
+		.node = settings->index,
+		.boot = datapath->boot,
+		.roles = settings->roles,
+		.beat_ms = settings->roles & GATEWAY ? settings->beat_ms : 0,
+		.tenant = settings->tenant_interface,
+		.zgc = settings->zgc_interface,
+	};
+	int err = -ENOENT, i;
+
+	if (!pacer.beat_ms)
+		pacemaker_stop(datapath->dir);
+	for (i = 0; pacer.beat_ms && i < DATAPATH_OBJECTS && objects[i]; i++)
+		if (!strcmp(bpf_object__name(objects[i]), "pacemaker"))
+			err = pacemaker_start(&pacer, objects[i]);
+	if (pacer.beat_ms && err)
+		return refuse(why, err, "the pacemaker cannot be started: %s", strerror(-err));
+	datapath->pacer = pacer;
+	return 0;
 }
 
 static int fill_arrays(struct datapath *datapath, const struct node_settings *settings,
@@ -546,7 +572,8 @@ static int load(struct datapath *datapath, const struct node_settings *settings,
 		goto close;
 	if (!(settings->roles & NODE_FWD))
 		remove_oam_pair(datapath);
-	if ((err = attach_all(datapath, settings, objects[0], why)))
+	if ((err = attach_all(datapath, settings, objects[0], why)) ||
+	    (err = start_pacemaker(datapath, settings, objects, why)))
 		goto close;
 	// What a node in another role had, or an older zetad.
 	pins_each(datapath->dir, "", "", drop_undeclared, &(struct declared){datapath, objects});
@@ -565,6 +592,8 @@ static int unload(struct datapath *datapath, char why[DATAPATH_WHY])
 	close_maps(datapath);
 	close_objects(datapath->objects);
 	remove_oam_pair(datapath);
+	pacemaker_stop(datapath->dir);
+	datapath->pacer = (struct pacer){};
 	err = pins_remove(datapath->dir);
 	if (!err)
 		err = pins_make(datapath->dir);
@@ -631,18 +660,37 @@ static int is_renewed(const struct interface_name *name, unsigned int before)
 	return now && now != before;
 }
 
+void datapath_look(struct datapath *datapath)
+{
+	pacemaker_look(&datapath->pacer);
+}
+
 int datapath_follow(struct datapath *datapath)
 {
 	const struct node_settings settings = datapath->settings;
 	char why[DATAPATH_WHY];
 
 	if (!is_renewed(&settings.tenant_interface, datapath->tenant_ifindex) &&
-	    !is_renewed(&settings.zgc_interface, datapath->zgc_ifindex))
+	    !is_renewed(&settings.zgc_interface, datapath->zgc_ifindex)) {
+		pacemaker_follow(&datapath->pacer);
 		return 0;
+	}
 	log_info("an interface of this node was made anew: loading its programs again");
 	if (datapath_configure(datapath, &settings, why))
 		log_warnx("%s", why);
 	return 1;
+}
+
+// The lists of heartbeats are made of these.
+static void follow_tables(struct datapath *datapath, enum table table)
+{
+	int err = 0;
+
+	if (table == TABLE_NODES || table == TABLE_CHAINS || table == TABLE_ENTRANCES ||
+	    table == TABLE_ENTRANCE_BY_IP)
+		err = pacemaker_follow(&datapath->pacer);
+	if (err)
+		log_warnx("the list of heartbeats does not follow: %s", strerror(-err));
 }
 
 int datapath_put(struct datapath *datapath, struct message *message, __u32 *done)
@@ -657,6 +705,7 @@ int datapath_put(struct datapath *datapath, struct message *message, __u32 *done
 		if (bpf_map_update_elem(map, key, key + tables[message->table].key_size, BPF_ANY))
 			return -errno;
 	}
+	follow_tables(datapath, message->table);
 	return 0;
 }
 
@@ -677,6 +726,7 @@ int datapath_remove(struct datapath *datapath, struct message *message, __u32 *d
 		if (err && errno != ENOENT)
 			return -errno;
 	}
+	follow_tables(datapath, message->table);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "modules/heartbeat/pacemaker.h"
 #include "node/messages.h"
 #include "node/pins.h"
 
@@ -46,6 +47,7 @@ struct datapath {
 	int tables[TABLES]; // descriptors, -1: this node has no such map
 	int own[OWN_MAPS];
 	struct bpf_object *objects[DATAPATH_OBJECTS];
+	struct pacer pacer;
 };
 
 // Opens what is pinned in dir, which exists and is lent for good. Returns 0 or a negative errno.
@@ -59,6 +61,8 @@ void datapath_close(struct datapath *datapath);
 // exist yet; or what failed. On failure what ran before goes on, and why is one sentence.
 int datapath_configure(struct datapath *datapath, const struct node_settings *settings,
 		       char why[DATAPATH_WHY]);
+// To be called every second: what the kernel goes on with by itself is seen to.
+void datapath_look(struct datapath *datapath);
 // The same again where an interface was made anew under its name. Returns whether it was needed.
 int datapath_follow(struct datapath *datapath);
 

@@ -39,6 +39,7 @@ struct work {
 	struct message message;
 	__u32 loads_seen; // by the ports
 	__u64 follow_ms;  // when interfaces are looked up even if nothing was heard of them
+	__u64 look_ms;	  // when the data path is looked at
 };
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
@@ -196,6 +197,10 @@ static void follow(struct work *work)
 {
 	work->follow_ms = now_ms() + FOLLOW_MS;
 	datapath_follow(&work->datapath);
+	if (now_ms() >= work->look_ms) {
+		work->look_ms = now_ms() + FOLLOW_MS;
+		datapath_look(&work->datapath);
+	}
 	reload_ports(work);
 	ports_follow(&work->ports);
 }
