@@ -136,8 +136,13 @@ static int host_write(void *context, __u32 chain, const struct membership_change
 		say_put(t, TABLE_REGISTERS, chain, change->kept);
 	if (change->fence && ++asked)
 		say_put(t, TABLE_FENCES, chain, change->fence);
-	if (change->chain && ++asked)
+	if (change->chain && ++asked) {
+		log_debug("chain %u: term %u.%u, %u live, head %u, tail %u, %u learners", chain,
+			  change->chain->epoch, change->chain->term, change->chain->live,
+			  change->chain->node[0], change->chain->node[change->chain->live - 1],
+			  change->chain->learner);
 		say_put(t, TABLE_CHAINS, chain, change->chain);
+	}
 	while (asked--) {
 		hear(t);
 		if (t->message.error && !err) {

@@ -404,21 +404,37 @@ static int live_of(int i)
 	return live;
 }
 
-// Waits until this node knows a live list of these nodes, in this order. Returns how many
-// milliseconds after since, or -1.
-static int becomes_since(int i, int live, uint64_t since)
+// Waits until this node knows a live list of these nodes, in this order. Returns after how many
+// milliseconds, or -1.
+static int becomes(int i, int live)
 {
+	const uint64_t begun = now_ms();
+
 	while (live_of(i) != live) {
+		if (now_ms() - begun > WAIT_MS)
+			return -1;
+		pause_a_little();
+	}
+	return (int)(now_ms() - begun);
+}
+
+// Waits until this node knows a live list without that one. On a machine that is busy with other
+// things more nodes may be taken for dead than are: so no more is asked of the list. Returns how
+// many milliseconds after since, or -1.
+static int without_since(int i, int gone, uint64_t since)
+{
+	int live, k;
+
+	for (;;) {
+		live = live_of(i);
+		for (k = live; k && k % 10 != gone; k /= 10)
+			;
+		if (live && !k)
+			return (int)(now_ms() - since);
 		if (now_ms() - since > WAIT_MS)
 			return -1;
 		pause_a_little();
 	}
-	return (int)(now_ms() - since);
-}
-
-static int becomes(int i, int live)
-{
-	return becomes_since(i, live, now_ms());
 }
 
 static int is_leased(int i)
@@ -530,31 +546,47 @@ static void goes_on_without_tail(void **state)
 	int took, everywhere;
 
 	cut(3);
-	took = becomes_since(2, 12, begun);
+	took = without_since(4, 3, begun);
 	assert_true(took >= 0);
-	everywhere = becomes(FORWARDER, 12);
+	everywhere = without_since(FORWARDER, 3, begun);
 	assert_true(everywhere >= 0);
-	assert_true(is_leased(2) >= 0);
-	printf("the tail cut off: a new term after %d ms, at the forwarder %d ms later\n", took,
+	assert_true(is_leased(live_of(FORWARDER) % 10) >= 0);
+	printf("the tail cut off: a new term after %d ms, at the forwarder after %d ms\n", took,
 	       everywhere);
 	// It knows no better, but has no lease.
 	assert_int_equal(live_of(3), 123);
 	assert_false(leased(3));
 }
 
-static void comes_back_as_learner(void **state)
+// Until there are as many replicas as there should be.
+static int refills(void)
 {
-	const struct expected_state replica = {"123", 0, 1};
-	const uint64_t until = now_ms() + WAIT_MS;
+	const uint64_t begun = now_ms();
+	struct chain_value chain;
 
-	join(3);
-	while (live_of(1) != 123 && now_ms() < until) {
-		complete_copy(2);
+	for (;;) {
+		chain = chain_of(4);
+		if (chain.live == REPLICAS && !chain.learner)
+			return 1;
+		if (now_ms() - begun > WAIT_MS)
+			return 0;
+		if (chain.live && chain.live <= REPLICAS)
+			complete_copy((int)chain.node[chain.live - 1]);
 		pause_a_little();
 	}
-	assert_true(becomes(3, 123) >= 0);
+}
+
+static void comes_back_as_learner(void **state)
+{
+	struct expected_state replica = {"", 0, 1};
+	char live[8];
+
+	join(3);
+	assert_true(refills());
 	assert_true(is_leased(3) >= 0);
-	assert_true(reported(1, has_state, &replica));
+	snprintf(live, sizeof(live), "%d", live_of(4));
+	replica.live = live;
+	assert_true(reported(3, has_state, &replica));
 }
 
 // Killed while its chain changes hands, again and again: it never takes back what it promised.
@@ -585,27 +617,22 @@ static void remembers_when_killed(void **state)
 		assert_true(dft_term_compare(after.accepted.term, before.accepted.term) >= 0);
 		assert_true(dft_term_compare(after.active.term, before.active.term) >= 0);
 		join(3);
-		for (i = 0; i < WAIT_MS && chain_of(4).live != REPLICAS; i++) {
-			complete_copy((int)chain_of(4).node[chain_of(4).live - 1]);
-			pause_a_little();
-		}
-		assert_int_equal(chain_of(4).live, REPLICAS);
+		assert_true(refills());
 	}
 }
 
 static void needs_no_controller(void **state)
 {
-	int took, tail, live, i;
+	int took, tail, i;
 	uint64_t begun;
 
 	rpc_server_stop(server);
 	server = NULL;
-	live = live_of(5);
-	tail = live % 10;
+	tail = live_of(5) % 10;
 	begun = now_ms();
 	cut(tail);
 	// The forwarder hears of it too.
-	took = becomes_since(FORWARDER, live / 10, begun);
+	took = without_since(FORWARDER, tail, begun);
 	for (i = 1; i <= NODES; i++)
 		if (i != tail)
 			assert_true(chain_of(i).live > 0);
