@@ -33,7 +33,8 @@ struct chain_value {
 	} voter[MAX_VOTERS];
 };
 
-// Map "buckets": array of BUCKETS, index bucket, value __u32: chain id + 1, 0: no chain.
+// Map "buckets": array of BUCKETS, index bucket, value __u32: chain id + 1, 0: no chain. (Mapped into
+// memory it has 8 bytes for each.)
 
 // Map "entrances": array of MAX_ENTRANCES. live 0: no such entrance.
 struct entrance_value {
