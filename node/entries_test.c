@@ -21,13 +21,15 @@
 #include "modules/vpc/vpc.h"
 #include "node/messages.h"
 
-// What was put last, and how many there were.
+// What was put first, and last, and how many there were.
 struct recorded {
 	struct entries entries; // first
 	size_t count;
 	enum table table[4];
 	uint8_t key[4][64];
 	uint8_t value[4][sizeof(struct security_group_value)];
+	enum table last;
+	uint8_t last_value[sizeof(struct security_group_value)];
 };
 
 static int record(struct entries *entries, enum table table, const void *key, const void *value)
@@ -39,6 +41,8 @@ static int record(struct entries *entries, enum table table, const void *key, co
 		memcpy(r->key[r->count], key, tables[table].key_size);
 		memcpy(r->value[r->count], value, tables[table].value_size);
 	}
+	r->last = table;
+	memcpy(r->last_value, value, tables[table].value_size);
 	r->count++;
 	return 0;
 }
@@ -125,6 +129,54 @@ static void chain(void **state)
 	REFUSES(chain_entries(&c, &r.entries), "number");
 }
 
+// A chain with voters is for the ballots.
+static void chain_wish(void **state)
+{
+	Zeta__Node__V1__Chain c = ZETA__NODE__V1__CHAIN__INIT;
+	Zeta__Node__V1__Name names[MAX_VOTERS + 1], *voters[MAX_VOTERS + 1];
+	struct recorded r = recorder();
+	const struct chain_wish *wish = (const void *)r.value[0];
+	uint32_t i;
+
+	for (i = 0; i <= MAX_VOTERS; i++) {
+		zeta__node__v1__name__init(&names[i]);
+		names[i].node = 10 + i;
+		names[i].boot = 100 + i;
+		voters[i] = &names[i];
+	}
+	c.number = 3;
+	c.epoch = 4;
+	c.founded = 2;
+	c.replicas = 3;
+	c.voter = voters;
+	c.n_voter = MAX_VOTERS;
+	assert_int_equal(chain_entries(&c, &r.entries), 0);
+	assert_int_equal(r.count, 1);
+	assert_int_equal(r.table[0], TABLE_WISHES);
+	assert_int_equal(*(uint32_t *)r.key[0], 3);
+	assert_int_equal(wish->founded, 2);
+	assert_int_equal(wish->voters.epoch, 4);
+	assert_int_equal(wish->voters.replicas, 3);
+	assert_int_equal(wish->voters.count, MAX_VOTERS);
+	assert_int_equal(wish->voters.voter[4].node, 14);
+	assert_int_equal(wish->voters.voter[4].boot, 104);
+	c.n_voter++;
+	REFUSES(chain_entries(&c, &r.entries), "voters");
+	c.n_voter = 2;
+	c.founded = 5;
+	REFUSES(chain_entries(&c, &r.entries), "founded");
+	c.founded = 0;
+	REFUSES(chain_entries(&c, &r.entries), "founded");
+	c.founded = 4;
+	c.replicas = 5;
+	REFUSES(chain_entries(&c, &r.entries), "replicas");
+	c.replicas = 2;
+	names[1].node = 10;
+	REFUSES(chain_entries(&c, &r.entries), "twice");
+	names[1].boot = 0;
+	REFUSES(chain_entries(&c, &r.entries), "boot id");
+}
+
 static void buckets(void **state)
 {
 	static uint8_t table[BUCKETS * 2] = {0, 0, 0, 1, 4, 0};
@@ -133,11 +185,13 @@ static void buckets(void **state)
 
 	b.chain = BYTES(table);
 	assert_int_equal(buckets_entries(&b, &r.entries), 0);
-	assert_int_equal(r.count, BUCKETS);
+	assert_int_equal(r.count, BUCKETS + 1);
 	assert_int_equal(*(uint32_t *)r.key[1], 1);
 	assert_int_equal(*(uint32_t *)r.value[0], 0);
 	assert_int_equal(*(uint32_t *)r.value[1], 1);
 	assert_int_equal(*(uint32_t *)r.value[2], 1024);
+	assert_int_equal(r.last, TABLE_CHAIN_COUNT);
+	assert_int_equal(*(uint32_t *)r.last_value, 2);
 	b.chain = SHORT(table);
 	REFUSES(buckets_entries(&b, &r.entries), "chain is");
 	b.chain = BYTES(table);
@@ -156,11 +210,18 @@ static void vpc(void **state)
 	v.policy = 6;
 	v.functions = functions;
 	v.n_functions = 3;
+	v.ask_ns = 40000;
+	v.sessions = 1000;
 	assert_int_equal(vpc_entries(&v, &r.entries), 0);
 	assert_int_equal(*(uint32_t *)r.key[0], 0xFFFFFF);
 	assert_int_equal(value->policy, 6);
 	assert_int_equal(value->functions, 3);
 	assert_int_equal(value->function[2], 3);
+	assert_int_equal(value->ask_ns, 40000);
+	assert_int_equal(value->sessions, 1000);
+	v.ask_ns = 3600000000001;
+	REFUSES(vpc_entries(&v, &r.entries), "first packets");
+	v.ask_ns = 0;
 	v.n_functions = 4;
 	REFUSES(vpc_entries(&v, &r.entries), "slot 0");
 	functions[3] = MAX_FUNCTIONS;
@@ -356,11 +417,17 @@ static void digest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(member),     cmocka_unit_test(chain),
-		cmocka_unit_test(buckets),    cmocka_unit_test(vpc),
-		cmocka_unit_test(subnet),     cmocka_unit_test(port),
-		cmocka_unit_test(local_port), cmocka_unit_test(security_group),
-		cmocka_unit_test(entrance),   cmocka_unit_test(digest),
+		cmocka_unit_test(member),
+		cmocka_unit_test(chain),
+		cmocka_unit_test(chain_wish),
+		cmocka_unit_test(buckets),
+		cmocka_unit_test(vpc),
+		cmocka_unit_test(subnet),
+		cmocka_unit_test(port),
+		cmocka_unit_test(local_port),
+		cmocka_unit_test(security_group),
+		cmocka_unit_test(entrance),
+		cmocka_unit_test(digest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
