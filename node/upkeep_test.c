@@ -95,7 +95,7 @@ static void zero(const struct side *s, const char *map, uint32_t entries)
 
 	must(bpf_obj_get_info_by_fd(node_map(&s->node, map), &info, &size), map);
 	// Of each CPU one.
-	must(info.value_size * (uint32_t)libbpf_num_possible_cpus() > sizeof(zeros), map);
+	must((size_t)info.value_size * (size_t)libbpf_num_possible_cpus() > sizeof(zeros), map);
 	for (uint32_t i = 0; i < entries; i++)
 		node_put(&s->node, map, &i, zeros);
 }
@@ -508,7 +508,7 @@ static int test_deaf_learner(struct test *t)
 	fill(t, COPIED);
 	hear(&t->side[FAR], 0);
 	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
-	wrong += until(t, "it is tried again", counted(near, EMITTED_COPY) > 3 * COPIED);
+	wrong += until(t, "it is tried again", counted(near, EMITTED_COPY) > 3ull * COPIED);
 	wrong += is("confirmed by nobody", copy_of(near, 0).done, 0);
 	wrong += is("complete", copy_of(near, 0).complete, 0);
 	hear(&t->side[FAR], 1);
