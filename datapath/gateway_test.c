@@ -4445,7 +4445,7 @@ static int test_mutated(struct world *w)
 static int test_all_verdicts(struct world *w)
 {
 	static const enum verdict edges[] = {
-		// Of what is sent without a packet: modules/session/upkeep_test.c.
+		// Of what is sent without a packet: node/upkeep_test.c.
 		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY, EMIT_VOID,
 		// modules/limits/limits_test.c.
 		MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED,
