@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "lib/json.h"
 #include "lib/own.h"
+#include "modules/limits/limits_cli.h"
 
 // {NAME: {packets, bytes}} of one member is added to that of all.
 static void add_verdicts(json_t *sum, const json_t *verdicts)
@@ -34,8 +35,8 @@ static void add_verdicts(json_t *sum, const json_t *verdicts)
 static json_t *member_status(const json_t *object, int is_host)
 {
 	static const char *const fields[] = {
-		"connected", "boot",	       "version", "revision",	 "error",
-		"sessions",  "session_digest", "cached",  "reported_at", NULL};
+		"connected",	  "boot",   "version",	   "revision", "error", "sessions",
+		"session_digest", "cached", "reported_at", "vpcs",     NULL};
 	const json_t *status = json_object_get(object, "status");
 	json_t *member = json_object(), *verdicts = json_object_get(status, "verdicts");
 	size_t i;
@@ -87,6 +88,7 @@ static int cluster_status(struct inventory *inventory, const json_t *cluster, js
 	static const char *const parts[] = {"alarms", "nodes", "entrances", "chains"};
 	auto_(freep) char *path = NULL;
 	json_t *status, *view = NULL, *members = json_array(), *verdicts = json_object();
+	json_t *vpcs = NULL;
 	size_t i;
 	int err;
 
@@ -101,6 +103,8 @@ static int cluster_status(struct inventory *inventory, const json_t *cluster, js
 			json_object_set(status, parts[i], json_object_get(view, parts[i]));
 		err = add_members(inventory, text_or_empty(cluster, "name"), members, verdicts);
 	}
+	if (!err && !(err = limits_sum(inventory, members, &vpcs)))
+		json_object_set_new(status, "vpcs", vpcs);
 	json_decref(view);
 	if (err)
 		json_decref(status);
@@ -391,6 +395,7 @@ static void print_status(const json_t *status, int wide)
 	putchar('\n');
 	print_chains(json_object_get(status, "chains"));
 	putchar('\n');
+	limits_print(json_object_get(status, "vpcs"));
 	if (wide)
 		print_verdicts_wide(status);
 	else

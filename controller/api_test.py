@@ -383,10 +383,13 @@ class Objects(Case):
         self.world()
         got = self.expect(200, "GET", "/v1/clusters/zgc")
         self.assertEqual([got[f] for f in ("overlay", "oam_port", "tenant_mtu", "replicas",
-                                           "chains", "description")],
-                         ["vxlan", 8300, 1450, 3, 0, ""])
+                                           "chains", "vpc_first_packets_per_s",
+                                           "vpc_sessions", "description")],
+                         ["vxlan", 8300, 1450, 3, 0, 50000, 262144, ""])
         self.assertEqual([got[f] for f in ("heartbeat_ms", "repair_after_s")], [10, 5])
         self.assertIs(self.expect(200, "GET", "/v1/nodes/gw1")["drain"], False)
+        got = self.expect(200, "GET", "/v1/vpcs/blue")
+        self.assertEqual((got["first_packets_per_s"], got["sessions"]), (0, 0))
         got = self.expect(200, "GET", "/v1/subnets/web")
         self.assertEqual(got["gateway"], "10.0.1.1")
         got = self.make("subnets", vpc="blue", cidr="10.0.2.0/24", gateway=None)
@@ -646,7 +649,9 @@ class Refusals(Case):
             ("clusters", "heartbeat_ms", 4), ("clusters", "heartbeat_ms", 1001),
             ("clusters", "repair_after_s", 0), ("clusters", "repair_after_s", 3601),
             ("clusters", "repair_after_s", "5"), ("nodes", "drain", 1), ("nodes", "drain", "yes"),
-            ("clusters", "entrances", []),
+            ("clusters", "vpc_first_packets_per_s", -1),
+            ("clusters", "vpc_first_packets_per_s", 100000001), ("clusters", "vpc_sessions", -1),
+            ("clusters", "vpc_sessions", 1073741825), ("clusters", "entrances", []),
             ("nodes", "cluster", gone), ("nodes", "cluster", None), ("nodes", "roles", gone),
             ("nodes", "roles", []), ("nodes", "roles[0]", ["king"]),
             ("nodes", "roles[1]", ["fwd", "fwd"]), ("nodes", "roles", "fwd"),
@@ -665,7 +670,9 @@ class Refusals(Case):
             ("hosts", "interface", "a b"), ("hosts", "kind", "vmware"),
             ("vpcs", "tenant", gone), ("vpcs", "cluster", gone), ("vpcs", "vni", 0),
             ("vpcs", "vni", 16777216), ("vpcs", "vni", "100"),
-            ("vpcs", "policy", 5), ("vpcs", "functions", []),
+            ("vpcs", "first_packets_per_s", -1), ("vpcs", "first_packets_per_s", 100000001),
+            ("vpcs", "sessions", -1), ("vpcs", "sessions", "many"),
+            ("vpcs", "sessions", 1073741825), ("vpcs", "policy", 5), ("vpcs", "functions", []),
             ("subnets", "cidr", gone), ("subnets", "cidr", "10.0.9.1/24"),
             ("subnets", "cidr", "10.0.9.0"), ("subnets", "cidr", "10.0.9.0/33"),
             ("subnets", "cidr", "10.0.9.4/31"), ("subnets", "cidr", "::/0"),
@@ -987,13 +994,16 @@ class Zeta(Case):
         cluster = self.expect(200, "GET", "/v1/clusters/ZGC_1")
         self.assertEqual(cluster["id"], zgc["zgc_id"])
         self.expect(200, "PUT", "/v1/clusters/ZGC_1",
-                    {"entrance_first": "172.16.0.1", "entrance_last": "172.16.0.2", "replicas": 2})
+                    {"entrance_first": "172.16.0.1", "entrance_last": "172.16.0.2", "replicas": 2,
+                     "vpc_first_packets_per_s": 7, "vpc_sessions": 8})
         new = {**ZGC, "zgc_id": zgc["zgc_id"], "ip_end": "172.16.0.3", "port_ibo": 8301,
                "overlay_type": "geneve", "description": None}
         zgc = self.expect(200, "PUT", path, new)
         self.assertEqual((zgc["port_ibo"], zgc["overlay_type"], len(zgc["gws"])),
                          ("8301", "geneve", 3))
-        self.assertEqual(self.expect(200, "GET", "/v1/clusters/ZGC_1")["replicas"], 2)
+        cluster = self.expect(200, "GET", "/v1/clusters/ZGC_1")
+        self.assertEqual([cluster[f] for f in ("replicas", "vpc_first_packets_per_s",
+                                               "vpc_sessions")], [2, 7, 8])
         for field, value in (("ip_end", "172.16.0.0"), ("port_ibo", "0"), ("port_ibo", "x"),
                              ("port_ibo", "4789"), ("overlay_type", "gre"), ("name", None),
                              ("ip_start", ""), ("colour", 1), ("port_ibo", "99999999999999")):

@@ -15,6 +15,7 @@
 #include "lib/log.h"
 #include "lib/own.h"
 #include "modules/chain/buckets.h"
+#include "modules/chain/view.h"
 #include "node.pb-c.h"
 #include "shared/config.h"
 #include "shared/tenant.h"
@@ -41,7 +42,7 @@ static const struct dependence {
 } dependences[] = {
 	{CLUSTERS, NODES, CLUSTERS},   {CLUSTERS, HOSTS, CLUSTERS}, {VIEWS, NODES, CLUSTERS},
 	{VIEWS, HOSTS, CLUSTERS},      {HOSTS, PORTS, HOSTS},	    {VPCS, SUBNETS, VPCS},
-	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, PORTS, VPCS},
+	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, PORTS, VPCS},	    {CLUSTERS, VPCS, CLUSTERS},
 };
 
 // What the messages of other objects need to know of one. Zeroed before it is filled and without
@@ -55,6 +56,9 @@ struct facts {
 	uint32_t oam_port;
 	uint32_t tenant_mtu;
 	uint32_t beat_ms;
+	uint32_t entrances;	 // clusters: how many
+	uint32_t first_packets;	 // clusters: per second, of a VPC that does not say
+	uint32_t sessions;	 // clusters: of a VPC that does not say
 	uint32_t roles;		 // nodes: ROLE_*
 	char name[OBJECT_ID];	 // nodes and hosts
 	char cluster[OBJECT_ID]; // nodes, hosts, vpcs
@@ -62,7 +66,7 @@ struct facts {
 	uint8_t edge;		 // hosts: it runs our edge
 	uint8_t pad[3];
 };
-_Static_assert(sizeof(struct facts) == 16 + 8 * 4 + 2 * OBJECT_ID + 10, "no padding");
+_Static_assert(sizeof(struct facts) == 16 + 11 * 4 + 2 * OBJECT_ID + 10, "no padding");
 
 // One stored object.
 struct source {
@@ -172,6 +176,16 @@ static uint32_t roles(const json_t *body)
 	return result;
 }
 
+static uint32_t entrances(const json_t *body)
+{
+	struct in6_addr first, last;
+
+	if (address_parse(text_or_empty(body, "entrance_first"), &first) ||
+	    address_parse(text_or_empty(body, "entrance_last"), &last))
+		return 0;
+	return entrance_count(&first, &last);
+}
+
 static void facts_read(struct facts *f, enum kind kind, const struct object *object)
 {
 	json_t *body = object->body;
@@ -186,6 +200,9 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 		f->oam_port = number(body, "oam_port");
 		f->tenant_mtu = number(body, "tenant_mtu");
 		f->beat_ms = number(body, "heartbeat_ms");
+		f->entrances = entrances(body);
+		f->first_packets = number(body, "vpc_first_packets_per_s");
+		f->sessions = number(body, "vpc_sessions");
 		break;
 	case VIEWS:
 		f->epoch = number(body, "epoch");
@@ -524,13 +541,34 @@ static uint32_t function_slot_of(const char *name)
 	return 0;
 }
 
+// What a VPC may cost the others (modules/limits). Hosts spread flows evenly over the entrances.
+static int vpc_limits(struct desired *d, const char *cluster, const json_t *body,
+		      Zeta__Node__V1__Vpc *vpc)
+{
+	uint64_t first_packets = number(body, "first_packets_per_s");
+	const struct facts *c;
+	int err;
+
+	if ((err = facts_of(d, CLUSTERS, cluster, &c)))
+		return err;
+	if (!first_packets)
+		first_packets = c->first_packets;
+	if (first_packets)
+		vpc->ask_ns = 1000000000ull * (c->entrances ?: 1) / first_packets;
+	vpc->sessions = number(body, "sessions") ?: c->sessions;
+	return 0;
+}
+
 static int compile_vpc(struct desired *d, struct source *source, const struct object *object)
 {
 	Zeta__Node__V1__Vpc vpc = ZETA__NODE__V1__VPC__INIT;
 	uint32_t slots[MAX_SERVICE_CHAIN];
 	json_t *function;
 	size_t i;
+	int err;
 
+	if ((err = vpc_limits(d, source->facts->cluster, object->body, &vpc)))
+		return err;
 	vpc.id = source->id;
 	vpc.vni = source->facts->vni;
 	vpc.policy = number(object->body, "policy");

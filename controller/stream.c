@@ -227,6 +227,28 @@ static bool is_bounded(const Report *report)
 	return true;
 }
 
+static json_t *vpcs_json(const Report *report)
+{
+	json_t *vpcs = json_array();
+
+	for (size_t i = 0; vpcs && i < report->n_vpc; i++) {
+		const Zeta__Node__V1__VpcUsage *v = report->vpc[i];
+
+		if (json_array_append_new(
+			    vpcs,
+			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "vni", (json_int_t)v->vni,
+				      "sessions", (json_int_t)v->sessions, "half_open",
+				      (json_int_t)v->half_open, "refused_first_packets",
+				      (json_int_t)v->refused_first_packets, "refused_sessions",
+				      (json_int_t)v->refused_sessions, "refused_half_open",
+				      (json_int_t)v->refused_half_open))) {
+			json_decref(vpcs);
+			return NULL;
+		}
+	}
+	return vpcs;
+}
+
 // What status_report() takes. NULL: no memory, too much of something, or text that is not UTF-8.
 static json_t *report_json(const Report *report)
 {
@@ -235,12 +257,13 @@ static json_t *report_json(const Report *report)
 	if (!is_bounded(report))
 		return NULL;
 	snprintf(digest, sizeof(digest), "%016" PRIx64, report->session_digest);
-	return json_pack("{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:o}",
+	return json_pack("{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:o}",
 			 "connected", 1, "boot", (json_int_t)report->boot, "version",
 			 report->version, "revision", (json_int_t)report->revision, "error",
 			 report->error, "verdicts", verdicts_json(report), "sessions",
 			 (json_int_t)report->sessions, "session_digest", digest, "cached",
-			 (json_int_t)report->cached, "ready_ports", ports_json(report), "chains",
+			 (json_int_t)report->cached, "vpcs",
+			 vpcs_json(report), "ready_ports", ports_json(report), "chains",
 			 chains_json(report), "peers", peers_json(report));
 }
 

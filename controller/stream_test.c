@@ -442,14 +442,25 @@ static json_t *guarded_vpc(const char *id, const char *cluster, int vni, int pol
 	return body;
 }
 
+static json_t *limited_vpc(const char *id, int first_packets, int sessions)
+{
+	json_t *body = guarded_vpc(id, "zgc-1", 555, 5);
+
+	json_object_set_new(body, "first_packets_per_s", json_integer(first_packets));
+	json_object_set_new(body, "sessions", json_integer(sessions));
+	return body;
+}
+
 // One forwarder, two flow table nodes, two edge hosts, VPC blue with security groups, VPC red
 // without; and another cluster, whose members must hear nothing of it.
 static void fill(struct cloud *c)
 {
 	begin(c);
 	put(c, "clusters",
-	    json_pack("{s:s, s:s, s:i, s:i, s:i}", "id", "zgc-1", "overlay", "geneve", "oam_port",
-		      8300, "tenant_mtu", 1450, "heartbeat_ms", 20));
+	    json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:i}", "id", "zgc-1", "overlay",
+		      "geneve", "oam_port", 8300, "tenant_mtu", 1450, "heartbeat_ms", 20,
+		      "entrance_first", "10.0.0.100", "entrance_last", "10.0.0.101",
+		      "vpc_first_packets_per_s", 4000, "vpc_sessions", 900));
 	put(c, "clusters",
 	    json_pack("{s:s, s:s, s:i, s:i}", "id", "zgc-2", "overlay", "vxlan", "oam_port", 8301,
 		      "tenant_mtu", 1400));
@@ -606,6 +617,8 @@ static void gateway_parts(struct node *n)
 	assert_int_equal(v->functions[0], FUNCTION_DIVIDER);
 	assert_int_equal(v->functions[1], FUNCTION_BOUNCER);
 	assert_int_equal(v->functions[2], FUNCTION_SECURITY_GROUP);
+	assert_int_equal(v->ask_ns, 500000); // of each of two entrances
+	assert_int_equal(v->sessions, 900);
 	assert_int_equal(get(n, KIND(VPC), "red")->vpc->n_functions, 2);
 
 	subnet = get(n, KIND(SUBNET), "blue-1")->subnet;
@@ -931,6 +944,13 @@ static void dependents_follow(void **state)
 			assert_int_equal(get(*n, KIND(SETTINGS), (*n)->name)->settings->overlay,
 					 OVERLAY_VXLAN);
 		}
+	// The cluster's word for VPCs that say nothing of their own.
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->ask_ns, 0);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->sessions, 0);
+	revision = put_alone(c, "vpcs", limited_vpc("blue", 1000, 50));
+	wait_for(all.fwd, all.fwd->revision == revision);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->ask_ns, 1000000);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->sessions, 50);
 	stop_all(&all);
 }
 
@@ -1118,6 +1138,7 @@ static void reports_reach_the_status(void **state)
 	struct cloud *c = *state;
 	struct node *n = node_new("host-a"), *twin = node_new("host-a");
 	Zeta__Node__V1__VerdictCount verdict = ZETA__NODE__V1__VERDICT_COUNT__INIT, *verdicts[1];
+	Zeta__Node__V1__VpcUsage usage = ZETA__NODE__V1__VPC_USAGE__INIT, *vpcs[] = {&usage};
 	Report r = ZETA__NODE__V1__REPORT__INIT;
 	char *ready[] = {"blue-a"};
 	json_t *got, *count;
@@ -1133,6 +1154,11 @@ static void reports_reach_the_status(void **state)
 	r.error = "no such interface";
 	r.verdicts = verdicts;
 	r.n_verdicts = 1;
+	usage.vni = 100;
+	usage.sessions = 7;
+	usage.refused_first_packets = 4294967297;
+	r.vpc = vpcs;
+	r.n_vpc = 1;
 	r.sessions = 5;
 	r.session_digest = 0xfedcba9876543210;
 	r.cached = 6;
@@ -1154,6 +1180,11 @@ static void reports_reach_the_status(void **state)
 	count = json_object_get(json_object_get(got, "verdicts"), "NO_ENDPOINT");
 	assert_int_equal(json_integer_value(json_object_get(count, "packets")), 3);
 	assert_int_equal(json_integer_value(json_object_get(count, "bytes")), 4294967296);
+	count = json_array_get(json_object_get(got, "vpcs"), 0);
+	assert_int_equal(json_integer_value(json_object_get(count, "vni")), 100);
+	assert_int_equal(json_integer_value(json_object_get(count, "sessions")), 7);
+	assert_int_equal(json_integer_value(json_object_get(count, "refused_first_packets")),
+			 4294967297);
 	json_decref(got);
 
 	// It comes anew before the old stream is known to be dead.

@@ -204,6 +204,9 @@ static json_t *zgc_body(const json_t *given, const json_t *before)
 		json_object_set(body, "chains", json_object_get(before, "chains"));
 		json_object_set(body, "heartbeat_ms", json_object_get(before, "heartbeat_ms"));
 		json_object_set(body, "repair_after_s", json_object_get(before, "repair_after_s"));
+		json_object_set(body, "vpc_first_packets_per_s",
+				json_object_get(before, "vpc_first_packets_per_s"));
+		json_object_set(body, "vpc_sessions", json_object_get(before, "vpc_sessions"));
 	}
 	return body;
 }
@@ -306,6 +309,9 @@ static json_t *vpc_body(const json_t *given, const json_t *before)
 		json_object_set(body, "cluster", json_object_get(before, "cluster"));
 		json_object_set(body, "tenant", json_object_get(before, "tenant"));
 		json_object_set(body, "description", json_object_get(before, "description"));
+		json_object_set(body, "first_packets_per_s",
+				json_object_get(before, "first_packets_per_s"));
+		json_object_set(body, "sessions", json_object_get(before, "sessions"));
 	}
 	return body;
 }

@@ -25,6 +25,14 @@ static const struct field fields[] = {
 	// Below, a machine's own pauses look like death; above, failover is no failover.
 	{.name = "heartbeat_ms", .type = FIELD_INTEGER, .min = 5, .max = 1000, .fallback = "10"},
 	{.name = "repair_after_s", .type = FIELD_INTEGER, .min = 1, .max = 3600, .fallback = "5"},
+	// A first packet costs our programs 2 us at all nodes together (gateway_bench), so that one
+	// tenant takes a tenth of one core of the cluster with them.
+	{.name = "vpc_first_packets_per_s",
+	 .type = FIELD_INTEGER,
+	 .max = MAX_FIRST_PACKETS,
+	 .fallback = "50000"},
+	// A quarter of what one flow table node holds (MAX_SESSIONS).
+	{.name = "vpc_sessions", .type = FIELD_INTEGER, .max = MAX_QUOTA, .fallback = "262144"},
 	{}};
 
 static int complete(struct change *change)
