@@ -262,9 +262,9 @@ static json_t *report_json(const Report *report)
 			 report->version, "revision", (json_int_t)report->revision, "error",
 			 report->error, "verdicts", verdicts_json(report), "sessions",
 			 (json_int_t)report->sessions, "session_digest", digest, "cached",
-			 (json_int_t)report->cached, "vpcs",
-			 vpcs_json(report), "ready_ports", ports_json(report), "chains",
-			 chains_json(report), "peers", peers_json(report));
+			 (json_int_t)report->cached, "vpcs", vpcs_json(report), "ready_ports",
+			 ports_json(report), "chains", chains_json(report), "peers",
+			 peers_json(report));
 }
 
 static void report_came(struct stream *s, struct peer *peer, const Report *report)

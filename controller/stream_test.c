@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "controller/desired.h"
+#include "controller/repair.h"
 #include "controller/status.h"
 #include "controller/store.h"
 #include "controller/stream.h"
@@ -271,6 +272,7 @@ struct cloud {
 	struct store *store;
 	struct status *status;
 	struct stream *stream;
+	struct repair *repair; // NULL: nobody watches over it
 };
 
 static void stream_restart(struct cloud *c)
@@ -523,6 +525,7 @@ static int cloud_gone(void **state)
 	struct cloud *c = *state;
 
 	nodes_gone();
+	repair_stop(&c->repair);
 	stream_stop(&c->stream);
 	status_freep(&c->status);
 	store_freep(&c->store);
@@ -1289,6 +1292,84 @@ static void too_much_is_refused(void **state)
 	node_stop(n);
 }
 
+// ---- what the controller does by itself
+
+static const Zeta__Node__V1__Chain *chain_of(struct node *n)
+{
+	const Message *m = find(n, KIND(CHAIN), "zgc-1/0");
+
+	return m ? m->chain : NULL;
+}
+
+// Says that the chain's voters are in force, and that who is wanted has its sessions.
+static void settle(struct node *n)
+{
+	Zeta__Node__V1__ChainState state = ZETA__NODE__V1__CHAIN_STATE__INIT, *states[] = {&state};
+	Zeta__Node__V1__Name wanted = ZETA__NODE__V1__NAME__INIT, *live[] = {&wanted};
+	Report r = ZETA__NODE__V1__REPORT__INIT;
+
+	pthread_mutex_lock(&n->lock);
+	state.epoch = state.voters_epoch = chain_of(n)->epoch;
+	wanted.node = chain_of(n)->voter[0]->node;
+	wanted.boot = chain_of(n)->voter[0]->boot;
+	pthread_mutex_unlock(&n->lock);
+	state.live = live;
+	state.n_live = 1;
+	r.chain = states;
+	r.n_chain = 1;
+	assert_int_equal(report(n, &r), 0);
+}
+
+static void chains_follow_their_nodes(void **state)
+{
+	struct cloud *c = *state;
+	struct node *all[] = {node_new("ftn-1"), node_new("ftn-2"), node_new("fwd-1")};
+	json_t *leaves = gateway_node("ftn-1", "zgc-1", 1, "ftn", NULL);
+
+	begin(c);
+	put(c, "clusters",
+	    json_pack("{s:s, s:s, s:s, s:i, s:i, s:i}", "id", "zgc-1", "entrance_first",
+		      "10.0.0.100", "entrance_last", "10.0.0.100", "replicas", 1, "chains", 1,
+		      "repair_after_s", 600));
+	put(c, "nodes", gateway_node("ftn-1", "zgc-1", 1, "ftn", NULL));
+	put(c, "nodes", gateway_node("ftn-2", "zgc-1", 2, "ftn", NULL));
+	put(c, "nodes", gateway_node("fwd-1", "zgc-1", 3, "fwd", NULL));
+	commit(c);
+	assert_int_equal(repair_start(&c->repair, c->store, c->status), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		all[i]->boot = 40 + i;
+		node_start(all[i], c);
+	}
+	// Founded when all have come, with the boot ids that they told.
+	for (int i = 0; i < 3; i++)
+		wait_for(all[i], chain_of(all[i]) != NULL);
+	pthread_mutex_lock(&all[2]->lock);
+	assert_int_equal(chain_of(all[2])->founded, 1);
+	assert_int_equal(chain_of(all[2])->n_voter, 3);
+	assert_int_equal(chain_of(all[2])->voter[0]->node, 1);
+	assert_int_equal(chain_of(all[2])->voter[0]->boot, 40);
+	assert_int_equal(get(all[2], KIND(ENTRANCE), "zgc-1/0")->entrance->owner, 3);
+	pthread_mutex_unlock(&all[2]->lock);
+	// What leaves gives its place to the witness that can have it: the same voters, so another
+	// epoch, which comes when this one is in force.
+	json_object_set_new(leaves, "drain", json_true());
+	put_alone(c, "nodes", leaves);
+	for (int i = 0; i < 3; i++)
+		settle(all[i]);
+	wait_for(all[2], chain_of(all[2])->epoch == 2);
+	pthread_mutex_lock(&all[2]->lock);
+	assert_int_equal(chain_of(all[2])->voter[0]->node, 2);
+	assert_int_equal(chain_of(all[2])->voter[0]->boot, 41);
+	assert_int_equal(chain_of(all[2])->founded, 1);
+	pthread_mutex_unlock(&all[2]->lock);
+	// A stream that ends is seen at once.
+	node_stop(all[1]);
+	for (struct sighting s = {.connected = true}; s.connected;)
+		status_sighting(c->status, "ftn-2", &s);
+	node_stop(all[0]);
+	node_stop(all[2]);
+}
+
 // ---- under load
 
 struct writer {
@@ -1572,6 +1653,7 @@ int main(void)
 		FILLED(reports_reach_the_status),
 		FILLED(nonsense_is_refused),
 		FILLED(too_much_is_refused),
+		EMPTY(chains_follow_their_nodes),
 		FILLED(order_under_concurrent_changes),
 		FILLED(slow_node_gets_the_sum),
 		FILLED(parts_are_the_whole),

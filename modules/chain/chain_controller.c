@@ -15,6 +15,7 @@
 // Nodes report every second. One whose stream is open, that says nothing for so long, and that no
 // other node hears, is not there: TCP takes longer to notice.
 #define SILENT_MS 3000
+#define LOADING_MS 60000 // a node that is connected may take so long to load its programs
 #define REPAIR_AFTER_S 5 // of a cluster that does not say
 #define STUCK_MS 10000 // nothing was copied to a learner, or nobody took up new voters, for so long
 
@@ -136,14 +137,16 @@ static void find_presence(struct build *build)
 	}
 	for (n = 0; n < members->count; n++) {
 		const struct sighting *s = &members->sighting[n];
+		uint64_t patience_ms = (uint64_t)build->repair_after_s * 1000;
 		uint64_t missing_ms = s->missing_ms;
 
 		if (heard && !missing_ms && s->silent_ms > SILENT_MS && unheard[n] && !heard[n])
 			missing_ms = s->silent_ms;
-		members->node[n].presence = !missing_ms ? PRESENCE_HERE
-					    : missing_ms < (uint64_t)build->repair_after_s * 1000
-						    ? PRESENCE_AWAITED
-						    : PRESENCE_GONE;
+		else if (s->connected && !s->boot && patience_ms < LOADING_MS)
+			patience_ms = LOADING_MS;
+		members->node[n].presence = !missing_ms		       ? PRESENCE_HERE
+					    : missing_ms < patience_ms ? PRESENCE_AWAITED
+								       : PRESENCE_GONE;
 	}
 }
 

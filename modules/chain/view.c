@@ -112,10 +112,11 @@ static bool is_majority(const struct view_chain *chain, unsigned int voters)
 	return voters * 2 > chain->voters;
 }
 
-// What was told last is in force.
+// What was told last is in force, and nobody is left behind who would take the next for it.
 static bool is_settled(const struct view_chain *chain, const struct view_report *report)
 {
-	return is_majority(chain, (unsigned int)__builtin_popcount(report->settled));
+	return is_majority(chain, (unsigned int)__builtin_popcount(report->settled)) &&
+	       !(report->heard & ~report->settled);
 }
 
 bool view_is_busy(const struct view_chain *chain, const struct view_report *report,

@@ -23,7 +23,11 @@ static const struct field fields[] = {
 	{.name = "replicas", .type = FIELD_INTEGER, .min = 1, .max = MAX_REPLICAS, .fallback = "3"},
 	{.name = "chains", .type = FIELD_INTEGER, .max = MAX_CHAINS, .fallback = "0"},
 	// Below, a machine's own pauses look like death; above, failover is no failover.
-	{.name = "heartbeat_ms", .type = FIELD_INTEGER, .min = 5, .max = 1000, .fallback = "10"},
+	{.name = "heartbeat_ms",
+	 .type = FIELD_INTEGER,
+	 .min = 5,
+	 .max = MAX_BEAT_MS,
+	 .fallback = "10"},
 	{.name = "repair_after_s", .type = FIELD_INTEGER, .min = 1, .max = 3600, .fallback = "5"},
 	// A first packet costs our programs 2 us at all nodes together (gateway_bench), so that one
 	// tenant takes a tenth of one core of the cluster with them.
