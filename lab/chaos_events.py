@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may happen to a cloud (for lab/chaos.py)."""
+import signal
+
+from chaos_cloud import until
+
+FWD, FTN = "fwd", "ftn"
+
+
+class Event:
+    """One of a kind. begin() makes it happen, undo() ends it; nothing is lost by a lossless one."""
+    roles = (FWD, FTN)
+    lossless = False
+    planned = False
+    variants = {FWD: ("",), FTN: ("",), "controller": ("",)}  # of each role
+
+    def __init__(self, cloud, node, variant):
+        self.cloud, self.node, self.variant = cloud, node, variant
+
+    @staticmethod
+    def missing(cloud):
+        """Why this kind cannot happen here, or None."""
+        return None
+
+    def begin(self):
+        raise NotImplementedError
+
+    def undo(self):
+        pass
+
+
+class Kill(Event):
+    """Power loss: not one more packet, and all that was in memory is gone."""
+
+    def begin(self):
+        self.cloud.power_off(self.node)
+
+    def undo(self):
+        self.cloud.power_on(self.node)
+
+
+class Orphan(Kill):
+    """The same while no controller runs: failover is the nodes' own business."""
+
+    def begin(self):
+        self.cloud.crash("controller")
+        super().begin()
+
+    def undo(self):
+        super().undo()
+        self.cloud.start("controller")
+
+
+class Pause(Event):
+    """Daemons stand still: the kernel's part goes on alone."""
+    lossless = True
+
+    def begin(self):
+        self.cloud.signal(self.node, signal.SIGSTOP)
+
+    def undo(self):
+        self.cloud.signal(self.node, signal.SIGCONT)
+
+
+class Restart(Event):
+    lossless = planned = True
+
+    def begin(self):
+        self.cloud.stop(self.node)
+        self.cloud.start(self.node)
+
+
+class Crash(Event):
+    """Daemons die; programs, maps and links stay."""
+    lossless = True
+
+    def begin(self):
+        self.cloud.crash(self.node)
+
+    def undo(self):
+        self.cloud.start(self.node)
+
+
+class Controller(Event):
+    lossless = True
+    roles = ("controller",)
+
+    def begin(self):
+        self.cloud.crash("controller")
+
+    def undo(self):
+        self.cloud.start("controller")
+
+
+class Link(Event):
+    """A cable is pulled."""
+    variants = {FWD: ("tenant", "zgc", "tenant+zgc"), FTN: ("zgc",)}
+
+    def begin(self):
+        self.cloud.set_links(self.node, self.variant.split("+"), "down")
+
+    def undo(self):
+        self.cloud.set_links(self.node, self.variant.split("+"), "up")
+
+
+class Control(Event):
+    """The cable to the controller is pulled."""
+    lossless = True
+
+    def begin(self):
+        self.cloud.set_links(self.node, ["control"], "down")
+
+    def undo(self):
+        self.cloud.set_links(self.node, ["control"], "up")
+
+
+class OneWay(Event):
+    """A cable carries only one of its directions."""
+    variants = {FWD: ("from tenant", "to tenant", "from zgc", "to zgc"), FTN: ("from zgc", "to zgc")}
+
+    def begin(self):
+        direction, network = self.variant.split()
+        self.cloud.cut(self.node, network, direction)
+
+    def undo(self):
+        self.cloud.mend(self.node)
+
+
+class Drain(Event):
+    lossless = planned = True
+
+    @staticmethod
+    def missing(cloud):
+        return None if cloud.can("node", "drain") else "zetactl has no `node drain` yet"
+
+    def begin(self):
+        if self.cloud.ask("node", "drain", self.node) is None:
+            raise RuntimeError(f"cannot drain {self.node}")
+
+    def undo(self):
+        if self.cloud.ask("node", "undrain", self.node) is None:
+            raise RuntimeError(f"cannot undrain {self.node}")
+
+
+class Replace(Event):
+    """A node is drained and removed, and later added as a new one."""
+    lossless = planned = True
+    object = None
+
+    missing = Drain.missing
+
+    def begin(self):
+        Drain.begin(self)
+        until(60, lambda: not holds_anything(self.cloud.status(), self.node), 0.3)
+        self.object = self.cloud.ask("get", "node", self.node, "-o", "yaml")
+        if not self.object or self.cloud.ask("delete", "node", self.node) is None:
+            raise RuntimeError(f"cannot remove {self.node}")
+
+    def undo(self):
+        if self.cloud.ask("apply", "-f", "-", given=self.object) is None:
+            raise RuntimeError(f"cannot add {self.node}")
+
+
+KINDS = {
+    "kill": Kill,
+    "orphan": Orphan,
+    "pause": Pause,
+    "restart": Restart,
+    "crash": Crash,
+    "control": Control,
+    "controller": Controller,
+    "link": Link,
+    "oneway": OneWay,
+    "drain": Drain,
+    "replace": Replace,
+}
+
+
+def holds_anything(status, node):
+    """Whether a node is still in charge of anything; None tells nothing."""
+    if not status:
+        return True
+    return (any(entrance.get("owner") == node for entrance in status["entrances"]) or
+            any(node in chain["replicas"] for chain in status["chains"]))
