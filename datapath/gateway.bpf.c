@@ -151,7 +151,7 @@ inlined int ask(struct xdp_md *ctx, const struct packet *p, const struct session
 
 	if (!c)
 		return finish(ctx, NO_VIEW);
-	node = op == DFT_LOOKUP ? chain_tail(c) : chain_head(c);
+	node = chain_whom(c, op == DFT_LOOKUP, 0);
 	d = op_begin(ctx, p->inner_offset, p->vni, hash);
 	if (!d)
 		return finish(ctx, NO_ROOM);
@@ -455,6 +455,8 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 	}
 	if (record->life != DFT_LIVE)
 		return op_look_up_again(ctx, d);
+	if (!chain_leased(bpf_ntohl(d->op.chain), c))
+		return finish(ctx, NO_LEASE);
 	d->op.flags |= DFT_STATEFUL;
 	return op_release(ctx, d);
 }
@@ -469,34 +471,37 @@ int table(struct xdp_md *ctx)
 	struct session_change *change;
 	const struct chain_value *c;
 	struct flow f = {};
-	__u32 bucket;
+	__u32 bucket, number;
 	enum verdict v;
 	__u64 hash;
-	int place;
+	int place, acts;
 
 	if (!d || !room)
 		return finish(ctx, BUG);
 	change = &room->change;
 	__builtin_memset(change, 0, sizeof(*change));
 	bucket = bpf_ntohl(d->op.bucket);
-	c = chain_find(bpf_ntohl(d->op.chain));
+	number = bpf_ntohl(d->op.chain);
+	c = chain_find(number);
 	if (!c)
 		return finish(ctx, NO_VIEW);
-	place = dft_place(c->node, c->live + c->learner, MAX_CHAIN_LENGTH + 1, cfg.node);
+	place = chain_place(c);
+	acts = place >= 0 && !chain_fenced(number, c);
 
 	// O2: a replication counts only under exactly the active term.
 	if (d->op.flags & DFT_REPLICATION) {
 		if (place < 0)
 			return finish(ctx, NOT_MEMBER);
-		if (bpf_ntohl(d->op.epoch) != c->epoch || bpf_ntohl(d->op.term) != c->term)
+		if (!acts || bpf_ntohl(d->op.epoch) != c->epoch || bpf_ntohl(d->op.term) != c->term)
 			return finish(ctx, STALE_TERM);
 	} else if (d->op.op == DFT_LOOKUP) {
-		if (chain_tail(c) != cfg.node)
-			return op_redirect(ctx, d, chain_tail(c), REDIRECTED);
-		if (d->op.table == DFT_ENDPOINTS)
+		// O3. (The directory is no part of a chain: who has it may say what is in it.)
+		if (d->op.table == DFT_ENDPOINTS && place >= 0)
 			return table_arp(ctx, &p, d);
-	} else if (chain_head(c) != cfg.node) {
-		return op_redirect(ctx, d, chain_head(c), REDIRECTED);
+		if (!acts || place + 1 != c->live || !chain_leased(number, c))
+			return op_redirect(ctx, d, chain_whom(c, 1, 1), REDIRECTED);
+	} else if (!acts || place) {
+		return op_redirect(ctx, d, chain_whom(c, 0, 1), REDIRECTED);
 	}
 	if (d->op.table != DFT_SESSIONS)
 		return finish(ctx, DFT_MALFORMED);

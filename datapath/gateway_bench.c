@@ -44,7 +44,7 @@ static void put_view(const struct node *n)
 	uint32_t zero = 0, vni = VNI;
 
 	node_peers(n, NODES);
-	node_put(n, "chains", &zero, &chain);
+	node_chain(n, 0, &chain);
 	node_put(n, "entrances", &zero, &entrance);
 	node_put(n, "entrance_by_ip", &entrance.ip, &zero);
 	node_put(n, "vpcs", &vni, &vpc);
@@ -239,6 +239,7 @@ int main(int argc, char **argv)
 		node_load(&b.node[i], &(struct node_wish){.name = names[i],
 							  .index = i,
 							  .roles = i == FWD ? ROLE_FWD : ROLE_FTN,
+							  .beat_ms = 10,
 							  .cached = i == FWD ? 2 * b.flows : 0});
 		put_view(&b.node[i]);
 		put_tenant(&b.node[i]);

@@ -69,13 +69,14 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 		.overlay = wish->overlay,
 		.node = wish->index,
 		.boot = node_boot(wish->index),
-		.tenant_ifindex = LOOPBACK,
+		.tenant_ifindex = wish->tenant_ifindex ? wish->tenant_ifindex : LOOPBACK,
 		.zgc_ifindex = wish->zgc_ifindex ? wish->zgc_ifindex : LOOPBACK,
 		.tenant_mtu = TENANT_MTU,
 		.oam_port = htons(8300),
 		.session_pages = wish->flat,
 		.cache_pages = wish->flat,
 		.tick_q10 = wish->tick_q10,
+		.beat_ms = wish->beat_ms,
 	};
 	node_ip_text(wish->index, ip);
 	node_mac_text(wish->index, mac);
@@ -311,7 +312,41 @@ void node_peers(const struct node *n, uint32_t count)
 		mac_must(value.zgc_mac, mac);
 		node_put(n, "nodes", &i, &value);
 		node_put(n, "node_by_ip", &value.zgc_ip, &i);
+		node_heard(n, i, node_boot(i), 1);
 	}
+}
+
+void node_heard(const struct node *n, uint32_t index, uint32_t boot, int alive)
+{
+	struct peer_value value = {.boot = boot, .alive = alive};
+
+	node_put(n, "peers", &index, &value);
+}
+
+void node_promised(const struct node *n, uint32_t chain, uint64_t term)
+{
+	struct fence_value value = {.promised = term};
+
+	node_put(n, "fences", &chain, &value);
+}
+
+void node_lease(const struct node *n, uint32_t chain, uint64_t term, uint64_t end_ns)
+{
+	struct lease_value value = {.term = term, .end_ns = end_ns};
+
+	node_put(n, "leases", &chain, &value);
+}
+
+void node_chain(const struct node *n, uint32_t chain, const struct chain_value *value)
+{
+	struct chain_value copy = *value;
+
+	for (int i = 0; i < copy.live + copy.learner; i++)
+		if (!copy.boot[i])
+			copy.boot[i] = node_boot(copy.node[i]);
+	node_put(n, "chains", &chain, &copy);
+	node_promised(n, chain, TERM_WORD(copy.epoch, copy.term));
+	node_lease(n, chain, TERM_WORD(copy.epoch, copy.term), UINT64_MAX);
 }
 
 static void step_put(const struct node *n, uint32_t step, const struct bpf_program *program)

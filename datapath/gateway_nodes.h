@@ -8,6 +8,7 @@
 #include "datapath/testing.h"
 #include "dft/record.h"
 #include "shared/config.h"
+#include "shared/membership.h"
 #include "shared/session.h"
 #include "shared/tenant.h"
 #include "shared/view.h"
@@ -42,6 +43,8 @@ struct node_wish {
 	uint32_t cached;
 	uint32_t tick_q10; // as in struct gateway_config
 	uint32_t zgc_ifindex;
+	uint32_t tenant_ifindex; // 0: the loopback's
+	uint32_t beat_ms; // as in struct gateway_config
 };
 
 #define TENANT_MTU 1450
@@ -59,10 +62,17 @@ void node_remove(const struct node *n, const char *map, const void *key);
 // Empties a hash; "sessions" and "cache" whatever implements them.
 void node_clear(const struct node *n, const char *map);
 unsigned int node_count(const struct node *n, const char *map);
-// Tells the node of the cluster's first so many, itself among them.
+// Tells the node of the cluster's first so many, itself among them: all are alive.
 void node_peers(const struct node *n, uint32_t count);
+// What the node has heard of one of them.
+void node_heard(const struct node *n, uint32_t index, uint32_t boot, int alive);
 // All buckets belong to this chain; -1: to none.
 void node_buckets(const struct node *n, int chain);
+// Its term of a chain, whose members are meant in the life that node_boot() says where boot is 0.
+// It has promised nothing above, and holds a lease for ever.
+void node_chain(const struct node *n, uint32_t chain, const struct chain_value *value);
+void node_promised(const struct node *n, uint32_t chain, uint64_t term);
+void node_lease(const struct node *n, uint32_t chain, uint64_t term, uint64_t end_ns);
 
 // A session's record. Returns 1, or 0 where the node has none.
 int node_session(const struct node *n, const struct session_key *key, struct dft_record *out);

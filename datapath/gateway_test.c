@@ -204,11 +204,6 @@ struct world {
 
 // ---- what the world is made of ----
 
-static void chain_put(const struct node *n, uint32_t chain, const struct chain_value *value)
-{
-	node_put(n, "chains", &chain, value);
-}
-
 // Chain 0 is the first `length` table nodes, the last a learner or not; on all nodes.
 static void set_chain(struct world *w, uint32_t length, int learner)
 {
@@ -220,7 +215,7 @@ static void set_chain(struct world *w, uint32_t length, int learner)
 	for (uint32_t i = 0; i < length; i++)
 		value.node[i] = FTN1 + i;
 	for (int i = 0; i < NODES; i++)
-		chain_put(&w->node[i], 0, &value);
+		node_chain(&w->node[i], 0, &value);
 }
 
 static void put_entrances(const struct node *n)
@@ -326,7 +321,9 @@ static void fill(const struct node *n)
 		put_vpc(n, vpc_rows[i].vni, 0);
 	for (size_t i = 0; i < COUNT(endpoint_rows); i++)
 		put_endpoint(n, &endpoint_rows[i]);
-	chain_put(n, 1, &alone);
+	node_chain(n, 1, &alone);
+	// Without heartbeats nobody has a lease, or needs one.
+	node_lease(n, 1, 0, 0);
 	node_buckets(n, n->index == BOTH ? 1 : 0);
 }
 
@@ -345,6 +342,7 @@ static void begin(struct world *w)
 		struct node_wish wish = node_wishes[i];
 
 		wish.flat = w->flat;
+		wish.beat_ms = i == BOTH ? 0 : 10;
 		node_load(&w->node[i], &wish);
 		fill(&w->node[i]);
 	}
@@ -2520,7 +2518,7 @@ static int test_table_full(struct world *w)
 
 	node_sessions_fill(&w->node[FTN8], FEW_SESSIONS);
 	for (int i = 0; i < NODES; i++)
-		chain_put(&w->node[i], 0, &full);
+		node_chain(&w->node[i], 0, &full);
 	wrong += sends(w, "full head", FWD1, OF_FWD1, RED, &syn, "fwd1 LOOKED_UP > ftn8 TABLE_FULL",
 		       DROPPED, &j);
 	wrong += sends(w, "full head", FWD1, OF_FWD1, BLUE, &blue,
@@ -2535,11 +2533,233 @@ static int test_table_full(struct world *w)
 		node_sessions_lock(&w->node[FTN8], 0);
 	}
 	for (int i = 0; i < NODES; i++)
-		chain_put(&w->node[i], 0, &last);
+		node_chain(&w->node[i], 0, &last);
 	for (int i = 0; i < 2; i++)
 		wrong += sends(w, "full tail", FWD1, OF_FWD1, RED, &syn,
 			       "fwd1 LOOKED_UP > ftn8 INSERTED > ftn1 REPLICATED > ftn8 TABLE_FULL",
 			       DROPPED, &j);
+	return wrong;
+}
+
+// ---- who may act ----
+
+#define NOW_TERM TERM_WORD(EPOCH, TERM)
+
+// Sent from one to the other until the hops are used up.
+static void bounced(char out[PATH_ROOM], const char *begin, const char *first, const char *second)
+{
+	size_t used = snprintf(out, PATH_ROOM, "%s", begin);
+
+	for (int i = 0; i < MAX_HOPS; i++)
+		used += snprintf(out + used, PATH_ROOM - used, " > %s REDIRECTED",
+				 i % 2 ? second : first);
+	snprintf(out + used, PATH_ROOM - used, " > %s HOPS_EXCEEDED",
+		 MAX_HOPS % 2 ? second : first);
+}
+
+// O3: a tail answers, decides and releases only while it holds its lease.
+static int test_leases(struct world *w)
+{
+	const struct chain_value alone = {.epoch = EPOCH, .term = TERM, .live = 1, .node = {FTN1}};
+	static const struct {
+		const char *name;
+		uint64_t term, end_ns;
+	} none[] = {
+		{"no lease", 0, 0},
+		{"a lease that has ended", NOW_TERM, 1},
+		{"a former term's lease", NOW_TERM - 1, UINT64_MAX},
+		{"a later term's lease", NOW_TERM + 1, UINT64_MAX},
+	};
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		     open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
+		     arp = ARP(.from = "10.0.1.10", .to = "10.0.1.11"), fin = syn;
+	char path[PATH_ROOM];
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct dft_record want = want_record(RED, 5, &syn, 1, 0);
+	struct journey j;
+	struct frame f;
+
+	fin.flags = FIN | ACK;
+	bounced(path, "fwd1 LOOKED_UP", "ftn3", "ftn2");
+	for (size_t i = 0; i < COUNT(none); i++) {
+		const char *name = none[i].name;
+
+		set_chain(w, 3, 0);
+		forget(w);
+		node_lease(&w->node[FTN3], 0, none[i].term, none[i].end_ns);
+		// Neither what it would decide nor what it has.
+		wrong += sends(w, name, FWD1, OF_FWD1, RED, &open, path, DROPPED, &j);
+		wrong += sends(w, name, FWD1, OF_FWD1, RED, &syn, path, DROPPED, &j);
+		wrong += no_sessions(w, name);
+		wrong += sends(w, name, FWD1, OF_FWD1, BLUE, &open, path, DROPPED, &j);
+		// The directory is no part of the chain.
+		wrong += sends(w, name, FWD1, OF_FWD1, RED, &arp, FIRST "ENDPOINT_ARP", ANSWERED,
+			       &j);
+		// The others need none.
+		set_chain(w, 3, 0);
+		node_lease(&w->node[FTN1], 0, none[i].term, none[i].end_ns);
+		node_lease(&w->node[FTN2], 0, none[i].term, none[i].end_ns);
+		wrong += sends(w, name, FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST",
+			       DELIVERED, &j);
+		// Lost since: stored it is, released it is not.
+		node_lease(&w->node[FTN3], 0, none[i].term, none[i].end_ns);
+		wrong += sends(w, name, FWD1, OF_FWD1, RED, &fin,
+			       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 NO_LEASE",
+			       DROPPED, &j);
+		want.stamp.counter = 2;
+		want.state =
+			(from_b ? DFT_FIN_FROM_B : DFT_FIN_FROM_A) | (from_b ? DFT_BEGUN_BY_B : 0);
+		wrong += replicas_equal(w, name, &key, &want);
+		// Nobody to send it to.
+		for (int k = 0; k < NODES; k++)
+			node_chain(&w->node[k], 0, &alone);
+		node_lease(&w->node[FTN1], 0, none[i].term, none[i].end_ns);
+		wrong += sends(w, name, FWD1, OF_FWD1, RED, &open, "fwd1 LOOKED_UP > ftn1 NO_LEASE",
+			       DROPPED, &j);
+		wrong += sends(w, name, FWD1, OF_FWD1, BLUE, &open,
+			       "fwd1 LOOKED_UP > ftn1 NO_LEASE", DROPPED, &j);
+	}
+
+	// The learner releases: by its own lease.
+	set_chain(w, 3, 1);
+	node_lease(&w->node[FTN3], 0, 0, 0);
+	forget(w);
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += travel(w, FWD1, &f, &j);
+	wrong += path_is("a learner without a lease", &j,
+			 "fwd1 LOOKED_UP > ftn2 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > "
+			 "ftn3 NO_LEASE");
+	return wrong;
+}
+
+// M2, M4: who promised a later term, or is not who is meant, does not act.
+static int test_fences(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		     open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11");
+	struct chain_value other = {
+		.epoch = EPOCH, .term = TERM, .live = 3, .node = {FTN1, FTN2, FTN3}};
+	const uint32_t vni[] = {RED, BLUE};
+	const char *blue = FIRST "FORWARDED_FIRST";
+	char path[PATH_ROOM], blue_path[PATH_ROOM];
+	struct journey j;
+	int wrong = 0;
+
+	// What was promised is this very term: it acts. (So everywhere above.)
+	bounced(path, "fwd1 LOOKED_UP", "ftn3", "ftn2");
+	node_promised(&w->node[FTN3], 0, NOW_TERM + 1);
+	for (int i = 0; i < 2; i++)
+		wrong += sends(w, "a promise at the tail", FWD1, OF_FWD1, vni[i], &open, path,
+			       DROPPED, &j);
+	set_chain(w, 3, 0);
+	node_promised(&w->node[FTN2], 0, TERM_WORD(EPOCH + 1, 0));
+	wrong += sends(w, "a promise at a replica", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 STALE_TERM",
+		       DROPPED, &j);
+	wrong += sends(w, "a promise at a replica", FWD1, OF_FWD1, BLUE, &syn, blue, DELIVERED, &j);
+	set_chain(w, 3, 0);
+	forget(w);
+	node_promised(&w->node[FTN1], 0, NOW_TERM + 8);
+	bounced(path, "fwd1 LOOKED_UP > ftn3 INSERTED", "ftn1", "ftn2");
+	wrong += sends(w, "a promise at the head", FWD1, OF_FWD1, RED, &syn, path, DROPPED, &j);
+	wrong += no_sessions(w, "a promise at the head");
+	wrong += sends(w, "a promise at the head", FWD1, OF_FWD1, BLUE, &syn, blue, DELIVERED, &j);
+
+	// In its former life it was a member.
+	forget(w);
+	other.boot[2] = 4711;
+	for (int i = 0; i < NODES; i++)
+		node_chain(&w->node[i], 0, &other);
+	bounced(path, "fwd1 LOOKED_UP", "ftn2", "ftn1");
+	bounced(blue_path, "fwd1 LOOKED_UP", "ftn2", "ftn1");
+	wrong += sends(w, "another life, the tail", FWD1, OF_FWD1, RED, &open, path, DROPPED, &j);
+	wrong += sends(w, "another life, the tail", FWD1, OF_FWD1, BLUE, &open, blue_path, DROPPED,
+		       &j);
+	// Who believes that it is still the one asks it; it knows better.
+	set_chain(w, 3, 0);
+	node_chain(&w->node[FTN3], 0, &other);
+	wrong += sends(w, "another life, and asked", FWD1, OF_FWD1, RED, &open,
+		       "fwd1 LOOKED_UP > ftn3 REDIRECTED > ftn2 REDIRECTED > ftn3 REDIRECTED > "
+		       "ftn2 REDIRECTED > ftn3 REDIRECTED > ftn2 REDIRECTED > ftn3 REDIRECTED > "
+		       "ftn2 REDIRECTED > ftn3 HOPS_EXCEEDED",
+		       DROPPED, &j);
+	wrong += sends(w, "another life, a replication", FWD2, OF_FWD2, BLUE, &open,
+		       "fwd2 LOOKED_UP > ftn3 REDIRECTED > ftn2 REDIRECTED > ftn3 REDIRECTED > "
+		       "ftn2 REDIRECTED > ftn3 REDIRECTED > ftn2 REDIRECTED > ftn3 REDIRECTED > "
+		       "ftn2 REDIRECTED > ftn3 HOPS_EXCEEDED",
+		       DROPPED, &j);
+	set_chain(w, 3, 0);
+	other.boot[1] = 4711;
+	node_chain(&w->node[FTN2], 0, &other);
+	wrong += sends(w, "another life, a replica", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 NOT_MEMBER",
+		       DROPPED, &j);
+	return wrong;
+}
+
+static void heard_by_all(struct world *w, uint32_t index, uint32_t boot, int alive)
+{
+	for (int i = 0; i < NODES; i++)
+		node_heard(&w->node[i], index, boot, alive);
+}
+
+// O1: whom to ask is decided by who is alive.
+static int test_liveness(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), fin = syn,
+		     open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11");
+	const uint32_t vni[] = {RED, BLUE};
+	struct chain_value next = {
+		.epoch = EPOCH, .term = TERM + 8, .live = 2, .node = {FTN1, FTN2}};
+	struct journey j;
+	int wrong = 0;
+
+	fin.flags = FIN | ACK;
+	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	// The tail died. The next in line knows of a new term, the forwarder does not.
+	heard_by_all(w, FTN3, node_boot(FTN3), 0);
+	for (int i = FTN1; i <= FTN2; i++)
+		node_chain(&w->node[i], 0, &next);
+	for (int i = 0; i < 2; i++)
+		wrong += sends(w, "the tail is dead", FWD1, OF_FWD1, vni[i], &open,
+			       "fwd1 LOOKED_UP > ftn2 REPLIED > fwd1 FORWARDED_FIRST", DELIVERED,
+			       &j);
+	wrong += sends(w, "the tail is dead", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn2 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED, &j);
+	// Back in another life: not the one that is meant.
+	forget(w);
+	heard_by_all(w, FTN3, node_boot(FTN3) + 1, 1);
+	for (int i = 0; i < 2; i++)
+		wrong += sends(w, "the tail came back empty", FWD1, OF_FWD1, vni[i], &open,
+			       "fwd1 LOOKED_UP > ftn2 REPLIED > fwd1 FORWARDED_FIRST", DELIVERED,
+			       &j);
+	// Whoever is asked redirects to who is alive.
+	set_chain(w, 3, 0);
+	forget(w);
+	heard_by_all(w, FTN3, node_boot(FTN3), 1);
+	wrong += sends(w, "begin again", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	heard_by_all(w, FTN1, node_boot(FTN1), 0);
+	next.node[0] = FTN2;
+	next.node[1] = FTN3;
+	for (int i = FTN2; i <= FTN3; i++)
+		node_chain(&w->node[i], 0, &next);
+	wrong += sends(w, "the head is dead", FWD1, OF_FWD1, RED, &fin,
+		       "fwd1 UPDATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	// All seem dead: that may be hearsay.
+	heard_by_all(w, FTN2, node_boot(FTN2), 0);
+	heard_by_all(w, FTN3, node_boot(FTN3), 0);
+	for (int i = 0; i < 2; i++) {
+		forget(w);
+		wrong += sends(w, "all are dead", FWD1, OF_FWD1, vni[i], &open,
+			       FIRST "FORWARDED_FIRST", DELIVERED, &j);
+	}
+	for (int i = FTN1; i <= FTN3; i++)
+		heard_by_all(w, i, node_boot(i), 1);
 	return wrong;
 }
 
@@ -2789,7 +3009,7 @@ static int test_no_view(struct world *w)
 			       DROPPED, &j);
 		set_chain(w, 3, 0);
 		wrong += op_of_kind(w, LOOKUP_, vni[i], &f);
-		chain_put(&w->node[FTN3], 0, &gone);
+		node_chain(&w->node[FTN3], 0, &gone);
 		wrong += travel(w, FTN3, &f, &j);
 		wrong += path_is("nobody live, at the table", &j, "ftn3 NO_VIEW");
 		set_chain(w, 3, 0);
@@ -3333,6 +3553,9 @@ static const struct test tests[] = {
 	{"copies", test_copies},
 	{"updates", test_updates},
 	{"full tables", test_table_full},
+	{"leases", test_leases},
+	{"fences", test_fences},
+	{"who is alive", test_liveness},
 	{"the cache", test_cache},
 	{"the cache's order", test_cache_order},
 	{"both roles in one node", test_both_roles},

@@ -25,6 +25,7 @@
 	BUG(NO_SUBSET, "M2: a ballot may propose replicas that the last term had removed")         \
 	BUG(NAMES_THE_DEAD, "M2: a ballot names replicas that have not promised in it")            \
 	BUG(AMNESIA, "M4: a node that lost its memory votes as if it had not")                     \
+	BUG(VIEW_BY_NEW, "M6: a view changes without the voters before it")                        \
 	BUG(AGER_EVERYWHERE, "O9: every replica ages, by its own timers")                          \
 	BUG(AGER_FORGETS, "O9: a delete of a former tail's is obeyed")                             \
 	BUG(NO_QUARANTINE, "O10: a tombstone is succeeded without waiting for caches to end")      \

@@ -142,7 +142,41 @@ inlined enum dft_outcome dft_copy_read(struct dft_record *mine, __u32 *floor, __
 	return dft_copy(mine, BUGGY(READ_BY_STAMP) ? *floor : 0, op);
 }
 
-// O7. At the head: bits of state seen by a forwarder are merged into the life they were seen in.
+inlined __u16 dft_state_generation(__u16 state)
+{
+	return state >> DFT_GENERATION_SHIFT & DFT_GENERATION_MASK;
+}
+
+// O7. Whether the conversation is over: both sides closed it, or one reset it.
+inlined int dft_state_closed(__u16 state)
+{
+	const __u16 both = DFT_FIN_FROM_A | DFT_FIN_FROM_B;
+
+	return (state & both) == both || (state & DFT_RST);
+}
+
+// O7. What is told to open a closed session again: the next generation, of which nothing is known
+// but who began it.
+inlined __u16 dft_state_reopened(__u16 state, int begun_by_b)
+{
+	__u16 next = (dft_state_generation(state) + 1) & DFT_GENERATION_MASK;
+
+	return next << DFT_GENERATION_SHIFT | (begun_by_b ? DFT_BEGUN_BY_B : 0);
+}
+
+// O7. Of two generations the later counts, whole; within one, both are right. Half a circle apart
+// neither is later: what is there stays.
+inlined __u16 dft_state_merge(__u16 mine, __u16 told)
+{
+	__u16 ahead =
+		(dft_state_generation(told) - dft_state_generation(mine)) & DFT_GENERATION_MASK;
+
+	if (!ahead)
+		return mine | told;
+	return ahead <= DFT_GENERATION_MASK / 2 ? told : mine;
+}
+
+// O7. At the head: the state seen by a forwarder is merged into the life it was seen in.
 // Under a risen floor the record is stamped anew even where nothing is new, as by an insert that it
 // wins against: a replica that lacks the key drops what is below its floor (O8).
 inlined enum dft_outcome dft_update_at_head(struct dft_record *mine, __u32 floor,
@@ -150,13 +184,14 @@ inlined enum dft_outcome dft_update_at_head(struct dft_record *mine, __u32 floor
 					    struct dft_record *op)
 {
 	enum dft_outcome outcome = DFT_SAME;
+	__u16 merged = dft_state_merge(mine->state, state);
 
 	if (mine->life != DFT_LIVE)
 		return DFT_ENDED;
 	if (dft_stamp_compare(mine->incarnation, incarnation) != 0 && !BUGGY(ANY_UPDATE))
 		return DFT_ENDED;
-	if ((mine->state | state) != mine->state || mine->stamp.floor < floor) {
-		mine->state |= state;
+	if (merged != mine->state || mine->stamp.floor < floor) {
+		mine->state = merged;
 		mine->stamp = dft_stamp_next(mine->stamp, floor);
 		outcome = DFT_STORED;
 	}

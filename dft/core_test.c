@@ -264,6 +264,83 @@ static void test_copy(void **state)
 }
 
 // O7.
+static void test_state_merge(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t mine, told, want;
+	} rows[] = {
+		{"union", 0x001, 0x012, 0x013},
+		{"nothing new", 0x013, 0x002, 0x013},
+		{"union in a later generation", 0x508, 0x510, 0x518},
+		{"later wins whole", 0x01F, 0x108, 0x108},
+		{"later wins whole, though it knows nothing", 0x31F, 0x400, 0x400},
+		{"earlier loses whole", 0x108, 0x01F, 0x108},
+		{"several later", 0x01F, 0x701, 0x701},
+		{"around the circle", 0xF1F, 0x008, 0x008},
+		{"before the circle's end", 0x008, 0xF1F, 0x008},
+		{"several around the circle", 0xC03, 0x300, 0x300},
+		{"opposite: what is there stays", 0x001, 0x802, 0x001},
+		{"opposite, from the other side", 0x802, 0x001, 0x802},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint16_t got = dft_state_merge(rows[i].mine, rows[i].told);
+
+		if (got != rows[i].want)
+			fail_msg("%s: %x", rows[i].name, got);
+		// Told again it changes nothing.
+		assert_int_equal(dft_state_merge(got, rows[i].told), got);
+		assert_int_equal(got & ~DFT_STATE_BITS, 0);
+	}
+	// In whatever order two generations are told, the later one stays.
+	for (uint16_t g = 0; g <= DFT_GENERATION_MASK; g++)
+		for (uint16_t ahead = 1; ahead <= DFT_GENERATION_MASK / 2; ahead++) {
+			uint16_t a = g << DFT_GENERATION_SHIFT | DFT_RST;
+			uint16_t b = ((g + ahead) & DFT_GENERATION_MASK) << DFT_GENERATION_SHIFT;
+
+			assert_int_equal(dft_state_merge(a, b), b);
+			assert_int_equal(dft_state_merge(b, a), b);
+		}
+}
+
+// O7.
+static void test_state_closed(void **state)
+{
+	static const struct {
+		uint16_t state;
+		int want;
+	} rows[] = {
+		{0, 0},
+		{DFT_FIN_FROM_A, 0},
+		{DFT_FIN_FROM_B, 0},
+		{DFT_FIN_FROM_A | DFT_FIN_FROM_B, 1},
+		{DFT_RST, 1},
+		{DFT_RST | DFT_FIN_FROM_A, 1},
+		{DFT_BEGUN_BY_B | DFT_ANSWERED | DFT_GENERATION_BITS, 0},
+		{DFT_STATE_BITS, 1},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(!!dft_state_closed(rows[i].state), rows[i].want);
+}
+
+// O7.
+static void test_state_reopened(void **state)
+{
+	for (uint16_t g = 0; g <= DFT_GENERATION_MASK; g++) {
+		uint16_t closed = g << DFT_GENERATION_SHIFT | 0x001F;
+		uint16_t next = (g + 1) % 16 << 8;
+
+		assert_int_equal(dft_state_reopened(closed, 0), next);
+		assert_int_equal(dft_state_reopened(closed, 1), next | DFT_BEGUN_BY_B);
+		assert_int_equal(dft_state_merge(closed, dft_state_reopened(closed, 1)),
+				 next | DFT_BEGUN_BY_B);
+		assert_false(dft_state_closed(dft_state_reopened(closed, 1)));
+	}
+}
+
+// O7.
 static void test_update_at_head(void **state)
 {
 	static const struct {
@@ -282,6 +359,27 @@ static void test_update_at_head(void **state)
 		{"some of it new", LIVE, 3, 1, {1, 1}, 6, DFT_STORED, 7, {1, 6}},
 		{"nothing new", LIVE, 3, 1, {1, 1}, 1, DFT_SAME, 3, {1, 5}},
 		{"nothing at all", LIVE, 3, 1, {1, 1}, 0, DFT_SAME, 3, {1, 5}},
+		{"opened again", LIVE, 0x13, 1, {1, 1}, 0x108, DFT_STORED, 0x108, {1, 6}},
+		{"opened again, told twice",
+		 LIVE,
+		 0x108,
+		 1,
+		 {1, 1},
+		 0x108,
+		 DFT_SAME,
+		 0x108,
+		 {1, 5}},
+		{"of an earlier opening", LIVE, 0x108, 1, {1, 1}, 0x3, DFT_SAME, 0x108, {1, 5}},
+		{"of an earlier opening, floor has risen",
+		 LIVE,
+		 0x108,
+		 4,
+		 {1, 1},
+		 0x3,
+		 DFT_STORED,
+		 0x108,
+		 {4, 6}},
+		{"opened again, another life", LIVE, 3, 1, {1, 4}, 0x100, DFT_ENDED, 3, {1, 5}},
 		{"something new, floor has risen", LIVE, 0, 4, {1, 1}, 1, DFT_STORED, 1, {4, 6}},
 		{"nothing new, floor has risen", LIVE, 1, 4, {1, 1}, 1, DFT_STORED, 1, {4, 6}},
 		{"another life", LIVE, 0, 1, {1, 4}, 1, DFT_ENDED, 0, {1, 5}},
@@ -761,8 +859,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stamps),	       cmocka_unit_test(test_equality),
 		cmocka_unit_test(test_insert_at_head), cmocka_unit_test(test_copy),
-		cmocka_unit_test(test_update_at_head), cmocka_unit_test(test_place),
-		cmocka_unit_test(test_explorer),
+		cmocka_unit_test(test_update_at_head), cmocka_unit_test(test_state_merge),
+		cmocka_unit_test(test_state_closed),   cmocka_unit_test(test_state_reopened),
+		cmocka_unit_test(test_place),	       cmocka_unit_test(test_explorer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,13 +17,19 @@ enum dft_life {
 	DFT_TOMBSTONE = 2,
 };
 
-// Bits of a record's state; the merge of two states is their union (dft.md O7).
+// A record's state: bits, and the generation that they belong to, which grows each time a closed
+// session is opened again. Two states are merged by dft_state_merge (dft.md O7).
 #define DFT_FIN_FROM_A 0x0001
 #define DFT_FIN_FROM_B 0x0002
 #define DFT_RST 0x0004
-#define DFT_BEGUN_BY_B 0x0008 // the session's first packet came from b
-#define DFT_STATE_BITS 0x000F
+#define DFT_BEGUN_BY_B 0x0008 // the first packet of the generation came from b
+#define DFT_ANSWERED 0x0010   // the other side has answered it
+#define DFT_GENERATION_SHIFT 8
+#define DFT_GENERATION_MASK 0x000F // compared by serial arithmetic: RFC 1982, 4 bits
+#define DFT_GENERATION_BITS (DFT_GENERATION_MASK << DFT_GENERATION_SHIFT)
+#define DFT_STATE_BITS (DFT_GENERATION_BITS | 0x001F)
 #define DFT_LIFE_SHIFT 12 // on the wire enum dft_life sits above them
+_Static_assert(!(DFT_STATE_BITS >> DFT_LIFE_SHIFT), "a state ends below the life");
 
 // What the record of an alias says instead of decisions: whose it is (docs/dft.md A1).
 struct dft_alias {

@@ -63,6 +63,7 @@ static struct plan plan_of(uint64_t seed)
 	p.one_way = chance(&dice, 500);
 	p.links = chance(&dice, 400);
 	p.repair = chance(&dice, 700);
+	p.drains = p.repair && chance(&dice, 500);
 	p.controller_rests = chance(&dice, 300);
 	p.forwarders_crash = chance(&dice, 300);
 	p.fault_every = (10 + pick(&dice, 100)) * MS;
@@ -142,6 +143,24 @@ static bool concerns(const struct world *w, const struct trace *t)
 	       (t->key == w->broken_key || t->key == NOWHERE);
 }
 
+// What the nodes of a chain know of its terms.
+static void tell_members(const struct world *w, uint32_t chain)
+{
+	const struct chain *c = &w->chain[chain];
+	uint32_t i;
+
+	for (i = 0; i < c->slots; i++) {
+		const struct dft_member *m = &c->replica[i].member;
+
+		printf("node %u%s: promised %u.%u, accepted %u.%u, active %u.%u of %u live, next view %u, "
+		       "ballot %u.%u in phase %u\n",
+		       c->node[i], w->node[c->node[i]].up ? "" : " (dead)", m->promised.epoch,
+		       m->promised.number, m->accepted.term.epoch, m->accepted.term.number,
+		       m->active.term.epoch, m->active.term.number, m->active.live, m->next.epoch,
+		       m->ballot.term.epoch, m->ballot.term.number, m->ballot.phase);
+	}
+}
+
 // The same seed again, this time remembering; what concerns the key that broke is told.
 static void tell(uint64_t seed)
 {
@@ -176,6 +195,8 @@ static void tell(uint64_t seed)
 			       (int)t->chain, (int)t->key, t->node, t->text);
 		}
 	}
+	if (w.broken)
+		tell_members(&w, w.broken_chain < w.plan.chains ? w.broken_chain : 0);
 	world_free(&w);
 	free(trace);
 }
@@ -199,12 +220,13 @@ static void summary(const struct counters *c, uint64_t seeds, double took)
 	       (unsigned long long)c->links);
 	printf("buckets moved %llu, keys asked of their old chain %llu times\n",
 	       (unsigned long long)c->moves, (unsigned long long)c->pulls);
-	printf("terms %llu, views %llu, learners filled %llu, promoted %llu; stopped by: lease %llu, "
+	printf("terms %llu, views %llu, drains %llu, learners filled %llu, promoted %llu; stopped by: lease %llu, "
 	       "term %llu, age of reply %llu, full %llu\n",
 	       (unsigned long long)c->terms, (unsigned long long)c->views,
-	       (unsigned long long)c->fills, (unsigned long long)c->promotions,
-	       (unsigned long long)c->no_lease, (unsigned long long)c->stale_term,
-	       (unsigned long long)c->old_reply, (unsigned long long)c->full);
+	       (unsigned long long)c->drains, (unsigned long long)c->fills,
+	       (unsigned long long)c->promotions, (unsigned long long)c->no_lease,
+	       (unsigned long long)c->stale_term, (unsigned long long)c->old_reply,
+	       (unsigned long long)c->full);
 }
 
 static int sweep(const struct options *o)

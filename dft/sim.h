@@ -41,14 +41,21 @@ struct plan {
 	// In thousandths: of messages lost, doubled, late.
 	unsigned lost, doubled, late;
 	unsigned sluggish; // of requests, which then arrive after lives have ended
-	bool crashes, pauses, partitions, one_way, links, repair, controller_rests,
+	bool crashes, pauses, partitions, one_way, links, repair, drains, controller_rests,
 		forwarders_crash;
 	uint64_t fault_every;
 	uint64_t move_at; // when chain 0's bucket 0 moves to chain 1; 0: never
 	int favourite;	  // the fault that this world sees most, -1: none
 };
 
-enum fault { FAULT_CRASH, FAULT_PAUSE = 2, FAULT_PARTITION, FAULT_FORWARDER = 5, FAULT_LINK };
+enum fault {
+	FAULT_CRASH,
+	FAULT_PAUSE = 2,
+	FAULT_PARTITION,
+	FAULT_FORWARDER = 5,
+	FAULT_DRAIN,
+	FAULT_LINK,
+};
 
 enum op_kind {
 	OP_LOOKUP,
@@ -166,9 +173,10 @@ struct chain {
 	struct key_facts facts[KEYS_MOST];
 	struct dft_configuration latest; // the newest term that is known chosen
 	struct dft_voters latest_voters;
-	// The controller's.
-	struct dft_ballot view;
+	// The controller's: the view that it published last, and who was given it, as bits of
+	// slots.
 	struct dft_voters voters;
+	uint32_t given;
 	uint64_t ill_since;
 };
 
@@ -178,6 +186,7 @@ struct node {
 	uint64_t paused_until; // it stands still
 	uint64_t daemon_until; // its daemon does: packets, beats and votes go on
 	uint64_t offset;
+	bool drained;
 	int rate; // thousandths by which its clock is fast
 	bool cut; // on the other side of the partition
 };
@@ -200,8 +209,8 @@ struct outlook {
 struct counters {
 	uint64_t events, ops, terms, applied, cached, direct, evaluated, inserted, deleted,
 		collected;
-	uint64_t lost, doubled, late, crashes, pauses, partitions, links, views, promotions, fills,
-		full;
+	uint64_t lost, doubled, late, crashes, pauses, partitions, links, views, drains, promotions,
+		fills, full;
 	uint64_t moves, pulls;
 	uint64_t no_lease, stale_term, old_reply, ballots;
 };

@@ -412,13 +412,22 @@ bool settled(struct world *w, char *why, size_t room)
 		const struct replica *head = NULL;
 
 		w->unsettled = i;
-		if (c->latest.learner || (w->plan.repair && c->latest.live < REPLICAS)) {
-			snprintf(why, room, "chain %u: %u live, %u learner", i, c->latest.live,
-				 c->latest.learner);
+		if (c->latest.learner ||
+		    (w->plan.repair &&
+		     (c->latest.live != REPLICAS || c->latest.term.epoch != c->voters.epoch))) {
+			snprintf(why, room, "chain %u: term %u.%u of view %u, %u live, %u learner",
+				 i, c->latest.term.epoch, c->latest.term.number, c->voters.epoch,
+				 c->latest.live, c->latest.learner);
 			return false;
 		}
 		for (place = 0; place < c->latest.live; place++) {
 			const struct replica *r;
+
+			if (w->plan.repair && !dft_wanted(&c->voters, c->latest.path[place])) {
+				snprintf(why, room, "chain %u: node %u is not wanted", i,
+					 c->latest.path[place].node);
+				return false;
+			}
 
 			slot = slot_of(c, c->latest.path[place].node);
 			r = &c->replica[slot];

@@ -899,8 +899,7 @@ void table_term(struct world *w, uint32_t chain, uint32_t slot, const struct dft
 	struct dft_out out;
 
 	out.count = 0;
-	if (dft_term_handle(&r->member, &w->plan.times, REPLICAS, m,
-			    clock_of(w, r->member.self.node), &out))
+	if (dft_term_handle(&r->member, &w->plan.times, m, clock_of(w, r->member.self.node), &out))
 		activated(w, chain, slot);
 	send_term(w, chain, &out);
 }
@@ -913,14 +912,12 @@ void table_tick(struct world *w, uint32_t chain, uint32_t slot)
 	uint32_t key;
 
 	out.count = 0;
-	if (w->node[r->member.self.node].daemon_until > w->now) {
-		if (r->member.voters.epoch && now - r->member.beaten >= w->plan.times.beat)
-			dft_beat(&r->member, now, &out, DFT_WANTS_IN);
-		send_term(w, chain, &out);
+	dft_beat(&r->member, &w->plan.times, now, &out);
+	send_term(w, chain, &out);
+	if (w->node[r->member.self.node].daemon_until > w->now)
 		return;
-	}
-	dft_term_tick(&r->member, &w->plan.times, REPLICAS, DFT_WANTS_IN,
-		      pick(w, w->plan.times.suspect), now, &out);
+	out.count = 0;
+	dft_term_tick(&r->member, &w->plan.times, pick(w, w->plan.times.suspect), now, &out);
 	for (key = 0; key < out.count; key++)
 		w->counters.ballots += out.message[key].kind == DFT_PREPARE;
 	send_term(w, chain, &out);

@@ -361,114 +361,85 @@ static void client(struct world *w)
 	}
 }
 
-// The controller: repairs a chain by a new view. What it decides it keeps (M6).
+// The controller: says who votes in which epoch. The voters do the rest (M6).
 
-static void announce(struct world *w, uint32_t chain)
+// The newest term that a node reports which the controller reaches.
+static const struct dft_member *reported(const struct world *w, const struct chain *c)
 {
-	struct chain *c = &w->chain[chain];
-	struct dft_member said = {.self = {CONTROLLER, 1}};
-	struct dft_out out = {.count = 0};
-	uint32_t i;
-
-	said.active = c->view.proposal;
-	said.voters = c->voters;
-	dft_announce(&said, &out);
-	for (i = 0; i < c->view.old.count && out.count < DFT_OUT_MOST; i++)
-		if (dft_voter_place(&c->voters, c->view.old.voter[i]) < 0)
-			dft_say_chosen(&said, c->view.old.voter[i], &out);
-	send_term(w, chain, &out);
-}
-
-static void view_chosen(struct world *w, uint32_t chain)
-{
-	struct chain *c = &w->chain[chain];
-
-	c->view.phase = DFT_NO_BALLOT;
-	c->voters = c->view.new;
-	w->counters.views++;
-	check_chosen(w, chain, &c->view.proposal, &c->voters);
-	announce(w, chain);
-}
-
-// Nodes report what they know; a view is announced until all of its voters do.
-static bool unheard(const struct world *w, const struct chain *c)
-{
+	const struct dft_member *newest = NULL;
 	uint32_t i;
 
 	for (i = 0; i < c->slots; i++) {
 		const struct dft_member *m = &c->replica[i].member;
 
-		if (is_up(w, m->self) && dft_voter_place(&c->voters, m->self) >= 0 &&
-		    m->active.term.epoch < c->voters.epoch)
-			return true;
+		if (!w->node[c->node[i]].up || !m->active.term.epoch ||
+		    severed(w, c->node[i], CONTROLLER))
+			continue;
+		if (!newest || dft_term_compare(m->active.term, newest->active.term) > 0)
+			newest = m;
 	}
+	return newest;
+}
+
+static void vote(struct dft_voters *v, struct dft_name name)
+{
+	if (v->count < DFT_VOTERS_MOST && dft_voter_place(v, name) < 0)
+		v->voter[v->count++] = name;
+}
+
+// Who shall vote next: those of the list, then others; none that is drained, if there are enough.
+static void publish(struct world *w, struct chain *c, const struct dft_configuration *known)
+{
+	struct dft_voters v = {.epoch = c->voters.epoch + 1, .replicas = REPLICAS};
+	uint32_t i, drained;
+
+	for (drained = 0; drained < 2; drained++) {
+		for (i = 0; i < known->live + known->learner; i++)
+			if (is_up(w, known->path[i]) &&
+			    w->node[known->path[i].node].drained == drained)
+				vote(&v, known->path[i]);
+		for (i = 0; i < c->slots; i++)
+			if (w->node[c->node[i]].up && w->node[c->node[i]].drained == drained)
+				vote(&v, (struct dft_name){c->node[i], w->node[c->node[i]].boot});
+	}
+	c->voters = v;
+	c->given = 0;
+	w->counters.views++;
+	note(w, CONTROLLER, (uint32_t)(c - w->chain), NOWHERE, "view %u: voters %u %u %u %u %u",
+	     v.epoch, v.voter[0].node, v.voter[1].node, v.voter[2].node, v.voter[3].node,
+	     v.voter[4].node);
+}
+
+static bool survives(const struct world *w, const struct dft_configuration *c, uint32_t victim)
+{
+	uint32_t i;
+
+	if (!c->term.epoch)
+		return true;
+	for (i = 0; i < c->live; i++)
+		if (c->path[i].node != victim && is_up(w, c->path[i]))
+			return true;
 	return false;
 }
 
-static void view_sealed(struct world *w, uint32_t chain)
+static bool quorate(const struct world *w, const struct dft_voters *v, uint32_t victim)
 {
-	struct chain *c = &w->chain[chain];
-	const struct dft_configuration *best = &c->view.best;
-	struct dft_voters voters = {0};
-	struct dft_name learner = {0}, name;
-	uint32_t i, gone = 0, live = 0;
+	uint32_t i, alive = 0;
 
-	for (i = 0; i < best->live; i++) {
-		if (is_up(w, best->path[i]))
-			live++;
-		else
-			gone |= 1u << i;
-	}
-	if (!live)
-		return;
-	if (live < REPLICAS && best->learner && is_up(w, best->path[best->live]))
-		learner = best->path[best->live];
-	for (i = 0; i < c->slots; i++) {
-		name = (struct dft_name){c->node[i], w->node[c->node[i]].boot};
-		if (!w->node[c->node[i]].up)
-			continue;
-		if (!learner.boot && live < REPLICAS && dft_configuration_place(best, name) < 0)
-			learner = name;
-	}
-	for (i = 0; i < best->live; i++)
-		if (!(gone >> i & 1) && voters.count < DFT_VOTERS_MOST)
-			voters.voter[voters.count++] = best->path[i];
-	if (learner.boot && voters.count < DFT_VOTERS_MOST)
-		voters.voter[voters.count++] = learner;
-	for (i = 0; i < c->slots && voters.count < DFT_VOTERS_MOST; i++) {
-		name = (struct dft_name){c->node[i], w->node[c->node[i]].boot};
-		if (w->node[c->node[i]].up && dft_voter_place(&voters, name) < 0)
-			voters.voter[voters.count++] = name;
-	}
-	dft_view_propose(&c->view, gone, learner, &voters);
-}
-
-static void controller_message(struct world *w, uint32_t chain, const struct dft_term_message *m)
-{
-	struct chain *c = &w->chain[chain];
-	struct dft_out out = {.count = 0};
-
-	if (!dft_ballot_count(&c->view, m))
-		return;
-	if (c->view.phase == DFT_PREPARING) {
-		view_sealed(w, chain);
-		if (c->view.phase == DFT_ACCEPTING)
-			dft_ballot_ask(&c->view, (struct dft_name){CONTROLLER, 1}, w->now, &out);
-		send_term(w, chain, &out);
-	} else {
-		view_chosen(w, chain);
-	}
+	for (i = 0; i < v->count; i++)
+		alive += v->voter[i].node != victim && is_up(w, v->voter[i]);
+	return !v->count || alive * 2 > v->count;
 }
 
 static bool ill(const struct world *w, const struct chain *c)
 {
-	uint32_t i;
+	uint32_t i, rested = 0;
 
+	for (i = 0; i < c->slots; i++)
+		rested += w->node[c->node[i]].up && !w->node[c->node[i]].drained;
 	for (i = 0; i < c->voters.count; i++)
-		if (!is_up(w, c->voters.voter[i]))
-			return true;
-	for (i = 0; i < c->latest.live + c->latest.learner; i++)
-		if (!is_up(w, c->latest.path[i]))
+		if (!is_up(w, c->voters.voter[i]) ||
+		    (w->node[c->voters.voter[i].node].drained && rested >= DFT_VOTERS_MOST))
 			return true;
 	// Too few voters, or too few replicas and nobody among the voters comes back by himself.
 	if (c->voters.count < DFT_VOTERS_MOST)
@@ -505,56 +476,51 @@ static void move(struct world *w)
 	send_op(w, CONTROLLER, w->chain[0].latest.path[0].node, &op);
 }
 
+// Whoever is reached and does not know the view yet is told.
+static void give(struct world *w, uint32_t chain)
+{
+	struct chain *c = &w->chain[chain];
+	uint32_t i;
+
+	for (i = 0; i < c->slots; i++) {
+		struct node *n = &w->node[c->node[i]];
+
+		if ((c->given >> i & 1) || !n->up || n->paused_until > w->now ||
+		    n->daemon_until > w->now || severed(w, CONTROLLER, c->node[i]) ||
+		    (!w->quiet && chance(w, 300)))
+			continue;
+		c->given |= 1u << i;
+		dft_view_given(&c->replica[i].member, &c->voters);
+	}
+}
+
 static void repair(struct world *w, uint32_t chain)
 {
 	struct chain *c = &w->chain[chain];
-	struct dft_out out = {.count = 0};
+	const struct dft_member *known;
 
 	at(w, w->now + 10 * MS + pick(w, 5 * MS), REPAIR, CONTROLLER, chain);
 	if (w->plan.controller_rests && !w->quiet && w->now / (300 * MS) % 2)
 		return;
-	if (c->view.phase) {
-		dft_ballot_ask(&c->view, (struct dft_name){CONTROLLER, 1}, w->now, &out);
-		send_term(w, chain, &out);
-		return;
-	}
-	if (unheard(w, c))
-		announce(w, chain);
+	give(w, chain);
 	if (!ill(w, c)) {
 		c->ill_since = 0;
 		return;
 	}
 	if (!c->ill_since)
 		c->ill_since = w->now;
-	// A chain may heal itself; a node may be about to come back.
-	if (w->now - c->ill_since < 30 * MS + pick(w, 100 * MS))
+	known = reported(w, c);
+	// One view after the other, unless the last one cannot come true any more.
+	if (known && known->voters.epoch < c->voters.epoch && quorate(w, &c->voters, CONTROLLER))
 		return;
-	dft_view_begin(&c->view, &c->voters, (struct dft_name){CONTROLLER, 1}, w->now, &out);
-	send_term(w, chain, &out);
+	// A chain may heal itself; a node may be about to come back.
+	if (!known || w->now - c->ill_since < 30 * MS + pick(w, 100 * MS))
+		return;
+	publish(w, c, &known->active);
+	c->ill_since = 0;
 }
 
 // Faults.
-
-static bool survives(const struct world *w, const struct dft_configuration *c, uint32_t victim)
-{
-	uint32_t i;
-
-	if (!c->term.epoch)
-		return true;
-	for (i = 0; i < c->live; i++)
-		if (c->path[i].node != victim && is_up(w, c->path[i]))
-			return true;
-	return false;
-}
-
-static bool quorate(const struct world *w, const struct dft_voters *v, uint32_t victim)
-{
-	uint32_t i, alive = 0;
-
-	for (i = 0; i < v->count; i++)
-		alive += v->voter[i].node != victim && is_up(w, v->voter[i]);
-	return !v->count || alive * 2 > v->count;
-}
 
 // A crash that nobody could survive is no test: the last of a live list, or of a majority of
 // voters, in any term that may be chosen.
@@ -579,16 +545,11 @@ static bool may_crash(const struct world *w, uint32_t victim)
 		if (!survives(w, &c->latest, victim) || !quorate(w, &c->voters, victim) ||
 		    !quorate(w, &c->latest_voters, victim))
 			return false;
-		if (c->view.phase &&
-		    (!quorate(w, &c->view.old, victim) || !quorate(w, &c->view.new, victim) ||
-		     !survives(w, &c->view.best, victim)))
-			return false;
-		if (c->view.phase == DFT_ACCEPTING && !survives(w, &c->view.proposal, victim))
-			return false;
 		for (s = 0; s < c->slots; s++) {
 			const struct dft_member *m = &c->replica[s].member;
 
-			if (!survives(w, &m->accepted, victim) || !quorate(w, &m->voters, victim))
+			if (!survives(w, &m->accepted, victim) || !quorate(w, &m->voters, victim) ||
+			    (m->next.epoch && !quorate(w, &m->next, victim)))
 				return false;
 			// It promised, and may be the only one to be named for it.
 			if (m->ballot.phase == DFT_PREPARING && m->ballot.promised &&
@@ -643,6 +604,19 @@ static void forwarder_crash(struct world *w)
 	// The hosts keep the direct paths that they were told.
 	for (i = 0; i < each; i++)
 		w->cache[f * each + i].valid = false;
+}
+
+// A node shall leave its chains, or may come again.
+static void drain(struct world *w)
+{
+	const struct chain *c = &w->chain[pick(w, w->plan.chains)];
+	uint32_t i = c->latest.path[pick(w, c->latest.live)].node;
+
+	if (chance(w, 300))
+		i = c->node[pick(w, c->slots)];
+	w->node[i].drained = !w->node[i].drained;
+	w->counters.drains++;
+	note(w, i, NOWHERE, NOWHERE, w->node[i].drained ? "is drained" : "is used again");
 }
 
 static void fault(struct world *w)
@@ -700,6 +674,10 @@ static void fault(struct world *w)
 		if (w->plan.forwarders_crash)
 			forwarder_crash(w);
 		return;
+	case FAULT_DRAIN:
+		if (w->plan.drains)
+			drain(w);
+		return;
 	default:
 		c = &w->chain[pick(w, w->plan.chains)];
 		w->broken_link.from = chance(w, 600) ? c->latest.path[c->latest.live - 1].node
@@ -750,9 +728,7 @@ static void dispatch(struct world *w, struct message *m)
 			table_tick(w, m->chain, slot_of(&w->chain[m->chain], m->to));
 		break;
 	case TO_TERM:
-		if (m->to == CONTROLLER)
-			controller_message(w, m->chain, &m->term);
-		else if (n->up)
+		if (n->up)
 			table_term(w, m->chain, slot_of(&w->chain[m->chain], m->to), &m->term);
 		break;
 	case TO_TABLE:
@@ -827,8 +803,6 @@ static int chains_new(struct world *w)
 
 	for (i = 0; i < w->plan.chains; i++) {
 		struct chain *c = &w->chain[i];
-		struct dft_configuration first = {.term = {1, 0}, .live = REPLICAS};
-
 		c->slots = DFT_VOTERS_MOST + w->plan.spares;
 		for (s = 0; s < c->slots; s++) {
 			do {
@@ -839,24 +813,19 @@ static int chains_new(struct world *w)
 		}
 		c->voters.epoch = 1;
 		c->voters.count = DFT_VOTERS_MOST;
+		c->voters.replicas = REPLICAS;
 		for (s = 0; s < DFT_VOTERS_MOST; s++)
 			c->voters.voter[s] = (struct dft_name){c->node[s], 1};
-		for (s = 0; s < REPLICAS; s++)
-			first.path[s] = c->voters.voter[s];
-		c->latest = first;
-		c->latest_voters = c->voters;
 		for (s = 0; s < c->slots; s++) {
 			struct dft_member *m = &c->replica[s].member;
 
 			m->self = (struct dft_name){c->node[s], 1};
-			if (s < DFT_VOTERS_MOST) {
-				m->voters = c->voters;
-				m->accepted = m->active = first;
-				m->promised = first.term;
-			}
-			m->since = c->replica[s].timers = clock_of(w, c->node[s]);
+			dft_found(m, &c->voters, clock_of(w, c->node[s]));
+			c->replica[s].timers = m->since;
 			at(w, 1 + pick(w, w->plan.times.beat / 2), TICK, c->node[s], i);
 		}
+		c->latest = c->replica[0].member.active;
+		c->latest_voters = c->voters;
 		if (w->plan.repair)
 			at(w, 1 + pick(w, 10 * MS), REPAIR, CONTROLLER, i);
 	}

@@ -3,6 +3,10 @@
 // them do, so they are inlined, always.
 #pragma once
 
+// Where a stack of 512 bytes would be too small for all that is inlined, or the verifier would look
+// at the same again and again.
+#define called static __attribute__((__noinline__, __unused__))
+
 #define inlined static inline __attribute__((__always_inline__, __unused__))
 
 // In front of a loop: eBPF wants some written out, and others not, or the verifier has more to look

@@ -38,11 +38,11 @@ enum dft_op {
 // collect, copy and copied; nothing is released for them.
 #define DFT_KEYED 0x88B5 // IEEE 802 local experimental EtherType 1
 struct dft_keyed {
-	__u8 key[40]; // struct session_key, which has network order only
-	__be32 floor; // the bucket's: copy: of the tail as it read; collect replicated: the new one
+	__u8 key[40]; // struct session_key, which has network order only; copy: all 0 for the floor
+		      // of the bucket alone
 	__be32 serial; // copy: of the sender's choice, copied brings it back
 };
-_Static_assert(sizeof(struct dft_keyed) == 48, "");
+_Static_assert(sizeof(struct dft_keyed) == 44, "");
 
 enum dft_table {
 	DFT_SESSIONS = 0,
@@ -109,8 +109,10 @@ struct dft_op_option {
 	__u8 forwarder_mac[6];
 	__be16 state;  // DFT_LIFE_*, DFT_FIN_* ..: dft/record.h
 	__be32 policy; // the VPC's policy version that the decision follows from
+	__be32 floor;  // the bucket's: copy, and a hit for the learner: of the tail as it read;
+		       // collect replicated: the new one
 };
-_Static_assert(sizeof(struct dft_op_option) == 80, "header and 76 bytes of data");
+_Static_assert(sizeof(struct dft_op_option) == 84, "header and 80 bytes of data");
 
 struct dft_decision_option {
 	struct geneve_option header;
@@ -127,11 +129,11 @@ struct dft_packet {
 	struct dft_op_option op;
 	struct dft_decision_option towards[2]; // [0]: to the key's b; [1]: to its a
 };
-_Static_assert(sizeof(struct dft_packet) == 204, "20 + 8 + 8 + 168");
+_Static_assert(sizeof(struct dft_packet) == 208, "20 + 8 + 8 + 172");
 
 #define DFT_HEADERS_BYTES (sizeof(struct ethhdr) + sizeof(struct dft_packet))
 
-#define DFT_OPTIONS_BYTES 168 // of the 252 that RFC 8926 allows: an alias' rewrite (40) still fits
+#define DFT_OPTIONS_BYTES 172 // of the 252 that RFC 8926 allows: an alias' rewrite (40) still fits
 _Static_assert(sizeof(struct dft_op_option) + 2 * sizeof(struct dft_decision_option) ==
 		       DFT_OPTIONS_BYTES,
 	       "");

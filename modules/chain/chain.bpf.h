@@ -4,6 +4,7 @@
 
 #include "datapath/evaluation.bpf.h"
 #include "dft/core.h"
+#include "modules/chain/rights.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "shared/view.h"
 #include "wire/dft.h"
@@ -72,6 +73,70 @@ inlined __u32 chain_tail(const struct chain_value *c)
 	__u32 last = c->live - 1;
 
 	return c->node[last < MAX_CHAIN_LENGTH ? last : 0];
+}
+
+// Where this node, in this life of its (M4), stands in the path: the live list, then the learner.
+// -1: nowhere.
+inlined int chain_place(const struct chain_value *c)
+{
+	int place = -1;
+	__u32 i;
+
+	UNROLLED
+	for (i = 0; i < MAX_CHAIN_LENGTH + 1; i++)
+		if (i < (__u32)c->live + c->learner && c->node[i] == cfg.node &&
+		    (!cfg.beat_ms || c->boot[i] == cfg.boot))
+			place = i;
+	return place;
+}
+
+// M2: whether this node has promised a later term. Then it acts in this one no more.
+inlined int chain_fenced(__u32 number, const struct chain_value *c)
+{
+	const struct fence_value *f;
+
+	if (!cfg.beat_ms)
+		return 0;
+	f = bpf_map_lookup_elem(&fences, &number);
+	return !f || *(const volatile __u64 *)&f->promised > TERM_WORD(c->epoch, c->term);
+}
+
+// M3: whether this node's lease of the term runs. Who writes it ends the old one before it changes
+// the term.
+inlined int chain_leased(__u32 number, const struct chain_value *c)
+{
+	const volatile struct lease_value *l;
+
+	if (!cfg.beat_ms)
+		return 1;
+	l = bpf_map_lookup_elem(&leases, &number);
+	return l && l->term == TERM_WORD(c->epoch, c->term) && bpf_ktime_get_boot_ns() < l->end_ns;
+}
+
+#define NODE_NOBODY 0xFFFFFFFF
+
+// O1: whom to ask, by what this node has heard: of those who are alive, the last of the live list
+// for a lookup, for what changes something the first. others: but for this node itself. Where all
+// seem dead it is whoever should be asked, as that may be hearsay.
+called __u32 chain_whom(const struct chain_value *c, int lookup, int others)
+{
+	__u32 should, whom = NODE_NOBODY, i;
+
+	if (!c)
+		return NODE_NOBODY;
+	should = lookup ? chain_tail(c) : chain_head(c);
+	for (i = 0; cfg.beat_ms && i < MAX_CHAIN_LENGTH && i < c->live; i++) {
+		__u32 node = c->node[i], boot = c->boot[i];
+		const struct peer_value *p = bpf_map_lookup_elem(&peers, &node);
+		int able = node == cfg.node ? !others && boot == cfg.boot
+					    : p && p->alive && p->boot == boot;
+
+		if (able && (lookup || whom == NODE_NOBODY))
+			whom = node;
+	}
+	if (whom == NODE_NOBODY && !(others && should == cfg.node))
+		whom = should;
+	return whom;
 }
 
 inlined struct dft_packet *op_of(struct packet *p)
@@ -224,11 +289,13 @@ inlined int op_redirect(struct xdp_md *ctx, struct dft_packet *d, __u32 node, en
 {
 	if (!d->op.hops)
 		return finish(ctx, HOPS_EXCEEDED);
+	if (node == NODE_NOBODY)
+		return finish(ctx, NO_LEASE);
 	d->op.hops--;
 	return op_send_to_node(ctx, node, v);
 }
 
-// The packet is asked about as if for the first time: at the tail.
+// The packet is asked about as if for the first time.
 inlined int op_look_up_again(struct xdp_md *ctx, struct dft_packet *d)
 {
 	const struct chain_value *c = chain_find(bpf_ntohl(d->op.chain));
@@ -237,5 +304,5 @@ inlined int op_look_up_again(struct xdp_md *ctx, struct dft_packet *d)
 		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_LOOKUP;
 	d->op.flags = 0;
-	return op_redirect(ctx, d, chain_tail(c), LOOKED_UP_AGAIN);
+	return op_redirect(ctx, d, chain_whom(c, 1, 0), LOOKED_UP_AGAIN);
 }

@@ -142,9 +142,6 @@ inlined union flat_page *flat_cache_page(__u64 hash)
 	return bpf_map_lookup_elem(&flat_cache, &page);
 }
 
-// A function of its own, as the stack of whoever it is inlined into is too small.
-#define called static __attribute__((__noinline__, __unused__))
-
 called int session_read_kernel(const struct session_key *key, struct dft_record *out)
 {
 	struct session_value *s = bpf_map_lookup_elem(&sessions, key);

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ends of a measured path: answers, connections and small datagrams, counted.
+//
+//   traffic serve PORT                    until killed: TCP: each 64 bytes are answered by 64
+//                                         ("!" as the first byte: and then closed); UDP: counted
+//   traffic ask ADDRESS PORT SECONDS      one connection, one request at a time
+//   traffic connect ADDRESS PORT SECONDS  new connections, WINDOW at once, one request each
+//   traffic send ADDRESS PORT SECONDS     64-byte datagrams as fast as they go
+//   traffic first ADDRESS PORT COUNT      UDP: round trip of new flows' first packets, one at a
+//   time
+// Each prints one line of JSON.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#define BYTES 64
+#define WINDOW 32
+#define BATCH 64
+#define DATAGRAM (64 - 14 - 20 - 8) // payload of a frame of 64 bytes, without its checksum
+#define MOST_SAMPLES 2000000
+#define ASKS_COUNT 'c' // a datagram that wants to know how many came
+#define LOST_MS 1000L
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static struct sockaddr_in address_of(const char *ip, const char *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+
+	if (inet_pton(AF_INET, ip, &a.sin_addr) != 1 || !a.sin_port)
+		fatalx("%s port %s is no address", ip, port);
+	return a;
+}
+
+static int socket_must(int type)
+{
+	const int one = 1;
+	int s = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+
+	if (s < 0)
+		fatal("socket");
+	setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if ((type & 0xf) == SOCK_STREAM)
+		setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return s;
+}
+
+static void watch(int poll, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+	if (epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event))
+		fatal("epoll_ctl");
+}
+
+// All of BYTES, or less where the other side ended.
+static ssize_t read_whole(int fd, char *bytes)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < BYTES && (n = read(fd, bytes + done, BYTES - done)) > 0)
+		done += (size_t)n;
+	return (ssize_t)done;
+}
+
+static void answer(int fd)
+{
+	char bytes[BYTES];
+
+	if (read_whole(fd, bytes) < BYTES || write(fd, bytes, BYTES) != BYTES || bytes[0] == '!')
+		close(fd);
+}
+
+static uint64_t count_datagrams(int udp, uint64_t came)
+{
+	static char room[BATCH][BYTES];
+	struct mmsghdr messages[BATCH] = {};
+	struct iovec parts[BATCH];
+	struct sockaddr_in from[BATCH];
+	int i, n;
+
+	for (i = 0; i < BATCH; i++) {
+		parts[i] = (struct iovec){room[i], BYTES};
+		messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i],
+						      .msg_namelen = sizeof(from[i]),
+						      .msg_iov = &parts[i],
+						      .msg_iovlen = 1};
+	}
+	n = recvmmsg(udp, messages, BATCH, MSG_DONTWAIT, NULL);
+	for (i = 0; i < n; i++) {
+		if (room[i][0] != ASKS_COUNT) {
+			came++;
+			continue;
+		}
+		if (sendto(udp, &came, sizeof(came), 0, (struct sockaddr *)&from[i],
+			   sizeof(from[i])) < 0)
+			log_warn("an answer");
+	}
+	return came;
+}
+
+static int serve(const char *port)
+{
+	struct sockaddr_in any = address_of("0.0.0.0", port);
+	int poll = epoll_create1(EPOLL_CLOEXEC), tcp = socket_must(SOCK_STREAM);
+	int udp = socket_must(SOCK_DGRAM), room = 8 << 20, fd, i, n;
+	struct epoll_event events[BATCH];
+	const int one = 1;
+	uint64_t came = 0;
+
+	setsockopt(udp, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	if (poll < 0 || bind(tcp, (struct sockaddr *)&any, sizeof(any)) || listen(tcp, 1024) ||
+	    bind(udp, (struct sockaddr *)&any, sizeof(any)))
+		fatal("port %s", port);
+	watch(poll, tcp);
+	watch(poll, udp);
+	for (;;) {
+		n = epoll_wait(poll, events, BATCH, -1);
+		for (i = 0; i < n; i++) {
+			fd = events[i].data.fd;
+			if (fd == udp) {
+				came = count_datagrams(udp, came);
+			} else if (fd != tcp) {
+				answer(fd);
+			} else if ((fd = accept4(tcp, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+				setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+				watch(poll, fd);
+			}
+		}
+	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void print_samples(uint32_t *ns, size_t n, uint64_t took, uint64_t lost)
+{
+	uint32_t middle, worst;
+
+	qsort(ns, n, sizeof(*ns), compare);
+	middle = n ? ns[n / 2] : 0;
+	worst = n ? ns[n * 99 / 100] : 0;
+	printf("{\"per_second\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f, \"lost\": %llu}\n",
+	       took ? (double)n * 1e9 / (double)took : 0, middle / 1e3, worst / 1e3,
+	       (unsigned long long)lost);
+}
+
+static uint32_t *samples_new(void)
+{
+	uint32_t *samples = calloc(MOST_SAMPLES, sizeof(*samples));
+
+	if (!samples)
+		fatal("memory");
+	return samples;
+}
+
+static int ask(const struct sockaddr_in *to, uint64_t for_ns)
+{
+	uint32_t *ns = samples_new();
+	uint64_t began, sent, now;
+	char bytes[BYTES] = "?";
+	int s = socket_must(SOCK_STREAM);
+	size_t n = 0;
+
+	if (connect(s, (const struct sockaddr *)to, sizeof(*to)))
+		fatal("connect");
+	began = sent = now_ns();
+	while (sent - began < for_ns && n < MOST_SAMPLES) {
+		if (write(s, bytes, BYTES) != BYTES || read_whole(s, bytes) < BYTES)
+			fatal("the connection broke after %zu answers", n);
+		now = now_ns();
+		ns[n++] = (uint32_t)(now - sent);
+		sent = now;
+	}
+	print_samples(ns, n, sent - began, 0);
+	free(ns);
+	close(s);
+	return 0;
+}
+
+struct attempt {
+	int fd;
+	int asked;
+	uint64_t began;
+};
+
+static void attempt_begin(struct attempt *a, int poll, const struct sockaddr_in *to)
+{
+	struct epoll_event event = {.events = EPOLLOUT, .data.ptr = a};
+
+	*a = (struct attempt){.fd = socket_must(SOCK_STREAM | SOCK_NONBLOCK), .began = now_ns()};
+	if (connect(a->fd, (const struct sockaddr *)to, sizeof(*to)) && errno != EINPROGRESS)
+		fatal("connect");
+	if (epoll_ctl(poll, EPOLL_CTL_ADD, a->fd, &event))
+		fatal("epoll_ctl");
+}
+
+// Returns 1 when it is over: answered, or broken (then *lost grows).
+static int attempt_go_on(struct attempt *a, int poll, uint64_t *lost)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = a};
+	char bytes[BYTES] = "!";
+
+	if (!a->asked) {
+		a->asked = 1;
+		if (write(a->fd, bytes, BYTES) == BYTES &&
+		    !epoll_ctl(poll, EPOLL_CTL_MOD, a->fd, &event))
+			return 0;
+	} else if (read_whole(a->fd, bytes) == BYTES) {
+		return 1;
+	}
+	(*lost)++;
+	return 1;
+}
+
+static int connections(const struct sockaddr_in *to, uint64_t for_ns)
+{
+	struct attempt attempts[WINDOW] = {};
+	struct epoll_event events[WINDOW];
+	int poll = epoll_create1(EPOLL_CLOEXEC), i, n;
+	uint32_t *ns = samples_new();
+	uint64_t began = now_ns(), now = began, lost = 0;
+	struct attempt *a;
+	size_t done = 0;
+
+	for (i = 0; i < WINDOW; i++)
+		attempt_begin(&attempts[i], poll, to);
+	while (now - began < for_ns && done < MOST_SAMPLES - WINDOW) {
+		n = epoll_wait(poll, events, WINDOW, (int)LOST_MS);
+		now = now_ns();
+		for (i = 0; i < n; i++) {
+			a = events[i].data.ptr;
+			if (!attempt_go_on(a, poll, &lost))
+				continue;
+			ns[done++] = (uint32_t)(now - a->began);
+			close(a->fd);
+			attempt_begin(a, poll, to);
+		}
+	}
+	print_samples(ns, done - lost, now - began, lost);
+	free(ns);
+	return 0;
+}
+
+// What the server counted so far.
+static uint64_t ask_count(int udp)
+{
+	const struct timeval patience = {.tv_usec = 200000};
+	const char question[DATAGRAM] = {ASKS_COUNT};
+	uint64_t count;
+	int i;
+
+	setsockopt(udp, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	for (i = 0; i < 25; i++)
+		if (send(udp, question, sizeof(question), 0) > 0 &&
+		    recv(udp, &count, sizeof(count), 0) == sizeof(count))
+			return count;
+	fatalx("the server does not say how many came");
+}
+
+static int send_small(const struct sockaddr_in *to, uint64_t for_ns)
+{
+	struct mmsghdr messages[BATCH] = {};
+	char bytes[DATAGRAM] = {};
+	struct iovec part = {bytes, sizeof(bytes)};
+	int udp = socket_must(SOCK_DGRAM), i, n;
+	uint64_t began, now, before, sent = 0, came;
+
+	if (connect(udp, (const struct sockaddr *)to, sizeof(*to)))
+		fatal("connect");
+	for (i = 0; i < BATCH; i++)
+		messages[i].msg_hdr = (struct msghdr){.msg_iov = &part, .msg_iovlen = 1};
+	before = ask_count(udp);
+	began = now = now_ns();
+	while (now - began < for_ns) {
+		n = sendmmsg(udp, messages, BATCH, 0);
+		if (n > 0)
+			sent += (uint64_t)n;
+		now = now_ns();
+	}
+	came = ask_count(udp) - before;
+	printf("{\"per_second\": %.1f, \"sent_per_second\": %.1f}\n",
+	       (double)came * 1e9 / (double)(now - began),
+	       (double)sent * 1e9 / (double)(now - began));
+	close(udp);
+	return 0;
+}
+
+static int first_packets(const struct sockaddr_in *to, uint64_t count)
+{
+	const struct timeval patience = {.tv_usec = LOST_MS * 1000};
+	const char question[DATAGRAM] = {ASKS_COUNT};
+	uint32_t *ns = samples_new();
+	uint64_t i, began, lost = 0, n = 0, all = now_ns();
+	uint64_t answered;
+	int udp;
+
+	for (i = 0; i < count && i < MOST_SAMPLES; i++) {
+		udp = socket_must(SOCK_DGRAM);
+		setsockopt(udp, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+		if (connect(udp, (const struct sockaddr *)to, sizeof(*to)))
+			fatal("connect");
+		began = now_ns();
+		if (send(udp, question, sizeof(question), 0) < 0 ||
+		    recv(udp, &answered, sizeof(answered), 0) != sizeof(answered))
+			lost++;
+		else
+			ns[n++] = (uint32_t)(now_ns() - began);
+		close(udp);
+	}
+	print_samples(ns, n, now_ns() - all, lost);
+	free(ns);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_in to;
+	uint64_t number;
+
+	// Nobody is left behind where a run is killed.
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGPIPE, SIG_IGN);
+	if (argc == 3 && !strcmp(argv[1], "serve"))
+		return serve(argv[2]);
+	if (argc != 5 || (number = strtoull(argv[4], NULL, 10)) == 0 || number > 100000)
+		fatalx("usage: traffic serve PORT | traffic ask|connect|send|first ADDRESS PORT "
+		       "NUMBER");
+	to = address_of(argv[2], argv[3]);
+	if (!strcmp(argv[1], "first"))
+		return first_packets(&to, number);
+	number *= 1000000000;
+	if (!strcmp(argv[1], "ask"))
+		return ask(&to, number);
+	if (!strcmp(argv[1], "connect"))
+		return connections(&to, number);
+	if (!strcmp(argv[1], "send"))
+		return send_small(&to, number);
+	fatalx("no such test: %s", argv[1]);
+}
