@@ -12,6 +12,8 @@ import contextlib
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -191,6 +193,7 @@ class Chaos:
     def finish(self):
         self.tell("quiet: the load ends")
         self.rest(0)
+        self.verdicts = (self.cloud.status() or {}).get("verdicts", {})
         self.traffic.finish()
         self.report.take(self.traffic.take())
         return self.await_agreement()
@@ -252,6 +255,13 @@ def diverging(cloud, ftns):
     return out
 
 
+def drops(verdicts):
+    """Why packets were dropped, and how many."""
+    with open(f"{HERE}/../shared/verdicts.def") as file:
+        names = re.findall(r"^VERDICT\((\w+), DROP,", file.read(), re.M)
+    return {name: verdicts[name]["packets"] for name in names if name in verdicts}
+
+
 def judge(report):
     """What must not be, in words."""
     bad = []
@@ -292,6 +302,8 @@ def print_report(report):
           f"{probes['overtaken']} were overtaken, {probes['late']} came late; "
           f"{probes['not_sent_in_time']} not sent in time")
     print(f"new flows: {openings['begun']} begun, {openings['failed']} never answered")
+    print("dropped by gateways and hosts, as far as they still know: " +
+          (", ".join(f"{count} {name}" for name, count in report["drops"].items()) or "nothing"))
     print(f"sessions that differ between replicas: {len(report['diverging'])}")
     for entry in report["diverging"][:5]:
         print(f"  {entry}")
@@ -313,8 +325,9 @@ def command_of(options):
 
 
 def keep(cloud, work, directory):
-    os.makedirs(directory, exist_ok=True)
-    os.system(f"cp -r {work}/. {cloud.dir}/log {directory}/ 2>/dev/null")
+    shutil.rmtree(directory, ignore_errors=True)
+    shutil.copytree(work, directory)
+    shutil.copytree(f"{cloud.dir}/log", f"{directory}/log")
 
 
 def interrupted(number, frame):
@@ -339,11 +352,11 @@ def main():
                 signal.signal(number, signal.SIG_IGN)
             if chaos.traffic:
                 chaos.traffic.kill()
-            if options.keep:
+            if options.keep and os.path.isdir(f"{cloud.dir}/log"):
                 keep(cloud, work, options.keep)
             cloud.down()
     report.update(seed=options.seed, command=command_of(options), diverging=differing,
-                  not_whole=chaos.unrepaired, log=chaos.log)
+                  not_whole=chaos.unrepaired, log=chaos.log, drops=drops(chaos.verdicts))
     report["bad"] = judge(report)
     print_report(report)
     if options.json:

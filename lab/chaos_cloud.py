@@ -12,6 +12,7 @@ import time
 
 LAB = "/run/zeta/lab"
 OAM_PORT = 8300
+ALL = ("tenant", "zgc", "control")  # networks of a gateway node
 PREFIX = "chaos-"
 SCRATCH = f"{tempfile.gettempdir()}/zeta-"
 
@@ -166,7 +167,7 @@ class Cloud:
 
     def power_off(self, node):
         """From one moment to the next; what the kernel held for it is gone, too."""
-        self.set_links(node, ["tenant", "zgc", "control"], "down")
+        self.set_links(node, ALL, "down")
         self.crash(node)
         argv = self.argv[node]
         words = ["--unload", node]
@@ -175,7 +176,7 @@ class Cloud:
         self.run(node, argv[0], *words)
 
     def power_on(self, node):
-        self.set_links(node, ["tenant", "zgc", "control"], "up")
+        self.set_links(node, ALL, "up")
         self.start(node)
 
     # What the flow table's nodes hold.

@@ -2,7 +2,7 @@
 """What may happen to a cloud (for lab/chaos.py)."""
 import signal
 
-from chaos_cloud import until
+from chaos_cloud import ALL, until
 
 FWD, FTN = "fwd", "ftn"
 
@@ -103,6 +103,18 @@ class Link(Event):
         self.cloud.set_links(self.node, self.variant.split("+"), "up")
 
 
+class Freeze(Event):
+    """The machine stands still, as a virtual one does while it is moved, and then knows nothing of it."""
+
+    def begin(self):
+        self.cloud.set_links(self.node, ALL, "down")
+        self.cloud.signal(self.node, signal.SIGSTOP)
+
+    def undo(self):
+        self.cloud.set_links(self.node, ALL, "up")
+        self.cloud.signal(self.node, signal.SIGCONT)
+
+
 class Control(Event):
     """The cable to the controller is pulled."""
     lossless = True
@@ -169,6 +181,7 @@ KINDS = {
     "crash": Crash,
     "control": Control,
     "controller": Controller,
+    "freeze": Freeze,
     "link": Link,
     "oneway": OneWay,
     "drain": Drain,

@@ -5,4 +5,6 @@ set -euo pipefail
 build=$1
 source "$(dirname "$0")/cloud.sh"
 can_run
-exec "$lab/chaos.py" "$build" --seconds 45 --rate 500 --events pause,restart,crash,control,controller
+# What it looked like stays until the next time.
+exec "$lab/chaos.py" "$build" --keep "$build/chaos" --json "$build/chaos.json" --seconds 45 --rate 500 \
+	--events pause,restart,crash,control,controller
