@@ -20,9 +20,9 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from chaos_cloud import Cloud, now, until  # noqa: E402
+from chaos_cloud import Cloud, Refused, now, until  # noqa: E402
 from chaos_events import FTN, FWD, KINDS  # noqa: E402
-from chaos_report import Phase, Report, View, print_table  # noqa: E402
+from chaos_report import Phase, Report, View, live_of, print_table  # noqa: E402
 from chaos_traffic import VNI, Traffic  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -65,6 +65,7 @@ class Chaos:
         self.traffic = self.report = self.view = None
         self.unrepaired = 0
         self.log = []
+        self.refused = []
 
     def tell(self, text):
         print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
@@ -84,6 +85,8 @@ class Chaos:
             if why:
                 self.tell(f"no {kind}: {why}")
         self.kinds = [kind for kind in self.options.kinds if not missing[kind]]
+        if not self.kinds:
+            raise SystemExit("nothing is left that may happen")
         self.tell(f"cloud {self.cloud.name} is up; events: {' '.join(self.kinds)}")
         # Longer than all that is to come, in any case.
         self.traffic.start(int(self.options.seconds + 60 * (self.options.count or 0) + 600))
@@ -119,14 +122,21 @@ class Chaos:
         self.events += 1
         event.away = Phase(event, "away", self.view, now())
         self.report.phases.append(event.away)
-        event.begin()
+        self.carry_out(event.begin)
         return event
 
     def undo(self, event):
         event.back = Phase(event, "back", self.view, now())
         event.away.ended = event.back.began
         self.report.phases.append(event.back)
-        event.undo()
+        self.carry_out(event.undo)
+
+    def carry_out(self, step):
+        try:
+            step()
+        except Refused as why:
+            self.refused.append(str(why))
+            self.tell(f"REFUSED {why}")
 
     def event(self):
         batch, hold = self.draw()
@@ -222,11 +232,16 @@ def not_whole(status, since, nodes):
     lost = {node for role in (FWD, FTN) for node in nodes[role]} - {m["name"] for m in status["members"]}
     if lost:
         return f"{' '.join(sorted(lost))} is no member"
+    for alarm in status.get("alarms", []):
+        return alarm["message"]
     for chain in status["chains"]:
-        if chain.get("wanted") and len(chain["replicas"]) < chain["wanted"]:
-            return f"chain {chain['number']} has {len(chain['replicas'])} of {chain['wanted']} replicas"
-        if chain.get("learner"):
-            return f"chain {chain['number']} has a learner"
+        state = chain.get("state", {"live": chain["replicas"]}) or {"live": []}
+        if set(state["live"]) != set(chain["replicas"]):
+            return f"chain {chain['number']} is {state['live']}, not {chain['replicas']}"
+        if state.get("learner"):
+            return f"chain {chain['number']} fills {state['learner']}"
+        if "leased" in state and state["live"][-1] not in state["leased"]:
+            return f"chain {chain['number']} has no leased tail"
     return None
 
 
@@ -236,7 +251,7 @@ def diverging(cloud, ftns):
     if not status:
         return [{"session": "?", "held": "the controller does not answer"}]
     buckets = cloud.buckets(ftns[0])
-    chains = {c["number"]: c["replicas"] for c in status["chains"]}
+    chains = {c["number"]: live_of(c) for c in status["chains"]}
     held = {}
     for node in ftns:
         for session in cloud.sessions(node):
@@ -277,6 +292,8 @@ def judge(report):
         bad.append(f"{report['lost_in_lossless_events']} packets were lost in events that lose none")
     if report["diverging"]:
         bad.append(f"{len(report['diverging'])} sessions differ between replicas")
+    if report["refused"]:
+        bad.append(f"{len(report['refused'])} commands failed")
     if report["not_whole"]:
         bad.append(f"{report['not_whole']} times the cluster was not whole again in time")
     return bad
@@ -356,7 +373,7 @@ def main():
                 keep(cloud, work, options.keep)
             cloud.down()
     report.update(seed=options.seed, command=command_of(options), diverging=differing,
-                  not_whole=chaos.unrepaired, log=chaos.log, drops=drops(chaos.verdicts))
+                  not_whole=chaos.unrepaired, refused=chaos.refused, log=chaos.log, drops=drops(chaos.verdicts))
     report["bad"] = judge(report)
     print_report(report)
     if options.json:

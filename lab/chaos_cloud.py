@@ -32,6 +32,10 @@ def until(seconds, condition, pause=0.05):
     return True
 
 
+class Refused(Exception):
+    """A command to the controller failed."""
+
+
 class Cloud:
     def __init__(self, build, topology):
         # Two runs never share a cloud: its name is this process's number.
@@ -56,6 +60,16 @@ class Cloud:
         except subprocess.TimeoutExpired:
             return None
         return done.stdout if done.returncode == 0 else None
+
+    def order(self, *words, seconds=60, given=None):
+        """The same, but what fails is the cluster's fault."""
+        try:
+            done = self.zetactl("--lab", self.name, *words, seconds=seconds, given=given)
+        except subprocess.TimeoutExpired:
+            raise Refused(f"{' '.join(words)}: not done after {seconds} s") from None
+        if done.returncode:
+            raise Refused(f"{' '.join(words)}: {done.stderr.strip()}")
+        return done.stdout
 
     def can(self, *words):
         """Whether zetactl knows a command."""

@@ -2,7 +2,7 @@
 """What may happen to a cloud (for lab/chaos.py)."""
 import signal
 
-from chaos_cloud import ALL, until
+from chaos_cloud import ALL
 
 FWD, FTN = "fwd", "ftn"
 
@@ -146,31 +146,24 @@ class Drain(Event):
         return None if cloud.can("node", "drain") else "zetactl has no `node drain` yet"
 
     def begin(self):
-        if self.cloud.ask("node", "drain", self.node) is None:
-            raise RuntimeError(f"cannot drain {self.node}")
+        self.cloud.order("node", "drain", self.node)
 
     def undo(self):
-        if self.cloud.ask("node", "undrain", self.node) is None:
-            raise RuntimeError(f"cannot undrain {self.node}")
+        self.cloud.order("node", "undrain", self.node)
 
 
 class Replace(Event):
     """A node is drained and removed, and later added as a new one."""
     lossless = planned = True
-    object = None
 
     missing = Drain.missing
 
     def begin(self):
-        Drain.begin(self)
-        until(60, lambda: not holds_anything(self.cloud.status(), self.node), 0.3)
-        self.object = self.cloud.ask("get", "node", self.node, "-o", "yaml")
-        if not self.object or self.cloud.ask("delete", "node", self.node) is None:
-            raise RuntimeError(f"cannot remove {self.node}")
+        self.object = self.cloud.order("get", "node", self.node, "-o", "yaml")
+        self.cloud.order("node", "delete", self.node)
 
     def undo(self):
-        if self.cloud.ask("apply", "-f", "-", given=self.object) is None:
-            raise RuntimeError(f"cannot add {self.node}")
+        self.cloud.order("apply", "-f", "-", given=self.object)
 
 
 KINDS = {
@@ -188,10 +181,3 @@ KINDS = {
     "replace": Replace,
 }
 
-
-def holds_anything(status, node):
-    """Whether a node is still in charge of anything; None tells nothing."""
-    if not status:
-        return True
-    return (any(entrance.get("owner") == node for entrance in status["entrances"]) or
-            any(node in chain["replicas"] for chain in status["chains"]))

@@ -6,12 +6,17 @@ MS = 1e6
 ROLES = ("fwd", "head", "middle", "tail")
 
 
+def live_of(chain):
+    """Who has a chain's sessions, head first: as its nodes say, or else as it should be."""
+    return (chain.get("state") or {}).get("live") or chain["replicas"]
+
+
 class View:
     """Where flows lie: which forwarder owns their entrance, which nodes are their chain."""
 
     def __init__(self, status, buckets):
         self.owners = [entrance["owner"] for entrance in status["entrances"]]
-        self.chains = {c["number"]: c["replicas"] for c in status["chains"]}
+        self.chains = {c["number"]: live_of(c) for c in status["chains"]}
         self.buckets = buckets
 
     def owner_of(self, hash_):
