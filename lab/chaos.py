@@ -312,7 +312,7 @@ def print_report(report):
           f"the longest {connections['longest_stall_ms']} ms)")
     for record in report["broken"][:20]:
         print(f"  {record['what']} {record['name']} of {record['by']} ({record['side']}): "
-              f"{record['how']}; sent {record['sent']}, got {record['got']}")
+              f"{record['how']}; sent {record['sent']}, got {record['got']}; event {record['during']}")
     print(f"probes: {probes['sent']} sent, {probes['lost']} lost "
           f"({report['lost_in_lossless_events']} in events that lose none, "
           f"{report['lost_outside_events']} outside of events), {probes['twice']} came twice, "

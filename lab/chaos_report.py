@@ -115,17 +115,26 @@ class Report:
         if record["side"] == "client" and not record["got"] and not record["sent"]:
             self.unopened.append(record)
         else:
-            self.broken.setdefault(record["name"], record)
+            self.breaks(record)
+
+    def breaks(self, record):
+        """Both sides tell; who sees a wrong byte resets the other, and so is who says why."""
+        known = self.broken.get(record["name"])
+        if not known or known["how"] == "reset":
+            phase = self.phase_of(record)
+            event = phase.event if phase else None
+            self.broken[record["name"]] = {
+                **record, "during": f"#{event.number} {event.kind} {event.node}" if event else "none"}
 
     def take_short(self, record):
         if record["side"] == "client":
             opened = record["sent"] or record["got"]
             if opened:
-                self.broken.setdefault(record["name"], record)
+                self.breaks(record)
             else:
                 self.unopened.append(record)
         elif record["how"] == "corrupt":
-            self.broken.setdefault(record["name"], record)
+            self.breaks(record)
 
     def take_shorts(self, record):
         for word in ("done", "late", "broken", "unopened"):
@@ -147,7 +156,7 @@ class Report:
                 continue
             client, server = sides["client"], sides["server"]
             if client["sent"] != server["got"] or server["sent"] != client["got"]:
-                self.broken[name] = {**client, "how": "incomplete"}
+                self.broken[name] = {**client, "how": "incomplete", "during": "none"}
 
     def losses(self):
         """Of probes: sent and lost in all, and their slots in which this machine sent nothing."""
@@ -221,7 +230,7 @@ class Report:
             "events": dict(collections.Counter(
                 p.event.kind for p in self.phases if p.name == "away")),
             "broken": [{k: r[k] for k in ("what", "how", "side", "name", "by", "with", "from", "to",
-                                          "sent", "got")} for r in self.broken.values()],
+                                          "sent", "got", "during")} for r in self.broken.values()],
             "unopened": [{k: r[k] for k in ("what", "how", "by", "with", "from", "to")}
                          for r in self.unopened],
             "connections": {"streams": len(self.ends), "short": self.sums["done"],

@@ -37,21 +37,23 @@ class Traffic:
         cloud.mute(MUTE)
 
     def choose_flows(self, owner_of, chain_of):
-        """Ports such that the flows of a pair lie with different forwarders, in different chains."""
+        """Ports such that the flows of a pair lie with different forwarders, and those of all pairs
+        of a kind in different chains."""
         port = FIRST_PORT
+        chains = collections.Counter()
         for one, other, way in PROBES:
             candidates = range(port, port + 200)
             port += 200
             hashes = self.cloud.hashes(VNI, [(17, self.ip[one], p, self.ip[other], p)
                                              for p in candidates])
-            taken = collections.Counter()
+            owners = collections.Counter()
             left = dict(zip(candidates, hashes))
             for _ in range(self.options.flows):
-                best = min(left, key=lambda p: (taken[owner_of(left[p])],
-                                                taken[chain_of(left[p])], p))
+                best = min(left, key=lambda p: (owners[owner_of(left[p])],
+                                                chains[way, chain_of(left[p])], p))
                 flow = Flow(one, other, best, way, left.pop(best))
-                taken[owner_of(flow.hash)] += 1
-                taken[chain_of(flow.hash)] += 1
+                owners[owner_of(flow.hash)] += 1
+                chains[way, chain_of(flow.hash)] += 1
                 self.flows[f"{self.ip[one]}>{self.ip[other]}:{best}"] = flow
                 self.flows[f"{self.ip[other]}>{self.ip[one]}:{best}"] = flow
 
