@@ -21,7 +21,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from chaos_cloud import Cloud, Refused, now, until  # noqa: E402
-from chaos_events import FTN, FWD, KINDS  # noqa: E402
+from chaos_events import ALL_FWD, ALL_KINDS, CONTROLLER, FTN, FWD, KINDS  # noqa: E402
 from chaos_report import Phase, Report, View, live_of, print_table  # noqa: E402
 from chaos_traffic import VNI, Traffic  # noqa: E402
 
@@ -38,6 +38,7 @@ def read_options():
     parser.add_argument("--at-once", type=int, default=1, help="how many nodes at a time")
     parser.add_argument("--hold", default="1-4", help="seconds that an event lasts, from-to")
     parser.add_argument("--whole", type=float, default=30, help="seconds to become whole again")
+    parser.add_argument("--patience", type=int, default=15, help="seconds until a connection is given up")
     parser.add_argument("--rate", type=int, default=1000, help="probes a second, per pair and way")
     parser.add_argument("--flows", type=int, default=3, help="flows that share this rate")
     parser.add_argument("--streams", type=int, default=2, help="streams per pair")
@@ -45,7 +46,7 @@ def read_options():
     parser.add_argument("--json", help="a file for the report")
     parser.add_argument("--keep", help="a directory for what the load said and the daemons' logs")
     options = parser.parse_args()
-    options.kinds = list(KINDS) if options.events == "all" else options.events.split(",")
+    options.kinds = ALL_KINDS if options.events == "all" else options.events.split(",")
     unknown = [kind for kind in options.kinds if kind not in KINDS]
     if unknown:
         parser.error(f"no such event: {' '.join(unknown)}")
@@ -61,7 +62,7 @@ class Chaos:
         self.random = random.Random(options.seed)
         self.began = time.monotonic()
         self.events = 0
-        self.nodes = {FWD: [], FTN: [], "controller": ["controller"]}
+        self.nodes = {FWD: [], FTN: [], CONTROLLER: ["controller"]}
         self.traffic = self.report = self.view = None
         self.unrepaired = 0
         self.log = []
@@ -76,6 +77,7 @@ class Chaos:
         for member in status["members"]:
             for role in member["roles"]:
                 self.nodes.setdefault(role, []).append(member["name"])
+        self.nodes[ALL_FWD] = [" ".join(self.nodes[FWD])]
         self.look(status)
         self.traffic = Traffic(self.cloud, self.work, self.options)
         self.traffic.choose_flows(self.view.owner_of, self.view.chain_of)
@@ -335,7 +337,7 @@ def command_of(options):
     rest = [(option, getattr(options, option.strip("-").replace("-", "_")), default)
             for option, default in (("--count", None), ("--at-once", 1), ("--hold", "1-4"),
                                     ("--rate", 1000), ("--flows", 3), ("--streams", 2), ("--load", 1),
-                                    ("--whole", 30))]
+                                    ("--whole", 30), ("--patience", 15))]
     extra = [f"{option} {value:g}" if isinstance(value, float) else f"{option} {value}"
              for option, value, default in rest if value != default]
     return " ".join(words + ([f'OPTIONS="{" ".join(extra)}"'] if extra else []))

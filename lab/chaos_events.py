@@ -4,7 +4,7 @@ import signal
 
 from chaos_cloud import ALL
 
-FWD, FTN = "fwd", "ftn"
+FWD, FTN, CONTROLLER, ALL_FWD = "fwd", "ftn", "controller", "all forwarders"
 
 
 class Event:
@@ -12,7 +12,7 @@ class Event:
     roles = (FWD, FTN)
     lossless = False
     planned = False
-    variants = {FWD: ("",), FTN: ("",), "controller": ("",)}  # of each role
+    variants = {FWD: ("",), FTN: ("",), CONTROLLER: ("",), ALL_FWD: ("",)}  # of each role
 
     def __init__(self, cloud, node, variant):
         self.cloud, self.node, self.variant = cloud, node, variant
@@ -83,7 +83,7 @@ class Crash(Event):
 
 class Controller(Event):
     lossless = True
-    roles = ("controller",)
+    roles = (CONTROLLER,)
 
     def begin(self):
         self.cloud.crash("controller")
@@ -166,6 +166,21 @@ class Replace(Event):
         self.cloud.order("apply", "-f", "-", given=self.object)
 
 
+class Blackout(Event):
+    """More than any cluster survives: to see that it is seen."""
+    roles = (ALL_FWD,)
+
+    def set_links(self, state):
+        for node in self.node.split():
+            self.cloud.set_links(node, ["tenant"], state)
+
+    def begin(self):
+        self.set_links("down")
+
+    def undo(self):
+        self.set_links("up")
+
+
 KINDS = {
     "kill": Kill,
     "orphan": Orphan,
@@ -179,5 +194,6 @@ KINDS = {
     "oneway": OneWay,
     "drain": Drain,
     "replace": Replace,
+    "blackout": Blackout,
 }
-
+ALL_KINDS = [kind for kind in KINDS if kind != "blackout"]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an endpoint does while chaos goes on: serves, and asks others; see chaos_load.h.
 //
-//   chaos_load SECONDS VNI [stream=IP*COUNT] [short=IP*HZ] [open=IP*HZ]
+//   chaos_load SECONDS VNI PATIENCE_S [stream=IP*COUNT] [short=IP*HZ] [open=IP*HZ]
 //   [probe=IP:PORT:PERIOD_US:PHASE_US].. chaos_load hash VNI    reads flows, PROTOCOL IP PORT IP
 //   PORT; prints their hashes
 //
@@ -236,13 +236,14 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && !strcmp(argv[1], "hash"))
 		return print_hashes(argv[2]);
-	if (argc < 3 || load.epoll < 0)
-		fatalx("usage: chaos_load SECONDS VNI WHAT..");
+	if (argc < 4 || load.epoll < 0)
+		fatalx("usage: chaos_load SECONDS VNI PATIENCE_S WHAT..");
 	alarm((unsigned int)atoi(argv[1]));
 	signal(SIGPIPE, SIG_IGN);
 	load.vni = (uint32_t)atoi(argv[2]);
-	control.asked = argv + 3;
-	control.count = argc - 3;
+	load.patience_ns = (uint64_t)atoi(argv[3]) * SECOND;
+	control.asked = argv + 4;
+	control.count = argc - 4;
 	hurry();
 	tcp_serve(&load);
 	openings_serve(&load);

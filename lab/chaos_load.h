@@ -15,14 +15,15 @@
 #define OPENING_PORT 7003
 #define MILLISECOND UINT64_C(1000000)
 #define SECOND (1000 * MILLISECOND)
-// A connection without a byte for so long is broken; one that is not open after it, not opened.
-#define PATIENCE (15 * SECOND)
 
 struct load {
 	int epoll;
 	int stopping;	 // what is under way comes to its end, nothing begins
 	uint32_t vni;	 // of the endpoint
 	uint64_t now_ns; // at the beginning of this turn
+	// A connection without a byte for so long is broken; one that is not open after it, not
+	// opened.
+	uint64_t patience_ns;
 	struct probe *probes;
 	struct openings *openings;
 	struct tcp *tcp;

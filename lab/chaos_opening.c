@@ -139,7 +139,7 @@ static void begin_one(struct load *load, const struct asker *asker)
 
 static void push(struct load *load, struct opening *opening)
 {
-	if (load->now_ns - opening->began_ns > PATIENCE) {
+	if (load->now_ns - opening->began_ns > load->patience_ns) {
 		load->openings->failed++;
 		end_one(load, opening, "failed");
 	} else if (load->now_ns >= opening->again_ns) {

@@ -443,7 +443,7 @@ static void push(struct load *load, struct connection *c)
 		if (load->stopping && c->client)
 			finish_sending(c);
 	}
-	if (load->now_ns - c->got_ns <= PATIENCE)
+	if (load->now_ns - c->got_ns <= load->patience_ns)
 		return;
 	if (is_open(c) && !c->client && c->kind == SHORT)
 		close_it(load, c); // its client knows

@@ -78,7 +78,7 @@ class Traffic:
         for name, words in self.words().items():
             out = open(f"{self.work}/{name}.load", "w+")
             argv = self.cloud.inside(name, f"{self.cloud.build}/lab/chaos_load", str(seconds),
-                                     str(VNI), *words)
+                                     str(VNI), str(self.options.patience), *words)
             self.processes[name] = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=out,
                                                     start_new_session=True)
             self.files[name] = open(f"{self.work}/{name}.load")
@@ -125,7 +125,7 @@ class Traffic:
 
     def finish(self):
         self.tell("s")
-        self.await_all("idle", 45)
+        self.await_all("idle", 30 + self.options.patience)
         self.tell("q")
         self.await_all("end", 30)
 
