@@ -112,14 +112,15 @@ class Chaos:
             role = self.random.choice(KINDS[kind].roles)
             node = self.random.choice(self.nodes[role])
             variant = self.random.choice(KINDS[kind].variants[role])
+            other = self.random.choice([n for n in self.nodes[FWD] + self.nodes[FTN] if n != node])
             apart = self.random.uniform(0, 0.5)
             if node not in taken:
-                batch.append((kind, node, variant, apart))
+                batch.append((kind, node, variant, other, apart))
             taken.add(node)
         return batch, self.random.uniform(self.options.hold_from, self.options.hold_to)
 
-    def begin(self, kind, node, variant):
-        event = KINDS[kind](self.cloud, node, variant)
+    def begin(self, kind, node, variant, other):
+        event = KINDS[kind](self.cloud, node, variant, other)
         event.kind, event.number = kind, self.events
         self.events += 1
         event.away = Phase(event, "away", self.view, now())
@@ -143,10 +144,10 @@ class Chaos:
     def event(self):
         batch, hold = self.draw()
         events = []
-        for kind, node, variant, apart in batch:
+        for kind, node, variant, other, apart in batch:
             if events:
                 self.rest(apart)
-            events.append(self.begin(kind, node, variant))
+            events.append(self.begin(kind, node, variant, other))
         self.rest(hold)
         for event in events:
             self.undo(event)

@@ -46,7 +46,7 @@ class Cloud:
         self.pids = {}     # of each daemon
         self.argv = {}
         self.children = {}  # daemons that this process started itself
-        self.cuts = {}     # of each machine that is cut off
+        self.cuts = {}     # lists of each machine that is cut off
         self.muted = []
 
     def zetactl(self, *words, seconds=30, given=None):
@@ -99,7 +99,7 @@ class Cloud:
             self.argv[process["name"]] = process["argv"]
 
     def down(self):
-        for cut in [*self.cuts.values(), *self.muted]:
+        for cut in sum(self.cuts.values(), self.muted):
             cut.kill()
         self.zetactl("lab", "down", self.name, seconds=120)
 
@@ -165,12 +165,19 @@ class Cloud:
 
     def cut(self, machine, network, direction):
         """direction: from the machine, or to it."""
-        self.cuts[machine] = self.cut_start(direction, f"{machine}.{network[0]}")
+        self.cuts[machine] = [self.cut_start(direction, f"{machine}.{network[0]}")]
+
+    def part(self, one, other):
+        """These two do not hear each other on the cluster's network; all others hear both."""
+        macs = {node["name"]: node["zgc"]["mac"]
+                for node in json.loads(self.ask("get", "nodes", "-o", "json"))}
+        self.cuts[one] = [self.cut_start("-s", macs[other], "to", f"{one}.z"),
+                          self.cut_start("-s", macs[one], "to", f"{other}.z")]
 
     def mend(self, machine):
-        cut = self.cuts.pop(machine)
-        cut.stdin.close()
-        cut.wait(10)
+        for cut in self.cuts.pop(machine):
+            cut.stdin.close()
+            cut.wait(10)
 
     def mute(self, hosts):
         """These are never told a direct path: all of their flows cross the cluster."""

@@ -2,9 +2,11 @@
 // Cuts cables of this network namespace, one direction each, until its standard input ends: who
 // started it may die, and the cables are whole again.
 //
-//   chaos_cut [-p PORT] from|to INTERFACE..    from: what comes in there; to: what goes out there
+//   chaos_cut [-p PORT] [-s MAC] from|to INTERFACE..    from: what comes in there; to: what goes
+//   out
 //
-// Prints a line when it is done. -p: only what is for this UDP port is lost.
+// Prints a line when it is done. -p: only what is for this UDP port is lost; -s: only what this
+// machine sent.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -36,6 +38,17 @@ static void attach(int program, const char *interface, int where)
 		fatal("cannot cut %s", interface);
 }
 
+static void read_mac(const char *text, volatile __u8 mac[6])
+{
+	unsigned int byte[6];
+
+	if (sscanf(text, "%x:%x:%x:%x:%x:%x", &byte[0], &byte[1], &byte[2], &byte[3], &byte[4],
+		   &byte[5]) != 6)
+		fatalx("%s is no MAC address", text);
+	for (int i = 0; i < 6; i++)
+		mac[i] = (__u8)byte[i];
+}
+
 int main(int argc, char **argv)
 {
 	struct chaos_cut *cut = chaos_cut__open();
@@ -44,10 +57,16 @@ int main(int argc, char **argv)
 
 	if (!cut)
 		fatal("cannot open the program");
-	while ((option = getopt(argc, argv, "p:")) == 'p')
-		cut->rodata->port = (__u16)strtoul(optarg, NULL, 10);
-	if (option != -1 || optind == argc || (argc - optind) % 2)
-		fatalx("usage: chaos_cut [-p PORT] from|to INTERFACE..");
+	while ((option = getopt(argc, argv, "p:s:")) != -1) {
+		if (option == 'p')
+			cut->rodata->port = (__u16)strtoul(optarg, NULL, 10);
+		else if (option == 's')
+			read_mac(optarg, cut->rodata->sender);
+		else
+			return 2;
+	}
+	if (optind == argc || (argc - optind) % 2)
+		fatalx("usage: chaos_cut [-p PORT] [-s MAC] from|to INTERFACE..");
 	if (chaos_cut__load(cut))
 		fatal("cannot load the program");
 	for (i = optind; i < argc; i += 2)

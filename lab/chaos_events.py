@@ -14,8 +14,9 @@ class Event:
     planned = False
     variants = {FWD: ("",), FTN: ("",), CONTROLLER: ("",), ALL_FWD: ("",)}  # of each role
 
-    def __init__(self, cloud, node, variant):
+    def __init__(self, cloud, node, variant, other):
         self.cloud, self.node, self.variant = cloud, node, variant
+        self.other = other  # another node, for what two have part in
 
     @staticmethod
     def missing(cloud):
@@ -138,6 +139,17 @@ class OneWay(Event):
         self.cloud.mend(self.node)
 
 
+class Part(Event):
+    """Two nodes do not hear each other, and all others hear both."""
+
+    def begin(self):
+        self.variant = f"and {self.other}"
+        self.cloud.part(self.node, self.other)
+
+    def undo(self):
+        self.cloud.mend(self.node)
+
+
 class Drain(Event):
     lossless = planned = True
 
@@ -192,6 +204,7 @@ KINDS = {
     "freeze": Freeze,
     "link": Link,
     "oneway": OneWay,
+    "part": Part,
     "drain": Drain,
     "replace": Replace,
     "blackout": Blackout,
