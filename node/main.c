@@ -15,6 +15,7 @@
 #include "lib/log.h"
 #include "lib/own.h"
 #include "node/agent.h"
+#include "node/emitter.h"
 #include "node/loader.h"
 #include "node/veth.h"
 
@@ -194,6 +195,7 @@ static void unload(const char *dir)
 	unsigned int pair = link_ifindex(dir, "oam");
 	int err = pins_remove(dir);
 
+	emitter_stop(dir);
 	if (err)
 		fatalx("%s cannot be removed: %s", dir, strerror(-err));
 	if (pair)

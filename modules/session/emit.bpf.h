@@ -8,6 +8,8 @@
 #include "modules/chain/outbox.bpf.h"
 #include "modules/session/session.bpf.h"
 
+#define LOOPBACK 1 // ifindex of every network namespace's
+
 // Whether this node may speak as the tail under the entry's term: of another it is void.
 inlined int emit_permitted(const struct outbox_entry *e, const struct chain_value *c)
 {
@@ -75,6 +77,10 @@ inlined int emit_next(struct xdp_md *ctx)
 	struct outbox_entry *e;
 	struct session_key key;
 
+	// A live frame seems to come from there. To where the program is attached as well
+	// (node/emitter.h) the kernel may send something of its own accord.
+	if (ctx->ingress_ifindex != LOOPBACK)
+		return XDP_DROP;
 	place = bpf_map_lookup_elem(&outbox_next, &at);
 	if (!room || !place)
 		return finish(ctx, BUG);
