@@ -37,6 +37,7 @@ def read_options():
     parser.add_argument("--events", default="all", help="kinds, with commas: " + ",".join(KINDS))
     parser.add_argument("--at-once", type=int, default=1, help="how many nodes at a time")
     parser.add_argument("--hold", default="1-4", help="seconds that an event lasts, from-to")
+    parser.add_argument("--heartbeat", type=int, help="ms between heartbeats, where 10 is too fast for this machine")
     parser.add_argument("--whole", type=float, default=30, help="seconds to become whole again")
     parser.add_argument("--patience", type=int, default=15, help="seconds until a connection is given up")
     parser.add_argument("--rate", type=int, default=1000, help="probes a second, per pair and way")
@@ -72,8 +73,12 @@ class Chaos:
         print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
 
     def prepare(self):
-        self.cloud.up()
-        status = self.cloud.status()
+        self.cloud.up(self.topology())
+        status = []
+        if not until(120, lambda: status.append(self.cloud.status()) or
+                     not not_whole(status[-1], "", self.nodes), 0.5):
+            raise SystemExit(f"not whole from the beginning: {not_whole(status[-1], '', self.nodes)}")
+        status = status[-1]
         for member in status["members"]:
             for role in member["roles"]:
                 self.nodes.setdefault(role, []).append(member["name"])
@@ -94,6 +99,19 @@ class Chaos:
         self.traffic.start(int(self.options.seconds + 60 * (self.options.count or 0) + 600))
         self.tell("the load flows")
         self.rest(2)
+
+    def topology(self):
+        """lab/chaos.yaml, or a copy with other heartbeats."""
+        path = f"{HERE}/chaos.yaml"
+        if not self.options.heartbeat:
+            return path
+        with open(path) as file:
+            text = file.read()
+        path = f"{self.work}/chaos.yaml"
+        with open(path, "w") as file:
+            file.write(text.replace("\ncluster:\n",
+                                    f"\ncluster:\n  heartbeat_ms: {self.options.heartbeat}\n"))
+        return path
 
     def look(self, status):
         self.view = View(status, self.cloud.buckets(self.nodes[FTN][0]))
@@ -338,7 +356,8 @@ def command_of(options):
     rest = [(option, getattr(options, option.strip("-").replace("-", "_")), default)
             for option, default in (("--count", None), ("--at-once", 1), ("--hold", "1-4"),
                                     ("--rate", 1000), ("--flows", 3), ("--streams", 2), ("--load", 1),
-                                    ("--whole", 30), ("--patience", 15))]
+                                    ("--whole", 30), ("--patience", 15),
+                                    ("--heartbeat", None))]
     extra = [f"{option} {value:g}" if isinstance(value, float) else f"{option} {value}"
              for option, value, default in rest if value != default]
     return " ".join(words + ([f'OPTIONS="{" ".join(extra)}"'] if extra else []))
@@ -358,7 +377,7 @@ def main():
     options = read_options()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
-    cloud = Cloud(os.path.abspath(options.build), f"{HERE}/chaos.yaml")
+    cloud = Cloud(os.path.abspath(options.build))
     with tempfile.TemporaryDirectory(prefix=f"zeta-{cloud.name}.") as work:
         chaos = Chaos(options, cloud, work)
         print(f"seed {options.seed}", flush=True)

@@ -37,11 +37,10 @@ class Refused(Exception):
 
 
 class Cloud:
-    def __init__(self, build, topology):
+    def __init__(self, build):
         # Two runs never share a cloud: its name is this process's number.
         self.name = f"{PREFIX}{os.getpid()}"
         self.build = build
-        self.topology = topology
         self.dir = f"{LAB}/{self.name}"
         self.pids = {}     # of each daemon
         self.argv = {}
@@ -87,9 +86,9 @@ class Cloud:
             else:
                 shutil.rmtree(left, ignore_errors=True)
 
-    def up(self):
+    def up(self, topology):
         self.sweep()
-        done = self.zetactl("lab", "up", self.topology, "--name", self.name, seconds=300)
+        done = self.zetactl("lab", "up", topology, "--name", self.name, seconds=300)
         if done.returncode:
             raise SystemExit(done.stderr)
         with open(f"{self.dir}/state.json") as file:
