@@ -232,7 +232,7 @@ static void put_entrances(const struct node *n)
 
 		snprintf(ip, sizeof(ip), "192.168.0.%u", 201 + i);
 		value.ip = address_must(ip);
-		node_put(n, "entrances", &i, &value);
+		node_entrance(n, i, &value);
 		node_put(n, "entrance_by_ip", &value.ip, &i);
 	}
 }
@@ -4102,11 +4102,17 @@ static int test_all_verdicts(struct world *w)
 {
 	static const enum verdict edges[] = {
 		// Of what is sent without a packet: modules/session/upkeep_test.c.
-		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY,	EMIT_VOID,    EDGE_TO_ENTRANCE,
-		EDGE_DIRECT,	EDGE_DELIVERED,	 FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED,
-		OAM_FOREIGN,	NO_LOCAL_PORT,	 NO_ENTRANCE,	NO_ROUTE,
+		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY, EMIT_VOID,
+		// modules/limits/limits_test.c.
+		MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED,
+		FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED, OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE,
+		NO_ROUTE,
 		NO_ENDPOINT, // reasons of UNREACHABLE, not counted
 			     // themselves
+	};
+	// modules/heartbeat has its own test.
+	static const enum verdict beats[] = {
+		BEAT_ANSWERED, BEAT_MALFORMED, BEAT_FOREIGN, BEAT_HEARD, STALE_BEAT, NOT_FIT,
 	};
 	uint64_t sum[VERDICTS] = {};
 	int wrong = 0;
@@ -4123,6 +4129,8 @@ static int test_all_verdicts(struct world *w)
 
 		for (size_t i = 0; i < COUNT(edges); i++)
 			none |= edges[i] == (enum verdict)v;
+		for (size_t i = 0; i < COUNT(beats); i++)
+			none |= beats[i] == (enum verdict)v;
 		if (none == !sum[v])
 			continue;
 		fprintf(stderr, "%s was given %" PRIu64 " times\n", verdict_name(v), sum[v]);
