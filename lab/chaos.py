@@ -114,6 +114,7 @@ class Chaos:
         return path
 
     def look(self, status):
+        self.counts = {member["name"]: member["verdicts"] for member in status["members"]}
         self.view = View(status, self.cloud.buckets(self.nodes[FTN][0]))
 
     def rest(self, seconds):
@@ -170,22 +171,24 @@ class Chaos:
         for event in events:
             self.undo(event)
         undone = time.monotonic()
+        before = self.counts
         whole = self.await_whole()
+        dropped = drops_since(before, self.counts) if not whole else {}
         took = time.monotonic() - undone
         self.rest(0.5)
         ended = now()
         for event in events:
             event.back.ended = ended
-            self.tell_event(event, hold, took, whole)
+            self.tell_event(event, hold, took, whole, dropped)
 
-    def tell_event(self, event, hold, took, whole):
+    def tell_event(self, event, hold, took, whole, dropped):
         away, lost, opening = self.report.worst(event.away)
         back, lost_back, opening_back = self.report.worst(event.back)
         self.log.append({
             "number": event.number, "kind": event.kind, "node": event.node, "variant": event.variant,
             "was": event.away.view.describe(event.node), "began": event.away.began,
             "undone": event.back.began, "whole_after_s": round(took, 1), "not_whole": whole,
-            "gap_ms": round(away), "lost": lost, "new_flow_ms": round(opening),
+            "dropped": dropped, "gap_ms": round(away), "lost": lost, "new_flow_ms": round(opening),
             "gap_back_ms": round(back), "lost_back": lost_back, "new_flow_back_ms": round(opening_back)})
         name = " ".join(filter(None, (event.kind, event.node, event.variant)))
         self.tell(f"#{event.number} {name} ({event.away.view.describe(event.node)}) for {hold:.1f} s: "
@@ -291,11 +294,24 @@ def diverging(cloud, ftns):
     return out
 
 
+def drop_names():
+    with open(f"{HERE}/../shared/verdicts.def") as file:
+        return re.findall(r"^VERDICT\((\w+), DROP,", file.read(), re.M)
+
+
 def drops(verdicts):
     """Why packets were dropped, and how many."""
-    with open(f"{HERE}/../shared/verdicts.def") as file:
-        names = re.findall(r"^VERDICT\((\w+), DROP,", file.read(), re.M)
-    return {name: verdicts[name]["packets"] for name in names if name in verdicts}
+    return {name: verdicts[name]["packets"] for name in drop_names() if name in verdicts}
+
+
+def drops_since(before, after):
+    """The same of each member between two looks; who lost his counters begins at 0."""
+    out = {}
+    for member, verdicts in after.items():
+        old, new = drops(before.get(member, {})), drops(verdicts)
+        out[member] = {name: count - (old.get(name, 0) if count >= old.get(name, 0) else 0)
+                       for name, count in new.items() if count != old.get(name, 0)}
+    return {member: counts for member, counts in out.items() if counts}
 
 
 def judge(report):
