@@ -23,6 +23,7 @@
 #include "modules/chain/rights.bpf.h"
 #include "modules/directpath/directpath.bpf.h"
 #include "modules/entrance/entrance.bpf.h"
+#include "modules/heartbeat/heartbeat.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
 #include "modules/limits/limits.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
@@ -39,7 +40,7 @@ const volatile struct gateway_config cfg;
 inlined enum verdict send_to_host(struct xdp_md *ctx, __u32 inner_offset, const struct decision *d,
 				  __u32 entrance, __u32 hash, enum verdict v)
 {
-	const struct entrance_value *e = bpf_map_lookup_elem(&entrances, &entrance);
+	const struct entrance_value *e = entrance_at(entrance);
 	const int size = OUTER_BYTES;
 	__u8 own_mac[6];
 	struct packet p;
@@ -308,7 +309,7 @@ int gateway(struct xdp_md *ctx)
 	if (!p.outer.eth)
 		return finish(ctx, PASS);
 	if ((cfg.roles & ROLE_FWD) && p.outer.eth->h_proto == bpf_htons(ETH_P_ARP))
-		return finish(ctx, entrance_arp(&p, cfg.node));
+		return finish(ctx, entrance_arp(&p));
 	if (p.outer.eth->h_proto != bpf_htons(ETH_P_IP))
 		return finish(ctx, PASS);
 
@@ -332,20 +333,23 @@ int gateway(struct xdp_md *ctx)
 			return finish(ctx, PASS);
 		// A switch that has not learned where an entrance is sends its packets everywhere:
 		// only the owner serves them, or they would arrive twice.
-		if (!entrance_owned(entrance, cfg.node))
+		if (!entrance_served(entrance))
 			return finish(ctx, NOT_ENTRANCE);
 		return tenant(ctx, &p, entrance);
 	}
-	if (p.udp->dest != bpf_htons(GENEVE_PORT))
+	if (p.udp->dest != bpf_htons(GENEVE_PORT) &&
+	    (!cfg.beat_ms || p.udp->dest != bpf_htons(BEAT_PORT)))
 		return finish(ctx, PASS);
 
-	// From another node: an op, with the tenant's packet that caused it. Where nodes have a
-	// network of their own, hosts cannot speak for them.
+	// From another node: a heartbeat; or an op, with the tenant's packet that caused it. Where
+	// nodes have a network of their own, hosts cannot speak for them.
 	sender = address_of_v4(p.outer.ip->saddr);
 	if ((cfg.tenant_ifindex != cfg.zgc_ifindex && ctx->ingress_ifindex == cfg.tenant_ifindex) ||
 	    p.outer.ip->saddr == cfg.zgc_ip.in6_u.u6_addr32[3] ||
 	    !bpf_map_lookup_elem(&node_by_ip, &sender))
 		return finish(ctx, DFT_FOREIGN);
+	if (p.udp->dest == bpf_htons(BEAT_PORT))
+		return go_to(ctx, STEP_BEAT);
 	p.at = p.data;
 	d = op_of(&p);
 	if (!d || !op_valid(d))
@@ -908,6 +912,13 @@ int oam(struct xdp_md *ctx)
 	o->inject = inject;
 	bpf_redirect(cfg.tenant_ifindex, 0);
 	return finish(ctx, FLOW_TOLD);
+}
+
+// A heartbeat of another node, or its answer to ours: who is alive, and who may act.
+SEC("xdp")
+int beat(struct xdp_md *ctx)
+{
+	return heartbeat(ctx);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

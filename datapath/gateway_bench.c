@@ -55,7 +55,7 @@ static void put_view(const struct node *n)
 
 	node_peers(n, NODES);
 	node_chain(n, 0, &chain);
-	node_put(n, "entrances", &zero, &entrance);
+	node_entrance(n, zero, &entrance);
 	node_put(n, "entrance_by_ip", &entrance.ip, &zero);
 	put_vpc(n, 0);
 	node_buckets(n, 0);

@@ -87,6 +87,7 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 		.cache_pages = wish->flat,
 		.tick_q10 = wish->tick_q10,
 		.beat_ms = wish->beat_ms,
+		.cluster = wish->cluster,
 	};
 	node_ip_text(wish->index, ip);
 	node_mac_text(wish->index, mac);
@@ -363,6 +364,15 @@ void node_cached_put(const struct node *n, const struct session_key *key,
 		fatalx("%s: no room in the cache", n->name);
 }
 
+void node_entrance(const struct node *n, uint32_t index, const struct entrance_value *value)
+{
+	struct entrance_value duty = *value;
+
+	duty.serves = value->owner == n->index;
+	node_put(n, "entrances", &index, value);
+	node_put(n, "duties", &index, &duty);
+}
+
 void node_peers(const struct node *n, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -463,6 +473,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_DECIDED, n->gw->progs.decided);
 	step_put(n, STEP_REPLY, n->gw->progs.reply);
 	step_put(n, STEP_COMPLAINT, n->gw->progs.complaint);
+	step_put(n, STEP_BEAT, n->gw->progs.beat);
 	function_put(n, FUNCTION_DIVIDER, n->divider->progs.divider);
 	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);
 	function_put(n, FUNCTION_SECURITY_GROUP, n->securitygroup->progs.securitygroup);

@@ -232,7 +232,7 @@ static void put_entrances(const struct node *n)
 
 		snprintf(ip, sizeof(ip), "192.168.0.%u", 201 + i);
 		value.ip = address_must(ip);
-		node_put(n, "entrances", &i, &value);
+		node_entrance(n, i, &value);
 		node_put(n, "entrance_by_ip", &value.ip, &i);
 	}
 }
@@ -4110,6 +4110,10 @@ static int test_all_verdicts(struct world *w)
 		NO_ENDPOINT, // reasons of UNREACHABLE, not counted
 			     // themselves
 	};
+	// modules/heartbeat has its own test.
+	static const enum verdict beats[] = {
+		BEAT_ANSWERED, BEAT_MALFORMED, BEAT_FOREIGN, BEAT_HEARD, STALE_BEAT, NOT_FIT,
+	};
 	uint64_t sum[VERDICTS] = {};
 	int wrong = 0;
 
@@ -4125,6 +4129,8 @@ static int test_all_verdicts(struct world *w)
 
 		for (size_t i = 0; i < COUNT(edges); i++)
 			none |= edges[i] == (enum verdict)v;
+		for (size_t i = 0; i < COUNT(beats); i++)
+			none |= beats[i] == (enum verdict)v;
 		if (none == !sum[v])
 			continue;
 		fprintf(stderr, "%s was given %" PRIu64 " times\n", verdict_name(v), sum[v]);

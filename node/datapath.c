@@ -385,7 +385,7 @@ static int make_oam_pair(struct datapath *datapath, const struct node_settings *
 		return -ENOENT;
 	if (bpf_obj_get_info_by_fd(clone, &info, &size))
 		return -errno;
-	if ((err = veth_make(&first, &second, &settings->tenant_interface)))
+	if ((err = veth_make(&first, &second, veth_mtu(&settings->tenant_interface))))
 		return err;
 	devices[CLONE_OAM] = if_nametoindex(first.text);
 	// Before anything is sent there: a pair without XDP at its end swallows frames.
@@ -412,6 +412,32 @@ static void remove_oam_pair(const struct datapath *datapath)
 	link_drop(datapath->dir, "oam");
 	if (ifindex)
 		veth_delete(ifindex);
+}
+
+// Its programs are in an object of their own, which every gateway node has.
+static int start_pacemaker(struct datapath *datapath, const struct node_settings *settings,
+			   struct bpf_object *objects[DATAPATH_OBJECTS], char why[DATAPATH_WHY])
+{
+	struct pacer pacer = {
+		.dir = datapath->dir,
+		.node = settings->index,
+		.boot = datapath->boot,
+		.roles = settings->roles,
+		.beat_ms = settings->roles & GATEWAY ? settings->beat_ms : 0,
+		.tenant = settings->tenant_interface,
+		.zgc = settings->zgc_interface,
+	};
+	int err = -ENOENT, i;
+
+	if (!pacer.beat_ms)
+		pacemaker_stop(datapath->dir);
+	for (i = 0; pacer.beat_ms && i < DATAPATH_OBJECTS && objects[i]; i++)
+		if (!strcmp(bpf_object__name(objects[i]), "pacemaker"))
+			err = pacemaker_start(&pacer, objects[i]);
+	if (pacer.beat_ms && err)
+		return refuse(why, err, "the pacemaker cannot be started: %s", strerror(-err));
+	datapath->pacer = pacer;
+	return 0;
 }
 
 static int fill_arrays(struct datapath *datapath, const struct node_settings *settings,
@@ -555,7 +581,8 @@ static int load(struct datapath *datapath, const struct node_settings *settings,
 		goto close;
 	if (!(settings->roles & NODE_FWD))
 		remove_oam_pair(datapath);
-	if ((err = attach_all(datapath, settings, objects[0], why)))
+	if ((err = attach_all(datapath, settings, objects[0], why)) ||
+	    (err = start_pacemaker(datapath, settings, objects, why)))
 		goto close;
 	// What a node in another role had, or an older zetad.
 	pins_each(datapath->dir, "", "", drop_undeclared, &(struct declared){datapath, objects});
@@ -574,6 +601,8 @@ static int unload(struct datapath *datapath, char why[DATAPATH_WHY])
 	close_maps(datapath);
 	close_objects(datapath->objects);
 	remove_oam_pair(datapath);
+	pacemaker_stop(datapath->dir);
+	datapath->pacer = (struct pacer){};
 	err = pins_remove(datapath->dir);
 	if (!err)
 		err = pins_make(datapath->dir);
@@ -646,12 +675,22 @@ int datapath_follow(struct datapath *datapath)
 	char why[DATAPATH_WHY];
 
 	if (!is_renewed(&settings.tenant_interface, datapath->tenant_ifindex) &&
-	    !is_renewed(&settings.zgc_interface, datapath->zgc_ifindex))
+	    !is_renewed(&settings.zgc_interface, datapath->zgc_ifindex)) {
+		pacemaker_changed(&datapath->pacer);
 		return 0;
+	}
 	log_info("an interface of this node was made anew: loading its programs again");
 	if (datapath_configure(datapath, &settings, why))
 		log_warnx("%s", why);
 	return 1;
+}
+
+// The lists of heartbeats are made of these.
+static void follow_table(struct datapath *datapath, enum table table)
+{
+	if (table == TABLE_NODES || table == TABLE_CHAINS || table == TABLE_ENTRANCES ||
+	    table == TABLE_ENTRANCE_BY_IP)
+		pacemaker_changed(&datapath->pacer);
 }
 
 int datapath_put(struct datapath *datapath, struct message *message, __u32 *done)
@@ -666,6 +705,7 @@ int datapath_put(struct datapath *datapath, struct message *message, __u32 *done
 		if (bpf_map_update_elem(map, key, key + tables[message->table].key_size, BPF_ANY))
 			return -errno;
 	}
+	follow_table(datapath, message->table);
 	return 0;
 }
 
@@ -686,6 +726,7 @@ int datapath_remove(struct datapath *datapath, struct message *message, __u32 *d
 		if (err && errno != ENOENT)
 			return -errno;
 	}
+	follow_table(datapath, message->table);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "modules/heartbeat/pacemaker.h"
 #include "node/messages.h"
 #include "node/pins.h"
 
@@ -52,6 +53,7 @@ struct datapath {
 	int tables[TABLES]; // descriptors, -1: this node has no such map
 	int own[OWN_MAPS];
 	struct bpf_object *objects[DATAPATH_OBJECTS];
+	struct pacer pacer;
 };
 
 // Opens what is pinned in dir, which exists and is lent for good. Returns 0 or a negative errno.

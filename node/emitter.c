@@ -23,7 +23,7 @@ int emitter_start(const char *dir, int program)
 {
 	const struct interface_name first = interface(dir, 'a'), second = interface(dir, 'b');
 	const struct interface_name like = {"lo"};
-	int err = veth_make(&first, &second, &like);
+	int err = veth_make(&first, &second, veth_mtu(&like));
 
 	if (err)
 		return err;

@@ -275,6 +275,7 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 	for (;;) {
 		wait = sooner(upkeep_step(&work->upkeep), FOLLOW_MS);
 		wait = sooner(wipe_step(&work->wipe), wait);
+		wait = sooner(pacemaker_step(&work->datapath.pacer), wait);
 		if (poll(polls, sizeof(polls) / sizeof(polls[0]), wait) < 0 && errno != EINTR) {
 			log_warn("poll");
 			return 1;

@@ -92,7 +92,7 @@ static void set_up(struct test *t, uint32_t tick_q10)
 	static const char *const names[NODES] = {"near", "far"};
 	static const struct interface_name ends[NODES] = {{"zgcA"}, {"zgcB"}}, like = {"lo"};
 
-	must(veth_make(&ends[NEAR], &ends[FAR], &like), "a pair of interfaces");
+	must(veth_make(&ends[NEAR], &ends[FAR], veth_mtu(&like)), "a pair of interfaces");
 	for (uint32_t i = 0; i < NODES; i++) {
 		struct side *s = &t->side[i];
 

@@ -3,11 +3,15 @@
 #pragma once
 
 #define MAX_CHAIN_LENGTH 8    // replicas of a bucket, learner included; an op crosses all of them
+#define MAX_REPLICAS 4	      // asked for in a chain; docs/dft.md has no use for more
 #define MAX_VOTERS 5	      // of a chain: its replicas and witnesses; two of five may die
 #define MAX_HOLDERS 8	      // of leases in one chain: its path, and who just left it
 #define MAX_CHAINS 1024	      // of a cluster
 #define MAX_NODES 1024	      // of a cluster; a node index fits 16 bits
 #define MAX_ENTRANCES 64      // an entrance index fits 8 bits; hosts keep the whole list
+#define MAX_PREFERENCES 8     // forwarders that take over an entrance, one after the other
+#define MAX_BEAT_MS 100	      // between heartbeats: a second without a round is a fault
+#define MAX_BEATS 256	      // heartbeats of a round: of 16 chains each
 #define BUCKETS 65537	      // prime, far above MAX_CHAINS: Maglev spreads within 1 %
 #define MAX_VPCS 65536	      // per cluster
 #define MAX_SUBNETS 131072    // two for each VPC

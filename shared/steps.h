@@ -8,6 +8,7 @@ enum gateway_step {
 	STEP_DECIDED = 1,   // flow table node: the last network function said what to do
 	STEP_REPLY = 2,	    // forwarder: a reply arrived
 	STEP_COMPLAINT = 3, // forwarder: tell the sender by ICMP
+	STEP_BEAT = 4,	    // a heartbeat arrived, or the answer to one
 	STEPS,
 };
 
