@@ -777,10 +777,7 @@ int datapath_arrays(const struct datapath *datapath, int fds[ARRAYS])
 	if (!datapath->boot)
 		return -ENOENT;
 	for (i = 0; i < ARRAYS; i++) {
-		// Its shape, then a descriptor that can only read.
-		auto_(closep) int map = open_shaped(datapath, &shapes[i]);
-
-		fds[i] = map < 0 ? -ENOENT : pin_open_to_read(datapath->dir, shapes[i].map);
+		fds[i] = open_shaped(datapath, &shapes[i]);
 		if (fds[i] < 0) {
 			datapath_close_arrays(fds);
 			return -ENOENT;

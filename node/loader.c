@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@
 // Interfaces are also looked up now and then: a notification may be lost, and attaching may fail
 // for a while.
 #define FOLLOW_MS 1000
+#define NICENESS (-10)
 #define GOODBYE_MS 5000 // for the agent to end when it is asked to
 
 struct work {
@@ -321,6 +323,8 @@ int loader_run(const struct loader *loader)
 		return 1;
 	}
 	libbpf_set_print(print_libbpf);
+	// Ballots wait for what it writes. Where it may not, they wait longer.
+	(void)!setpriority(PRIO_PROCESS, 0, NICENESS);
 	if ((err = rights_loader())) {
 		log_warnx("the loader cannot give up rights: %s", strerror(-err));
 		// cppcheck-suppress memleak ; it does not know the cleanup attribute

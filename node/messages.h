@@ -28,7 +28,7 @@ enum message_type {
 	MESSAGE_DONE,	    // error, count of entries that were done, and one sentence
 	MESSAGE_SOME_KEYS,  // count keys of table; 0: no more
 	MESSAGE_STATUS_IS,  // status
-	MESSAGE_ARRAYS_ARE, // arrays, and a descriptor to read each (enum array)
+	MESSAGE_ARRAYS_ARE, // arrays, and a descriptor of each (enum array)
 };
 
 // What a node is (NodeSettings of api/node.proto) in fixed sizes. roles 0: nothing; the loader
