@@ -33,7 +33,10 @@
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
 #define DENIAL_MS 1000	      // a cached denial: a new endpoint changes it without a new policy
 #define PACKET_LIFE_MS 200    // D: an older reply is not applied
-#define DIRECT_IDLE_S 5	      // a direct path unused for so long is forgotten; below R
+#define REFRESH_DUE_MS 5000   // R / 2: from this age on the tail is asked beside using the decision
+#define REFRESH_REPEAT_MS 200 // and again, where it does not answer
+#define DIRECT_LIFE_MS 5000   // R / 2: a direct path ends, and its packets come while that goes on
+#define DIRECT_IDLE_S 5	      // a direct path unused for so long is forgotten; not above that
 #define DIRECT_REPEAT_MS 1000 // an OAM frame may be lost: told again at most this often
 
 // Ops that no packet causes. What the loader has sent in a millisecond: a million sessions are

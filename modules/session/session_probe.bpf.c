@@ -69,7 +69,7 @@ int probe(struct xdp_md *ctx)
 		probe->record.towards[0] = c.decision;
 		probe->record.policy = c.policy;
 		probe->asked_ms = c.asked_ms;
-		probe->stateful = c.stateful;
+		probe->stateful = c.stateful | (c.news ? 2 : 0);
 		return XDP_PASS;
 	case PROBE_RECORD:
 		record = cache_record(&key, hash);
