@@ -39,6 +39,7 @@
 #define PORT 7000
 #define PATIENCE_MS 3000  // for one step of a connection
 #define SLICES_PER_S 1000 // SYNs are sent in so many heaps per second
+#define MOST_FAILED 5	  // in one turn; each takes PATIENCE_MS
 #define MAX_CONNECTIONS 5000
 #define MAX_ROUNDS 200
 
@@ -234,6 +235,8 @@ static struct result connect_all(unsigned int connections)
 		double since = now_us();
 
 		r.failed += connect_once() != 0;
+		if (r.failed > MOST_FAILED)
+			fatalx("connections fail, flood or not");
 		us[i] = now_us() - since;
 	}
 	r.rate = connections / (now_us() - begin) * 1e6;

@@ -51,6 +51,7 @@ static const struct table_shape own_shapes[OWN_MAPS] = {
 	[MAP_PORT_BY_MAC] = {"port_by_mac", sizeof(struct local_mac_key), sizeof(__u32), 0},
 	[MAP_ASKING] = {"asking", sizeof(__u32), sizeof(struct asking_value), 0},
 	[MAP_USAGE] = {"usage", sizeof(struct usage_key), sizeof(struct usage_value), 0},
+	[MAP_RECORDS] = {"records", sizeof(__u32), sizeof(__s64), 0},
 };
 
 static int refuse(char why[DATAPATH_WHY], int err, const char *format, ...)

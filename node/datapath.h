@@ -30,6 +30,7 @@ enum own_map {
 	MAP_PORT_BY_MAC,
 	MAP_ASKING,
 	MAP_USAGE,
+	MAP_RECORDS,
 	OWN_MAPS,
 };
 

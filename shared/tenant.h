@@ -44,6 +44,7 @@ struct usage_value {
 };
 
 // Map "records": array of 1, value __s64: all records of this node's flow table, tombstones too.
+// Mapped into memory, so that the loader can take off what it removes.
 
 // Slots of the built-in network functions in the program array "functions".
 enum function_slot {

@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "lib/clock.h"
 #include "lib/hash.h"
+#include "lib/log.h"
 #include "lib/own.h"
 #include "shared/tenant.h"
 #include "shared/view.h"
@@ -53,12 +55,17 @@ static int is_head(const struct datapath *datapath, __u32 chain)
 	       value.node[0] == datapath->settings.index;
 }
 
-static void add_asking(const struct datapath *datapath, struct hash *sums, const void *key,
-		       const void *value)
+struct reading {
+	const struct datapath *datapath;
+	struct hash sums;
+};
+
+static void add_asking(void *context, const void *key, const void *value)
 {
+	struct reading *r = context;
 	const struct asking_value *asking = value;
 	__u32 vni = *(const __u32 *)key >> 8;
-	struct vpc_usage *sum = asking->refused ? sum_of(sums, vni) : NULL;
+	struct vpc_usage *sum = asking->refused ? sum_of(&r->sums, vni) : NULL;
 
 	if (sum)
 		sum->refused_first_packets += asking->refused;
@@ -70,10 +77,10 @@ static __u64 at_least_none(__s64 count)
 }
 
 // Every replica counts sessions, and the head's count is told. What it refused it refused.
-static void add_usage(const struct datapath *datapath, struct hash *sums, const void *key,
-		      const void *value)
+static void add_usage(void *context, const void *key, const void *value)
 {
-	int vpcs = datapath->tables[TABLE_VPCS], usages = datapath->own[MAP_USAGE];
+	struct reading *r = context;
+	int vpcs = r->datapath->tables[TABLE_VPCS], usages = r->datapath->own[MAP_USAGE];
 	const struct usage_key *k = key;
 	const struct usage_value *usage = value;
 	struct vpc_value vpc;
@@ -84,20 +91,20 @@ static void add_usage(const struct datapath *datapath, struct hash *sums, const 
 		bpf_map_delete_elem(usages, k);
 		return;
 	}
-	sum = sum_of(sums, k->vni);
+	sum = sum_of(&r->sums, k->vni);
 	if (!sum)
 		return;
 	sum->refused_sessions += usage->refused;
 	sum->refused_half_open += usage->refused_half_open;
-	if (!is_head(datapath, k->chain))
+	if (!is_head(r->datapath, k->chain))
 		return;
 	sum->sessions += at_least_none(usage->sessions);
 	sum->half_open += at_least_none(usage->half_open);
 }
 
 static void each(const struct datapath *datapath, enum own_map own, size_t key_size,
-		 size_t value_size, struct hash *sums,
-		 void (*add)(const struct datapath *, struct hash *, const void *, const void *))
+		 size_t value_size, void (*fn)(void *context, const void *key, const void *value),
+		 void *context)
 {
 	auto_(freep) __u8 *keys = malloc(BATCH * key_size);
 	auto_(freep) __u8 *values = malloc(BATCH * value_size);
@@ -115,7 +122,7 @@ static void each(const struct datapath *datapath, enum own_map own, size_t key_s
 			return;
 		begun = 1;
 		for (i = 0; i < count; i++)
-			add(datapath, sums, keys + i * key_size, values + i * value_size);
+			fn(context, keys + i * key_size, values + i * value_size);
 	}
 }
 
@@ -144,22 +151,22 @@ static void insert(struct limits *limits, const struct vpc_usage *usage)
 
 static void read_all(struct limits *limits, const struct datapath *datapath)
 {
+	struct reading r = {.datapath = datapath};
 	struct hash_walk walk = {};
 	struct hash_entry *entry;
-	struct hash sums = {};
 
-	each(datapath, MAP_ASKING, sizeof(__u32), sizeof(struct asking_value), &sums, add_asking);
-	each(datapath, MAP_USAGE, sizeof(struct usage_key), sizeof(struct usage_value), &sums,
-	     add_usage);
+	each(datapath, MAP_ASKING, sizeof(__u32), sizeof(struct asking_value), add_asking, &r);
+	each(datapath, MAP_USAGE, sizeof(struct usage_key), sizeof(struct usage_value), add_usage,
+	     &r);
 	limits->vpcs = 0;
-	while ((entry = hash_walk(&sums, &walk))) {
+	while ((entry = hash_walk(&r.sums, &walk))) {
 		struct usage *usage = container_of_entry(entry, struct usage, entry);
 
 		insert(limits, &usage->sum);
-		hash_remove(&sums, entry);
+		hash_remove(&r.sums, entry);
 		free(usage);
 	}
-	hash_free(&sums);
+	hash_free(&r.sums);
 }
 
 void limits_tell(struct limits *limits, const struct datapath *datapath, struct node_status *status)
@@ -174,4 +181,37 @@ void limits_tell(struct limits *limits, const struct datapath *datapath, struct 
 	}
 	status->vpcs = limits->vpcs;
 	memcpy(status->vpc, limits->vpc, sizeof(status->vpc));
+}
+
+struct wiping {
+	const struct datapath *datapath;
+	int (*is_wiped)(const void *context, __u32 chain);
+	const void *context;
+};
+
+static void forget(void *context, const void *key, const void *value)
+{
+	const struct wiping *w = context;
+
+	if (w->is_wiped(w->context, ((const struct usage_key *)key)->chain))
+		bpf_map_delete_elem(w->datapath->own[MAP_USAGE], key);
+}
+
+void limits_wiped(const struct datapath *datapath, __u64 removed,
+		  int (*is_wiped)(const void *context, __u32 chain), const void *context)
+{
+	struct wiping w = {datapath, is_wiped, context};
+	int map = datapath->own[MAP_RECORDS];
+	void *records;
+
+	each(datapath, MAP_USAGE, sizeof(struct usage_key), sizeof(struct usage_value), forget, &w);
+	if (map < 0)
+		return;
+	records = mmap(NULL, sizeof(__s64), PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
+	if (records == MAP_FAILED) {
+		log_warn("the number of records cannot be set right");
+		return;
+	}
+	__atomic_fetch_sub((__s64 *)records, (__s64)removed, __ATOMIC_RELAXED);
+	munmap(records, sizeof(__s64));
 }

@@ -15,3 +15,7 @@ struct limits {
 // Forgets the counters of VPCs that are gone.
 void limits_tell(struct limits *limits, const struct datapath *datapath,
 		 struct node_status *status);
+
+// User space has removed so many records, all there were of the chains for which is_wiped says 1.
+void limits_wiped(const struct datapath *datapath, __u64 removed,
+		  int (*is_wiped)(const void *context, __u32 chain), const void *context);

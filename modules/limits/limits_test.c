@@ -14,6 +14,7 @@
 
 #include "lib/address.h"
 #include "lib/log.h"
+#include "modules/limits/limits.h"
 #include "shared/limits.h"
 
 #define RED 0x0100A1
@@ -151,23 +152,44 @@ static enum verdict at_forwarder(const struct world *w, const struct packet *p)
 	return run(&w->node[FWD], &f, &f);
 }
 
-// A packet through the cluster, to the verdict that it ends with.
-static enum verdict travel(const struct world *w, const struct packet *p)
+// A frame through the cluster, to the verdict that it ends with.
+static enum verdict carry(const struct world *w, const struct node *n, struct frame *f)
 {
 	static const int next[VERDICTS] = {
-		[LOOKED_UP] = TAIL + 1,	 [INSERTED] = HEAD + 1, [UPDATED] = HEAD + 1,
-		[REPLICATED] = TAIL + 1, [REPLIED] = FWD + 1,	[LOOKED_UP_AGAIN] = TAIL + 1,
+		[LOOKED_UP] = TAIL + 1,	      [REFRESHING] = HEAD + 1, [INSERTED] = HEAD + 1,
+		[UPDATED] = HEAD + 1,	      [REPLICATED] = TAIL + 1, [REPLIED] = FWD + 1,
+		[LOOKED_UP_AGAIN] = TAIL + 1,
 	};
-	int node = FWD;
 	enum verdict v;
+	int next_node;
+
+	do {
+		v = run(n, f, f);
+		next_node = next[v] - 1;
+		n = &w->node[next_node < 0 ? 0 : next_node];
+	} while (next_node >= 0);
+	return v;
+}
+
+static enum verdict travel(const struct world *w, const struct packet *p)
+{
 	struct frame f;
 
 	write_frame(&f, p);
-	do {
-		v = run(&w->node[node], &f, &f);
-		node = next[v] - 1;
-	} while (node >= 0);
-	return v;
+	return carry(w, &w->node[FWD], &f);
+}
+
+// A packet that the forwarder sends twice: once to its host, and the copy tells the flow table.
+static enum verdict travel_twice(const struct world *w, const struct packet *p)
+{
+	struct node copies = w->node[FWD];
+	struct frame f;
+
+	copies.entry = copies.oam;
+	write_frame(&f, p);
+	if (run(&w->node[FWD], &f, &f) != FORWARDED)
+		return BUG;
+	return carry(w, &copies, &f);
 }
 
 static int is(const char *what, enum verdict got, enum verdict want)
@@ -308,8 +330,10 @@ static int test_known(struct world *w)
 	wrong += is("FIN", at_forwarder(w, &tcp), UPDATED);
 	tcp.flags = SYN | ACK;
 	tcp.back = 1;
-	wrong += is("SYN and ACK", at_forwarder(w, &tcp), LOOKED_UP);
+	wrong += is("SYN and ACK", at_forwarder(w, &tcp), FORWARDED);
 	tcp.back = 0;
+	tcp.flags = FIN | ACK;
+	wrong += is("the FIN again", at_forwarder(w, &tcp), UPDATED);
 	tcp.flags = RST;
 	// But who does nothing else is held up too.
 	for (int i = 0; i < ASK_BURST / ASK_RESERVE; i++)
@@ -536,7 +560,18 @@ static int test_half_open(struct world *w)
 	wrong += is("half open", v, HALF_OPEN);
 	wrong += counted(w, 10, 10);
 	wrong += is_number("refused", usage(w, HEAD, RED, 0).refused_half_open, 1);
-	wrong += is_number("UDP", begin_all(w, udp, &v), 40 - 10);
+	// Whoever is answered makes room: his ACK says so.
+	syn.flags = ACK;
+	for (int i = 0; i < 3; i++) {
+		wrong += is("an answer", travel_twice(w, &syn), REFRESHED);
+		syn.port++;
+	}
+	wrong += counted(w, 10, 7);
+	syn.flags = SYN;
+	syn.port = 2000;
+	wrong += is_number("begun", begin_all(w, syn, &v), 3);
+	wrong += is("half open again", v, HALF_OPEN);
+	wrong += is_number("UDP", begin_all(w, udp, &v), 40 - 13);
 	return wrong + is("over the quota", v, SESSION_QUOTA);
 }
 
@@ -587,6 +622,107 @@ static int test_reserve(struct world *w)
 	return wrong + is("one of before", travel(w, &udp), FORWARDED_FIRST);
 }
 
+// What the loader of a node sees of its maps.
+static struct datapath datapath_of(const struct world *w, uint32_t node)
+{
+	struct datapath d = {.settings.index = node};
+
+	memset(d.tables, -1, sizeof(d.tables));
+	memset(d.own, -1, sizeof(d.own));
+	d.tables[TABLE_CHAINS] = node_map(&w->node[node], "chains");
+	d.tables[TABLE_VPCS] = node_map(&w->node[node], "vpcs");
+	d.own[MAP_ASKING] = node_map(&w->node[node], "asking");
+	d.own[MAP_USAGE] = node_map(&w->node[node], "usage");
+	d.own[MAP_RECORDS] = node_map(&w->node[node], "records");
+	return d;
+}
+
+static struct node_status told_of(const struct world *w, uint32_t node)
+{
+	const struct datapath d = datapath_of(w, node);
+	struct limits limits = {};
+	struct node_status status = {};
+
+	limits_tell(&limits, &d, &status);
+	return status;
+}
+
+// The loader tells of whom the kernel counted, the worst first, and forgets who is gone.
+static int test_told(struct world *w)
+{
+	const struct packet red = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000},
+			    flood = {.vni = RED, .protocol = IPPROTO_UDP, .port = 2000},
+			    blue = {.vni = BLUE, .protocol = IPPROTO_TCP, .flags = SYN, .port = 1};
+	const struct usage_key gone = {.vni = 77, .chain = 0}, left = {.vni = 78, .chain = 0};
+	const struct usage_value none = {.refused = 9}, one = {.sessions = 1};
+	struct node_status s;
+	uint32_t vnis[2 * VPCS_TOLD];
+	enum verdict v;
+	int wrong;
+
+	w->red.sessions = 3;
+	put_vpc(w, RED, &w->red);
+	begin_all(w, red, &v);
+	travel(w, &blue);
+	node_put(&w->node[HEAD], "usage", &gone, &none);
+	node_put(&w->node[HEAD], "usage", &left, &one);
+	s = told_of(w, HEAD);
+	wrong = is_number("VPCs at the head", s.vpcs, 3);
+	wrong += is_number("the worst", s.vpc[0].vni, RED);
+	wrong += is_number("its sessions", s.vpc[0].sessions, 3);
+	wrong += is_number("its refusals", s.vpc[0].refused_sessions, 1);
+	wrong += is_number("the next", s.vpc[1].vni, 78);
+	wrong += is_number("the last", s.vpc[2].vni, BLUE);
+	wrong += is_number("its half open", s.vpc[2].half_open, 1);
+	// Who is not the head has counted, and does not tell.
+	s = told_of(w, TAIL);
+	wrong += is_number("VPCs at the tail", s.vpcs, 2);
+	wrong += is_number("sessions at the tail", s.vpc[0].sessions + s.vpc[1].sessions, 0);
+	limit_red(w);
+	ask_all(w, flood);
+	s = told_of(w, FWD);
+	wrong += is_number("VPCs at the forwarder", s.vpcs, 1);
+	wrong += is_number("refused there", s.vpc[0].refused_first_packets, 1);
+	// Of many the worst are told, in order.
+	for (uint32_t i = 0; i < 2 * VPCS_TOLD; i++) {
+		const struct asking_value value = {.refused = 1000 + i * 37 % (2 * VPCS_TOLD)};
+		uint32_t key = (1000 + i) << 8;
+
+		vnis[i * 37 % (2 * VPCS_TOLD)] = 1000 + i;
+		node_put(&w->node[FWD], "asking", &key, &value);
+	}
+	s = told_of(w, FWD);
+	wrong += is_number("VPCs told", s.vpcs, VPCS_TOLD);
+	for (uint32_t i = 0; i < VPCS_TOLD; i++)
+		wrong += is_number("in order", s.vpc[i].vni, vnis[2 * VPCS_TOLD - 1 - i]);
+	return wrong;
+}
+
+static int is_chain_0(const void *context, uint32_t chain)
+{
+	return chain == 0;
+}
+
+// A replica that begins empty has counted nothing.
+static int test_wiped(struct world *w)
+{
+	const struct packet udp = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000};
+	const struct usage_key other = {.vni = RED, .chain = 1};
+	const struct usage_value one = {.sessions = 1};
+	const struct datapath d = datapath_of(w, HEAD);
+	enum verdict v;
+	int wrong;
+
+	w->red.sessions = 3;
+	put_vpc(w, RED, &w->red);
+	begin_all(w, udp, &v);
+	node_put(&w->node[HEAD], "usage", &other, &one);
+	limits_wiped(&d, 2, is_chain_0, NULL);
+	wrong = is_number("of the chain", usage(w, HEAD, RED, 0).sessions, 0);
+	wrong += is_number("of another", usage(w, HEAD, RED, 1).sessions, 1);
+	return wrong + is_number("records", records(w, HEAD), 1);
+}
+
 struct test {
 	const char *name;
 	int (*run)(struct world *w); // returns how many things were wrong
@@ -601,6 +737,8 @@ static const struct test tests[] = {
 	{"quota", test_quota},
 	{"a chain's share", test_shares},
 	{"half open", test_half_open},
+	{"what is told", test_told},
+	{"a wiped replica", test_wiped},
 	{"a full table", test_full},
 	{"a head's reserve", test_reserve},
 };
@@ -635,6 +773,7 @@ int main(int argc, char **argv)
 			node_clear(&w.node[i], "sessions");
 			node_clear(&w.node[i], "cache");
 			node_clear(&w.node[i], "usage");
+			node_clear(&w.node[i], "asking");
 			records_put(&w, i, 0);
 		}
 		chain_put(&w, &both);

@@ -15,6 +15,7 @@ struct wipe {
 	int running; // a scan, for all chains that are WIPE_RUNNING
 	int asked;   // some chain is WIPE_ASKED
 	int begun, flat_begun;
+	__u64 removed; // records, by this scan
 	__u32 cursor;
 	struct flat_map flat;
 	struct wipe_room *room;
