@@ -20,6 +20,7 @@
 #include "datapath/finish.bpf.h"
 #include "modules/arp/arp.bpf.h"
 #include "modules/chain/chain.bpf.h"
+#include "modules/chain/rights.bpf.h"
 #include "modules/directpath/directpath.bpf.h"
 #include "modules/entrance/entrance.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
@@ -27,6 +28,7 @@
 #include "modules/port/endpoint.bpf.h"
 #include "modules/session/session.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
+#include "modules/term/term.bpf.h"
 #include "modules/vpc/vpc.bpf.h"
 
 const volatile struct gateway_config cfg;

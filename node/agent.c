@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/term/term.h"
 #include "node/desired.h"
 #include "node/mailbox.h"
 #include "node/messages.h"
@@ -29,6 +30,7 @@ struct state {
 	struct mailbox *mailbox;
 	struct rpc_client *client;
 	struct desired *desired;
+	struct term *term;
 	int connected;
 	int begun;		       // a snapshot began on this connection
 	int heard;		       // a whole one came since the agent started
@@ -114,6 +116,8 @@ static int read_settings(const Zeta__Node__V1__NodeSettings *from, struct node_s
 		.index = from->index,
 		.tenant_mtu = from->tenant_mtu,
 		.oam_port = from->oam_port,
+		.beat_ms = from->beat_ms,
+		.cluster = from->cluster_number,
 	};
 	if (copy_name(from->tenant_interface, &to->tenant_interface) ||
 	    copy_name(from->zgc_interface, &to->zgc_interface) ||
@@ -150,6 +154,7 @@ static int configure(struct state *s)
 	s->swept = 0;
 	look(s);
 	s->loads = s->status.loads;
+	term_configure(s->term, &settings);
 	if (desired_reload(s->desired, settings.roles))
 		fatalx("no memory for the desired state");
 	return 0;
@@ -157,13 +162,53 @@ static int configure(struct state *s)
 
 // ---- entries
 
+// A chain of the map is the controller's, or follows from the ballots about what it wishes.
+static int is_wanted(const struct state *s, enum table table, const void *key)
+{
+	return desired_wants(s->desired, table, key) ||
+	       (table == TABLE_CHAINS && desired_wants(s->desired, TABLE_WISHES, key));
+}
+
+// Keeps only those keys of a REMOVE that really are to go.
+static void keep_wanted(const struct state *s, struct message *message)
+{
+	size_t size = tables[message->table].key_size;
+	__u32 i, count = 0;
+
+	for (i = 0; i < message->count; i++)
+		if (!is_wanted(s, message->table, message_at(message, i)))
+			memmove(message_at(message, count++), message_at(message, i), size);
+	message->count = count;
+}
+
+// Hands a batch to the loader, and to the ballots what is for them. Their word about a chain ends
+// with the wish for it, and with that its entry. Leaves how it went in the message.
+static void put_batch(struct state *s)
+{
+	const __u32 count = s->message.count;
+
+	if (s->message.table == TABLE_WISHES || s->message.table == TABLE_NODES)
+		term_take(s->term, &s->message);
+	if (s->message.type == MESSAGE_REMOVE) {
+		if (s->message.table == TABLE_WISHES)
+			s->message.table = TABLE_CHAINS;
+		keep_wanted(s, &s->message);
+	}
+	if (s->message.table != TABLE_WISHES && s->message.count)
+		ask(s);
+	else
+		s->message.error = 0;
+	if (!s->message.error)
+		s->message.count = count;
+}
+
 // Returns 0 when the maps hold all that they should; else why not is in error.
 static int flush(struct state *s)
 {
 	int err = 0;
 
 	while (desired_batch(s->desired, &s->message)) {
-		ask(s);
+		put_batch(s);
 		desired_done(s->desired, s->message.count);
 		if (s->message.error && !err) {
 			err = s->message.error;
@@ -198,7 +243,7 @@ static int sweep_table(struct state *s, enum table table, struct message *keys,
 	unwanted->type = MESSAGE_REMOVE;
 	unwanted->table = (__u16)table;
 	for (i = 0; i < keys->count; i++)
-		if (!desired_wants(s->desired, table, message_at(keys, i)))
+		if (!is_wanted(s, table, message_at(keys, i)))
 			memcpy(message_at(unwanted, unwanted->count++), message_at(keys, i),
 			       tables[table].key_size);
 	if (!unwanted->count)
@@ -222,6 +267,8 @@ static int sweep(struct state *s)
 	if (!page || !next || !unwanted)
 		return -ENOMEM;
 	for (table = TABLES - 1; table >= 0; table--) {
+		if (tables[table].kind == TABLE_IS_KEPT || tables[table].kind == TABLE_IS_WISHES)
+			continue;
 		page->count = 0;
 		ask_keys(s, page, MESSAGE_KEYS, table);
 		while (page->count) {
@@ -242,6 +289,7 @@ static void follow_loader(struct state *s)
 		return;
 	s->loads = s->status.loads;
 	s->swept = 0;
+	term_configure(s->term, &s->settings);
 	if (desired_reload(s->desired, s->settings.roles))
 		fatalx("no memory for the desired state");
 }
@@ -310,6 +358,59 @@ static size_t ready_ports(struct state *s, char **ids, size_t most)
 	return count;
 }
 
+struct states {
+	struct member_state member[MAX_CHAINS];
+	struct peer_state known[MAX_NODES];
+	Zeta__Node__V1__ChainState chain[MAX_CHAINS], *chains[MAX_CHAINS];
+	Zeta__Node__V1__PeerState peer[MAX_NODES], *peers[MAX_NODES];
+	Zeta__Node__V1__Name name[MAX_CHAINS][DFT_PATH_MOST], *names[MAX_CHAINS][DFT_PATH_MOST];
+};
+
+// What the ballots and the heartbeats say, lent to the report.
+static void report_membership(struct state *s, struct states *all, Zeta__Node__V1__Report *report)
+{
+	size_t i, k;
+
+	report->n_chain = term_states(s->term, all->member, MAX_CHAINS);
+	report->chain = all->chains;
+	for (i = 0; i < report->n_chain; i++) {
+		Zeta__Node__V1__ChainState *chain = all->chains[i] = &all->chain[i];
+		const struct member_state *member = &all->member[i];
+		const struct dft_configuration *active = &member->active;
+
+		zeta__node__v1__chain_state__init(chain);
+		for (k = 0; k < active->live + active->learner; k++) {
+			zeta__node__v1__name__init(&all->name[i][k]);
+			all->name[i][k].node = active->path[k].node;
+			all->name[i][k].boot = active->path[k].boot;
+			all->names[i][k] = &all->name[i][k];
+		}
+		chain->number = member->chain;
+		chain->epoch = active->term.epoch;
+		chain->term = active->term.number;
+		chain->n_live = active->live;
+		chain->live = all->names[i];
+		chain->learner = active->learner ? &all->name[i][active->live] : NULL;
+		chain->acts = member->acts;
+		chain->leased = member->leased;
+		chain->copied = member->copied;
+		chain->to_copy = member->to_copy;
+		chain->voters_epoch = member->voters_epoch;
+	}
+	report->n_peer = term_peers(s->term, all->known, MAX_NODES);
+	report->peer = all->peers;
+	for (i = 0; i < report->n_peer; i++) {
+		Zeta__Node__V1__PeerState *peer = all->peers[i] = &all->peer[i];
+
+		zeta__node__v1__peer_state__init(peer);
+		peer->node = all->known[i].node;
+		peer->boot = all->known[i].boot;
+		peer->alive = all->known[i].alive;
+		peer->hears_us = all->known[i].hears_us;
+		peer->silent_ms = all->known[i].silent_ms;
+	}
+}
+
 static void report(struct state *s)
 {
 	static const char *const names[VERDICTS] = {
@@ -320,9 +421,10 @@ static void report(struct state *s)
 	Zeta__Node__V1__VerdictCount counts[VERDICTS], *verdicts[VERDICTS];
 	Zeta__Node__V1__Report report = ZETA__NODE__V1__REPORT__INIT;
 	auto_(freep) char **ready = calloc(MAX_LOCAL_PORTS, sizeof(*ready));
+	auto_(freep) struct states *states = malloc(sizeof(*states));
 	int i;
 
-	if (!s->connected || !ready)
+	if (!s->connected || !ready || !states)
 		return;
 	look(s);
 	s->ports_told = s->status.ports;
@@ -348,6 +450,7 @@ static void report(struct state *s)
 	}
 	report.ready_port = ready;
 	report.n_ready_port = ready_ports(s, ready, MAX_LOCAL_PORTS);
+	report_membership(s, states, &report);
 	send_report(s, &report);
 }
 
@@ -492,6 +595,7 @@ int agent_run(const struct agent *agent)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	term_prepare();
 	if ((err = rights_agent(&agent->user)))
 		fatalx("the agent cannot give up rights: %s", strerror(-err));
 	if (!s || !(s->desired = desired_new()) || !(s->mailbox = mailbox_new())) {
@@ -499,6 +603,9 @@ int agent_run(const struct agent *agent)
 		return 1;
 	}
 	s->agent = agent;
+	s->term = term_start(agent->ballots);
+	if (!s->term)
+		fatalx("no thread for ballots");
 	look(s);
 	err = rpc_client_start(&s->client,
 			       &(struct rpc_client_config){

@@ -12,6 +12,7 @@ struct agent {
 	struct rpc_tls tls;
 	struct user user; // whom it becomes
 	int socket;	  // to the loader
+	int ballots;	  // to the loader, too: for ballots alone
 };
 
 // Gives up its rights, then serves until the loader is gone. Returns the exit status.

@@ -40,6 +40,7 @@ static const struct table_shape own_shapes[OWN_MAPS] = {
 	[MAP_DIRECT] = {"direct", sizeof(struct direct_key), sizeof(struct direct_value), 0},
 	[MAP_FLAT_SESSIONS] = {"flat_sessions", sizeof(__u32), sizeof(union flat_page), 0},
 	[MAP_FLAT_CACHE] = {"flat_cache", sizeof(__u32), sizeof(union flat_page), 0},
+	[MAP_FLOORS] = {"floors", sizeof(__u32), sizeof(__u32), 0},
 	[MAP_PORT_BY_IFINDEX] = {"port_by_ifindex", sizeof(__u32), sizeof(struct local_port), 0},
 	[MAP_PORT_BY_MAC] = {"port_by_mac", sizeof(struct local_mac_key), sizeof(__u32), 0},
 };
@@ -86,7 +87,7 @@ static void open_maps(struct datapath *datapath)
 
 	close_maps(datapath);
 	for (i = 0; i < TABLES; i++)
-		if (tables[i].kind != TABLE_IS_PORTS)
+		if (tables[i].kind != TABLE_IS_PORTS && tables[i].kind != TABLE_IS_WISHES)
 			datapath->tables[i] = open_shaped(datapath, &tables[i]);
 	for (i = 0; i < OWN_MAPS; i++)
 		datapath->own[i] = open_shaped(datapath, &own_shapes[i]);
@@ -217,6 +218,8 @@ static int configure_object(const struct datapath *datapath, struct bpf_object *
 			.tenant_ip = s->tenant_ip,
 			.zgc_ip = s->zgc_ip,
 			.tick_q10 = tick_q10(),
+			.beat_ms = s->beat_ms,
+			.cluster = s->cluster,
 		};
 
 		if (datapath->table == SESSIONS_FLAT) {
@@ -706,6 +709,42 @@ int datapath_keys(struct datapath *datapath, struct message *message)
 int datapath_program(const struct datapath *datapath, const char *name)
 {
 	return datapath->objects[0] ? program_of(datapath->objects[0], name) : -ENOENT;
+}
+
+int datapath_arrays(const struct datapath *datapath, int fds[ARRAYS])
+{
+	static const struct table_shape shapes[ARRAYS] = {
+		[ARRAY_PEERS] = {"peers", sizeof(__u32), sizeof(struct peer_value), 0},
+		[ARRAY_GRANTS] = {"grants", sizeof(__u32), sizeof(struct grant_value), 0},
+		[ARRAY_LEASES] = {"leases", sizeof(__u32), sizeof(struct lease_value), 0},
+		[ARRAY_COPIES] = {"copies", sizeof(__u32), sizeof(struct copy_value), 0},
+		[ARRAY_REGISTERS] = {"registers", sizeof(__u32), sizeof(struct register_value), 0},
+		[ARRAY_FENCES] = {"fences", sizeof(__u32), sizeof(struct fence_value), 0},
+	};
+	int i;
+
+	memset(fds, -1, sizeof(int) * ARRAYS);
+	if (!datapath->boot)
+		return -ENOENT;
+	for (i = 0; i < ARRAYS; i++) {
+		// Its shape, then a descriptor that can only read.
+		auto_(closep) int map = open_shaped(datapath, &shapes[i]);
+
+		fds[i] = map < 0 ? -ENOENT : pin_open_to_read(datapath->dir, shapes[i].map);
+		if (fds[i] < 0) {
+			datapath_close_arrays(fds);
+			return -ENOENT;
+		}
+	}
+	return 0;
+}
+
+void datapath_close_arrays(int fds[ARRAYS])
+{
+	int i;
+
+	for (i = 0; i < ARRAYS; i++)
+		closep(&fds[i]);
 }
 
 void datapath_verdicts(const struct datapath *datapath, struct verdict_count out[VERDICTS])

@@ -21,6 +21,7 @@ enum own_map {
 	MAP_DIRECT,
 	MAP_FLAT_SESSIONS,
 	MAP_FLAT_CACHE,
+	MAP_FLOORS,
 	MAP_PORT_BY_IFINDEX,
 	MAP_PORT_BY_MAC,
 	OWN_MAPS,
@@ -70,5 +71,9 @@ int datapath_keys(struct datapath *datapath, struct message *message);
 
 // The descriptor of a loaded program, lent. -ENOENT: it is not loaded.
 int datapath_program(const struct datapath *datapath, const char *name);
+// Descriptors that can only read the arrays that ballots look at; the caller closes them. -ENOENT:
+// there are none.
+int datapath_arrays(const struct datapath *datapath, int fds[ARRAYS]);
+void datapath_close_arrays(int fds[ARRAYS]);
 // Verdict counters, summed over CPUs.
 void datapath_verdicts(const struct datapath *datapath, struct verdict_count out[VERDICTS]);

@@ -125,6 +125,54 @@ static void chain(void **state)
 	REFUSES(chain_entries(&c, &r.entries), "number");
 }
 
+// A chain with voters is for the ballots.
+static void chain_wish(void **state)
+{
+	Zeta__Node__V1__Chain c = ZETA__NODE__V1__CHAIN__INIT;
+	Zeta__Node__V1__Name names[MAX_VOTERS + 1], *voters[MAX_VOTERS + 1];
+	struct recorded r = recorder();
+	const struct chain_wish *wish = (const void *)r.value[0];
+	uint32_t i;
+
+	for (i = 0; i <= MAX_VOTERS; i++) {
+		zeta__node__v1__name__init(&names[i]);
+		names[i].node = 10 + i;
+		names[i].boot = 100 + i;
+		voters[i] = &names[i];
+	}
+	c.number = 3;
+	c.epoch = 4;
+	c.founded = 2;
+	c.replicas = 3;
+	c.voter = voters;
+	c.n_voter = MAX_VOTERS;
+	assert_int_equal(chain_entries(&c, &r.entries), 0);
+	assert_int_equal(r.count, 1);
+	assert_int_equal(r.table[0], TABLE_WISHES);
+	assert_int_equal(*(uint32_t *)r.key[0], 3);
+	assert_int_equal(wish->founded, 2);
+	assert_int_equal(wish->voters.epoch, 4);
+	assert_int_equal(wish->voters.replicas, 3);
+	assert_int_equal(wish->voters.count, MAX_VOTERS);
+	assert_int_equal(wish->voters.voter[4].node, 14);
+	assert_int_equal(wish->voters.voter[4].boot, 104);
+	c.n_voter++;
+	REFUSES(chain_entries(&c, &r.entries), "voters");
+	c.n_voter = 2;
+	c.founded = 5;
+	REFUSES(chain_entries(&c, &r.entries), "founded");
+	c.founded = 0;
+	REFUSES(chain_entries(&c, &r.entries), "founded");
+	c.founded = 4;
+	c.replicas = 5;
+	REFUSES(chain_entries(&c, &r.entries), "replicas");
+	c.replicas = 2;
+	names[1].node = 10;
+	REFUSES(chain_entries(&c, &r.entries), "twice");
+	names[1].boot = 0;
+	REFUSES(chain_entries(&c, &r.entries), "boot id");
+}
+
 static void buckets(void **state)
 {
 	static uint8_t table[BUCKETS * 2] = {0, 0, 0, 1, 4, 0};
@@ -356,11 +404,17 @@ static void digest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(member),     cmocka_unit_test(chain),
-		cmocka_unit_test(buckets),    cmocka_unit_test(vpc),
-		cmocka_unit_test(subnet),     cmocka_unit_test(port),
-		cmocka_unit_test(local_port), cmocka_unit_test(security_group),
-		cmocka_unit_test(entrance),   cmocka_unit_test(digest),
+		cmocka_unit_test(member),
+		cmocka_unit_test(chain),
+		cmocka_unit_test(chain_wish),
+		cmocka_unit_test(buckets),
+		cmocka_unit_test(vpc),
+		cmocka_unit_test(subnet),
+		cmocka_unit_test(port),
+		cmocka_unit_test(local_port),
+		cmocka_unit_test(security_group),
+		cmocka_unit_test(entrance),
+		cmocka_unit_test(digest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/term/wipe.h"
 #include "node/datapath.h"
 #include "node/messages.h"
 #include "node/ports.h"
@@ -32,6 +33,7 @@ struct work {
 	struct datapath datapath;
 	struct ports ports;
 	struct survey survey;
+	struct wipe wipe;
 	struct message message;
 	__u32 loads_seen; // by the ports
 	__u64 follow_ms;  // when interfaces are looked up even if nothing was heard of them
@@ -150,6 +152,44 @@ static int serve(struct work *work, int socket)
 	return message_send(socket, &work->message);
 }
 
+static int tell_arrays(struct work *work, int socket)
+{
+	int fds[ARRAYS], err = datapath_arrays(&work->datapath, fds);
+
+	if (err) {
+		answer_done(&work->message, err, 0, "no programs are loaded");
+		return message_send(socket, &work->message);
+	}
+	work->message.type = MESSAGE_ARRAYS_ARE;
+	work->message.arrays = (struct node_arrays){work->datapath.boot, work->datapath.loads};
+	err = message_send_arrays(socket, &work->message, fds);
+	datapath_close_arrays(fds);
+	return err;
+}
+
+// The same for what ballots need.
+static int serve_ballot(struct work *work, int socket)
+{
+	size_t size;
+	int err = message_receive(socket, &work->message, &size);
+
+	if (err)
+		return err;
+	if (!message_is_ballot(&work->message, size))
+		return -EPROTO;
+	switch (work->message.type) {
+	case MESSAGE_ARRAYS:
+		return tell_arrays(work, socket);
+	case MESSAGE_WIPE:
+		err = wipe_chain(&work->wipe, work->message.wipe.chain, work->message.wipe.floor);
+		answer_done(&work->message, err, 0, "");
+		break;
+	default:
+		change(work);
+	}
+	return message_send(socket, &work->message);
+}
+
 static void follow(struct work *work)
 {
 	work->follow_ms = now_ms() + FOLLOW_MS;
@@ -188,6 +228,7 @@ static void see_off_agent(const struct loader *loader, int signals)
 	int status;
 
 	close(loader->socket);
+	close(loader->ballots);
 	while (!waitpid(loader->agent, &status, WNOHANG)) {
 		if (poll(&poll_signals, 1, GOODBYE_MS) <= 0) {
 			log_warnx("the agent does not end");
@@ -198,19 +239,40 @@ static void see_off_agent(const struct loader *loader, int signals)
 	}
 }
 
+static int sooner(int a, int b)
+{
+	return a < b ? a : b;
+}
+
+// What one of the agent's sockets asks. Returns -EPROTO where no agent asks so.
+static int serve_socket(struct work *work, struct pollfd *poll,
+			int (*serve_one)(struct work *, int))
+{
+	int err = poll->revents ? serve_one(work, poll->fd) : 0;
+
+	// It may be ending just now; SIGCHLD says how.
+	if (err == -EPIPE)
+		poll->fd = -1;
+	else if (err)
+		log_warnx("the agent sent what no agent sends: %s", strerror(-err));
+	return err == -EPIPE ? 0 : err;
+}
+
 static int loop(struct work *work, const struct loader *loader, int signals, int watch)
 {
 	struct pollfd polls[] = {
-		{.fd = loader->socket, .events = POLLIN},
+		{.fd = loader->ballots, .events = POLLIN},
 		{.fd = signals, .events = POLLIN},
 		{.fd = watch, .events = POLLIN},
+		{.fd = loader->socket, .events = POLLIN},
 	};
 	struct signalfd_siginfo info;
-	int wait, status, err;
+	int wait, status;
 
 	for (;;) {
-		wait = survey_step(&work->survey);
-		if (poll(polls, 3, wait < FOLLOW_MS ? wait : FOLLOW_MS) < 0 && errno != EINTR) {
+		wait = sooner(survey_step(&work->survey), FOLLOW_MS);
+		wait = sooner(wipe_step(&work->wipe), wait);
+		if (poll(polls, sizeof(polls) / sizeof(polls[0]), wait) < 0 && errno != EINTR) {
 			log_warn("poll");
 			return 1;
 		}
@@ -225,16 +287,9 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 		}
 		if (interfaces_changed(watch) || now_ms() >= work->follow_ms)
 			follow(work);
-		if (!polls[0].revents)
-			continue;
-		err = serve(work, loader->socket);
-		if (err == -EPIPE) {
-			// It may be ending just now; SIGCHLD says how.
-			polls[0].fd = -1;
-		} else if (err) {
-			log_warnx("the agent sent what no agent sends: %s", strerror(-err));
+		if (serve_socket(work, &polls[0], serve_ballot) ||
+		    serve_socket(work, &polls[3], serve))
 			return 1;
-		}
 	}
 }
 
@@ -244,7 +299,8 @@ static int open_work(struct work *work, const struct loader *loader)
 
 	if (err)
 		return err;
-	if ((err = survey_open(&work->survey, &work->datapath)))
+	if ((err = survey_open(&work->survey, &work->datapath)) ||
+	    (err = wipe_open(&work->wipe, &work->datapath)))
 		datapath_close(&work->datapath);
 	return err;
 }
@@ -274,6 +330,7 @@ int loader_run(const struct loader *loader)
 	if (work->datapath.boot)
 		log_info("adopted what is pinned, boot id %u", work->datapath.boot);
 	status = loop(work, loader, signals, watch);
+	wipe_close(&work->wipe);
 	survey_close(&work->survey);
 	datapath_close(&work->datapath);
 	return status;

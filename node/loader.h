@@ -11,7 +11,8 @@ struct loader {
 	const char *dir; // of pins
 	enum xdp_mode mode;
 	enum session_table table;
-	int socket; // to the agent
+	int socket;  // to the agent
+	int ballots; // the agent's second one
 	pid_t agent;
 };
 

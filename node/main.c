@@ -200,28 +200,35 @@ static void unload(const char *dir)
 		veth_delete(pair);
 }
 
-static pid_t start_agent(const struct options *o, int lock, int sockets[2])
+static pid_t start_agent(const struct options *o, int lock, struct loader *loader)
 {
 	struct agent agent = {.name = o->name, .controller = o->controller, .tls = o->tls};
+	int sockets[2], ballots[2];
 	sigset_t none;
 	pid_t pid;
 
 	if (rights_user(o->user, &agent.user))
 		fatalx("there is no user %s", o->user);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets))
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ballots))
 		fatal("socketpair");
 	pid = fork();
 	if (pid < 0)
 		fatal("fork");
 	if (pid) {
 		close(sockets[1]);
+		close(ballots[1]);
+		loader->socket = sockets[0];
+		loader->ballots = ballots[0];
 		return pid;
 	}
 	close(sockets[0]);
+	close(ballots[0]);
 	close(lock);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	agent.socket = sockets[1];
+	agent.ballots = ballots[1];
 	exit(agent_run(&agent));
 }
 
@@ -229,7 +236,7 @@ int main(int argc, char **argv)
 {
 	const struct options o = parse(argc, argv);
 	struct loader loader = {.mode = o.mode, .table = o.table};
-	int lock, sockets[2], err;
+	int lock, err;
 	char dir[PIN_PATH];
 	sigset_t set;
 
@@ -253,7 +260,6 @@ int main(int argc, char **argv)
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	loader.dir = dir;
-	loader.agent = start_agent(&o, lock, sockets);
-	loader.socket = sockets[0];
+	loader.agent = start_agent(&o, lock, &loader);
 	return loader_run(&loader);
 }

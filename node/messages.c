@@ -36,10 +36,17 @@ size_t message_size(const struct message *message)
 		size = count ? 0 : MESSAGE_HEAD + sizeof(message->settings);
 		break;
 	case MESSAGE_STATUS:
+	case MESSAGE_ARRAYS:
 		size = count ? 0 : MESSAGE_HEAD;
 		break;
 	case MESSAGE_STATUS_IS:
 		size = count ? 0 : MESSAGE_HEAD + sizeof(message->status);
+		break;
+	case MESSAGE_ARRAYS_ARE:
+		size = count ? 0 : MESSAGE_HEAD + sizeof(message->arrays);
+		break;
+	case MESSAGE_WIPE:
+		size = count ? 0 : MESSAGE_HEAD + sizeof(message->wipe);
 		break;
 	case MESSAGE_DONE:
 		size = MESSAGE_HEAD + sizeof(message->text);
@@ -60,6 +67,29 @@ size_t message_size(const struct message *message)
 	return has_table || !message->table ? size : 0;
 }
 
+// Tables that the main thread of the agent has to do with; the ballots write theirs, and CHAINS.
+static int is_desired(enum table table)
+{
+	return tables[table].kind != TABLE_IS_KEPT && tables[table].kind != TABLE_IS_WISHES;
+}
+
+int message_is_ballot(const struct message *message, size_t size)
+{
+	if (size < MESSAGE_HEAD || message->error || size != message_size(message))
+		return 0;
+	switch (message->type) {
+	case MESSAGE_ARRAYS:
+		return 1;
+	case MESSAGE_WIPE:
+		return message->wipe.chain < MAX_CHAINS;
+	case MESSAGE_PUT:
+		return message->count > 0 && (tables[message->table].kind == TABLE_IS_KEPT ||
+					      message->table == TABLE_CHAINS);
+	default:
+		return 0;
+	}
+}
+
 int message_is_request(const struct message *message, size_t size)
 {
 	if (size < MESSAGE_HEAD || message->error || size != message_size(message))
@@ -70,9 +100,9 @@ int message_is_request(const struct message *message, size_t size)
 		return 1;
 	case MESSAGE_PUT:
 	case MESSAGE_REMOVE:
-		return message->count > 0;
+		return message->count > 0 && is_desired(message->table);
 	case MESSAGE_KEYS:
-		return message->count <= 1;
+		return message->count <= 1 && is_desired(message->table);
 	case MESSAGE_READY:
 		return message->count <= 1 && message->table == TABLE_LOCAL_PORTS;
 	default:
@@ -89,6 +119,7 @@ int message_is_answer(const struct message *message, size_t size)
 		return message->error <= 0 && !message->text[sizeof(message->text) - 1];
 	case MESSAGE_SOME_KEYS:
 	case MESSAGE_STATUS_IS:
+	case MESSAGE_ARRAYS_ARE:
 		return !message->error;
 	default:
 		return 0;
@@ -117,6 +148,58 @@ int message_receive(int socket, struct message *message, size_t *size)
 		return errno == ECONNRESET ? -EPIPE : -errno;
 	if (!got)
 		return -EPIPE;
+	*size = (size_t)got;
+	return 0;
+}
+
+int message_send_arrays(int socket, const struct message *message, const int fds[ARRAYS])
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int) * ARRAYS)];
+	} control = {.header = {.cmsg_level = SOL_SOCKET,
+				.cmsg_type = SCM_RIGHTS,
+				.cmsg_len = CMSG_LEN(sizeof(int) * ARRAYS)}};
+	struct iovec bytes = {(void *)message, message_size(message)};
+	const struct msghdr whole = {.msg_iov = &bytes,
+				     .msg_iovlen = 1,
+				     .msg_control = &control,
+				     .msg_controllen = sizeof(control)};
+	ssize_t sent;
+
+	memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * ARRAYS);
+	do
+		sent = sendmsg(socket, &whole, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : 0;
+}
+
+int message_receive_arrays(int socket, struct message *message, size_t *size, int fds[ARRAYS])
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int) * ARRAYS)];
+	} control;
+	struct iovec bytes = {message, sizeof(*message)};
+	struct msghdr whole = {.msg_iov = &bytes,
+			       .msg_iovlen = 1,
+			       .msg_control = &control,
+			       .msg_controllen = sizeof(control)};
+	const struct cmsghdr *header;
+	ssize_t got;
+
+	memset(fds, -1, sizeof(int) * ARRAYS);
+	do
+		got = recvmsg(socket, &whole, MSG_CMSG_CLOEXEC);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return errno == ECONNRESET ? -EPIPE : -errno;
+	if (!got)
+		return -EPIPE;
+	header = CMSG_FIRSTHDR(&whole);
+	if (header && header->cmsg_type == SCM_RIGHTS &&
+	    header->cmsg_len == CMSG_LEN(sizeof(int) * ARRAYS))
+		memcpy(fds, CMSG_DATA(header), sizeof(int) * ARRAYS);
 	*size = (size_t)got;
 	return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // What the agent asks of the loader, and what the loader answers: one SOCK_SEQPACKET datagram each
-// way, the agent first. A message's type, table and count fix its exact size; anything else is
-// refused before it is looked at.
+// way, the agent first. There are two sockets: one for desired state and reports, one for ballots
+// (modules/term), which never wait for the other. A message's type, table and count fix its exact
+// size; anything else is refused before it is looked at.
 #pragma once
 
 #include <linux/in6.h>
@@ -19,11 +20,15 @@ enum message_type {
 	MESSAGE_KEYS,	// count 0: the first keys of table; 1: those after it. Answer: SOME_KEYS
 	MESSAGE_READY,	// as KEYS: the local ports that are attached. Answer: SOME_KEYS
 	MESSAGE_STATUS, // Answer: STATUS_IS
+	MESSAGE_ARRAYS, // Answer: ARRAYS_ARE; DONE with -ENOENT: no programs are loaded
+	MESSAGE_WIPE,	// wipe: no record of this chain shall be left here. Answer: DONE, at once;
+			// -EINPROGRESS: not yet, ask again
 
 	// From the loader.
-	MESSAGE_DONE,	   // error, count of entries that were done, and one sentence
-	MESSAGE_SOME_KEYS, // count keys of table; 0: no more
-	MESSAGE_STATUS_IS, // status
+	MESSAGE_DONE,	    // error, count of entries that were done, and one sentence
+	MESSAGE_SOME_KEYS,  // count keys of table; 0: no more
+	MESSAGE_STATUS_IS,  // status
+	MESSAGE_ARRAYS_ARE, // arrays, and a descriptor to read each (enum array)
 };
 
 // What a node is (NodeSettings of api/node.proto) in fixed sizes. roles 0: nothing; the loader
@@ -38,6 +43,8 @@ struct node_settings {
 	__u32 index;
 	__u32 tenant_mtu;
 	__u32 oam_port; // host byte order
+	__u32 beat_ms;	// between heartbeats; 0: none
+	__u32 cluster;	// number of the cluster
 	struct interface_name tenant_interface;
 	struct interface_name zgc_interface; // gateway roles only; else empty
 	struct in6_addr tenant_ip;
@@ -57,6 +64,22 @@ struct node_status {
 	struct verdict_count verdicts[VERDICTS];
 };
 
+// Arrays that the ballots read in memory (shared/membership.h).
+enum array {
+	ARRAY_PEERS,
+	ARRAY_GRANTS,
+	ARRAY_LEASES,
+	ARRAY_COPIES,
+	ARRAY_REGISTERS,
+	ARRAY_FENCES,
+	ARRAYS,
+};
+
+struct node_arrays {
+	__u32 boot;
+	__u32 loads; // as in struct node_status: when it has changed, the arrays may be others
+};
+
 #define MESSAGE_TEXT 200
 #define MESSAGE_ROOM 16384 // bytes of entries or keys in one message
 
@@ -69,6 +92,10 @@ struct message {
 		char text[MESSAGE_TEXT]; // NUL-terminated
 		struct node_settings settings;
 		struct node_status status;
+		struct node_arrays arrays;
+		struct {
+			__u32 chain, floor;
+		} wipe;
 		__u8 room[MESSAGE_ROOM];
 	};
 };
@@ -76,8 +103,10 @@ struct message {
 
 // The size that a message of this type, table and count has. 0: there is no such message.
 size_t message_size(const struct message *message);
-// Whether size received bytes are a message that the agent may send to the loader.
+// Whether size received bytes are a message that the agent may send to the loader; that it may
+// send for its ballots.
 int message_is_request(const struct message *message, size_t size);
+int message_is_ballot(const struct message *message, size_t size);
 // Whether size received bytes are what the loader may answer.
 int message_is_answer(const struct message *message, size_t size);
 // How many entries (PUT) or keys (REMOVE, SOME_KEYS) of a table fit into one message.
@@ -88,6 +117,10 @@ void *message_at(struct message *message, size_t i);
 // Each returns 0 or a negative errno. Receiving: -EPIPE, the other side is gone.
 int message_send(int socket, const struct message *message);
 int message_receive(int socket, struct message *message, size_t *size);
+// The same with descriptors. Who receives owns what came, and is given
+// either all or none of them: then they are -1.
+int message_send_arrays(int socket, const struct message *message, const int fds[ARRAYS]);
+int message_receive_arrays(int socket, struct message *message, size_t *size, int fds[ARRAYS]);
 
 // Whether it can be an interface's name: 0 or -EINVAL.
 int interface_name_check(const struct interface_name *name);

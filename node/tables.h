@@ -5,7 +5,9 @@
 #include <net/if.h>
 #include <stddef.h>
 
+#include "modules/chain/wish.h"
 #include "shared/edge.h"
+#include "shared/membership.h"
 #include "shared/tenant.h"
 #include "shared/view.h"
 
@@ -25,6 +27,8 @@ enum table_kind {
 	TABLE_IS_HASH,
 	TABLE_IS_ARRAY,
 	TABLE_IS_PORTS,
+	TABLE_IS_KEPT,
+	TABLE_IS_WISHES,
 };
 
 struct table_shape {

@@ -6,6 +6,7 @@
 
 #include <linux/types.h>
 
+#include "dft/term.h"
 #include "shared/limits.h"
 
 // A term in one word, which is compared as a number and written at once.
@@ -39,6 +40,21 @@ struct lease_value {
 	__u64 term;		      // TERM_WORD that it is for; of another one it says nothing
 	__u64 end_ns;		      // it runs until then
 	__u64 granted_ns[MAX_VOTERS]; // sending of the heartbeat that each voter answered last
+};
+
+// Map "registers": index chain number. Written by the daemon before anybody hears of what is in it:
+// what this node promised and accepted as a voter, and who votes. A daemon that starts again with
+// the same boot id is so the same voter; what another boot id left is nobody's (M4).
+struct register_value {
+	struct dft_name self; // whose it is
+	struct dft_term promised;
+	struct dft_configuration accepted;
+	struct dft_configuration active; // the newest chosen term that it knew
+	struct dft_term
+		begun; // the term that the kernel was told; who begins with nothing had nothing
+	__u32 nothing; // 1: this node begins the active term with nothing (M5, M6)
+	struct dft_voters voters, next;
+	__u32 pad;
 };
 
 // Map "copies": index chain number. Written by the daemon: the bulk copy to a learner.

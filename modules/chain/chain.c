@@ -5,6 +5,40 @@
 
 #define BUCKETS_BYTES ((size_t)BUCKETS * 2)
 
+// Who votes about the chain's terms, for modules/term.
+static int wish_entry(const Zeta__Node__V1__Chain *chain, struct entries *entries)
+{
+	struct chain_wish wish = {.voters = {.epoch = chain->epoch,
+					     .count = (__u32)chain->n_voter,
+					     .replicas = chain->replicas},
+				  .founded = chain->founded};
+	size_t i, k;
+
+	if (chain->n_voter > MAX_VOTERS)
+		return entries_refuse(entries, "%zu voters, not 1 to %u", chain->n_voter,
+				      MAX_VOTERS);
+	if (!chain->epoch || !chain->founded || chain->founded > chain->epoch)
+		return entries_refuse(entries, "epoch %u, founded in %u", chain->epoch,
+				      chain->founded);
+	// One place of the path is the learner's.
+	if (!chain->replicas || chain->replicas >= DFT_PATH_MOST)
+		return entries_refuse(entries, "%u replicas, not 1 to %u", chain->replicas,
+				      DFT_PATH_MOST - 1);
+	for (i = 0; i < chain->n_voter; i++) {
+		const struct dft_name name = {chain->voter[i]->node, chain->voter[i]->boot};
+
+		if (name.node >= MAX_NODES || !name.boot)
+			return entries_refuse(entries, "voter %u with boot id %u", name.node,
+					      name.boot);
+		for (k = 0; k < i; k++)
+			if (wish.voters.voter[k].node == name.node)
+				return entries_refuse(entries, "voter %u is there twice",
+						      name.node);
+		wish.voters.voter[i] = name;
+	}
+	return entries->put(entries, TABLE_WISHES, &chain->number, &wish);
+}
+
 int chain_entries(const Zeta__Node__V1__Chain *chain, struct entries *entries)
 {
 	struct chain_value value = {
@@ -17,6 +51,9 @@ int chain_entries(const Zeta__Node__V1__Chain *chain, struct entries *entries)
 
 	if (chain->number >= MAX_CHAINS)
 		return entries_refuse(entries, "number %u is beyond %u", chain->number, MAX_CHAINS);
+	// Without voters the controller itself says what the term is.
+	if (chain->n_voter)
+		return wish_entry(chain, entries);
 	if (!chain->n_live || chain->n_live + value.learner > MAX_CHAIN_LENGTH)
 		return entries_refuse(entries, "%zu replicas, not 1 to %u", chain->n_live,
 				      MAX_CHAIN_LENGTH);

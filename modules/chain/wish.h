@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// What the controller wants of a chain: its voters, and how many of them shall hold its data. Terms
+// are the voters' to choose (modules/term).
+#pragma once
+
+#include "dft/term.h"
+
+struct chain_wish {
+	struct dft_voters voters; // in order of preference; of the epoch that it is
+	__u32 founded; // the epoch in which the chain begins; its first term follows from it
+};

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// A replica begins empty (docs/dft.md M5): the loader removes what a node holds of a chain, a few
+// records at a time, whatever implements the table.
+#pragma once
+
+#include "modules/session/flat_map.h"
+#include "node/datapath.h"
+
+enum wipe_state { WIPE_NONE, WIPE_ASKED, WIPE_RUNNING, WIPE_DONE };
+
+struct wipe {
+	const struct datapath *datapath; // lent
+	__u8 state[MAX_CHAINS];		 // enum wipe_state
+	__u32 floor[MAX_CHAINS];
+	int running; // a scan, for all chains that are WIPE_RUNNING
+	int asked;   // some chain is WIPE_ASKED
+	int begun, flat_begun;
+	__u32 cursor;
+	struct flat_map flat;
+	struct wipe_room *room;
+};
+
+// Returns 0 or -ENOMEM.
+int wipe_open(struct wipe *wipe, const struct datapath *datapath);
+void wipe_close(struct wipe *wipe);
+
+// The chain shall have no records here, and its buckets this floor. The caller has fenced it
+// before: nothing is stored in it any more by then. Returns -EINPROGRESS: ask again; 0: it has
+// none, as of a moment after it was first asked. Then the question is over, and the next one begins
+// anew.
+int wipe_chain(struct wipe *wipe, __u32 chain, __u32 floor);
+// Goes on for about a millisecond. Returns in how many milliseconds there is more to do: 0, or
+// 1,000 for nothing.
+int wipe_step(struct wipe *wipe);
