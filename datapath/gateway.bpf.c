@@ -26,6 +26,7 @@
 #include "modules/icmp/icmp.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
+#include "modules/session/emit.bpf.h"
 #include "modules/session/session.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
 #include "modules/term/term.bpf.h"
@@ -472,6 +473,7 @@ int table(struct xdp_md *ctx)
 	struct session_room *room = session_room();
 	struct session_change *change;
 	const struct chain_value *c;
+	enum session_found found;
 	struct flow f = {};
 	__u32 bucket, number;
 	enum verdict v;
@@ -510,6 +512,9 @@ int table(struct xdp_md *ctx)
 	if ((v = read_tenant(&p, d, &f)))
 		return finish(ctx, v);
 	change->floor = session_floor(bucket);
+	// O9: what its tail has asked to be ended is not answered.
+	if (place + 1 == c->live)
+		change->mark = session_mark(c->epoch, c->term);
 	hash = key_hash(&f.key);
 	record_read(d, &change->record);
 	if ((d->op.flags & DFT_REPLICATION) && change->record.life != DFT_LIVE &&
@@ -518,7 +523,10 @@ int table(struct xdp_md *ctx)
 
 	switch (d->op.op) {
 	case DFT_LOOKUP:
-		if (!session_read(&f.key, hash, &change->record))
+		found = session_read(&f.key, hash, change->mark, &change->record);
+		if (found == SESSION_DYING)
+			return finish(ctx, SESSION_ENDING);
+		if (found == SESSION_NONE)
 			change->record = (struct dft_record){.stamp = {.floor = change->floor}};
 		if (change->record.life == DFT_LIVE) {
 			record_write(d, &change->record);
@@ -549,9 +557,18 @@ int table(struct xdp_md *ctx)
 	}
 	if ((v = session_change(&f.key, hash, room)))
 		return finish(ctx, v);
+	if (room->dying)
+		return finish(ctx, SESSION_ENDING);
 	if (change->step == SESSION_INSERT)
 		session_raise_floor(bucket, change->floor);
 	return pass_on(ctx, d, c, place, room->outcome, &change->record);
+}
+
+// A frame of the loader's becomes the next op of the outbox.
+SEC("xdp")
+int emit(struct xdp_md *ctx)
+{
+	return emit_next(ctx);
 }
 
 // The service chain has decided about the op's packet.

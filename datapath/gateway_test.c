@@ -3499,10 +3499,12 @@ static int test_mutated(struct world *w)
 static int test_all_verdicts(struct world *w)
 {
 	static const enum verdict edges[] = {
-		EDGE_TO_ENTRANCE, EDGE_DIRECT,	 EDGE_DELIVERED, FLOW_INJECTED,
-		FLOW_DELETED,	  OAM_MALFORMED, OAM_FOREIGN,	 NO_LOCAL_PORT,
-		NO_ENTRANCE,	  NO_ROUTE,	 NO_ENDPOINT, // reasons of UNREACHABLE, not counted
-							      // themselves
+		// Of what is sent without a packet: modules/session/upkeep_test.c.
+		EMITTED_DELETE,	  EMITTED_COLLECT, EMITTED_COPY,   EMIT_VOID,	  SESSION_ENDING,
+		EDGE_TO_ENTRANCE, EDGE_DIRECT,	   EDGE_DELIVERED, FLOW_INJECTED, FLOW_DELETED,
+		OAM_MALFORMED,	  OAM_FOREIGN,	   NO_LOCAL_PORT,  NO_ENTRANCE,	  NO_ROUTE,
+		NO_ENDPOINT, // reasons of UNREACHABLE, not counted
+			     // themselves
 	};
 	uint64_t sum[VERDICTS] = {};
 	int wrong = 0;

@@ -58,6 +58,7 @@ enum session_step {
 struct session_change {
 	enum session_step step;
 	__u32 floor;
+	__u32 mark;		  // session_mark() of the term in which this node is the tail, or 0
 	struct dft_stamp seen;	  // insert: what the evaluator observed; update: the incarnation
 	struct dft_record record; // in: what the op says; out: what goes on
 };
@@ -66,6 +67,7 @@ struct session_change {
 struct session_draft {
 	__u32 lock;
 	__u32 used_s;
+	__u32 dying;
 	struct dft_record record;
 };
 _Static_assert(sizeof(struct session_draft) == sizeof(struct session_value), "same layout");
@@ -74,6 +76,7 @@ _Static_assert(sizeof(struct session_draft) == sizeof(struct session_value), "sa
 struct session_room {
 	struct session_change change;
 	enum dft_outcome outcome;
+	__u32 dying; // its end is under way: it must not be answered
 	struct session_draft draft;
 	struct flat_content content;
 	union flat_half half;
@@ -128,6 +131,15 @@ inlined __u32 tick_ms(void)
 	return cfg.tick_q10 ? bpf_jiffies64() * cfg.tick_q10 >> 10 : clock_ms();
 }
 
+// The same in seconds, which go on for as long as one can think.
+inlined __u32 session_now_s(void)
+{
+	__u64 ms = cfg.tick_q10 ? bpf_jiffies64() * cfg.tick_q10 >> 10
+				: bpf_ktime_get_coarse_ns() / 1000000;
+
+	return ms / 1000;
+}
+
 inlined union flat_page *flat_sessions_page(__u64 hash)
 {
 	__u32 page = flat_page_of(hash, cfg.session_pages);
@@ -142,22 +154,63 @@ inlined union flat_page *flat_cache_page(__u64 hash)
 	return bpf_map_lookup_elem(&flat_cache, &page);
 }
 
-called int session_read_kernel(const struct session_key *key, struct dft_record *out)
+// Marks what is dying, so that a mark which a former term left means nothing.
+inlined __u32 session_mark(__u32 epoch, __u32 term)
 {
-	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
-
-	if (!s)
-		return 0;
-	bpf_spin_lock(&s->lock);
-	*out = s->record;
-	bpf_spin_unlock(&s->lock);
-	s->used_s = tick_ms() / 1000;
-	return 1;
+	return 1 + (epoch ^ term ^ term >> 3) % FLAT_MARKS;
 }
 
-// Copies a record out of the table. hash: key_hash(key). Returns 0 where there is none. (Where
-// others write it all the time, too: then it is decided anew, and the head knows better.)
-called int session_read(const struct session_key *key, __u64 hash, struct dft_record *out)
+enum session_found {
+	SESSION_NONE,
+	SESSION_FOUND,
+	SESSION_DYING, // its end is under way: it must not be answered
+};
+
+called enum session_found session_read_kernel(const struct session_key *key, __u32 mark,
+					      struct dft_record *out)
+{
+	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
+	__u32 now = session_now_s();
+	int dying;
+
+	if (!s)
+		return SESSION_NONE;
+	bpf_spin_lock(&s->lock);
+	*out = s->record;
+	dying = mark && s->dying == mark;
+	if (!dying)
+		s->used_s = now;
+	bpf_spin_unlock(&s->lock);
+	return dying ? SESSION_DYING : SESSION_FOUND;
+}
+
+// The slot's session is in use. Returns SESSION_DYING where it is too late for that.
+inlined enum session_found session_touch(struct flat_slot *slot, __u32 asked, __u32 mark)
+{
+	__u16 now = session_now_s();
+	__u32 tries;
+
+	LOOPED
+	for (tries = 0; tries < FLAT_TRIES; tries++) {
+		__u32 was = asked;
+
+		if (mark && asked >> FLAT_DYING_SHIFT == mark)
+			return SESSION_DYING;
+		// A line that is only read stays with every CPU that reads it.
+		if ((__u16)asked == now)
+			return SESSION_FOUND;
+		asked = flat_swap(&slot->half[0].asked, was, (was & ~FLAT_DYING & ~0xFFFFu) | now);
+		if (asked == was)
+			return SESSION_FOUND;
+	}
+	return SESSION_FOUND;
+}
+
+// Copies a record out of the table, to answer for it. hash: key_hash(key); mark: session_mark() of
+// the term in which this node is the tail, or 0. SESSION_NONE: there is none. (Where others write
+// it all the time, too: then it is decided anew, and the head knows better.)
+called enum session_found session_read(const struct session_key *key, __u64 hash, __u32 mark,
+				       struct dft_record *out)
 {
 	struct flat_place place = flat_place_of(hash);
 	struct session_room *room;
@@ -166,22 +219,103 @@ called int session_read(const struct session_key *key, __u64 hash, struct dft_re
 	__u32 i, asked;
 
 	if (!cfg.session_pages || !flat_key_fits(key))
-		return session_read_kernel(key, out);
+		return session_read_kernel(key, mark, out);
 	room = session_room();
 	page = flat_sessions_page(hash);
 	if (!page || !room)
-		return 0;
+		return SESSION_NONE;
 	k = flat_key_of(key);
 	i = flat_find(page, &k, place, 0);
-	if (i && flat_read(page, i, &k, &room->half, out, &asked)) {
-		__u16 now = tick_ms() / 1000;
+	if (i && flat_read(page, i, &k, &room->half, out, &asked))
+		return session_touch(flat_slot_of(page, i), asked, mark);
+	return flat_load(&page->head.spilled) ? session_read_kernel(key, mark, out) : SESSION_NONE;
+}
 
-		// A line that is only read stays with every CPU that reads it.
-		if ((__u16)asked != now)
-			flat_store(&flat_slot_of(page, i)->half[0].used_s, now);
-		return 1;
-	}
-	return flat_load(&page->head.spilled) ? session_read_kernel(key, out) : 0;
+called int session_peek_kernel(const struct session_key *key, struct dft_record *out)
+{
+	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
+
+	if (!s)
+		return 0;
+	bpf_spin_lock(&s->lock);
+	*out = s->record;
+	bpf_spin_unlock(&s->lock);
+	return 1;
+}
+
+// What the table has of a key, for certain, and not because somebody uses it. Returns 1; 0: it has
+// nothing; -1: it cannot be told now.
+called int session_peek(const struct session_key *key, __u64 hash, struct dft_record *out)
+{
+	struct session_room *room = session_room();
+	union flat_page *page;
+	union flat_key k;
+	__u32 i, asked;
+	int found;
+
+	if (!cfg.session_pages || !flat_key_fits(key))
+		return session_peek_kernel(key, out);
+	page = flat_sessions_page(hash);
+	if (!page || !room || !flat_lock(page))
+		return -1;
+	k = flat_key_of(key);
+	i = flat_find_locked(page, &k, flat_place_of(hash));
+	found = i && flat_read(page, i, &k, &room->half, out, &asked);
+	flat_unlock(page);
+	if (found || !flat_load(&page->head.spilled))
+		return found;
+	return session_peek_kernel(key, out);
+}
+
+called int session_condemn_kernel(const struct session_key *key, const struct dft_stamp *stamp,
+				  __u32 used_s, __u32 mark)
+{
+	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
+	const struct dft_stamp named = *stamp;
+	int unused;
+
+	if (!s)
+		return 0;
+	bpf_spin_lock(&s->lock);
+	unused = s->used_s == used_s && s->record.life == DFT_LIVE &&
+		 !dft_stamp_compare(s->record.stamp, named);
+	if (unused)
+		s->dying = mark;
+	bpf_spin_unlock(&s->lock);
+	return unused;
+}
+
+// O9. The end of this very record is going to be asked for, unless it was used since used_s: from
+// now on it is not answered. mark: session_mark() of the term. Returns 0 where it was, or is gone.
+called int session_condemn(const struct session_key *key, __u64 hash, const struct dft_stamp *stamp,
+			   __u32 used_s, __u32 mark)
+{
+	struct session_room *room = session_room();
+	struct dft_record *record;
+	union flat_page *page;
+	int unused = 0;
+	union flat_key k;
+	__u32 i, asked;
+
+	if (!cfg.session_pages || !flat_key_fits(key))
+		return session_condemn_kernel(key, stamp, used_s, mark);
+	page = flat_sessions_page(hash);
+	if (!page || !room || !flat_lock(page))
+		return 0;
+	record = &room->draft.record;
+	k = flat_key_of(key);
+	i = flat_find_locked(page, &k, flat_place_of(hash));
+	if (i && flat_read(page, i, &k, &room->half, record, &asked))
+		unused = (__u16)asked == (__u16)used_s && record->life == DFT_LIVE &&
+			 !dft_stamp_compare(record->stamp, *stamp) &&
+			 flat_swap(&flat_slot_of(page, i)->half[0].asked, asked,
+				   (asked & ~FLAT_DYING) | mark << FLAT_DYING_SHIFT) == asked;
+	else
+		i = 0;
+	flat_unlock(page);
+	if (i || !flat_load(&page->head.spilled))
+		return unused;
+	return session_condemn_kernel(key, stamp, used_s, mark);
 }
 
 // Each carries room->change out, and says in room->outcome what became of it. Returns GO_ON, or a
@@ -190,11 +324,13 @@ called enum verdict session_change_kernel(const struct session_key *key, struct 
 {
 	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
 	struct session_draft *draft = &room->draft;
+	__u32 now = session_now_s(), mark = room->change.mark, dying;
 	long err;
 
+	room->dying = 0;
 	if (!s) {
 		__builtin_memset(draft, 0, sizeof(*draft));
-		draft->used_s = tick_ms() / 1000;
+		draft->used_s = now;
 		room->outcome = session_step(&draft->record, &room->change);
 		if (room->outcome != DFT_STORED)
 			return GO_ON;
@@ -208,8 +344,13 @@ called enum verdict session_change_kernel(const struct session_key *key, struct 
 	}
 	bpf_spin_lock(&s->lock);
 	room->outcome = session_step(&s->record, &room->change);
+	if (room->outcome == DFT_STORED)
+		s->dying = 0;
+	dying = mark && s->dying == mark;
+	if (!dying)
+		s->used_s = now;
 	bpf_spin_unlock(&s->lock);
-	s->used_s = tick_ms() / 1000;
+	room->dying = dying;
 	return GO_ON;
 }
 
@@ -218,18 +359,24 @@ called __u32 session_fetch(union flat_page *page, const struct session_key *key,
 			   struct session_room *room)
 {
 	union flat_key k = flat_key_of(key);
-	__u32 i = flat_find_locked(page, &k, flat_place_of(hash)), asked;
+	__u32 i = flat_find_locked(page, &k, flat_place_of(hash)), asked = 0;
 
 	__builtin_memset(&room->draft, 0, sizeof(room->draft));
 	if (i && !flat_read(page, i, &k, &room->half, &room->draft.record, &asked))
 		__builtin_memset(&room->draft, 0, sizeof(room->draft)); // just removed
-	room->draft.used_s = tick_ms() / 1000;
+	room->draft.dying = asked >> FLAT_DYING_SHIFT;
+	room->draft.used_s = session_now_s();
 	return i;
 }
 
 called void session_step_fetched(struct session_room *room)
 {
-	room->outcome = session_step(&room->draft.record, &room->change);
+	struct session_draft *draft = &room->draft;
+
+	room->outcome = session_step(&draft->record, &room->change);
+	if (room->outcome == DFT_STORED || draft->dying != room->change.mark)
+		draft->dying = 0;
+	room->dying = draft->dying;
 }
 
 // Under the page's lock: room->draft is what the key's record is from now on; the page has it in
@@ -244,7 +391,8 @@ called enum verdict session_store(union flat_page *page, const struct session_ke
 
 	if (to && flat_fits(&draft->record)) {
 		content->key = flat_key_of(key);
-		content->asked = (__u32)draft->record.state << 16 | (__u16)draft->used_s;
+		content->asked = draft->dying << FLAT_DYING_SHIFT |
+				 (draft->record.state & FLAT_STATE) << 16 | (__u16)draft->used_s;
 		content->life = draft->record.life;
 		content->tag = place.tag;
 		content->told[0] = content->told[1] = 0;
@@ -282,6 +430,10 @@ inlined enum verdict session_change(const struct session_key *key, __u64 hash,
 		session_step_fetched(room);
 		if (room->outcome == DFT_STORED || room->outcome == DFT_OWN)
 			v = session_store(page, key, hash, i, room);
+		else if (i)
+			session_touch(flat_slot_of(page, i),
+				      flat_load(&flat_slot_of(page, i)->half[0].asked),
+				      room->change.mark);
 	}
 	flat_unlock(page);
 	return v;

@@ -29,7 +29,7 @@ int probe(struct xdp_md *ctx)
 	room->outcome = 0;
 	switch (probe->op) {
 	case PROBE_READ:
-		probe->result = session_read(&key, hash, &room->change.record);
+		probe->result = session_read(&key, hash, 0, &room->change.record);
 		if (probe->result)
 			probe->record = room->change.record;
 		return XDP_PASS;
@@ -98,8 +98,8 @@ int time_read(struct xdp_md *ctx __attribute__((unused)))
 	struct session_key key;
 
 	bench_key(&key, bench_random(&driving));
-	return room && session_read(&key, key_hash(&key), &room->change.record) ? XDP_DROP
-										: XDP_ABORTED;
+	return room && session_read(&key, key_hash(&key), 0, &room->change.record) ? XDP_DROP
+										   : XDP_ABORTED;
 }
 
 // A session that is not there yet, at the head. They end when all are.

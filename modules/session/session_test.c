@@ -138,7 +138,7 @@ static struct probe random_probe(struct test *t, uint32_t i)
 	p.record.stamp.counter += random_of(t, 3);
 	p.record.incarnation = t->incarnation[i];
 	p.record.policy = random_of(t, 5);
-	p.record.state = 1u << random_of(t, 16);
+	p.record.state = 1u << random_of(t, 16) & DFT_STATE_BITS;
 	p.record.life = random_of(t, 3) ? DFT_LIVE : DFT_TOMBSTONE;
 	p.record.towards[0] = random_decision(t, plain);
 	p.record.towards[1] = random_decision(t, plain);
