@@ -33,11 +33,11 @@ enum dft_op {
 	DFT_COPIED,	// the learner's answer to that: it has it
 	// A bucket that goes from an old chain to a new one (docs/dft.md M7):
 	DFT_FENCE, // to the old head, down its path: answer for the bucket no more
-	DFT_OWN,   // from the old path's end to the new head, down its path: it is yours
+	DFT_YOURS, // from the old path's end to the new head, down its path: it is yours
 	DFT_ASK,   // from the new tail to the old head: what did you have of this key?
 	DFT_TOLD,  // from the old head to the new one, down its path: that, or nothing
 	DFT_WHOLE, // from the old head to the new one, down its path: you have all
-	DFT_TAKEN, // from the new path's end to the old head: own, told, whole are known to all
+	DFT_TAKEN, // from the new path's end to the old head: yours, told, whole are known to all
 };
 
 // What follows the options: geneve.protocol is GENEVE_ETHERNET, the tenant's frame that caused the
@@ -51,7 +51,7 @@ struct dft_keyed {
 };
 _Static_assert(sizeof(struct dft_keyed) == 44, "");
 
-// In the place of the key where an op is about a whole bucket: fence, own, whole, and copy of a
+// In the place of the key where an op is about a whole bucket: fence, yours, whole, and copy of a
 // bucket's floor. move 0: the bucket never moved.
 struct dft_bucket_wire {
 	__be32 move;  // its number: a bucket's later moves have higher ones
