@@ -20,10 +20,13 @@
 #include "datapath/finish.bpf.h"
 #include "modules/arp/arp.bpf.h"
 #include "modules/chain/chain.bpf.h"
+#include "modules/chain/move.bpf.h"
 #include "modules/chain/rights.bpf.h"
 #include "modules/directpath/directpath.bpf.h"
 #include "modules/entrance/entrance.bpf.h"
+#include "modules/heartbeat/heartbeat.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
+#include "modules/limits/limits.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
 #include "modules/session/emit.bpf.h"
@@ -38,7 +41,7 @@ const volatile struct gateway_config cfg;
 inlined enum verdict send_to_host(struct xdp_md *ctx, __u32 inner_offset, const struct decision *d,
 				  __u32 entrance, __u32 hash, enum verdict v)
 {
-	const struct entrance_value *e = bpf_map_lookup_elem(&entrances, &entrance);
+	const struct entrance_value *e = entrance_at(entrance);
 	const int size = OUTER_BYTES;
 	__u8 own_mac[6];
 	struct packet p;
@@ -190,7 +193,8 @@ inlined int answer(struct xdp_md *ctx, const struct packet *p, __u32 entrance, e
 }
 
 // An endpoint asks who has an address: its gateway we know, others the flow table nodes do.
-inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, __u32 entrance)
+inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, const struct vpc_value *vpc,
+		       __u32 entrance)
 {
 	struct arp_ipv4 *arp = take(p, sizeof(*arp));
 	const struct subnet_value *subnet;
@@ -201,6 +205,8 @@ inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 	key.b = address_of_v4(arp->target_ip);
 	subnet = subnet_of(p->vni, &key.b);
 	if (!subnet || !address_equal(&subnet->gateway, &key.b)) {
+		if (!ask_allowed(vpc, p->vni, entrance, ASKS_UNKNOWN))
+			return finish(ctx, MISS_RATE);
 		vni_put(key.vni, p->vni);
 		return ask(ctx, p, &key, DFT_LOOKUP, DFT_ENDPOINTS, entrance, NULL, 0);
 	}
@@ -229,10 +235,12 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 	const struct subnet_value *subnet;
 	const struct vpc_value *vpc;
 	const struct dft_record *known;
+	enum asks why = ASKS_UNKNOWN;
 	struct flow f = {};
 	struct cached c;
 	enum verdict v;
 	__u32 direction;
+	int fresh = 0;
 	__u64 hash;
 
 	if ((v = overlay_open(p, cfg.overlay)))
@@ -242,7 +250,7 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 		return finish(ctx, NO_VPC);
 
 	if (p->inner.eth->h_proto == bpf_htons(ETH_P_ARP))
-		return tenant_arp(ctx, p, entrance);
+		return tenant_arp(ctx, p, vpc, entrance);
 	if (p->inner.eth->h_proto == bpf_htons(ETH_P_8021Q) ||
 	    p->inner.eth->h_proto == bpf_htons(ETH_P_8021AD))
 		return finish(ctx, INNER_VLAN);
@@ -260,7 +268,11 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 
 	direction = f.from_b ? 1 : 0;
 	hash = key_hash(&f.key);
-	if (cache_find(&f.key, hash, direction, &c) && cache_fresh(&c, tick_ms(), vpc->policy)) {
+	if (cache_find(&f.key, hash, direction, &c)) {
+		why = asks_known(&c, &f);
+		fresh = cache_fresh(&c, tick_ms(), vpc->policy);
+	}
+	if (fresh) {
 		// What changes a session's state is for the flow table to know: the beginning of
 		// a new one, or of its end.
 		__u16 state = f.tcp_flags & TCP_RST ? DFT_RST : 0;
@@ -270,6 +282,8 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 					 FORWARDED);
 		if (f.tcp_flags & TCP_FIN)
 			state |= direction ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
+		if (state && !ask_allowed(vpc, p->vni, entrance, ASKS_CHANGE))
+			return finish(ctx, MISS_RATE);
 		if (state && (known = cache_record(&f.key, hash)))
 			return ask(ctx, p, &f.key, DFT_UPDATE, DFT_SESSIONS, entrance, known,
 				   state);
@@ -278,6 +292,8 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 	subnet = subnet_of(p->vni, f.from_b ? &f.key.a : &f.key.b);
 	if (subnet && address_v4(&subnet->gateway) == p->inner.ip->daddr)
 		return tenant_gateway(ctx, p, &f, entrance);
+	if (!ask_allowed(vpc, p->vni, entrance, why))
+		return finish(ctx, MISS_RATE);
 	return ask(ctx, p, &f.key, DFT_LOOKUP, DFT_SESSIONS, entrance, NULL, 0);
 }
 
@@ -294,7 +310,7 @@ int gateway(struct xdp_md *ctx)
 	if (!p.outer.eth)
 		return finish(ctx, PASS);
 	if ((cfg.roles & ROLE_FWD) && p.outer.eth->h_proto == bpf_htons(ETH_P_ARP))
-		return finish(ctx, entrance_arp(&p, cfg.node));
+		return finish(ctx, entrance_arp(&p));
 	if (p.outer.eth->h_proto != bpf_htons(ETH_P_IP))
 		return finish(ctx, PASS);
 
@@ -318,20 +334,23 @@ int gateway(struct xdp_md *ctx)
 			return finish(ctx, PASS);
 		// A switch that has not learned where an entrance is sends its packets everywhere:
 		// only the owner serves them, or they would arrive twice.
-		if (!entrance_owned(entrance, cfg.node))
+		if (!entrance_served(entrance))
 			return finish(ctx, NOT_ENTRANCE);
 		return tenant(ctx, &p, entrance);
 	}
-	if (p.udp->dest != bpf_htons(GENEVE_PORT))
+	if (p.udp->dest != bpf_htons(GENEVE_PORT) &&
+	    (!cfg.beat_ms || p.udp->dest != bpf_htons(BEAT_PORT)))
 		return finish(ctx, PASS);
 
-	// From another node: an op, with the tenant's packet that caused it. Where nodes have a
-	// network of their own, hosts cannot speak for them.
+	// From another node: a heartbeat; or an op, with the tenant's packet that caused it. Where
+	// nodes have a network of their own, hosts cannot speak for them.
 	sender = address_of_v4(p.outer.ip->saddr);
 	if ((cfg.tenant_ifindex != cfg.zgc_ifindex && ctx->ingress_ifindex == cfg.tenant_ifindex) ||
 	    p.outer.ip->saddr == cfg.zgc_ip.in6_u.u6_addr32[3] ||
 	    !bpf_map_lookup_elem(&node_by_ip, &sender))
 		return finish(ctx, DFT_FOREIGN);
+	if (p.udp->dest == bpf_htons(BEAT_PORT))
+		return go_to(ctx, STEP_BEAT);
 	p.at = p.data;
 	d = op_of(&p);
 	if (!d || !op_valid(d))
@@ -437,27 +456,152 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 	return function_next(ctx, e);
 }
 
-// O5 to O7: what follows from a change of this node's record, for the op that made it.
-inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
-		    __u32 place, enum dft_outcome outcome, const struct dft_record *record)
+// A lookup at the leased tail: what it has, or what is decided now.
+inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
+		    const struct chain_value *c, const struct flow *f, __u64 hash,
+		    const struct move *m, struct session_room *room)
 {
+	__u32 number = bpf_ntohl(d->op.chain), now = session_now_s(), tail;
+	struct session_change *change = &room->change;
+	struct dft_record *record = &change->record;
+	// What is read after the floor is at least as new.
+	__u32 floor = session_floor(change->bucket);
+
+	tail = now - chain_tail_since(number, c, now);
+	switch (session_read(&f->key, hash, change->mark, room)) {
+	case SESSION_DYING:
+		return finish(ctx, SESSION_ENDING);
+	case SESSION_NONE:
+		if (move_incomplete(m, number) && !(d->op.flags & DFT_ASKED))
+			return move_ask(ctx, d, m);
+		*record = (struct dft_record){};
+		break;
+	default:
+		if (record->life == DFT_TOMBSTONE) {
+			__u32 idle = room->idle_s < tail ? room->idle_s : tail;
+
+			// O10: until no cache believes the former life any more.
+			if (dft_age(record, 0, (__u64)idle * 1000, 0, REFRESH_MS, PACKET_LIFE_MS) !=
+			    DFT_SUCCEEDS)
+				return finish(ctx, SESSION_ENDING);
+			break;
+		}
+		record_write(d, record);
+		d->op.flags |= DFT_STATEFUL;
+		if (!c->learner)
+			return op_release(ctx, d);
+		// M5: what is released has passed the learner, or it would have holes.
+		d->op.floor = bpf_htonl(floor);
+		return op_replicate(ctx, d, c, c->live);
+	}
+	// O4: what the evaluator saw goes with what it will decide.
+	stamp_write(&d->op.stamp, dft_observe(record, floor));
+	return evaluate(ctx, p, f);
+}
+
+// What an op asks of this node's record. Returns GO_ON, or that it is malformed.
+inlined enum verdict step_of(const struct dft_packet *d, int learner, struct session_change *change)
+{
+	int replication = d->op.flags & DFT_REPLICATION;
+	const struct dft_record *record = &change->record;
+
+	// Of a request stamps and life are not yet, or what they name.
+	if ((replication || d->op.op == DFT_COPY) && record->life != DFT_LIVE &&
+	    record->life != DFT_TOMBSTONE && d->op.op != DFT_COLLECT && d->op.op != DFT_INSERT)
+		return DFT_MALFORMED;
+	change->seen = record->stamp;
+	change->step = SESSION_COPY;
+	switch (d->op.op) {
+	case DFT_INSERT:
+		if (!replication) {
+			change->step = SESSION_INSERT;
+			return d->op.flags & DFT_OBSERVED ? GO_ON : DFT_MALFORMED;
+		}
+		if (record->life == DFT_LIVE || record->life == DFT_TOMBSTONE)
+			return GO_ON;
+		// Refused by the head, which has nothing at this floor.
+		change->step = SESSION_REMOVE;
+		change->floor = record->stamp.floor;
+		change->seen = (struct dft_stamp){0, 0};
+		return record->life == DFT_ABSENT && !record->stamp.counter ? GO_ON : DFT_MALFORMED;
+	case DFT_UPDATE:
+		if (!replication) {
+			change->step = SESSION_UPDATE;
+			change->seen = record->incarnation;
+		}
+		return GO_ON;
+	case DFT_DELETE:
+		if (!replication)
+			change->step = SESSION_DELETE;
+		return GO_ON;
+	case DFT_COLLECT:
+		change->step = replication ? SESSION_REMOVE : SESSION_COLLECT;
+		change->floor = bpf_ntohl(d->op.floor);
+		return GO_ON;
+	case DFT_LOOKUP:
+	case DFT_COPY:
+		change->step = SESSION_COPY_READ;
+		change->floor = bpf_ntohl(d->op.floor);
+		return learner ? GO_ON : DFT_MALFORMED;
+	default:
+		return DFT_MALFORMED;
+	}
+}
+
+// The learner has what was copied: the tail is told.
+inlined int copied(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c)
+{
+	d->op.op = DFT_COPIED;
+	return op_send_to_node(ctx, chain_tail(c), COPY_TAKEN);
+}
+
+// O4 to O8: what follows from a change of this node's record, for the op that made it.
+inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+		    __u32 place, const struct session_room *room)
+{
+	const struct session_change *change = &room->change;
+	const struct dft_record *record = &change->record;
+	enum dft_outcome outcome = room->outcome;
+	int removes = change->step == SESSION_REMOVE || change->step == SESSION_COLLECT;
+	__u32 elsewhere;
+	struct move m;
+	int found = 1;
+
 	if (outcome == DFT_CONFLICT)
 		return finish(ctx, STAMP_CONFLICT);
-	if (outcome == DFT_REFUSED)
-		return op_look_up_again(ctx, d);
-	if (outcome == DFT_ENDED)
-		return d->op.op == DFT_UPDATE && !(d->op.flags & DFT_REPLICATION)
-			       ? op_look_up_again(ctx, d)
-			       : finish(ctx, OLD_INCARNATION);
-	record_write(d, record);
-	if (place + 1 < c->live + c->learner && place + 1 <= MAX_CHAIN_LENGTH) {
-		d->op.flags |= DFT_REPLICATION;
-		d->op.epoch = bpf_htonl(c->epoch);
-		d->op.term = bpf_htonl(c->term);
-		return op_send_to_node(ctx, c->node[place + 1], REPLICATED);
+	if (outcome == DFT_ENDED) {
+		if (change->step == SESSION_UPDATE)
+			return op_look_up_again(ctx, d);
+		// What is to be deleted was collected already: perhaps not by all of the path.
+		if (change->step != SESSION_DELETE || change->floor <= change->seen.floor)
+			return finish(ctx, OLD_INCARNATION);
+		removes = 1;
 	}
-	if (record->life != DFT_LIVE)
+	if (change->step == SESSION_COLLECT && outcome == DFT_OWN) {
+		d->op.op = DFT_DELETE;
+	} else if (removes) {
+		if (d->op.op == DFT_DELETE)
+			d->op.op = DFT_COLLECT;
+		if (d->op.op == DFT_COLLECT)
+			d->op.floor = bpf_htonl(change->floor);
+		found = 0;
+	}
+	if (found)
+		record_write(d, record);
+	if (place + 1 < (__u32)c->live + c->learner)
+		return op_replicate(ctx, d, c, place + 1);
+
+	if (d->op.op == DFT_COPY)
+		return copied(ctx, d, c);
+	if (op_keyed(d->op.op))
+		return finish(ctx, OP_DONE);
+	if (!found || record->life != DFT_LIVE)
 		return op_look_up_again(ctx, d);
+	// Fenced meanwhile: it is stored, but not this chain's to answer for.
+	m = move_of(change->bucket);
+	elsewhere = m.number ? move_elsewhere(&m, bpf_ntohl(d->op.chain)) : 0;
+	if (elsewhere)
+		return move_over(ctx, d, elsewhere - 1);
 	if (!chain_leased(bpf_ntohl(d->op.chain), c))
 		return finish(ctx, NO_LEASE);
 	d->op.flags |= DFT_STATEFUL;
@@ -473,30 +617,31 @@ int table(struct xdp_md *ctx)
 	struct session_room *room = session_room();
 	struct session_change *change;
 	const struct chain_value *c;
-	enum session_found found;
+	__u32 number, elsewhere, serial = 0;
 	struct flow f = {};
-	__u32 bucket, number;
+	int place, acts, keyed, current;
+	struct move m = {};
+	__u64 hash, owned;
 	enum verdict v;
-	__u64 hash;
-	int place, acts;
 
 	if (!d || !room)
 		return finish(ctx, BUG);
 	change = &room->change;
 	__builtin_memset(change, 0, sizeof(*change));
-	bucket = bpf_ntohl(d->op.bucket);
+	change->bucket = bpf_ntohl(d->op.bucket);
 	number = bpf_ntohl(d->op.chain);
 	c = chain_find(number);
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	place = chain_place(c);
 	acts = place >= 0 && !chain_fenced(number, c);
+	current = bpf_ntohl(d->op.epoch) == c->epoch && bpf_ntohl(d->op.term) == c->term;
 
 	// O2: a replication counts only under exactly the active term.
-	if (d->op.flags & DFT_REPLICATION) {
+	if (d->op.flags & DFT_REPLICATION || d->op.op >= DFT_COPY) {
 		if (place < 0)
 			return finish(ctx, NOT_MEMBER);
-		if (!acts || bpf_ntohl(d->op.epoch) != c->epoch || bpf_ntohl(d->op.term) != c->term)
+		if (!acts || !current)
 			return finish(ctx, STALE_TERM);
 	} else if (d->op.op == DFT_LOOKUP) {
 		// O3. (The directory is no part of a chain: who has it may say what is in it.)
@@ -506,62 +651,152 @@ int table(struct xdp_md *ctx)
 			return op_redirect(ctx, d, chain_whom(c, 1, 1), REDIRECTED);
 	} else if (!acts || place) {
 		return op_redirect(ctx, d, chain_whom(c, 0, 1), REDIRECTED);
+	} else if (d->op.op == DFT_DELETE && !current) {
+		// O9: the ager of another term does not know who has been answered since.
+		return finish(ctx, STALE_TERM);
 	}
-	if (d->op.table != DFT_SESSIONS)
+	if (d->op.table != DFT_SESSIONS || change->bucket >= BUCKETS)
 		return finish(ctx, DFT_MALFORMED);
-	if ((v = read_tenant(&p, d, &f)))
+	// M7.
+	if (!(d->op.flags & DFT_REPLICATION) && d->op.op < DFT_COPY) {
+		m = move_of(change->bucket);
+		if ((elsewhere = move_elsewhere(&m, number)))
+			return move_over(ctx, d, elsewhere - 1);
+		if (move_incomplete(&m, number)) {
+			if (d->op.op == DFT_COLLECT)
+				return finish(ctx, BUCKET_MOVES);
+			if (d->op.op == DFT_INSERT && !(d->op.flags & DFT_ASKED))
+				return op_look_up_again(ctx, d);
+		}
+	}
+	keyed = op_keyed(d->op.op);
+	v = keyed ? op_key(&p, d, &f.key, &serial) : read_tenant(&p, d, &f);
+	if (v)
 		return finish(ctx, v);
-	change->floor = session_floor(bucket);
-	// O9: what its tail has asked to be ended is not answered.
+	if (d->op.op == DFT_COPIED)
+		return finish(ctx, outbox_confirm(serial));
+	hash = key_hash(&f.key);
+	change->answers = !keyed;
 	if (place + 1 == c->live)
 		change->mark = session_mark(c->epoch, c->term);
-	hash = key_hash(&f.key);
-	record_read(d, &change->record);
-	if ((d->op.flags & DFT_REPLICATION) && change->record.life != DFT_LIVE &&
-	    change->record.life != DFT_TOMBSTONE)
-		return finish(ctx, DFT_MALFORMED);
+	if (d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION))
+		return look_up(ctx, &p, d, c, &f, hash, &m, room);
 
-	switch (d->op.op) {
-	case DFT_LOOKUP:
-		found = session_read(&f.key, hash, change->mark, &change->record);
-		if (found == SESSION_DYING)
-			return finish(ctx, SESSION_ENDING);
-		if (found == SESSION_NONE)
-			change->record = (struct dft_record){.stamp = {.floor = change->floor}};
-		if (change->record.life == DFT_LIVE) {
-			record_write(d, &change->record);
-			d->op.flags |= DFT_STATEFUL;
-			return op_release(ctx, d);
-		}
-		// O4: what the evaluator saw goes with what it will decide.
-		stamp_write(&d->op.stamp, change->record.stamp);
-		return evaluate(ctx, &p, &f);
-	case DFT_INSERT:
-		change->step = SESSION_COPY;
-		if (!(d->op.flags & DFT_REPLICATION)) {
-			if (!(d->op.flags & DFT_OBSERVED))
-				return finish(ctx, DFT_MALFORMED);
-			change->step = SESSION_INSERT;
-			change->seen = change->record.stamp;
-		}
-		break;
-	case DFT_UPDATE:
-		change->step = SESSION_COPY;
-		if (!(d->op.flags & DFT_REPLICATION)) {
-			change->step = SESSION_UPDATE;
-			change->seen = change->record.incarnation;
-		}
-		break;
-	default:
-		return finish(ctx, DFT_MALFORMED);
+	record_read(d, &change->record);
+	if (d->op.op == DFT_COPY && change->record.life == DFT_ABSENT) {
+		__u32 *floor = session_floor_of(change->bucket);
+
+		if (!floor || place != c->live)
+			return finish(ctx, DFT_MALFORMED);
+		session_raise_floor(floor, bpf_ntohl(d->op.floor));
+		// M7: and what is known of the bucket's moves.
+		if (move_read((const struct dft_bucket_wire *)&f.key, &m, &owned))
+			move_learn(change->bucket, &m, owned);
+		return copied(ctx, d, c);
 	}
+	if ((v = step_of(d, place == c->live, change)))
+		return finish(ctx, v);
+	if (change->step == SESSION_INSERT)
+		change->refuse = quota_refuses(&f.key, number);
 	if ((v = session_change(&f.key, hash, room)))
 		return finish(ctx, v);
+	if (change->refused)
+		return finish(ctx, quota_refused(&f.key, number, change->refuse));
+	usage_change(&f.key, number, room->before, room->after);
 	if (room->dying)
 		return finish(ctx, SESSION_ENDING);
-	if (change->step == SESSION_INSERT)
-		session_raise_floor(bucket, change->floor);
-	return pass_on(ctx, d, c, place, room->outcome, &change->record);
+	return pass_on(ctx, d, c, place, room);
+}
+
+// TOLD: the new chain adopts what the old one had.
+inlined int adopt(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+		  __u32 place, const struct session_key *key, int keyed, struct session_room *room)
+{
+	struct session_change *change = &room->change;
+	__u32 number = bpf_ntohl(d->op.chain);
+	struct move m = move_of(change->bucket);
+	enum verdict v;
+
+	record_read(d, &change->record);
+	change->step = SESSION_COPY;
+	if (!(d->op.flags & DFT_REPLICATION)) {
+		if (number + 1 != m.to || !(m.state & MOVE_OWNED))
+			return finish(ctx, BUCKET_MOVES);
+		change->step = SESSION_ADOPT;
+		change->floor = bpf_ntohl(d->op.floor);
+		change->complete = m.state & MOVE_COMPLETE;
+	}
+	if ((v = session_change(key, key_hash(key), room)))
+		return finish(ctx, v);
+	usage_change(key, number, room->before, room->after);
+	if (room->outcome == DFT_CONFLICT)
+		return finish(ctx, STAMP_CONFLICT);
+	if (room->outcome == DFT_ENDED ||
+	    (change->step == SESSION_ADOPT && room->outcome == DFT_SAME)) {
+		if (keyed)
+			return op_taken(ctx, d);
+		// There was nothing, and as the old chain is fenced that stays so.
+		d->op.op = DFT_LOOKUP;
+		d->op.flags = (d->op.flags & DFT_REFRESH) | DFT_ASKED;
+		return op_redirect(ctx, d, chain_whom(c, 1, 0), LOOKED_UP_AGAIN);
+	}
+	if (!keyed) {
+		d->op.op = DFT_INSERT;
+		return pass_on(ctx, d, c, place, room);
+	}
+	record_write(d, &change->record);
+	if (place + 1 < (__u32)c->live + c->learner)
+		return op_replicate(ctx, d, c, place + 1);
+	return op_taken(ctx, d);
+}
+
+// An op about a bucket that moves (M7).
+SEC("xdp")
+int moving(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct session_room *room = session_room();
+	const struct chain_value *c;
+	__u32 number, serial = 0;
+	struct flow f = {};
+	int place, acts, keyed;
+	enum verdict v;
+
+	if (!d || !room)
+		return finish(ctx, BUG);
+	__builtin_memset(&room->change, 0, sizeof(room->change));
+	room->change.bucket = bpf_ntohl(d->op.bucket);
+	if (room->change.bucket >= BUCKETS)
+		return finish(ctx, DFT_MALFORMED);
+	if (d->op.op == DFT_TAKEN) {
+		struct dft_keyed *taken = take(&p, sizeof(*taken));
+
+		return finish(ctx, taken ? outbox_confirm(bpf_ntohl(taken->serial)) : TRUNCATED);
+	}
+	number = bpf_ntohl(d->op.chain);
+	c = chain_find(number);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	place = chain_place(c);
+	acts = place >= 0 && !chain_fenced(number, c);
+	if (d->op.flags & DFT_REPLICATION) {
+		if (place < 0)
+			return finish(ctx, NOT_MEMBER);
+		if (!acts || bpf_ntohl(d->op.epoch) != c->epoch || bpf_ntohl(d->op.term) != c->term)
+			return finish(ctx, STALE_TERM);
+	} else if (!acts || place) {
+		return op_redirect(ctx, d, chain_whom(c, 0, 1), REDIRECTED);
+	}
+	if (d->op.op != DFT_ASK && d->op.op != DFT_TOLD)
+		return move_bucket(ctx, d, &p, c, place);
+	keyed = d->geneve.protocol == bpf_htons(DFT_KEYED);
+	v = keyed ? op_key(&p, d, &f.key, &serial) : read_tenant(&p, d, &f);
+	if (v)
+		return finish(ctx, v);
+	if (d->op.op == DFT_ASK)
+		return move_answer(ctx, d, c, &f.key, room);
+	return adopt(ctx, d, c, place, &f.key, keyed, room);
 }
 
 // A frame of the loader's becomes the next op of the outbox.
@@ -605,7 +840,7 @@ int decided(struct xdp_md *ctx)
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_INSERT;
-	d->op.flags = DFT_OBSERVED;
+	d->op.flags = DFT_OBSERVED | (d->op.flags & (DFT_REFRESH | DFT_ASKED));
 	d->op.state = bpf_htons(DFT_LIVE << DFT_LIFE_SHIFT | (direction ? DFT_BEGUN_BY_B : 0));
 	if (chain_head(c) == cfg.node)
 		return go_to(ctx, STEP_TABLE);
@@ -794,6 +1029,13 @@ int oam(struct xdp_md *ctx)
 	o->inject = inject;
 	bpf_redirect(cfg.tenant_ifindex, 0);
 	return finish(ctx, FLOW_TOLD);
+}
+
+// A heartbeat of another node, or its answer to ours: who is alive, and who may act.
+SEC("xdp")
+int beat(struct xdp_md *ctx)
+{
+	return heartbeat(ctx);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

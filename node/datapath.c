@@ -24,8 +24,11 @@
 #include "shared/edge.h"
 #include "shared/flat.h"
 #include "shared/limits.h"
+#include "shared/membership.h"
+#include "shared/outbox.h"
 #include "shared/session.h"
 #include "shared/steps.h"
+#include "shared/tenant.h"
 
 #define GATEWAY (NODE_FWD | NODE_FTN)
 
@@ -41,8 +44,13 @@ static const struct table_shape own_shapes[OWN_MAPS] = {
 	[MAP_FLAT_SESSIONS] = {"flat_sessions", sizeof(__u32), sizeof(union flat_page), 0},
 	[MAP_FLAT_CACHE] = {"flat_cache", sizeof(__u32), sizeof(union flat_page), 0},
 	[MAP_FLOORS] = {"floors", sizeof(__u32), sizeof(__u32), 0},
+	[MAP_OUTBOX] = {"outbox", sizeof(__u32), sizeof(struct outbox_entry), 0},
+	[MAP_OUTBOX_NEXT] = {"outbox_next", sizeof(__u32), sizeof(struct outbox_place), 0},
+	[MAP_COPIES] = {"copies", sizeof(__u32), sizeof(struct copy_value), 0},
 	[MAP_PORT_BY_IFINDEX] = {"port_by_ifindex", sizeof(__u32), sizeof(struct local_port), 0},
 	[MAP_PORT_BY_MAC] = {"port_by_mac", sizeof(struct local_mac_key), sizeof(__u32), 0},
+	[MAP_ASKING] = {"asking", sizeof(__u32), sizeof(struct asking_value), 0},
+	[MAP_USAGE] = {"usage", sizeof(struct usage_key), sizeof(struct usage_value), 0},
 };
 
 static int refuse(char why[DATAPATH_WHY], int err, const char *format, ...)
@@ -376,7 +384,7 @@ static int make_oam_pair(struct datapath *datapath, const struct node_settings *
 		return -ENOENT;
 	if (bpf_obj_get_info_by_fd(clone, &info, &size))
 		return -errno;
-	if ((err = veth_make(&first, &second, &settings->tenant_interface)))
+	if ((err = veth_make(&first, &second, veth_mtu(&settings->tenant_interface))))
 		return err;
 	devices[CLONE_OAM] = if_nametoindex(first.text);
 	// Before anything is sent there: a pair without XDP at its end swallows frames.
@@ -403,6 +411,32 @@ static void remove_oam_pair(const struct datapath *datapath)
 	link_drop(datapath->dir, "oam");
 	if (ifindex)
 		veth_delete(ifindex);
+}
+
+// Its programs are in an object of their own, which every gateway node has.
+static int start_pacemaker(struct datapath *datapath, const struct node_settings *settings,
+			   struct bpf_object *objects[DATAPATH_OBJECTS], char why[DATAPATH_WHY])
+{
+	struct pacer pacer = {
+		.dir = datapath->dir,
+		.node = settings->index,
+		.boot = datapath->boot,
+		.roles = settings->roles,
+		.beat_ms = settings->roles & GATEWAY ? settings->beat_ms : 0,
+		.tenant = settings->tenant_interface,
+		.zgc = settings->zgc_interface,
+	};
+	int err = -ENOENT, i;
+
+	if (!pacer.beat_ms)
+		pacemaker_stop(datapath->dir);
+	for (i = 0; pacer.beat_ms && i < DATAPATH_OBJECTS && objects[i]; i++)
+		if (!strcmp(bpf_object__name(objects[i]), "pacemaker"))
+			err = pacemaker_start(&pacer, objects[i]);
+	if (pacer.beat_ms && err)
+		return refuse(why, err, "the pacemaker cannot be started: %s", strerror(-err));
+	datapath->pacer = pacer;
+	return 0;
 }
 
 static int fill_arrays(struct datapath *datapath, const struct node_settings *settings,
@@ -546,7 +580,8 @@ static int load(struct datapath *datapath, const struct node_settings *settings,
 		goto close;
 	if (!(settings->roles & NODE_FWD))
 		remove_oam_pair(datapath);
-	if ((err = attach_all(datapath, settings, objects[0], why)))
+	if ((err = attach_all(datapath, settings, objects[0], why)) ||
+	    (err = start_pacemaker(datapath, settings, objects, why)))
 		goto close;
 	// What a node in another role had, or an older zetad.
 	pins_each(datapath->dir, "", "", drop_undeclared, &(struct declared){datapath, objects});
@@ -565,6 +600,8 @@ static int unload(struct datapath *datapath, char why[DATAPATH_WHY])
 	close_maps(datapath);
 	close_objects(datapath->objects);
 	remove_oam_pair(datapath);
+	pacemaker_stop(datapath->dir);
+	datapath->pacer = (struct pacer){};
 	err = pins_remove(datapath->dir);
 	if (!err)
 		err = pins_make(datapath->dir);
@@ -637,12 +674,22 @@ int datapath_follow(struct datapath *datapath)
 	char why[DATAPATH_WHY];
 
 	if (!is_renewed(&settings.tenant_interface, datapath->tenant_ifindex) &&
-	    !is_renewed(&settings.zgc_interface, datapath->zgc_ifindex))
+	    !is_renewed(&settings.zgc_interface, datapath->zgc_ifindex)) {
+		pacemaker_changed(&datapath->pacer);
 		return 0;
+	}
 	log_info("an interface of this node was made anew: loading its programs again");
 	if (datapath_configure(datapath, &settings, why))
 		log_warnx("%s", why);
 	return 1;
+}
+
+// The lists of heartbeats are made of these.
+static void follow_table(struct datapath *datapath, enum table table)
+{
+	if (table == TABLE_NODES || table == TABLE_CHAINS || table == TABLE_ENTRANCES ||
+	    table == TABLE_ENTRANCE_BY_IP)
+		pacemaker_changed(&datapath->pacer);
 }
 
 int datapath_put(struct datapath *datapath, struct message *message, __u32 *done)
@@ -657,6 +704,7 @@ int datapath_put(struct datapath *datapath, struct message *message, __u32 *done
 		if (bpf_map_update_elem(map, key, key + tables[message->table].key_size, BPF_ANY))
 			return -errno;
 	}
+	follow_table(datapath, message->table);
 	return 0;
 }
 
@@ -677,6 +725,7 @@ int datapath_remove(struct datapath *datapath, struct message *message, __u32 *d
 		if (err && errno != ENOENT)
 			return -errno;
 	}
+	follow_table(datapath, message->table);
 	return 0;
 }
 
@@ -727,10 +776,7 @@ int datapath_arrays(const struct datapath *datapath, int fds[ARRAYS])
 	if (!datapath->boot)
 		return -ENOENT;
 	for (i = 0; i < ARRAYS; i++) {
-		// Its shape, then a descriptor that can only read.
-		auto_(closep) int map = open_shaped(datapath, &shapes[i]);
-
-		fds[i] = map < 0 ? -ENOENT : pin_open_to_read(datapath->dir, shapes[i].map);
+		fds[i] = open_shaped(datapath, &shapes[i]);
 		if (fds[i] < 0) {
 			datapath_close_arrays(fds);
 			return -ENOENT;

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "modules/heartbeat/pacemaker.h"
 #include "node/messages.h"
 #include "node/pins.h"
 
@@ -22,8 +23,13 @@ enum own_map {
 	MAP_FLAT_SESSIONS,
 	MAP_FLAT_CACHE,
 	MAP_FLOORS,
+	MAP_OUTBOX,
+	MAP_OUTBOX_NEXT,
+	MAP_COPIES,
 	MAP_PORT_BY_IFINDEX,
 	MAP_PORT_BY_MAC,
+	MAP_ASKING,
+	MAP_USAGE,
 	OWN_MAPS,
 };
 
@@ -46,6 +52,7 @@ struct datapath {
 	int tables[TABLES]; // descriptors, -1: this node has no such map
 	int own[OWN_MAPS];
 	struct bpf_object *objects[DATAPATH_OBJECTS];
+	struct pacer pacer;
 };
 
 // Opens what is pinned in dir, which exists and is lent for good. Returns 0 or a negative errno.
@@ -71,7 +78,7 @@ int datapath_keys(struct datapath *datapath, struct message *message);
 
 // The descriptor of a loaded program, lent. -ENOENT: it is not loaded.
 int datapath_program(const struct datapath *datapath, const char *name);
-// Descriptors that can only read the arrays that ballots look at; the caller closes them. -ENOENT:
+// Descriptors of the arrays that ballots look at; the caller closes them. -ENOENT:
 // there are none.
 int datapath_arrays(const struct datapath *datapath, int fds[ARRAYS]);
 void datapath_close_arrays(int fds[ARRAYS]);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,23 +17,26 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/limits/limits.h"
 #include "modules/term/wipe.h"
 #include "node/datapath.h"
 #include "node/messages.h"
 #include "node/ports.h"
 #include "node/rights.h"
-#include "node/survey.h"
+#include "node/upkeep.h"
 #include "node/veth.h"
 
 // Interfaces are also looked up now and then: a notification may be lost, and attaching may fail
 // for a while.
 #define FOLLOW_MS 1000
+#define NICENESS (-10)
 #define GOODBYE_MS 5000 // for the agent to end when it is asked to
 
 struct work {
 	struct datapath datapath;
 	struct ports ports;
-	struct survey survey;
+	struct upkeep upkeep;
+	struct limits limits;
 	struct wipe wipe;
 	struct message message;
 	__u32 loads_seen; // by the ports
@@ -118,10 +122,11 @@ static void tell_status(struct work *work)
 	status->boot = work->datapath.boot;
 	status->loads = work->datapath.loads;
 	status->ports = work->ports.changes;
-	status->sessions = work->survey.sessions;
-	status->session_digest = work->survey.digest;
-	status->cached = work->survey.cached;
+	status->sessions = work->upkeep.survey.sessions;
+	status->session_digest = work->upkeep.survey.digest;
+	status->cached = work->upkeep.survey.cached;
 	datapath_verdicts(&work->datapath, status->verdicts);
+	limits_tell(&work->limits, &work->datapath, status);
 }
 
 // Carries out one message and answers it. -EPROTO: the agent does not keep to the rules.
@@ -270,8 +275,9 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 	int wait, status;
 
 	for (;;) {
-		wait = sooner(survey_step(&work->survey), FOLLOW_MS);
+		wait = sooner(upkeep_step(&work->upkeep), FOLLOW_MS);
 		wait = sooner(wipe_step(&work->wipe), wait);
+		wait = sooner(pacemaker_step(&work->datapath.pacer), wait);
 		if (poll(polls, sizeof(polls) / sizeof(polls[0]), wait) < 0 && errno != EINTR) {
 			log_warn("poll");
 			return 1;
@@ -299,7 +305,7 @@ static int open_work(struct work *work, const struct loader *loader)
 
 	if (err)
 		return err;
-	if ((err = survey_open(&work->survey, &work->datapath)) ||
+	if ((err = upkeep_open(&work->upkeep, &work->datapath)) ||
 	    (err = wipe_open(&work->wipe, &work->datapath)))
 		datapath_close(&work->datapath);
 	return err;
@@ -317,6 +323,8 @@ int loader_run(const struct loader *loader)
 		return 1;
 	}
 	libbpf_set_print(print_libbpf);
+	// Ballots wait for what it writes. Where it may not, they wait longer.
+	(void)!setpriority(PRIO_PROCESS, 0, NICENESS);
 	if ((err = rights_loader())) {
 		log_warnx("the loader cannot give up rights: %s", strerror(-err));
 		// cppcheck-suppress memleak ; it does not know the cleanup attribute
@@ -331,7 +339,7 @@ int loader_run(const struct loader *loader)
 		log_info("adopted what is pinned, boot id %u", work->datapath.boot);
 	status = loop(work, loader, signals, watch);
 	wipe_close(&work->wipe);
-	survey_close(&work->survey);
+	upkeep_close(&work->upkeep);
 	datapath_close(&work->datapath);
 	return status;
 }

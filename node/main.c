@@ -15,6 +15,7 @@
 #include "lib/log.h"
 #include "lib/own.h"
 #include "node/agent.h"
+#include "node/emitter.h"
 #include "node/loader.h"
 #include "node/veth.h"
 
@@ -191,13 +192,15 @@ static void pin_dir(const struct options *o, char dir[PIN_PATH])
 
 static void unload(const char *dir)
 {
-	unsigned int pair = link_ifindex(dir, "oam");
-	int err = pins_remove(dir);
+	const unsigned int pairs[] = {link_ifindex(dir, "oam"), link_ifindex(dir, "clock")};
+	int err = pins_remove(dir), i;
 
+	emitter_stop(dir);
 	if (err)
 		fatalx("%s cannot be removed: %s", dir, strerror(-err));
-	if (pair)
-		veth_delete(pair);
+	for (i = 0; i < 2; i++)
+		if (pairs[i])
+			veth_delete(pairs[i]);
 }
 
 static pid_t start_agent(const struct options *o, int lock, struct loader *loader)

@@ -248,6 +248,8 @@ int node_settings_check(const struct node_settings *settings, const char **why)
 		*why = "a tenant MTU outside 576 to 65535";
 	else if (!settings->oam_port || settings->oam_port > 65535)
 		*why = "an OAM port outside 1 to 65535";
+	else if (settings->beat_ms > MAX_BEAT_MS)
+		*why = "an interval of heartbeats beyond the limit";
 	else if (!is_interface(&settings->tenant_interface))
 		*why = "no usable name of the tenant interface";
 	else if (!is_mac(settings->tenant_mac))

@@ -11,6 +11,7 @@
 #include "divider.skel.h"
 #include "edge.skel.h"
 #include "gateway.skel.h"
+#include "pacemaker.skel.h"
 #include "securitygroup.skel.h"
 
 #define GATEWAY (NODE_FWD | NODE_FTN)
@@ -20,14 +21,12 @@ const struct embedded_object embedded_objects[] = {
 	{"divider", GATEWAY, divider__elf_bytes, FUNCTION_DIVIDER},
 	{"bouncer", GATEWAY, bouncer__elf_bytes, FUNCTION_BOUNCER},
 	{"securitygroup", GATEWAY, securitygroup__elf_bytes, FUNCTION_SECURITY_GROUP},
+	{"pacemaker", GATEWAY, pacemaker__elf_bytes, 0},
 	{"edge", NODE_EDGE, edge__elf_bytes, 0},
 	{},
 };
 
 const struct step_program step_programs[] = {
-	{STEP_TABLE, "table"},
-	{STEP_DECIDED, "decided"},
-	{STEP_REPLY, "reply"},
-	{STEP_COMPLAINT, "complaint"},
-	{},
+	{STEP_TABLE, "table"},	       {STEP_DECIDED, "decided"}, {STEP_REPLY, "reply"},
+	{STEP_COMPLAINT, "complaint"}, {STEP_MOVING, "moving"}, {STEP_BEAT, "beat"},	  {}, // ends the list
 };

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/if_link.h>
+#include <linux/pkt_sched.h>
 #include <linux/veth.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -69,6 +70,42 @@ static int set_up(const struct interface_name *name, unsigned int mtu)
 	return ask(&request);
 }
 
+// A token bucket with tokens for exactly one frame: each takes all of them, and they are back after
+// one interval. That the link layer is named spares the kernel a table of rates.
+int veth_pace(const struct interface_name *name, unsigned int bytes, unsigned int interval_ms)
+{
+	const struct tc_tbf_qopt options = {
+		.rate = {.linklayer = TC_LINKLAYER_ETHERNET, .rate = bytes * 1000 / interval_ms},
+		.limit = 4 * bytes,
+	};
+	struct netlink_request request;
+	struct rtattr *nest;
+	struct tcmsg *qdisc =
+		netlink_begin(&request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*qdisc));
+
+	qdisc->tcm_ifindex = (int)if_nametoindex(name->text);
+	if (!qdisc->tcm_ifindex)
+		return -ENODEV;
+	qdisc->tcm_parent = TC_H_ROOT;
+	qdisc->tcm_handle = TC_H_MAKE(1 << 16, 0);
+	netlink_put_text(&request, TCA_KIND, "tbf");
+	nest = netlink_nest(&request, TCA_OPTIONS, NULL, 0);
+	netlink_put(&request, TCA_TBF_PARMS, &options, sizeof(options));
+	netlink_put_number(&request, TCA_TBF_BURST, bytes);
+	netlink_end(&request, nest);
+	return ask(&request);
+}
+
+int interface_runs(const struct interface_name *name)
+{
+	auto_(closep) int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {};
+
+	memcpy(request.ifr_name, name->text, sizeof(name->text));
+	return any >= 0 && !ioctl(any, SIOCGIFFLAGS, &request) &&
+	       (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
+}
+
 unsigned int interface_mtu(const struct interface_name *name)
 {
 	auto_(closep) int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -78,16 +115,20 @@ unsigned int interface_mtu(const struct interface_name *name)
 	return any < 0 || ioctl(any, SIOCGIFMTU, &request) ? 0 : (unsigned int)request.ifr_mtu;
 }
 
-int veth_make(const struct interface_name *first, const struct interface_name *second,
-	      const struct interface_name *like)
+unsigned int veth_mtu(const struct interface_name *like)
 {
 	unsigned int mtu = interface_mtu(like);
+
+	return mtu < XDP_MTU ? mtu : XDP_MTU;
+}
+
+int veth_make(const struct interface_name *first, const struct interface_name *second,
+	      unsigned int mtu)
+{
 	int err;
 
 	if (!mtu)
 		return -ENODEV;
-	if (mtu > XDP_MTU)
-		mtu = XDP_MTU;
 	err = make_pair(first, second, mtu, 1);
 
 	// A kernel without IPv6 has nothing to be told about its addresses.

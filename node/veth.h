@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// The pair of virtual interfaces through which a forwarder makes OAM frames (shared/steps.h), and
-// word of interfaces that come and go: the loader's rtnetlink.
+// The pairs of virtual interfaces through which a forwarder makes OAM frames (shared/steps.h) and
+// the pacemaker's frame circles (shared/heartbeat.h), and word of interfaces that come and go: the
+// loader's rtnetlink.
 #pragma once
 
 #include "node/tables.h"
 
-// Has a pair of these names exist, both ends up and without ARP, with the MTU of a third interface
-// as far as native XDP can have it. Returns 0 or a negative errno.
+// The MTU of an interface, as far as a pair with native XDP can have it. 0: there is none.
+unsigned int veth_mtu(const struct interface_name *like);
+// Has a pair of these names exist, both ends up and without ARP. Returns 0 or a negative errno.
 int veth_make(const struct interface_name *first, const struct interface_name *second,
-	      const struct interface_name *like);
+	      unsigned int mtu);
+// From now on one frame of so many bytes leaves the interface per interval. Returns 0 or a negative
+// errno.
+int veth_pace(const struct interface_name *name, unsigned int bytes, unsigned int interval_ms);
 // Deletes the pair that the interface belongs to. -ENODEV: there is none.
 int veth_delete(unsigned int ifindex);
 
+// Whether it is up and has a carrier.
+int interface_runs(const struct interface_name *name);
 // The largest packet that the interface sends, bytes; 0: there is no such interface.
 unsigned int interface_mtu(const struct interface_name *name);
 // A socket that is readable when interfaces changed. The caller owns it. Negative errno.

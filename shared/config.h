@@ -43,6 +43,21 @@ _Static_assert(sizeof(struct gateway_config) == 96, "no padding");
 #define LEASE_HALF_BEATS 5 // halves of an interval: 25 ms of 10
 #define GUARD_BEATS 3
 #define SUSPECT_BEATS 3
+// After so much more silence nobody waits any longer for a suspected node to refute it.
+#define DEAD_BEATS 20
+// A node whose rounds came late by so many intervals waits that much longer before it suspects
+// others (Lifeguard, Dadgar et al. 2018), at most LATE_MOST times as long again.
+#define LATE_MOST 4
+// A node that did not run for ASLEEP_BEATS judges nobody for SETTLE_BEATS: it has heard nobody
+// because it did not listen.
+#define ASLEEP_BEATS 10
+#define SETTLE_BEATS 10
+// An entrance's new owner announces itself so often; its former one serves what still reaches it
+// for HANDOVER_MS.
+#define ANNOUNCEMENTS 3
+#define HANDOVER_MS 1000
+// News go with every heartbeat for so long: more than log2 of the largest cluster.
+#define FRESH_BEATS 12
 
 // Read-only data of the edge program ("cfg").
 struct edge_config {

@@ -50,8 +50,8 @@ static inline struct move move_unpack(__u64 word)
 	};
 }
 
-// Map "handovers": array of MAX_CHAINS, index the old chain. Written by its head's daemon.
-struct handover_value {
+// Map "departures": array of MAX_CHAINS, index the old chain. Written by its head's daemon.
+struct departure_value {
 	__u64 term; // TERM_WORD in which this node is the head: of another one it says nothing
 	__u32 move; // highest number of the moves that it knows of
 	__u32 left; // buckets that are not wholly the new chain's yet

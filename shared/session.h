@@ -26,6 +26,7 @@ struct session_value {
 	struct bpf_spin_lock lock;
 	__u32 used_s; // session_now_s() when an op last asked for it
 	__u32 dying;  // session_mark() of the term in which its end was asked for; 0: of none
+	__u32 check;  // upper half of key_hash() of its key
 	struct dft_record record;
 };
 

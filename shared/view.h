@@ -35,13 +35,19 @@ struct chain_value {
 
 // Map "buckets": array of BUCKETS, index bucket, value __u32: chain id + 1, 0: no chain.
 
-// Map "entrances": array of MAX_ENTRANCES. live 0: no such entrance.
+// Map "chain_count": array of 1, value __u32: how many chains the buckets name.
+
+// Map "entrances": array of MAX_ENTRANCES. live 0: no such entrance. Written by zetad: what should
+// be. With heartbeats the data path reads "duties" instead (shared/heartbeat.h).
 struct entrance_value {
 	struct in6_addr ip;
 	__u8 mac[6];
 	__u8 live;
-	__u8 pad;
-	__u32 owner; // node index of the forwarder that answers for it
+	__u8 serves;	   // "duties" only: this node takes what comes for it
+	__u32 owner;	   // node index of the forwarder that answers for it
+	__u32 preferences; // in preference[]; the owner is the first of them that is alive
+	__u16 preference[MAX_PREFERENCES];
 };
+_Static_assert(sizeof(struct entrance_value) == 48, "no padding");
 
 // Map "entrance_by_ip": hash, key struct in6_addr, value __u32 entrance index.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-// Heartbeats between gateway nodes: one UDP datagram per pair and interval, answered at once by the
-// peer's XDP program. One heartbeat serves all chains that the two share, and carries gossip.
+// Heartbeats between gateway nodes: one UDP datagram per direction and interval, answered at once
+// by the peer's XDP program. It serves the chains that the two share, and carries gossip.
 #pragma once
 
 #include <linux/types.h>
@@ -8,7 +8,7 @@
 #define BEAT_PORT 8301 // UDP, cluster network
 #define TERM_PORT 8302 // UDP, cluster network: ballots between daemons (modules/term)
 #define BEAT_VERSION 1
-#define BEAT_CHAINS 16 // that two nodes share; more go with the next heartbeat
+#define BEAT_CHAINS 16 // that two nodes share; for more there are more heartbeats
 #define BEAT_NEWS 8    // things heard of other nodes
 
 enum beat_kind {
@@ -28,12 +28,13 @@ struct beat_chain {
 
 // What the sender believes of another node (SWIM, Das et al. 2002).
 struct beat_news {
-	__be16 node; // index; 0: no news
+	__be16 node; // index + 1; 0: no news
 	__u8 state;  // enum beat_state
 	__u8 reserved;
 	__be32 boot;
 	__be32 rumour; // incarnation number: the higher one counts; the same: the worse state
 };
+#define BEAT_RUMOURS (1 << 30) // its limit: state and number fit 32 bits together
 
 enum beat_state { BEAT_ALIVE = 0, BEAT_SUSPECTED = 1, BEAT_DEAD = 2 };
 
@@ -45,11 +46,14 @@ struct beat {
 	__u8 chains; // used in chain[]
 	__be32 from; // node index
 	__be32 from_boot;
-	__be32 to;	 // node index
-	__be32 to_boot;	 // answers: of whom is answered; beats: 0
-	__be32 cluster;	 // number of the cluster: two may share a wire
-	__be64 clock_ns; // of the beat's sender, echoed
+	__be32 to;	// node index
+	__be32 to_boot; // answers: of whom is answered; beats: 0
+	__be32 cluster; // number of the cluster: two may share a wire
+	// Of the beat's sender, echoed. Behind the headers nothing is aligned to more than 4.
+	__be64 clock_ns __attribute__((packed, aligned(4)));
 	struct beat_chain chain[BEAT_CHAINS];
+	// The first is the sender's of itself; the last what it has heard of the receiver, if that
+	// is not what the receiver says: it can only be refuted by whom it is about.
 	struct beat_news news[BEAT_NEWS];
 };
-_Static_assert(sizeof(struct beat) == 320, "32 + 192 + 96");
+_Static_assert(sizeof(struct beat) == 320 && _Alignof(struct beat) == 4, "32 + 192 + 96");

@@ -38,11 +38,13 @@ enum dft_op {
 	DFT_TOLD,  // from the old head to the new one, down its path: that, or nothing
 	DFT_WHOLE, // from the old head to the new one, down its path: you have all
 	DFT_TAKEN, // from the new path's end to the old head: yours, told, whole are known to all
+	DFT_OPS,
 };
 
 // What follows the options: geneve.protocol is GENEVE_ETHERNET, the tenant's frame that caused the
 // op, whose headers are the key; or DFT_KEYED: no packet, the key itself. Keyed are delete,
-// collect, copy and copied; nothing is released for them.
+// collect, copy and copied; nothing is released for them. What the head has that is newer than
+// what a delete or collect names goes down the path as a delete's record, live or not.
 #define DFT_KEYED 0x88B5 // IEEE 802 local experimental EtherType 1
 struct dft_keyed {
 	__u8 key[40]; // struct session_key, which has network order only; copy: all 0 for the floor
@@ -54,11 +56,11 @@ _Static_assert(sizeof(struct dft_keyed) == 44, "");
 // In the place of the key where an op is about a whole bucket: fence, yours, whole, and copy of a
 // bucket's floor. move 0: the bucket never moved.
 struct dft_bucket_wire {
-	__be32 move;  // its number: a bucket's later moves have higher ones
-	__be16 from;  // the old chain + 1
-	__be16 to;    // the new chain + 1
-	__u8 state;   // enum move_state (shared/move.h)
-	__u8 zero[3]; // where a key is never 0: its protocol is in the last byte
+	__be32 move;	    // its number: a bucket's later moves have higher ones
+	__be16 from;	    // the old chain + 1
+	__be16 to;	    // the new chain + 1
+	__u8 state;	    // enum move_state (shared/move.h)
+	__u8 zero[3];	    // where a key is never 0: its protocol is in the last byte
 	__be32 owned_epoch; // the old chain's term under which all of its list was fenced
 	__be32 owned_term;
 	__u8 zeros[20];
@@ -72,11 +74,13 @@ enum dft_table {
 };
 
 // Flags of an op.
-#define DFT_REPLICATION 0x01 // node to next node of a chain, under exactly this term
-#define DFT_OBSERVED 0x02    // the stamp is what the evaluator saw: without it no insert
-#define DFT_STATEFUL 0x04    // a record exists or shall exist for this decision
-#define DFT_REFRESH 0x08     // the tenant's packet went its way already: the forwarder only asks
-#define DFT_ASKED 0x10	     // the bucket's old chain had nothing of the key: it may be decided
+#define DFT_REPLICATION                                                                            \
+	0x01 // node to next node of a chain, under exactly this term (as copy and
+	     // copied are, without saying so)
+#define DFT_OBSERVED 0x02 // the stamp is what the evaluator saw: without it no insert
+#define DFT_STATEFUL 0x04 // a record exists or shall exist for this decision
+#define DFT_REFRESH 0x08  // the tenant's packet went its way already: the forwarder only asks
+#define DFT_ASKED 0x10	  // the bucket's old chain had nothing of the key: it may be decided
 
 // Orders the lives and changes of one key: by floor, then by counter (docs/dft.md).
 struct dft_stamp_wire {

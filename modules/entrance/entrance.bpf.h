@@ -5,6 +5,8 @@
 #include "modules/arp/arp.bpf.h"
 #include "shared/view.h"
 
+extern const volatile struct gateway_config cfg;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_ENTRANCES);
@@ -12,6 +14,16 @@ struct {
 	__type(value, struct entrance_value);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } entrances SEC(".maps");
+
+// With heartbeats what is read instead: who owns an entrance is then for the pacemaker to say
+// (modules/heartbeat), which follows what should be within an interval.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_ENTRANCES);
+	__type(key, __u32);
+	__type(value, struct entrance_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} duties SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -31,6 +43,12 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } entrance_hints SEC(".maps");
 
+inlined const struct entrance_value *entrance_at(__u32 index)
+{
+	return cfg.beat_ms ? bpf_map_lookup_elem(&duties, &index)
+			   : bpf_map_lookup_elem(&entrances, &index);
+}
+
 // The index of the entrance with this address, or -1.
 inlined int entrance_of(__be32 ip)
 {
@@ -44,7 +62,7 @@ inlined int entrance_of(__be32 ip)
 	if (!hint)
 		return -1;
 	hinted = *hint;
-	e = bpf_map_lookup_elem(&entrances, &hinted);
+	e = entrance_at(hinted);
 	if (e && address_is_v4(&e->ip) && address_v4(&e->ip) == ip)
 		return hinted;
 	address = address_of_v4(ip);
@@ -55,15 +73,16 @@ inlined int entrance_of(__be32 ip)
 	return *index;
 }
 
-inlined int entrance_owned(__u32 index, __u32 node)
+// Whether this node takes what comes for the entrance: its owner, and for a while who was it.
+inlined int entrance_served(__u32 index)
 {
-	const struct entrance_value *e = bpf_map_lookup_elem(&entrances, &index);
+	const struct entrance_value *e = entrance_at(index);
 
-	return e && e->live && e->owner == node;
+	return e && e->live && (cfg.beat_ms ? e->serves : e->owner == cfg.node);
 }
 
 // On the underlay a host asks for an entrance: its owner answers.
-inlined enum verdict entrance_arp(struct packet *p, __u32 node)
+inlined enum verdict entrance_arp(struct packet *p)
 {
 	struct arp_ipv4 *arp = take(p, sizeof(*arp));
 	const struct entrance_value *e;
@@ -76,8 +95,8 @@ inlined enum verdict entrance_arp(struct packet *p, __u32 node)
 	if (found < 0)
 		return PASS;
 	index = found;
-	e = bpf_map_lookup_elem(&entrances, &index);
-	if (!e || !e->live || e->owner != node)
+	e = entrance_at(index);
+	if (!e || !e->live || e->owner != cfg.node)
 		return PASS;
 	arp_reply(p->outer.eth, arp, e->mac);
 	bpf_redirect(p->ctx->ingress_ifindex, 0);

@@ -9,6 +9,7 @@
 static int read_entrance(const Zeta__Node__V1__Entrance *entrance, struct entries *entries,
 			 struct entrance_value *value)
 {
+	size_t i;
 	int err;
 
 	*value = (struct entrance_value){.live = 1, .owner = entrance->owner};
@@ -17,6 +18,14 @@ static int read_entrance(const Zeta__Node__V1__Entrance *entrance, struct entrie
 				      MAX_ENTRANCES);
 	if (entrance->owner >= MAX_NODES)
 		return entries_refuse(entries, "owner %u is beyond %u", entrance->owner, MAX_NODES);
+	// Who is further down than there is room for is never needed: all before would have to be
+	// dead at once.
+	for (i = 0; i < entrance->n_preference && i < MAX_PREFERENCES; i++) {
+		if (entrance->preference[i] >= MAX_NODES)
+			return entries_refuse(entries, "preference %u is beyond %u",
+					      entrance->preference[i], MAX_NODES);
+		value->preference[value->preferences++] = (__u16)entrance->preference[i];
+	}
 	err = entries_ip(entries, "ip", entrance->ip, &value->ip);
 	return err ? err : entries_mac(entries, "mac", entrance->mac, value->mac);
 }

@@ -11,7 +11,7 @@
 #include "lib/clock.h"
 #include "wire/dft.h"
 
-#define TOLD_BYTES (sizeof(struct handover_value) * MAX_CHAINS)
+#define TOLD_BYTES (sizeof(struct departure_value) * MAX_CHAINS)
 
 // Of the outbox: deletes and a learner's copy go on meanwhile.
 #define WINDOW (MAX_OUTBOX / 4)
@@ -62,10 +62,10 @@ static void begin_anew(struct moving *moving)
 }
 
 // What was on its way is forgotten: the outbox was opened anew, too.
-int moving_use(struct moving *moving, int handovers, int kernel, int flat)
+int moving_use(struct moving *moving, int departures, int kernel, int flat)
 {
-	struct handover_value *told =
-		mmap(NULL, TOLD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, handovers, 0);
+	struct departure_value *told =
+		mmap(NULL, TOLD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, departures, 0);
 
 	if (told == MAP_FAILED)
 		return -errno;
@@ -94,7 +94,7 @@ static void tell(struct moving *moving)
 			move[chain] = r->origin[i].move;
 	}
 	for (i = 0; i < MAX_CHAINS; i++) {
-		struct handover_value *told = &moving->told[i];
+		struct departure_value *told = &moving->told[i];
 
 		// Nobody may take the word about one move for one about the next.
 		__atomic_store_n(&told->term, 0, __ATOMIC_SEQ_CST);
@@ -134,7 +134,8 @@ void moving_follow(struct moving *moving, int origins)
 		r->move[i] = o->move;
 		r->term[i] = term;
 	}
-	// A round is of buckets that go through it together. What was done of it is soon done again.
+	// A round is of buckets that go through it together. What was done of it is soon done
+	// again.
 	if (disturbed) {
 		for (i = 0; i < BUCKETS; i++)
 			if (in_round(r->phase[i]))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Hands buckets over (docs/dft.md M7): the old chain's head has its chain fenced, then tells the new
-// chain every record of them, then that it has all. Some buckets at a time, each step of which is
-// asked for again until it is confirmed; a new term begins anew, as what was done is done again
+// Hands buckets over (docs/dft.md M7): the old chain's head has its chain fenced, then tells the
+// new chain every record of them, then that it has all. Some buckets at a time, each step of which
+// is asked for again until it is confirmed; a new term begins anew, as what was done is done again
 // without harm.
 #pragma once
 
@@ -27,10 +27,10 @@ enum move_phase {
 enum move_stage { MOVE_IDLE, MOVE_FENCES, MOVE_WAITS, MOVE_READS, MOVE_WHOLES };
 
 struct moving {
-	const struct roles *roles; // lent
-	struct outbox *outbox;	   // lent
-	int kernel, flat;	   // descriptors of the flow table, lent
-	struct handover_value *told; // map "handovers", mapped
+	const struct roles *roles;   // lent
+	struct outbox *outbox;	     // lent
+	int kernel, flat;	     // descriptors of the flow table, lent
+	struct departure_value *told; // map "departures", mapped
 	struct moving_room *room;    // what of each bucket is known
 	enum move_stage stage;	     // of the round
 	__u32 round;		     // its buckets
@@ -44,9 +44,9 @@ struct moving {
 // Returns 0 or -ENOMEM. Roles and outbox are lent for good.
 int moving_open(struct moving *moving, const struct roles *roles, struct outbox *outbox);
 void moving_close(struct moving *moving);
-// The maps are others now: "handovers", "sessions", "flat_sessions". All but the first are lent
+// The maps are others now: "departures", "sessions", "flat_sessions". All but the first are lent
 // until the next call. Returns 0 or a negative errno.
-int moving_use(struct moving *moving, int handovers, int kernel, int flat);
+int moving_use(struct moving *moving, int departures, int kernel, int flat);
 
 // Follows the view, map "origins", and the roles, when they were read anew.
 void moving_follow(struct moving *moving, int origins);

@@ -6,6 +6,7 @@
 
 #include "datapath/packet.bpf.h"
 #include "dft/core.h"
+#include "dft/move.h"
 #include "modules/session/flat.h"
 #include "shared/limits.h"
 #include "shared/session.h"
@@ -50,16 +51,27 @@ struct {
 
 // What an op does to a key's record.
 enum session_step {
-	SESSION_INSERT, // at the head
-	SESSION_UPDATE, // at the head
-	SESSION_COPY,	// at the others
+	SESSION_INSERT,	   // at the head
+	SESSION_UPDATE,	   // at the head
+	SESSION_COPY,	   // at the others
+	SESSION_DELETE,	   // at the head
+	SESSION_COLLECT,   // at the head
+	SESSION_REMOVE,	   // at the others: what was collected
+	SESSION_COPY_READ, // at the learner: what the tail has
+	SESSION_ADOPT,	   // at the head of a bucket's new chain: what the old one had
 };
 
 struct session_change {
 	enum session_step step;
-	__u32 floor;
-	__u32 mark;		  // session_mark() of the term in which this node is the tail, or 0
-	struct dft_stamp seen;	  // insert: what the evaluator observed; update: the incarnation
+	__u32 bucket;
+	__u32 floor;	       // in: that the op says; out: the bucket's. Where neither matters, 0
+	__u32 mark;	       // session_mark() of the term in which this node is the tail, or 0
+	__u32 answers;	       // a packet comes with it: what the tail passes on is an answer
+	__u32 complete;	       // adopt: what is not there was collected here
+	__u32 refuse;	       // insert: no session that is not there ..
+	__u32 refused;	       // .. out: it was not
+	struct dft_stamp seen; // insert: what the evaluator observed; update: the incarnation;
+			       // delete, collect, remove: which record
 	struct dft_record record; // in: what the op says; out: what goes on
 };
 
@@ -68,6 +80,7 @@ struct session_draft {
 	__u32 lock;
 	__u32 used_s;
 	__u32 dying;
+	__u32 check;
 	struct dft_record record;
 };
 _Static_assert(sizeof(struct session_draft) == sizeof(struct session_value), "same layout");
@@ -76,7 +89,9 @@ _Static_assert(sizeof(struct session_draft) == sizeof(struct session_value), "sa
 struct session_room {
 	struct session_change change;
 	enum dft_outcome outcome;
-	__u32 dying; // its end is under way: it must not be answered
+	__u32 before, after; // session_sort() of the key's record: what the change made of it
+	__u32 dying;	     // its end is under way: it must not be answered
+	__u32 idle_s;	     // of what was read: for how long it has not been used
 	struct session_draft draft;
 	struct flat_content content;
 	union flat_half half;
@@ -104,24 +119,88 @@ inlined __u32 session_floor(__u32 bucket)
 	return floor ? *floor : 0;
 }
 
-inlined void session_raise_floor(__u32 bucket, __u32 to)
-{
-	__u32 *floor = bpf_map_lookup_elem(&floors, &bucket);
+#define FLOOR_TRIES 64 // above how many others may raise one floor meanwhile
 
-	if (floor && *floor < to)
-		*floor = to;
+// It never falls, whoever else raises it at the same time.
+inlined void session_raise_floor(__u32 *floor, __u32 to)
+{
+	__u32 was = flat_load(floor), found, tries;
+
+	LOOPED
+	for (tries = 0; tries < FLOOR_TRIES && was < to; tries++) {
+		found = flat_swap(floor, was, to);
+		if (found == was)
+			return;
+		was = found;
+	}
 }
 
-inlined enum dft_outcome session_step(struct dft_record *mine, struct session_change *c)
+// A record's life and state, for counting; 0: no record.
+inlined __u32 session_sort(const struct dft_record *record)
 {
+	return (__u32)record->life << 16 | record->state;
+}
+
+// M7. What is known here already goes down the path again: all of it shall have it.
+inlined enum dft_outcome session_adopt(struct dft_record *mine, struct session_change *c,
+				       __u32 *floor)
+{
+	const struct dft_bucket bucket = {.complete = c->complete};
+	enum dft_outcome outcome = dft_adopt_at_head(mine, &bucket, floor, c->floor, &c->record);
+
+	if (outcome == DFT_OWN)
+		return DFT_STORED;
+	if (outcome == DFT_ENDED && mine->life != DFT_ABSENT)
+		return dft_push_at_head(mine, *floor, &c->record);
+	return outcome;
+}
+
+// The floor is read after the record, and raised before a record goes: who finds none finds the
+// floor that is above it.
+inlined enum dft_outcome session_step(struct dft_record *mine, struct session_change *c,
+				      __u32 *floors_at)
+{
+	__u32 floor = flat_load(floors_at), was = floor;
+	enum dft_outcome outcome;
+
 	switch (c->step) {
 	case SESSION_INSERT:
-		return dft_insert_at_head(mine, &c->floor, c->seen, &c->record);
+		if (c->refuse && mine->life != DFT_LIVE) {
+			c->refused = 1;
+			return DFT_REFUSED;
+		}
+		outcome = dft_insert_at_head(mine, &floor, c->seen, &c->record);
+		// O4: refused, it goes down the path with what the head knows better.
+		if (outcome == DFT_REFUSED && mine->life == DFT_TOMBSTONE)
+			outcome = dft_push_at_head(mine, floor, &c->record);
+		else if (outcome == DFT_REFUSED)
+			c->record = (struct dft_record){.stamp = {.floor = floor}};
+		break;
 	case SESSION_UPDATE:
-		return dft_update_at_head(mine, c->floor, c->seen, c->record.state, &c->record);
+		outcome = dft_update_at_head(mine, floor, c->seen, c->record.state, &c->record);
+		break;
+	case SESSION_DELETE:
+		outcome = dft_delete_at_head(mine, floor, c->seen, &c->record);
+		break;
+	case SESSION_COLLECT:
+		outcome = dft_collect_at_head(mine, &floor, c->seen, &c->record);
+		break;
+	case SESSION_REMOVE:
+		outcome = dft_collect(mine, &floor, c->seen, c->floor);
+		break;
+	case SESSION_COPY_READ:
+		outcome = dft_copy_read(mine, &floor, c->floor, &c->record);
+		break;
+	case SESSION_ADOPT:
+		outcome = session_adopt(mine, c, &floor);
+		break;
 	default:
-		return dft_copy(mine, c->floor, &c->record);
+		outcome = dft_copy(mine, floor, &c->record);
 	}
+	if (floor != was)
+		session_raise_floor(floors_at, floor);
+	c->floor = floor;
+	return outcome;
 }
 
 // This machine's clock for the ages of what is kept here. A timer tick counts, so it costs nothing
@@ -166,22 +245,39 @@ enum session_found {
 	SESSION_DYING, // its end is under way: it must not be answered
 };
 
-called enum session_found session_read_kernel(const struct session_key *key, __u32 mark,
-					      struct dft_record *out)
+// Part of a key's hash that its value has as well. The kernel may give an element that was removed
+// to another key at once, while a program still has a pointer to it.
+inlined __u32 session_check(__u64 hash)
+{
+	return hash >> 32;
+}
+
+// Under the lock: whether the element is (still) the key's. One that is being removed says so.
+inlined int session_is(const struct session_value *s, __u32 check)
+{
+	return s->check == check && s->record.life != DFT_ABSENT;
+}
+
+called enum session_found session_read_kernel(const struct session_key *key, __u32 check,
+					      __u32 mark, struct session_room *room)
 {
 	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
-	__u32 now = session_now_s();
-	int dying;
+	enum session_found found = SESSION_NONE;
+	__u32 now = session_now_s(), idle = 0;
 
-	if (!s)
+	if (!s || !room)
 		return SESSION_NONE;
 	bpf_spin_lock(&s->lock);
-	*out = s->record;
-	dying = mark && s->dying == mark;
-	if (!dying)
-		s->used_s = now;
+	if (session_is(s, check)) {
+		found = mark && s->dying == mark ? SESSION_DYING : SESSION_FOUND;
+		room->change.record = s->record;
+		idle = now - s->used_s;
+		if (found == SESSION_FOUND && s->record.life == DFT_LIVE)
+			s->used_s = now;
+	}
 	bpf_spin_unlock(&s->lock);
-	return dying ? SESSION_DYING : SESSION_FOUND;
+	room->idle_s = idle;
+	return found;
 }
 
 // The slot's session is in use. Returns SESSION_DYING where it is too late for that.
@@ -206,41 +302,50 @@ inlined enum session_found session_touch(struct flat_slot *slot, __u32 asked, __
 	return SESSION_FOUND;
 }
 
-// Copies a record out of the table, to answer for it. hash: key_hash(key); mark: session_mark() of
-// the term in which this node is the tail, or 0. SESSION_NONE: there is none. (Where others write
-// it all the time, too: then it is decided anew, and the head knows better.)
+// Copies a record into room->change.record, to answer for it: a live one is in use then. hash:
+// key_hash(key); mark: session_mark() of the term in which this node is the tail, or 0.
+// SESSION_NONE: there is none. (Where others write it all the time, too: then it is decided anew,
+// and the head knows better.)
 called enum session_found session_read(const struct session_key *key, __u64 hash, __u32 mark,
-				       struct dft_record *out)
+				       struct session_room *room)
 {
 	struct flat_place place = flat_place_of(hash);
-	struct session_room *room;
 	union flat_page *page;
 	union flat_key k;
 	__u32 i, asked;
 
+	if (!room)
+		return SESSION_NONE;
 	if (!cfg.session_pages || !flat_key_fits(key))
-		return session_read_kernel(key, mark, out);
-	room = session_room();
+		return session_read_kernel(key, session_check(hash), mark, room);
 	page = flat_sessions_page(hash);
-	if (!page || !room)
+	if (!page)
 		return SESSION_NONE;
 	k = flat_key_of(key);
 	i = flat_find(page, &k, place, 0);
-	if (i && flat_read(page, i, &k, &room->half, out, &asked))
+	if (i && flat_read(page, i, &k, &room->half, &room->change.record, &asked)) {
+		room->idle_s = (__u16)(session_now_s() - asked);
+		if (room->change.record.life != DFT_LIVE)
+			return SESSION_FOUND;
 		return session_touch(flat_slot_of(page, i), asked, mark);
-	return flat_load(&page->head.spilled) ? session_read_kernel(key, mark, out) : SESSION_NONE;
+	}
+	return flat_load(&page->head.spilled)
+		       ? session_read_kernel(key, session_check(hash), mark, room)
+		       : SESSION_NONE;
 }
 
-called int session_peek_kernel(const struct session_key *key, struct dft_record *out)
+called int session_peek_kernel(const struct session_key *key, __u32 check, struct dft_record *out)
 {
 	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
+	int found;
 
 	if (!s)
 		return 0;
 	bpf_spin_lock(&s->lock);
+	found = session_is(s, check);
 	*out = s->record;
 	bpf_spin_unlock(&s->lock);
-	return 1;
+	return found;
 }
 
 // What the table has of a key, for certain, and not because somebody uses it. Returns 1; 0: it has
@@ -254,7 +359,7 @@ called int session_peek(const struct session_key *key, __u64 hash, struct dft_re
 	int found;
 
 	if (!cfg.session_pages || !flat_key_fits(key))
-		return session_peek_kernel(key, out);
+		return session_peek_kernel(key, session_check(hash), out);
 	page = flat_sessions_page(hash);
 	if (!page || !room || !flat_lock(page))
 		return -1;
@@ -264,11 +369,11 @@ called int session_peek(const struct session_key *key, __u64 hash, struct dft_re
 	flat_unlock(page);
 	if (found || !flat_load(&page->head.spilled))
 		return found;
-	return session_peek_kernel(key, out);
+	return session_peek_kernel(key, session_check(hash), out);
 }
 
-called int session_condemn_kernel(const struct session_key *key, const struct dft_stamp *stamp,
-				  __u32 used_s, __u32 mark)
+called int session_condemn_kernel(const struct session_key *key, __u32 check,
+				  const struct dft_stamp *stamp, __u32 used_s, __u32 mark)
 {
 	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
 	const struct dft_stamp named = *stamp;
@@ -277,7 +382,7 @@ called int session_condemn_kernel(const struct session_key *key, const struct df
 	if (!s)
 		return 0;
 	bpf_spin_lock(&s->lock);
-	unused = s->used_s == used_s && s->record.life == DFT_LIVE &&
+	unused = session_is(s, check) && s->used_s == used_s && s->record.life == DFT_LIVE &&
 		 !dft_stamp_compare(s->record.stamp, named);
 	if (unused)
 		s->dying = mark;
@@ -298,7 +403,7 @@ called int session_condemn(const struct session_key *key, __u64 hash, const stru
 	__u32 i, asked;
 
 	if (!cfg.session_pages || !flat_key_fits(key))
-		return session_condemn_kernel(key, stamp, used_s, mark);
+		return session_condemn_kernel(key, session_check(hash), stamp, used_s, mark);
 	page = flat_sessions_page(hash);
 	if (!page || !room || !flat_lock(page))
 		return 0;
@@ -315,43 +420,86 @@ called int session_condemn(const struct session_key *key, __u64 hash, const stru
 	flat_unlock(page);
 	if (i || !flat_load(&page->head.spilled))
 		return unused;
-	return session_condemn_kernel(key, stamp, used_s, mark);
+	return session_condemn_kernel(key, session_check(hash), stamp, used_s, mark);
+}
+
+// What a step meant for the record's use; was: its life before. O9: what passes the tail with a
+// packet is an answer, so the session is in use, unless its end is under way. What only the head
+// made of it is none.
+inlined void session_used(struct session_room *room, const struct dft_record *mine, __u16 was,
+			  __u32 now, __u32 *used_s, __u32 *dying)
+{
+	const struct session_change *c = &room->change;
+
+	room->dying = 0;
+	if (room->outcome == DFT_STORED || *dying != c->mark)
+		*dying = 0;
+	if (room->outcome == DFT_STORED && (!c->mark || was == DFT_ABSENT))
+		*used_s = now;
+	if (!c->mark || !c->answers || mine->life != DFT_LIVE ||
+	    (room->outcome != DFT_STORED && room->outcome != DFT_SAME && room->outcome != DFT_OWN))
+		return;
+	if (*dying)
+		room->dying = 1;
+	else
+		*used_s = now;
+}
+
+inlined __u32 *session_floor_of(__u32 bucket)
+{
+	return bpf_map_lookup_elem(&floors, &bucket);
 }
 
 // Each carries room->change out, and says in room->outcome what became of it. Returns GO_ON, or a
 // verdict that the op ends with.
-called enum verdict session_change_kernel(const struct session_key *key, struct session_room *room)
+called enum verdict session_change_kernel(const struct session_key *key, __u32 check,
+					  struct session_room *room)
 {
+	__u32 *floor = session_floor_of(room->change.bucket), now = session_now_s();
 	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
 	struct session_draft *draft = &room->draft;
-	__u32 now = session_now_s(), mark = room->change.mark, dying;
+	int is, removed;
 	long err;
 
-	room->dying = 0;
+	if (!floor)
+		return BUG;
+	room->before = room->after = 0;
 	if (!s) {
 		__builtin_memset(draft, 0, sizeof(*draft));
+		draft->check = check;
 		draft->used_s = now;
-		room->outcome = session_step(&draft->record, &room->change);
+		room->dying = 0;
+		room->outcome = session_step(&draft->record, &room->change, floor);
 		if (room->outcome != DFT_STORED)
 			return GO_ON;
 		err = bpf_map_update_elem(&sessions, key, draft, BPF_NOEXIST);
-		if (!err)
+		if (!err) {
+			room->after = session_sort(&draft->record);
 			return GO_ON;
+		}
 		// Another CPU put the key meanwhile: its record is what counts.
 		s = bpf_map_lookup_elem(&sessions, key);
 		if (!s)
 			return TABLE_FULL;
 	}
 	bpf_spin_lock(&s->lock);
-	room->outcome = session_step(&s->record, &room->change);
-	if (room->outcome == DFT_STORED)
-		s->dying = 0;
-	dying = mark && s->dying == mark;
-	if (!dying)
-		s->used_s = now;
+	is = session_is(s, check);
+	removed = 0;
+	if (is) {
+		__u16 was = s->record.life;
+
+		room->before = session_sort(&s->record);
+		room->outcome = session_step(&s->record, &room->change, floor);
+		room->after = session_sort(&s->record);
+		session_used(room, &s->record, was, now, &s->used_s, &s->dying);
+		removed = s->record.life == DFT_ABSENT;
+	}
 	bpf_spin_unlock(&s->lock);
-	room->dying = dying;
-	return GO_ON;
+	// Who has removed the record, and nobody else, removes the element: until then its key has
+	// no other.
+	if (removed)
+		bpf_map_delete_elem(&sessions, key);
+	return is ? GO_ON : TABLE_BUSY;
 }
 
 // Under the page's lock: what the page has of the key, into room->draft. Returns its slot; 0: none.
@@ -360,23 +508,31 @@ called __u32 session_fetch(union flat_page *page, const struct session_key *key,
 {
 	union flat_key k = flat_key_of(key);
 	__u32 i = flat_find_locked(page, &k, flat_place_of(hash)), asked = 0;
+	struct session_draft *draft = &room->draft;
+	__u32 now = session_now_s();
 
-	__builtin_memset(&room->draft, 0, sizeof(room->draft));
-	if (i && !flat_read(page, i, &k, &room->half, &room->draft.record, &asked))
-		__builtin_memset(&room->draft, 0, sizeof(room->draft)); // just removed
-	room->draft.dying = asked >> FLAT_DYING_SHIFT;
-	room->draft.used_s = session_now_s();
+	__builtin_memset(draft, 0, sizeof(*draft));
+	if (i && !flat_read(page, i, &k, &room->half, &draft->record, &asked))
+		__builtin_memset(draft, 0, sizeof(*draft)); // just removed
+	draft->used_s = now - (__u16)(now - asked);
+	draft->dying = asked >> FLAT_DYING_SHIFT;
+	draft->check = session_check(hash);
 	return i;
 }
 
-called void session_step_fetched(struct session_room *room)
+called int session_step_fetched(struct session_room *room)
 {
+	__u32 *floor = session_floor_of(room->change.bucket);
 	struct session_draft *draft = &room->draft;
+	__u16 was = draft->record.life;
 
-	room->outcome = session_step(&draft->record, &room->change);
-	if (room->outcome == DFT_STORED || draft->dying != room->change.mark)
-		draft->dying = 0;
-	room->dying = draft->dying;
+	if (!floor)
+		return 0;
+	room->before = session_sort(&draft->record);
+	room->outcome = session_step(&draft->record, &room->change, floor);
+	room->after = session_sort(&draft->record);
+	session_used(room, &draft->record, was, session_now_s(), &draft->used_s, &draft->dying);
+	return 1;
 }
 
 // Under the page's lock: room->draft is what the key's record is from now on; the page has it in
@@ -387,8 +543,15 @@ called enum verdict session_store(union flat_page *page, const struct session_ke
 	struct flat_place place = flat_place_of(hash);
 	struct flat_content *content = &room->content;
 	struct session_draft *draft = &room->draft;
-	__u32 to = i ? i : flat_free(page, place);
+	__u32 to = i;
 
+	if (draft->record.life == DFT_ABSENT) {
+		if (i)
+			flat_remove(page, i, flat_load(&flat_slot_of(page, i)->half[0].version));
+		return GO_ON;
+	}
+	if (!to)
+		to = flat_free(page, place);
 	if (to && flat_fits(&draft->record)) {
 		content->key = flat_key_of(key);
 		content->asked = draft->dying << FLAT_DYING_SHIFT |
@@ -417,23 +580,26 @@ inlined enum verdict session_change(const struct session_key *key, __u64 hash,
 	__u32 i;
 
 	if (!cfg.session_pages || !flat_key_fits(key))
-		return session_change_kernel(key, room);
+		return session_change_kernel(key, session_check(hash), room);
 	page = flat_sessions_page(hash);
 	if (!page)
 		return BUG;
 	if (!flat_lock(page))
 		return TABLE_BUSY;
 	if (page->head.spilled && bpf_map_lookup_elem(&sessions, key)) {
-		v = session_change_kernel(key, room);
+		v = session_change_kernel(key, session_check(hash), room);
 	} else {
 		i = session_fetch(page, key, hash, room);
-		session_step_fetched(room);
-		if (room->outcome == DFT_STORED || room->outcome == DFT_OWN)
+		if (!session_step_fetched(room))
+			v = BUG;
+		else if (room->outcome == DFT_STORED || room->outcome == DFT_OWN)
 			v = session_store(page, key, hash, i, room);
-		else if (i)
+		else if (i && room->draft.record.life == DFT_LIVE && room->change.mark &&
+			 room->change.answers && !room->dying)
 			session_touch(flat_slot_of(page, i),
-				      flat_load(&flat_slot_of(page, i)->half[0].asked),
-				      room->change.mark);
+				      flat_load(&flat_slot_of(page, i)->half[0].asked), 0);
+		if (v)
+			room->after = room->before;
 	}
 	flat_unlock(page);
 	return v;

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// The kernel's own clock: a frame circles in a pair of interfaces, once per cfg.beat_ms, and this
+// runs each time. No daemon takes part.
+//
+//   pacemaker -- redirect --> qdisc of the first end, which waits --> second end: pacemaker
+#include "modules/entrance/entrance.bpf.h"
+#include "modules/heartbeat/heartbeat.bpf.h"
+
+#include <linux/pkt_cls.h>
+
+const volatile struct gateway_config cfg;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct pulse_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} pulse SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_BEATS);
+	__type(key, __u32);
+	__type(value, struct beat_to_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} beat_to SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_ENTRANCES);
+	__type(key, __u32);
+	__type(value, struct handover_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} handovers SEC(".maps");
+
+struct announcement {
+	struct ethhdr eth;
+	struct arp_ipv4 arp;
+	__u8 padding[18]; // to the 60 bytes that a frame has at least
+} __attribute__((packed));
+_Static_assert(sizeof(struct announcement) == 60, "");
+
+// Frames as they are written, which no stack has room for.
+struct pace_room {
+	__u8 pad[2]; // so that the packet follows the header at once
+	struct ethhdr eth;
+	struct beat_packet packet;
+	struct announcement announcement;
+};
+_Static_assert(__builtin_offsetof(struct pace_room, packet) ==
+		       __builtin_offsetof(struct pace_room, eth) + sizeof(struct ethhdr),
+	       "a frame");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pace_room);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} pace_rooms SEC(".maps");
+
+inlined struct pace_room *pace_room(void)
+{
+	__u32 only = 0;
+
+	return bpf_map_lookup_elem(&pace_rooms, &only);
+}
+
+// How punctual the round is. Own lateness looks like others' silence.
+inlined void pulse_count(struct pulse_value *p, __u64 now)
+{
+	__u64 gap = now - p->round_ns;
+	__u32 missed = gap / BEAT_NS, late = p->late;
+
+	if (!p->round_ns || gap > BEAT_NS * ASLEEP_BEATS) {
+		p->awake_ns = now;
+		late = 0;
+	} else if (gap > BEAT_NS * 3 / 2) {
+		late += missed;
+	} else if (late && !(p->rounds & 7)) {
+		late--;
+	}
+	p->late = late < LATE_MOST ? late : LATE_MOST;
+	p->gap_ns = gap;
+	p->round_ns = now;
+	p->rounds++;
+}
+
+inlined int pulse_settled(const struct pulse_value *p)
+{
+	return p->round_ns - p->awake_ns >= BEAT_NS * SETTLE_BEATS;
+}
+
+// Half an interval less than so many: answers come just after a round, and the round in which the
+// last of them is due must not miss its silence by a hair.
+inlined __u64 suspect_ns(const struct pulse_value *p)
+{
+	return BEAT_NS * (SUSPECT_BEATS * 2 - 1) / 2 * (1 + p->late);
+}
+
+// The leases that this node asks for: of chains in which it acts and has promised nothing higher.
+inlined __u32 beat_chains(struct beat *b, const struct beat_to_value *to)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+	__u32 used = 0;
+
+	LOOPED
+	for (__u32 i = 0; i < BEAT_CHAINS; i++) {
+		__u32 number = to->chain[i];
+		const struct fence_value *fence = bpf_map_lookup_elem(&fences, &number);
+		const struct chain_value *c;
+
+		if (i >= to->chains)
+			break;
+		c = chain_find(number);
+		if (!c || !fence || !lease_wanted(c) ||
+		    fence->promised > TERM_WORD(c->epoch, c->term))
+			continue;
+		if (to->node == cfg.node) {
+			lease_answered(number, TERM_WORD(c->epoch, c->term),
+				       TERM_WORD(cfg.node, cfg.boot), now, now);
+			continue;
+		}
+		b->chain[used & (BEAT_CHAINS - 1)] = (struct beat_chain){
+			bpf_htonl(number), bpf_htonl(c->epoch), bpf_htonl(c->term)};
+		used++;
+	}
+	return used;
+}
+
+// One heartbeat. Returns whether its receiver was heard in time.
+verified int beat_send(struct __sk_buff *skb, __u32 i, __u64 suspect, int settled, int silent)
+{
+	const struct beat_to_value *to = bpf_map_lookup_elem(&beat_to, &i);
+	struct pace_room *room = pace_room();
+	const struct node_value *n;
+	struct peer_value *peer;
+	struct beat_packet *h;
+	__u64 now = bpf_ktime_get_boot_ns();
+	__u32 node;
+
+	if (!to || !room)
+		return 0;
+	node = to->node;
+	h = &room->packet;
+	if (node == cfg.node) {
+		beat_chains(&h->beat, to);
+		return 0;
+	}
+	n = bpf_map_lookup_elem(&nodes, &node);
+	peer = bpf_map_lookup_elem(&peers, &node);
+	if (!n || !peer || !address_is_v4(&n->zgc_ip))
+		return 0;
+	gossip_judge(node, peer, now, suspect, settled);
+	if (silent)
+		return 0;
+
+	__builtin_memset(&h->beat, 0, offsetof(struct beat, news));
+	h->beat.chains = beat_chains(&h->beat, to);
+	h->beat.version = BEAT_VERSION;
+	h->beat.kind = BEAT;
+	if (peer->received_ns && now - peer->received_ns < suspect)
+		h->beat.flags = BEAT_HEARS_YOU;
+	h->beat.from = bpf_htonl(cfg.node);
+	h->beat.from_boot = bpf_htonl(cfg.boot);
+	h->beat.to = bpf_htonl(node);
+	h->beat.cluster = bpf_htonl(cfg.cluster);
+	h->beat.clock_ns = bpf_cpu_to_be64(now);
+	bulletin_copy(h->beat.news, node, peer->boot);
+	__builtin_memcpy(room->eth.h_dest, n->zgc_mac, 6);
+	mac_of_config(room->eth.h_source, cfg.zgc_mac);
+	room->eth.h_proto = bpf_htons(ETH_P_IP);
+	underlay_write(&h->ip, &h->udp, cfg.zgc_ip.in6_u.u6_addr32[3], address_v4(&n->zgc_ip),
+		       bpf_htons(BEAT_PORT), bpf_htons(BEAT_PORT), sizeof(h->beat));
+	if (!bpf_skb_store_bytes(skb, 0, &room->eth, PACE_BYTES, 0))
+		bpf_clone_redirect(skb, cfg.zgc_ifindex, 0);
+	return peer->alive;
+}
+
+// Gratuitous ARP (RFC 5227 section 3: the request form): switches learn where the entrance is now,
+// and hosts its MAC. The frame is short for that time, so that it carries nothing else to hosts.
+inlined int announce(struct __sk_buff *skb, const struct entrance_value *e)
+{
+	struct pace_room *room = pace_room();
+	struct announcement *a;
+
+	if (!room)
+		return 0;
+	a = &room->announcement;
+	__builtin_memset(a, 0, sizeof(*a));
+	__builtin_memset(a->eth.h_dest, 0xFF, 6);
+	__builtin_memcpy(a->eth.h_source, e->mac, 6);
+	a->eth.h_proto = bpf_htons(ETH_P_ARP);
+	a->arp.hardware = bpf_htons(ARP_ETHERNET);
+	a->arp.protocol = bpf_htons(ETH_P_IP);
+	a->arp.hardware_length = 6;
+	a->arp.protocol_length = 4;
+	a->arp.op = bpf_htons(ARP_REQUEST);
+	__builtin_memcpy(a->arp.sender_mac, e->mac, 6);
+	a->arp.sender_ip = address_v4(&e->ip);
+	a->arp.target_ip = address_v4(&e->ip);
+	if (!bpf_skb_change_tail(skb, sizeof(*a), 0) &&
+	    !bpf_skb_store_bytes(skb, 0, a, sizeof(*a), 0))
+		bpf_clone_redirect(skb, cfg.tenant_ifindex, 0);
+	return bpf_skb_change_tail(skb, PACE_BYTES, 0);
+}
+
+// Who of an entrance's list is alive, as bits; this node is, if it may serve at all.
+inlined __u32 entrance_alive(const struct entrance_value *e, int able)
+{
+	__u32 alive = 0;
+
+	LOOPED
+	for (__u32 i = 0; i < MAX_PREFERENCES; i++) {
+		__u32 node = e->preference[i];
+		const struct peer_value *p = bpf_map_lookup_elem(&peers, &node);
+
+		if (i < e->preferences && p && (node == cfg.node ? able : p->alive))
+			alive |= 1 << i;
+	}
+	return alive;
+}
+
+// Who owns the entrance now. MAX_NODES: nobody.
+inlined __u32 entrance_owner(const struct entrance_value *e, __u32 alive, int able)
+{
+	if (!e->preferences)
+		return e->owner != cfg.node || able ? e->owner : MAX_NODES;
+	LOOPED
+	for (__u32 i = 0; i < MAX_PREFERENCES; i++)
+		if (alive & 1 << i)
+			return e->preference[i];
+	return MAX_NODES;
+}
+
+// What this node has to do with one entrance from now on.
+verified int entrance_follow(struct __sk_buff *skb, __u32 i, int able, int awoke)
+{
+	const struct entrance_value *e = bpf_map_lookup_elem(&entrances, &i);
+	struct entrance_value *duty = bpf_map_lookup_elem(&duties, &i);
+	struct handover_value *hand = bpf_map_lookup_elem(&handovers, &i);
+	__u64 now = bpf_ktime_get_boot_ns();
+	__u32 owner, alive;
+	int mine;
+
+	if (!e || !duty || !hand || (!e->live && !duty->live))
+		return 0;
+	alive = entrance_alive(e, able);
+	owner = e->live ? entrance_owner(e, alive, able) : MAX_NODES;
+	mine = owner == cfg.node;
+	// Who was taken for dead may have been replaced meanwhile, and switches have learned that.
+	if (mine && (duty->owner != owner || !duty->live || alive & ~hand->alive || awoke)) {
+		hand->announcements = ANNOUNCEMENTS;
+		hand->next_ns = now;
+	}
+	hand->alive = alive;
+	if (duty->owner != owner || !duty->live)
+		hand->since_ns = now;
+	// The former owner serves what still reaches it, so that nothing is lost where an entrance
+	// is handed over. Who never served it has nothing of the kind.
+	duty->serves = mine || (e->live && able && duty->serves &&
+				now - hand->since_ns < HANDOVER_MS * 1000000ull);
+	duty->ip = e->ip;
+	// Only the owner may use the entrance's MAC: switches learn from it.
+	if (mine)
+		__builtin_memcpy(duty->mac, e->mac, 6);
+	else
+		mac_of_config(duty->mac, cfg.tenant_mac);
+	duty->owner = owner;
+	duty->live = e->live;
+	if (!mine || !hand->announcements || now < hand->next_ns)
+		return 0;
+	// At once, soon, for what was on its way then, and when the former owner is done.
+	hand->next_ns = now + (hand->announcements == ANNOUNCEMENTS ? BEAT_NS * SUSPECT_BEATS * 2
+								    : HANDOVER_MS * 1000000ull);
+	hand->announcements--;
+	return announce(skb, e);
+}
+
+// The frame is as it was, for the next round.
+inlined int pace_on(struct __sk_buff *skb, const struct pacer_value *told)
+{
+	struct pace_frame frame = {
+		.eth.h_proto = bpf_htons(PACE_PROTOCOL),
+		.generation = told->generation,
+	};
+
+	if (bpf_skb_store_bytes(skb, 0, &frame, sizeof(frame), 0))
+		return TC_ACT_SHOT;
+	return bpf_redirect(told->ifindex, 0);
+}
+
+SEC("tc")
+int pacemaker(struct __sk_buff *skb)
+{
+	const struct pace_frame *frame = (void *)(long)skb->data;
+	__u32 only = 0, heard = 0, i;
+	const struct pacer_value *told = bpf_map_lookup_elem(&pacer, &only);
+	struct pulse_value *p = bpf_map_lookup_elem(&pulse, &only);
+	int settled, able;
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	if (!told || !p || skb->len != PACE_BYTES ||
+	    (void *)(frame + 1) > (void *)(long)skb->data_end ||
+	    frame->eth.h_proto != bpf_htons(PACE_PROTOCOL) || frame->generation != told->generation)
+		return TC_ACT_SHOT;
+	settled = pulse_settled(p);
+	pulse_count(p, now);
+	bulletin_compose(now);
+	LOOPED
+	for (i = 0; i < MAX_BEATS; i++) {
+		if (i >= told->beats)
+			break;
+		heard += beat_send(skb, i, suspect_ns(p), pulse_settled(p), !told->fit);
+	}
+	p->heard = heard;
+	if (!pulse_settled(p))
+		return pace_on(skb, told);
+	// A node that hears none of several others is cut off itself, and would take entrances from
+	// those who serve them.
+	able = told->fit && (cfg.roles & ROLE_FWD) && (heard || told->others < 2);
+	LOOPED
+	for (i = 0; i < MAX_ENTRANCES; i++)
+		if (entrance_follow(skb, i, able, !settled))
+			return TC_ACT_SHOT;
+	return pace_on(skb, told);
+}
+
+// Run once by the loader, with a frame: has it circle.
+SEC("tc")
+int seed(struct __sk_buff *skb)
+{
+	__u32 only = 0;
+	const struct pacer_value *told = bpf_map_lookup_elem(&pacer, &only);
+
+	return told ? bpf_clone_redirect(skb, told->ifindex, 0) : TC_ACT_SHOT;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
