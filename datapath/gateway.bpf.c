@@ -20,6 +20,7 @@
 #include "datapath/finish.bpf.h"
 #include "modules/arp/arp.bpf.h"
 #include "modules/chain/chain.bpf.h"
+#include "modules/chain/move.bpf.h"
 #include "modules/chain/rights.bpf.h"
 #include "modules/directpath/directpath.bpf.h"
 #include "modules/entrance/entrance.bpf.h"
@@ -486,7 +487,7 @@ inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet
 // A lookup at the leased tail: what it has, or what is decided now.
 inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		    const struct chain_value *c, const struct flow *f, __u64 hash,
-		    struct session_room *room)
+		    const struct move *m, struct session_room *room)
 {
 	__u32 number = bpf_ntohl(d->op.chain), now = session_now_s(), tail;
 	struct session_change *change = &room->change;
@@ -499,6 +500,8 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 	case SESSION_DYING:
 		return finish(ctx, SESSION_ENDING);
 	case SESSION_NONE:
+		if (move_incomplete(m, number) && !(d->op.flags & DFT_ASKED))
+			return move_ask(ctx, d, m);
 		*record = (struct dft_record){};
 		break;
 	default:
@@ -590,6 +593,8 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 	const struct dft_record *record = &change->record;
 	enum dft_outcome outcome = room->outcome;
 	int removes = change->step == SESSION_REMOVE || change->step == SESSION_COLLECT;
+	__u32 elsewhere;
+	struct move m;
 	int found = 1;
 
 	if (outcome == DFT_CONFLICT)
@@ -622,6 +627,11 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 		return finish(ctx, OP_DONE);
 	if (!found || record->life != DFT_LIVE)
 		return op_look_up_again(ctx, d);
+	// Fenced meanwhile: it is stored, but not this chain's to answer for.
+	m = move_of(change->bucket);
+	elsewhere = m.number ? move_elsewhere(&m, bpf_ntohl(d->op.chain)) : 0;
+	if (elsewhere)
+		return move_over(ctx, d, elsewhere - 1);
 	if (!chain_leased(bpf_ntohl(d->op.chain), c))
 		return finish(ctx, NO_LEASE);
 	d->op.flags |= DFT_STATEFUL;
@@ -637,11 +647,12 @@ int table(struct xdp_md *ctx)
 	struct session_room *room = session_room();
 	struct session_change *change;
 	const struct chain_value *c;
-	__u32 number, serial = 0;
+	__u32 number, elsewhere, serial = 0;
 	struct flow f = {};
 	int place, acts, keyed, current;
+	struct move m = {};
+	__u64 hash, owned;
 	enum verdict v;
-	__u64 hash;
 
 	if (!d || !room)
 		return finish(ctx, BUG);
@@ -676,6 +687,18 @@ int table(struct xdp_md *ctx)
 	}
 	if (d->op.table != DFT_SESSIONS || change->bucket >= BUCKETS)
 		return finish(ctx, DFT_MALFORMED);
+	// M7.
+	if (!(d->op.flags & DFT_REPLICATION) && d->op.op < DFT_COPY) {
+		m = move_of(change->bucket);
+		if ((elsewhere = move_elsewhere(&m, number)))
+			return move_over(ctx, d, elsewhere - 1);
+		if (move_incomplete(&m, number)) {
+			if (d->op.op == DFT_COLLECT)
+				return finish(ctx, BUCKET_MOVES);
+			if (d->op.op == DFT_INSERT && !(d->op.flags & DFT_ASKED))
+				return op_look_up_again(ctx, d);
+		}
+	}
 	keyed = op_keyed(d->op.op);
 	v = keyed ? op_key(&p, d, &f.key, &serial) : read_tenant(&p, d, &f);
 	if (v)
@@ -688,7 +711,7 @@ int table(struct xdp_md *ctx)
 	if (place + 1 == c->live)
 		change->mark = session_mark(c->epoch, c->term);
 	if (d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION))
-		return look_up(ctx, &p, d, c, &f, hash, room);
+		return look_up(ctx, &p, d, c, &f, hash, &m, room);
 
 	record_read(d, &change->record);
 	if (d->op.op == DFT_COPY && change->record.life == DFT_ABSENT) {
@@ -697,6 +720,9 @@ int table(struct xdp_md *ctx)
 		if (!floor || place != c->live)
 			return finish(ctx, DFT_MALFORMED);
 		session_raise_floor(floor, bpf_ntohl(d->op.floor));
+		// M7: and what is known of the bucket's moves.
+		if (move_read((const struct dft_bucket_wire *)&f.key, &m, &owned))
+			move_learn(change->bucket, &m, owned);
 		return copied(ctx, d, c);
 	}
 	if ((v = step_of(d, place == c->live, change)))
@@ -711,6 +737,97 @@ int table(struct xdp_md *ctx)
 	if (room->dying)
 		return finish(ctx, SESSION_ENDING);
 	return pass_on(ctx, d, c, place, room);
+}
+
+// TOLD: the new chain adopts what the old one had.
+inlined int adopt(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+		  __u32 place, const struct session_key *key, int keyed, struct session_room *room)
+{
+	struct session_change *change = &room->change;
+	__u32 number = bpf_ntohl(d->op.chain);
+	struct move m = move_of(change->bucket);
+	enum verdict v;
+
+	record_read(d, &change->record);
+	change->step = SESSION_COPY;
+	if (!(d->op.flags & DFT_REPLICATION)) {
+		if (number + 1 != m.to || !(m.state & MOVE_OWNED))
+			return finish(ctx, BUCKET_MOVES);
+		change->step = SESSION_ADOPT;
+		change->floor = bpf_ntohl(d->op.floor);
+		change->complete = m.state & MOVE_COMPLETE;
+	}
+	if ((v = session_change(key, key_hash(key), room)))
+		return finish(ctx, v);
+	usage_change(key, number, room->before, room->after);
+	if (room->outcome == DFT_CONFLICT)
+		return finish(ctx, STAMP_CONFLICT);
+	if (room->outcome == DFT_ENDED ||
+	    (change->step == SESSION_ADOPT && room->outcome == DFT_SAME)) {
+		if (keyed)
+			return op_taken(ctx, d);
+		// There was nothing, and as the old chain is fenced that stays so.
+		d->op.op = DFT_LOOKUP;
+		d->op.flags = (d->op.flags & DFT_REFRESH) | DFT_ASKED;
+		return op_redirect(ctx, d, chain_whom(c, 1, 0), LOOKED_UP_AGAIN);
+	}
+	if (!keyed) {
+		d->op.op = DFT_INSERT;
+		return pass_on(ctx, d, c, place, room);
+	}
+	record_write(d, &change->record);
+	if (place + 1 < (__u32)c->live + c->learner)
+		return op_replicate(ctx, d, c, place + 1);
+	return op_taken(ctx, d);
+}
+
+// An op about a bucket that moves (M7).
+SEC("xdp")
+int moving(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct session_room *room = session_room();
+	const struct chain_value *c;
+	__u32 number, serial = 0;
+	struct flow f = {};
+	int place, acts, keyed;
+	enum verdict v;
+
+	if (!d || !room)
+		return finish(ctx, BUG);
+	__builtin_memset(&room->change, 0, sizeof(room->change));
+	room->change.bucket = bpf_ntohl(d->op.bucket);
+	if (room->change.bucket >= BUCKETS)
+		return finish(ctx, DFT_MALFORMED);
+	if (d->op.op == DFT_TAKEN) {
+		struct dft_keyed *taken = take(&p, sizeof(*taken));
+
+		return finish(ctx, taken ? outbox_confirm(bpf_ntohl(taken->serial)) : TRUNCATED);
+	}
+	number = bpf_ntohl(d->op.chain);
+	c = chain_find(number);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	place = chain_place(c);
+	acts = place >= 0 && !chain_fenced(number, c);
+	if (d->op.flags & DFT_REPLICATION) {
+		if (place < 0)
+			return finish(ctx, NOT_MEMBER);
+		if (!acts || bpf_ntohl(d->op.epoch) != c->epoch || bpf_ntohl(d->op.term) != c->term)
+			return finish(ctx, STALE_TERM);
+	} else if (!acts || place) {
+		return op_redirect(ctx, d, chain_whom(c, 0, 1), REDIRECTED);
+	}
+	if (d->op.op != DFT_ASK && d->op.op != DFT_TOLD)
+		return move_bucket(ctx, d, &p, c, place);
+	keyed = d->geneve.protocol == bpf_htons(DFT_KEYED);
+	v = keyed ? op_key(&p, d, &f.key, &serial) : read_tenant(&p, d, &f);
+	if (v)
+		return finish(ctx, v);
+	if (d->op.op == DFT_ASK)
+		return move_answer(ctx, d, c, &f.key, room);
+	return adopt(ctx, d, c, place, &f.key, keyed, room);
 }
 
 // A frame of the loader's becomes the next op of the outbox.
@@ -754,7 +871,7 @@ int decided(struct xdp_md *ctx)
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_INSERT;
-	d->op.flags = DFT_OBSERVED | (d->op.flags & DFT_REFRESH);
+	d->op.flags = DFT_OBSERVED | (d->op.flags & (DFT_REFRESH | DFT_ASKED));
 	d->op.state = bpf_htons(DFT_LIVE << DFT_LIFE_SHIFT | (direction ? DFT_BEGUN_BY_B : 0));
 	if (chain_head(c) == cfg.node)
 		return go_to(ctx, STEP_TABLE);

@@ -480,6 +480,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_DECIDED, n->gw->progs.decided);
 	step_put(n, STEP_REPLY, n->gw->progs.reply);
 	step_put(n, STEP_COMPLAINT, n->gw->progs.complaint);
+	step_put(n, STEP_MOVING, n->gw->progs.moving);
 	step_put(n, STEP_BEAT, n->gw->progs.beat);
 	function_put(n, FUNCTION_DIVIDER, n->divider->progs.divider);
 	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);

@@ -25,6 +25,7 @@
 #include "modules/session/flat.h"
 #include "shared/address.h"
 #include "shared/limits.h"
+#include "shared/move.h"
 #include "shared/outbox.h"
 #include "wire/arp.h"
 #include "wire/geneve.h"
@@ -2934,24 +2935,35 @@ static int test_dying(struct world *w)
 	return wrong + replicas_equal(w, "dying", &key, &want);
 }
 
-static void outbox_put(struct world *w, uint32_t serial, uint32_t state)
+static void outbox_put_at(struct world *w, int node, uint32_t serial, uint32_t state)
 {
 	struct outbox_entry e = {.serial = serial, .state = state};
 	uint32_t at = serial % MAX_OUTBOX;
 
-	node_put(&w->node[FTN2], "outbox", &at, &e);
+	node_put(&w->node[node], "outbox", &at, &e);
 }
 
-static int outbox_is(struct world *w, const char *name, uint32_t serial, uint32_t state)
+static int outbox_is_at(struct world *w, const char *name, int node, uint32_t serial,
+			uint32_t state)
 {
 	struct outbox_entry e = {};
 	uint32_t at = serial % MAX_OUTBOX;
 
-	bpf_map_lookup_elem(node_map(&w->node[FTN2], "outbox"), &at, &e);
+	bpf_map_lookup_elem(node_map(&w->node[node], "outbox"), &at, &e);
 	if (e.state == state)
 		return 0;
 	fprintf(stderr, "%s: outbox has state %u\n", name, e.state);
 	return 1;
+}
+
+static void outbox_put(struct world *w, uint32_t serial, uint32_t state)
+{
+	outbox_put_at(w, FTN2, serial, state);
+}
+
+static int outbox_is(struct world *w, const char *name, uint32_t serial, uint32_t state)
+{
+	return outbox_is_at(w, name, FTN2, serial, state);
 }
 
 #define SERIAL (5 * MAX_OUTBOX + 77)
@@ -3096,6 +3108,205 @@ static int test_learner(struct world *w)
 			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
 	wrong += replicas_equal(w, "a hit for the learner", &key, &want);
 	put_floors(w, &key, 0);
+	return wrong;
+}
+
+// ---- buckets that move ----
+
+#define NEW_CHAIN 2
+#define FTN4 (FTN1 + 3)
+#define FTN5 (FTN1 + 4)
+#define FTN6 (FTN1 + 5)
+#define MOVE 9
+
+static void put_view(struct world *w, int node, uint32_t bucket, uint32_t chain, uint16_t from)
+{
+	struct origin_value origin = {.move = from ? MOVE : 0, .from = from};
+	uint32_t entry = chain + 1;
+
+	node_put(&w->node[node], "origins", &bucket, &origin);
+	node_put(&w->node[node], "buckets", &bucket, &entry);
+}
+
+// As the loader of the old head, ftn1, has it sent.
+static void write_move(struct frame *f, int to, const struct session_key *key, uint8_t op,
+		       uint32_t chain, uint32_t owned)
+{
+	struct dft_bucket_wire wire = {.move = htonl(MOVE),
+				       .from = htons(1),
+				       .to = htons(NEW_CHAIN + 1),
+				       .owned_epoch = htonl(EPOCH),
+				       .owned_term = htonl(owned)};
+	// What a node sends to itself does not come in from outside.
+	const int from = to == FTN1 ? FTN2 : FTN1;
+	const uint32_t serial = htonl(SERIAL);
+	struct dft_packet d;
+	char text[18];
+
+	write_keyed(f, from, to, key, op, (struct dft_stamp){0, 0});
+	if (op != DFT_TOLD)
+		memcpy(f->byte + DFT_HEADERS_BYTES, &wire, sizeof(wire));
+	memcpy(f->byte + DFT_HEADERS_BYTES + offsetof(struct dft_keyed, serial), &serial,
+	       sizeof(serial));
+	d = op_get(f);
+	d.op.chain = htonl(chain);
+	node_ip_text(FTN1, text);
+	d.op.forwarder = address_must(text);
+	node_mac_text(FTN1, text);
+	mac_parse(text, d.op.forwarder_mac);
+	edit_op(f, from, to, &d);
+}
+
+static int moves(struct world *w, const char *name, const struct session_key *key, uint8_t op,
+		 const char *path)
+{
+	int old = op == DFT_FENCE;
+	struct journey j;
+	struct frame f;
+	int wrong;
+
+	outbox_put_at(w, FTN1, SERIAL, OUTBOX_SENT);
+	write_move(&f, old ? FTN1 : FTN4, key, op, old ? 0 : NEW_CHAIN, TERM);
+	wrong = travel(w, old ? FTN1 : FTN4, &f, &j);
+	wrong += path_is(name, &j, path);
+	return wrong + outbox_is_at(w, name, FTN1, SERIAL, OUTBOX_CONFIRMED);
+}
+
+#define TOLD_ALL "REPLICATED > ftn5 REPLICATED > ftn6 MOVE_TAKEN > ftn1 COPY_CONFIRMED"
+
+// M7: chain 0 (ftn1 to ftn3) hands a bucket over to chain 2 (ftn4 to ftn6).
+static int test_moves(struct world *w)
+{
+	const struct chain_value new = {
+		.epoch = EPOCH, .term = TERM, .live = 3, .node = {FTN4, FTN5, FTN6}};
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	uint32_t bucket = (uint32_t)hash_of(&key) % BUCKETS, place;
+	struct dft_record got, want = want_record(RED, 5, &syn, 1, 0);
+	struct frame f, insert;
+	struct dft_packet d;
+	struct journey j = {};
+
+	put_floors(w, &key, 0);
+	for (int i = 0; i < NODES; i++)
+		node_chain(&w->node[i], NEW_CHAIN, &new);
+
+	wrong += sends(w, "before", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	// Kept back: an insert that saw nothing, in the old chain.
+	forget(w);
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	j = (struct journey){};
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	insert = j.out;
+	wrong += go_on(w, &j);
+
+	// The view says so to all but fwd1. Until it is fenced the old chain serves.
+	for (int i = 0; i < NODES; i++)
+		if (i != FWD1)
+			put_view(w, i, bucket, NEW_CHAIN, 1);
+	wrong += sends(w, "not fenced, new view", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn6 REDIRECTED > ftn3 REPLIED > fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	write_move(&f, FTN4, &key, DFT_TOLD, NEW_CHAIN, TERM);
+	wrong += travel(w, FTN4, &f, &j);
+	wrong += path_is("told too early", &j, "ftn4 BUCKET_MOVES");
+
+	wrong += moves(w, "fence", &key, DFT_FENCE,
+		       "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 MOVE_TOLD > ftn4 " TOLD_ALL);
+	wrong += moves(w, "fence again", &key, DFT_FENCE,
+		       "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 MOVE_TOLD > ftn4 " TOLD_ALL);
+
+	// The old chain ends nothing now, and what it is still asked goes over.
+	wrong += asks(w, "delete in the old chain", &key, DFT_DELETE, want.stamp,
+		      "ftn1 BUCKET_MOVES");
+	node_clear(&w->node[FWD1], "cache");
+	wrong += sends(w, "fenced, old view", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 LOOKED_UP > ftn3 REDIRECTED > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > "
+		       "ftn4 REPLICATED > ftn5 REPLICATED > ftn6 REPLIED > fwd1 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	for (int i = FTN4; i <= FTN6; i++)
+		if (!node_session(&w->node[i], &key, &got) || memcmp(&got, &want, sizeof(got))) {
+			fprintf(stderr, "adopted: %s has another record\n", w->node[i].name);
+			wrong++;
+		}
+	node_clear(&w->node[FWD2], "cache");
+	wrong += sends(w, "adopted", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn6 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED, &j);
+	d = op_get(&insert);
+	wrong += travel(w, FTN1, &insert, &j);
+	wrong += path_is("an insert of before", &j,
+			 "ftn1 REDIRECTED > ftn6 REPLIED > fwd1 FORWARDED_FIRST");
+	// What it learned of in the old chain goes on there, but is not answered.
+	wrong += asks(w, "collect before all is there", &key, DFT_COLLECT, want.stamp,
+		      "ftn1 BUCKET_MOVES");
+
+	// Bulk: what nobody asks for.
+	for (int i = FTN4; i <= FTN6; i++)
+		node_clear(&w->node[i], "sessions");
+	write_move(&f, FTN4, &key, DFT_TOLD, NEW_CHAIN, TERM);
+	d = op_get(&f);
+	put_record(&d, &want);
+	edit_op(&f, FTN1, FTN4, &d);
+	for (int again = 0; again < 2; again++) {
+		outbox_put_at(w, FTN1, SERIAL, OUTBOX_SENT);
+		wrong += travel(w, FTN4, &f, &j);
+		wrong += path_is("bulk", &j, "ftn4 " TOLD_ALL);
+		wrong += outbox_is_at(w, "bulk", FTN1, SERIAL, OUTBOX_CONFIRMED);
+	}
+	for (int i = FTN4; i <= FTN6; i++)
+		if (!node_session(&w->node[i], &key, &got) || memcmp(&got, &want, sizeof(got))) {
+			fprintf(stderr, "bulk: %s has another record\n", w->node[i].name);
+			wrong++;
+		}
+
+	// Nowhere known: it is decided once the old chain has said that it knows nothing.
+	forget(w);
+	wrong += sends(w, "new", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > ftn4 LOOKED_UP_AGAIN > "
+		       "ftn6 INSERTED > ftn4 REPLICATED > ftn5 REPLICATED > ftn6 REPLIED > "
+		       "fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	// A former head of the old chain must not answer: it missed what came after.
+	forget(w);
+	for (place = 0; place < 2; place++) {
+		write_inner(&f, &syn);
+		wrap_from_host(&f, 11, OF_FWD2, RED);
+		j = (struct journey){};
+		wrong += step(w, FWD2, &f, &j);
+		wrong += step(w, FTN6, &j.out, &j);
+		f = j.out;
+		d = op_get(&f);
+		d.op.stamp.counter = htonl(place ? TERM + 1 : TERM);
+		edit_op(&f, FTN6, FTN1, &d);
+		j = (struct journey){};
+		wrong += step(w, FTN1, &f, &j);
+		wrong += path_is("who answers", &j, place ? "ftn1 BUCKET_MOVES" : "ftn1 MOVE_TOLD");
+	}
+
+	wrong += moves(w, "whole", &key, DFT_WHOLE, "ftn4 " TOLD_ALL);
+	wrong += sends(w, "all is there", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn6 INSERTED > ftn4 REPLICATED > ftn5 REPLICATED > "
+		       "ftn6 REPLIED > fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	// The view says that it is over; one more who missed it all still finds the way.
+	for (int i = 0; i < NODES; i++)
+		if (i != FWD1)
+			put_view(w, i, bucket, NEW_CHAIN, 0);
+	node_clear(&w->node[FWD1], "cache");
+	wrong += sends(w, "over, old view", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 LOOKED_UP > ftn3 REDIRECTED > ftn6 REPLIED > fwd1 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	for (int i = 0; i < NODES; i++) {
+		const struct move_value never = {};
+		const uint32_t before = i == BOTH ? 2 : 1;
+
+		node_put(&w->node[i], "moves", &bucket, &never);
+		node_put(&w->node[i], "buckets", &bucket, &before);
+	}
 	return wrong;
 }
 
@@ -4446,7 +4657,7 @@ static int test_all_verdicts(struct world *w)
 {
 	static const enum verdict edges[] = {
 		// Of what is sent without a packet: node/upkeep_test.c.
-		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY, EMIT_VOID,
+		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY, EMITTED_MOVE, EMIT_VOID,
 		// modules/limits/limits_test.c.
 		MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED,
 		FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED, OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE,
@@ -4512,6 +4723,7 @@ static const struct test tests[] = {
 	{"deletes and collects", test_deletes},
 	{"what is dying", test_dying},
 	{"a learner", test_learner},
+	{"buckets that move", test_moves},
 	{"broken ops without a packet", test_broken_keyed},
 	{"leases", test_leases},
 	{"fences", test_fences},

@@ -179,9 +179,10 @@ static void chain_wish(void **state)
 
 static void buckets(void **state)
 {
-	static uint8_t table[BUCKETS * 2] = {0, 0, 0, 1, 4, 0};
+	static uint8_t table[BUCKETS * 2] = {0, 0, 0, 1, 4, 0}, from[BUCKETS * 2] = {0, 0, 0, 2};
 	Zeta__Node__V1__Buckets b = ZETA__NODE__V1__BUCKETS__INIT;
 	struct recorded r = recorder();
+	const struct origin_value *origin = (const void *)r.value[1];
 
 	b.chain = BYTES(table);
 	assert_int_equal(buckets_entries(&b, &r.entries), 0);
@@ -195,6 +196,25 @@ static void buckets(void **state)
 	b.chain = SHORT(table);
 	REFUSES(buckets_entries(&b, &r.entries), "chain is");
 	b.chain = BYTES(table);
+	// Where buckets come from is known before they are their new chain's.
+	r = recorder();
+	b.from = BYTES(from);
+	REFUSES(buckets_entries(&b, &r.entries), "move 0");
+	b.move = 9;
+	r = recorder();
+	assert_int_equal(buckets_entries(&b, &r.entries), 0);
+	assert_int_equal(r.count, BUCKETS + 1);
+	assert_int_equal(r.table[1], TABLE_ORIGINS);
+	assert_int_equal(*(uint32_t *)r.key[1], 1);
+	assert_int_equal(origin->move, 9);
+	assert_int_equal(origin->from, 2);
+	assert_int_equal(r.table[2], TABLE_BUCKETS);
+	assert_int_equal(*(uint32_t *)r.key[2], 1);
+	from[0] = 0xFF;
+	REFUSES(buckets_entries(&b, &r.entries), "comes from");
+	b.from = SHORT(from);
+	REFUSES(buckets_entries(&b, &r.entries), "from is");
+	b.from.len = 0;
 	table[0] = 0xFF;
 	REFUSES(buckets_entries(&b, &r.entries), "bucket 0");
 }

@@ -8,7 +8,8 @@ enum gateway_step {
 	STEP_DECIDED = 1,   // flow table node: the last network function said what to do
 	STEP_REPLY = 2,	    // forwarder: a reply arrived
 	STEP_COMPLAINT = 3, // forwarder: tell the sender by ICMP
-	STEP_BEAT = 4,	    // a heartbeat arrived, or the answer to one
+	STEP_MOVING = 4,    // flow table node: an op about a bucket that moves arrived
+	STEP_BEAT = 5,	    // a heartbeat arrived, or the answer to one
 	STEPS,
 };
 

@@ -31,6 +31,13 @@ enum dft_op {
 	DFT_COLLECT,	// a tombstone to be removed and the bucket's floor raised
 	DFT_COPY,	// bulk: what the tail has of a key, to its learner
 	DFT_COPIED,	// the learner's answer to that: it has it
+	// A bucket that goes from an old chain to a new one (docs/dft.md M7):
+	DFT_FENCE, // to the old head, down its path: answer for the bucket no more
+	DFT_YOURS, // from the old path's end to the new head, down its path: it is yours
+	DFT_ASK,   // from the new tail to the old head: what did you have of this key?
+	DFT_TOLD,  // from the old head to the new one, down its path: that, or nothing
+	DFT_WHOLE, // from the old head to the new one, down its path: you have all
+	DFT_TAKEN, // from the new path's end to the old head: yours, told, whole are known to all
 	DFT_OPS,
 };
 
@@ -46,6 +53,20 @@ struct dft_keyed {
 };
 _Static_assert(sizeof(struct dft_keyed) == 44, "");
 
+// In the place of the key where an op is about a whole bucket: fence, yours, whole, and copy of a
+// bucket's floor. move 0: the bucket never moved.
+struct dft_bucket_wire {
+	__be32 move;	    // its number: a bucket's later moves have higher ones
+	__be16 from;	    // the old chain + 1
+	__be16 to;	    // the new chain + 1
+	__u8 state;	    // enum move_state (shared/move.h)
+	__u8 zero[3];	    // where a key is never 0: its protocol is in the last byte
+	__be32 owned_epoch; // the old chain's term under which all of its list was fenced
+	__be32 owned_term;
+	__u8 zeros[20];
+};
+_Static_assert(sizeof(struct dft_bucket_wire) == 40, "in the place of the key");
+
 enum dft_table {
 	DFT_SESSIONS = 0,
 	DFT_ALIASES = 1,
@@ -53,11 +74,13 @@ enum dft_table {
 };
 
 // Flags of an op.
-#define DFT_REPLICATION 0x01 // node to next node of a chain, under exactly this term (as copy and
-			     // copied are, without saying so)
-#define DFT_OBSERVED 0x02    // the stamp is what the evaluator saw: without it no insert
-#define DFT_STATEFUL 0x04    // a record exists or shall exist for this decision
-#define DFT_REFRESH 0x08     // the tenant's packet went its way already: the forwarder only asks
+#define DFT_REPLICATION                                                                            \
+	0x01 // node to next node of a chain, under exactly this term (as copy and
+	     // copied are, without saying so)
+#define DFT_OBSERVED 0x02 // the stamp is what the evaluator saw: without it no insert
+#define DFT_STATEFUL 0x04 // a record exists or shall exist for this decision
+#define DFT_REFRESH 0x08  // the tenant's packet went its way already: the forwarder only asks
+#define DFT_ASKED 0x10	  // the bucket's old chain had nothing of the key: it may be decided
 
 // Orders the lives and changes of one key: by floor, then by counter (docs/dft.md).
 struct dft_stamp_wire {

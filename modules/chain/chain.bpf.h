@@ -205,15 +205,23 @@ inlined int option_is(const struct geneve_option *o, __u8 type, __u32 bytes)
 // Whether an op has no packet, but a key.
 inlined int op_keyed(__u8 op)
 {
-	return op == DFT_DELETE || op >= DFT_COLLECT;
+	return op == DFT_DELETE || (op >= DFT_COLLECT && op != DFT_ASK);
+}
+
+// Whether an op of this kind comes as this one says: what a bucket's old chain tells goes with the
+// packet that asked, or without any.
+inlined int op_protocol_valid(const struct dft_packet *d)
+{
+	if (d->op.op == DFT_TOLD && d->geneve.protocol == bpf_htons(GENEVE_ETHERNET))
+		return 1;
+	return d->geneve.protocol == bpf_htons(op_keyed(d->op.op) ? DFT_KEYED : GENEVE_ETHERNET);
 }
 
 // Whether what arrived is an op as we write them, so that its fields may be read.
 inlined int op_valid(const struct dft_packet *d)
 {
 	return d->geneve.version_length == DFT_OPTIONS_BYTES / 4 &&
-	       d->geneve.flags == GENEVE_CRITICAL &&
-	       d->geneve.protocol == bpf_htons(op_keyed(d->op.op) ? DFT_KEYED : GENEVE_ETHERNET) &&
+	       d->geneve.flags == GENEVE_CRITICAL && op_protocol_valid(d) &&
 	       option_is(&d->op.header, DFT_OPTION_OP, sizeof(d->op)) &&
 	       option_is(&d->towards[0].header, DFT_OPTION_DECISION, sizeof(d->towards[0])) &&
 	       option_is(&d->towards[1].header, DFT_OPTION_DECISION, sizeof(d->towards[1])) &&
@@ -264,6 +272,9 @@ inlined enum verdict op_key(struct packet *p, const struct dft_packet *d, struct
 		return TRUNCATED;
 	__builtin_memcpy(key, keyed->key, sizeof(*key));
 	*serial = bpf_ntohl(keyed->serial);
+	// About a bucket as a whole: struct dft_bucket_wire is in the key's place.
+	if (d->op.op == DFT_COPY && !(bpf_ntohs(d->op.state) >> DFT_LIFE_SHIFT))
+		return GO_ON;
 	if (!key_canonical(key) || vni_of(key->vni) != vni_of(d->geneve.vni))
 		return DFT_MALFORMED;
 	if (d->op.op >= DFT_COPY && !(bpf_ntohs(d->op.state) >> DFT_LIFE_SHIFT))
@@ -276,7 +287,9 @@ inlined int op_enter(struct xdp_md *ctx, const struct dft_packet *d)
 {
 	if (d->op.op == DFT_REPLY)
 		return cfg.roles & ROLE_FWD ? go_to(ctx, STEP_REPLY) : finish(ctx, NOT_MEMBER);
-	return cfg.roles & ROLE_FTN ? go_to(ctx, STEP_TABLE) : finish(ctx, NOT_MEMBER);
+	if (!(cfg.roles & ROLE_FTN))
+		return finish(ctx, NOT_MEMBER);
+	return go_to(ctx, d->op.op >= DFT_FENCE ? STEP_MOVING : STEP_TABLE);
 }
 
 // Sends the op that the packet begins with. To this very node it goes by calling what the entry
@@ -325,6 +338,18 @@ inlined int op_release(struct xdp_md *ctx, struct dft_packet *d)
 }
 
 // O1: being wrong about whom to ask costs a redirect.
+// What was asked for on another node's behalf is done: that node is told.
+inlined int op_taken(struct xdp_md *ctx, struct dft_packet *d)
+{
+	struct in6_addr origin = d->op.forwarder;
+	__u8 mac[6];
+
+	__builtin_memcpy(mac, d->op.forwarder_mac, 6);
+	d->op.op = DFT_TAKEN;
+	d->op.flags = 0;
+	return op_send(ctx, &origin, mac, MOVE_TAKEN);
+}
+
 inlined int op_redirect(struct xdp_md *ctx, struct dft_packet *d, __u32 node, enum verdict v)
 {
 	if (!d->op.hops)

@@ -70,15 +70,31 @@ int chain_entries(const Zeta__Node__V1__Chain *chain, struct entries *entries)
 
 int buckets_entries(const Zeta__Node__V1__Buckets *buckets, struct entries *entries)
 {
-	const __u8 *bytes = buckets->chain.data;
+	const __u8 *bytes = buckets->chain.data, *from = buckets->from.data;
 	__u32 bucket, chain, chains = 0, only = 0;
 	__u8 seen[MAX_CHAINS + 1] = {1};
+	struct origin_value origin;
 	int err;
 
 	if (buckets->chain.len != BUCKETS_BYTES)
 		return entries_refuse(entries, "chain is %zu bytes, not %zu", buckets->chain.len,
 				      BUCKETS_BYTES);
+	if (buckets->from.len && (buckets->from.len != BUCKETS_BYTES || !buckets->move))
+		return entries_refuse(entries, "from is %zu bytes, of move %u", buckets->from.len,
+				      buckets->move);
 	for (bucket = 0; bucket < BUCKETS; bucket++) {
+		origin = (struct origin_value){};
+		if (buckets->from.len) {
+			origin.from = (__u16)(from[0] << 8 | from[1]);
+			origin.move = origin.from ? buckets->move : 0;
+			from += 2;
+		}
+		if (origin.from > MAX_CHAINS)
+			return entries_refuse(entries, "bucket %u comes from chain %u", bucket,
+					      origin.from - 1);
+		if (origin.from &&
+		    (err = entries->put(entries, TABLE_ORIGINS, &bucket, &origin)))
+			return err;
 		chain = (__u32)bytes[0] << 8 | bytes[1];
 		bytes += 2;
 		if (chain > MAX_CHAINS)

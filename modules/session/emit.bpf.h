@@ -5,23 +5,37 @@
 #pragma once
 
 #include "modules/chain/chain.bpf.h"
+#include "modules/chain/move.bpf.h"
 #include "modules/chain/outbox.bpf.h"
 #include "modules/session/session.bpf.h"
 
 #define LOOPBACK 1 // ifindex of every network namespace's
 
-// Whether this node may speak as the tail under the entry's term: of another it is void.
-inlined int emit_permitted(const struct outbox_entry *e, const struct chain_value *c)
+// Whether this node may speak as the tail under the entry's term, or as the head about a bucket
+// that leaves the chain: of another term it is void.
+inlined int emit_permitted(const struct outbox_entry *e, const struct chain_value *c,
+			   const struct move *m)
 {
-	return e->epoch == c->epoch && e->term == c->term && chain_place(c) + 1 == c->live &&
-	       !chain_fenced(e->chain, c) && chain_leased(e->chain, c);
+	int place = chain_place(c);
+
+	if (e->epoch != c->epoch || e->term != c->term || chain_fenced(e->chain, c))
+		return 0;
+	if (e->op >= DFT_FENCE)
+		return !place && m->from == e->chain + 1;
+	// M7: what the new chain lacks the old one still has, so it must not be forgotten here.
+	if ((e->op == DFT_DELETE || e->op == DFT_COLLECT) && move_elsewhere(m, e->chain))
+		return 0;
+	if (e->op == DFT_COLLECT && move_incomplete(m, e->chain))
+		return 0;
+	return place + 1 == c->live && chain_leased(e->chain, c);
 }
 
 // The frame becomes the op of the entry; a copy says what was read.
 inlined struct dft_packet *emit_write(struct xdp_md *ctx, const struct outbox_entry *e,
 				      const struct session_key *key, __u32 floor,
-				      const struct dft_record *read)
+				      const struct dft_record *read, const struct move *m)
 {
+	__u32 chain = e->op == DFT_TOLD || e->op == DFT_WHOLE ? m->to - 1u : e->chain;
 	struct dft_keyed *keyed;
 	struct dft_packet *d;
 	struct packet p;
@@ -34,7 +48,7 @@ inlined struct dft_packet *emit_write(struct xdp_md *ctx, const struct outbox_en
 	if (!d || !keyed)
 		return NULL;
 	d->geneve.protocol = bpf_htons(DFT_KEYED);
-	if (e->op == DFT_COPY)
+	if (e->op == DFT_COPY || e->op == DFT_TOLD)
 		record_write(d, read);
 	else
 		stamp_write(&d->op.stamp, e->stamp);
@@ -43,9 +57,14 @@ inlined struct dft_packet *emit_write(struct xdp_md *ctx, const struct outbox_en
 	d->op.table = DFT_SESSIONS;
 	d->op.epoch = bpf_htonl(e->epoch);
 	d->op.term = bpf_htonl(e->term);
-	d->op.chain = bpf_htonl(e->chain);
+	d->op.chain = bpf_htonl(chain);
+	address_of_config(&d->op.forwarder, &cfg.zgc_ip);
+	mac_of_config(d->op.forwarder_mac, cfg.zgc_mac);
 	d->op.bucket = bpf_htonl(e->bucket);
-	__builtin_memcpy(keyed->key, key, sizeof(keyed->key));
+	if (key->protocol)
+		__builtin_memcpy(keyed->key, key, sizeof(keyed->key));
+	else
+		move_write((struct dft_bucket_wire *)keyed->key, m, move_owned(e->bucket));
 	keyed->serial = bpf_htonl(e->serial);
 	return d;
 }
@@ -76,6 +95,7 @@ inlined int emit_next(struct xdp_md *ctx)
 	__u32 at = 0, node, floor;
 	struct outbox_entry *e;
 	struct session_key key;
+	struct move m;
 
 	// A live frame seems to come from there. To where the program is attached as well
 	// (node/emitter.h) the kernel may send something of its own accord.
@@ -94,10 +114,11 @@ inlined int emit_next(struct xdp_md *ctx)
 		return XDP_DROP;
 	__sync_fetch_and_add(&place->next, 1);
 	// A copy is as good as lost until the learner says otherwise.
-	e->state = e->op == DFT_COPY ? OUTBOX_SENT : OUTBOX_FREE;
+	e->state = e->op == DFT_COPY || e->op >= DFT_FENCE ? OUTBOX_SENT : OUTBOX_FREE;
 	key = e->key;
 	c = chain_find(e->chain);
-	if (!c || !emit_permitted(e, c))
+	m = move_of(e->bucket);
+	if (!c || !emit_permitted(e, c, &m))
 		return finish(ctx, EMIT_VOID);
 	node = chain_head(c);
 	// Before the record: what is read is then at least as new.
@@ -117,7 +138,16 @@ inlined int emit_next(struct xdp_md *ctx)
 			return finish(ctx, EMIT_VOID);
 		v = EMITTED_DELETE;
 	}
-	if (!emit_write(ctx, e, &key, floor, &room->draft.record))
+	if (e->op == DFT_TOLD || e->op == DFT_WHOLE) {
+		const struct chain_value *to = chain_find(m.to - 1u);
+
+		if (!to || (e->op == DFT_TOLD && !emit_read(e, &key, &room->draft.record)))
+			return finish(ctx, EMIT_VOID);
+		node = chain_whom(to, 0, 0);
+	}
+	if (e->op >= DFT_FENCE)
+		v = EMITTED_MOVE;
+	if (!emit_write(ctx, e, &key, floor, &room->draft.record, &m))
 		return finish(ctx, NO_ROOM);
 	return op_send_to_node(ctx, node, v);
 }

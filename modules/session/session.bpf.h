@@ -6,6 +6,7 @@
 
 #include "datapath/packet.bpf.h"
 #include "dft/core.h"
+#include "dft/move.h"
 #include "modules/session/flat.h"
 #include "shared/limits.h"
 #include "shared/session.h"
@@ -57,6 +58,7 @@ enum session_step {
 	SESSION_COLLECT,   // at the head
 	SESSION_REMOVE,	   // at the others: what was collected
 	SESSION_COPY_READ, // at the learner: what the tail has
+	SESSION_ADOPT,	   // at the head of a bucket's new chain: what the old one had
 };
 
 struct session_change {
@@ -66,6 +68,7 @@ struct session_change {
 	__u32 mark;	       // session_mark() of the term in which this node is the tail, or 0
 	__u32 answers;	       // a packet comes with it: what the tail passes on is an answer
 	__u32 begins;	       // which begins a session
+	__u32 complete;	       // adopt: what is not there was collected here
 	__u32 refuse;	       // insert: no session that is not there ..
 	__u32 refused;	       // .. out: it was not
 	struct dft_stamp seen; // insert: what the evaluator observed; update: the incarnation;
@@ -139,6 +142,20 @@ inlined __u32 session_sort(const struct dft_record *record)
 	return record->life == DFT_ABSENT ? 0 : (__u32)record->life << 16 | record->state;
 }
 
+// M7. What is known here already goes down the path again: all of it shall have it.
+inlined enum dft_outcome session_adopt(struct dft_record *mine, struct session_change *c,
+				       __u32 *floor)
+{
+	const struct dft_bucket bucket = {.complete = c->complete};
+	enum dft_outcome outcome = dft_adopt_at_head(mine, &bucket, floor, c->floor, &c->record);
+
+	if (outcome == DFT_OWN)
+		return DFT_STORED;
+	if (outcome == DFT_ENDED && mine->life != DFT_ABSENT)
+		return dft_push_at_head(mine, *floor, &c->record);
+	return outcome;
+}
+
 // The floor is read after the record, and raised before a record goes: who finds none finds the
 // floor that is above it.
 inlined enum dft_outcome session_step(struct dft_record *mine, struct session_change *c,
@@ -174,6 +191,9 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 		break;
 	case SESSION_COPY_READ:
 		outcome = dft_copy_read(mine, &floor, c->floor, &c->record);
+		break;
+	case SESSION_ADOPT:
+		outcome = session_adopt(mine, c, &floor);
 		break;
 	default:
 		outcome = dft_copy(mine, floor, &c->record);

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// Buckets that go from one chain to another, as this node sees it: who serves a bucket now, and
+// what a later word about it changes (docs/dft.md M7, dft/move.h).
+#pragma once
+
+#include "modules/chain/chain.bpf.h"
+#include "modules/session/session.bpf.h"
+#include "shared/move.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BUCKETS);
+	__type(key, __u32);
+	__type(value, struct origin_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} origins SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BUCKETS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct move_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} moves SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_CHAINS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct departure_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} departures SEC(".maps");
+
+#define MOVE_TRIES 16 // above how many others may learn of one bucket at the same time
+
+// What this node knows of a bucket's last move: by the view, or by what ops told it, whichever
+// speaks of a later one.
+inlined struct move move_of(__u32 bucket)
+{
+	const struct origin_value *origin = bpf_map_lookup_elem(&origins, &bucket);
+	const struct move_value *value = bpf_map_lookup_elem(&moves, &bucket);
+	const __u32 *now = bpf_map_lookup_elem(&buckets, &bucket);
+	struct move m = {};
+
+	if (!origin || !value || !now)
+		return m;
+	m = move_unpack(*(const volatile __u64 *)&value->word);
+	if (origin->move > m.number)
+		m = (struct move){.number = origin->move, .from = origin->from, .to = *now};
+	if (!m.number)
+		m.to = *now;
+	// The view says that it is over.
+	if (m.number == origin->move && !origin->from)
+		m.from = 0;
+	return m;
+}
+
+// The chain + 1 that serves the bucket where this chain does not; 0: this one does.
+inlined __u32 move_elsewhere(const struct move *m, __u32 chain)
+{
+	if (chain + 1 == m->from)
+		return m->state & MOVE_FENCED ? m->to : 0;
+	if (chain + 1 != m->to)
+		return m->to;
+	return !m->from || m->state & MOVE_OWNED ? 0 : m->from;
+}
+
+// Whether the chain, which serves the bucket, may lack what the old one has.
+inlined int move_incomplete(const struct move *m, __u32 chain)
+{
+	return m->from && chain + 1 == m->to && !(m->state & MOVE_COMPLETE);
+}
+
+// Knowledge only grows: a later move is another matter, of the same one states add up.
+inlined void move_learn(__u32 bucket, const struct move *told, __u64 owned)
+{
+	struct move_value *value = bpf_map_lookup_elem(&moves, &bucket);
+	__u64 was, found;
+	struct move m;
+	__u32 tries;
+
+	if (!value)
+		return;
+	was = *(volatile __u64 *)&value->word;
+	// Before the state that says so: who reads that finds this. Of an older move it means
+	// nothing.
+	if (owned > *(volatile __u64 *)&value->owned || move_unpack(was).number < told->number)
+		*(volatile __u64 *)&value->owned = owned;
+	LOOPED
+	for (tries = 0; tries < MOVE_TRIES; tries++) {
+		m = move_unpack(was);
+		if (m.number > told->number)
+			return;
+		if (m.number == told->number)
+			m.state |= told->state;
+		else
+			m = *told;
+		found = __sync_val_compare_and_swap(&value->word, was, move_pack(&m));
+		if (found == was)
+			return;
+		was = found;
+	}
+}
+
+inlined __u64 move_owned(__u32 bucket)
+{
+	const struct move_value *value = bpf_map_lookup_elem(&moves, &bucket);
+
+	return value ? *(const volatile __u64 *)&value->owned : 0;
+}
+
+inlined void move_write(struct dft_bucket_wire *w, const struct move *m, __u64 owned)
+{
+	__builtin_memset(w, 0, sizeof(*w));
+	w->move = bpf_htonl(m->number);
+	w->from = bpf_htons(m->from);
+	w->to = bpf_htons(m->to);
+	w->state = m->state;
+	w->owned_epoch = bpf_htonl(owned >> 32);
+	w->owned_term = bpf_htonl((__u32)owned);
+}
+
+// Returns 0 where it says nothing that can be.
+inlined int move_read(const struct dft_bucket_wire *w, struct move *m, __u64 *owned)
+{
+	*m = (struct move){
+		.number = bpf_ntohl(w->move),
+		.from = bpf_ntohs(w->from),
+		.to = bpf_ntohs(w->to),
+		.state = w->state & (MOVE_FENCED | MOVE_OWNED | MOVE_COMPLETE),
+	};
+	*owned = TERM_WORD((__u64)bpf_ntohl(w->owned_epoch), bpf_ntohl(w->owned_term));
+	return m->number && m->from && m->to && m->from <= MAX_CHAINS && m->to <= MAX_CHAINS &&
+	       m->from != m->to;
+}
+
+// The other chain serves the bucket: what is asked goes there.
+inlined int move_over(struct xdp_md *ctx, struct dft_packet *d, __u32 chain)
+{
+	const struct chain_value *c = chain_find(chain);
+	int lookup = d->op.op != DFT_UPDATE || d->op.flags & DFT_REPLICATION;
+
+	if (op_keyed(d->op.op))
+		return finish(ctx, BUCKET_MOVES);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	// What was seen in one chain says nothing in another.
+	if (lookup)
+		d->op.op = DFT_LOOKUP;
+	d->op.flags &= DFT_REFRESH;
+	d->op.chain = bpf_htonl(chain);
+	return op_redirect(ctx, d, chain_whom(c, lookup, 0), REDIRECTED);
+}
+
+// Sends an op to the head of a bucket's other chain.
+inlined int move_send(struct xdp_md *ctx, struct dft_packet *d, __u8 op, __u32 chain,
+		      enum verdict v)
+{
+	const struct chain_value *c = chain_find(chain);
+
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	d->op.op = op;
+	d->op.flags &= DFT_REFRESH;
+	d->op.chain = bpf_htonl(chain);
+	return op_redirect(ctx, d, chain_whom(c, 0, 0), v);
+}
+
+// Nothing is known here, which means nothing: what did the old chain have? Its head must have
+// learned of the term in which all of it was fenced.
+inlined int move_ask(struct xdp_md *ctx, struct dft_packet *d, const struct move *m)
+{
+	__u64 owned = move_owned(bpf_ntohl(d->op.bucket));
+
+	stamp_write(&d->op.stamp, (struct dft_stamp){owned >> 32, (__u32)owned});
+	return move_send(ctx, d, DFT_ASK, m->from - 1u, MOVE_ASKED);
+}
+
+// FENCE, YOURS, WHOLE: what a path learns of a bucket as a whole.
+inlined int move_bucket(struct xdp_md *ctx, struct dft_packet *d, struct packet *p,
+			const struct chain_value *c, __u32 place)
+{
+	__u32 bucket = bpf_ntohl(d->op.bucket), number = bpf_ntohl(d->op.chain);
+	__u32 *floor = bpf_map_lookup_elem(&floors, &bucket);
+	struct dft_keyed *keyed = take(p, sizeof(*keyed));
+	__u64 term = TERM_WORD(c->epoch, c->term), owned;
+	struct dft_bucket_wire *wire;
+	struct move told;
+
+	if (!keyed || !floor)
+		return finish(ctx, DFT_MALFORMED);
+	wire = (struct dft_bucket_wire *)keyed->key;
+	if (!move_read(wire, &told, &owned) ||
+	    number + 1 != (d->op.op == DFT_FENCE ? told.from : told.to))
+		return finish(ctx, DFT_MALFORMED);
+	if (d->op.op == DFT_FENCE) {
+		told.state = MOVE_FENCED;
+		move_learn(bucket, &told, 0);
+		// From now on it does not rise at the head.
+		if (!place)
+			d->op.floor = bpf_htonl(session_floor(bucket));
+	} else {
+		told.state = d->op.op == DFT_WHOLE ? MOVE_OWNED | MOVE_COMPLETE : MOVE_OWNED;
+		session_raise_floor(floor, bpf_ntohl(d->op.floor));
+		move_learn(bucket, &told, owned);
+	}
+	if (place + 1 < (__u32)c->live + c->learner)
+		return op_replicate(ctx, d, c, place + 1);
+	if (d->op.op != DFT_FENCE)
+		return op_taken(ctx, d);
+	told.state = MOVE_OWNED;
+	move_write(wire, &told, term);
+	return move_send(ctx, d, DFT_YOURS, told.to - 1u, MOVE_TOLD);
+}
+
+// ASK, at the old chain: its head says what it has, to the new chain's.
+inlined int move_answer(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+			const struct session_key *key, struct session_room *room)
+{
+	__u32 bucket = bpf_ntohl(d->op.bucket), number = bpf_ntohl(d->op.chain);
+	struct dft_stamp owned = stamp_read(&d->op.stamp);
+	struct dft_record *record = &room->draft.record;
+	struct move m = move_of(bucket);
+	__u32 floor;
+
+	if (number + 1 != m.from || !(m.state & MOVE_FENCED) ||
+	    TERM_WORD(c->epoch, c->term) < TERM_WORD(owned.floor, owned.counter))
+		return finish(ctx, BUCKET_MOVES);
+	floor = session_floor(bucket);
+	__builtin_memset(record, 0, sizeof(*record));
+	if (session_peek(key, key_hash(key), record) < 0)
+		return finish(ctx, TABLE_BUSY);
+	record_write(d, record);
+	d->op.floor = bpf_htonl(floor);
+	return move_send(ctx, d, DFT_TOLD, m.to - 1u, MOVE_TOLD);
+}
