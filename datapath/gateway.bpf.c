@@ -25,6 +25,7 @@
 #include "modules/entrance/entrance.bpf.h"
 #include "modules/heartbeat/heartbeat.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
+#include "modules/limits/limits.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
 #include "modules/session/emit.bpf.h"
@@ -191,7 +192,8 @@ inlined int answer(struct xdp_md *ctx, const struct packet *p, __u32 entrance, e
 }
 
 // An endpoint asks who has an address: its gateway we know, others the flow table nodes do.
-inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, __u32 entrance)
+inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, const struct vpc_value *vpc,
+		       __u32 entrance)
 {
 	struct arp_ipv4 *arp = take(p, sizeof(*arp));
 	const struct subnet_value *subnet;
@@ -202,6 +204,8 @@ inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 	key.b = address_of_v4(arp->target_ip);
 	subnet = subnet_of(p->vni, &key.b);
 	if (!subnet || !address_equal(&subnet->gateway, &key.b)) {
+		if (!ask_allowed(vpc, p->vni, entrance, ASKS_UNKNOWN))
+			return finish(ctx, MISS_RATE);
 		vni_put(key.vni, p->vni);
 		return ask(ctx, p, &key, DFT_LOOKUP, DFT_ENDPOINTS, entrance, NULL, 0);
 	}
@@ -230,10 +234,12 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 	const struct subnet_value *subnet;
 	const struct vpc_value *vpc;
 	const struct dft_record *known;
+	enum asks why = ASKS_UNKNOWN;
 	struct flow f = {};
 	struct cached c;
 	enum verdict v;
 	__u32 direction;
+	int fresh = 0;
 	__u64 hash;
 
 	if ((v = overlay_open(p, cfg.overlay)))
@@ -243,7 +249,7 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 		return finish(ctx, NO_VPC);
 
 	if (p->inner.eth->h_proto == bpf_htons(ETH_P_ARP))
-		return tenant_arp(ctx, p, entrance);
+		return tenant_arp(ctx, p, vpc, entrance);
 	if (p->inner.eth->h_proto == bpf_htons(ETH_P_8021Q) ||
 	    p->inner.eth->h_proto == bpf_htons(ETH_P_8021AD))
 		return finish(ctx, INNER_VLAN);
@@ -261,7 +267,11 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 
 	direction = f.from_b ? 1 : 0;
 	hash = key_hash(&f.key);
-	if (cache_find(&f.key, hash, direction, &c) && cache_fresh(&c, tick_ms(), vpc->policy)) {
+	if (cache_find(&f.key, hash, direction, &c)) {
+		why = asks_known(&c, &f);
+		fresh = cache_fresh(&c, tick_ms(), vpc->policy);
+	}
+	if (fresh) {
 		// What changes a session's state is for the flow table to know: the beginning of
 		// a new one, or of its end.
 		__u16 state = f.tcp_flags & TCP_RST ? DFT_RST : 0;
@@ -271,6 +281,8 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 					 FORWARDED);
 		if (f.tcp_flags & TCP_FIN)
 			state |= direction ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
+		if (state && !ask_allowed(vpc, p->vni, entrance, ASKS_CHANGE))
+			return finish(ctx, MISS_RATE);
 		if (state && (known = cache_record(&f.key, hash)))
 			return ask(ctx, p, &f.key, DFT_UPDATE, DFT_SESSIONS, entrance, known,
 				   state);
@@ -279,6 +291,8 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 	subnet = subnet_of(p->vni, f.from_b ? &f.key.a : &f.key.b);
 	if (subnet && address_v4(&subnet->gateway) == p->inner.ip->daddr)
 		return tenant_gateway(ctx, p, &f, entrance);
+	if (!ask_allowed(vpc, p->vni, entrance, why))
+		return finish(ctx, MISS_RATE);
 	return ask(ctx, p, &f.key, DFT_LOOKUP, DFT_SESSIONS, entrance, NULL, 0);
 }
 
@@ -654,8 +668,15 @@ int table(struct xdp_md *ctx)
 		session_raise_floor(floor, bpf_ntohl(d->op.floor));
 		return copied(ctx, d, c);
 	}
-	if ((v = step_of(d, place == c->live, change)) || (v = session_change(&f.key, hash, room)))
+	if ((v = step_of(d, place == c->live, change)))
 		return finish(ctx, v);
+	if (change->step == SESSION_INSERT)
+		change->refuse = quota_refuses(&f.key, number);
+	if ((v = session_change(&f.key, hash, room)))
+		return finish(ctx, v);
+	if (change->refused)
+		return finish(ctx, quota_refused(&f.key, number, change->refuse));
+	usage_change(&f.key, number, room->before, room->after);
 	if (room->dying)
 		return finish(ctx, SESSION_ENDING);
 	return pass_on(ctx, d, c, place, room);

@@ -4102,9 +4102,11 @@ static int test_all_verdicts(struct world *w)
 {
 	static const enum verdict edges[] = {
 		// Of what is sent without a packet: modules/session/upkeep_test.c.
-		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY,	EMIT_VOID,    EDGE_TO_ENTRANCE,
-		EDGE_DIRECT,	EDGE_DELIVERED,	 FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED,
-		OAM_FOREIGN,	NO_LOCAL_PORT,	 NO_ENTRANCE,	NO_ROUTE,
+		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY, EMIT_VOID,
+		// modules/limits/limits_test.c.
+		MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED,
+		FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED, OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE,
+		NO_ROUTE,
 		NO_ENDPOINT, // reasons of UNREACHABLE, not counted
 			     // themselves
 	};

@@ -39,7 +39,8 @@ static inline char *cert_path(char path[CERT_PATH], const char *directory, const
 }
 
 // Makes name.pem and name.key: signed by signer, or by itself where signer is NULL. Servers and
-// clients alike are at 127.0.0.1. Returns 0, or what openssl returned.
+// clients alike are at 127.0.0.1, or between network namespaces at 198.18.0.1. Returns 0, or what
+// openssl returned.
 static inline int cert_make(const char *directory, const char *name, const char *signer)
 {
 	char cert[CERT_PATH], key[CERT_PATH], ca[CERT_PATH], ca_key[CERT_PATH], subject[CERT_PATH];
@@ -47,7 +48,7 @@ static inline int cert_make(const char *directory, const char *name, const char 
 			"ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", subject, "-out",
 			cert_path(cert, directory, name, "pem"), "-keyout",
 			cert_path(key, directory, name, "key"), "-addext",
-			"subjectAltName=IP:127.0.0.1",
+			"subjectAltName=IP:127.0.0.1,IP:198.18.0.1",
 			// Of a self-signed one, the list ends here.
 			signer ? "-CA" : NULL, cert_path(ca, directory, signer ?: "", "pem"),
 			"-CAkey", cert_path(ca_key, directory, signer ?: "", "key"), "-addext",

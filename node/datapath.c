@@ -28,6 +28,7 @@
 #include "shared/outbox.h"
 #include "shared/session.h"
 #include "shared/steps.h"
+#include "shared/tenant.h"
 
 #define GATEWAY (NODE_FWD | NODE_FTN)
 
@@ -48,6 +49,8 @@ static const struct table_shape own_shapes[OWN_MAPS] = {
 	[MAP_COPIES] = {"copies", sizeof(__u32), sizeof(struct copy_value), 0},
 	[MAP_PORT_BY_IFINDEX] = {"port_by_ifindex", sizeof(__u32), sizeof(struct local_port), 0},
 	[MAP_PORT_BY_MAC] = {"port_by_mac", sizeof(struct local_mac_key), sizeof(__u32), 0},
+	[MAP_ASKING] = {"asking", sizeof(__u32), sizeof(struct asking_value), 0},
+	[MAP_USAGE] = {"usage", sizeof(struct usage_key), sizeof(struct usage_value), 0},
 };
 
 static int refuse(char why[DATAPATH_WHY], int err, const char *format, ...)
@@ -773,10 +776,7 @@ int datapath_arrays(const struct datapath *datapath, int fds[ARRAYS])
 	if (!datapath->boot)
 		return -ENOENT;
 	for (i = 0; i < ARRAYS; i++) {
-		// Its shape, then a descriptor that can only read.
-		auto_(closep) int map = open_shaped(datapath, &shapes[i]);
-
-		fds[i] = map < 0 ? -ENOENT : pin_open_to_read(datapath->dir, shapes[i].map);
+		fds[i] = open_shaped(datapath, &shapes[i]);
 		if (fds[i] < 0) {
 			datapath_close_arrays(fds);
 			return -ENOENT;

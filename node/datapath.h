@@ -28,6 +28,8 @@ enum own_map {
 	MAP_COPIES,
 	MAP_PORT_BY_IFINDEX,
 	MAP_PORT_BY_MAC,
+	MAP_ASKING,
+	MAP_USAGE,
 	OWN_MAPS,
 };
 
@@ -76,7 +78,7 @@ int datapath_keys(struct datapath *datapath, struct message *message);
 
 // The descriptor of a loaded program, lent. -ENOENT: it is not loaded.
 int datapath_program(const struct datapath *datapath, const char *name);
-// Descriptors that can only read the arrays that ballots look at; the caller closes them. -ENOENT:
+// Descriptors of the arrays that ballots look at; the caller closes them. -ENOENT:
 // there are none.
 int datapath_arrays(const struct datapath *datapath, int fds[ARRAYS]);
 void datapath_close_arrays(int fds[ARRAYS]);

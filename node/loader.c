@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/limits/limits.h"
 #include "modules/term/wipe.h"
 #include "node/datapath.h"
 #include "node/messages.h"
@@ -27,12 +29,14 @@
 // Interfaces are also looked up now and then: a notification may be lost, and attaching may fail
 // for a while.
 #define FOLLOW_MS 1000
+#define NICENESS (-10)
 #define GOODBYE_MS 5000 // for the agent to end when it is asked to
 
 struct work {
 	struct datapath datapath;
 	struct ports ports;
 	struct upkeep upkeep;
+	struct limits limits;
 	struct wipe wipe;
 	struct message message;
 	__u32 loads_seen; // by the ports
@@ -122,6 +126,7 @@ static void tell_status(struct work *work)
 	status->session_digest = work->upkeep.survey.digest;
 	status->cached = work->upkeep.survey.cached;
 	datapath_verdicts(&work->datapath, status->verdicts);
+	limits_tell(&work->limits, &work->datapath, status);
 }
 
 // Carries out one message and answers it. -EPROTO: the agent does not keep to the rules.
@@ -318,6 +323,8 @@ int loader_run(const struct loader *loader)
 		return 1;
 	}
 	libbpf_set_print(print_libbpf);
+	// Ballots wait for what it writes. Where it may not, they wait longer.
+	(void)!setpriority(PRIO_PROCESS, 0, NICENESS);
 	if ((err = rights_loader())) {
 		log_warnx("the loader cannot give up rights: %s", strerror(-err));
 		// cppcheck-suppress memleak ; it does not know the cleanup attribute

@@ -129,15 +129,6 @@ int pin_open(const char *dir, const char *name)
 	return err ? err : bpf_obj_get(path);
 }
 
-int pin_open_to_read(const char *dir, const char *name)
-{
-	LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = BPF_F_RDONLY);
-	char path[PIN_PATH];
-	int err = path_of(path, dir, "", name);
-
-	return err ? err : bpf_obj_get_opts(path, &options);
-}
-
 void link_drop(const char *dir, const char *name)
 {
 	char path[PIN_PATH];

@@ -29,9 +29,6 @@ void pin_drop(const char *dir, const char *name);
 // Opens a pinned map. The caller owns the descriptor. Negative errno.
 int pin_open(const char *dir, const char *name);
 
-// The same, to read it only.
-int pin_open_to_read(const char *dir, const char *name);
-
 // Has the program run at the interface, by a link pinned as links/<name>. A link that is there
 // already is given the new program in one step, so no packet goes without. Returns 0; -ENODEV;
 // -EBUSY: somebody else's program is attached there; or what the kernel says.

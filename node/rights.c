@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -123,9 +124,28 @@ static struct sock_filter answer(unsigned int what)
 	return (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, what);
 }
 
+// The agent looks at the kernel's arrays through descriptors that could write: one that can only
+// read cannot be mapped as shared. So what it maps as shared it may not map to write (nor make so
+// later: such a mapping of a map stays as it is). Returns how many instructions; the accumulator
+// has the call's number, and keeps it where the call is another.
+static unsigned short refuse_shared_memory(struct sock_filter program[8])
+{
+	program[0] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 7);
+	program[1] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						  offsetof(struct seccomp_data, args[2]));
+	program[2] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_WRITE, 0, 4);
+	program[3] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						  offsetof(struct seccomp_data, args[3]));
+	program[4] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, MAP_TYPE);
+	program[5] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MAP_PRIVATE, 1, 0);
+	program[6] = answer(SECCOMP_RET_ERRNO | EPERM);
+	program[7] = answer(SECCOMP_RET_ALLOW);
+	return 8;
+}
+
 static int filter_calls(size_t count)
 {
-	struct sock_filter program[2 * REFUSED + 16];
+	struct sock_filter program[2 * REFUSED + 24];
 	struct sock_fprog whole = {.filter = program};
 	unsigned short n = 0;
 	size_t i;
@@ -153,6 +173,8 @@ static int filter_calls(size_t count)
 		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_NEWUSER, 0, 1);
 	program[n++] = answer(SECCOMP_RET_ERRNO | EPERM);
 	program[n++] = answer(SECCOMP_RET_ALLOW);
+	if (count == REFUSED)
+		n += refuse_shared_memory(program + n);
 	for (i = 0; i < count; i++) {
 		program[n++] =
 			(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, refused[i], 0, 1);

@@ -87,7 +87,13 @@ static int be_agent(void)
 	REFUSED(syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0));
 	if ((line = try_both()))
 		return line;
-	// What it needs still works: threads and memory.
+	REFUSED((long)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	REFUSED((long)mmap(NULL, 4096, PROT_WRITE, MAP_SHARED_VALIDATE | MAP_ANONYMOUS, -1, 0));
+	// What it needs still works: memory, and looking at the kernel's.
+	if (mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ||
+	    mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+		    MAP_FAILED)
+		return __LINE__;
 	return mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED
 		       ? __LINE__
 		       : 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #define MAX_CHAIN_LENGTH 8    // replicas of a bucket, learner included; an op crosses all of them
+#define MAX_REPLICAS 4	      // asked for in a chain; docs/dft.md has no use for more
 #define MAX_VOTERS 5	      // of a chain: its replicas and witnesses; two of five may die
 #define MAX_HOLDERS 8	      // of leases in one chain: its path, and who just left it
 #define MAX_CHAINS 1024	      // of a cluster
@@ -47,3 +48,14 @@
 #define UDP_UNANSWERED_S 30    // a scan or a mistake: what is answered asks again within seconds
 #define ICMP_S 60	       // RFC 5508 REQ-2
 #define OTHER_S 600	       // of a protocol that says nothing about itself
+
+// What a VPC may cost the others (modules/limits).
+#define MAX_FIRST_PACKETS 100000000 // per second and VPC: more than any cluster handles
+#define MAX_QUOTA 1073741824	    // sessions per VPC: all that MAX_NODES have room for
+#define MAX_ASKING 65536 // VPCs times entrances in use at a forwarder; idle ones are forgotten
+#define ASK_BURST_MS 250 // of a VPC's first packets at once: short connections come in heaps
+#define ASK_BURST 16	 // but so many packets in any case, where few are allowed per second
+#define MAX_USAGE MAX_SESSIONS // VPCs times chains of a node: there is a session in each
+#define HALF_OPEN_SHARE 4      // of a quota: a SYN flood leaves the rest of it to who is answered
+#define HEAD_RESERVE (MAX_SESSIONS / 16) // records that a node takes from heads, but not as one
+#define ASK_RESERVE 4 // the last quarter is for sessions that are known: a flood holds up no FIN

@@ -35,6 +35,8 @@ struct chain_value {
 
 // Map "buckets": array of BUCKETS, index bucket, value __u32: chain id + 1, 0: no chain.
 
+// Map "chain_count": array of 1, value __u32: how many chains the buckets name.
+
 // Map "entrances": array of MAX_ENTRANCES. live 0: no such entrance. Written by zetad: what should
 // be. With heartbeats the data path reads "duties" instead (shared/heartbeat.h).
 struct entrance_value {

@@ -65,6 +65,8 @@ struct session_change {
 	__u32 floor;	       // in: that the op says; out: the bucket's. Where neither matters, 0
 	__u32 mark;	       // session_mark() of the term in which this node is the tail, or 0
 	__u32 answers;	       // a packet comes with it: what the tail passes on is an answer
+	__u32 refuse;	       // insert: no session that is not there ..
+	__u32 refused;	       // .. out: it was not
 	struct dft_stamp seen; // insert: what the evaluator observed; update: the incarnation;
 			       // delete, collect, remove: which record
 	struct dft_record record; // in: what the op says; out: what goes on
@@ -84,8 +86,9 @@ _Static_assert(sizeof(struct session_draft) == sizeof(struct session_value), "sa
 struct session_room {
 	struct session_change change;
 	enum dft_outcome outcome;
-	__u32 dying;  // its end is under way: it must not be answered
-	__u32 idle_s; // of what was read: for how long it has not been used
+	__u32 before, after; // session_sort() of the key's record: what the change made of it
+	__u32 dying;	     // its end is under way: it must not be answered
+	__u32 idle_s;	     // of what was read: for how long it has not been used
 	struct session_draft draft;
 	struct flat_content content;
 	union flat_half half;
@@ -129,6 +132,12 @@ inlined void session_raise_floor(__u32 *floor, __u32 to)
 	}
 }
 
+// A record's life and state, for counting; 0: no record.
+inlined __u32 session_sort(const struct dft_record *record)
+{
+	return (__u32)record->life << 16 | record->state;
+}
+
 // The floor is read after the record, and raised before a record goes: who finds none finds the
 // floor that is above it.
 inlined enum dft_outcome session_step(struct dft_record *mine, struct session_change *c,
@@ -139,6 +148,10 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 
 	switch (c->step) {
 	case SESSION_INSERT:
+		if (c->refuse && mine->life != DFT_LIVE) {
+			c->refused = 1;
+			return DFT_REFUSED;
+		}
 		outcome = dft_insert_at_head(mine, &floor, c->seen, &c->record);
 		// O4: refused, it goes down the path with what the head knows better.
 		if (outcome == DFT_REFUSED && mine->life == DFT_TOMBSTONE)
@@ -430,6 +443,7 @@ called enum verdict session_change_kernel(const struct session_key *key, __u32 c
 
 	if (!floor)
 		return BUG;
+	room->before = room->after = 0;
 	if (!s) {
 		__builtin_memset(draft, 0, sizeof(*draft));
 		draft->check = check;
@@ -439,8 +453,10 @@ called enum verdict session_change_kernel(const struct session_key *key, __u32 c
 		if (room->outcome != DFT_STORED)
 			return GO_ON;
 		err = bpf_map_update_elem(&sessions, key, draft, BPF_NOEXIST);
-		if (!err)
+		if (!err) {
+			room->after = session_sort(&draft->record);
 			return GO_ON;
+		}
 		// Another CPU put the key meanwhile: its record is what counts.
 		s = bpf_map_lookup_elem(&sessions, key);
 		if (!s)
@@ -452,7 +468,9 @@ called enum verdict session_change_kernel(const struct session_key *key, __u32 c
 	if (is) {
 		__u16 was = s->record.life;
 
+		room->before = session_sort(&s->record);
 		room->outcome = session_step(&s->record, &room->change, floor);
+		room->after = session_sort(&s->record);
 		session_used(room, &s->record, was, now, &s->used_s, &s->dying);
 		removed = s->record.life == DFT_ABSENT;
 	}
@@ -490,7 +508,9 @@ called int session_step_fetched(struct session_room *room)
 
 	if (!floor)
 		return 0;
+	room->before = session_sort(&draft->record);
 	room->outcome = session_step(&draft->record, &room->change, floor);
+	room->after = session_sort(&draft->record);
 	session_used(room, &draft->record, was, session_now_s(), &draft->used_s, &draft->dying);
 	return 1;
 }
@@ -558,6 +578,8 @@ inlined enum verdict session_change(const struct session_key *key, __u64 hash,
 			 room->change.answers && !room->dying)
 			session_touch(flat_slot_of(page, i),
 				      flat_load(&flat_slot_of(page, i)->half[0].asked), 0);
+		if (v)
+			room->after = room->before;
 	}
 	flat_unlock(page);
 	return v;

@@ -51,6 +51,8 @@ int probe(struct xdp_md *ctx)
 		room->change.record = probe->record;
 		probe->result = session_change(&key, hash, room);
 		probe->outcome = room->outcome;
+		probe->before = room->before;
+		probe->after = room->after;
 		probe->floor = room->change.floor;
 		probe->record = room->change.record;
 		return XDP_PASS;

@@ -86,7 +86,7 @@ struct members *members_new(const struct members_host *host, struct dft_name sel
 				      .guard = beat * GUARD_BEATS,
 				      .suspect = beat * SUSPECT_BEATS,
 				      .turn = beat * 3 / 10,
-				      .retry = beat * 3 / 10,
+				      .retry = beat,
 				      .give_up = beat * 6};
 	for (i = 0; i < MAX_CHAINS; i++)
 		s->chain[i].member.self = self;

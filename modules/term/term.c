@@ -136,8 +136,13 @@ static int host_write(void *context, __u32 chain, const struct membership_change
 		say_put(t, TABLE_REGISTERS, chain, change->kept);
 	if (change->fence && ++asked)
 		say_put(t, TABLE_FENCES, chain, change->fence);
-	if (change->chain && ++asked)
+	if (change->chain && ++asked) {
+		log_debug("chain %u: term %u.%u, %u live, head %u, tail %u, %u learners", chain,
+			  change->chain->epoch, change->chain->term, change->chain->live,
+			  change->chain->node[0], change->chain->node[change->chain->live - 1],
+			  change->chain->learner);
 		say_put(t, TABLE_CHAINS, chain, change->chain);
+	}
 	while (asked--) {
 		hear(t);
 		if (t->message.error && !err) {
@@ -420,13 +425,15 @@ static void wait_for(struct pollfd polls[2], __u64 until, __u64 now)
 static void *run(void *context)
 {
 	struct term *t = context;
-	const struct sched_param priority = {.sched_priority = PRIORITY};
+	struct sched_param priority;
 	struct pollfd polls[2] = {{.fd = t->wake, .events = POLLIN}, {.events = POLLIN}};
 	eventfd_t count;
 	__u64 now;
 
-	if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &priority))
-		log_info("ballots have no real-time priority: %s", strerror(errno));
+	// What the starter had, for this thread and none that it may start.
+	if (!sched_getparam(0, &priority))
+		(void)!sched_setscheduler(0, sched_getscheduler(0) | SCHED_RESET_ON_FORK,
+					  &priority);
 	pthread_mutex_lock(&t->lock);
 	for (;;) {
 		polls[1].fd = t->network;
@@ -453,16 +460,18 @@ static void *run(void *context)
 
 void term_prepare(void)
 {
-	const struct rlimit priority = {PRIORITY, PRIORITY}, runaway = {RUNAWAY_US, RUNAWAY_US};
+	const struct sched_param priority = {.sched_priority = PRIORITY};
+	const struct rlimit runaway = {RUNAWAY_US, RUNAWAY_US};
 
 	// Who took the agent over could else keep a CPU for himself.
-	if (!setrlimit(RLIMIT_RTTIME, &runaway))
-		(void)!setrlimit(RLIMIT_RTPRIO, &priority);
+	if (setrlimit(RLIMIT_RTTIME, &runaway) || sched_setscheduler(0, SCHED_RR, &priority))
+		log_info("ballots have no real-time priority: %s", strerror(errno));
 }
 
 struct term *term_start(int socket)
 {
 	struct term *t = calloc(1, sizeof(*t));
+	const struct sched_param ordinary = {};
 	pthread_mutexattr_t attributes;
 
 	if (!t)
@@ -480,5 +489,7 @@ struct term *term_start(int socket)
 		free(t);
 		return NULL;
 	}
+	// The thread has inherited it.
+	(void)!sched_setscheduler(0, SCHED_OTHER, &ordinary);
 	return t;
 }

@@ -14,8 +14,9 @@ struct term;
 // Starts the thread. socket: to the loader, for ballots alone; the callee's from then on. NULL: no
 // memory, or no thread.
 struct term *term_start(int socket);
-// To be called before rights are given up, so that the thread may have a real-time priority: a vote
-// that comes late stops a chain for as long. Where that is not permitted, it has none.
+// To be called before rights are given up: the thread of term_start(), which then is called soon,
+// shall have a real-time priority, as a vote that comes late stops a chain for as long. Where that
+// is not permitted, it has none.
 void term_prepare(void);
 
 // The loader carried these settings out; or again, as programs were loaded anew.
