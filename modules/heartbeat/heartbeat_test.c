@@ -86,9 +86,14 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+static void pause_for(long ns)
+{
+	nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
+}
+
 static void rest(void)
 {
-	nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+	pause_for(200000);
 }
 
 // Waits for it; a wait that takes very long has failed.
@@ -874,7 +879,7 @@ static int test_seeded_anew(struct world *w)
 	bpf_map_update_elem(map, &only, &told, BPF_ANY);
 	do {
 		rounds = m->pulse->rounds;
-		nanosleep(&(struct timespec){.tv_nsec = 5 * BEAT_NS}, NULL);
+		pause_for(5 * BEAT_NS);
 	} while (m->pulse->rounds != rounds);
 	pacemaker_look(&m->pacer); // the first look sees what went on before the loss
 	pacemaker_look(&m->pacer);
@@ -888,11 +893,47 @@ static int test_seeded_anew(struct world *w)
 	// Started where it runs already, there is still one frame.
 	must(pacemaker_start(&m->pacer, m->clock->obj), "starting again");
 	must(pacemaker_start(&m->pacer, m->clock->obj), "starting again");
-	nanosleep(&(struct timespec){.tv_nsec = 3 * BEAT_NS}, NULL);
+	pause_for(3 * BEAT_NS);
 	rounds = m->pulse->rounds;
-	nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+	pause_for(500000000);
 	wrong += expect(m->pulse->rounds - rounds < 500 / BEAT_MS * 3 / 2);
 	enter(w->home);
+	return wrong;
+}
+
+// Who comes late himself suspects later; who did not run at all begins with listening.
+static int test_late(struct world *w)
+{
+	const struct member *m = &w->member[ALONE];
+	const struct target target = {.program = bpf_program__fd(m->clock->progs.pacemaker)};
+	const struct pace_frame pace = {.eth.h_proto = htons(PACE_PROTOCOL)};
+	struct frame in = {}, out;
+	uint32_t action = 0;
+	uint64_t awake;
+	int wrong = 0, turns;
+
+	frame_append(&in, &pace, sizeof(pace));
+	frame_fill(&in, PACE_BYTES - sizeof(pace));
+	wrong += expect(!target_run(&target, &in, &action, &out));
+	wrong += expect(action == TC_ACT_REDIRECT && m->pulse->rounds == 1);
+	wrong += expect(m->pulse->awake_ns == m->pulse->round_ns && !m->pulse->late);
+	awake = m->pulse->awake_ns;
+	// Unless this machine sleeps too long, it is late by so many rounds.
+	for (turns = 0; turns < 100 && !m->pulse->late; turns++) {
+		pause_for(25000000);
+		wrong += expect(!target_run(&target, &in, &action, &out));
+	}
+	wrong += expect(m->pulse->late > 1 && m->pulse->late <= LATE_MOST);
+	wrong += expect(turns > 1 || m->pulse->awake_ns == awake);
+	pause_for(150000000);
+	wrong += expect(!target_run(&target, &in, &action, &out));
+	wrong += expect(m->pulse->awake_ns == m->pulse->round_ns && !m->pulse->late);
+	// A frame of another generation, and what is none.
+	in.byte[offsetof(struct pace_frame, generation)] ^= 1;
+	wrong += expect(!target_run(&target, &in, &action, &out) && action == TC_ACT_SHOT);
+	in.byte[offsetof(struct pace_frame, generation)] ^= 1;
+	in.length--;
+	wrong += expect(!target_run(&target, &in, &action, &out) && action == TC_ACT_SHOT);
 	return wrong;
 }
 
@@ -1086,6 +1127,7 @@ static const struct test {
 	{"a promise", test_promise},
 	{"another life", test_another_life},
 	{"a frame is lost", test_seeded_anew},
+	{"late rounds", test_late},
 	{"jitter", test_jitter},
 	{"a takeover", test_takeover},
 	{"a handover", test_handover},
