@@ -393,6 +393,7 @@ static void entrance(void **state)
 	Zeta__Node__V1__Entrance e = ZETA__NODE__V1__ENTRANCE__INIT;
 	struct recorded r = recorder();
 	const struct entrance_value *value = (const void *)r.value[0];
+	uint32_t preference[MAX_PREFERENCES + 1] = {2, 5};
 
 	e.index = 6;
 	e.ip = BYTES(ip);
@@ -405,6 +406,17 @@ static void entrance(void **state)
 	assert_int_equal(value->owner, 2);
 	assert_memory_equal(&value->ip, ip, 16);
 	assert_memory_equal(r.key[1], ip, 16);
+	assert_int_equal(value->preferences, 0);
+	// As many as there is room for, in their order.
+	e.preference = preference;
+	e.n_preference = MAX_PREFERENCES + 1;
+	assert_int_equal(entrance_entries(&e, &r.entries), 0);
+	value = (const void *)r.value[2];
+	assert_int_equal(value->preferences, MAX_PREFERENCES);
+	assert_int_equal(value->preference[0], 2);
+	assert_int_equal(value->preference[1], 5);
+	preference[1] = MAX_NODES;
+	REFUSES(entrance_entries(&e, &r.entries), "preference");
 	e.owner = MAX_NODES;
 	REFUSES(entrance_entries(&e, &r.entries), "owner");
 	e.index = MAX_ENTRANCES;

@@ -249,6 +249,11 @@ static void settings_are_checked(void **state)
 	s.oam_port = 65536;
 	assert_refused(s, "OAM port");
 	s = gateway();
+	s.beat_ms = MAX_BEAT_MS;
+	assert_int_equal(node_settings_check(&s, &why), 0);
+	s.beat_ms++;
+	assert_refused(s, "heartbeats");
+	s = gateway();
 	s.tenant_mtu = 575;
 	assert_refused(s, "MTU");
 	s = gateway();

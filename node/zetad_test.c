@@ -32,6 +32,7 @@
 #include "modules/session/flat_map.h"
 #include "modules/session/session.h"
 #include "node/tables.h"
+#include "shared/heartbeat.h"
 #include "shared/limits.h"
 
 #define METHOD "/zeta.node.v1.Controller/Stream"
@@ -244,6 +245,8 @@ static Zeta__Node__V1__NodeSettings settings_of(int edge)
 		s.zgc_interface = "z0";
 		s.zgc_ip = BYTES(ip_b);
 		s.zgc_mac = BYTES(mac_a);
+		s.beat_ms = 10;
+		s.cluster_number = 1;
 	}
 	return s;
 }
@@ -545,6 +548,28 @@ static void has_few_rights(void **state)
 	assert_string_equal(uids, "\t \n");
 }
 
+// The pacemaker's rounds, which need no daemon.
+static uint64_t rounds(void)
+{
+	auto_(closep) int map = map_of("pulse");
+	struct pulse_value pulse = {};
+	const uint32_t only = 0;
+
+	if (bpf_map_lookup_elem(map, &only, &pulse))
+		return 0;
+	return pulse.rounds;
+}
+
+static int rounds_go_on(void)
+{
+	uint64_t before = rounds();
+	int tries;
+
+	for (tries = 0; tries < WAIT_MS / 20 && rounds() < before + 5; tries++)
+		pause_a_little();
+	return rounds() >= before + 5;
+}
+
 static void goes_on_without_daemon(void **state)
 {
 	uint64_t expected = packets() + 20, revision = 9;
@@ -555,6 +580,7 @@ static void goes_on_without_daemon(void **state)
 	kill(agent, SIGKILL);
 	kill(daemon_pid, SIGKILL);
 	assert_int_equal(wait_zetad(), -SIGKILL);
+	assert_true(rounds_go_on());
 	send_frames("v1", 20);
 	start_zetad();
 	// From the pinned maps, before the controller said anything.
@@ -577,6 +603,11 @@ static void goes_on_without_daemon(void **state)
 	assert_true(reported(has_packets, &expected));
 	shell("ip link show | grep -q zoam");
 	shell("ip link show | grep -q zemit");
+	shell("ip link show | grep -q zclk");
+	assert_true(rounds_go_on());
+	// What is lost without anybody's word is made anew by the daemon.
+	shell("ip link del $(ip -o link show | grep -o 'zclk[0-9a-f]*b' | head -1)");
+	assert_true(rounds_go_on());
 }
 
 // Puts a session between IPv4 addresses where they are, and counts what the report must say.
@@ -822,7 +853,7 @@ static void stops_and_unloads(void **state)
 			 0);
 	snprintf(path, sizeof(path), "%s/n1", bpf);
 	assert_int_equal(access(path, F_OK), -1);
-	shell("! ip link show | grep -q 'zoam\\|zemit'");
+	shell("! ip link show | grep -q 'zoam\\|zemit\\|zclk'");
 }
 
 static void send_edge_port(uint64_t revision, size_t count, char *interface)
@@ -874,7 +905,7 @@ static void changes_its_role(void **state)
 	assert_true(reported(has_applied, &revision));
 	assert_true(reported(has_ready, &one));
 	assert_int_equal(map_of("endpoints"), -ENOENT);
-	shell("! ip link show | grep -q 'xdp\\|zoam\\|zemit'");
+	shell("! ip link show | grep -q 'xdp\\|zoam\\|zemit\\|zclk'");
 	stop_zetad();
 }
 

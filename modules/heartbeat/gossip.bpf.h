@@ -77,8 +77,8 @@ inlined void peer_set_boot(struct peer_value *p, __u32 boot)
 	__sync_fetch_and_add(&p->loads, 1);
 }
 
-// Somebody says this of a node, perhaps of this one. Where two CPUs hear something at once, one of
-// them may lose it: it will be told again.
+// Somebody says this of a node, perhaps of this one, which will refute it with its next round.
+// Where two CPUs hear something at once, one of them may lose it: it will be told again.
 verified int gossip_hear(__u32 node, __u64 word, __u64 now)
 {
 	struct gossip_value *g = bpf_map_lookup_elem(&gossip, &node);
@@ -90,8 +90,6 @@ verified int gossip_hear(__u32 node, __u64 word, __u64 now)
 	known = *(volatile __u64 *)&g->told;
 	if (word <= known)
 		return 0;
-	if (node == cfg.node)
-		word = NEWS_WORD(NEWS_RUMOUR(word) + 1, BEAT_ALIVE, cfg.boot);
 	if (__sync_val_compare_and_swap(&g->told, known, word) != known)
 		return 0;
 	p->rumour = NEWS_RUMOUR(word);
@@ -143,6 +141,7 @@ verified int bulletin_compose(__u64 now)
 	if (!g || !b)
 		return 0;
 	next = (b->current + 1) & 1;
+	// What others say of this node is refuted with a higher number.
 	if (NEWS_BOOT(g->told) != cfg.boot || NEWS_STATE(g->told) != BEAT_ALIVE)
 		g->told = NEWS_WORD((__u64)NEWS_RUMOUR(g->told) + 1, BEAT_ALIVE, cfg.boot);
 	__builtin_memset(b->news[next], 0, sizeof(b->news[0]));

@@ -101,9 +101,10 @@ inlined int heartbeat(struct xdp_md *ctx)
 	if (!peer || !told)
 		return finish(ctx, BUG);
 	sent = bpf_be64_to_cpu(b->clock_ns);
-	// What is not the answer to what this very node sent lately says nothing about now.
-	if (b->kind == BEAT_ANSWER && (b->to_boot != bpf_htonl(cfg.boot) || sent > now ||
-				       now - sent > PACKET_LIFE_MS * 1000000ull))
+	// What is not the answer to what this very node sent lately says nothing about now. (What
+	// claims to be sent later than now is old by as much as fits the number.)
+	if (b->kind == BEAT_ANSWER &&
+	    (b->to_boot != bpf_htonl(cfg.boot) || now - sent > PACKET_LIFE_MS * 1000000ull))
 		return finish(ctx, STALE_BEAT);
 
 	peer_set_boot(peer, boot);

@@ -86,9 +86,14 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+static void pause_for(long ns)
+{
+	nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
+}
+
 static void rest(void)
 {
-	nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+	pause_for(200000);
 }
 
 // Waits for it; a wait that takes very long has failed.
@@ -259,8 +264,8 @@ static void tell_view(const struct member *m)
 		entrance.mac[5] = (uint8_t)(1 + key);
 		entrance.owner = key ? 3 : 0;
 		entrance.preferences = key ? 0 : 3;
-		for (uint16_t i = 0; i < entrance.preferences; i++)
-			entrance.preference[i] = i;
+		for (uint32_t i = 0; i < entrance.preferences; i++)
+			entrance.preference[i] = (uint16_t)i;
 		node_put(&m->node, "entrances", &key, &entrance);
 		node_put(&m->node, "entrance_by_ip", &entrance.ip, &key);
 	}
@@ -766,6 +771,14 @@ static int is_owner(const struct world *w, int i)
 	return d.live && d.serves && d.owner == (uint32_t)i && d.mac[1] == 14;
 }
 
+// Of times in order, the one that so many of a hundred do not exceed, in ms.
+static double percentile(const uint64_t *times, uint64_t count, uint64_t percent)
+{
+	uint64_t place = (count - 1) * percent / 100;
+
+	return (double)times[place] / 1e6;
+}
+
 static int compare_times(const void *a, const void *b)
 {
 	return *(const uint64_t *)a < *(const uint64_t *)b ? -1 : 1;
@@ -797,7 +810,7 @@ static int test_takeover(struct world *w)
 	qsort(gap, TRIALS, sizeof(gap[0]), compare_times);
 	printf("takeover of an entrance, from the link down to the announcement: p50 %.1f ms, "
 	       "p99 %.1f ms (of %d)\n",
-	       (double)gap[TRIALS / 2] / 1e6, (double)gap[TRIALS - 1] / 1e6, TRIALS);
+	       percentile(gap, TRIALS, 50), percentile(gap, TRIALS, 100), TRIALS);
 	return wrong + expect(gap[TRIALS / 2] < 2000000000);
 }
 
@@ -866,7 +879,7 @@ static int test_seeded_anew(struct world *w)
 	bpf_map_update_elem(map, &only, &told, BPF_ANY);
 	do {
 		rounds = m->pulse->rounds;
-		nanosleep(&(struct timespec){.tv_nsec = 5 * BEAT_NS}, NULL);
+		pause_for(5 * BEAT_NS);
 	} while (m->pulse->rounds != rounds);
 	pacemaker_look(&m->pacer); // the first look sees what went on before the loss
 	pacemaker_look(&m->pacer);
@@ -880,11 +893,47 @@ static int test_seeded_anew(struct world *w)
 	// Started where it runs already, there is still one frame.
 	must(pacemaker_start(&m->pacer, m->clock->obj), "starting again");
 	must(pacemaker_start(&m->pacer, m->clock->obj), "starting again");
-	nanosleep(&(struct timespec){.tv_nsec = 3 * BEAT_NS}, NULL);
+	pause_for(3 * BEAT_NS);
 	rounds = m->pulse->rounds;
-	nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+	pause_for(500000000);
 	wrong += expect(m->pulse->rounds - rounds < 500 / BEAT_MS * 3 / 2);
 	enter(w->home);
+	return wrong;
+}
+
+// Who comes late himself suspects later; who did not run at all begins with listening.
+static int test_late(struct world *w)
+{
+	const struct member *m = &w->member[ALONE];
+	const struct target target = {.program = bpf_program__fd(m->clock->progs.pacemaker)};
+	const struct pace_frame pace = {.eth.h_proto = htons(PACE_PROTOCOL)};
+	struct frame in = {}, out;
+	uint32_t action = 0;
+	uint64_t awake;
+	int wrong = 0, turns;
+
+	frame_append(&in, &pace, sizeof(pace));
+	frame_fill(&in, PACE_BYTES - sizeof(pace));
+	wrong += expect(!target_run(&target, &in, &action, &out));
+	wrong += expect(action == TC_ACT_REDIRECT && m->pulse->rounds == 1);
+	wrong += expect(m->pulse->awake_ns == m->pulse->round_ns && !m->pulse->late);
+	awake = m->pulse->awake_ns;
+	// Unless this machine sleeps too long, it is late by so many rounds.
+	for (turns = 0; turns < 100 && !m->pulse->late; turns++) {
+		pause_for(25000000);
+		wrong += expect(!target_run(&target, &in, &action, &out));
+	}
+	wrong += expect(m->pulse->late > 1 && m->pulse->late <= LATE_MOST);
+	wrong += expect(turns > 1 || m->pulse->awake_ns == awake);
+	pause_for(150000000);
+	wrong += expect(!target_run(&target, &in, &action, &out));
+	wrong += expect(m->pulse->awake_ns == m->pulse->round_ns && !m->pulse->late);
+	// A frame of another generation, and what is none.
+	in.byte[offsetof(struct pace_frame, generation)] ^= 1;
+	wrong += expect(!target_run(&target, &in, &action, &out) && action == TC_ACT_SHOT);
+	in.byte[offsetof(struct pace_frame, generation)] ^= 1;
+	in.length--;
+	wrong += expect(!target_run(&target, &in, &action, &out) && action == TC_ACT_SHOT);
 	return wrong;
 }
 
@@ -910,9 +959,8 @@ static int test_jitter(struct world *w)
 		return expect(seen);
 	qsort(gap, seen, sizeof(gap[0]), compare_times);
 	printf("%ju rounds: mean %.3f ms, p1 %.3f, p50 %.3f, p99 %.3f, most %.3f\n",
-	       (uintmax_t)seen, (double)sum / (double)seen / 1e6, (double)gap[seen / 100] / 1e6,
-	       (double)gap[seen / 2] / 1e6, (double)gap[seen * 99 / 100] / 1e6,
-	       (double)gap[seen - 1] / 1e6);
+	       (uintmax_t)seen, (double)sum / (double)seen / 1e6, percentile(gap, seen, 1),
+	       percentile(gap, seen, 50), percentile(gap, seen, 99), percentile(gap, seen, 100));
 	// Never sooner than due, or there are two frames.
 	return expect(gap[seen / 2] > BEAT_NS * 9 / 10 && gap[seen / 2] < BEAT_NS * 2);
 }
@@ -965,7 +1013,7 @@ static int test_gossip(struct world *w)
 
 	ring(w, 1);
 	// Node 2 does not hear node 0 any more: it is alive as nodes 1, 3 and 4 say.
-	wrong += eventually(now_ns() - far->peers[0].heard_ns > 2 * DEAD_BEATS * BEAT_NS);
+	wrong += eventually(now_ns() - far->peers[0].heard_ns > BEAT_NS * 2 * DEAD_BEATS);
 	wrong += expect(far->peers[0].alive);
 	began = now_ns();
 	set_wire(w, 0, 0);
@@ -1079,6 +1127,7 @@ static const struct test {
 	{"a promise", test_promise},
 	{"another life", test_another_life},
 	{"a frame is lost", test_seeded_anew},
+	{"late rounds", test_late},
 	{"jitter", test_jitter},
 	{"a takeover", test_takeover},
 	{"a handover", test_handover},

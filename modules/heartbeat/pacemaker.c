@@ -163,7 +163,7 @@ int pacemaker_step(struct pacer *p)
 		return LOOK_MS;
 	if (now >= p->look_ms) {
 		pacemaker_look(p);
-		p->look_ms = now + LOOK_MS;
+		p->look_ms = now + LOOK_MS + 2ull * p->beat_ms;
 		// What nobody heard of, or could not be done when it was due.
 		pacemaker_changed(p);
 	}
