@@ -136,7 +136,7 @@ inlined void session_raise_floor(__u32 *floor, __u32 to)
 // A record's life and state, for counting; 0: no record.
 inlined __u32 session_sort(const struct dft_record *record)
 {
-	return record->life ? (__u32)record->life << 16 | record->state : 0;
+	return record->life == DFT_ABSENT ? 0 : (__u32)record->life << 16 | record->state;
 }
 
 // The floor is read after the record, and raised before a record goes: who finds none finds the
