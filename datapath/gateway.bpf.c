@@ -27,6 +27,7 @@
 #include "modules/icmp/icmp.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
+#include "modules/session/emit.bpf.h"
 #include "modules/session/session.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
 #include "modules/term/term.bpf.h"
@@ -440,26 +441,142 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 	return function_next(ctx, e);
 }
 
-// O5 to O7: what follows from a change of this node's record, for the op that made it.
-inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
-		    __u32 place, enum dft_outcome outcome, const struct dft_record *record)
+// A lookup at the leased tail: what it has, or what is decided now.
+inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
+		    const struct chain_value *c, const struct flow *f, __u64 hash,
+		    struct session_room *room)
 {
+	__u32 number = bpf_ntohl(d->op.chain), now = session_now_s(), tail;
+	struct session_change *change = &room->change;
+	struct dft_record *record = &change->record;
+	// What is read after the floor is at least as new.
+	__u32 floor = session_floor(change->bucket);
+
+	tail = now - chain_tail_since(number, c, now);
+	switch (session_read(&f->key, hash, change->mark, room)) {
+	case SESSION_DYING:
+		return finish(ctx, SESSION_ENDING);
+	case SESSION_NONE:
+		*record = (struct dft_record){};
+		break;
+	default:
+		if (record->life == DFT_TOMBSTONE) {
+			__u32 idle = room->idle_s < tail ? room->idle_s : tail;
+
+			// O10: until no cache believes the former life any more.
+			if (dft_age(record, 0, (__u64)idle * 1000, 0, REFRESH_MS, PACKET_LIFE_MS) !=
+			    DFT_SUCCEEDS)
+				return finish(ctx, SESSION_ENDING);
+			break;
+		}
+		record_write(d, record);
+		d->op.flags |= DFT_STATEFUL;
+		if (!c->learner)
+			return op_release(ctx, d);
+		// M5: what is released has passed the learner, or it would have holes.
+		d->op.floor = bpf_htonl(floor);
+		return op_replicate(ctx, d, c, c->live);
+	}
+	// O4: what the evaluator saw goes with what it will decide.
+	stamp_write(&d->op.stamp, dft_observe(record, floor));
+	return evaluate(ctx, p, f);
+}
+
+// What an op asks of this node's record. Returns GO_ON, or that it is malformed.
+inlined enum verdict step_of(const struct dft_packet *d, int learner, struct session_change *change)
+{
+	int replication = d->op.flags & DFT_REPLICATION;
+	const struct dft_record *record = &change->record;
+
+	// Of a request stamps and life are not yet, or what they name.
+	if ((replication || d->op.op == DFT_COPY) && record->life != DFT_LIVE &&
+	    record->life != DFT_TOMBSTONE && d->op.op != DFT_COLLECT && d->op.op != DFT_INSERT)
+		return DFT_MALFORMED;
+	change->seen = record->stamp;
+	change->step = SESSION_COPY;
+	switch (d->op.op) {
+	case DFT_INSERT:
+		if (!replication) {
+			change->step = SESSION_INSERT;
+			return d->op.flags & DFT_OBSERVED ? GO_ON : DFT_MALFORMED;
+		}
+		if (record->life == DFT_LIVE || record->life == DFT_TOMBSTONE)
+			return GO_ON;
+		// Refused by the head, which has nothing at this floor.
+		change->step = SESSION_REMOVE;
+		change->floor = record->stamp.floor;
+		change->seen = (struct dft_stamp){0, 0};
+		return record->life == DFT_ABSENT && !record->stamp.counter ? GO_ON : DFT_MALFORMED;
+	case DFT_UPDATE:
+		if (!replication) {
+			change->step = SESSION_UPDATE;
+			change->seen = record->incarnation;
+		}
+		return GO_ON;
+	case DFT_DELETE:
+		if (!replication)
+			change->step = SESSION_DELETE;
+		return GO_ON;
+	case DFT_COLLECT:
+		change->step = replication ? SESSION_REMOVE : SESSION_COLLECT;
+		change->floor = bpf_ntohl(d->op.floor);
+		return GO_ON;
+	case DFT_LOOKUP:
+	case DFT_COPY:
+		change->step = SESSION_COPY_READ;
+		change->floor = bpf_ntohl(d->op.floor);
+		return learner ? GO_ON : DFT_MALFORMED;
+	default:
+		return DFT_MALFORMED;
+	}
+}
+
+// The learner has what was copied: the tail is told.
+inlined int copied(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c)
+{
+	d->op.op = DFT_COPIED;
+	return op_send_to_node(ctx, chain_tail(c), COPY_TAKEN);
+}
+
+// O4 to O8: what follows from a change of this node's record, for the op that made it.
+inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+		    __u32 place, const struct session_room *room)
+{
+	const struct session_change *change = &room->change;
+	const struct dft_record *record = &change->record;
+	enum dft_outcome outcome = room->outcome;
+	int removes = change->step == SESSION_REMOVE || change->step == SESSION_COLLECT;
+	int found = 1;
+
 	if (outcome == DFT_CONFLICT)
 		return finish(ctx, STAMP_CONFLICT);
-	if (outcome == DFT_REFUSED)
-		return op_look_up_again(ctx, d);
-	if (outcome == DFT_ENDED)
-		return d->op.op == DFT_UPDATE && !(d->op.flags & DFT_REPLICATION)
-			       ? op_look_up_again(ctx, d)
-			       : finish(ctx, OLD_INCARNATION);
-	record_write(d, record);
-	if (place + 1 < c->live + c->learner && place + 1 <= MAX_CHAIN_LENGTH) {
-		d->op.flags |= DFT_REPLICATION;
-		d->op.epoch = bpf_htonl(c->epoch);
-		d->op.term = bpf_htonl(c->term);
-		return op_send_to_node(ctx, c->node[place + 1], REPLICATED);
+	if (outcome == DFT_ENDED) {
+		if (change->step == SESSION_UPDATE)
+			return op_look_up_again(ctx, d);
+		// What is to be deleted was collected already: perhaps not by all of the path.
+		if (change->step != SESSION_DELETE || change->floor <= change->seen.floor)
+			return finish(ctx, OLD_INCARNATION);
+		removes = 1;
 	}
-	if (record->life != DFT_LIVE)
+	if (change->step == SESSION_COLLECT && outcome == DFT_OWN) {
+		d->op.op = DFT_DELETE;
+	} else if (removes) {
+		if (d->op.op == DFT_DELETE)
+			d->op.op = DFT_COLLECT;
+		if (d->op.op == DFT_COLLECT)
+			d->op.floor = bpf_htonl(change->floor);
+		found = 0;
+	}
+	if (found)
+		record_write(d, record);
+	if (place + 1 < (__u32)c->live + c->learner)
+		return op_replicate(ctx, d, c, place + 1);
+
+	if (d->op.op == DFT_COPY)
+		return copied(ctx, d, c);
+	if (op_keyed(d->op.op))
+		return finish(ctx, OP_DONE);
+	if (!found || record->life != DFT_LIVE)
 		return op_look_up_again(ctx, d);
 	if (!chain_leased(bpf_ntohl(d->op.chain), c))
 		return finish(ctx, NO_LEASE);
@@ -476,29 +593,30 @@ int table(struct xdp_md *ctx)
 	struct session_room *room = session_room();
 	struct session_change *change;
 	const struct chain_value *c;
+	__u32 number, serial = 0;
 	struct flow f = {};
-	__u32 bucket, number;
+	int place, acts, keyed, current;
 	enum verdict v;
 	__u64 hash;
-	int place, acts;
 
 	if (!d || !room)
 		return finish(ctx, BUG);
 	change = &room->change;
 	__builtin_memset(change, 0, sizeof(*change));
-	bucket = bpf_ntohl(d->op.bucket);
+	change->bucket = bpf_ntohl(d->op.bucket);
 	number = bpf_ntohl(d->op.chain);
 	c = chain_find(number);
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	place = chain_place(c);
 	acts = place >= 0 && !chain_fenced(number, c);
+	current = bpf_ntohl(d->op.epoch) == c->epoch && bpf_ntohl(d->op.term) == c->term;
 
 	// O2: a replication counts only under exactly the active term.
-	if (d->op.flags & DFT_REPLICATION) {
+	if (d->op.flags & DFT_REPLICATION || d->op.op >= DFT_COPY) {
 		if (place < 0)
 			return finish(ctx, NOT_MEMBER);
-		if (!acts || bpf_ntohl(d->op.epoch) != c->epoch || bpf_ntohl(d->op.term) != c->term)
+		if (!acts || !current)
 			return finish(ctx, STALE_TERM);
 	} else if (d->op.op == DFT_LOOKUP) {
 		// O3. (The directory is no part of a chain: who has it may say what is in it.)
@@ -508,54 +626,46 @@ int table(struct xdp_md *ctx)
 			return op_redirect(ctx, d, chain_whom(c, 1, 1), REDIRECTED);
 	} else if (!acts || place) {
 		return op_redirect(ctx, d, chain_whom(c, 0, 1), REDIRECTED);
+	} else if (d->op.op == DFT_DELETE && !current) {
+		// O9: the ager of another term does not know who has been answered since.
+		return finish(ctx, STALE_TERM);
 	}
-	if (d->op.table != DFT_SESSIONS)
+	if (d->op.table != DFT_SESSIONS || change->bucket >= BUCKETS)
 		return finish(ctx, DFT_MALFORMED);
-	if ((v = read_tenant(&p, d, &f)))
+	keyed = op_keyed(d->op.op);
+	v = keyed ? op_key(&p, d, &f.key, &serial) : read_tenant(&p, d, &f);
+	if (v)
 		return finish(ctx, v);
-	change->floor = session_floor(bucket);
+	if (d->op.op == DFT_COPIED)
+		return finish(ctx, outbox_confirm(serial));
 	hash = key_hash(&f.key);
-	record_read(d, &change->record);
-	if ((d->op.flags & DFT_REPLICATION) && change->record.life != DFT_LIVE &&
-	    change->record.life != DFT_TOMBSTONE)
-		return finish(ctx, DFT_MALFORMED);
+	change->answers = !keyed;
+	if (place + 1 == c->live)
+		change->mark = session_mark(c->epoch, c->term);
+	if (d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION))
+		return look_up(ctx, &p, d, c, &f, hash, room);
 
-	switch (d->op.op) {
-	case DFT_LOOKUP:
-		if (!session_read(&f.key, hash, &change->record))
-			change->record = (struct dft_record){.stamp = {.floor = change->floor}};
-		if (change->record.life == DFT_LIVE) {
-			record_write(d, &change->record);
-			d->op.flags |= DFT_STATEFUL;
-			return op_release(ctx, d);
-		}
-		// O4: what the evaluator saw goes with what it will decide.
-		stamp_write(&d->op.stamp, change->record.stamp);
-		return evaluate(ctx, &p, &f);
-	case DFT_INSERT:
-		change->step = SESSION_COPY;
-		if (!(d->op.flags & DFT_REPLICATION)) {
-			if (!(d->op.flags & DFT_OBSERVED))
-				return finish(ctx, DFT_MALFORMED);
-			change->step = SESSION_INSERT;
-			change->seen = change->record.stamp;
-		}
-		break;
-	case DFT_UPDATE:
-		change->step = SESSION_COPY;
-		if (!(d->op.flags & DFT_REPLICATION)) {
-			change->step = SESSION_UPDATE;
-			change->seen = change->record.incarnation;
-		}
-		break;
-	default:
-		return finish(ctx, DFT_MALFORMED);
+	record_read(d, &change->record);
+	if (d->op.op == DFT_COPY && change->record.life == DFT_ABSENT) {
+		__u32 *floor = session_floor_of(change->bucket);
+
+		if (!floor || place != c->live)
+			return finish(ctx, DFT_MALFORMED);
+		session_raise_floor(floor, bpf_ntohl(d->op.floor));
+		return copied(ctx, d, c);
 	}
-	if ((v = session_change(&f.key, hash, room)))
+	if ((v = step_of(d, place == c->live, change)) || (v = session_change(&f.key, hash, room)))
 		return finish(ctx, v);
-	if (change->step == SESSION_INSERT)
-		session_raise_floor(bucket, change->floor);
-	return pass_on(ctx, d, c, place, room->outcome, &change->record);
+	if (room->dying)
+		return finish(ctx, SESSION_ENDING);
+	return pass_on(ctx, d, c, place, room);
+}
+
+// A frame of the loader's becomes the next op of the outbox.
+SEC("xdp")
+int emit(struct xdp_md *ctx)
+{
+	return emit_next(ctx);
 }
 
 // The service chain has decided about the op's packet.
@@ -592,7 +702,7 @@ int decided(struct xdp_md *ctx)
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_INSERT;
-	d->op.flags = DFT_OBSERVED;
+	d->op.flags = DFT_OBSERVED | (d->op.flags & DFT_REFRESH);
 	d->op.state = bpf_htons(DFT_LIVE << DFT_LIFE_SHIFT | (direction ? DFT_BEGUN_BY_B : 0));
 	if (chain_head(c) == cfg.node)
 		return go_to(ctx, STEP_TABLE);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "gateway.skel.h"
 #include "divider.skel.h"
@@ -35,6 +36,15 @@ void node_mac_text(uint32_t index, char out[18])
 uint32_t node_boot(uint32_t index)
 {
 	return 0xB0070000 + index;
+}
+
+// The programs' clock for sessions, where they are told no tick.
+static uint32_t now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return t.tv_sec;
 }
 
 // A page of a flat table as it is now, in memory of our own: programs do not run meanwhile.
@@ -224,8 +234,10 @@ int node_session(const struct node *n, const struct session_key *key, struct dft
 void node_session_put(const struct node *n, const struct session_key *key,
 		      const struct dft_record *record)
 {
-	struct session_value value = {.record = *record};
-	struct flat_content content = {.asked = (uint32_t)record->state << 16,
+	struct session_value value = {
+		.record = *record, .used_s = now_s() - 3600, .check = key_hash(key) >> 32};
+	struct flat_content content = {.asked = (uint32_t)record->state << 16 |
+						(uint16_t)value.used_s,
 				       .life = record->life};
 
 	if (n->flat && flat_key_fits(key)) {
@@ -234,6 +246,57 @@ void node_session_put(const struct node *n, const struct session_key *key,
 		return;
 	}
 	node_put(n, "sessions", key, &value);
+}
+
+// What both tables have beside a key's record: *used_s and *dying are read, then written.
+static void session_edit(const struct node *n, const struct session_key *key, uint32_t *used_s,
+			 uint32_t *dying)
+{
+	struct session_value value;
+	struct dft_record record;
+	uint32_t slot, asked, page_of = flat_page_of(key_hash(key), n->flat ? n->flat : 1);
+	int edits = *used_s || *dying;
+
+	if (n->flat && flat_key_fits(key)) {
+		auto_(freep) union flat_page *page =
+			flat_get(n, "flat_sessions", key, &slot, &record, &asked);
+
+		if (slot) {
+			if (edits)
+				page->slot[slot].half[0].asked = *dying << FLAT_DYING_SHIFT |
+								 (asked & ~(FLAT_DYING | 0xFFFF)) |
+								 (uint16_t)*used_s;
+			*used_s = (now_s() & ~0xFFFFu) | (uint16_t)asked;
+			*dying = asked >> FLAT_DYING_SHIFT;
+			page_put(n, "flat_sessions", page_of, page);
+			return;
+		}
+	}
+	if (bpf_map_lookup_elem(node_map(n, "sessions"), key, &value))
+		fatalx("%s has no such session", n->name);
+	if (edits) {
+		value.used_s = *used_s;
+		value.dying = *dying;
+		node_put(n, "sessions", key, &value);
+	}
+	*used_s = value.used_s;
+	*dying = value.dying;
+}
+
+void node_session_mark(const struct node *n, const struct session_key *key, uint32_t idle_s,
+		       uint32_t mark)
+{
+	uint32_t used_s = now_s() - idle_s;
+
+	session_edit(n, key, &used_s, &mark);
+}
+
+uint32_t node_session_idle_s(const struct node *n, const struct session_key *key)
+{
+	uint32_t used_s = 0, dying = 0;
+
+	session_edit(n, key, &used_s, &dying);
+	return n->flat ? (uint16_t)(now_s() - used_s) : now_s() - used_s;
 }
 
 void node_sessions_fill(const struct node *n, uint32_t room)
@@ -348,6 +411,14 @@ void node_chain(const struct node *n, uint32_t chain, const struct chain_value *
 	node_put(n, "chains", &chain, &copy);
 	node_promised(n, chain, TERM_WORD(copy.epoch, copy.term));
 	node_lease(n, chain, TERM_WORD(copy.epoch, copy.term), UINT64_MAX);
+	node_tail(n, chain, TERM_WORD(copy.epoch, copy.term), 3600);
+}
+
+void node_tail(const struct node *n, uint32_t chain, uint64_t term, uint32_t since_s)
+{
+	struct tail_value value = {.term = term, .since_s = now_s() - since_s};
+
+	node_put(n, "tails", &chain, &value);
 }
 
 static void step_put(const struct node *n, uint32_t step, const struct bpf_program *program)

@@ -70,15 +70,22 @@ void node_heard(const struct node *n, uint32_t index, uint32_t boot, int alive);
 // All buckets belong to this chain; -1: to none.
 void node_buckets(const struct node *n, int chain);
 // Its term of a chain, whose members are meant in the life that node_boot() says where boot is 0.
-// It has promised nothing above, and holds a lease for ever.
+// It has promised nothing above, holds a lease for ever, and if it is the tail, has been for an
+// hour.
 void node_chain(const struct node *n, uint32_t chain, const struct chain_value *value);
 void node_promised(const struct node *n, uint32_t chain, uint64_t term);
 void node_lease(const struct node *n, uint32_t chain, uint64_t term, uint64_t end_ns);
+void node_tail(const struct node *n, uint32_t chain, uint64_t term, uint32_t since_s);
 
 // A session's record. Returns 1, or 0 where the node has none.
 int node_session(const struct node *n, const struct session_key *key, struct dft_record *out);
 void node_session_put(const struct node *n, const struct session_key *key,
-		      const struct dft_record *record);
+		      const struct dft_record *record); // unused for an hour
+// As if it had been used so long ago, or (mark: session_mark(), 0: not) its end were under way.
+void node_session_mark(const struct node *n, const struct session_key *key, uint32_t idle_s,
+		       uint32_t mark);
+// For how long it has not been used.
+uint32_t node_session_idle_s(const struct node *n, const struct session_key *key);
 // So that there is no room for another one.
 void node_sessions_fill(const struct node *n, uint32_t room);
 // What a forwarder caches. Returns 1, or 0 where it caches nothing. Of a flat table told_ms is a

@@ -25,6 +25,7 @@
 #include "modules/session/flat.h"
 #include "shared/address.h"
 #include "shared/limits.h"
+#include "shared/outbox.h"
 #include "wire/arp.h"
 #include "wire/geneve.h"
 #include "wire/icmp.h"
@@ -190,6 +191,7 @@ static const struct {
 
 #define EPOCH 3
 #define TERM 7
+#define NOW_TERM TERM_WORD(EPOCH, TERM)
 
 struct world {
 	uint32_t flat; // pages of the flat session tables; 0: kernel maps instead
@@ -1603,13 +1605,42 @@ static const struct broken_op broken_ops[] = {
 	 .red = "ftn3 DFT_MALFORMED"},
 	{"another version", LOOKUP_, FTN3, AT(op.version), 1, {2}, .red = "ftn3 DFT_MALFORMED"},
 	{"op 0", LOOKUP_, FTN3, AT(op.op), 1, {0}, .red = "ftn3 DFT_MALFORMED"},
-	{"op 8", LOOKUP_, FTN3, AT(op.op), 1, {8}, .red = "ftn3 DFT_MALFORMED"},
-	{"delete, at the head",
+	{"op 11", LOOKUP_, FTN3, AT(op.op), 1, {DFT_OPS}, .red = "ftn3 DFT_MALFORMED"},
+	{"touch", LOOKUP_, FTN1, AT(op.op), 1, {DFT_TOUCH}, .red = "ftn1 DFT_MALFORMED"},
+	{"a delete with a packet",
 	 LOOKUP_,
 	 FTN1,
 	 AT(op.op),
 	 1,
 	 {DFT_DELETE},
+	 .red = "ftn1 DFT_MALFORMED"},
+	{"a copy with a packet",
+	 LOOKUP_,
+	 FTN3,
+	 AT(op.op),
+	 1,
+	 {DFT_COPY},
+	 .red = "ftn3 DFT_MALFORMED"},
+	{"a lookup with a key",
+	 LOOKUP_,
+	 FTN3,
+	 AT(geneve.protocol),
+	 2,
+	 {DFT_KEYED >> 8, DFT_KEYED & 255},
+	 .red = "ftn3 DFT_MALFORMED"},
+	{"a lookup as replication, at no learner",
+	 REPLICATION_,
+	 FTN2,
+	 AT(op.op),
+	 1,
+	 {DFT_LOOKUP},
+	 .red = "ftn2 DFT_MALFORMED"},
+	{"no such bucket",
+	 INSERT_,
+	 FTN1,
+	 AT(op.bucket),
+	 4,
+	 {0, 1, 0, 1},
 	 .red = "ftn1 DFT_MALFORMED"},
 	{"aliases", LOOKUP_, FTN3, AT(op.table), 1, {DFT_ALIASES}, .red = "ftn3 DFT_MALFORMED"},
 	{"insert without an observation",
@@ -2102,11 +2133,15 @@ static int check_chain(struct world *w, uint32_t length, int learner)
 	wrong += replicas_equal(w, name, &key, &want);
 
 	wrong += sends(w, name, FWD1, OF_FWD1, RED, &ack, "fwd1 FORWARDED", DELIVERED, &j);
-	snprintf(path, sizeof(path), "fwd2 LOOKED_UP > ftn%u REPLIED > fwd2 FORWARDED_FIRST", live);
+	// A hit passes the learner.
+	snprintf(chain, sizeof(chain), learner ? " > %s REPLIED" : "", w->node[FTN1 + live].name);
+	snprintf(path, sizeof(path), "fwd2 LOOKED_UP > ftn%u %s%s > fwd2 FORWARDED_FIRST", live,
+		 learner ? "REPLICATED" : "REPLIED", chain);
 	wrong += sends(w, name, FWD2, OF_FWD2, RED, &answer, path, DELIVERED, &j);
 	wrong += replicas_equal(w, name, &key, &want);
 	// A SYN of a session that is cached: perhaps another's beginning, so the table is asked.
-	snprintf(path, sizeof(path), "fwd1 LOOKED_UP > ftn%u REPLIED > fwd1 FORWARDED_FIRST", live);
+	snprintf(path, sizeof(path), "fwd1 LOOKED_UP > ftn%u %s%s > fwd1 FORWARDED_FIRST", live,
+		 learner ? "REPLICATED" : "REPLIED", chain);
 	wrong += sends(w, name, FWD1, OF_FWD1, RED, &syn, path, DELIVERED, &j);
 
 	// Updates: merged at the head.
@@ -2315,6 +2350,12 @@ static uint32_t get_floor(struct world *w, int node, const struct session_key *k
 	return floor;
 }
 
+// Down the path with the news, looked up again at its end, and then accepted.
+#define REFUSED                                                                                    \
+	"fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "               \
+	"INSERTED+LOOKED_UP_AGAIN > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "      \
+	"FORWARDED_FIRST"
+
 // An insert names what its evaluator saw; where the head knows better it is looked up again.
 static int test_observations(struct world *w)
 {
@@ -2323,6 +2364,7 @@ static int test_observations(struct world *w)
 	struct session_key key = key_of(RED, &syn, &from_b);
 	struct dft_record want = want_record(RED, 5, &syn, 1, 0), tombstone = want;
 	struct journey j = {};
+	struct dft_packet d;
 	struct frame f;
 
 	// The head's floor has risen since.
@@ -2332,26 +2374,29 @@ static int test_observations(struct world *w)
 	wrong += step(w, FWD1, &f, &j);
 	wrong += step(w, FTN3, &j.out, &j);
 	wrong += step(w, FTN1, &j.out, &j);
-	put_floor(w, FTN2, &key, 5);
-	put_floor(w, FTN3, &key, 5);
+	// It goes down the path, as what the head knows: nothing, at that floor.
+	d = op_get(&j.out);
+	if (d.op.op != DFT_INSERT || !(d.op.flags & DFT_REPLICATION) || d.op.state ||
+	    d.op.stamp.floor != htonl(5) || d.op.stamp.counter) {
+		fprintf(stderr, "risen floor: what goes down is something else\n");
+		wrong++;
+	}
 	wrong += go_on(w, &j);
-	wrong += path_is("risen floor", &j,
-			 "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 LOOKED_UP_AGAIN > ftn3 INSERTED > "
-			 "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
+	wrong += path_is("risen floor", &j, REFUSED);
+	for (int i = FTN1; i <= FTN3; i++)
+		if (get_floor(w, i, &key) != 5) {
+			fprintf(stderr, "risen floor: %u at %s\n", get_floor(w, i, &key),
+				w->node[i].name);
+			wrong++;
+		}
 	want.stamp = want.incarnation = (struct dft_stamp){5, 1};
 	wrong += replicas_equal(w, "risen floor", &key, &want);
 
-	// A tail that never learns of it asks until the hops are used up.
+	// A tail whose floor is behind has learned it by that.
 	forget(w);
 	put_floor(w, FTN3, &key, 4);
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += travel(w, FWD1, &f, &j);
-	if (!strstr(j.path, " > ftn1 HOPS_EXCEEDED")) {
-		fprintf(stderr, "floors apart: %s\n", j.path);
-		wrong++;
-	}
-	wrong += no_sessions(w, "floors apart");
+	wrong += sends(w, "floors apart", FWD1, OF_FWD1, RED, &syn, REFUSED, DELIVERED, &j);
+	forget(w);
 
 	// The observed floor is above the head's: it rises.
 	put_floor(w, FTN3, &key, 6);
@@ -2386,10 +2431,26 @@ static int test_observations(struct world *w)
 	for (int i = FTN1; i <= FTN3; i++)
 		node_session_put(&w->node[i], &key, &tombstone);
 	wrong += go_on(w, &j);
-	wrong += path_is("a tombstone since", &j,
-			 "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 LOOKED_UP_AGAIN > ftn3 INSERTED > "
-			 "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
-	return wrong + replicas_equal(w, "a tombstone since", &key, &want);
+	wrong += path_is("a tombstone since", &j, REFUSED);
+	wrong += replicas_equal(w, "a tombstone since", &key, &want);
+
+	// Only the head and the one behind it have it: the rest learn it from the refused packet.
+	forget(w);
+	j.path[0] = 0;
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	node_session_put(&w->node[FTN1], &key, &tombstone);
+	wrong += step(w, FTN1, &j.out, &j);
+	wrong += step(w, FTN2, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	// Just told, the tail does not know for how long caches have not been.
+	wrong +=
+		path_is("a tombstone that only the head has", &j,
+			"fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
+			"LOOKED_UP_AGAIN+SESSION_ENDING");
+	return wrong + replicas_equal(w, "a tombstone that only the head has", &key, &tombstone);
 }
 
 // O5: what replicas do with a record that is older, newer, or the same but different.
@@ -2541,9 +2602,550 @@ static int test_table_full(struct world *w)
 	return wrong;
 }
 
-// ---- who may act ----
+// ---- ops without a packet ----
 
-#define NOW_TERM TERM_WORD(EPOCH, TERM)
+// The mark of what is dying, as session_mark() of session.bpf.h.
+static uint32_t mark_of(uint32_t epoch, uint32_t term)
+{
+	return 1 + (epoch ^ term ^ term >> 3) % FLAT_MARKS;
+}
+
+// As the loader of `from` has it sent; op: what differs.
+static void write_keyed(struct frame *f, int from, int to, const struct session_key *key,
+			uint8_t op, struct dft_stamp stamp)
+{
+	struct dft_packet d = {
+		.op = {.version = DFT_VERSION,
+		       .op = op,
+		       .hops = MAX_HOPS,
+		       .epoch = htonl(EPOCH),
+		       .term = htonl(TERM),
+		       .bucket = htonl((uint32_t)hash_of(key) % BUCKETS),
+		       .stamp = {htonl(stamp.floor), htonl(stamp.counter)}},
+	};
+	struct dft_keyed keyed = {};
+	struct frame inner;
+
+	memcpy(keyed.key, key, sizeof(keyed.key));
+	frame_clear(&inner);
+	frame_append(&inner, &keyed, sizeof(keyed));
+	write_op(f, from, to, key->vni[0] << 16 | key->vni[1] << 8 | key->vni[2],
+		 0xC000 | (hash_of(key) & 0x3FFF), &d, &inner);
+	d = op_get(f);
+	d.geneve.protocol = htons(DFT_KEYED);
+	op_put(f, &d);
+}
+
+static void put_record(struct dft_packet *d, const struct dft_record *r)
+{
+	d->op.stamp = (struct dft_stamp_wire){htonl(r->stamp.floor), htonl(r->stamp.counter)};
+	d->op.incarnation =
+		(struct dft_stamp_wire){htonl(r->incarnation.floor), htonl(r->incarnation.counter)};
+	d->op.policy = htonl(r->policy);
+	d->op.state = htons(r->state | r->life << DFT_LIFE_SHIFT);
+	for (int i = 0; i < 2; i++)
+		d->towards[i].decision = r->towards[i];
+}
+
+// The frame with what differs in its op.
+static void edit_op(struct frame *f, int from, int to, const struct dft_packet *changed)
+{
+	struct frame again;
+	struct dft_packet d;
+
+	frame_clear(&again);
+	frame_append(&again, f->byte + DFT_HEADERS_BYTES, f->length - DFT_HEADERS_BYTES);
+	write_op(f, from, to,
+		 changed->geneve.vni[0] << 16 | changed->geneve.vni[1] << 8 |
+			 changed->geneve.vni[2],
+		 ntohs(changed->udp.source), changed, &again);
+	d = op_get(f);
+	d.geneve.protocol = changed->geneve.protocol;
+	op_put(f, &d);
+}
+
+// An op without a packet, through to its end.
+static int asks(struct world *w, const char *name, const struct session_key *key, uint8_t op,
+		struct dft_stamp stamp, const char *path)
+{
+	struct journey j;
+	struct frame f;
+	int wrong;
+
+	write_keyed(&f, FTN3, FTN1, key, op, stamp);
+	wrong = travel(w, FTN1, &f, &j);
+	return wrong + path_is(name, &j, path);
+}
+
+static int floors_are(struct world *w, const char *name, const struct session_key *key,
+		      uint32_t want)
+{
+	int wrong = 0;
+
+	for (uint32_t i = FTN1; i < FTN1 + w->chain_length; i++)
+		if (get_floor(w, i, key) != want) {
+			fprintf(stderr, "%s: floor %u at %s\n", name, get_floor(w, i, key),
+				w->node[i].name);
+			wrong++;
+		}
+	return wrong;
+}
+
+static void put_floors(struct world *w, const struct session_key *key, uint32_t floor)
+{
+	for (int i = FTN1; i <= FTN8; i++)
+		put_floor(w, i, key, floor);
+}
+
+#define DOWN "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 OP_DONE"
+
+// O8: every byte of a delete and of a collect on their way.
+static int check_keyed_bytes(struct world *w, const struct session_key *key, uint8_t op,
+			     struct dft_stamp named, const struct dft_record *record,
+			     uint32_t floor)
+{
+	struct journey j = {};
+	struct frame f, want;
+	struct dft_packet d;
+	int wrong = 0;
+
+	write_keyed(&f, FTN3, FTN1, key, op, named);
+	want = f;
+	wrong += step(w, FTN1, &f, &j);
+	d = op_get(&want);
+	d.op.flags = DFT_REPLICATION;
+	d.op.floor = htonl(floor);
+	if (record)
+		put_record(&d, record);
+	for (int i = FTN1; i < FTN3; i++) {
+		edit_op(&want, i, i + 1, &d);
+		wrong += frames_compare("keyed", &want, &j.out);
+		wrong += step(w, i + 1, &j.out, &j);
+	}
+	return wrong + path_is("keyed", &j, DOWN);
+}
+
+static int test_deletes(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		     blue = UDP(7, .from = "10.0.1.10", .to = "10.0.1.24");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b), other = key_of(RED, &blue, &from_b);
+	struct dft_record want, live;
+	struct journey j = {};
+	struct dft_packet d;
+	struct frame f, insert;
+
+	key_of(RED, &syn, &from_b);
+	want = live = want_record(RED, 5, &syn, 1, 0);
+	put_floors(w, &key, 0);
+	put_floors(w, &other, 0);
+	// What is not there cannot be ended.
+	wrong += asks(w, "delete of nothing", &key, DFT_DELETE, want.stamp, "ftn1 OLD_INCARNATION");
+
+	// Kept back until the session's next life: it saw that there was nothing.
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	insert = j.out;
+
+	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	wrong += sends(w, "begin", FWD1, OF_FWD1, BLUE, &blue, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += asks(w, "delete of another stamp", &key, DFT_DELETE, (struct dft_stamp){0, 2},
+		      DOWN);
+	wrong += replicas_equal(w, "delete of another stamp", &key, &want);
+	// Not by whom another term made the tail; not by who is not the head.
+	write_keyed(&f, FTN3, FTN1, &key, DFT_DELETE, want.stamp);
+	d = op_get(&f);
+	d.op.term = htonl(TERM - 1);
+	op_put(&f, &d);
+	wrong += travel(w, FTN1, &f, &j);
+	wrong += path_is("a former tail's delete", &j, "ftn1 STALE_TERM");
+	write_keyed(&f, FTN3, FTN2, &key, DFT_DELETE, (struct dft_stamp){0, 7});
+	wrong += travel(w, FTN2, &f, &j);
+	wrong += path_is("delete, not at the head", &j, "ftn2 REDIRECTED > " DOWN);
+	wrong += replicas_equal(w, "no delete", &key, &want);
+
+	// One replica has missed something: it learns it.
+	live.stamp.counter = 3;
+	node_session_put(&w->node[FTN1], &key, &live);
+	wrong += asks(w, "delete of a former stamp", &key, DFT_DELETE, want.stamp, DOWN);
+	wrong += replicas_equal(w, "delete of a former stamp", &key, &live);
+	want.stamp.counter = 4;
+	want.life = DFT_TOMBSTONE;
+	wrong += check_keyed_bytes(w, &key, DFT_DELETE, live.stamp, &want, 0);
+	wrong += replicas_equal(w, "delete", &key, &want);
+	wrong += check_keyed_bytes(w, &key, DFT_DELETE, live.stamp, &want, 0);
+	wrong += replicas_equal(w, "the same delete again", &key, &want);
+
+	// O10: what may be cached somewhere is neither answered nor followed. The tail has answered
+	// for it just now.
+	wrong += sends(w, "quarantine", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	node_session_mark(&w->node[FTN3], &key, 2 * REFRESH_MS / 1000, 0);
+	wrong += sends(w, "quarantine, the last of it", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	// Who becomes the tail does not know who was answered before.
+	node_session_mark(&w->node[FTN3], &key, 3600, 0);
+	node_tail(&w->node[FTN3], 0, NOW_TERM, 2);
+	wrong += sends(w, "quarantine of a new tail", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	node_tail(&w->node[FTN3], 0, NOW_TERM - 1, 3600);
+	wrong += sends(w, "quarantine of a newer tail", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	wrong += sends(w, "nothing else", FWD2, OF_FWD2, BLUE, &blue,
+		       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED, &j);
+	node_tail(&w->node[FTN3], 0, NOW_TERM, 3600);
+	node_session_mark(&w->node[FTN3], &key, 2 * REFRESH_MS / 1000 + 1, 0);
+	wrong += sends(w, "the next life", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
+		       "REPLIED > fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	live = want;
+	live.life = DFT_LIVE;
+	live.stamp.counter = live.incarnation.counter = 5;
+	wrong += replicas_equal(w, "the next life", &key, &live);
+
+	// Collected: what is newer than that is not, and goes down.
+	wrong += asks(w, "collect of a former life", &key, DFT_COLLECT, want.stamp, DOWN);
+	wrong += replicas_equal(w, "collect of a former life", &key, &live);
+	wrong += asks(w, "delete", &key, DFT_DELETE, live.stamp, DOWN);
+	want = live;
+	want.life = DFT_TOMBSTONE;
+	want.stamp.counter = 6;
+	wrong += floors_are(w, "not collected", &key, 0);
+	wrong += check_keyed_bytes(w, &key, DFT_COLLECT, want.stamp, NULL, 1);
+	for (int i = FTN1; i <= FTN3; i++)
+		if (node_session(&w->node[i], &key, &live)) {
+			fprintf(stderr, "collect: %s has it still\n", w->node[i].name);
+			wrong++;
+		}
+	wrong += floors_are(w, "collect", &key, 1);
+	wrong += check_keyed_bytes(w, &key, DFT_COLLECT, want.stamp, NULL, 1);
+	// A replica has missed that, and is asked to delete.
+	node_session_put(&w->node[FTN2], &key, &want);
+	put_floor(w, FTN2, &key, 0);
+	wrong += asks(w, "delete of what is collected", &key, DFT_DELETE, want.stamp, DOWN);
+	wrong += floors_are(w, "delete of what is collected", &key, 1);
+	if (node_session(&w->node[FTN2], &key, &live)) {
+		fprintf(stderr, "delete of what is collected: ftn2 has it still\n");
+		wrong++;
+	}
+	// What saw nothing before that is late.
+	j = (struct journey){};
+	wrong += step(w, FTN1, &insert, &j);
+	wrong += step(w, FTN2, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += path_is("an old observation", &j,
+			 "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 INSERTED+LOOKED_UP_AGAIN");
+	wrong += go_on(w, &j);
+	want = want_record(RED, 5, &syn, 1, 0);
+	want.stamp = want.incarnation = (struct dft_stamp){1, 1};
+	wrong += replicas_equal(w, "an old observation", &key, &want);
+	other = key_of(BLUE, &blue, &from_b);
+	want = want_record(BLUE, 9, &blue, 1, 0);
+	wrong += replicas_equal(w, "nothing else", &other, &want);
+	put_floors(w, &key, 0);
+	return wrong;
+}
+
+// O9: while its end is under way a session is not answered, by whatever op it comes to the tail.
+static int test_dying(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), fin = syn;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct dft_record want = want_record(RED, 5, &syn, 1, 0);
+	const uint32_t mark = mark_of(EPOCH, TERM);
+	struct journey j;
+	struct frame f;
+
+	fin.flags = FIN | ACK;
+	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	// An answer is a use.
+	node_session_mark(&w->node[FTN3], &key, 100, 0);
+	wrong += sends(w, "used", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED, &j);
+	if (node_session_idle_s(&w->node[FTN3], &key) > 50) {
+		fprintf(stderr, "used: not noticed\n");
+		wrong++;
+	}
+	// So is what goes by without changing anything; what has no packet is none.
+	node_session_mark(&w->node[FTN3], &key, 100, 0);
+	wrong += asks(w, "no use", &key, DFT_DELETE, (struct dft_stamp){0, 9}, DOWN);
+	if (node_session_idle_s(&w->node[FTN3], &key) < 100) {
+		fprintf(stderr, "no use: taken for one\n");
+		wrong++;
+	}
+	write_inner(&f, &syn);
+	wrong += sends(w, "update", FWD1, OF_FWD1, RED, &fin,
+		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+		       "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	node_session_mark(&w->node[FTN3], &key, 100, 0);
+	wrong += sends(w, "the same update", FWD1, OF_FWD1, RED, &fin,
+		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+		       "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	if (node_session_idle_s(&w->node[FTN3], &key) > 50) {
+		fprintf(stderr, "the same update: not noticed\n");
+		wrong++;
+	}
+
+	node_session_mark(&w->node[FTN3], &key, 100, mark);
+	wrong += sends(w, "dying", FWD2, OF_FWD2, RED, &syn, "fwd2 LOOKED_UP > ftn3 SESSION_ENDING",
+		       DROPPED, &j);
+	wrong += sends(w, "dying", FWD1, OF_FWD1, RED, &fin,
+		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 SESSION_ENDING",
+		       DROPPED, &j);
+	if (node_session_idle_s(&w->node[FTN3], &key) < 100) {
+		fprintf(stderr, "dying: used\n");
+		wrong++;
+	}
+	// What changes it makes it another record than the one that is to end.
+	fin.flags = RST;
+	wrong += sends(w, "dying, changed", FWD1, OF_FWD1, RED, &fin,
+		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+		       "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	// A mark of a former term, or at who is not the tail, means nothing.
+	node_session_mark(&w->node[FTN3], &key, 100, mark_of(EPOCH, TERM - 1));
+	wrong += sends(w, "another term's mark", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED, &j);
+	node_session_mark(&w->node[FTN2], &key, 100, mark);
+	wrong += sends(w, "another's mark", FWD1, OF_FWD1, RED, &fin,
+		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+		       "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	want.stamp.counter = 3;
+	want.state |= (from_b ? DFT_FIN_FROM_B : DFT_FIN_FROM_A) | DFT_RST;
+	return wrong + replicas_equal(w, "dying", &key, &want);
+}
+
+static void outbox_put(struct world *w, uint32_t serial, uint32_t state)
+{
+	struct outbox_entry e = {.serial = serial, .state = state};
+	uint32_t at = serial % MAX_OUTBOX;
+
+	node_put(&w->node[FTN2], "outbox", &at, &e);
+}
+
+static int outbox_is(struct world *w, const char *name, uint32_t serial, uint32_t state)
+{
+	struct outbox_entry e = {};
+	uint32_t at = serial % MAX_OUTBOX;
+
+	bpf_map_lookup_elem(node_map(&w->node[FTN2], "outbox"), &at, &e);
+	if (e.state == state)
+		return 0;
+	fprintf(stderr, "%s: outbox has state %u\n", name, e.state);
+	return 1;
+}
+
+#define SERIAL (5 * MAX_OUTBOX + 77)
+
+// What the tail, ftn2, sends to the learner, ftn3.
+static void write_copy(struct frame *f, const struct session_key *key,
+		       const struct dft_record *record, uint32_t floor)
+{
+	struct dft_packet d;
+	uint32_t serial = htonl(SERIAL);
+
+	write_keyed(f, FTN2, FTN3, key, DFT_COPY, record->stamp);
+	memcpy(f->byte + DFT_HEADERS_BYTES + offsetof(struct dft_keyed, serial), &serial,
+	       sizeof(serial));
+	d = op_get(f);
+	put_record(&d, record);
+	d.op.floor = htonl(floor);
+	edit_op(f, FTN2, FTN3, &d);
+}
+
+// M5: bulk copies, and what a hit does for the learner.
+static int test_learner(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct dft_record want = want_record(RED, 5, &syn, 1, 0), got, newer = want,
+			  none = {.stamp.floor = 9};
+	struct frame f, copy, bare;
+	struct dft_packet d;
+	struct journey j;
+	const char *taken = "ftn3 COPY_TAKEN > ftn2 COPY_CONFIRMED";
+
+	set_chain(w, 3, 1);
+	put_floors(w, &key, 0);
+	outbox_put(w, SERIAL, OUTBOX_SENT);
+	write_copy(&copy, &key, &want, 0);
+	j = (struct journey){};
+	wrong += step(w, FTN3, &copy, &j);
+	f = copy;
+	d = op_get(&f);
+	d.op.op = DFT_COPIED;
+	edit_op(&f, FTN3, FTN2, &d);
+	wrong += frames_compare("copied", &f, &j.out);
+	wrong += outbox_is(w, "not yet", SERIAL, OUTBOX_SENT);
+	wrong += go_on(w, &j);
+	wrong += path_is("copy", &j, taken);
+	wrong += outbox_is(w, "copied", SERIAL, OUTBOX_CONFIRMED);
+	if (!node_session(&w->node[FTN3], &key, &got) || memcmp(&got, &want, sizeof(got))) {
+		fprintf(stderr, "copy: not there\n");
+		wrong++;
+	}
+	// Again; what is newer stays; of another use of the entry it says nothing.
+	newer.stamp.counter = 2;
+	node_session_put(&w->node[FTN3], &key, &newer);
+	outbox_put(w, SERIAL + MAX_OUTBOX, OUTBOX_SENT);
+	wrong += travel(w, FTN3, &copy, &j);
+	wrong += path_is("an older copy", &j, "ftn3 COPY_TAKEN > ftn2 OLD_INCARNATION");
+	wrong += outbox_is(w, "another use", SERIAL, OUTBOX_SENT);
+	outbox_put(w, SERIAL, OUTBOX_FREE);
+	wrong += travel(w, FTN3, &copy, &j);
+	wrong += outbox_is(w, "nobody waits", SERIAL, OUTBOX_FREE);
+	if (!node_session(&w->node[FTN3], &key, &got) || memcmp(&got, &newer, sizeof(got))) {
+		fprintf(stderr, "an older copy replaced a newer record\n");
+		wrong++;
+	}
+	got = newer;
+	got.policy++;
+	write_copy(&f, &key, &got, 0);
+	wrong += travel(w, FTN3, &f, &j);
+	wrong += path_is("a copy that contradicts", &j, "ftn3 STAMP_CONFLICT");
+
+	// What counts is the tail's floor as it read, not the record's.
+	node_clear(&w->node[FTN3], "sessions");
+	put_floor(w, FTN3, &key, 3);
+	wrong += travel(w, FTN3, &copy, &j);
+	wrong += path_is("read before the floor rose", &j, "ftn3 OLD_INCARNATION");
+	write_copy(&f, &key, &want, 4);
+	wrong += travel(w, FTN3, &f, &j);
+	wrong += path_is("read since", &j, taken);
+	if (!node_session(&w->node[FTN3], &key, &got) || memcmp(&got, &want, sizeof(got)) ||
+	    get_floor(w, FTN3, &key) != 4) {
+		fprintf(stderr, "read since: not there, or floor %u\n", get_floor(w, FTN3, &key));
+		wrong++;
+	}
+	// The floor of a bucket alone.
+	memset(&key, 0, sizeof(key));
+	write_copy(&bare, &key, &none, 9);
+	d = op_get(&bare);
+	key = key_of(RED, &syn, &from_b);
+	d.op.bucket = htonl((uint32_t)hash_of(&key) % BUCKETS);
+	op_put(&bare, &d);
+	wrong += travel(w, FTN3, &bare, &j);
+	wrong += path_is("a floor", &j, taken);
+	if (get_floor(w, FTN3, &key) != 9) {
+		fprintf(stderr, "a floor: %u\n", get_floor(w, FTN3, &key));
+		wrong++;
+	}
+	put_floors(w, &key, 0);
+
+	// To nobody else, under no other term, and confirmed to nobody else.
+	d = op_get(&copy);
+	f = copy;
+	edit_op(&f, FTN2, FTN1, &d);
+	wrong += travel(w, FTN1, &f, &j);
+	wrong += path_is("a copy for the head", &j, "ftn1 DFT_MALFORMED");
+	f = bare;
+	edit_op(&f, FTN2, FTN1, &d);
+	d = op_get(&bare);
+	edit_op(&f, FTN2, FTN1, &d);
+	wrong += travel(w, FTN1, &f, &j);
+	wrong += path_is("a floor for the head", &j, "ftn1 DFT_MALFORMED");
+	d = op_get(&copy);
+	d.op.term = htonl(TERM + 1);
+	f = copy;
+	edit_op(&f, FTN2, FTN3, &d);
+	wrong += travel(w, FTN3, &f, &j);
+	wrong += path_is("another term's copy", &j, "ftn3 STALE_TERM");
+	node_promised(&w->node[FTN3], 0, NOW_TERM + 1);
+	wrong += travel(w, FTN3, &copy, &j);
+	wrong += path_is("a copy after a promise", &j, "ftn3 STALE_TERM");
+	set_chain(w, 3, 1);
+
+	// A hit goes on to the learner, which may lack it, and have heard of a later floor.
+	forget(w);
+	for (int i = FTN1; i <= FTN2; i++)
+		node_session_put(&w->node[i], &key, &want);
+	put_floors(w, &key, 6);
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	j = (struct journey){};
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN2, &j.out, &j);
+	d = op_get(&j.out);
+	if (d.op.op != DFT_LOOKUP || d.op.flags != (DFT_REPLICATION | DFT_STATEFUL) ||
+	    d.op.floor != htonl(6) || d.op.stamp.counter != htonl(1)) {
+		fprintf(stderr, "a hit for the learner: op %u, flags %x\n", d.op.op, d.op.flags);
+		wrong++;
+	}
+	wrong += go_on(w, &j);
+	wrong += path_is("a hit for the learner", &j,
+			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
+	wrong += replicas_equal(w, "a hit for the learner", &key, &want);
+	put_floors(w, &key, 0);
+	return wrong;
+}
+
+// Keys as they should not be, and ops that end early.
+static int test_broken_keyed(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b), broken;
+	struct frame whole, f;
+	struct journey j;
+
+	write_keyed(&whole, FTN3, FTN1, &key, DFT_COLLECT, (struct dft_stamp){0, 1});
+	wrong += travel(w, FTN1, &whole, &j);
+	wrong += path_is("as it is", &j, DOWN);
+	for (size_t length = sizeof(struct ethhdr); length < whole.length; length++) {
+		uint16_t total = htons(length - sizeof(struct ethhdr));
+
+		f = whole;
+		f.length = length;
+		memcpy(f.byte + 16, &total, sizeof(total));
+		wrong += travel(w, FTN1, &f, &j);
+		if (length < 34 ? j.action != XDP_PASS
+				: j.action != XDP_DROP || strstr(j.path, "BUG")) {
+			fprintf(stderr, "keyed, cut to %zu: %s\n", length, j.path);
+			wrong++;
+		}
+	}
+	for (int i = 0; i < 4; i++) {
+		broken = key;
+		if (i == 0) {
+			broken.a = key.b;
+			broken.b = key.a;
+		} else if (i == 1) {
+			broken.b = key.a;
+			broken.b_port = 0;
+		}
+		write_keyed(&f, FTN3, FTN1, &broken, DFT_COLLECT, (struct dft_stamp){0, 1});
+		if (i == 2)
+			f.byte[DFT_HEADERS_BYTES + 36]++; // the key's VNI, not Geneve's
+		if (i == 3)
+			f.byte[DFT_HEADERS_BYTES + 39]++; // its protocol: another bucket
+		wrong += travel(w, FTN1, &f, &j);
+		wrong += path_is("a key that none has", &j, "ftn1 DFT_MALFORMED");
+	}
+	write_keyed(&f, FTN3, FTN1, &key, DFT_DELETE, (struct dft_stamp){0, 1});
+	f.byte[sizeof(struct ethhdr) + AT(op.table)] = DFT_ALIASES;
+	wrong += travel(w, FTN1, &f, &j);
+	wrong += path_is("delete of an alias", &j, "ftn1 DFT_MALFORMED");
+	write_keyed(&f, FTN1, FTN2, &key, DFT_DELETE, (struct dft_stamp){0, 1});
+	f.byte[sizeof(struct ethhdr) + AT(op.flags)] = DFT_REPLICATION;
+	wrong += travel(w, FTN2, &f, &j);
+	wrong += path_is("delete of no life", &j, "ftn2 DFT_MALFORMED");
+	put_floors(w, &key, 0);
+	return wrong;
+}
+
+// ---- who may act ----
 
 // Sent from one to the other until the hops are used up.
 static void bounced(char out[PATH_ROOM], const char *begin, const char *first, const char *second)
@@ -3499,10 +4101,12 @@ static int test_mutated(struct world *w)
 static int test_all_verdicts(struct world *w)
 {
 	static const enum verdict edges[] = {
-		EDGE_TO_ENTRANCE, EDGE_DIRECT,	 EDGE_DELIVERED, FLOW_INJECTED,
-		FLOW_DELETED,	  OAM_MALFORMED, OAM_FOREIGN,	 NO_LOCAL_PORT,
-		NO_ENTRANCE,	  NO_ROUTE,	 NO_ENDPOINT, // reasons of UNREACHABLE, not counted
-							      // themselves
+		// Of what is sent without a packet: modules/session/upkeep_test.c.
+		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY,	EMIT_VOID,    EDGE_TO_ENTRANCE,
+		EDGE_DIRECT,	EDGE_DELIVERED,	 FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED,
+		OAM_FOREIGN,	NO_LOCAL_PORT,	 NO_ENTRANCE,	NO_ROUTE,
+		NO_ENDPOINT, // reasons of UNREACHABLE, not counted
+			     // themselves
 	};
 	// modules/heartbeat has its own test.
 	static const enum verdict beats[] = {
@@ -3559,6 +4163,10 @@ static const struct test tests[] = {
 	{"copies", test_copies},
 	{"updates", test_updates},
 	{"full tables", test_table_full},
+	{"deletes and collects", test_deletes},
+	{"what is dying", test_dying},
+	{"a learner", test_learner},
+	{"broken ops without a packet", test_broken_keyed},
 	{"leases", test_leases},
 	{"fences", test_fences},
 	{"who is alive", test_liveness},

@@ -46,12 +46,34 @@ static void dress(struct dft_packet *d)
 {
 	d->geneve.version_length = DFT_OPTIONS_BYTES / 4;
 	d->geneve.flags = GENEVE_CRITICAL;
-	d->geneve.protocol = bpf_htons(GENEVE_ETHERNET);
+	d->op.op = DFT_LOOKUP + d->op.op % (DFT_OPS - DFT_LOOKUP);
+	d->geneve.protocol = bpf_htons(op_keyed(d->op.op) ? DFT_KEYED : GENEVE_ETHERNET);
 	option_write(&d->op.header, DFT_OPTION_OP, sizeof(d->op));
 	option_write(&d->towards[0].header, DFT_OPTION_DECISION, sizeof(d->towards[0]));
 	option_write(&d->towards[1].header, DFT_OPTION_DECISION, sizeof(d->towards[1]));
 	d->op.version = DFT_VERSION;
-	d->op.op = DFT_LOOKUP + d->op.op % DFT_INVALIDATE;
+}
+
+// A key that an op names is one that a packet could have, in the op's bucket.
+static int sound_key(struct packet *p, struct dft_packet *d)
+{
+	struct session_key key = {}, swapped;
+	__u32 serial;
+
+	// What chance does not write in time either.
+	if (p->end - p->at >= (long)sizeof(struct dft_keyed)) {
+		memcpy(&key, p->at, sizeof(key));
+		memcpy(d->geneve.vni, key.vni, sizeof(key.vni));
+		d->op.bucket = bpf_htonl((__u32)key_hash(&key) % BUCKETS);
+	}
+	if (op_key(p, d, &key, &serial))
+		return 1;
+	swapped = key;
+	swapped.a = key.b;
+	swapped.b = key.a;
+	swapped.a_port = key.b_port;
+	swapped.b_port = key.a_port;
+	return !memcmp(&swapped, &key, sizeof(key)) || !key_canonical(&swapped);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -83,6 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (d && op_valid(d) && !same_record(d))
 		abort();
 	if (d && bytes[0] & 2 && !op_valid(d))
+		abort();
+	if (d && op_valid(d) && op_keyed(d->op.op) && !sound_key(&p, d))
 		abort();
 	p.at = copy;
 	if (!oam_read(&p, size - 1, &m) && m.inject &&

@@ -22,7 +22,7 @@
 #include "node/messages.h"
 #include "node/ports.h"
 #include "node/rights.h"
-#include "node/survey.h"
+#include "node/upkeep.h"
 #include "node/veth.h"
 
 // Interfaces are also looked up now and then: a notification may be lost, and attaching may fail
@@ -34,7 +34,7 @@
 struct work {
 	struct datapath datapath;
 	struct ports ports;
-	struct survey survey;
+	struct upkeep upkeep;
 	struct wipe wipe;
 	struct message message;
 	__u32 loads_seen; // by the ports
@@ -121,9 +121,9 @@ static void tell_status(struct work *work)
 	status->boot = work->datapath.boot;
 	status->loads = work->datapath.loads;
 	status->ports = work->ports.changes;
-	status->sessions = work->survey.sessions;
-	status->session_digest = work->survey.digest;
-	status->cached = work->survey.cached;
+	status->sessions = work->upkeep.survey.sessions;
+	status->session_digest = work->upkeep.survey.digest;
+	status->cached = work->upkeep.survey.cached;
 	datapath_verdicts(&work->datapath, status->verdicts);
 }
 
@@ -277,7 +277,7 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 	int wait, status;
 
 	for (;;) {
-		wait = sooner(survey_step(&work->survey), FOLLOW_MS);
+		wait = sooner(upkeep_step(&work->upkeep), FOLLOW_MS);
 		wait = sooner(wipe_step(&work->wipe), wait);
 		if (poll(polls, sizeof(polls) / sizeof(polls[0]), wait) < 0 && errno != EINTR) {
 			log_warn("poll");
@@ -306,7 +306,7 @@ static int open_work(struct work *work, const struct loader *loader)
 
 	if (err)
 		return err;
-	if ((err = survey_open(&work->survey, &work->datapath)) ||
+	if ((err = upkeep_open(&work->upkeep, &work->datapath)) ||
 	    (err = wipe_open(&work->wipe, &work->datapath)))
 		datapath_close(&work->datapath);
 	return err;
@@ -340,7 +340,7 @@ int loader_run(const struct loader *loader)
 		log_info("adopted what is pinned, boot id %u", work->datapath.boot);
 	status = loop(work, loader, signals, watch);
 	wipe_close(&work->wipe);
-	survey_close(&work->survey);
+	upkeep_close(&work->upkeep);
 	datapath_close(&work->datapath);
 	return status;
 }

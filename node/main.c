@@ -15,6 +15,7 @@
 #include "lib/log.h"
 #include "lib/own.h"
 #include "node/agent.h"
+#include "node/emitter.h"
 #include "node/loader.h"
 #include "node/veth.h"
 
@@ -194,6 +195,7 @@ static void unload(const char *dir)
 	const unsigned int pairs[] = {link_ifindex(dir, "oam"), link_ifindex(dir, "clock")};
 	int err = pins_remove(dir), i;
 
+	emitter_stop(dir);
 	if (err)
 		fatalx("%s cannot be removed: %s", dir, strerror(-err));
 	for (i = 0; i < 2; i++)

@@ -43,8 +43,8 @@ union flat_half {
 		union {
 			__u32 asked; // cache: tick_ms() when the op was sent that this answers
 			struct {     // flow table
-				__u16 used_s; // tick_ms() / 1000 when an op last asked for it
-				__u16 state;
+				__u16 used_s; // session_now_s() when an op last asked for it
+				__u16 state;  // FLAT_STATE, FLAT_DYING
 			};
 		};
 		union flat_key key;	// the same in both halves
@@ -69,6 +69,13 @@ _Static_assert(sizeof(union flat_half) == 64, "a cache line");
 #define FLAT_LIFE_SHIFT 6  // flow table: enum dft_life; cache: FLAT_STATEFUL
 #define FLAT_STATEFUL 1	   // the flow table holds a record
 #define FLAT_TOLD_MS 256
+
+// Of a flow table's asked, whose used_s and mark change without the version.
+#define FLAT_STATE 0x0FFFu     // the record's, in state
+#define FLAT_DYING 0xF0000000u // session_mark() of the term in which its end was asked for
+#define FLAT_DYING_SHIFT 28
+#define FLAT_MARKS 15 // 1 to 15
+_Static_assert(!(DFT_STATE_BITS & ~FLAT_STATE), "a state fits");
 
 struct flat_slot {
 	union flat_half half[2];

@@ -21,3 +21,17 @@ inlined __u64 key_hash(const struct session_key *key)
 	h *= 0x94D049BB133111EBull;
 	return h ^ h >> 32;
 }
+
+// Whether a key is as one that is made from a packet: the endpoint that sorts first is a.
+inlined int key_canonical(const struct session_key *key)
+{
+	__u64 word[4];
+	__u32 i;
+
+	__builtin_memcpy(word, key, sizeof(word));
+	UNROLLED
+	for (i = 0; i < 2; i++)
+		if (word[i] != word[2 + i])
+			return __builtin_bswap64(word[i]) < __builtin_bswap64(word[2 + i]);
+	return __builtin_bswap16(key->a_port) <= __builtin_bswap16(key->b_port);
+}

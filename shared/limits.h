@@ -27,10 +27,23 @@
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
 #define MAX_FUNCTIONS 64    // slots for network functions on a node
 #define MAX_HOPS 8	    // redirects of one op: longer is a loop
-#define MAX_OUTBOX 8192	    // a power of two; ops of a millisecond or two at full speed
+#define MAX_OUTBOX 8192	    // a power of two: what is on its way at full speed for RESEND_MS
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
 #define DENIAL_MS 1000	      // a cached denial: a new endpoint changes it without a new policy
 #define PACKET_LIFE_MS 200    // D: an older reply is not applied
 #define DIRECT_IDLE_S 5	      // a direct path unused for so long is forgotten; below R
 #define DIRECT_REPEAT_MS 1000 // an OAM frame may be lost: told again at most this often
+
+// Ops that no packet causes. What the loader has sent in a millisecond: a million sessions are
+// copied in some 7 s, and a node's network carries a third of a gigabit more meanwhile.
+#define OUTBOX_PER_MS 150
+#define RESEND_MS 50 // a copy is sent again: far above the time that a learner takes to answer
+
+// When a session ends that nobody uses, in seconds; never below 2 R + D (dft.md O10).
+#define TCP_ESTABLISHED_S 7440 // RFC 5382 REQ-5: not below 2 hours and 4 minutes
+#define TCP_TRANSITORY_S 30    // beginning or closed: a SYN is sent again within that (RFC 6298)
+#define UDP_S 300	       // RFC 4787 REQ-5
+#define UDP_UNANSWERED_S 30    // a scan or a mistake: what is answered asks again within seconds
+#define ICMP_S 60	       // RFC 5508 REQ-2
+#define OTHER_S 600	       // of a protocol that says nothing about itself

@@ -42,6 +42,14 @@ struct lease_value {
 	__u64 granted_ns[MAX_VOTERS]; // sending of the heartbeat that each voter answered last
 };
 
+// Map "tails": index chain number. Written by the kernel: since when this node is the tail. Its
+// timers begin anew with every term (docs/dft.md O9).
+struct tail_value {
+	__u64 term;    // TERM_WORD in which it is
+	__u32 since_s; // session_now_s() when it was first asked in that term
+	__u32 pad;
+};
+
 // Map "registers": index chain number. Written by the daemon before anybody hears of what is in it:
 // what this node promised and accepted as a voter, and who votes. A daemon that starts again with
 // the same boot id is so the same voter; what another boot id left is nobody's (M4).

@@ -2,8 +2,8 @@
 // Map ABI: ops without a packet that this node's loader has the kernel send, each under one term.
 //
 // Map "outbox": array of MAX_OUTBOX. The loader fills an entry and sets its state last; the program
-// that sends (modules/session) takes the next one by an atomic addition to "outbox_next", an array
-// of one __u32: entry (taken % MAX_OUTBOX). Who confirms a copy finds the entry by its serial.
+// "emit", which the loader runs once for each, takes them in turn: entry (next % MAX_OUTBOX). Who
+// confirms a copy finds the entry by its serial.
 #pragma once
 
 #include "shared/limits.h"
@@ -30,3 +30,9 @@ struct outbox_entry {
 	struct session_key key; // copy: all 0 for the floor of the bucket alone
 };
 _Static_assert(sizeof(struct outbox_entry) == 80, "map ABI: no padding");
+
+// Map "outbox_next": array of one.
+struct outbox_place {
+	__u32 next;  // serial of the entry that is sent next
+	__u32 now_s; // the kernel's clock for sessions (session_now_s) when "emit" ran last
+};

@@ -24,7 +24,9 @@ _Static_assert(sizeof(struct session_key) == 40, "hash key: no padding");
 // Map "sessions" (flow table nodes): hash.
 struct session_value {
 	struct bpf_spin_lock lock;
-	__u32 used_s; // this node's clock when an op last asked for it, seconds since boot
+	__u32 used_s; // session_now_s() when an op last asked for it
+	__u32 dying;  // session_mark() of the term in which its end was asked for; 0: of none
+	__u32 check;  // upper half of key_hash() of its key
 	struct dft_record record;
 };
 

@@ -31,11 +31,13 @@ enum dft_op {
 	DFT_COLLECT,	// a tombstone to be removed and the bucket's floor raised
 	DFT_COPY,	// bulk: what the tail has of a key, to its learner
 	DFT_COPIED,	// the learner's answer to that: it has it
+	DFT_OPS,
 };
 
 // What follows the options: geneve.protocol is GENEVE_ETHERNET, the tenant's frame that caused the
 // op, whose headers are the key; or DFT_KEYED: no packet, the key itself. Keyed are delete,
-// collect, copy and copied; nothing is released for them.
+// collect, copy and copied; nothing is released for them. What the head has that is newer than
+// what a delete or collect names goes down the path as a delete's record, live or not.
 #define DFT_KEYED 0x88B5 // IEEE 802 local experimental EtherType 1
 struct dft_keyed {
 	__u8 key[40]; // struct session_key, which has network order only; copy: all 0 for the floor
@@ -51,7 +53,8 @@ enum dft_table {
 };
 
 // Flags of an op.
-#define DFT_REPLICATION 0x01 // node to next node of a chain, under exactly this term
+#define DFT_REPLICATION 0x01 // node to next node of a chain, under exactly this term (as copy and
+			     // copied are, without saying so)
 #define DFT_OBSERVED 0x02    // the stamp is what the evaluator saw: without it no insert
 #define DFT_STATEFUL 0x04    // a record exists or shall exist for this decision
 #define DFT_REFRESH 0x08     // the tenant's packet went its way already: the forwarder only asks

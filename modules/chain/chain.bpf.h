@@ -4,6 +4,7 @@
 
 #include "datapath/evaluation.bpf.h"
 #include "dft/core.h"
+#include "modules/chain/outbox.bpf.h"
 #include "modules/chain/rights.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "shared/view.h"
@@ -113,6 +114,21 @@ inlined int chain_leased(__u32 number, const struct chain_value *c)
 	return l && l->term == TERM_WORD(c->epoch, c->term) && bpf_ktime_get_boot_ns() < l->end_ns;
 }
 
+// O9: since when this node is the tail of this term; now_s: now, by the same clock.
+inlined __u32 chain_tail_since(__u32 number, const struct chain_value *c, __u32 now_s)
+{
+	__u64 term = TERM_WORD(c->epoch, c->term);
+	volatile struct tail_value *t = bpf_map_lookup_elem(&tails, &number);
+
+	if (!t)
+		return now_s;
+	if (t->term != term) {
+		t->since_s = now_s;
+		t->term = term;
+	}
+	return t->since_s;
+}
+
 #define NODE_NOBODY 0xFFFFFFFF
 
 // O1: whom to ask, by what this node has heard: of those who are alive, the last of the live list
@@ -185,16 +201,22 @@ inlined int option_is(const struct geneve_option *o, __u8 type, __u32 bytes)
 	       o->length == (bytes - sizeof(*o)) / 4;
 }
 
+// Whether an op has no packet, but a key.
+inlined int op_keyed(__u8 op)
+{
+	return op == DFT_DELETE || op >= DFT_COLLECT;
+}
+
 // Whether what arrived is an op as we write them, so that its fields may be read.
 inlined int op_valid(const struct dft_packet *d)
 {
 	return d->geneve.version_length == DFT_OPTIONS_BYTES / 4 &&
 	       d->geneve.flags == GENEVE_CRITICAL &&
-	       d->geneve.protocol == bpf_htons(GENEVE_ETHERNET) &&
+	       d->geneve.protocol == bpf_htons(op_keyed(d->op.op) ? DFT_KEYED : GENEVE_ETHERNET) &&
 	       option_is(&d->op.header, DFT_OPTION_OP, sizeof(d->op)) &&
 	       option_is(&d->towards[0].header, DFT_OPTION_DECISION, sizeof(d->towards[0])) &&
 	       option_is(&d->towards[1].header, DFT_OPTION_DECISION, sizeof(d->towards[1])) &&
-	       d->op.version == DFT_VERSION && d->op.op >= DFT_LOOKUP && d->op.op <= DFT_INVALIDATE;
+	       d->op.version == DFT_VERSION && d->op.op >= DFT_LOOKUP && d->op.op < DFT_OPS;
 }
 
 inlined struct dft_stamp stamp_read(const struct dft_stamp_wire *w)
@@ -229,6 +251,23 @@ inlined void record_write(struct dft_packet *d, const struct dft_record *r)
 	d->op.state = bpf_htons(r->state | r->life << DFT_LIFE_SHIFT);
 	d->towards[0].decision = r->towards[0];
 	d->towards[1].decision = r->towards[1];
+}
+
+// What follows an op without a packet. Only a copy of a bucket's floor alone has no key.
+inlined enum verdict op_key(struct packet *p, const struct dft_packet *d, struct session_key *key,
+			    __u32 *serial)
+{
+	const struct dft_keyed *keyed = take(p, sizeof(*keyed));
+
+	if (!keyed)
+		return TRUNCATED;
+	__builtin_memcpy(key, keyed->key, sizeof(*key));
+	*serial = bpf_ntohl(keyed->serial);
+	if (!key_canonical(key) || vni_of(key->vni) != vni_of(d->geneve.vni))
+		return DFT_MALFORMED;
+	if (d->op.op >= DFT_COPY && !(bpf_ntohs(d->op.state) >> DFT_LIFE_SHIFT))
+		return GO_ON;
+	return (__u32)key_hash(key) % BUCKETS == bpf_ntohl(d->op.bucket) ? GO_ON : DFT_MALFORMED;
 }
 
 // Hands an op to the program of this node that it is for.
@@ -280,7 +319,7 @@ inlined int op_release(struct xdp_md *ctx, struct dft_packet *d)
 
 	__builtin_memcpy(mac, d->op.forwarder_mac, 6);
 	d->op.op = DFT_REPLY;
-	d->op.flags &= ~(DFT_REPLICATION | DFT_OBSERVED);
+	d->op.flags &= DFT_STATEFUL | DFT_REFRESH;
 	return op_send(ctx, &forwarder, mac, REPLIED);
 }
 
@@ -303,6 +342,28 @@ inlined int op_look_up_again(struct xdp_md *ctx, struct dft_packet *d)
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_LOOKUP;
-	d->op.flags = 0;
+	d->op.flags &= DFT_REFRESH;
 	return op_redirect(ctx, d, chain_whom(c, 1, 0), LOOKED_UP_AGAIN);
+}
+
+// Down the path, under the term.
+inlined int op_replicate(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+			 __u32 to)
+{
+	d->op.flags |= DFT_REPLICATION;
+	d->op.epoch = bpf_htonl(c->epoch);
+	d->op.term = bpf_htonl(c->term);
+	return op_send_to_node(ctx, c->node[to <= MAX_CHAIN_LENGTH ? to : 0], REPLICATED);
+}
+
+// A copy that the loader waits for has arrived.
+inlined enum verdict outbox_confirm(__u32 serial)
+{
+	__u32 at = serial % MAX_OUTBOX;
+	struct outbox_entry *e = bpf_map_lookup_elem(&outbox, &at);
+
+	if (!e || *(volatile __u32 *)&e->serial != serial)
+		return OLD_INCARNATION;
+	__sync_val_compare_and_swap(&e->state, OUTBOX_SENT, OUTBOX_CONFIRMED);
+	return COPY_CONFIRMED;
 }

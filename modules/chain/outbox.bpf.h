@@ -21,6 +21,6 @@ struct {
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct outbox_place);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } outbox_next SEC(".maps");

@@ -52,3 +52,12 @@ struct {
 	__type(value, struct copy_value);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } copies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_CHAINS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct tail_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} tails SEC(".maps");

@@ -216,7 +216,7 @@ inlined int flat_read(union flat_page *page, __u32 i, const union flat_key *key,
 			if (!direction) {
 				out->stamp = room->stamp;
 				out->policy = room->policy;
-				out->state = room->state;
+				out->state = room->state & FLAT_STATE;
 				out->life = room->what >> FLAT_LIFE_SHIFT;
 				*asked = room->asked;
 			} else {

@@ -91,7 +91,7 @@ static struct dft_record record_of(uint32_t i, uint32_t number)
 		.stamp = {i, number},
 		.incarnation = {~i, number},
 		.policy = number * 31,
-		.state = number,
+		.state = number & FLAT_STATE,
 		.life = DFT_LIVE,
 		.towards = {decision_of(i, number, 0), decision_of(i, number, 1)},
 	};
@@ -112,7 +112,7 @@ static union flat_page *page_of(struct test *test, uint32_t i, struct session_ke
 static int put(struct thread *t, uint32_t i, uint32_t number)
 {
 	struct dft_record record = record_of(i, number);
-	struct flat_content content = {.asked = number << 16 | i, .life = DFT_LIVE};
+	struct flat_content content = {.asked = (number & FLAT_STATE) << 16 | i, .life = DFT_LIVE};
 	struct flat_place place;
 	struct session_key key;
 	union flat_page *page = page_of(t->test, i, &key, &place);

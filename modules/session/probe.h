@@ -9,6 +9,10 @@ enum probe_op {
 	PROBE_INSERT, // session_step of session.bpf.h, in its order
 	PROBE_UPDATE,
 	PROBE_COPY,
+	PROBE_DELETE,
+	PROBE_COLLECT,
+	PROBE_REMOVE,
+	PROBE_COPY_READ,
 	PROBE_STORE,
 	PROBE_FIND,
 	PROBE_RECORD,
@@ -19,11 +23,11 @@ struct probe {
 	__u32 op;
 	__u32 result; // verdict, or whether it was found
 	__u32 outcome;
-	__u32 floor;
+	__u32 floor; // in: the bucket's; out: as it goes on
+	__u32 told;  // the floor that the op says
 	__u32 asked_ms;
 	__u32 stateful;
 	__u32 direction;
 	struct dft_stamp seen;
 	struct dft_record record; // of PROBE_FIND: towards[0] is the decision
-	__u32 pad;
 };

@@ -50,15 +50,23 @@ struct {
 
 // What an op does to a key's record.
 enum session_step {
-	SESSION_INSERT, // at the head
-	SESSION_UPDATE, // at the head
-	SESSION_COPY,	// at the others
+	SESSION_INSERT,	   // at the head
+	SESSION_UPDATE,	   // at the head
+	SESSION_COPY,	   // at the others
+	SESSION_DELETE,	   // at the head
+	SESSION_COLLECT,   // at the head
+	SESSION_REMOVE,	   // at the others: what was collected
+	SESSION_COPY_READ, // at the learner: what the tail has
 };
 
 struct session_change {
 	enum session_step step;
-	__u32 floor;
-	struct dft_stamp seen;	  // insert: what the evaluator observed; update: the incarnation
+	__u32 bucket;
+	__u32 floor;	       // in: that the op says; out: the bucket's. Where neither matters, 0
+	__u32 mark;	       // session_mark() of the term in which this node is the tail, or 0
+	__u32 answers;	       // a packet comes with it: what the tail passes on is an answer
+	struct dft_stamp seen; // insert: what the evaluator observed; update: the incarnation;
+			       // delete, collect, remove: which record
 	struct dft_record record; // in: what the op says; out: what goes on
 };
 
@@ -66,6 +74,8 @@ struct session_change {
 struct session_draft {
 	__u32 lock;
 	__u32 used_s;
+	__u32 dying;
+	__u32 check;
 	struct dft_record record;
 };
 _Static_assert(sizeof(struct session_draft) == sizeof(struct session_value), "same layout");
@@ -74,6 +84,8 @@ _Static_assert(sizeof(struct session_draft) == sizeof(struct session_value), "sa
 struct session_room {
 	struct session_change change;
 	enum dft_outcome outcome;
+	__u32 dying;  // its end is under way: it must not be answered
+	__u32 idle_s; // of what was read: for how long it has not been used
 	struct session_draft draft;
 	struct flat_content content;
 	union flat_half half;
@@ -101,24 +113,61 @@ inlined __u32 session_floor(__u32 bucket)
 	return floor ? *floor : 0;
 }
 
-inlined void session_raise_floor(__u32 bucket, __u32 to)
-{
-	__u32 *floor = bpf_map_lookup_elem(&floors, &bucket);
+#define FLOOR_TRIES 64 // above how many others may raise one floor meanwhile
 
-	if (floor && *floor < to)
-		*floor = to;
+// It never falls, whoever else raises it at the same time.
+inlined void session_raise_floor(__u32 *floor, __u32 to)
+{
+	__u32 was = flat_load(floor), found, tries;
+
+	LOOPED
+	for (tries = 0; tries < FLOOR_TRIES && was < to; tries++) {
+		found = flat_swap(floor, was, to);
+		if (found == was)
+			return;
+		was = found;
+	}
 }
 
-inlined enum dft_outcome session_step(struct dft_record *mine, struct session_change *c)
+// The floor is read after the record, and raised before a record goes: who finds none finds the
+// floor that is above it.
+inlined enum dft_outcome session_step(struct dft_record *mine, struct session_change *c,
+				      __u32 *floors_at)
 {
+	__u32 floor = flat_load(floors_at), was = floor;
+	enum dft_outcome outcome;
+
 	switch (c->step) {
 	case SESSION_INSERT:
-		return dft_insert_at_head(mine, &c->floor, c->seen, &c->record);
+		outcome = dft_insert_at_head(mine, &floor, c->seen, &c->record);
+		// O4: refused, it goes down the path with what the head knows better.
+		if (outcome == DFT_REFUSED && mine->life == DFT_TOMBSTONE)
+			outcome = dft_push_at_head(mine, floor, &c->record);
+		else if (outcome == DFT_REFUSED)
+			c->record = (struct dft_record){.stamp = {.floor = floor}};
+		break;
 	case SESSION_UPDATE:
-		return dft_update_at_head(mine, c->floor, c->seen, c->record.state, &c->record);
+		outcome = dft_update_at_head(mine, floor, c->seen, c->record.state, &c->record);
+		break;
+	case SESSION_DELETE:
+		outcome = dft_delete_at_head(mine, floor, c->seen, &c->record);
+		break;
+	case SESSION_COLLECT:
+		outcome = dft_collect_at_head(mine, &floor, c->seen, &c->record);
+		break;
+	case SESSION_REMOVE:
+		outcome = dft_collect(mine, &floor, c->seen, c->floor);
+		break;
+	case SESSION_COPY_READ:
+		outcome = dft_copy_read(mine, &floor, c->floor, &c->record);
+		break;
 	default:
-		return dft_copy(mine, c->floor, &c->record);
+		outcome = dft_copy(mine, floor, &c->record);
 	}
+	if (floor != was)
+		session_raise_floor(floors_at, floor);
+	c->floor = floor;
+	return outcome;
 }
 
 // This machine's clock for the ages of what is kept here. A timer tick counts, so it costs nothing
@@ -126,6 +175,15 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 inlined __u32 tick_ms(void)
 {
 	return cfg.tick_q10 ? bpf_jiffies64() * cfg.tick_q10 >> 10 : clock_ms();
+}
+
+// The same in seconds, which go on for as long as one can think.
+inlined __u32 session_now_s(void)
+{
+	__u64 ms = cfg.tick_q10 ? bpf_jiffies64() * cfg.tick_q10 >> 10
+				: bpf_ktime_get_coarse_ns() / 1000000;
+
+	return ms / 1000;
 }
 
 inlined union flat_page *flat_sessions_page(__u64 hash)
@@ -142,60 +200,242 @@ inlined union flat_page *flat_cache_page(__u64 hash)
 	return bpf_map_lookup_elem(&flat_cache, &page);
 }
 
-called int session_read_kernel(const struct session_key *key, struct dft_record *out)
+// Marks what is dying, so that a mark which a former term left means nothing.
+inlined __u32 session_mark(__u32 epoch, __u32 term)
 {
-	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
-
-	if (!s)
-		return 0;
-	bpf_spin_lock(&s->lock);
-	*out = s->record;
-	bpf_spin_unlock(&s->lock);
-	s->used_s = tick_ms() / 1000;
-	return 1;
+	return 1 + (epoch ^ term ^ term >> 3) % FLAT_MARKS;
 }
 
-// Copies a record out of the table. hash: key_hash(key). Returns 0 where there is none. (Where
-// others write it all the time, too: then it is decided anew, and the head knows better.)
-called int session_read(const struct session_key *key, __u64 hash, struct dft_record *out)
+enum session_found {
+	SESSION_NONE,
+	SESSION_FOUND,
+	SESSION_DYING, // its end is under way: it must not be answered
+};
+
+// Part of a key's hash that its value has as well. The kernel may give an element that was removed
+// to another key at once, while a program still has a pointer to it.
+inlined __u32 session_check(__u64 hash)
+{
+	return hash >> 32;
+}
+
+// Under the lock: whether the element is (still) the key's. One that is being removed says so.
+inlined int session_is(const struct session_value *s, __u32 check)
+{
+	return s->check == check && s->record.life != DFT_ABSENT;
+}
+
+called enum session_found session_read_kernel(const struct session_key *key, __u32 check,
+					      __u32 mark, struct session_room *room)
+{
+	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
+	enum session_found found = SESSION_NONE;
+	__u32 now = session_now_s(), idle = 0;
+
+	if (!s || !room)
+		return SESSION_NONE;
+	bpf_spin_lock(&s->lock);
+	if (session_is(s, check)) {
+		found = mark && s->dying == mark ? SESSION_DYING : SESSION_FOUND;
+		room->change.record = s->record;
+		idle = now - s->used_s;
+		if (found == SESSION_FOUND && s->record.life == DFT_LIVE)
+			s->used_s = now;
+	}
+	bpf_spin_unlock(&s->lock);
+	room->idle_s = idle;
+	return found;
+}
+
+// The slot's session is in use. Returns SESSION_DYING where it is too late for that.
+inlined enum session_found session_touch(struct flat_slot *slot, __u32 asked, __u32 mark)
+{
+	__u16 now = session_now_s();
+	__u32 tries;
+
+	LOOPED
+	for (tries = 0; tries < FLAT_TRIES; tries++) {
+		__u32 was = asked;
+
+		if (mark && asked >> FLAT_DYING_SHIFT == mark)
+			return SESSION_DYING;
+		// A line that is only read stays with every CPU that reads it.
+		if ((__u16)asked == now)
+			return SESSION_FOUND;
+		asked = flat_swap(&slot->half[0].asked, was, (was & ~FLAT_DYING & ~0xFFFFu) | now);
+		if (asked == was)
+			return SESSION_FOUND;
+	}
+	return SESSION_FOUND;
+}
+
+// Copies a record into room->change.record, to answer for it: a live one is in use then. hash:
+// key_hash(key); mark: session_mark() of the term in which this node is the tail, or 0.
+// SESSION_NONE: there is none. (Where others write it all the time, too: then it is decided anew,
+// and the head knows better.)
+called enum session_found session_read(const struct session_key *key, __u64 hash, __u32 mark,
+				       struct session_room *room)
 {
 	struct flat_place place = flat_place_of(hash);
-	struct session_room *room;
 	union flat_page *page;
 	union flat_key k;
 	__u32 i, asked;
 
+	if (!room)
+		return SESSION_NONE;
 	if (!cfg.session_pages || !flat_key_fits(key))
-		return session_read_kernel(key, out);
-	room = session_room();
+		return session_read_kernel(key, session_check(hash), mark, room);
 	page = flat_sessions_page(hash);
-	if (!page || !room)
-		return 0;
+	if (!page)
+		return SESSION_NONE;
 	k = flat_key_of(key);
 	i = flat_find(page, &k, place, 0);
-	if (i && flat_read(page, i, &k, &room->half, out, &asked)) {
-		__u16 now = tick_ms() / 1000;
-
-		// A line that is only read stays with every CPU that reads it.
-		if ((__u16)asked != now)
-			flat_store(&flat_slot_of(page, i)->half[0].used_s, now);
-		return 1;
+	if (i && flat_read(page, i, &k, &room->half, &room->change.record, &asked)) {
+		room->idle_s = (__u16)(session_now_s() - asked);
+		if (room->change.record.life != DFT_LIVE)
+			return SESSION_FOUND;
+		return session_touch(flat_slot_of(page, i), asked, mark);
 	}
-	return flat_load(&page->head.spilled) ? session_read_kernel(key, out) : 0;
+	return flat_load(&page->head.spilled)
+		       ? session_read_kernel(key, session_check(hash), mark, room)
+		       : SESSION_NONE;
+}
+
+called int session_peek_kernel(const struct session_key *key, __u32 check, struct dft_record *out)
+{
+	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
+	int found;
+
+	if (!s)
+		return 0;
+	bpf_spin_lock(&s->lock);
+	found = session_is(s, check);
+	*out = s->record;
+	bpf_spin_unlock(&s->lock);
+	return found;
+}
+
+// What the table has of a key, for certain, and not because somebody uses it. Returns 1; 0: it has
+// nothing; -1: it cannot be told now.
+called int session_peek(const struct session_key *key, __u64 hash, struct dft_record *out)
+{
+	struct session_room *room = session_room();
+	union flat_page *page;
+	union flat_key k;
+	__u32 i, asked;
+	int found;
+
+	if (!cfg.session_pages || !flat_key_fits(key))
+		return session_peek_kernel(key, session_check(hash), out);
+	page = flat_sessions_page(hash);
+	if (!page || !room || !flat_lock(page))
+		return -1;
+	k = flat_key_of(key);
+	i = flat_find_locked(page, &k, flat_place_of(hash));
+	found = i && flat_read(page, i, &k, &room->half, out, &asked);
+	flat_unlock(page);
+	if (found || !flat_load(&page->head.spilled))
+		return found;
+	return session_peek_kernel(key, session_check(hash), out);
+}
+
+called int session_condemn_kernel(const struct session_key *key, __u32 check,
+				  const struct dft_stamp *stamp, __u32 used_s, __u32 mark)
+{
+	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
+	const struct dft_stamp named = *stamp;
+	int unused;
+
+	if (!s)
+		return 0;
+	bpf_spin_lock(&s->lock);
+	unused = session_is(s, check) && s->used_s == used_s && s->record.life == DFT_LIVE &&
+		 !dft_stamp_compare(s->record.stamp, named);
+	if (unused)
+		s->dying = mark;
+	bpf_spin_unlock(&s->lock);
+	return unused;
+}
+
+// O9. The end of this very record is going to be asked for, unless it was used since used_s: from
+// now on it is not answered. mark: session_mark() of the term. Returns 0 where it was, or is gone.
+called int session_condemn(const struct session_key *key, __u64 hash, const struct dft_stamp *stamp,
+			   __u32 used_s, __u32 mark)
+{
+	struct session_room *room = session_room();
+	struct dft_record *record;
+	union flat_page *page;
+	int unused = 0;
+	union flat_key k;
+	__u32 i, asked;
+
+	if (!cfg.session_pages || !flat_key_fits(key))
+		return session_condemn_kernel(key, session_check(hash), stamp, used_s, mark);
+	page = flat_sessions_page(hash);
+	if (!page || !room || !flat_lock(page))
+		return 0;
+	record = &room->draft.record;
+	k = flat_key_of(key);
+	i = flat_find_locked(page, &k, flat_place_of(hash));
+	if (i && flat_read(page, i, &k, &room->half, record, &asked))
+		unused = (__u16)asked == (__u16)used_s && record->life == DFT_LIVE &&
+			 !dft_stamp_compare(record->stamp, *stamp) &&
+			 flat_swap(&flat_slot_of(page, i)->half[0].asked, asked,
+				   (asked & ~FLAT_DYING) | mark << FLAT_DYING_SHIFT) == asked;
+	else
+		i = 0;
+	flat_unlock(page);
+	if (i || !flat_load(&page->head.spilled))
+		return unused;
+	return session_condemn_kernel(key, session_check(hash), stamp, used_s, mark);
+}
+
+// What a step meant for the record's use; was: its life before. O9: what passes the tail with a
+// packet is an answer, so the session is in use, unless its end is under way. What only the head
+// made of it is none.
+inlined void session_used(struct session_room *room, const struct dft_record *mine, __u16 was,
+			  __u32 now, __u32 *used_s, __u32 *dying)
+{
+	const struct session_change *c = &room->change;
+
+	room->dying = 0;
+	if (room->outcome == DFT_STORED || *dying != c->mark)
+		*dying = 0;
+	if (room->outcome == DFT_STORED && (!c->mark || was == DFT_ABSENT))
+		*used_s = now;
+	if (!c->mark || !c->answers || mine->life != DFT_LIVE ||
+	    (room->outcome != DFT_STORED && room->outcome != DFT_SAME && room->outcome != DFT_OWN))
+		return;
+	if (*dying)
+		room->dying = 1;
+	else
+		*used_s = now;
+}
+
+inlined __u32 *session_floor_of(__u32 bucket)
+{
+	return bpf_map_lookup_elem(&floors, &bucket);
 }
 
 // Each carries room->change out, and says in room->outcome what became of it. Returns GO_ON, or a
 // verdict that the op ends with.
-called enum verdict session_change_kernel(const struct session_key *key, struct session_room *room)
+called enum verdict session_change_kernel(const struct session_key *key, __u32 check,
+					  struct session_room *room)
 {
+	__u32 *floor = session_floor_of(room->change.bucket), now = session_now_s();
 	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
 	struct session_draft *draft = &room->draft;
+	int is, removed;
 	long err;
 
+	if (!floor)
+		return BUG;
 	if (!s) {
 		__builtin_memset(draft, 0, sizeof(*draft));
-		draft->used_s = tick_ms() / 1000;
-		room->outcome = session_step(&draft->record, &room->change);
+		draft->check = check;
+		draft->used_s = now;
+		room->dying = 0;
+		room->outcome = session_step(&draft->record, &room->change, floor);
 		if (room->outcome != DFT_STORED)
 			return GO_ON;
 		err = bpf_map_update_elem(&sessions, key, draft, BPF_NOEXIST);
@@ -207,10 +447,21 @@ called enum verdict session_change_kernel(const struct session_key *key, struct 
 			return TABLE_FULL;
 	}
 	bpf_spin_lock(&s->lock);
-	room->outcome = session_step(&s->record, &room->change);
+	is = session_is(s, check);
+	removed = 0;
+	if (is) {
+		__u16 was = s->record.life;
+
+		room->outcome = session_step(&s->record, &room->change, floor);
+		session_used(room, &s->record, was, now, &s->used_s, &s->dying);
+		removed = s->record.life == DFT_ABSENT;
+	}
 	bpf_spin_unlock(&s->lock);
-	s->used_s = tick_ms() / 1000;
-	return GO_ON;
+	// Who has removed the record, and nobody else, removes the element: until then its key has
+	// no other.
+	if (removed)
+		bpf_map_delete_elem(&sessions, key);
+	return is ? GO_ON : TABLE_BUSY;
 }
 
 // Under the page's lock: what the page has of the key, into room->draft. Returns its slot; 0: none.
@@ -218,18 +469,30 @@ called __u32 session_fetch(union flat_page *page, const struct session_key *key,
 			   struct session_room *room)
 {
 	union flat_key k = flat_key_of(key);
-	__u32 i = flat_find_locked(page, &k, flat_place_of(hash)), asked;
+	__u32 i = flat_find_locked(page, &k, flat_place_of(hash)), asked = 0;
+	struct session_draft *draft = &room->draft;
+	__u32 now = session_now_s();
 
-	__builtin_memset(&room->draft, 0, sizeof(room->draft));
-	if (i && !flat_read(page, i, &k, &room->half, &room->draft.record, &asked))
-		__builtin_memset(&room->draft, 0, sizeof(room->draft)); // just removed
-	room->draft.used_s = tick_ms() / 1000;
+	__builtin_memset(draft, 0, sizeof(*draft));
+	if (i && !flat_read(page, i, &k, &room->half, &draft->record, &asked))
+		__builtin_memset(draft, 0, sizeof(*draft)); // just removed
+	draft->used_s = now - (__u16)(now - asked);
+	draft->dying = asked >> FLAT_DYING_SHIFT;
+	draft->check = session_check(hash);
 	return i;
 }
 
-called void session_step_fetched(struct session_room *room)
+called int session_step_fetched(struct session_room *room)
 {
-	room->outcome = session_step(&room->draft.record, &room->change);
+	__u32 *floor = session_floor_of(room->change.bucket);
+	struct session_draft *draft = &room->draft;
+	__u16 was = draft->record.life;
+
+	if (!floor)
+		return 0;
+	room->outcome = session_step(&draft->record, &room->change, floor);
+	session_used(room, &draft->record, was, session_now_s(), &draft->used_s, &draft->dying);
+	return 1;
 }
 
 // Under the page's lock: room->draft is what the key's record is from now on; the page has it in
@@ -240,11 +503,19 @@ called enum verdict session_store(union flat_page *page, const struct session_ke
 	struct flat_place place = flat_place_of(hash);
 	struct flat_content *content = &room->content;
 	struct session_draft *draft = &room->draft;
-	__u32 to = i ? i : flat_free(page, place);
+	__u32 to = i;
 
+	if (draft->record.life == DFT_ABSENT) {
+		if (i)
+			flat_remove(page, i, flat_load(&flat_slot_of(page, i)->half[0].version));
+		return GO_ON;
+	}
+	if (!to)
+		to = flat_free(page, place);
 	if (to && flat_fits(&draft->record)) {
 		content->key = flat_key_of(key);
-		content->asked = (__u32)draft->record.state << 16 | (__u16)draft->used_s;
+		content->asked = draft->dying << FLAT_DYING_SHIFT |
+				 (draft->record.state & FLAT_STATE) << 16 | (__u16)draft->used_s;
 		content->life = draft->record.life;
 		content->tag = place.tag;
 		content->told[0] = content->told[1] = 0;
@@ -269,19 +540,24 @@ inlined enum verdict session_change(const struct session_key *key, __u64 hash,
 	__u32 i;
 
 	if (!cfg.session_pages || !flat_key_fits(key))
-		return session_change_kernel(key, room);
+		return session_change_kernel(key, session_check(hash), room);
 	page = flat_sessions_page(hash);
 	if (!page)
 		return BUG;
 	if (!flat_lock(page))
 		return TABLE_BUSY;
 	if (page->head.spilled && bpf_map_lookup_elem(&sessions, key)) {
-		v = session_change_kernel(key, room);
+		v = session_change_kernel(key, session_check(hash), room);
 	} else {
 		i = session_fetch(page, key, hash, room);
-		session_step_fetched(room);
-		if (room->outcome == DFT_STORED || room->outcome == DFT_OWN)
+		if (!session_step_fetched(room))
+			v = BUG;
+		else if (room->outcome == DFT_STORED || room->outcome == DFT_OWN)
 			v = session_store(page, key, hash, i, room);
+		else if (i && room->draft.record.life == DFT_LIVE && room->change.mark &&
+			 room->change.answers && !room->dying)
+			session_touch(flat_slot_of(page, i),
+				      flat_load(&flat_slot_of(page, i)->half[0].asked), 0);
 	}
 	flat_unlock(page);
 	return v;

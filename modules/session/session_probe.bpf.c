@@ -19,6 +19,7 @@ int probe(struct xdp_md *ctx)
 	const struct dft_record *record;
 	struct session_key key;
 	struct cached c;
+	__u32 *floor;
 	__u64 hash;
 
 	if (!probe || !room)
@@ -29,17 +30,23 @@ int probe(struct xdp_md *ctx)
 	room->outcome = 0;
 	switch (probe->op) {
 	case PROBE_READ:
-		probe->result = session_read(&key, hash, &room->change.record);
+		probe->result = session_read(&key, hash, 0, room);
 		if (probe->result)
 			probe->record = room->change.record;
 		return XDP_PASS;
 	case PROBE_INSERT:
 	case PROBE_UPDATE:
 	case PROBE_COPY:
-		room->change.step = probe->op == PROBE_INSERT	? SESSION_INSERT
-				    : probe->op == PROBE_UPDATE ? SESSION_UPDATE
-								: SESSION_COPY;
-		room->change.floor = probe->floor;
+	case PROBE_DELETE:
+	case PROBE_COLLECT:
+	case PROBE_REMOVE:
+	case PROBE_COPY_READ:
+		floor = session_floor_of(0);
+		if (!floor)
+			return XDP_ABORTED;
+		*floor = probe->floor;
+		room->change.step = probe->op - PROBE_INSERT;
+		room->change.floor = probe->told;
 		room->change.seen = probe->seen;
 		room->change.record = probe->record;
 		probe->result = session_change(&key, hash, room);
@@ -98,8 +105,7 @@ int time_read(struct xdp_md *ctx __attribute__((unused)))
 	struct session_key key;
 
 	bench_key(&key, bench_random(&driving));
-	return room && session_read(&key, key_hash(&key), &room->change.record) ? XDP_DROP
-										: XDP_ABORTED;
+	return room && session_read(&key, key_hash(&key), 0, room) ? XDP_DROP : XDP_ABORTED;
 }
 
 // A session that is not there yet, at the head. They end when all are.

@@ -134,11 +134,12 @@ static struct probe random_probe(struct test *t, uint32_t i)
 	p.seen = random_of(t, 4) ? t->stamp[i] : (struct dft_stamp){t->floor, 0};
 	if (p.op == PROBE_UPDATE && random_of(t, 4))
 		p.seen = t->incarnation[i];
+	p.told = t->floor - random_of(t, 2) + random_of(t, 2);
 	p.record.stamp = t->stamp[i];
 	p.record.stamp.counter += random_of(t, 3);
 	p.record.incarnation = t->incarnation[i];
 	p.record.policy = random_of(t, 5);
-	p.record.state = 1u << random_of(t, 16);
+	p.record.state = 1u << random_of(t, 16) & DFT_STATE_BITS;
 	p.record.life = random_of(t, 3) ? DFT_LIVE : DFT_TOMBSTONE;
 	p.record.towards[0] = random_decision(t, plain);
 	p.record.towards[1] = random_decision(t, plain);
@@ -166,7 +167,6 @@ static void normalize(struct probe *p)
 {
 	if (p->op == PROBE_RECORD && p->result)
 		p->record.state = p->record.life = 0;
-	p->pad = 0;
 }
 
 static int differ(struct test *t, uint32_t i)
@@ -177,9 +177,11 @@ static int differ(struct test *t, uint32_t i)
 	run(&t->kernel, &kernel);
 	normalize(&flat);
 	normalize(&kernel);
-	t->seen[kernel.op][kernel.op == PROBE_READ || kernel.op > PROBE_COPY ? kernel.result
-									     : kernel.outcome]++;
-	if (kernel.op <= PROBE_COPY && (kernel.op == PROBE_READ ? kernel.result : !kernel.result)) {
+	t->seen[kernel.op][kernel.op == PROBE_READ || kernel.op > PROBE_COPY_READ
+				   ? kernel.result
+				   : kernel.outcome]++;
+	if (kernel.op <= PROBE_COPY_READ && kernel.record.life &&
+	    (kernel.op == PROBE_READ ? kernel.result : !kernel.result)) {
 		t->stamp[i] = kernel.record.stamp;
 		t->incarnation[i] = kernel.record.incarnation;
 	}

@@ -449,21 +449,6 @@ static int is_leased(int i)
 	return (int)(now_ms() - begun);
 }
 
-// The bulk copy to the learner, which the ballots wait for: there is nothing to copy.
-static void complete_copy(int tail)
-{
-	const struct chain_value chain = chain_of(tail);
-	struct copy_value copy = {TERM_WORD(chain.epoch, chain.term), 1, 0, 0};
-	const __u32 number = CHAIN;
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s/copies", bpf, nodes[tail].name);
-	auto_(closep) int map = bpf_obj_get(path);
-
-	if (chain.learner)
-		bpf_map_update_elem(map, &number, &copy, BPF_ANY);
-}
-
 // ---- tests
 
 static uint64_t revision;
@@ -558,7 +543,7 @@ static void goes_on_without_tail(void **state)
 	assert_false(leased(3));
 }
 
-// Until there are as many replicas as there should be.
+// Until there are as many replicas as there should be: asked in, filled, promoted.
 static int refills(void)
 {
 	const uint64_t begun = now_ms();
@@ -570,8 +555,6 @@ static int refills(void)
 			return 1;
 		if (now_ms() - begun > WAIT_MS)
 			return 0;
-		if (chain.live && chain.live <= REPLICAS)
-			complete_copy((int)chain.node[chain.live - 1]);
 		pause_a_little();
 	}
 }

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Ops without a packet, as the loader has them sent (shared/outbox.h): put in here, then the kernel
+// is told to send what is there, as fast as it should be and not faster.
+#pragma once
+
+#include <linux/types.h>
+
+#include "shared/outbox.h"
+
+struct outbox {
+	struct outbox_entry *entry; // mapped
+	struct outbox_place *place; // mapped
+	int program;		    // lent
+	__u32 first, next;	    // serials: entries first to next - 1 are in use
+	__u64 allowance;	    // how many may be sent now
+	__u64 allowed_ms;	    // since when it has not grown
+	__u64 sent_ms[MAX_OUTBOX];
+	__u8 owner[MAX_OUTBOX]; // of a copy, its sender's business
+};
+
+// What became of a copy: confirmed, or lost, for all that is known. Whoever is told may add it
+// again at once: there is room then.
+typedef void outbox_told(void *context, const struct outbox_entry *entry, __u8 owner,
+			 int confirmed);
+
+// Maps both maps and takes over what is in them: nothing of it counts any more. The descriptors may
+// be closed then, but the program's is lent. Returns 0; -EINVAL: they are other maps; mmap's error.
+int outbox_open(struct outbox *outbox, int map, int place, int program);
+void outbox_close(struct outbox *outbox);
+int outbox_is_open(const struct outbox *outbox);
+
+// How many may be added now.
+__u32 outbox_room(const struct outbox *outbox);
+// Adds one; its state and serial are filled in. There must be room.
+void outbox_add(struct outbox *outbox, const struct outbox_entry *entry, __u8 owner);
+// Has the kernel send some, some milliseconds' worth at most. Returns 0 or a negative errno.
+int outbox_send(struct outbox *outbox);
+// Whether all that was added has been sent.
+int outbox_idle(const struct outbox *outbox);
+// Goes through what was sent; tells of every copy that is confirmed, or unanswered for RESEND_MS.
+void outbox_settle(struct outbox *outbox, outbox_told *told, void *context);
+// The kernel's clock for sessions, in seconds; it may be a little behind. Returns 0 or a negative
+// errno.
+int outbox_clock(const struct outbox *outbox, __u32 *now_s);

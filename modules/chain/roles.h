@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// What this node is in each chain, by the newest chosen terms that it knows: for what its loader
+// does by itself as a tail. Whether it is meant in this life of its, and holds its lease, is looked
+// at in the kernel when something is sent.
+#pragma once
+
+#include <linux/types.h>
+
+#include "shared/limits.h"
+#include "shared/membership.h"
+#include "shared/session.h"
+
+#define NO_CHAIN 0xFFFF
+
+struct chain_role {
+	__u64 term;	// TERM_WORD; 0: this node is not the tail
+	__u32 learner;	// node index + 1; 0: there is none
+	__u32 since_s;	// the kernel's clock for sessions when this node was the tail of this term
+	__u64 since_ms; // the same by now_ms()
+};
+
+struct roles {
+	struct chain_role role[MAX_CHAINS];
+	__u16 chain[BUCKETS]; // of each bucket, or NO_CHAIN
+	struct roles_room *room;
+};
+
+// Returns 0 or -ENOMEM.
+int roles_open(struct roles *roles);
+void roles_close(struct roles *roles);
+
+// Reads the maps "chains" and "buckets". self: this node's index; now_s: that clock now. Where one
+// cannot be read, this node is nothing for the time being.
+void roles_read_chains(struct roles *roles, int chains, __u32 self, __u32 now_s);
+void roles_read_buckets(struct roles *roles, int buckets);
+
+// The chain of a key's bucket, or NO_CHAIN.
+__u16 roles_chain(const struct roles *roles, const struct session_key *key, __u32 *bucket);

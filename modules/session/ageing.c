@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "modules/session/ageing.h"
+
+#include "modules/session/timeout.h"
+
+// For how long nobody was answered about it, at least: the clock counts whole seconds. What was
+// asked for after the clock was read has been used in the future: just now.
+static __u32 idle_s(const struct ageing *ageing, const struct session_seen *seen, __u32 since_s)
+{
+	__s32 idle = ageing->narrow ? (__s16)(ageing->now_s - seen->used_s)
+				    : (__s32)(ageing->now_s - seen->used_s);
+	const __s32 tail = (__s32)(ageing->now_s - since_s);
+
+	// O9: who was answered by the tail before is not known.
+	if (idle > tail)
+		idle = tail;
+	return idle > 1 ? (__u32)idle - 1 : 0;
+}
+
+static void ask(struct ageing *ageing, const struct session_seen *seen, __u32 op, __u32 chain,
+		__u32 bucket)
+{
+	const __u64 term = ageing->roles->role[chain].term;
+
+	outbox_add(ageing->outbox,
+		   &(struct outbox_entry){
+			   .op = op,
+			   .chain = chain,
+			   .bucket = bucket,
+			   .epoch = (__u32)(term >> 32),
+			   .term = (__u32)term,
+			   .used_s = seen->used_s,
+			   .stamp = seen->record.stamp,
+			   .key = seen->key,
+		   },
+		   0);
+}
+
+void ageing_look(struct ageing *ageing, const struct session_seen *seen)
+{
+	const struct chain_role *role;
+	__u32 bucket;
+	__u16 chain = roles_chain(ageing->roles, &seen->key, &bucket);
+
+	if (chain == NO_CHAIN || !outbox_room(ageing->outbox))
+		return;
+	role = &ageing->roles->role[chain];
+	if (!role->term)
+		return;
+	switch (dft_age(&seen->record, 0, (__u64)idle_s(ageing, seen, role->since_s) * 1000,
+			(__u64)session_timeout_s(&seen->key, seen->record.state) * 1000, REFRESH_MS,
+			PACKET_LIFE_MS)) {
+	case DFT_DYING:
+		ask(ageing, seen, DFT_DELETE, chain, bucket);
+		ageing->deletes++;
+		return;
+	case DFT_SUCCEEDS:
+		// A learner may not have the tombstone, nor that it is collected.
+		if (role->learner)
+			return;
+		ask(ageing, seen, DFT_COLLECT, chain, bucket);
+		ageing->collects++;
+		return;
+	default:
+		return;
+	}
+}

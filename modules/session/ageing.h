@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Ends what nobody uses (docs/dft.md O8 to O10): of each bucket its tail, and only it, has dead
+// sessions deleted and their tombstones collected. Nothing is remembered from scan to scan: what is
+// not answered is asked for again when it is seen again.
+#pragma once
+
+#include "modules/chain/outbox.h"
+#include "modules/chain/roles.h"
+#include "modules/session/scan.h"
+
+struct ageing {
+	const struct roles *roles; // lent
+	struct outbox *outbox;	   // lent
+	int narrow;		   // the table keeps 16 bits of used_s
+	__u32 now_s;		   // not later than when what is seen was read
+	__u64 deletes, collects;   // asked for so far
+};
+
+// Looks at one session, and asks for its end if it is time and there is room in the outbox.
+void ageing_look(struct ageing *ageing, const struct session_seen *seen);

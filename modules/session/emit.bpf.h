@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// Ops that no packet causes: the loader runs a program on frames of its own (live frames of
+// BPF_PROG_TEST_RUN), each of which becomes the next op of the outbox. What the op says is read
+// here, in the kernel, when it is sent.
+#pragma once
+
+#include "modules/chain/chain.bpf.h"
+#include "modules/chain/outbox.bpf.h"
+#include "modules/session/session.bpf.h"
+
+#define LOOPBACK 1 // ifindex of every network namespace's
+
+// Whether this node may speak as the tail under the entry's term: of another it is void.
+inlined int emit_permitted(const struct outbox_entry *e, const struct chain_value *c)
+{
+	return e->epoch == c->epoch && e->term == c->term && chain_place(c) + 1 == c->live &&
+	       !chain_fenced(e->chain, c) && chain_leased(e->chain, c);
+}
+
+// The frame becomes the op of the entry; a copy says what was read.
+inlined struct dft_packet *emit_write(struct xdp_md *ctx, const struct outbox_entry *e,
+				      const struct session_key *key, __u32 floor,
+				      const struct dft_record *read)
+{
+	struct dft_keyed *keyed;
+	struct dft_packet *d;
+	struct packet p;
+
+	if (!op_begin(ctx, DFT_HEADERS_BYTES, vni_of(key->vni), key_hash(key)))
+		return NULL;
+	p = packet_of(ctx);
+	d = op_of(&p);
+	keyed = take(&p, sizeof(*keyed));
+	if (!d || !keyed)
+		return NULL;
+	d->geneve.protocol = bpf_htons(DFT_KEYED);
+	if (e->op == DFT_COPY)
+		record_write(d, read);
+	else
+		stamp_write(&d->op.stamp, e->stamp);
+	d->op.floor = bpf_htonl(floor);
+	d->op.op = e->op;
+	d->op.table = DFT_SESSIONS;
+	d->op.epoch = bpf_htonl(e->epoch);
+	d->op.term = bpf_htonl(e->term);
+	d->op.chain = bpf_htonl(e->chain);
+	d->op.bucket = bpf_htonl(e->bucket);
+	__builtin_memcpy(keyed->key, key, sizeof(keyed->key));
+	keyed->serial = bpf_htonl(e->serial);
+	return d;
+}
+
+// M5: what this tail has of a key; nothing, for the floor of a bucket alone. Returns 0 where there
+// is nothing to send.
+inlined int emit_read(struct outbox_entry *e, const struct session_key *key, struct dft_record *out)
+{
+	int found;
+
+	__builtin_memset(out, 0, sizeof(*out));
+	if (!key->protocol)
+		return 1;
+	found = session_peek(key, key_hash(key), out);
+	// It was removed on all of the path: the learner lacks nothing.
+	if (!found)
+		e->state = OUTBOX_CONFIRMED;
+	return found == 1;
+}
+
+// Sends the next op of the outbox. One that is void by now is taken all the same.
+inlined int emit_next(struct xdp_md *ctx)
+{
+	struct session_room *room = session_room();
+	enum verdict v = EMITTED_COLLECT;
+	const struct chain_value *c;
+	struct outbox_place *place;
+	__u32 at = 0, node, floor;
+	struct outbox_entry *e;
+	struct session_key key;
+
+	// A live frame seems to come from there. To where the program is attached as well
+	// (node/emitter.h) the kernel may send something of its own accord.
+	if (ctx->ingress_ifindex != LOOPBACK)
+		return XDP_DROP;
+	place = bpf_map_lookup_elem(&outbox_next, &at);
+	if (!room || !place)
+		return finish(ctx, BUG);
+	place->now_s = session_now_s();
+	at = place->next % MAX_OUTBOX;
+	e = bpf_map_lookup_elem(&outbox, &at);
+	if (!e)
+		return finish(ctx, BUG);
+	// The loader asks for the time: this is no frame that goes anywhere.
+	if (*(volatile __u32 *)&e->state != OUTBOX_TO_SEND)
+		return XDP_DROP;
+	__sync_fetch_and_add(&place->next, 1);
+	// A copy is as good as lost until the learner says otherwise.
+	e->state = e->op == DFT_COPY ? OUTBOX_SENT : OUTBOX_FREE;
+	key = e->key;
+	c = chain_find(e->chain);
+	if (!c || !emit_permitted(e, c))
+		return finish(ctx, EMIT_VOID);
+	node = chain_head(c);
+	// Before the record: what is read is then at least as new.
+	floor = session_floor(e->bucket);
+	if (e->op == DFT_COPY) {
+		__u32 live = c->live;
+
+		if (!c->learner || live > MAX_CHAIN_LENGTH)
+			return finish(ctx, EMIT_VOID);
+		node = c->node[live];
+		if (!emit_read(e, &key, &room->draft.record))
+			return finish(ctx, EMIT_VOID);
+		v = EMITTED_COPY;
+	} else if (e->op == DFT_DELETE) {
+		if (!session_condemn(&key, key_hash(&key), &e->stamp, e->used_s,
+				     session_mark(e->epoch, e->term)))
+			return finish(ctx, EMIT_VOID);
+		v = EMITTED_DELETE;
+	}
+	if (!emit_write(ctx, e, &key, floor, &room->draft.record))
+		return finish(ctx, NO_ROOM);
+	return op_send_to_node(ctx, node, v);
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/upkeep.h"
+
+#include <string.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "node/emitter.h"
+
+// A term becomes known to this node by its own loader, which does not say so here: a copy begins
+// so much later, and timers run so much longer.
+#define CHAINS_MS 20
+#define BUCKETS_MS 1000
+
+// Free entries of the outbox below which nothing more is looked at: a session that is due would
+// have to wait for the next round.
+#define ENOUGH_ROOM (SCAN_BATCH * 2)
+
+static void look(void *context, const struct session_seen *seen)
+{
+	struct upkeep *upkeep = context;
+
+	if (outbox_is_open(&upkeep->outbox))
+		ageing_look(&upkeep->ageing, seen);
+}
+
+int upkeep_open(struct upkeep *upkeep, const struct datapath *datapath)
+{
+	int err;
+
+	*upkeep = (struct upkeep){.datapath = datapath};
+	if ((err = survey_open(&upkeep->survey, datapath, look, upkeep)))
+		return err;
+	if ((err = roles_open(&upkeep->roles)))
+		goto close_survey;
+	if ((err = copying_open(&upkeep->copying, &upkeep->roles, &upkeep->outbox)))
+		goto close_roles;
+	upkeep->ageing = (struct ageing){.roles = &upkeep->roles, .outbox = &upkeep->outbox};
+	return 0;
+close_roles:
+	roles_close(&upkeep->roles);
+close_survey:
+	survey_close(&upkeep->survey);
+	return err;
+}
+
+void upkeep_close(struct upkeep *upkeep)
+{
+	copying_close(&upkeep->copying);
+	outbox_close(&upkeep->outbox);
+	roles_close(&upkeep->roles);
+	survey_close(&upkeep->survey);
+}
+
+// Programs were loaded: maps may be others, and what the node is.
+static void follow_loads(struct upkeep *upkeep)
+{
+	const struct datapath *d = upkeep->datapath;
+	int program, err;
+
+	if (upkeep->loads_seen == d->loads)
+		return;
+	upkeep->loads_seen = d->loads;
+	outbox_close(&upkeep->outbox);
+	program = d->settings.roles & NODE_FTN ? datapath_program(d, "emit") : -1;
+	if (program < 0) {
+		emitter_stop(d->dir);
+		return;
+	}
+	err = emitter_start(d->dir, program);
+	if (!err)
+		err = outbox_open(&upkeep->outbox, d->own[MAP_OUTBOX], d->own[MAP_OUTBOX_NEXT],
+				  program);
+	if (!err && (err = copying_use(&upkeep->copying, d->own[MAP_COPIES], d->own[MAP_FLOORS],
+				       d->own[MAP_SESSIONS], d->own[MAP_FLAT_SESSIONS])))
+		outbox_close(&upkeep->outbox);
+	if (err)
+		log_warnx("this node ends no sessions, and copies none: %s", strerror(-err));
+	upkeep->ageing.narrow = d->table == SESSIONS_FLAT;
+	upkeep->chains_ms = upkeep->buckets_ms = 0;
+	memset(upkeep->roles.role, 0, sizeof(upkeep->roles.role));
+}
+
+static void read_roles(struct upkeep *upkeep, __u64 now)
+{
+	const struct datapath *d = upkeep->datapath;
+
+	if (now >= upkeep->buckets_ms) {
+		upkeep->buckets_ms = now + BUCKETS_MS;
+		roles_read_buckets(&upkeep->roles, d->tables[TABLE_BUCKETS]);
+	}
+	if (now >= upkeep->chains_ms) {
+		upkeep->chains_ms = now + CHAINS_MS;
+		roles_read_chains(&upkeep->roles, d->tables[TABLE_CHAINS], d->settings.index,
+				  upkeep->ageing.now_s);
+		copying_follow(&upkeep->copying);
+	}
+}
+
+static int sooner(int a, int b)
+{
+	return a < b ? a : b;
+}
+
+int upkeep_step(struct upkeep *upkeep)
+{
+	__u32 room;
+	int wait, err;
+
+	follow_loads(upkeep);
+	if (!outbox_is_open(&upkeep->outbox))
+		return survey_step(&upkeep->survey, UINT32_MAX);
+	err = outbox_clock(&upkeep->outbox, &upkeep->ageing.now_s);
+	if (!err) {
+		read_roles(upkeep, now_ms());
+		outbox_settle(&upkeep->outbox, copying_told, &upkeep->copying);
+		wait = copying_step(&upkeep->copying);
+		room = outbox_room(&upkeep->outbox);
+		wait = sooner(wait, room < ENOUGH_ROOM ? 1 : survey_step(&upkeep->survey, room));
+		err = outbox_send(&upkeep->outbox);
+	} else {
+		wait = CHAINS_MS;
+	}
+	if (err && err != upkeep->error)
+		log_warnx("this node cannot send what it should: %s", strerror(-err));
+	upkeep->error = err;
+	return sooner(outbox_idle(&upkeep->outbox) ? CHAINS_MS : 1, wait);
+}

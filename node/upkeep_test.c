@@ -1,0 +1,755 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two real nodes with a wire between them: what a flow table node's loader does by itself. Ops
+// leave the one as live frames, are handled by the other's programs and are answered. The clock of
+// the programs runs a thousand times as fast, so that sessions age while one waits.
+//
+//   [near zgcA]====[zgcB far]
+//
+//   upkeep_test [flat]         the tests
+//   upkeep_test bench [flat]   what it costs, with a million sessions
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench/sessions.h"
+#include "datapath/gateway_nodes.h"
+#include "gateway.skel.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/own.h"
+#include "modules/session/flat.h"
+#include "modules/session/session.h"
+#include "modules/session/timeout.h"
+#include "node/emitter.h"
+#include "node/pins.h"
+#include "node/upkeep.h"
+#include "node/veth.h"
+#include "shared/key.h"
+#include "shared/membership.h"
+
+#define FAST 1000
+#define WAIT_MS 60000
+#define NODES 2
+
+enum { NEAR, FAR };
+
+struct side {
+	struct node node;
+	unsigned int ifindex;
+	char pins[64];
+	struct datapath datapath;
+	struct upkeep upkeep;
+};
+
+struct test {
+	struct side side[NODES];
+	uint32_t flat, sessions;
+	uint32_t term;
+};
+
+// As the loader has it after it loaded its programs.
+static void adopt(struct side *s, uint32_t flat)
+{
+	static const struct {
+		enum own_map own;
+		const char *name;
+	} maps[] = {
+		{MAP_SESSIONS, "sessions"},	  {MAP_FLAT_SESSIONS, "flat_sessions"},
+		{MAP_FLOORS, "floors"},		  {MAP_OUTBOX, "outbox"},
+		{MAP_OUTBOX_NEXT, "outbox_next"}, {MAP_COPIES, "copies"},
+	};
+	struct datapath *d = &s->datapath;
+
+	*d = (struct datapath){
+		.table = flat ? SESSIONS_FLAT : SESSIONS_KERNEL,
+		.dir = s->pins,
+		.settings = {.roles = NODE_FTN, .index = s->node.index},
+		.loads = 1,
+	};
+	memset(d->tables, -1, sizeof(d->tables));
+	memset(d->own, -1, sizeof(d->own));
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
+		d->own[maps[i].own] = node_map(&s->node, maps[i].name);
+	d->tables[TABLE_CHAINS] = node_map(&s->node, "chains");
+	d->tables[TABLE_BUCKETS] = node_map(&s->node, "buckets");
+	d->objects[0] = s->node.gw->obj;
+	must(upkeep_open(&s->upkeep, d), "upkeep");
+}
+
+static void hear(const struct side *s, int on)
+{
+	must(bpf_xdp_attach(s->ifindex, on ? bpf_program__fd(s->node.gw->progs.gateway) : -1,
+			    XDP_FLAGS_DRV_MODE, NULL),
+	     "the gateway at its interface");
+}
+
+static void set_up(struct test *t, uint32_t tick_q10)
+{
+	static const char *const names[NODES] = {"near", "far"};
+	static const struct interface_name ends[NODES] = {{"zgcA"}, {"zgcB"}}, like = {"lo"};
+
+	must(veth_make(&ends[NEAR], &ends[FAR], veth_mtu(&like)), "a pair of interfaces");
+	for (uint32_t i = 0; i < NODES; i++) {
+		struct side *s = &t->side[i];
+
+		s->ifindex = if_nametoindex(ends[i].text);
+		testing_pins(names[i], s->pins);
+		must(pins_make(s->pins), "a folder for links");
+		node_load(&s->node, &(struct node_wish){.name = names[i],
+							.index = i,
+							.roles = ROLE_FTN,
+							.sessions = t->sessions,
+							.flat = t->flat,
+							.zgc_ifindex = s->ifindex,
+							.tick_q10 = tick_q10});
+		node_peers(&s->node, NODES);
+		node_buckets(&s->node, 0);
+		hear(s, 1);
+		adopt(s, t->flat);
+	}
+}
+
+static void tear_down(struct test *t)
+{
+	for (int i = 0; i < NODES; i++) {
+		upkeep_close(&t->side[i].upkeep);
+		emitter_stop(t->side[i].pins);
+		pins_remove(t->side[i].pins);
+		node_free(&t->side[i].node);
+	}
+	veth_delete(t->side[NEAR].ifindex);
+}
+
+// A new term of chain 0 for both: these nodes in this order, then perhaps a learner.
+static void path(struct test *t, uint32_t live, const uint32_t *node, uint32_t learner)
+{
+	struct chain_value c = {.epoch = 1, .term = ++t->term, .live = live, .learner = learner};
+	const uint32_t number = 0;
+
+	for (uint32_t i = 0; i < live + learner; i++)
+		c.node[i] = node[i];
+	for (int i = 0; i < NODES; i++)
+		node_put(&t->side[i].node, "chains", &number, &c);
+}
+
+static uint64_t counted(const struct side *s, enum verdict v)
+{
+	struct verdict_count sum[VERDICTS];
+
+	must(verdicts_read(node_map(&s->node, "verdicts"), sum), "verdicts");
+	return sum[v].packets;
+}
+
+// ---- records
+
+static struct session_key key_of(uint32_t i, uint8_t protocol)
+{
+	struct session_key key;
+
+	bench_key(&key, i);
+	key.protocol = protocol;
+	return key;
+}
+
+static struct dft_record record_of(uint32_t i, uint16_t state)
+{
+	return (struct dft_record){
+		.stamp = {0, 1 + i % 3},
+		.incarnation = {0, 1},
+		.policy = 1,
+		.state = state,
+		.life = DFT_LIVE,
+		.towards = {{.host = address_of_v4(0x0A0000C0 + i), .action = DECIDE_FORWARD},
+			    {.host = address_of_v4(0x0A0000C1), .action = DECIDE_FORWARD}},
+	};
+}
+
+static uint32_t clock_of(struct side *s)
+{
+	uint32_t now_s = 0;
+
+	must(upkeep_step(&s->upkeep) < 0, "upkeep");
+	must(outbox_clock(&s->upkeep.outbox, &now_s), "the clock");
+	return now_s;
+}
+
+struct slot {
+	struct flat_map map;
+	uint32_t page, slot;
+};
+
+// Where a flat table has a key. The caller closes the map.
+static struct slot slot_of(const struct side *s, const struct session_key *key)
+{
+	struct slot at = {};
+	struct flat_session session;
+
+	must(flat_map_open(&at.map, node_map(&s->node, "flat_sessions")), "the flat table");
+	for (at.page = 0; at.page < at.map.pages; at.page++)
+		for (at.slot = 1; at.slot <= FLAT_SLOTS; at.slot++)
+			if (flat_map_get(&at.map, at.page, at.slot, &session) &&
+			    !memcmp(&session.key, key, sizeof(*key)))
+				return at;
+	fatalx("%s has no such session", s->node.name);
+}
+
+static void set_used(const struct side *s, const struct session_key *key, uint32_t used_s)
+{
+	struct session_value value;
+
+	if (s->node.flat) {
+		struct slot at = slot_of(s, key);
+
+		at.map.page[at.page].slot[at.slot].half[0].used_s = used_s;
+		flat_map_close(&at.map);
+		return;
+	}
+	must(bpf_map_lookup_elem(node_map(&s->node, "sessions"), key, &value), "a session");
+	value.used_s = used_s;
+	node_put(&s->node, "sessions", key, &value);
+}
+
+static uint32_t mark_of(const struct side *s, const struct session_key *key)
+{
+	struct session_value value;
+	uint32_t asked;
+
+	if (s->node.flat) {
+		struct slot at = slot_of(s, key);
+
+		asked = at.map.page[at.page].slot[at.slot].half[0].asked;
+		flat_map_close(&at.map);
+		return asked >> FLAT_DYING_SHIFT;
+	}
+	must(bpf_map_lookup_elem(node_map(&s->node, "sessions"), key, &value), "a session");
+	return value.dying;
+}
+
+// A session that was used so many seconds ago.
+static void put(struct side *s, const struct session_key *key, const struct dft_record *record,
+		uint32_t unused_s)
+{
+	node_session_put(&s->node, key, record);
+	set_used(s, key, clock_of(s) - unused_s);
+}
+
+static uint32_t bucket_of(const struct session_key *key)
+{
+	return (uint32_t)key_hash(key) % BUCKETS;
+}
+
+static uint32_t floor_of(const struct side *s, uint32_t bucket)
+{
+	uint32_t floor;
+
+	must(bpf_map_lookup_elem(node_map(&s->node, "floors"), &bucket, &floor), "a floor");
+	return floor;
+}
+
+static struct copy_value copy_of(const struct side *s, uint32_t chain)
+{
+	struct copy_value value;
+
+	must(bpf_map_lookup_elem(node_map(&s->node, "copies"), &chain, &value), "a copy");
+	return value;
+}
+
+// The sum of the digests of all sessions.
+static uint64_t digest_of(const struct side *s, uint32_t *count)
+{
+	uint64_t sum = 0;
+	struct scan scan;
+
+	*count = 0;
+	must(scan_open(&scan), "a scan");
+	scan_begin(&scan, node_map(&s->node, "sessions"),
+		   s->node.flat ? node_map(&s->node, "flat_sessions") : -1);
+	while (scan_next(&scan) > 0)
+		for (uint32_t i = 0; i < scan.count; i++, ++*count)
+			sum += session_digest(&scan.seen[i].key, &scan.seen[i].record);
+	scan_close(&scan);
+	return sum;
+}
+
+// ---- running
+
+static void step(struct side *s)
+{
+	int wait = upkeep_step(&s->upkeep);
+
+	if (wait)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+// Whole looks at the table, one after the other.
+static void rounds(struct side *s, int count)
+{
+	while (count--) {
+		s->upkeep.survey.next_ms = 0;
+		do
+			step(s);
+		while (s->upkeep.survey.round >= 0);
+	}
+}
+
+static int is(const char *what, uint64_t got, uint64_t want)
+{
+	if (got == want)
+		return 0;
+	fprintf(stderr, "%s: %llu, not %llu\n", what, (unsigned long long)got,
+		(unsigned long long)want);
+	return 1;
+}
+
+static int holds(const char *what, int so)
+{
+	if (!so)
+		fprintf(stderr, "not so: %s\n", what);
+	return !so;
+}
+
+// Lets both loaders go on, without rest, until the condition holds. Returns 1 where it never does.
+#define until(t, what, condition)                                                                  \
+	({                                                                                         \
+		uint64_t end_ = now_ms() + WAIT_MS;                                                \
+		int so_;                                                                           \
+		while (!(so_ = (condition)) && now_ms() < end_)                                    \
+			for (int i_ = 0; i_ < NODES; i_++) {                                       \
+				(t)->side[i_].upkeep.survey.next_ms = 0;                           \
+				step(&(t)->side[i_]);                                              \
+			}                                                                          \
+		holds(what, so_);                                                                  \
+	})
+
+// ---- tests
+
+// O9: sessions are ended by their tail only, and by it they are.
+static int test_tail_alone(struct test *t)
+{
+	const struct session_key key = key_of(1, IPPROTO_UDP);
+	const struct dft_record r = record_of(1, 0);
+	struct side *near = &t->side[NEAR];
+	int wrong = 0;
+
+	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
+	put(near, &key, &r, 2 * UDP_UNANSWERED_S);
+	for (uint32_t begun = clock_of(near); clock_of(near) - begun < 2 * UDP_UNANSWERED_S;)
+		rounds(near, 1);
+	rounds(near, 1);
+	wrong += is("asked by the head", near->upkeep.ageing.deletes, 0);
+	wrong += is("sent by the head", counted(near, EMITTED_DELETE), 0);
+	path(t, 2, (uint32_t[]){FAR, NEAR}, 0);
+	wrong += until(t, "the tail asks for its end", counted(near, EMITTED_DELETE));
+	return wrong;
+}
+
+// O9: a new tail does not know who was answered, so timers begin anew with the term.
+static int test_timers_begin_anew(struct test *t)
+{
+	const struct session_key key = key_of(2, IPPROTO_UDP);
+	const struct dft_record r = record_of(2, DFT_ANSWERED);
+	struct side *near = &t->side[NEAR];
+	uint32_t begun;
+	int wrong = 0;
+
+	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
+	put(near, &key, &r, 2 * UDP_S);
+	rounds(near, 1);
+	begun = clock_of(near);
+	path(t, 2, (uint32_t[]){FAR, NEAR}, 0);
+	wrong += until(t, "it ends at last", near->upkeep.ageing.deletes);
+	wrong += holds("not before its time", near->upkeep.ageing.now_s - begun >= UDP_S);
+	return wrong;
+}
+
+// What was used after the loader looked does not end, and what is going to end is not used.
+static int test_used_meanwhile(struct test *t)
+{
+	const struct session_key key = key_of(3, IPPROTO_ICMP);
+	const struct dft_record r = record_of(3, 0);
+	struct side *near = &t->side[NEAR];
+	struct upkeep *u = &near->upkeep;
+	struct session_seen seen = {.key = key, .record = r};
+	int wrong = 0;
+
+	path(t, 2, (uint32_t[]){FAR, NEAR}, 0);
+	put(near, &key, &r, 0);
+	for (uint32_t begun = clock_of(near); clock_of(near) - begun <= ICMP_S + 2;)
+		continue;
+	seen.used_s = clock_of(near) - ICMP_S - 2;
+	set_used(near, &key, seen.used_s);
+	if (t->flat)
+		seen.used_s &= 0xFFFF;
+	u->ageing.now_s = clock_of(near);
+
+	ageing_look(&u->ageing, &seen);
+	set_used(near, &key, seen.used_s + 1);
+	must(outbox_send(&u->outbox), "sending");
+	wrong += holds("all is sent", outbox_idle(&u->outbox));
+	wrong += is("asked", u->ageing.deletes, 1);
+	wrong += is("not sent", counted(near, EMIT_VOID), 1);
+	wrong += is("sent", counted(near, EMITTED_DELETE), 0);
+	wrong += is("marked", mark_of(near, &key), 0);
+
+	seen.used_s++;
+	while (u->ageing.deletes < 2) {
+		u->ageing.now_s = clock_of(near);
+		ageing_look(&u->ageing, &seen);
+	}
+	while (!outbox_idle(&u->outbox))
+		must(outbox_send(&u->outbox), "sending");
+	wrong += is("sent", counted(near, EMITTED_DELETE), 1);
+	wrong += holds("marked", mark_of(near, &key) != 0);
+	return wrong;
+}
+
+// A session's whole end: unused, deleted at the head, at all of the path, collected after 2R + D.
+static int test_whole_end(struct test *t)
+{
+	const struct session_key key = key_of(4, IPPROTO_TCP);
+	const struct dft_record r = record_of(4, DFT_FIN_FROM_A | DFT_FIN_FROM_B);
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	const uint32_t bucket = bucket_of(&key);
+	struct dft_record left = {};
+	int wrong = 0;
+
+	path(t, 2, (uint32_t[]){FAR, NEAR}, 0);
+	put(near, &key, &r, 0);
+	put(far, &key, &r, 0);
+	wrong += until(t, "a tombstone at the tail",
+		       node_session(&near->node, &key, &left) && left.life == DFT_TOMBSTONE);
+	wrong += holds("at the head too",
+		       !node_session(&far->node, &key, &left) || left.life == DFT_TOMBSTONE);
+	wrong += until(t, "nothing is left",
+		       !node_session(&near->node, &key, &left) &&
+			       !node_session(&far->node, &key, &left));
+	wrong += holds("the floors rose", floor_of(near, bucket) && floor_of(far, bucket));
+	return wrong;
+}
+
+static void fill(struct test *t, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct session_key key = key_of(i, IPPROTO_TCP);
+		const struct dft_record r = record_of(i, DFT_ANSWERED);
+
+		node_session_put(&t->side[NEAR].node, &key, &r);
+	}
+}
+
+static int same_sessions(const struct test *t)
+{
+	uint32_t near_count, far_count;
+	const uint64_t near = digest_of(&t->side[NEAR], &near_count);
+	const uint64_t far = digest_of(&t->side[FAR], &far_count);
+
+	return is("sessions of the learner", far_count, near_count) + is("their digest", far, near);
+}
+
+#define COPIED 3000
+
+// M5: everything that the tail has, and its floors.
+static int test_copy(struct test *t)
+{
+	struct side *near = &t->side[NEAR];
+	const uint32_t bucket = 4711, floor = 7;
+	struct copy_value told;
+	int wrong = 0;
+
+	fill(t, COPIED);
+	node_put(&near->node, "floors", &bucket, &floor);
+	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
+	wrong += until(t, "the copy is complete", copy_of(near, 0).complete);
+	told = copy_of(near, 0);
+	wrong += is("of term", told.term, TERM_WORD(1, t->term));
+	wrong += is("records and a floor", told.all, COPIED + 1);
+	wrong += is("confirmed", told.done, COPIED + 1);
+	wrong += same_sessions(t);
+	wrong += is("the floor", floor_of(&t->side[FAR], bucket), floor);
+	return wrong;
+}
+
+// Only what the learner confirms counts; what it does not is sent again.
+static int test_deaf_learner(struct test *t)
+{
+	struct side *near = &t->side[NEAR];
+	int wrong = 0;
+
+	fill(t, COPIED);
+	hear(&t->side[FAR], 0);
+	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
+	wrong += until(t, "it is tried again", counted(near, EMITTED_COPY) > 3 * COPIED);
+	wrong += is("confirmed by nobody", copy_of(near, 0).done, 0);
+	wrong += is("complete", copy_of(near, 0).complete, 0);
+	hear(&t->side[FAR], 1);
+	wrong += until(t, "the copy is complete", copy_of(near, 0).complete);
+	wrong += same_sessions(t);
+	return wrong;
+}
+
+// A new term begins anew, and one without a learner ends it.
+static int test_copy_of_another_term(struct test *t)
+{
+	struct side *near = &t->side[NEAR];
+	uint64_t sent;
+	int wrong = 0;
+
+	fill(t, COPIED);
+	hear(&t->side[FAR], 0);
+	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
+	wrong += until(t, "it begins", copy_of(near, 0).all);
+	path(t, 1, (uint32_t[]){NEAR}, 0);
+	wrong += until(t, "what was on its way is given up",
+		       !near->upkeep.copying.active &&
+			       outbox_room(&near->upkeep.outbox) == MAX_OUTBOX);
+	sent = counted(near, EMITTED_COPY);
+	rounds(near, 2);
+	wrong += is("sent after that", counted(near, EMITTED_COPY), sent);
+	wrong += is("complete", copy_of(near, 0).complete, 0);
+	hear(&t->side[FAR], 1);
+	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
+	wrong += until(t, "the copy is complete", copy_of(near, 0).complete);
+	wrong += is("of term", copy_of(near, 0).term, TERM_WORD(1, t->term));
+	wrong += is("confirmed", copy_of(near, 0).done, COPIED);
+	wrong += same_sessions(t);
+	return wrong;
+}
+
+// Chains share what is sent: one whose learner never answers does not hold up another's.
+static int test_two_learners(struct test *t)
+{
+	static uint32_t key[BUCKETS], value[BUCKETS];
+	const struct chain_value absent = {
+		.epoch = 1, .term = 9, .live = 1, .learner = 1, .node = {NEAR, 5}};
+	const struct node_value nobody = {.zgc_mac = {2, 1, 1, 1, 1, 1},
+					  .zgc_ip = address_of_v4(0x0A0A0A0A)};
+	const uint32_t number = 1, node = 5;
+	struct side *near = &t->side[NEAR];
+	uint32_t count = BUCKETS;
+	int wrong = 0;
+
+	for (uint32_t i = 0; i < BUCKETS; i++) {
+		key[i] = i;
+		value[i] = 1 + i % 2;
+	}
+	must(bpf_map_update_batch(node_map(&near->node, "buckets"), key, value, &count, NULL),
+	     "buckets");
+	fill(t, COPIED);
+	near->upkeep.buckets_ms = 0;
+	node_put(&near->node, "nodes", &node, &nobody);
+	node_put(&near->node, "chains", &number, &absent);
+	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
+	wrong += until(t, "the one is complete", copy_of(near, 0).complete);
+	wrong += is("the other", copy_of(near, 1).complete, 0);
+	wrong += holds("there were others", copy_of(near, 1).all > COPIED / 4);
+	wrong += is("of which confirmed", copy_of(near, 1).done, 0);
+	return wrong;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct test *t); // returns how many things were wrong
+} tests[] = {
+	{"sessions are ended by their tail alone", test_tail_alone},
+	{"timers begin anew with a term", test_timers_begin_anew},
+	{"used meanwhile", test_used_meanwhile},
+	{"a session's whole end", test_whole_end},
+	{"a copy", test_copy},
+	{"a learner that hears nothing", test_deaf_learner},
+	{"a copy of another term", test_copy_of_another_term},
+	{"two learners", test_two_learners},
+};
+
+// A timer tick in 1/1024 ms.
+static uint32_t tick_q10(void)
+{
+	struct timespec tick;
+
+	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+	return (uint32_t)((uint64_t)tick.tv_nsec * 1024 / 1000000);
+}
+
+static int run_tests(struct test *t, const char *only)
+{
+	int failed = 0;
+
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		int wrong;
+
+		if (only && !strstr(tests[i].name, only))
+			continue;
+		set_up(t, tick_q10() * FAST);
+		wrong = tests[i].run(t);
+		tear_down(t);
+		printf("%s %s\n", wrong ? "FAILED" : "ok    ", tests[i].name);
+		failed += wrong != 0;
+	}
+	return failed;
+}
+
+// ---- what it costs
+
+#define MANY 1000000
+
+static double seconds_by(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static double seconds(void)
+{
+	return seconds_by(CLOCK_MONOTONIC);
+}
+
+// One step of the loader. Returns what upkeep_step() does; *longest: of its own time, of any.
+static int measured(struct side *s, double *longest)
+{
+	double before = seconds_by(CLOCK_THREAD_CPUTIME_ID), took;
+	int wait = upkeep_step(&s->upkeep);
+
+	took = seconds_by(CLOCK_THREAD_CPUTIME_ID) - before;
+	if (took > *longest)
+		*longest = took;
+	return wait;
+}
+
+static void bench_emit(struct test *t)
+{
+	struct side *near = &t->side[NEAR];
+	struct outbox *o = &near->upkeep.outbox;
+	const uint32_t turns = 400, each = 512;
+	const struct session_key key = key_of(1, IPPROTO_TCP);
+	double begun;
+
+	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
+	clock_of(near);
+	begun = seconds();
+	for (uint32_t turn = 0; turn < turns; turn++) {
+		for (uint32_t i = 0; i < each; i++)
+			outbox_add(o,
+				   &(struct outbox_entry){.op = DFT_COPY,
+							  .bucket = bucket_of(&key),
+							  .epoch = 1,
+							  .term = t->term,
+							  .key = key},
+				   0);
+		o->allowance = each;
+		must(outbox_send(o), "sending");
+		must(!outbox_idle(o), "sending all");
+		o->first = o->next;
+	}
+	printf("emit: %.0f thousand frames in a second, %u with each call\n",
+	       turns * each / (seconds() - begun) / 1000, each);
+}
+
+static void fill_many(struct test *t)
+{
+	const uint32_t at_once = 1000;
+	struct session_key *key = calloc(at_once, sizeof(*key));
+	struct session_value *value = calloc(at_once, sizeof(*value));
+	LIBBPF_OPTS(bpf_map_batch_opts, options);
+	struct flat_map map = {};
+	uint32_t now_s = clock_of(&t->side[NEAR]);
+
+	if (t->flat)
+		must(flat_map_open(&map, node_map(&t->side[NEAR].node, "flat_sessions")), "pages");
+	for (uint32_t i = 0; i < MANY; i += at_once) {
+		uint32_t count = at_once;
+
+		for (uint32_t k = 0; k < at_once; k++) {
+			key[k] = key_of(i + k, IPPROTO_TCP);
+			value[k] = (struct session_value){.used_s = now_s,
+							  .record = record_of(i + k, DFT_ANSWERED)};
+			if (t->flat) {
+				uint64_t hash = key_hash(&key[k]);
+				union flat_page *page = &map.page[flat_page_of(hash, map.pages)];
+				struct flat_place place = flat_place_of(hash);
+				struct flat_content content = {.key = flat_key_of(&key[k]),
+							       .asked = DFT_ANSWERED << 16 |
+									(now_s & 0xFFFF),
+							       .life = DFT_LIVE,
+							       .tag = place.tag};
+				union flat_half room;
+				uint32_t slot = flat_free(page, place);
+
+				if (slot)
+					flat_write(page, slot, &content, &value[k].record, &room);
+			}
+		}
+		if (!t->flat)
+			must(bpf_map_update_batch(node_map(&t->side[NEAR].node, "sessions"), key,
+						  value, &count, &options),
+			     "sessions");
+	}
+	flat_map_close(&map);
+	free(key);
+	free(value);
+}
+
+static void bench_scan(struct test *t)
+{
+	struct side *near = &t->side[NEAR];
+	double begun, used, longest = 0;
+
+	rounds(near, 1);
+	near->upkeep.survey.next_ms = 0;
+	begun = seconds();
+	used = seconds_by(CLOCK_THREAD_CPUTIME_ID);
+	do
+		measured(near, &longest);
+	while (near->upkeep.survey.round >= 0);
+	printf("scan: %llu sessions in %.2f s, of which at work %.2f s, at most %.1f ms at once\n",
+	       (unsigned long long)near->upkeep.survey.sessions, seconds() - begun,
+	       seconds_by(CLOCK_THREAD_CPUTIME_ID) - used, longest * 1000);
+}
+
+static void bench_copy(struct test *t)
+{
+	struct side *near = &t->side[NEAR];
+	double begun, used, longest = 0;
+
+	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
+	begun = seconds();
+	used = seconds_by(CLOCK_THREAD_CPUTIME_ID);
+	while (!copy_of(near, 0).complete && seconds() - begun < 120)
+		if (measured(near, &longest))
+			nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+	printf("copy: %llu of %llu in %.1f s, of which at work %.2f s, at most %.1f ms at once; "
+	       "%llu sent\n",
+	       (unsigned long long)copy_of(near, 0).done, (unsigned long long)copy_of(near, 0).all,
+	       seconds() - begun, seconds_by(CLOCK_THREAD_CPUTIME_ID) - used, longest * 1000,
+	       (unsigned long long)counted(near, EMITTED_COPY));
+}
+
+static void bench(struct test *t)
+{
+	t->sessions = MANY + MANY / 16;
+	set_up(t, tick_q10());
+	bench_emit(t);
+	fill_many(t);
+	bench_scan(t);
+	bench_copy(t);
+	same_sessions(t);
+	tear_down(t);
+}
+
+int main(int argc, char **argv)
+{
+	static struct test t;
+	int many = argc > 1 && !strcmp(argv[1], "bench");
+	int flat = argc > 1 + many && !strcmp(argv[1 + many], "flat");
+
+	testing_begin();
+	t.flat = !flat ? 0 : many ? FLAT_PAGES : 256;
+	if (!many)
+		return run_tests(&t, argc > 1 + flat ? argv[1 + flat] : NULL) != 0;
+	bench(&t);
+	return 0;
+}
