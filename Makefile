@@ -2,7 +2,7 @@
 # The verbs. Meson builds; this file only names what people do.
 BUILD ?= build
 
-.PHONY: all programs packages configured check bench sim demo lint format clean
+.PHONY: all programs packages configured check bench sim chaos demo lint format clean
 
 all: configured
 	@ninja -C $(BUILD)
@@ -24,6 +24,11 @@ check: all
 sim: all
 	@$(BUILD)/dft/sim $(if $(SEEDS),--seeds $(SEEDS)) $(if $(OPS),--ops $(OPS)) \
 		$(if $(SEED),--seed $(SEED) $(if $(SEEDS)$(OPS),,--replay))
+
+# Gateway nodes die, pause, are cut off and replaced under load: docs/chaos.md. JSON=file keeps the report.
+chaos: all
+	@lab/chaos.py $(BUILD) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(EVENTS),--events $(EVENTS)) $(if $(JSON),--json $(JSON)) $(OPTIONS)
 
 demo: PACKAGES = demo
 demo: programs

@@ -42,7 +42,7 @@ void world_put(const struct node *n)
 	struct vpc_value vpc = {.policy = 1};
 	uint32_t zero = 0, vni = BENCH_VNI;
 
-	node_put(n, "entrances", &zero, &entrance);
+	node_entrance(n, zero, &entrance);
 	node_put(n, "entrance_by_ip", &entrance.ip, &zero);
 	node_put(n, "vpcs", &vni, &vpc);
 }

@@ -19,6 +19,7 @@ struct cli {
 	const char *file;	// -f
 	const char *name;	// --name
 	const char *bpf;	// --bpf
+	int no_wait;		// --no-wait
 	enum output output;	// -o
 	int argc;		// the words after the command's own name
 	char **argv;
@@ -46,6 +47,9 @@ int command_apply(struct cli *cli);
 int command_get(struct cli *cli);
 int command_describe(struct cli *cli);
 int command_delete(struct cli *cli);
+int command_node_drain(struct cli *cli);
+int command_node_undrain(struct cli *cli);
+int command_node_delete(struct cli *cli);
 int command_status(struct cli *cli);
 int command_sessions(struct cli *cli);
 int command_completion(struct cli *cli);

@@ -58,7 +58,7 @@ static void print_kinds(const char *separator)
 		printf("%s%s", kind == kinds ? "" : separator, kind->path);
 }
 
-// The words that may follow "zetactl" or "zetactl lab".
+// The words that may follow "zetactl", "zetactl lab" or "zetactl node".
 static void print_words(const char *group)
 {
 	size_t length = strlen(group), i;
@@ -151,14 +151,19 @@ static void print_completion(void)
 	print_values();
 	print_split();
 	puts("	local command=${plain[0]-}\n"
-	     "	[ \"$command\" = lab ] && command=\"lab ${plain[1]-}\" at=2");
+	     "	case $command in lab|node) command=\"$command ${plain[1]-}\" at=2;; esac");
 	fputs("	if [ ${#plain[@]} = 0 ]; then\n		words=\"", stdout);
 	print_words("");
 	fputs("\" options=\"", stdout);
 	print_options(~0u);
-	fputs("\"\n	elif [ ${#plain[@]} -lt $at ]; then\n		words=\"", stdout);
+	fputs("\"\n	elif [ ${#plain[@]} -lt $at ]; then\n		case $command in\n"
+	      "		lab*) words=\"",
+	      stdout);
 	print_words("lab ");
-	puts("\"\n	else\n		case $command in");
+	fputs("\";;\n		*) words=\"", stdout);
+	print_words("node ");
+	fputs("\";;\n		esac", stdout);
+	puts("\n	else\n		case $command in");
 	for (command = commands; command->name; command++) {
 		printf("		\"%s\") options=\"", command->name);
 		print_options(command->options | global_options);

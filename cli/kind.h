@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#define KIND_FIELDS 12
+#define KIND_FIELDS 16
 #define KIND_COLUMNS 12
 
 struct field {

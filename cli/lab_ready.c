@@ -101,7 +101,7 @@ int await_controller(struct waiting *waiting, int net)
 
 struct count {
 	json_int_t revision; // the controller's
-	size_t machines, machines_ready, ports, ports_ready;
+	size_t machines, machines_ready, ports, ports_ready, chains, chains_ready;
 	char late[64]; // one that is not ready
 };
 
@@ -157,6 +157,32 @@ static int count_ready(struct waiting *waiting, const char *kind, struct count *
 	return 0;
 }
 
+// A chain is ready when it was founded and everybody who is to have its sessions has them.
+static int count_chains(struct waiting *waiting, struct count *count)
+{
+	json_t *answer, *view, *chain;
+	size_t i, k;
+	int err;
+
+	err = rest_call(waiting->rest, "GET", "/v1/views", NULL, &answer);
+	if (err)
+		return sorry(err, "%s", rest_message(waiting->rest));
+	json_array_foreach (json_object_get(answer, "items"), i, view) {
+		json_array_foreach (json_object_get(view, "chains"), k, chain) {
+			const json_t *state = json_object_get(chain, "state");
+
+			count->chains++;
+			count->chains_ready +=
+				integer_in(chain, "founded") &&
+				(!json_is_object(state) ||
+				 json_array_size(json_object_get(state, "live")) >=
+					 json_array_size(json_object_get(chain, "replicas")));
+		}
+	}
+	json_decref(answer);
+	return 0;
+}
+
 int await_ready(struct waiting *waiting)
 {
 	double patience = seconds_since(&waiting->began) + WAIT_S;
@@ -166,22 +192,26 @@ int await_ready(struct waiting *waiting)
 	for (;;) {
 		struct count count = {};
 
-		if ((err = all_there(waiting)) || (err = count_ready(waiting, "ports", &count)) ||
+		// Chains first: that they are founded is a revision that nodes have to apply.
+		if ((err = all_there(waiting)) || (err = count_chains(waiting, &count)) ||
+		    (err = count_ready(waiting, "ports", &count)) ||
 		    (err = count_ready(waiting, "nodes", &count)) ||
 		    (err = count_ready(waiting, "hosts", &count)))
 			return err;
-		if (told != count.machines_ready + count.ports_ready)
+		if (told != count.machines_ready + count.ports_ready + count.chains_ready)
 			progress(waiting,
-				 "waiting for daemons: %zu of %zu machines, %zu of %zu ports",
+				 "waiting for daemons: %zu of %zu machines, %zu of %zu ports, "
+				 "%zu of %zu chains",
 				 count.machines_ready, count.machines, count.ports_ready,
-				 count.ports);
-		told = count.machines_ready + count.ports_ready;
-		if (told == count.machines + count.ports)
+				 count.ports, count.chains_ready, count.chains);
+		told = count.machines_ready + count.ports_ready + count.chains_ready;
+		if (told == count.machines + count.ports + count.chains)
 			return 0;
 		if (seconds_since(&waiting->began) > patience) {
-			show_log(waiting, count.late);
-			return sorry(-ETIMEDOUT, "%s is not ready after %d seconds", count.late,
-				     WAIT_S);
+			if (*count.late)
+				show_log(waiting, count.late);
+			return sorry(-ETIMEDOUT, "%s not ready after %d seconds",
+				     *count.late ? count.late : "the chains are", WAIT_S);
 		}
 		err = lab_pause(100);
 		if (err)

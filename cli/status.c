@@ -9,6 +9,7 @@
 #include "cli/output.h"
 #include "lib/json.h"
 #include "lib/own.h"
+#include "modules/limits/limits_cli.h"
 
 // {NAME: {packets, bytes}} of one member is added to that of all.
 static void add_verdicts(json_t *sum, const json_t *verdicts)
@@ -34,8 +35,8 @@ static void add_verdicts(json_t *sum, const json_t *verdicts)
 static json_t *member_status(const json_t *object, int is_host)
 {
 	static const char *const fields[] = {
-		"connected", "boot",	       "version", "revision",	 "error",
-		"sessions",  "session_digest", "cached",  "reported_at", NULL};
+		"connected",	  "boot",   "version",	   "revision", "error", "sessions",
+		"session_digest", "cached", "reported_at", "vpcs",     NULL};
 	const json_t *status = json_object_get(object, "status");
 	json_t *member = json_object(), *verdicts = json_object_get(status, "verdicts");
 	size_t i;
@@ -84,8 +85,11 @@ static int add_members(struct inventory *inventory, const char *cluster, json_t 
 
 static int cluster_status(struct inventory *inventory, const json_t *cluster, json_t **out)
 {
+	static const char *const parts[] = {"alarms", "nodes", "entrances", "chains"};
 	auto_(freep) char *path = NULL;
 	json_t *status, *view = NULL, *members = json_array(), *verdicts = json_object();
+	json_t *vpcs = NULL;
+	size_t i;
 	int err;
 
 	status = json_pack("{s:s, s:O?, s:o, s:o}", "name", text_or_empty(cluster, "name"),
@@ -95,10 +99,12 @@ static int cluster_status(struct inventory *inventory, const json_t *cluster, js
 	err = rest_call(inventory->rest, "GET", path, NULL, &view);
 	if (!err) {
 		json_object_set(status, "epoch", json_object_get(view, "epoch"));
-		json_object_set(status, "entrances", json_object_get(view, "entrances"));
-		json_object_set(status, "chains", json_object_get(view, "chains"));
+		for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+			json_object_set(status, parts[i], json_object_get(view, parts[i]));
 		err = add_members(inventory, text_or_empty(cluster, "name"), members, verdicts);
 	}
+	if (!err && !(err = limits_sum(inventory, members, &vpcs)))
+		json_object_set_new(status, "vpcs", vpcs);
 	json_decref(view);
 	if (err)
 		json_decref(status);
@@ -125,15 +131,15 @@ static void join(char *text, size_t room, const json_t *list)
 
 static void print_members(const json_t *members)
 {
-	static const char *const titles[] = {"MEMBER",	 "ROLES",  "CONNECTED", "REVISION",
-					     "SESSIONS", "DIGEST", "CACHED",	"ERROR"};
+	static const char *const title[] = {"MEMBER",	"ROLES",  "CONNECTED", "REVISION",
+					    "SESSIONS", "DIGEST", "CACHED",    "ERROR"};
 	struct table *table = table_new();
 	json_t *member;
 	char roles[64];
 	size_t i;
 
-	for (i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
-		table_cell(table, "%s", titles[i]);
+	for (i = 0; i < sizeof(title) / sizeof(title[0]); i++)
+		table_cell(table, "%s", title[i]);
 	json_array_foreach (members, i, member) {
 		join(roles, sizeof(roles), json_object_get(member, "roles"));
 		table_row(table);
@@ -150,36 +156,137 @@ static void print_members(const json_t *members)
 	table_print(&table, stdout, 2);
 }
 
-static void print_view(const json_t *status)
+static void titles(struct table *table, const char *const *title)
+{
+	for (; *title; title++)
+		table_cell(table, "%s", *title);
+}
+
+static void print_alarms(const json_t *alarms)
 {
 	struct table *table = table_new();
-	json_t *item;
-	char text[512];
+	json_t *alarm;
 	size_t i;
 
-	table_cell(table, "ENTRANCE");
-	table_cell(table, "MAC");
-	table_cell(table, "OWNER");
-	json_array_foreach (json_object_get(status, "entrances"), i, item) {
+	if (!json_array_size(alarms))
+		puts("  no alarms");
+	json_array_foreach (alarms, i, alarm) {
+		if (i)
+			table_row(table);
+		table_cell(table, "%s", text_or_empty(alarm, "severity"));
+		table_cell(table, "%s", text_or_empty(alarm, "since"));
+		table_cell(table, "%s", text_or_empty(alarm, "what"));
+		table_cell(table, "%s", text_or_empty(alarm, "message"));
+	}
+	table_print(&table, stdout, 2);
+}
+
+static void list_or_dash(struct table *table, const json_t *list)
+{
+	char text[512];
+
+	join(text, sizeof(text), list);
+	text_or_dash(table, text);
+}
+
+// "all" where that is everybody else.
+static void hears_cell(struct table *table, const json_t *node, size_t nodes)
+{
+	const json_t *hears = json_object_get(node, "hears");
+
+	if (json_array_size(hears) && json_array_size(hears) + 1 == nodes)
+		table_cell(table, "all");
+	else
+		list_or_dash(table, hears);
+}
+
+static void print_nodes(const json_t *nodes)
+{
+	static const char *const title[] = {"NODE",  "IS",    "BOOT",  "ENTRANCES", "REPLICAS",
+					    "VOTES", "HOLDS", "HEARS", "MISSES",    NULL};
+	static const char *const counts[] = {"entrances", "replicas", "votes", "holds"};
+	struct table *table = table_new();
+	json_t *node;
+	size_t i, k;
+
+	titles(table, title);
+	json_array_foreach (nodes, i, node) {
+		table_row(table);
+		table_cell(table, "%s", text_or_empty(node, "name"));
+		table_cell(table, "%s%s", text_or_empty(node, "presence"),
+			   json_is_true(json_object_get(node, "drain")) ? ", leaves" : "");
+		table_cell(table, "%08llx", (long long)integer_in(node, "boot"));
+		for (k = 0; k < sizeof(counts) / sizeof(counts[0]); k++)
+			table_number(table, integer_in(node, counts[k]));
+		hears_cell(table, node, json_array_size(nodes));
+		list_or_dash(table, json_object_get(node, "misses"));
+	}
+	table_print(&table, stdout, 2);
+}
+
+static void print_entrances(const json_t *entrances)
+{
+	static const char *const title[] = {"ENTRANCE", "MAC", "OWNER, THEN", NULL};
+	struct table *table = table_new();
+	json_t *item;
+	size_t i;
+
+	titles(table, title);
+	json_array_foreach (entrances, i, item) {
 		table_row(table);
 		table_cell(table, "%s", text_or_empty(item, "ip"));
 		table_cell(table, "%s", text_or_empty(item, "mac"));
-		text_or_dash(table, text_or_empty(item, "owner"));
+		list_or_dash(table, json_object_get(item, "preference"));
 	}
 	table_print(&table, stdout, 2);
-	putchar('\n');
-	table = table_new();
-	table_cell(table, "CHAIN");
-	table_cell(table, "TERM");
-	table_cell(table, "BUCKETS");
-	table_cell(table, "REPLICAS (HEAD TO TAIL)");
-	json_array_foreach (json_object_get(status, "chains"), i, item) {
-		join(text, sizeof(text), json_object_get(item, "replicas"));
+}
+
+// The term's number tells the ballot's round and its proposer apart (dft/term.h).
+static void term_cell(struct table *table, const json_t *state)
+{
+	if (state)
+		table_cell(table, "%lld.%lld", (long long)integer_in(state, "epoch"),
+			   (long long)integer_in(state, "term"));
+	else
+		table_cell(table, "-");
+}
+
+static void learner_cell(struct table *table, const json_t *state)
+{
+	const char *learner = text_or_empty(state, "learner");
+
+	if (*learner)
+		table_cell(table, "%s %lld/%lld", learner, (long long)integer_in(state, "copied"),
+			   (long long)integer_in(state, "to_copy"));
+	else
+		table_cell(table, "-");
+}
+
+static void print_chains(const json_t *chains)
+{
+	static const char *const title[] = {"CHAIN",	"EPOCH",     "TERM",
+					    "BUCKETS",	"LEASED",    "LEARNER",
+					    "REPLICAS", "WITNESSES", "LIVE (HEAD TO TAIL)",
+					    NULL};
+	struct table *table = table_new();
+	json_t *item;
+	size_t i;
+
+	titles(table, title);
+	json_array_foreach (chains, i, item) {
+		const json_t *state = json_object_get(item, "state");
+
+		state = json_is_object(state) ? state : NULL;
 		table_row(table);
 		table_number(table, integer_in(item, "number"));
-		table_number(table, integer_in(item, "term"));
+		table_number(table, integer_in(item, "epoch"));
+		term_cell(table, state);
 		table_number(table, integer_in(item, "buckets"));
-		table_cell(table, "%s", text);
+		list_or_dash(table, json_object_get(state, "leased"));
+		learner_cell(table, state);
+		list_or_dash(table, json_object_get(item, "replicas"));
+		list_or_dash(table, json_object_get(item, "witnesses"));
+		list_or_dash(table, json_object_get(state, "live"));
 	}
 	table_print(&table, stdout, 2);
 }
@@ -278,10 +385,17 @@ static void print_status(const json_t *status, int wide)
 {
 	printf("cluster %s: overlay %s, view epoch %lld\n\n", text_or_empty(status, "name"),
 	       text_or_empty(status, "overlay"), (long long)integer_in(status, "epoch"));
+	print_alarms(json_object_get(status, "alarms"));
+	putchar('\n');
 	print_members(json_object_get(status, "members"));
 	putchar('\n');
-	print_view(status);
+	print_nodes(json_object_get(status, "nodes"));
 	putchar('\n');
+	print_entrances(json_object_get(status, "entrances"));
+	putchar('\n');
+	print_chains(json_object_get(status, "chains"));
+	putchar('\n');
+	limits_print(json_object_get(status, "vpcs"));
 	if (wide)
 		print_verdicts_wide(status);
 	else

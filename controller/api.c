@@ -262,20 +262,34 @@ static int read_status(struct api_call *call)
 		json_object_set_new(counts, (*kind)->name, json_integer((json_int_t)count));
 	}
 	json_object_set_new(counts, "ports_ready", json_integer((json_int_t)ready.count));
-	call->out = json_pack("{s:s, s:I, s:O, s:o, s:o, s:o, s:o}", "version", ZETA_VERSION,
+	call->out = json_pack("{s:s, s:I, s:O, s:o, s:o, s:o, s:o, s:o}", "version", ZETA_VERSION,
 			      "revision", (json_int_t)store_revision(store), "counts", counts,
 			      "clusters", all(call->model, &cluster_kind), "views",
 			      all(call->model, &view_kind), "nodes", all(call->model, &node_kind),
-			      "hosts", all(call->model, &host_kind));
+			      "hosts", all(call->model, &host_kind), "alarms",
+			      status_alarms(call->model->status, NULL));
+	return call->out ? 200 : -ENOMEM;
+}
+
+// What is wrong now.
+static int read_alarms(struct api_call *call)
+{
+	static const char *const none[] = {NULL};
+	int err = api_check_arguments(call, none);
+
+	if (err)
+		return err;
+	call->out = json_pack("{s:o, s:I}", "items", status_alarms(call->model->status, NULL),
+			      "revision", (json_int_t)store_revision(call->model->store));
 	return call->out ? 200 : -ENOMEM;
 }
 
 // Where a path leads.
 struct route {
-	const struct kind *kind; // of the logical API
-	const char *zeta;	 // collection of the published API
-	int status;		 // 1: /v1/status
-	unsigned int methods;	 // that it has, of enum api_method; 0: there is no such path
+	const struct kind *kind;	    // of the logical API
+	const char *zeta;		    // collection of the published API
+	int (*read)(struct api_call *call); // /v1/status, /v1/alarms
+	unsigned int methods; // that it has, of enum api_method; 0: there is no such path
 };
 
 static void find_route(const char *path, struct api_call *call, struct route *route, char *copy)
@@ -301,10 +315,13 @@ static void find_route(const char *path, struct api_call *call, struct route *ro
 	}
 	if (parts < 2)
 		return;
-	route->status = parts == 2 && !strcmp(part[1], "status");
+	if (parts == 2)
+		route->read = !strcmp(part[1], "status")   ? read_status
+			      : !strcmp(part[1], "alarms") ? read_alarms
+							   : NULL;
 	route->kind = model_kind(part[1]);
 	call->id = parts == 3 ? part[2] : NULL;
-	if (route->status)
+	if (route->read)
 		route->methods = API_GET;
 	else if (route->kind)
 		route->methods = route->kind->read_only ? API_GET
@@ -317,8 +334,8 @@ static int dispatch(struct api_call *call, const struct route *route, enum api_m
 {
 	if (route->zeta)
 		return zeta_call(call, route->zeta, method, body);
-	if (route->status)
-		return read_status(call);
+	if (route->read)
+		return route->read(call);
 	if (method != API_GET)
 		return write_one(call, route->kind, method, body);
 	return call->id ? read_one(call, route->kind) : list(call, route->kind);

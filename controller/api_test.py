@@ -239,9 +239,16 @@ class Case(unittest.TestCase):
         self.make("ports", **port(1, security_groups=["http"]))
 
     def everything(self):
-        """All that there is, by both APIs."""
-        return {path: self.expect(200, "GET", path) for path in
-                [f"/v1/{kind}" for kind in KINDS] + ["/zgcs", "/nodes", "/vpcs", "/ports"]}
+        """All that is stored, by both APIs. Of views, not what goes by with time."""
+        found = {path: self.expect(200, "GET", path) for path in
+                 [f"/v1/{kind}" for kind in KINDS] + ["/zgcs", "/nodes", "/vpcs", "/ports"]}
+        found["/v1/views"]["items"] = [lasting(view) for view in found["/v1/views"]["items"]]
+        return found
+
+
+def lasting(item):
+    """An object without what goes by with time."""
+    return {name: value for name, value in item.items() if name not in ("alarms", "nodes")}
 
 
 KINDS = ["tenants", "clusters", "nodes", "hosts", "vpcs", "subnets", "ports", "security-groups",
@@ -292,6 +299,8 @@ class Service(Case):
         self.assertEqual(status["counts"]["ports_ready"], 0)
         self.assertEqual(status["nodes"][0]["status"], {"connected": False})
         self.assertEqual(status["revision"], self.revision())
+        self.expect(200, "GET", "/v1/alarms")
+        self.expect(400, "GET", "/v1/alarms?cluster=zgc")
 
     def test_paths_and_methods(self):
         for path in ("/", "/v1", "/v2/ports", "/v1/things", "/v1/ports/a/b", "/v1//ports",
@@ -356,11 +365,12 @@ class Objects(Case):
         for kind in KINDS:
             listed = self.expect(200, "GET", f"/v1/{kind}")
             self.assertEqual(len(listed["items"]), 1, kind)
-            item = listed["items"][0]
-            self.assertEqual(self.expect(200, "GET", f"/v1/{kind}/{item['id']}"), item)
-            self.assertEqual(self.expect(200, "GET", f"/v1/{kind}/{item['name']}"), item)
-            self.assertEqual(self.expect(200, "GET", f"/v1/{kind}?name={item['name']}")["items"],
-                             [item])
+            item = lasting(listed["items"][0])
+            for way in (item["id"], item["name"]):
+                got = self.expect(200, "GET", f"/v1/{kind}/{way}")
+                self.assertEqual(lasting(got), item)
+            named = self.expect(200, "GET", f"/v1/{kind}?name={item['name']}")["items"]
+            self.assertEqual([lasting(one) for one in named], [item])
             self.assertEqual(self.expect(200, "GET", f"/v1/{kind}?name=x")["items"], [])
         for path in ("vpcs?tenant=red", "vpcs?cluster=zgc", "nodes?cluster=zgc",
                      "hosts?cluster=zgc", "subnets?vpc=blue", "ports?vpc=blue&host=host1",
@@ -373,8 +383,13 @@ class Objects(Case):
         self.world()
         got = self.expect(200, "GET", "/v1/clusters/zgc")
         self.assertEqual([got[f] for f in ("overlay", "oam_port", "tenant_mtu", "replicas",
-                                           "chains", "description")],
-                         ["vxlan", 8300, 1450, 3, 0, ""])
+                                           "chains", "vpc_first_packets_per_s",
+                                           "vpc_sessions", "description")],
+                         ["vxlan", 8300, 1450, 3, 0, 50000, 262144, ""])
+        self.assertEqual([got[f] for f in ("heartbeat_ms", "repair_after_s")], [10, 5])
+        self.assertIs(self.expect(200, "GET", "/v1/nodes/gw1")["drain"], False)
+        got = self.expect(200, "GET", "/v1/vpcs/blue")
+        self.assertEqual((got["first_packets_per_s"], got["sessions"]), (0, 0))
         got = self.expect(200, "GET", "/v1/subnets/web")
         self.assertEqual(got["gateway"], "10.0.1.1")
         got = self.make("subnets", vpc="blue", cidr="10.0.2.0/24", gateway=None)
@@ -568,24 +583,38 @@ class Objects(Case):
         self.assertEqual({e["owner"] for e in view["entrances"]}, {"gw1"})
         self.assertEqual([c["replicas"] for c in view["chains"]],
                          [["gw2", "gw3", "gw4"], ["gw3", "gw4", "gw2"], ["gw4", "gw2", "gw3"]])
+        self.assertEqual([c["witnesses"] for c in view["chains"]], [[]] * 3)
+        self.assertEqual([c["founded"] for c in view["chains"]], [0] * 3)
         self.assertEqual(sum(c["buckets"] for c in view["chains"]), 65537)
+        self.assertEqual([e["preference"] for e in view["entrances"]], [["gw1"]] * 4)
+        self.assertFalse([n for n in view["nodes"] if n["presence"] == "here"])
         self.assertEqual(self.expect(200, "GET", "/v1/clusters/zgc")["entrances"],
                          view["entrances"])
         self.make("nodes", **node(5, roles=["fwd"]))
         after = self.expect(200, "GET", "/v1/views/zgc")
-        moved = [e for e, f in zip(view["entrances"], after["entrances"]) if e != f]
+        moved = [e for e, f in zip(view["entrances"], after["entrances"])
+                 if e["owner"] != f["owner"]]
         self.assertEqual(len(moved), 2)
+        self.assertEqual({tuple(e["preference"]) for e in after["entrances"]},
+                         {("gw1", "gw5"), ("gw5", "gw1")})
+        # What leaves owns nothing.
+        leaving = self.expect(200, "PUT", "/v1/nodes/gw1", node(1, roles=["fwd"], drain=True))
+        self.assertIs(leaving["drain"], True)
+        drained = self.expect(200, "GET", "/v1/views/zgc")
+        self.assertEqual({e["owner"] for e in drained["entrances"]}, {"gw5"})
+        self.assertEqual([n["entrances"] for n in drained["nodes"]], [0, 0, 0, 0, 4])
+        self.expect(200, "PUT", "/v1/nodes/gw1", node(1, roles=["fwd"]))
         cluster = {"entrance_first": "172.16.0.1", "entrance_last": "172.16.0.2", "replicas": 1,
                    "chains": 2}
         self.expect(200, "PUT", "/v1/clusters/zgc", cluster)
         view = self.expect(200, "GET", "/v1/views/zgc")
-        self.assertEqual(view["epoch"], 7)
+        self.assertEqual(view["epoch"], 9)
         self.assertEqual([c["replicas"] for c in view["chains"]], [["gw2"], ["gw3"]])
         self.assertEqual(len(view["entrances"]), 2)
         # The entrances that were given up may be used.
         self.make("hosts", **host(1, ip="172.16.0.3"))
         self.make("vpcs", name="blue", tenant="red", cluster="zgc")
-        self.assertEqual(self.expect(200, "GET", "/v1/views/zgc"), view)
+        self.assertEqual(self.expect(200, "GET", "/v1/views/zgc")["revision"], view["revision"])
 
 
 class Refusals(Case):
@@ -616,8 +645,13 @@ class Refusals(Case):
             ("clusters", "oam_port", 4789), ("clusters", "oam_port", "8300"),
             ("clusters", "oam_port", 8300.0), ("clusters", "oam_port", True),
             ("clusters", "tenant_mtu", 100), ("clusters", "replicas", 0),
-            ("clusters", "replicas", 9), ("clusters", "chains", -1), ("clusters", "chains", 1025),
-            ("clusters", "entrances", []),
+            ("clusters", "replicas", 5), ("clusters", "chains", -1), ("clusters", "chains", 1025),
+            ("clusters", "heartbeat_ms", 4), ("clusters", "heartbeat_ms", 101),
+            ("clusters", "repair_after_s", 0), ("clusters", "repair_after_s", 3601),
+            ("clusters", "repair_after_s", "5"), ("nodes", "drain", 1), ("nodes", "drain", "yes"),
+            ("clusters", "vpc_first_packets_per_s", -1),
+            ("clusters", "vpc_first_packets_per_s", 100000001), ("clusters", "vpc_sessions", -1),
+            ("clusters", "vpc_sessions", 1073741825), ("clusters", "entrances", []),
             ("nodes", "cluster", gone), ("nodes", "cluster", None), ("nodes", "roles", gone),
             ("nodes", "roles", []), ("nodes", "roles[0]", ["king"]),
             ("nodes", "roles[1]", ["fwd", "fwd"]), ("nodes", "roles", "fwd"),
@@ -636,7 +670,9 @@ class Refusals(Case):
             ("hosts", "interface", "a b"), ("hosts", "kind", "vmware"),
             ("vpcs", "tenant", gone), ("vpcs", "cluster", gone), ("vpcs", "vni", 0),
             ("vpcs", "vni", 16777216), ("vpcs", "vni", "100"),
-            ("vpcs", "policy", 5), ("vpcs", "functions", []),
+            ("vpcs", "first_packets_per_s", -1), ("vpcs", "first_packets_per_s", 100000001),
+            ("vpcs", "sessions", -1), ("vpcs", "sessions", "many"),
+            ("vpcs", "sessions", 1073741825), ("vpcs", "policy", 5), ("vpcs", "functions", []),
             ("subnets", "cidr", gone), ("subnets", "cidr", "10.0.9.1/24"),
             ("subnets", "cidr", "10.0.9.0"), ("subnets", "cidr", "10.0.9.0/33"),
             ("subnets", "cidr", "10.0.9.4/31"), ("subnets", "cidr", "::/0"),
@@ -958,13 +994,16 @@ class Zeta(Case):
         cluster = self.expect(200, "GET", "/v1/clusters/ZGC_1")
         self.assertEqual(cluster["id"], zgc["zgc_id"])
         self.expect(200, "PUT", "/v1/clusters/ZGC_1",
-                    {"entrance_first": "172.16.0.1", "entrance_last": "172.16.0.2", "replicas": 2})
+                    {"entrance_first": "172.16.0.1", "entrance_last": "172.16.0.2", "replicas": 2,
+                     "vpc_first_packets_per_s": 7, "vpc_sessions": 8})
         new = {**ZGC, "zgc_id": zgc["zgc_id"], "ip_end": "172.16.0.3", "port_ibo": 8301,
                "overlay_type": "geneve", "description": None}
         zgc = self.expect(200, "PUT", path, new)
         self.assertEqual((zgc["port_ibo"], zgc["overlay_type"], len(zgc["gws"])),
                          ("8301", "geneve", 3))
-        self.assertEqual(self.expect(200, "GET", "/v1/clusters/ZGC_1")["replicas"], 2)
+        cluster = self.expect(200, "GET", "/v1/clusters/ZGC_1")
+        self.assertEqual([cluster[f] for f in ("replicas", "vpc_first_packets_per_s",
+                                               "vpc_sessions")], [2, 7, 8])
         for field, value in (("ip_end", "172.16.0.0"), ("port_ibo", "0"), ("port_ibo", "x"),
                              ("port_ibo", "4789"), ("overlay_type", "gre"), ("name", None),
                              ("ip_start", ""), ("colour", 1), ("port_ibo", "99999999999999")):

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers that depend on what nodes and hosts reported, without a network.
+// Answers and views that depend on what nodes and hosts reported, without a network.
 #include "controller/api.h"
 
 #include <errno.h>
@@ -7,7 +7,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
+
+#include "controller/repair.h"
 
 static int open_model(void **state)
 {
@@ -199,6 +202,434 @@ static void test_broken_store(void **state)
 	json_decref(error);
 }
 
+// ---- a cluster that is watched over: six nodes, and voters that carry out at once what they are
+// told
+
+#define NODES 6
+#define FORWARDER 5 // the others are flow table nodes
+
+struct watched {
+	struct model *model;
+	uint32_t boot[NODES]; // 0: not connected
+	bool deaf;	      // voters take up nothing
+	bool slow;	      // learners are not filled
+	json_int_t silent;    // the node, from 1, that does not report of chains
+	json_t *chains;	      // number: what its nodes say of it
+};
+
+static const char *node_name(int n)
+{
+	static const char *const names[] = {"n1", "n2", "n3", "n4", "n5", "n6"};
+
+	return names[n];
+}
+
+static json_t *view_of(struct watched *w)
+{
+	return ask(w->model, 200, "GET", "/v1/views/c", NULL);
+}
+
+static bool is_name_alive(const struct watched *w, const json_t *name)
+{
+	json_int_t node = integer_in(name, "node");
+
+	return w->boot[node - 1] == integer_in(name, "boot");
+}
+
+static bool is_listed(const json_t *list, const json_t *name)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (list, i, item) {
+		if (json_equal(item, name))
+			return true;
+	}
+	return false;
+}
+
+// What the chain's nodes have made of what they were told: its next state, a new reference.
+static json_t *carry_out(const struct watched *w, const json_t *told, const json_t *before)
+{
+	json_t *live = json_array(), *voters = json_object_get(told, "voters"), *name,
+	       *learner = NULL;
+	size_t i, replicas = (size_t)integer_in(told, "replicas");
+	bool founded = integer_in(before, "founded") != integer_in(told, "founded");
+
+	json_array_foreach (json_object_get(before, "live"), i, name) {
+		if (!founded && is_name_alive(w, name))
+			json_array_append(live, name);
+	}
+	json_array_foreach (voters, i, name) {
+		if (i >= replicas || !is_name_alive(w, name) || is_listed(live, name))
+			continue;
+		if (founded || !w->slow)
+			json_array_append(live, name);
+		else if (!learner)
+			learner = name;
+	}
+	for (i = json_array_size(live); i-- > 0 && json_array_size(live) > replicas;) {
+		bool wanted = false;
+
+		for (size_t k = 0; k < replicas; k++)
+			wanted |= json_equal(json_array_get(voters, k), json_array_get(live, i));
+		if (!wanted)
+			json_array_remove(live, i);
+	}
+	return json_pack("{s:O, s:O, s:i, s:o, s:O?, s:O, s:O, s:b}", "number",
+			 json_object_get(told, "number"), "epoch", json_object_get(told, "epoch"),
+			 "term", 8, "live", live, "learner", learner, "voters_epoch",
+			 json_object_get(told, "epoch"), "founded",
+			 json_object_get(told, "founded"), "leased", 1);
+}
+
+// Everybody reports; then the controller looks.
+static void look(struct watched *w)
+{
+	auto_(json_decrefp) json_t *view = store_body(w->model->store, "views", "c");
+	json_t *told;
+	size_t i;
+
+	json_array_foreach (json_object_get(view, "chains"), i, told) {
+		if (!w->deaf && integer_in(told, "founded"))
+			json_array_set_new(w->chains, i,
+					   carry_out(w, told, json_array_get(w->chains, i)));
+	}
+	for (int n = 0; n < NODES; n++) {
+		json_t *report =
+			json_pack("{s:b, s:I}", "connected", 1, "boot", (json_int_t)w->boot[n]);
+
+		if (w->silent != n + 1)
+			json_object_set_new(report, "chains", json_deep_copy(w->chains));
+		if (w->boot[n])
+			assert_int_equal(status_report(w->model->status, node_name(n), report), 0);
+		else
+			json_decref(report);
+	}
+	assert_int_equal(repair_look(w->model->store, w->model->status), 0);
+}
+
+static void connect_node(struct watched *w, int n, uint32_t boot)
+{
+	w->boot[n] = boot;
+	if (!boot)
+		status_disconnected(w->model->status, node_name(n));
+}
+
+static void node_body(char body[512], int n, const char *more)
+{
+	snprintf(body, 512,
+		 "{'name': 'n%d', 'cluster': 'c', 'roles': ['%s'],"
+		 " 'tenant': {'interface': 'a', 'ip': '10.0.1.%d', 'mac': '02:00:00:00:00:%02x'},"
+		 " 'zgc': {'interface': 'b', 'ip': '10.0.2.%d', 'mac': '02:00:00:00:01:%02x'}%s}",
+		 n + 1, n == FORWARDER ? "fwd" : "ftn", n + 1, n + 1, n + 1, n + 1, more);
+}
+
+static void watched_begin(struct watched *w, struct model *model)
+{
+	char body[512];
+
+	*w = (struct watched){.model = model, .chains = json_array()};
+	for (int i = 0; i < 5; i++)
+		json_array_append_new(w->chains, json_object());
+	make(model, "/v1/clusters",
+	     "{'id': 'c', 'name': 'c', 'entrance_first': '10.0.0.1', 'entrance_last': '10.0.0.2',"
+	     " 'replicas': 3, 'repair_after_s': 1}");
+	for (int n = 0; n < NODES; n++) {
+		node_body(body, n, "");
+		make(model, "/v1/nodes", body);
+	}
+}
+
+static void watched_new(struct watched *w, struct model *model)
+{
+	watched_begin(w, model);
+	for (int n = 0; n < NODES; n++)
+		connect_node(w, n, (uint32_t)n + 101);
+	look(w);
+	for (int i = 0; i < 3; i++)
+		look(w);
+}
+
+static void watched_gone(struct watched *w)
+{
+	json_decref(w->chains);
+}
+
+// Looks until the condition holds; the test fails where it never does.
+#define look_until(w, condition)                                                                   \
+	do {                                                                                       \
+		struct timespec begin_, now_;                                                      \
+		clock_gettime(CLOCK_MONOTONIC, &begin_);                                           \
+		look(w);                                                                           \
+		while (!(condition)) {                                                             \
+			clock_gettime(CLOCK_MONOTONIC, &now_);                                     \
+			assert_true(now_.tv_sec - begin_.tv_sec < 60);                             \
+			nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);                  \
+			look(w);                                                                   \
+		}                                                                                  \
+	} while (0)
+
+static json_int_t node_number(struct watched *w, int n, const char *field)
+{
+	auto_(json_decrefp) json_t *view = view_of(w);
+
+	return integer_in(json_array_get(json_object_get(view, "nodes"), (size_t)n), field);
+}
+
+static bool is_gone(struct watched *w, int n)
+{
+	auto_(json_decrefp) json_t *view = view_of(w);
+
+	return !strcmp(text_or_empty(json_array_get(json_object_get(view, "nodes"), (size_t)n),
+				     "presence"),
+		       "gone");
+}
+
+static json_int_t chain_number(struct watched *w, size_t chain, const char *field)
+{
+	auto_(json_decrefp) json_t *view = view_of(w);
+
+	return integer_in(json_array_get(json_object_get(view, "chains"), chain), field);
+}
+
+// The sum of all chains' epochs: grows by one with each change of voters.
+static json_int_t epochs(struct watched *w)
+{
+	json_int_t sum = 0;
+
+	for (size_t i = 0; i < 5; i++)
+		sum += chain_number(w, i, "epoch");
+	return sum;
+}
+
+// How many alarms of this kind there are.
+static unsigned int alarms(struct watched *w, const char *what)
+{
+	auto_(json_decrefp) json_t *answer = ask(w->model, 200, "GET", "/v1/alarms", NULL);
+	unsigned int count = 0;
+	json_t *alarm;
+	size_t i;
+
+	json_array_foreach (json_object_get(answer, "items"), i, alarm) {
+		count += !strcmp(text_or_empty(alarm, "what"), what);
+	}
+	return count;
+}
+
+static void test_founding(void **state)
+{
+	struct watched w;
+
+	watched_new(&w, *state);
+	assert_int_equal(epochs(&w), 5);
+	assert_int_equal(chain_number(&w, 4, "founded"), 1);
+	for (int n = 0; n < FORWARDER; n++)
+		assert_int_equal(node_number(&w, n, "replicas"), 3);
+	assert_int_equal(node_number(&w, FORWARDER, "entrances"), 2);
+	assert_int_equal(node_number(&w, FORWARDER, "votes"), 4); // 10 witnesses, 15 replicas
+	assert_int_equal(alarms(&w, "chain-short-of-replicas"), 0);
+	assert_int_equal(alarms(&w, "chain-stuck"), 0);
+	// From now on there are five, whatever nodes come.
+	json_decref(ask(w.model, 409, "PUT", "/v1/clusters/c",
+			"{'entrance_first': '10.0.0.1', 'entrance_last': '10.0.0.2',"
+			" 'chains': 6, 'repair_after_s': 1}"));
+	watched_gone(&w);
+}
+
+// Programs take longer to load than a node may be away: who is connected is waited for.
+static void test_founding_waits_for_loading(void **state)
+{
+	struct watched w;
+	struct timespec begin, now;
+
+	watched_begin(&w, *state);
+	for (int n = 0; n < NODES; n++)
+		connect_node(&w, n, n == FORWARDER ? 0 : (uint32_t)n + 101);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do {
+		assert_int_equal(status_report(w.model->status, node_name(FORWARDER),
+					       json_pack("{s:b, s:i}", "connected", 1, "boot", 0)),
+				 0);
+		look(&w);
+		assert_int_equal(chain_number(&w, 0, "founded"), 0);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	} while (now.tv_sec - begin.tv_sec < 2); // repair_after_s is 1
+	connect_node(&w, FORWARDER, 106);
+	look_until(&w, chain_number(&w, 0, "founded") == 1);
+	assert_int_equal(node_number(&w, FORWARDER, "votes"), 4);
+	watched_gone(&w);
+}
+
+static void test_gone_is_replaced(void **state)
+{
+	struct watched w;
+	json_int_t before;
+
+	watched_new(&w, *state);
+	before = epochs(&w);
+	connect_node(&w, 0, 0);
+	look(&w);
+	assert_int_equal(epochs(&w), before); // it may be back at once
+	look_until(&w, !node_number(&w, 0, "votes"));
+	assert_true(is_gone(&w, 0));
+	assert_int_equal(alarms(&w, "node-gone"), 1);
+	look_until(&w, !alarms(&w, "chain-short-of-replicas"));
+	before = epochs(&w);
+	// It comes back and has nothing to do with what it was; it gets its share again.
+	connect_node(&w, 0, 101);
+	look_until(&w, node_number(&w, 0, "replicas") == 3);
+	assert_int_equal(alarms(&w, "node-gone"), 0);
+	look_until(&w, node_number(&w, 0, "holds") == 3);
+	watched_gone(&w);
+}
+
+static void test_another_boot_is_another_voter(void **state)
+{
+	struct watched w;
+	json_int_t before, first, second;
+
+	watched_new(&w, *state);
+	before = epochs(&w);
+	first = node_number(&w, 0, "votes");
+	second = node_number(&w, 1, "votes");
+	w.deaf = true;
+	connect_node(&w, 0, 999);
+	look(&w);
+	look(&w);
+	// One change of each of its chains, and no other of these before that is in force.
+	assert_int_equal(epochs(&w), before + first);
+	connect_node(&w, 1, 998);
+	for (int i = 0; i < 5; i++)
+		look(&w);
+	assert_int_equal(epochs(&w), before + first);
+	w.deaf = false;
+	w.silent = 3; // a voter that nothing is heard of is not waited for
+	for (int i = 0; i < 20; i++)
+		look(&w);
+	assert_int_equal(epochs(&w), before + first + second);
+	assert_int_equal(node_number(&w, 0, "holds"), 3);
+	watched_gone(&w);
+}
+
+static void test_drain(void **state)
+{
+	struct watched w;
+	json_int_t before, left;
+	char body[512];
+
+	watched_new(&w, *state);
+	json_decref(ask(w.model, 409, "DELETE", "/v1/nodes/n2", NULL));
+	node_body(body, 1, ", 'drain': true");
+	json_decref(ask(w.model, 200, "PUT", "/v1/nodes/n2", body));
+	// One chain, and the next when that has its new replica.
+	w.slow = true;
+	for (int i = 0; i < 10; i++)
+		look(&w);
+	assert_int_equal(node_number(&w, 1, "replicas"), 2);
+	w.slow = false;
+	for (left = 2; left; left--) {
+		before = node_number(&w, 1, "replicas");
+		look_until(&w, node_number(&w, 1, "replicas") < before);
+		assert_int_equal(node_number(&w, 1, "replicas"), before - 1);
+	}
+	look_until(&w, !node_number(&w, 1, "votes") && !node_number(&w, 1, "holds"));
+	assert_int_equal(alarms(&w, "chain-short-of-replicas"), 0);
+	assert_null(ask(w.model, 204, "DELETE", "/v1/nodes/n2", NULL));
+	look(&w);
+	watched_gone(&w);
+}
+
+static void test_majority_is_needed(void **state)
+{
+	struct watched w;
+	json_int_t before;
+
+	watched_new(&w, *state);
+	before = epochs(&w);
+	for (int n = 0; n < 4; n++)
+		connect_node(&w, n, 0);
+	look_until(&w, is_gone(&w, 0) && is_gone(&w, 3));
+	for (int i = 0; i < 5; i++)
+		look(&w);
+	assert_int_equal(epochs(&w), before);
+	assert_int_equal(alarms(&w, "chain-without-majority"), 5);
+	assert_int_equal(alarms(&w, "node-gone"), 4);
+	// Two of them are enough again.
+	connect_node(&w, 0, 101);
+	connect_node(&w, 1, 102);
+	look_until(&w, !alarms(&w, "chain-without-majority"));
+	look_until(&w, !node_number(&w, 3, "replicas"));
+	// Three nodes that are gone for good: deleted as they are, nobody has to wait for them.
+	assert_null(ask(w.model, 204, "DELETE", "/v1/nodes/n4", NULL));
+	look(&w);
+	watched_gone(&w);
+}
+
+static void test_founded_anew(void **state)
+{
+	struct watched w;
+
+	watched_new(&w, *state);
+	// All that had anything forgot it, but one, which may come back.
+	for (int n = 1; n < NODES; n++)
+		connect_node(&w, n, (uint32_t)n + 201);
+	connect_node(&w, 0, 0);
+	w.deaf = true;
+	for (size_t i = 0; i < 5; i++)
+		json_array_set_new(w.chains, i, json_object());
+	look_until(&w, is_gone(&w, 0));
+	for (int i = 0; i < 5; i++)
+		look(&w);
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(chain_number(&w, i, "founded"), 1);
+	assert_int_equal(alarms(&w, "chain-without-majority"), 5);
+	connect_node(&w, 0, 201);
+	look(&w);
+	for (size_t i = 0; i < 5; i++) {
+		assert_int_equal(chain_number(&w, i, "founded"), 2);
+		assert_int_equal(chain_number(&w, i, "epoch"), 2);
+	}
+	w.deaf = false;
+	look(&w);
+	look(&w);
+	assert_int_equal(alarms(&w, "chain-without-majority"), 0);
+	assert_int_equal(epochs(&w), 10);
+	watched_gone(&w);
+}
+
+// An alarm that has patience sounds when nothing has moved for so long.
+static void test_patience(void **state)
+{
+	struct model *model = *state;
+	json_t *raised, *sounding;
+	size_t count = 0;
+
+	for (int mark = 0; mark < 5; mark++) {
+		raised = json_pack("[{s:s, s:s, s:s, s:n, s:n, s:s, s:i, s:i}]", "key", "k",
+				   "severity", "warning", "what", "w", "chain", "node", "message",
+				   "m", "mark", mark, "patience_ms", 600000);
+		assert_int_equal(status_raise(model->status, "c", "c", raised), 0);
+		sounding = status_alarms(model->status, NULL);
+		count += json_array_size(sounding);
+		json_decref(sounding);
+	}
+	assert_int_equal(count, 0);
+	while (!count) {
+		raised = json_pack("[{s:s, s:s, s:s, s:n, s:n, s:s, s:i, s:i}]", "key", "k",
+				   "severity", "warning", "what", "w", "chain", "node", "message",
+				   "m", "mark", 7, "patience_ms", 50);
+		assert_int_equal(status_raise(model->status, "c", "c", raised), 0);
+		sounding = status_alarms(model->status, "c");
+		count += json_array_size(sounding);
+		json_decref(sounding);
+	}
+	sounding = status_alarms(model->status, "another");
+	assert_int_equal(json_array_size(sounding), 0);
+	json_decref(sounding);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +638,16 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_commit_per_change, open_model,
 						close_model),
 		cmocka_unit_test_setup_teardown(test_broken_store, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_founding, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_founding_waits_for_loading, open_model,
+						close_model),
+		cmocka_unit_test_setup_teardown(test_gone_is_replaced, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_another_boot_is_another_voter, open_model,
+						close_model),
+		cmocka_unit_test_setup_teardown(test_drain, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_majority_is_needed, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_founded_anew, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_patience, open_model, close_model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #include "lib/log.h"
 #include "lib/own.h"
 #include "modules/chain/buckets.h"
+#include "modules/chain/view.h"
 #include "node.pb-c.h"
 #include "shared/config.h"
 #include "shared/tenant.h"
@@ -41,7 +42,7 @@ static const struct dependence {
 } dependences[] = {
 	{CLUSTERS, NODES, CLUSTERS},   {CLUSTERS, HOSTS, CLUSTERS}, {VIEWS, NODES, CLUSTERS},
 	{VIEWS, HOSTS, CLUSTERS},      {HOSTS, PORTS, HOSTS},	    {VPCS, SUBNETS, VPCS},
-	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, PORTS, VPCS},
+	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, PORTS, VPCS},	    {CLUSTERS, VPCS, CLUSTERS},
 };
 
 // What the messages of other objects need to know of one. Zeroed before it is filled and without
@@ -54,6 +55,10 @@ struct facts {
 	uint32_t overlay;
 	uint32_t oam_port;
 	uint32_t tenant_mtu;
+	uint32_t beat_ms;
+	uint32_t entrances;	 // clusters: how many
+	uint32_t first_packets;	 // clusters: per second, of a VPC that does not say
+	uint32_t sessions;	 // clusters: of a VPC that does not say
 	uint32_t roles;		 // nodes: ROLE_*
 	char name[OBJECT_ID];	 // nodes and hosts
 	char cluster[OBJECT_ID]; // nodes, hosts, vpcs
@@ -61,7 +66,7 @@ struct facts {
 	uint8_t edge;		 // hosts: it runs our edge
 	uint8_t pad[3];
 };
-_Static_assert(sizeof(struct facts) == 16 + 7 * 4 + 2 * OBJECT_ID + 10, "no padding");
+_Static_assert(sizeof(struct facts) == 16 + 11 * 4 + 2 * OBJECT_ID + 10, "no padding");
 
 // One stored object.
 struct source {
@@ -171,6 +176,16 @@ static uint32_t roles(const json_t *body)
 	return result;
 }
 
+static uint32_t entrances(const json_t *body)
+{
+	struct in6_addr first, last;
+
+	if (address_parse(text_or_empty(body, "entrance_first"), &first) ||
+	    address_parse(text_or_empty(body, "entrance_last"), &last))
+		return 0;
+	return entrance_count(&first, &last);
+}
+
 static void facts_read(struct facts *f, enum kind kind, const struct object *object)
 {
 	json_t *body = object->body;
@@ -184,6 +199,10 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 									      : OVERLAY_GENEVE;
 		f->oam_port = number(body, "oam_port");
 		f->tenant_mtu = number(body, "tenant_mtu");
+		f->beat_ms = number(body, "heartbeat_ms");
+		f->entrances = entrances(body);
+		f->first_packets = number(body, "vpc_first_packets_per_s");
+		f->sessions = number(body, "vpc_sessions");
 		break;
 	case VIEWS:
 		f->epoch = number(body, "epoch");
@@ -342,6 +361,7 @@ static int compile_node(struct desired *d, struct source *source, const struct o
 	Zeta__Node__V1__Member member = ZETA__NODE__V1__MEMBER__INIT;
 	struct in6_addr tenant_ip, zgc_ip;
 	uint8_t tenant_mac[6], zgc_mac[6];
+	const struct facts *c;
 	int err;
 
 	if ((err = cluster_settings(d, cluster, &settings)))
@@ -351,6 +371,10 @@ static int compile_node(struct desired *d, struct source *source, const struct o
 	settings.forwarder = source->facts->roles & ROLE_FWD;
 	settings.flow_table = !!(source->facts->roles & ROLE_FTN);
 	settings.index = object->number;
+	if ((err = facts_of(d, CLUSTERS, cluster, &c)))
+		return err;
+	settings.beat_ms = c->beat_ms;
+	settings.cluster_number = c->number;
 	settings.tenant_interface = (char *)text_or_empty(tenant, "interface");
 	settings.tenant_ip = ip_bytes(text_or_empty(tenant, "ip"), &tenant_ip);
 	settings.tenant_mac = mac_bytes(text_or_empty(tenant, "mac"), tenant_mac);
@@ -400,53 +424,66 @@ static int node_index(struct desired *d, const json_t *id, uint32_t *out)
 	return err == -ENOENT ? 0 : err;
 }
 
-static int compile_entrances(struct desired *d, struct source *source, const struct object *object)
+static int compile_entrance(struct desired *d, struct source *source, const json_t *entry)
 {
-	json_t *entry;
+	const json_t *preference = json_object_get(entry, "preference");
+	Zeta__Node__V1__Entrance entrance = ZETA__NODE__V1__ENTRANCE__INIT;
+	auto_(freep) uint32_t *order = calloc(json_array_size(preference) + 1, sizeof(*order));
+	char id[MESSAGE_ID];
+	struct in6_addr ip;
+	uint8_t mac[6];
+	json_t *node;
 	size_t i;
 	int err;
 
-	json_array_foreach (json_object_get(object->body, "entrances"), i, entry) {
-		Zeta__Node__V1__Entrance entrance = ZETA__NODE__V1__ENTRANCE__INIT;
-		char id[MESSAGE_ID];
-		struct in6_addr ip;
-		uint8_t mac[6];
-
-		entrance.index = number(entry, "index");
-		snprintf(id, sizeof(id), "%s/%u", source->id, entrance.index);
-		entrance.id = id;
-		entrance.ip = ip_bytes(text_or_empty(entry, "ip"), &ip);
-		entrance.mac = mac_bytes(text_or_empty(entry, "mac"), mac);
-		if ((err = node_index(d, json_object_get(entry, "owner"), &entrance.owner)) ||
-		    (err = emit_as(d, source, group_entrances(d, source->id), ENTRANCE, entrance,
-				   &entrance)))
+	if (!order)
+		return -ENOMEM;
+	entrance.index = number(entry, "index");
+	snprintf(id, sizeof(id), "%s/%u", source->id, entrance.index);
+	entrance.id = id;
+	entrance.ip = ip_bytes(text_or_empty(entry, "ip"), &ip);
+	entrance.mac = mac_bytes(text_or_empty(entry, "mac"), mac);
+	if ((err = node_index(d, json_object_get(entry, "owner"), &entrance.owner)))
+		return err;
+	entrance.preference = order;
+	json_array_foreach (preference, i, node) {
+		if ((err = node_index(d, node, &order[entrance.n_preference])))
 			return err;
+		entrance.n_preference += order[entrance.n_preference] != 0;
 	}
-	return 0;
+	return emit_as(d, source, group_entrances(d, source->id), ENTRANCE, entrance, &entrance);
 }
 
+// Not before it is founded: until then there is nothing to act on.
 static int compile_chain(struct desired *d, struct source *source, const json_t *entry)
 {
 	Zeta__Node__V1__Chain chain = ZETA__NODE__V1__CHAIN__INIT;
-	uint32_t live[MAX_CHAIN_LENGTH];
+	Zeta__Node__V1__Name names[MAX_VOTERS], *voters[MAX_VOTERS];
+	uint32_t live[MAX_VOTERS];
 	char id[CHAIN_ID];
-	json_t *replica;
+	json_t *voter;
 	size_t i;
-	int err;
 
+	chain.founded = number(entry, "founded");
+	if (!chain.founded)
+		return 0;
 	chain.number = number(entry, "number");
 	chain_id(id, source->id, chain.number);
 	chain.id = id;
-	chain.epoch = source->facts->epoch;
-	chain.term = number(entry, "term");
+	chain.epoch = number(entry, "epoch");
+	chain.replicas = number(entry, "replicas");
+	chain.voter = voters;
 	chain.live = live;
-	json_array_foreach (json_object_get(entry, "replicas"), i, replica) {
-		if (chain.n_live == MAX_CHAIN_LENGTH)
+	json_array_foreach (json_object_get(entry, "voters"), i, voter) {
+		if (i == MAX_VOTERS)
 			return -EINVAL;
-		if ((err = node_index(d, replica, &live[chain.n_live])))
-			return err;
-		if (live[chain.n_live])
-			chain.n_live++;
+		voters[i] = &names[i];
+		zeta__node__v1__name__init(voters[i]);
+		voters[i]->node = number(voter, "node");
+		voters[i]->boot = number(voter, "boot");
+		chain.n_voter++;
+		if (i < chain.replicas)
+			live[chain.n_live++] = voters[i]->node;
 	}
 	return emit_as(d, source, group_gateways(d, source->id), CHAIN, chain, &chain);
 }
@@ -464,7 +501,7 @@ static int compile_buckets(struct desired *d, struct source *source, const json_
 	for (size_t i = 0; i < BUCKETS; i++)
 		table[i] = htons(table[i]);
 	buckets.id = source->id;
-	buckets.epoch = source->facts->epoch;
+	buckets.epoch = 1; // no bucket moves yet, and the table is large: not told with each view
 	buckets.chain = (ProtobufCBinaryData){BUCKETS * sizeof(*table), (uint8_t *)table};
 	return emit_as(d, source, group_gateways(d, source->id), BUCKETS, buckets, &buckets);
 }
@@ -472,12 +509,14 @@ static int compile_buckets(struct desired *d, struct source *source, const json_
 // A view's id is its cluster's.
 static int compile_view(struct desired *d, struct source *source, const struct object *object)
 {
-	json_t *chain;
+	json_t *entrance, *chain;
 	size_t i;
 	int err;
 
-	if ((err = compile_entrances(d, source, object)))
-		return err;
+	json_array_foreach (json_object_get(object->body, "entrances"), i, entrance) {
+		if ((err = compile_entrance(d, source, entrance)))
+			return err;
+	}
 	json_array_foreach (json_object_get(object->body, "chains"), i, chain) {
 		if ((err = compile_chain(d, source, chain)))
 			return err;
@@ -502,13 +541,34 @@ static uint32_t function_slot_of(const char *name)
 	return 0;
 }
 
+// What a VPC may cost the others (modules/limits). Hosts spread flows evenly over the entrances.
+static int vpc_limits(struct desired *d, const char *cluster, const json_t *body,
+		      Zeta__Node__V1__Vpc *vpc)
+{
+	uint64_t first_packets = number(body, "first_packets_per_s");
+	const struct facts *c;
+	int err;
+
+	if ((err = facts_of(d, CLUSTERS, cluster, &c)))
+		return err;
+	if (!first_packets)
+		first_packets = c->first_packets;
+	if (first_packets)
+		vpc->ask_ns = 1000000000ull * (c->entrances ?: 1) / first_packets;
+	vpc->sessions = number(body, "sessions") ?: c->sessions;
+	return 0;
+}
+
 static int compile_vpc(struct desired *d, struct source *source, const struct object *object)
 {
 	Zeta__Node__V1__Vpc vpc = ZETA__NODE__V1__VPC__INIT;
 	uint32_t slots[MAX_SERVICE_CHAIN];
 	json_t *function;
 	size_t i;
+	int err;
 
+	if ((err = vpc_limits(d, source->facts->cluster, object->body, &vpc)))
+		return err;
 	vpc.id = source->id;
 	vpc.vni = source->facts->vni;
 	vpc.policy = number(object->body, "policy");

@@ -143,6 +143,15 @@ static json_t *check_text(const struct field *field, const json_t *given, const 
 	return json_copy((json_t *)given);
 }
 
+static json_t *check_boolean(const json_t *given, const char *path, struct problem *problem)
+{
+	if (!json_is_boolean(given)) {
+		refuse(problem, 400, path, "%s must be true or false", path);
+		return NULL;
+	}
+	return json_copy((json_t *)given);
+}
+
 static json_t *check_word(const json_t *given, const char *path, struct problem *problem)
 {
 	if (!json_is_string(given) || !field_is_word(json_string_value(given))) {
@@ -281,6 +290,8 @@ static json_t *check_one(const struct field *field, const json_t *given, const c
 	case FIELD_INTEGER:
 	case FIELD_DIGITS:
 		return check_integer(field, given, path, problem);
+	case FIELD_BOOLEAN:
+		return check_boolean(given, path, problem);
 	case FIELD_CHOICE:
 		return check_choice(field, given, path, problem);
 	case FIELD_ADDRESS:

@@ -27,6 +27,7 @@ enum field_type {
 	FIELD_INTERFACE, // name of a network interface: 1 to 15, without '/' and blanks
 	FIELD_INTEGER,	 // min to max
 	FIELD_DIGITS,	 // an integer from min to max, or text of its digits; kept as an integer
+	FIELD_BOOLEAN,	 // true, false
 	FIELD_CHOICE,	 // one of the words in choices
 	FIELD_ADDRESS,	 // unicast; kept as address_text() writes it
 	FIELD_PREFIX,

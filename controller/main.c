@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "controller/model.h"
+#include "controller/repair.h"
 #include "controller/rest.h"
 #include "controller/status.h"
 #include "controller/store.h"
@@ -118,6 +119,7 @@ int main(int argc, char **argv)
 	struct store *store = NULL;
 	struct status *status = NULL;
 	struct stream *stream = NULL;
+	struct repair *repair = NULL;
 	struct rest *rest = NULL;
 	struct model model;
 	sigset_t signals;
@@ -137,6 +139,8 @@ int main(int argc, char **argv)
 	model = (struct model){.store = store, .status = status};
 	if ((err = stream_start(&stream, store, status, &options.stream)))
 		fail(err, "gRPC at", options.stream.listen);
+	if ((err = repair_start(&repair, store, status)))
+		fail(err, "repair of", "clusters");
 	if ((err = rest_start(&rest, &model, &options.rest)))
 		fail(err, "REST at", options.rest.listen);
 	print_ports(&options, rest, stream);
@@ -144,6 +148,7 @@ int main(int argc, char **argv)
 	sigwait(&signals, &signal_number);
 	log_info("stopping");
 	rest_stop(&rest);
+	repair_stop(&repair);
 	stream_stop(&stream);
 	store_freep(&store);
 	status_freep(&status);

@@ -299,7 +299,8 @@ int model_create(struct model *model, const struct kind *kind, const json_t *giv
 		 const json_t *extra, struct problem *problem, json_t **out)
 {
 	auto_(json_decrefp) json_t *after = check(kind, given, problem);
-	struct change change = {.store = model->store, .problem = problem, .kind = kind};
+	struct change change = {
+		.store = model->store, .status = model->status, .problem = problem, .kind = kind};
 	char id[OBJECT_ID];
 	struct found same = {};
 	int err;
@@ -335,7 +336,11 @@ int model_replace(struct model *model, const struct kind *kind, const char *id, 
 {
 	auto_(json_decrefp) json_t *after = check(kind, given, problem);
 	auto_(json_decrefp) json_t *before = NULL;
-	struct change change = {.store = model->store, .problem = problem, .kind = kind, .id = id};
+	struct change change = {.store = model->store,
+				.status = model->status,
+				.problem = problem,
+				.kind = kind,
+				.id = id};
 	struct found found = {};
 	const json_t *guard;
 	int err;
@@ -371,7 +376,11 @@ int model_remove(struct model *model, const struct kind *kind, const char *id,
 		 struct problem *problem)
 {
 	auto_(json_decrefp) json_t *before = NULL;
-	struct change change = {.store = model->store, .problem = problem, .kind = kind, .id = id};
+	struct change change = {.store = model->store,
+				.status = model->status,
+				.problem = problem,
+				.kind = kind,
+				.id = id};
 	struct found found = {};
 	struct holder holder;
 	int err = store_get(model->store, kind->name, id, keep, &found);

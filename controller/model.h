@@ -21,6 +21,7 @@ struct kind;
 // One object on its way to being added, replaced or removed.
 struct change {
 	struct store *store;
+	struct status *status;
 	struct problem *problem;
 	const struct kind *kind;
 	const char *id;

@@ -21,7 +21,8 @@
 //
 // Bodies, beyond the fields of api/README.md:
 //   views   {id: cluster id, name, description, epoch, entrances [{index, ip, mac, owner: node id
-//           or null}], chains [{number (from 0), term, replicas [node ids, head first]}], revision}
+//           or null, preference [node ids]}], chains [{number (from 0), epoch, founded (0: not
+//           yet), replicas: how many of the voters, voters [{node: index, boot}]}], revision}
 //   vpcs    policy: integer, grows with every change that may alter a decision of the VPC;
 //           functions: names of the network functions in order: "divider", "bouncer", and
 //           "security-group" where it has any; tenant may be null

@@ -21,10 +21,13 @@
 #include "lib/own.h"
 #include "lib/rpc.h"
 #include "node.pb-c.h"
+#include "shared/limits.h"
 
 #define METHOD "/zeta.node.v1.Controller/Stream"
 #define RETRY_MS 1000 // when the store or memory fails
 #define REASON_MAX 256
+#define TEXT_MOST 4096	  // of a report's version and error
+#define VERDICTS_MOST 256 // there are fewer (shared/verdicts.def)
 
 typedef Zeta__Node__V1__Report Report;
 
@@ -147,18 +150,121 @@ static json_t *ports_json(const Report *report)
 	return ports;
 }
 
-// What status_report() takes. NULL: no memory, or text that is not UTF-8.
+static json_t *name_json(const Zeta__Node__V1__Name *name)
+{
+	return json_pack("{s:I, s:I}", "node", (json_int_t)name->node, "boot",
+			 (json_int_t)name->boot);
+}
+
+static json_t *chain_json(const Zeta__Node__V1__ChainState *chain)
+{
+	json_t *live = json_array();
+
+	for (size_t i = 0; live && i < chain->n_live; i++) {
+		if (json_array_append_new(live, name_json(chain->live[i]))) {
+			json_decref(live);
+			return NULL;
+		}
+	}
+	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:b, s:b, s:I, s:I, s:I}", "number",
+			 (json_int_t)chain->number, "epoch", (json_int_t)chain->epoch, "term",
+			 (json_int_t)chain->term, "live", live, "learner",
+			 chain->learner ? name_json(chain->learner) : json_null(), "acts",
+			 chain->acts, "leased", chain->leased, "copied", (json_int_t)chain->copied,
+			 "to_copy", (json_int_t)chain->to_copy, "voters_epoch",
+			 (json_int_t)chain->voters_epoch);
+}
+
+static json_t *chains_json(const Report *report)
+{
+	json_t *chains = json_array();
+
+	for (size_t i = 0; chains && i < report->n_chain; i++) {
+		if (json_array_append_new(chains, chain_json(report->chain[i]))) {
+			json_decref(chains);
+			return NULL;
+		}
+	}
+	return chains;
+}
+
+static json_t *peers_json(const Report *report)
+{
+	json_t *peers = json_array();
+
+	for (size_t i = 0; peers && i < report->n_peer; i++) {
+		const Zeta__Node__V1__PeerState *peer = report->peer[i];
+
+		if (json_array_append_new(
+			    peers, json_pack("{s:I, s:I, s:b, s:b, s:I}", "node",
+					     (json_int_t)peer->node, "boot", (json_int_t)peer->boot,
+					     "alive", peer->alive, "hears_us", peer->hears_us,
+					     "silent_ms", (json_int_t)peer->silent_ms))) {
+			json_decref(peers);
+			return NULL;
+		}
+	}
+	return peers;
+}
+
+// A node may err, or lie: nothing that it says makes us keep more than a node can have.
+static bool is_bounded(const Report *report)
+{
+	if (report->n_verdicts > VERDICTS_MOST || report->n_ready_port > MAX_LOCAL_PORTS ||
+	    report->n_chain > MAX_CHAINS || report->n_peer > MAX_NODES ||
+	    strlen(report->version) > TEXT_MOST || strlen(report->error) > TEXT_MOST)
+		return false;
+	for (size_t i = 0; i < report->n_verdicts; i++)
+		if (strlen(report->verdicts[i]->name) >= OBJECT_ID)
+			return false;
+	for (size_t i = 0; i < report->n_ready_port; i++)
+		if (strlen(report->ready_port[i]) >= OBJECT_ID)
+			return false;
+	for (size_t i = 0; i < report->n_chain; i++)
+		if (report->chain[i]->number >= MAX_CHAINS ||
+		    report->chain[i]->n_live > MAX_CHAIN_LENGTH)
+			return false;
+	return true;
+}
+
+static json_t *vpcs_json(const Report *report)
+{
+	json_t *vpcs = json_array();
+
+	for (size_t i = 0; vpcs && i < report->n_vpc; i++) {
+		const Zeta__Node__V1__VpcUsage *v = report->vpc[i];
+
+		if (json_array_append_new(
+			    vpcs,
+			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "vni", (json_int_t)v->vni,
+				      "sessions", (json_int_t)v->sessions, "half_open",
+				      (json_int_t)v->half_open, "refused_first_packets",
+				      (json_int_t)v->refused_first_packets, "refused_sessions",
+				      (json_int_t)v->refused_sessions, "refused_half_open",
+				      (json_int_t)v->refused_half_open))) {
+			json_decref(vpcs);
+			return NULL;
+		}
+	}
+	return vpcs;
+}
+
+// What status_report() takes. NULL: no memory, too much of something, or text that is not UTF-8.
 static json_t *report_json(const Report *report)
 {
 	char digest[17];
 
+	if (!is_bounded(report))
+		return NULL;
 	snprintf(digest, sizeof(digest), "%016" PRIx64, report->session_digest);
-	return json_pack("{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o}", "connected", 1,
-			 "boot", (json_int_t)report->boot, "version", report->version, "revision",
-			 (json_int_t)report->revision, "error", report->error, "verdicts",
-			 verdicts_json(report), "sessions", (json_int_t)report->sessions,
-			 "session_digest", digest, "cached", (json_int_t)report->cached,
-			 "ready_ports", ports_json(report));
+	return json_pack("{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:o}",
+			 "connected", 1, "boot", (json_int_t)report->boot, "version",
+			 report->version, "revision", (json_int_t)report->revision, "error",
+			 report->error, "verdicts", verdicts_json(report), "sessions",
+			 (json_int_t)report->sessions, "session_digest", digest, "cached",
+			 (json_int_t)report->cached, "vpcs", vpcs_json(report), "ready_ports",
+			 ports_json(report), "chains", chains_json(report), "peers",
+			 peers_json(report));
 }
 
 static void report_came(struct stream *s, struct peer *peer, const Report *report)

@@ -14,10 +14,12 @@
 #include <time.h>
 
 #include "controller/desired.h"
+#include "controller/repair.h"
 #include "controller/status.h"
 #include "controller/store.h"
 #include "controller/stream.h"
 #include "lib/address.h"
+#include "lib/own.h"
 #include "lib/rpc.h"
 #include "lib/test_certs.h"
 #include "lib/test_wait.h"
@@ -198,10 +200,11 @@ static void on_message(void *context, const void *bytes, size_t size)
 static int report(struct node *n, const Report *given)
 {
 	Report r = given ? *given : (Report)ZETA__NODE__V1__REPORT__INIT;
-	uint8_t bytes[4096];
+	auto_(freep) uint8_t *bytes = NULL;
 
 	r.name = (char *)(n->report_name ?: n->name);
 	r.boot = r.boot ?: n->boot;
+	bytes = malloc(zeta__node__v1__report__get_packed_size(&r));
 	return rpc_client_send(n->client, bytes, zeta__node__v1__report__pack(&r, bytes));
 }
 
@@ -269,6 +272,7 @@ struct cloud {
 	struct store *store;
 	struct status *status;
 	struct stream *stream;
+	struct repair *repair; // NULL: nobody watches over it
 };
 
 static void stream_restart(struct cloud *c)
@@ -404,15 +408,23 @@ static json_t *port(const char *id, const char *vpc, const char *host_id, int nu
 			 host_id, "mac", mac, "ips", ip, "interface", interface, "security_groups");
 }
 
+static json_t *view_chain(int number, int epoch, int first, int second)
+{
+	return json_pack("{s:i, s:i, s:i, s:i, s:[{s:i, s:i}, {s:i, s:i}, {s:i, s:i}]}", "number",
+			 number, "epoch", epoch, "founded", 1, "replicas", 2, "voters", "node",
+			 first, "boot", 10 + first, "node", second, "boot", 10 + second, "node", 1,
+			 "boot", 11);
+}
+
 static json_t *view(const char *cluster, int epoch)
 {
-	return json_pack("{s:s, s:i, s:[{s:i, s:s, s:s, s:s}, {s:i, s:s, s:s, s:n}],"
-			 " s:[{s:i, s:i, s:[s, s]}, {s:i, s:i, s:[s, s]}]}",
+	return json_pack("{s:s, s:i, s:[{s:i, s:s, s:s, s:s, s:[s, s]},"
+			 " {s:i, s:s, s:s, s:n, s:[]}], s:[o, o]}",
 			 "id", cluster, "epoch", epoch, "entrances", "index", 0, "ip", "10.0.0.100",
-			 "mac", "02:03:00:00:00:00", "owner", "fwd-1", "index", 1, "ip",
-			 "10.0.0.101", "mac", "02:03:00:00:00:01", "owner", "chains", "number", 0,
-			 "term", 4, "replicas", "ftn-1", "ftn-2", "number", 1, "term", 5,
-			 "replicas", "ftn-2", "ftn-1");
+			 "mac", "02:03:00:00:00:00", "owner", "fwd-1", "preference", "fwd-1",
+			 "other", "index", 1, "ip", "10.0.0.101", "mac", "02:03:00:00:00:01",
+			 "owner", "preference", "chains", view_chain(0, 4, 2, 3),
+			 view_chain(1, 5, 3, 2));
 }
 
 static json_t *vpc(const char *id, const char *cluster, int vni, int policy)
@@ -430,14 +442,25 @@ static json_t *guarded_vpc(const char *id, const char *cluster, int vni, int pol
 	return body;
 }
 
+static json_t *limited_vpc(const char *id, int first_packets, int sessions)
+{
+	json_t *body = guarded_vpc(id, "zgc-1", 555, 5);
+
+	json_object_set_new(body, "first_packets_per_s", json_integer(first_packets));
+	json_object_set_new(body, "sessions", json_integer(sessions));
+	return body;
+}
+
 // One forwarder, two flow table nodes, two edge hosts, VPC blue with security groups, VPC red
 // without; and another cluster, whose members must hear nothing of it.
 static void fill(struct cloud *c)
 {
 	begin(c);
 	put(c, "clusters",
-	    json_pack("{s:s, s:s, s:i, s:i}", "id", "zgc-1", "overlay", "geneve", "oam_port", 8300,
-		      "tenant_mtu", 1450));
+	    json_pack("{s:s, s:s, s:i, s:i, s:i, s:s, s:s, s:i, s:i}", "id", "zgc-1", "overlay",
+		      "geneve", "oam_port", 8300, "tenant_mtu", 1450, "heartbeat_ms", 20,
+		      "entrance_first", "10.0.0.100", "entrance_last", "10.0.0.101",
+		      "vpc_first_packets_per_s", 4000, "vpc_sessions", 900));
 	put(c, "clusters",
 	    json_pack("{s:s, s:s, s:i, s:i}", "id", "zgc-2", "overlay", "vxlan", "oam_port", 8301,
 		      "tenant_mtu", 1400));
@@ -502,6 +525,7 @@ static int cloud_gone(void **state)
 	struct cloud *c = *state;
 
 	nodes_gone();
+	repair_stop(&c->repair);
 	stream_stop(&c->stream);
 	status_freep(&c->status);
 	store_freep(&c->store);
@@ -557,15 +581,19 @@ static void gateway_parts(struct node *n)
 
 	chain = get(n, KIND(CHAIN), "zgc-1/1")->chain;
 	assert_int_equal(chain->number, 1);
-	assert_int_equal(chain->epoch, 7);
-	assert_int_equal(chain->term, 5);
+	assert_int_equal(chain->epoch, 5);
+	assert_int_equal(chain->founded, 1);
+	assert_int_equal(chain->replicas, 2);
+	assert_int_equal(chain->n_voter, 3);
+	assert_int_equal(chain->voter[0]->node, 3);
+	assert_int_equal(chain->voter[0]->boot, 13);
+	assert_int_equal(chain->voter[2]->node, 1);
 	assert_int_equal(chain->n_live, 2);
 	assert_int_equal(chain->live[0], 3);
 	assert_int_equal(chain->live[1], 2);
 	assert_int_equal(chain->learner, 0);
 
 	buckets = get(n, KIND(BUCKETS), "zgc-1")->buckets;
-	assert_int_equal(buckets->epoch, 7);
 	assert_int_equal(buckets->chain.len, 2 * BUCKETS);
 	maglev_fill(table, (struct maglev_chain[]){{"zgc-1/0", 0}, {"zgc-1/1", 1}}, 2);
 	for (size_t i = 0; i < BUCKETS; i++)
@@ -577,6 +605,9 @@ static void gateway_parts(struct node *n)
 	assert_ip(entrance->ip, "10.0.0.100");
 	assert_mac(entrance->mac, "02:03:00:00:00:00");
 	assert_int_equal(entrance->owner, 1);
+	assert_int_equal(entrance->n_preference, 2);
+	assert_int_equal(entrance->preference[0], 1);
+	assert_int_equal(entrance->preference[1], 4);
 	assert_int_equal(get(n, KIND(ENTRANCE), "zgc-1/1")->entrance->owner, 0);
 
 	v = get(n, KIND(VPC), "blue")->vpc;
@@ -586,6 +617,8 @@ static void gateway_parts(struct node *n)
 	assert_int_equal(v->functions[0], FUNCTION_DIVIDER);
 	assert_int_equal(v->functions[1], FUNCTION_BOUNCER);
 	assert_int_equal(v->functions[2], FUNCTION_SECURITY_GROUP);
+	assert_int_equal(v->ask_ns, 500000); // of each of two entrances
+	assert_int_equal(v->sessions, 900);
 	assert_int_equal(get(n, KIND(VPC), "red")->vpc->n_functions, 2);
 
 	subnet = get(n, KIND(SUBNET), "blue-1")->subnet;
@@ -615,6 +648,8 @@ static void forwarder_snapshot(void **state)
 	assert_int_equal(s->overlay, OVERLAY_GENEVE);
 	assert_int_equal(s->oam_port, 8300);
 	assert_int_equal(s->tenant_mtu, 1450);
+	assert_int_equal(s->beat_ms, 20);
+	assert_int_equal(s->cluster_number, 1);
 	assert_int_equal(s->index, 1);
 	assert_int_equal(s->epoch, 7);
 	assert_string_equal(s->tenant_interface, "tenant0");
@@ -833,7 +868,6 @@ static void smaller_view(void **state)
 	assert_null(find(all.fwd, KIND(CHAIN), "zgc-1/1"));
 	assert_null(find(all.fwd, KIND(ENTRANCE), "zgc-1/1"));
 	assert_null(find(all.a, KIND(ENTRANCE), "zgc-1/1"));
-	assert_int_equal(get(all.ftn1, KIND(CHAIN), "zgc-1/0")->chain->epoch, 8);
 	assert_int_equal(get(all.ftn1, KIND(SETTINGS), "ftn-1")->settings->epoch, 8);
 	assert_int_equal(get(all.a, KIND(SETTINGS), "host-a")->settings->epoch, 8);
 	for (size_t i = 0; i < BUCKETS; i++)
@@ -910,6 +944,13 @@ static void dependents_follow(void **state)
 			assert_int_equal(get(*n, KIND(SETTINGS), (*n)->name)->settings->overlay,
 					 OVERLAY_VXLAN);
 		}
+	// The cluster's word for VPCs that say nothing of their own.
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->ask_ns, 0);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->sessions, 0);
+	revision = put_alone(c, "vpcs", limited_vpc("blue", 1000, 50));
+	wait_for(all.fwd, all.fwd->revision == revision);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->ask_ns, 1000000);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->sessions, 50);
 	stop_all(&all);
 }
 
@@ -1097,6 +1138,7 @@ static void reports_reach_the_status(void **state)
 	struct cloud *c = *state;
 	struct node *n = node_new("host-a"), *twin = node_new("host-a");
 	Zeta__Node__V1__VerdictCount verdict = ZETA__NODE__V1__VERDICT_COUNT__INIT, *verdicts[1];
+	Zeta__Node__V1__VpcUsage usage = ZETA__NODE__V1__VPC_USAGE__INIT, *vpcs[] = {&usage};
 	Report r = ZETA__NODE__V1__REPORT__INIT;
 	char *ready[] = {"blue-a"};
 	json_t *got, *count;
@@ -1112,6 +1154,11 @@ static void reports_reach_the_status(void **state)
 	r.error = "no such interface";
 	r.verdicts = verdicts;
 	r.n_verdicts = 1;
+	usage.vni = 100;
+	usage.sessions = 7;
+	usage.refused_first_packets = 4294967297;
+	r.vpc = vpcs;
+	r.n_vpc = 1;
 	r.sessions = 5;
 	r.session_digest = 0xfedcba9876543210;
 	r.cached = 6;
@@ -1133,6 +1180,11 @@ static void reports_reach_the_status(void **state)
 	count = json_object_get(json_object_get(got, "verdicts"), "NO_ENDPOINT");
 	assert_int_equal(json_integer_value(json_object_get(count, "packets")), 3);
 	assert_int_equal(json_integer_value(json_object_get(count, "bytes")), 4294967296);
+	count = json_array_get(json_object_get(got, "vpcs"), 0);
+	assert_int_equal(json_integer_value(json_object_get(count, "vni")), 100);
+	assert_int_equal(json_integer_value(json_object_get(count, "sessions")), 7);
+	assert_int_equal(json_integer_value(json_object_get(count, "refused_first_packets")),
+			 4294967297);
 	json_decref(got);
 
 	// It comes anew before the old stream is known to be dead.
@@ -1163,6 +1215,159 @@ static void nonsense_is_refused(void **state)
 	wait_for(n, n->lost == 2);
 	assert_string_equal(n->why, "the report cannot be read");
 	node_stop(n);
+}
+
+// Sends a report that has too much of something, and sees it refused; nothing of it is kept.
+static void too_much(struct cloud *c, struct node *n, const Report *r)
+{
+	unsigned int lost;
+	json_t *got;
+
+	pthread_mutex_lock(&n->lock);
+	lost = n->lost;
+	pthread_mutex_unlock(&n->lock);
+	assert_int_equal(report(n, r), 0);
+	wait_for(n, n->lost == lost + 1);
+	assert_string_equal(n->why, "the report makes no sense");
+	wait_for(n, n->connected == lost + 2);
+	got = status_get(c->status, n->name);
+	assert_string_equal(json_string_value(json_object_get(got, "version")) ?: "", "");
+	json_decref(got);
+}
+
+static void too_much_is_refused(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("fwd-1");
+	Report r = ZETA__NODE__V1__REPORT__INIT;
+	Zeta__Node__V1__ChainState chain = ZETA__NODE__V1__CHAIN_STATE__INIT;
+	Zeta__Node__V1__ChainState *chains[MAX_CHAINS + 1];
+	Zeta__Node__V1__PeerState peer = ZETA__NODE__V1__PEER_STATE__INIT, *peers[MAX_NODES + 1];
+	Zeta__Node__V1__Name name = ZETA__NODE__V1__NAME__INIT, *live[MAX_CHAIN_LENGTH + 1];
+	Zeta__Node__V1__VerdictCount verdict = ZETA__NODE__V1__VERDICT_COUNT__INIT, *verdicts[257];
+	char long_text[5000], *port[] = {long_text};
+
+	node_join(n, c);
+	memset(long_text, 'x', sizeof(long_text) - 1);
+	long_text[sizeof(long_text) - 1] = 0;
+	for (int i = 0; i <= MAX_CHAINS; i++)
+		chains[i] = &chain;
+	for (int i = 0; i <= MAX_NODES; i++)
+		peers[i] = &peer;
+	for (int i = 0; i <= MAX_CHAIN_LENGTH; i++)
+		live[i] = &name;
+	for (int i = 0; i < 257; i++)
+		verdicts[i] = &verdict;
+	r.version = long_text;
+	too_much(c, n, &r);
+	r.version = "too much";
+	r.error = long_text;
+	too_much(c, n, &r);
+	r.error = "";
+	r.chain = chains;
+	r.n_chain = MAX_CHAINS + 1;
+	too_much(c, n, &r);
+	r.n_chain = 1;
+	chain.number = MAX_CHAINS;
+	too_much(c, n, &r);
+	chain.number = 0;
+	chain.live = live;
+	chain.n_live = MAX_CHAIN_LENGTH + 1;
+	too_much(c, n, &r);
+	r.n_chain = 0;
+	r.peer = peers;
+	r.n_peer = MAX_NODES + 1;
+	too_much(c, n, &r);
+	r.n_peer = 0;
+	r.ready_port = port;
+	r.n_ready_port = 1;
+	too_much(c, n, &r);
+	r.n_ready_port = 0;
+	r.verdicts = verdicts;
+	r.n_verdicts = 257;
+	too_much(c, n, &r);
+	r.n_verdicts = 1;
+	verdict.name = long_text;
+	too_much(c, n, &r);
+	node_stop(n);
+}
+
+// ---- what the controller does by itself
+
+static const Zeta__Node__V1__Chain *chain_of(struct node *n)
+{
+	const Message *m = find(n, KIND(CHAIN), "zgc-1/0");
+
+	return m ? m->chain : NULL;
+}
+
+// Says that the chain's voters are in force, and that who is wanted has its sessions.
+static void settle(struct node *n)
+{
+	Zeta__Node__V1__ChainState state = ZETA__NODE__V1__CHAIN_STATE__INIT, *states[] = {&state};
+	Zeta__Node__V1__Name wanted = ZETA__NODE__V1__NAME__INIT, *live[] = {&wanted};
+	Report r = ZETA__NODE__V1__REPORT__INIT;
+
+	pthread_mutex_lock(&n->lock);
+	state.epoch = state.voters_epoch = chain_of(n)->epoch;
+	wanted.node = chain_of(n)->voter[0]->node;
+	wanted.boot = chain_of(n)->voter[0]->boot;
+	pthread_mutex_unlock(&n->lock);
+	state.live = live;
+	state.n_live = 1;
+	r.chain = states;
+	r.n_chain = 1;
+	assert_int_equal(report(n, &r), 0);
+}
+
+static void chains_follow_their_nodes(void **state)
+{
+	struct cloud *c = *state;
+	struct node *all[] = {node_new("ftn-1"), node_new("ftn-2"), node_new("fwd-1")};
+	json_t *leaves = gateway_node("ftn-1", "zgc-1", 1, "ftn", NULL);
+
+	begin(c);
+	put(c, "clusters",
+	    json_pack("{s:s, s:s, s:s, s:i, s:i, s:i}", "id", "zgc-1", "entrance_first",
+		      "10.0.0.100", "entrance_last", "10.0.0.100", "replicas", 1, "chains", 1,
+		      "repair_after_s", 600));
+	put(c, "nodes", gateway_node("ftn-1", "zgc-1", 1, "ftn", NULL));
+	put(c, "nodes", gateway_node("ftn-2", "zgc-1", 2, "ftn", NULL));
+	put(c, "nodes", gateway_node("fwd-1", "zgc-1", 3, "fwd", NULL));
+	commit(c);
+	assert_int_equal(repair_start(&c->repair, c->store, c->status), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		all[i]->boot = 40 + i;
+		node_start(all[i], c);
+	}
+	// Founded when all have come, with the boot ids that they told.
+	for (int i = 0; i < 3; i++)
+		wait_for(all[i], chain_of(all[i]) != NULL);
+	pthread_mutex_lock(&all[2]->lock);
+	assert_int_equal(chain_of(all[2])->founded, 1);
+	assert_int_equal(chain_of(all[2])->n_voter, 3);
+	assert_int_equal(chain_of(all[2])->voter[0]->node, 1);
+	assert_int_equal(chain_of(all[2])->voter[0]->boot, 40);
+	assert_int_equal(get(all[2], KIND(ENTRANCE), "zgc-1/0")->entrance->owner, 3);
+	pthread_mutex_unlock(&all[2]->lock);
+	// What leaves gives its place to the witness that can have it: the same voters, so another
+	// epoch, which comes when this one is in force.
+	json_object_set_new(leaves, "drain", json_true());
+	put_alone(c, "nodes", leaves);
+	for (int i = 0; i < 3; i++)
+		settle(all[i]);
+	wait_for(all[2], chain_of(all[2])->epoch == 2);
+	pthread_mutex_lock(&all[2]->lock);
+	assert_int_equal(chain_of(all[2])->voter[0]->node, 2);
+	assert_int_equal(chain_of(all[2])->voter[0]->boot, 41);
+	assert_int_equal(chain_of(all[2])->founded, 1);
+	pthread_mutex_unlock(&all[2]->lock);
+	// A stream that ends is seen at once.
+	node_stop(all[1]);
+	for (struct sighting s = {.connected = true}; s.connected;)
+		status_sighting(c->status, "ftn-2", &s);
+	node_stop(all[0]);
+	node_stop(all[2]);
 }
 
 // ---- under load
@@ -1229,9 +1434,12 @@ static void slow_node_gets_the_sum(void **state)
 	node_join(slow, c);
 	node_join(quick, c);
 	set_hold(slow, true);
-	// Every view has a bucket table of 128 KiB: this is four times what may wait.
+	// Other chains have another bucket table, of 128 KiB: this is four times what may wait.
 	for (int i = 0; i < 4 * (int)(RPC_QUEUE_MAX / (2 * BUCKETS)); i++) {
-		revision = put_alone(c, "views", view("zgc-1", 1000 + i));
+		json_t *other_chains = view("zgc-1", 1000 + i);
+
+		json_array_remove(json_object_get(other_chains, "chains"), (size_t)i % 2);
+		revision = put_alone(c, "views", other_chains);
 		wait_for(quick, quick->revision == revision);
 	}
 	revision = remove_alone(c, "ports", "blue-a");
@@ -1444,6 +1652,8 @@ int main(void)
 		FILLED(renamed_node),
 		FILLED(reports_reach_the_status),
 		FILLED(nonsense_is_refused),
+		FILLED(too_much_is_refused),
+		EMPTY(chains_follow_their_nodes),
 		FILLED(order_under_concurrent_changes),
 		FILLED(slow_node_gets_the_sum),
 		FILLED(parts_are_the_whole),

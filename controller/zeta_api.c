@@ -202,6 +202,11 @@ static json_t *zgc_body(const json_t *given, const json_t *before)
 		json_object_set(body, "tenant_mtu", json_object_get(before, "tenant_mtu"));
 		json_object_set(body, "replicas", json_object_get(before, "replicas"));
 		json_object_set(body, "chains", json_object_get(before, "chains"));
+		json_object_set(body, "heartbeat_ms", json_object_get(before, "heartbeat_ms"));
+		json_object_set(body, "repair_after_s", json_object_get(before, "repair_after_s"));
+		json_object_set(body, "vpc_first_packets_per_s",
+				json_object_get(before, "vpc_first_packets_per_s"));
+		json_object_set(body, "vpc_sessions", json_object_get(before, "vpc_sessions"));
 	}
 	return body;
 }
@@ -271,6 +276,8 @@ static json_t *node_body(const json_t *given, const json_t *before)
 
 	if (body && text_in(given, "id"))
 		json_object_set(body, "id", json_object_get(given, "id"));
+	if (body && before)
+		json_object_set(body, "drain", json_object_get(before, "drain"));
 	return body;
 }
 
@@ -302,6 +309,9 @@ static json_t *vpc_body(const json_t *given, const json_t *before)
 		json_object_set(body, "cluster", json_object_get(before, "cluster"));
 		json_object_set(body, "tenant", json_object_get(before, "tenant"));
 		json_object_set(body, "description", json_object_get(before, "description"));
+		json_object_set(body, "first_packets_per_s",
+				json_object_get(before, "first_packets_per_s"));
+		json_object_set(body, "sessions", json_object_get(before, "sessions"));
 	}
 	return body;
 }

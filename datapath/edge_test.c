@@ -217,7 +217,7 @@ static void learn_routed(const struct world *w)
 
 static void learn_long_ago(const struct world *w)
 {
-	learn(w, (struct learned){.protocol = IPPROTO_UDP, .age_ms = REFRESH_MS + 1000});
+	learn(w, (struct learned){.protocol = IPPROTO_UDP, .age_ms = DIRECT_LIFE_MS + 1000});
 }
 
 static void learn_unused(const struct world *w)
@@ -1108,7 +1108,7 @@ static int test_expiry(const struct world *w)
 	frame_clear(&in);
 	oam(&in, &i, sizeof(i), ENTRANCE);
 	wrong += check(w, &w->ingress, "no idle timeout", &in, FLOW_INJECTED, &in);
-	wrong += expect(direct_known(w, &value) && value.idle_ms == REFRESH_MS && !value.flags,
+	wrong += expect(direct_known(w, &value) && value.idle_ms == DIRECT_LIFE_MS && !value.flags,
 			"no idle timeout is not the longest, or unknown flags are kept");
 
 	frame_clear(&in);

@@ -25,6 +25,7 @@
 #include "modules/entrance/entrance.bpf.h"
 #include "modules/heartbeat/heartbeat.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
+#include "modules/limits/limits.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
 #include "modules/session/emit.bpf.h"
@@ -139,15 +140,17 @@ inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct f
 		return complain_back(ctx, p, f, back, told, entrance, hash, TIME_EXCEEDED,
 				     ICMP_TIME_EXCEEDED, 0);
 	v = send_to_host(ctx, p->inner_offset, d, entrance, hash, v);
-	if ((v == FORWARDED || v == FORWARDED_FIRST) && told && direct_due(told, f, d))
+	if ((v == FORWARDED || v == FORWARDED_FIRST) && told &&
+	    (cache_refresh(told, f, hash, tick_ms()) || direct_due(told, f, d)))
 		bpf_redirect_map(&clone, 0, BPF_F_BROADCAST);
 	return finish(ctx, v);
 }
 
-// The packet becomes an op that asks about it, on its way to where the op is handled.
+// The packet becomes an op that asks about it, on its way to where the op is handled. known: the
+// record that an update is about; beside: DFT_REFRESH where the packet itself went its way.
 inlined int ask(struct xdp_md *ctx, const struct packet *p, const struct session_key *key,
 		enum dft_op op, enum dft_table table, __u32 entrance,
-		const struct dft_record *known, __u16 state)
+		const struct dft_record *known, __u16 state, __u8 beside)
 {
 	__u32 hash = key_hash(key), bucket = hash % BUCKETS, number, node;
 	const struct chain_value *c = chain_of(bucket, &number);
@@ -159,9 +162,13 @@ inlined int ask(struct xdp_md *ctx, const struct packet *p, const struct session
 	d = op_begin(ctx, p->inner_offset, p->vni, hash);
 	if (!d)
 		return finish(ctx, NO_ROOM);
+	d->op.flags = beside;
 	if (known) {
 		record_write(d, known);
-		d->op.flags = DFT_STATEFUL;
+		d->op.flags |= DFT_STATEFUL;
+		// What was seen, was seen in the generation that is known.
+		d->op.state = bpf_htons(DFT_LIVE << DFT_LIFE_SHIFT | state |
+					(known->state & (DFT_GENERATION_BITS | DFT_BEGUN_BY_B)));
 	}
 	d->op.op = op;
 	d->op.table = table;
@@ -174,9 +181,10 @@ inlined int ask(struct xdp_md *ctx, const struct packet *p, const struct session
 	d->op.boot = bpf_htonl(cfg.boot);
 	address_of_config(&d->op.forwarder, &cfg.zgc_ip);
 	mac_of_config(d->op.forwarder_mac, cfg.zgc_mac);
-	if (state)
-		d->op.state = bpf_htons(state | DFT_LIVE << DFT_LIFE_SHIFT);
-	return op_send_to_node(ctx, node, op == DFT_LOOKUP ? LOOKED_UP : UPDATED);
+	return op_send_to_node(ctx, node,
+			       beside		  ? REFRESHING
+			       : op == DFT_LOOKUP ? LOOKED_UP
+						  : UPDATED);
 }
 
 // The frame was made the answer to whom it came from, in place: back to the host that sent it.
@@ -191,7 +199,8 @@ inlined int answer(struct xdp_md *ctx, const struct packet *p, __u32 entrance, e
 }
 
 // An endpoint asks who has an address: its gateway we know, others the flow table nodes do.
-inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, __u32 entrance)
+inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, const struct vpc_value *vpc,
+		       __u32 entrance)
 {
 	struct arp_ipv4 *arp = take(p, sizeof(*arp));
 	const struct subnet_value *subnet;
@@ -202,8 +211,10 @@ inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 	key.b = address_of_v4(arp->target_ip);
 	subnet = subnet_of(p->vni, &key.b);
 	if (!subnet || !address_equal(&subnet->gateway, &key.b)) {
+		if (!ask_allowed(vpc, p->vni, entrance, ASKS_UNKNOWN))
+			return finish(ctx, MISS_RATE);
 		vni_put(key.vni, p->vni);
-		return ask(ctx, p, &key, DFT_LOOKUP, DFT_ENDPOINTS, entrance, NULL, 0);
+		return ask(ctx, p, &key, DFT_LOOKUP, DFT_ENDPOINTS, entrance, NULL, 0, 0);
 	}
 	arp_reply(p->inner.eth, arp, subnet->gateway_mac);
 	return answer(ctx, p, entrance, GATEWAY_ARP);
@@ -230,10 +241,12 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 	const struct subnet_value *subnet;
 	const struct vpc_value *vpc;
 	const struct dft_record *known;
+	enum asks why = ASKS_UNKNOWN;
 	struct flow f = {};
 	struct cached c;
 	enum verdict v;
 	__u32 direction;
+	int fresh = 0;
 	__u64 hash;
 
 	if ((v = overlay_open(p, cfg.overlay)))
@@ -243,7 +256,7 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 		return finish(ctx, NO_VPC);
 
 	if (p->inner.eth->h_proto == bpf_htons(ETH_P_ARP))
-		return tenant_arp(ctx, p, entrance);
+		return tenant_arp(ctx, p, vpc, entrance);
 	if (p->inner.eth->h_proto == bpf_htons(ETH_P_8021Q) ||
 	    p->inner.eth->h_proto == bpf_htons(ETH_P_8021AD))
 		return finish(ctx, INNER_VLAN);
@@ -261,25 +274,34 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 
 	direction = f.from_b ? 1 : 0;
 	hash = key_hash(&f.key);
-	if (cache_find(&f.key, hash, direction, &c) && cache_fresh(&c, tick_ms(), vpc->policy)) {
+	if (cache_find(&f.key, hash, direction, &c)) {
+		why = asks_known(&c, &f);
+		fresh = cache_fresh(&c, tick_ms(), vpc->policy);
+	}
+	if (fresh) {
 		// What changes a session's state is for the flow table to know: the beginning of
 		// a new one, or of its end.
 		__u16 state = f.tcp_flags & TCP_RST ? DFT_RST : 0;
 
-		if (!c.stateful || !(f.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || f.icmp_error)
+		if (!c.stateful || !(f.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || f.icmp_error ||
+		    f.tcp_flags == (TCP_SYN | TCP_ACK))
 			return carry_out(ctx, p, &f, &c.decision, NULL, &c, entrance, hash,
 					 FORWARDED);
 		if (f.tcp_flags & TCP_FIN)
 			state |= direction ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
+		if (state && !ask_allowed(vpc, p->vni, entrance, ASKS_CHANGE))
+			return finish(ctx, MISS_RATE);
 		if (state && (known = cache_record(&f.key, hash)))
-			return ask(ctx, p, &f.key, DFT_UPDATE, DFT_SESSIONS, entrance, known,
-				   state);
+			return ask(ctx, p, &f.key, DFT_UPDATE, DFT_SESSIONS, entrance, known, state,
+				   0);
 	}
 
 	subnet = subnet_of(p->vni, f.from_b ? &f.key.a : &f.key.b);
 	if (subnet && address_v4(&subnet->gateway) == p->inner.ip->daddr)
 		return tenant_gateway(ctx, p, &f, entrance);
-	return ask(ctx, p, &f.key, DFT_LOOKUP, DFT_SESSIONS, entrance, NULL, 0);
+	if (!ask_allowed(vpc, p->vni, entrance, why))
+		return finish(ctx, MISS_RATE);
+	return ask(ctx, p, &f.key, DFT_LOOKUP, DFT_SESSIONS, entrance, NULL, 0, 0);
 }
 
 // What arrives at a node.
@@ -441,6 +463,26 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 	return function_next(ctx, e);
 }
 
+// O7: a session that is closed is begun again, by who began it, and the policy is the one that it
+// was decided by: the next generation of the same life. Else it must end first, which it does when
+// it has not been answered for a while.
+inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet *d,
+		   const struct chain_value *c, const struct flow *f,
+		   const struct dft_record *record)
+{
+	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
+	__u32 begun_by_b = record->state & DFT_BEGUN_BY_B ? 1 : 0;
+
+	if (!vpc || vpc->policy != record->policy || f->from_b != begun_by_b)
+		return finish(ctx, SESSION_ENDING);
+	d->op.op = DFT_UPDATE;
+	d->op.state = bpf_htons(dft_state_reopened(record->state, f->from_b) |
+				DFT_LIVE << DFT_LIFE_SHIFT);
+	if (chain_head(c) == cfg.node)
+		return go_to(ctx, STEP_TABLE);
+	return op_send_to_node(ctx, chain_head(c), UPDATED);
+}
+
 // A lookup at the leased tail: what it has, or what is decided now.
 inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		    const struct chain_value *c, const struct flow *f, __u64 hash,
@@ -471,6 +513,8 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		}
 		record_write(d, record);
 		d->op.flags |= DFT_STATEFUL;
+		if (!session_answers(room, record))
+			return reopen(ctx, p, d, c, f, record);
 		if (!c->learner)
 			return op_release(ctx, d);
 		// M5: what is released has passed the learner, or it would have holes.
@@ -640,6 +684,7 @@ int table(struct xdp_md *ctx)
 		return finish(ctx, outbox_confirm(serial));
 	hash = key_hash(&f.key);
 	change->answers = !keyed;
+	change->begins = (f.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !f.icmp_error;
 	if (place + 1 == c->live)
 		change->mark = session_mark(c->epoch, c->term);
 	if (d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION))
@@ -654,8 +699,15 @@ int table(struct xdp_md *ctx)
 		session_raise_floor(floor, bpf_ntohl(d->op.floor));
 		return copied(ctx, d, c);
 	}
-	if ((v = step_of(d, place == c->live, change)) || (v = session_change(&f.key, hash, room)))
+	if ((v = step_of(d, place == c->live, change)))
 		return finish(ctx, v);
+	if (change->step == SESSION_INSERT)
+		change->refuse = quota_refuses(&f.key, number);
+	if ((v = session_change(&f.key, hash, room)))
+		return finish(ctx, v);
+	if (change->refused)
+		return finish(ctx, quota_refused(&f.key, number, change->refuse));
+	usage_change(&f.key, number, room->before, room->after);
 	if (room->dying)
 		return finish(ctx, SESSION_ENDING);
 	return pass_on(ctx, d, c, place, room);
@@ -719,16 +771,19 @@ int reply(struct xdp_md *ctx)
 	struct decision *forth, *back;
 	__u32 entrance, direction, took;
 	struct flow f = {};
+	const struct dft_record *old;
 	struct cached c;
 	enum verdict v;
 	__u64 hash;
-	int known;
+	int known, beside;
 
 	if (!d)
 		return finish(ctx, BUG);
 	if (bpf_ntohl(d->op.boot) != cfg.boot)
 		return finish(ctx, STALE_REPLY);
 	took = clock_ms() - bpf_ntohl(d->op.clock_ms);
+	if (took > PACKET_LIFE_MS && d->op.flags & DFT_REFRESH)
+		return finish(ctx, REFRESH_LATE);
 	// O10: what took longer than a packet may live says nothing about now. (An answered ARP
 	// request is cached nowhere, and cannot be asked again: it has become the reply.)
 	if (d->op.table != DFT_ENDPOINTS && took > PACKET_LIFE_MS) {
@@ -755,11 +810,20 @@ int reply(struct xdp_md *ctx)
 	if (!decision_valid(forth) || (back->action != DECIDE_NOTHING && !decision_valid(back)))
 		return finish(ctx, DFT_MALFORMED);
 	hash = key_hash(&f.key);
+	beside = d->op.flags & DFT_REFRESH;
+	if (beside && forth->flags & DECISION_UNCACHED)
+		return finish(ctx, REFRESHED);
 	if (forth->flags & DECISION_UNCACHED)
 		return carry_out(ctx, &p, &f, forth, back, NULL, entrance, hash, FORWARDED_FIRST);
+	// O10: a former life of the session is not carried out.
+	old = value.stateful ? cache_record(&f.key, hash) : NULL;
+	if (old && dft_stamp_compare(value.record.incarnation, old->incarnation) < 0)
+		return beside ? finish(ctx, REFRESH_LATE) : op_look_up_again(ctx, d);
 	// The age counts, not the clock.
 	value.asked_ms = tick_ms() - took;
 	cache_store(&f.key, hash, &value);
+	if (beside)
+		return finish(ctx, REFRESHED);
 	known = cache_find(&f.key, hash, direction, &c);
 	return carry_out(ctx, &p, &f, forth, back, known ? &c : NULL, entrance, hash,
 			 FORWARDED_FIRST);
@@ -841,7 +905,29 @@ int complaint(struct xdp_md *ctx)
 	return finish(ctx, send_to_host(ctx, outer, &back, c->entrance, 0, c->verdict));
 }
 
-// The copy of a packet that went to a host becomes the OAM frame to the host that sent it.
+// The copy of a packet that went to a host asks the flow table about it, or tells it what is new.
+// forth: its direction's decision, back: the other's, by which the tenant's frame is as it was.
+inlined int refresh(struct xdp_md *ctx, struct packet *p, const struct flow *f,
+		    const struct cached *forth, const struct cached *back, __u64 hash)
+{
+	const struct dft_record *known = forth->news ? cache_record(&f->key, hash) : NULL;
+	int entrance = entrance_of(p->outer.ip->saddr);
+	const struct subnet_value *subnet;
+
+	if (entrance < 0)
+		return finish(ctx, FLOW_FORGOTTEN);
+	if (forth->decision.flags & DECISION_ROUTED) {
+		__builtin_memcpy(p->inner.eth->h_source, back->decision.to_mac, 6);
+		subnet = subnet_of(p->vni, f->from_b ? &f->key.b : &f->key.a);
+		if (subnet)
+			__builtin_memcpy(p->inner.eth->h_dest, subnet->gateway_mac, 6);
+	}
+	return ask(ctx, p, &f->key, known ? DFT_UPDATE : DFT_LOOKUP, DFT_SESSIONS, entrance, known,
+		   DFT_ANSWERED, DFT_REFRESH);
+}
+
+// The copy of a packet that went to a host: it refreshes what is cached of its session, where that
+// is due, or becomes the OAM frame to the host that sent it.
 SEC("xdp")
 int oam(struct xdp_md *ctx)
 {
@@ -868,7 +954,11 @@ int oam(struct xdp_md *ctx)
 	    !cache_find(&f.key, hash, f.from_b ? 0 : 1, &back))
 		return finish(ctx, FLOW_FORGOTTEN);
 	// Decided anew since the packet was sent twice, perhaps otherwise.
-	if (forth.decision.action != DECIDE_FORWARD || !(forth.decision.flags & DECISION_DIRECT))
+	if (forth.decision.action != DECIDE_FORWARD)
+		return finish(ctx, FLOW_FORGOTTEN);
+	if (cache_tells(&forth, &f, tick_ms()))
+		return refresh(ctx, &p, &f, &forth, &back, hash);
+	if (!(forth.decision.flags & DECISION_DIRECT) || !direct_flow(&f))
 		return finish(ctx, FLOW_FORGOTTEN);
 	inject_write(&inject, &p, &f, &forth.decision);
 	from = p.outer.ip->saddr;

@@ -17,6 +17,7 @@
 #include "shared/limits.h"
 
 #define VNI 4711
+#define HOUR_NS 3600000000000ull
 #define SYN 0x02
 #define ACK 0x10
 
@@ -30,6 +31,19 @@ struct bench {
 	uint32_t pass; // median of the run that only passes
 };
 
+// With so much time between the VPC's first packets; 0: no limit.
+static void put_vpc(const struct node *n, uint64_t ask_ns)
+{
+	struct vpc_value vpc = {
+		.policy = 1,
+		.functions = 3,
+		.function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FUNCTION_SECURITY_GROUP},
+		.ask_ns = ask_ns};
+	uint32_t vni = VNI;
+
+	node_put(n, "vpcs", &vni, &vpc);
+}
+
 static void put_view(const struct node *n)
 {
 	struct chain_value chain = {.epoch = 1, .term = 1, .live = 3, .node = {HEAD, MIDDLE, TAIL}};
@@ -37,17 +51,13 @@ static void put_view(const struct node *n)
 					  .mac = {2, 14, 0, 0, 0, 1},
 					  .live = 1,
 					  .owner = FWD};
-	struct vpc_value vpc = {
-		.policy = 1,
-		.functions = 3,
-		.function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FUNCTION_SECURITY_GROUP}};
-	uint32_t zero = 0, vni = VNI;
+	uint32_t zero = 0;
 
 	node_peers(n, NODES);
 	node_chain(n, 0, &chain);
-	node_put(n, "entrances", &zero, &entrance);
+	node_entrance(n, zero, &entrance);
 	node_put(n, "entrance_by_ip", &entrance.ip, &zero);
-	node_put(n, "vpcs", &vni, &vpc);
+	put_vpc(n, 0);
 	node_buckets(n, 0);
 }
 
@@ -191,6 +201,14 @@ static void bench_all(struct bench *b)
 	measure(b, "headers read, passed", FWD, &pass, 1, PASS, NULL);
 
 	measure(b, "miss: lookup sent", FWD, &open, 1, LOOKED_UP, NULL);
+	put_vpc(&b->node[FWD], 1);
+	measure(b, "miss: lookup sent, first packets limited", FWD, &open, 1, LOOKED_UP, NULL);
+	put_vpc(&b->node[FWD], HOUR_NS);
+	node_clear(&b->node[FWD], "asking");
+	for (uint32_t i = 0; i < ASK_BURST; i++)
+		run(&b->node[FWD], &open, &lookup);
+	measure(b, "miss: refused, too many first packets", FWD, &open, 1, MISS_RATE, NULL);
+	put_vpc(&b->node[FWD], 0);
 	run(&b->node[FWD], &open, &lookup);
 	measure(b, "table: no record, evaluated, stateless", TAIL, &lookup, 1, REPLIED, NULL);
 	// A reply is good for so long only: few runs of a fresh one.

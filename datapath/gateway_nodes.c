@@ -238,7 +238,8 @@ void node_session_put(const struct node *n, const struct session_key *key,
 		.record = *record, .used_s = now_s() - 3600, .check = key_hash(key) >> 32};
 	struct flat_content content = {.asked = (uint32_t)record->state << 16 |
 						(uint16_t)value.used_s,
-				       .life = record->life};
+				       .life = record->life,
+				       .second = record->policy};
 
 	if (n->flat && flat_key_fits(key)) {
 		if (!flat_put(n, "flat_sessions", key, &content, record))
@@ -341,10 +342,11 @@ int node_cached(const struct node *n, const struct session_key *key, struct cach
 
 	if (!slot)
 		return 0;
-	out->record.state = out->record.life = 0;
+	out->record.life = 0;
+	out->stateful = page->slot[slot].half[0].what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL;
+	out->record.state = out->stateful ? page->slot[slot].half[1].policy & DFT_STATE_BITS : 0;
 	for (int i = 0; i < 2; i++)
 		out->told_ms[i] = (uint32_t)page->slot[slot].half[i].told * FLAT_TOLD_MS;
-	out->stateful = page->slot[slot].half[0].what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL;
 	return 1;
 }
 
@@ -358,10 +360,24 @@ void node_cached_put(const struct node *n, const struct session_key *key,
 		node_put(n, "cache", key, value);
 		return;
 	}
-	for (int i = 0; i < 2; i++)
+	content.second = value->stateful ? value->record.state : value->record.policy;
+	for (int i = 0; i < 2; i++) {
 		content.told[i] = value->told_ms[i] ? flat_told(value->told_ms[i]) : 0;
+		content.news[i] = value->stateful && session_news(key, value->record.state, i)
+					  ? FLAT_NEWS
+					  : 0;
+	}
 	if (!flat_put(n, "flat_cache", key, &content, &value->record))
 		fatalx("%s: no room in the cache", n->name);
+}
+
+void node_entrance(const struct node *n, uint32_t index, const struct entrance_value *value)
+{
+	struct entrance_value duty = *value;
+
+	duty.serves = value->owner == n->index;
+	node_put(n, "entrances", &index, value);
+	node_put(n, "duties", &index, &duty);
 }
 
 void node_peers(const struct node *n, uint32_t count)

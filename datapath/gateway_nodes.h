@@ -63,6 +63,8 @@ void node_remove(const struct node *n, const char *map, const void *key);
 // Empties a hash; "sessions" and "cache" whatever implements them.
 void node_clear(const struct node *n, const char *map);
 unsigned int node_count(const struct node *n, const char *map);
+// Tells the node of an entrance, and what it has to do for it, as the pacemaker would.
+void node_entrance(const struct node *n, uint32_t index, const struct entrance_value *value);
 // Tells the node of the cluster's first so many, itself among them: all are alive.
 void node_peers(const struct node *n, uint32_t count);
 // What the node has heard of one of them.

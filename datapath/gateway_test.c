@@ -232,7 +232,7 @@ static void put_entrances(const struct node *n)
 
 		snprintf(ip, sizeof(ip), "192.168.0.%u", 201 + i);
 		value.ip = address_must(ip);
-		node_put(n, "entrances", &i, &value);
+		node_entrance(n, i, &value);
 		node_put(n, "entrance_by_ip", &value.ip, &i);
 	}
 }
@@ -642,8 +642,9 @@ static int addressed_to(const struct frame *f)
 	return -1;
 }
 
-// One node takes the frame in. Returns what was wrong.
-static int step(struct world *w, int node, const struct frame *in, struct journey *j)
+// One of a node's programs takes the frame in. Returns what was wrong.
+static int step_of(struct world *w, int node, const struct target *t, const struct frame *in,
+		   struct journey *j)
 {
 	const struct node *n = &w->node[node];
 	struct verdict_count before[VERDICTS], after[VERDICTS];
@@ -651,7 +652,7 @@ static int step(struct world *w, int node, const struct frame *in, struct journe
 	int err;
 
 	verdicts_read(n->entry.verdicts, before);
-	err = target_run(&n->entry, &copy, &j->action, &j->out);
+	err = target_run(t, &copy, &j->action, &j->out);
 	verdicts_read(n->entry.verdicts, after);
 	if (err) {
 		fprintf(stderr, "%s cannot run: %s\n", n->name, strerror(-err));
@@ -663,6 +664,11 @@ static int step(struct world *w, int node, const struct frame *in, struct journe
 	j->last = node;
 	j->at = j->action == XDP_REDIRECT ? addressed_to(&j->out) : -1;
 	return name_verdicts(j, n->name, before, after);
+}
+
+static int step(struct world *w, int node, const struct frame *in, struct journey *j)
+{
+	return step_of(w, node, &w->node[node].entry, in, j);
 }
 
 // On from where j is, until the frame leaves the cluster.
@@ -2914,6 +2920,8 @@ static int test_dying(struct world *w)
 		       DELIVERED, &j);
 	// A mark of a former term, or at who is not the tail, means nothing.
 	node_session_mark(&w->node[FTN3], &key, 100, mark_of(EPOCH, TERM - 1));
+	syn.flags = ACK;
+	node_clear(&w->node[FWD2], "cache");
 	wrong += sends(w, "another term's mark", FWD2, OF_FWD2, RED, &syn,
 		       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED, &j);
 	node_session_mark(&w->node[FTN2], &key, 100, mark);
@@ -3454,6 +3462,342 @@ static int test_cache(struct world *w)
 	denied = reversed(&denied, 0);
 	return wrong + sends(w, "and its answers", FWD1, OF_FWD1, RED, &denied, "fwd1 FORWARDED",
 			     DELIVERED, &j);
+}
+
+// ---- beside the packets ----
+
+// The copy of the packet that just left in j, at the forwarder, and on from there.
+static int beside(struct world *w, const char *name, int node, struct journey *j, const char *path)
+{
+	struct frame f = j->out;
+	int wrong;
+
+	j->path[0] = 0;
+	wrong = step_of(w, node, &w->node[node].oam, &f, j) | go_on(w, j);
+	return wrong + path_is(name, j, path);
+}
+
+static uint32_t refreshed_at(struct world *w, int node, const struct session_key *key)
+{
+	uint32_t at = hash_of(key) % 65536, when = 0;
+
+	bpf_map_lookup_elem(node_map(&w->node[node], "refreshes"), &at, &when);
+	return when;
+}
+
+static void never_refreshed(struct world *w, int node, const struct session_key *key)
+{
+	uint32_t at = hash_of(key) % 65536, never = 0;
+
+	node_put(&w->node[node], "refreshes", &at, &never);
+}
+
+#define REFRESH_ "fwd1 REFRESHING > ftn3 REPLIED > fwd1 REFRESHED"
+
+// A flow that is known goes on by what is known while the table is asked about it.
+static int check_refresh(struct world *w, const char *name, uint32_t vni, struct inner in,
+			 int stateful)
+{
+	int from_b, wrong = 0;
+	struct session_key key = key_of(vni, &in, &from_b);
+	struct dft_packet d;
+	struct frame inner, want;
+	struct journey j;
+	uint32_t when;
+
+	forget(w);
+	never_refreshed(w, FWD1, &key);
+	wrong += sends(w, name, FWD1, OF_FWD1, vni, &in,
+		       stateful ? INSERTED_ "FORWARDED_FIRST" : FIRST "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	in.flags = ACK;
+	cache_age(w, FWD1, &key, REFRESH_DUE_MS / 2);
+	if (in.protocol != IPPROTO_TCP || !stateful) {
+		wrong += sends(w, name, FWD1, OF_FWD1, vni, &in, "fwd1 FORWARDED", DELIVERED, &j);
+		if (refreshed_at(w, FWD1, &key)) {
+			fprintf(stderr, "%s: refreshed too early\n", name);
+			wrong++;
+		}
+		wrong += beside(w, name, FWD1, &j, "fwd1 FLOW_TOLD");
+	}
+	cache_age(w, FWD1, &key, REFRESH_DUE_MS);
+	wrong += sends(w, name, FWD1, OF_FWD1, vni, &in, "fwd1 FORWARDED", DELIVERED, &j);
+	when = refreshed_at(w, FWD1, &key);
+	if (clock_ms() - when > REFRESH_REPEAT_MS) {
+		fprintf(stderr, "%s: not refreshed\n", name);
+		wrong++;
+	}
+	// Not for each packet.
+	wrong += sends(w, name, FWD1, OF_FWD1, vni, &in, "fwd1 FORWARDED", DELIVERED, &j);
+	if (refreshed_at(w, FWD1, &key) != when && clock_ms() - when < REFRESH_REPEAT_MS) {
+		fprintf(stderr, "%s: refreshed too often\n", name);
+		wrong++;
+	}
+	if (in.protocol == IPPROTO_TCP && stateful)
+		return wrong + beside(w, name, FWD1, &j,
+				      "fwd1 REFRESHING > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
+				      "REPLIED > fwd1 REFRESHED");
+
+	// The copy is the packet as the endpoint sent it, but for the TTL of one that was routed.
+	want = j.out;
+	j.path[0] = 0;
+	wrong += step_of(w, FWD1, &w->node[FWD1].oam, &want, &j);
+	in.ttl = 64 - routed(vni, &in);
+	write_inner(&inner, &in);
+	d = want_asked(FWD1, OF_FWD1, &key);
+	d.op.flags = DFT_REFRESH;
+	d.op.clock_ms = op_get(&j.out).op.clock_ms;
+	write_op(&want, FWD1, FTN3, vni, 0xC000 | (hash_of(&key) & 0x3FFF), &d, &inner);
+	wrong += frames_compare(name, &want, &j.out);
+	wrong += go_on(w, &j);
+	wrong += path_is(name, &j, REFRESH_);
+	if (clock_ms() - cache_get(w, FWD1, &key).asked_ms > REFRESH_DUE_MS / 2) {
+		fprintf(stderr, "%s: the cache is as old as before\n", name);
+		wrong++;
+	}
+	return wrong;
+}
+
+static int test_refresh(struct world *w)
+{
+	struct inner open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
+		     across = UDP(7, .from = "10.0.1.10", .to = "10.0.2.10"),
+		     blue_across = UDP(7, .from = "10.0.1.10", .to = "10.0.2.10",
+				       .to_mac = "02:f2:00:00:01:01"),
+		     guarded = UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20"),
+		     blue = UDP(7, .from = "10.0.1.10", .to = "10.0.1.24",
+				.to_mac = "02:02:00:00:01:18"),
+		     tcp = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &guarded, &from_b),
+			   open_key = key_of(RED, &open, &from_b);
+	struct endpoint_row moved = *endpoint(RED, "10.0.1.11");
+	struct dft_packet d;
+	struct journey j;
+	uint32_t asked;
+
+	wrong += check_refresh(w, "refresh", RED, open, 0);
+	wrong += check_refresh(w, "refresh, routed", RED, across, 0);
+	wrong += check_refresh(w, "refresh, the other tenant", BLUE, blue_across, 0);
+	wrong += check_refresh(w, "refresh, stateful", RED, guarded, 1);
+	wrong += check_refresh(w, "refresh, stateful, the other tenant", BLUE, blue, 1);
+	wrong += check_refresh(w, "refresh, with news", RED, tcp, 1);
+
+	// Nobody answers: packets go their way until R.
+	forget(w);
+	wrong += sends(w, "no answer", FWD1, OF_FWD1, RED, &guarded, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	node_lease(&w->node[FTN3], 0, 0, 0);
+	cache_age(w, FWD1, &key, REFRESH_MS - 1000);
+	wrong += sends(w, "no answer", FWD1, OF_FWD1, RED, &guarded, "fwd1 FORWARDED", DELIVERED,
+		       &j);
+	set_chain(w, 3, 0);
+	// It took too long: the next packet asks.
+	asked = cache_get(w, FWD1, &key).asked_ms;
+	j.path[0] = 0;
+	wrong += step_of(w, FWD1, &w->node[FWD1].oam, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	d = op_get(&j.out);
+	d.op.clock_ms = htonl(ntohl(d.op.clock_ms) - PACKET_LIFE_MS - 100);
+	op_put(&j.out, &d);
+	wrong += go_on(w, &j);
+	wrong += path_is("late", &j, "fwd1 REFRESHING > ftn3 REPLIED > fwd1 REFRESH_LATE");
+	if (cache_get(w, FWD1, &key).asked_ms != asked) {
+		fprintf(stderr, "late: applied\n");
+		wrong++;
+	}
+	// The table has lost it: it is decided anew, and nothing is delivered twice.
+	for (int i = FTN1; i <= FTN3; i++)
+		node_clear(&w->node[i], "sessions");
+	wrong += sends(w, "lost", FWD1, OF_FWD1, RED, &guarded, "fwd1 FORWARDED", DELIVERED, &j);
+	wrong += beside(w, "lost", FWD1, &j,
+			"fwd1 REFRESHING > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > "
+			"ftn3 REPLIED > fwd1 REFRESHED");
+	// Refused at the head, and looked up again: still beside.
+	node_clear(&w->node[FTN3], "sessions");
+	for (int i = FTN1; i <= FTN2; i++)
+		node_clear(&w->node[i], "sessions");
+	put_floor(w, FTN1, &key, 2);
+	cache_age(w, FWD1, &key, REFRESH_DUE_MS);
+	wrong += sends(w, "refused", FWD1, OF_FWD1, RED, &guarded, "fwd1 FORWARDED", DELIVERED, &j);
+	wrong += beside(
+		w, "refused", FWD1, &j,
+		"fwd1 REFRESHING > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
+		"INSERTED+LOOKED_UP_AGAIN > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED "
+		"> fwd1 REFRESHED");
+	put_floors(w, &key, 0);
+	// An answer that is good for one packet only changes nothing.
+	wrong += sends(w, "moved", FWD1, OF_FWD1, RED, &open, FIRST "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	moved.host = 13;
+	for (int i = FTN1; i <= FTN3; i++)
+		put_endpoint(&w->node[i], &moved);
+	cache_age(w, FWD1, &open_key, REFRESH_DUE_MS);
+	wrong += sends(w, "moved", FWD1, OF_FWD1, RED, &open, "fwd1 FORWARDED", DELIVERED, &j);
+	wrong += beside(w, "moved", FWD1, &j, REFRESH_);
+	wrong += cache_get(w, FWD1, &open_key).record.towards[from_b].host_mac[5] != 13;
+	for (int i = FTN1; i <= FTN3; i++)
+		put_endpoint(&w->node[i], endpoint(RED, "10.0.1.11"));
+	// What was denied since is denied from now on.
+	for (int i = FTN1; i <= FTN3; i++) {
+		struct endpoint_key gone = {.vni = RED, .address = address_must("10.0.1.11")};
+
+		node_remove(&w->node[i], "endpoints", &gone);
+	}
+	cache_age(w, FWD1, &open_key, REFRESH_DUE_MS);
+	wrong += sends(w, "gone", FWD1, OF_FWD1, RED, &open, "fwd1 FORWARDED", DROPPED, &j);
+	wrong += beside(w, "gone", FWD1, &j, REFRESH_);
+	wrong += sends(w, "gone", FWD1, OF_FWD1, RED, &open, "fwd1 UNREACHABLE", DROPPED, &j);
+	for (int i = FTN1; i <= FTN3; i++)
+		put_endpoint(&w->node[i], endpoint(RED, "10.0.1.11"));
+	// Evicted before the copy came.
+	forget(w);
+	wrong += sends(w, "evicted", FWD1, OF_FWD1, RED, &open, FIRST "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	forget(w);
+	return wrong + beside(w, "evicted", FWD1, &j, "fwd1 FLOW_FORGOTTEN");
+}
+
+// O7: what the flow table hears of a connection's life.
+static int test_lifecycle(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), ack = syn,
+		     fin = syn, answer = reversed(&syn, SYN | ACK),
+		     fin_b = reversed(&syn, FIN | ACK), syn_b = reversed(&syn, SYN),
+		     udp = UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20"),
+		     udp_b = reversed(&udp, 0);
+	const char *told = "fwd1 REFRESHING > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > "
+			   "fwd1 REFRESHED",
+		   *updated = "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > "
+			      "fwd1 FORWARDED_FIRST",
+		   *reopened = "fwd1 LOOKED_UP > ftn3 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED "
+			       "> ftn3 REPLIED > fwd1 FORWARDED_FIRST";
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b), udp_key;
+	struct dft_record want = want_record(RED, 5, &syn, 1, 0);
+	uint16_t fin_of_a = from_b ? DFT_FIN_FROM_B : DFT_FIN_FROM_A,
+		 fin_of_b = from_b ? DFT_FIN_FROM_A : DFT_FIN_FROM_B, begun = want.state;
+	struct cache_value c;
+	struct journey j;
+
+	ack.flags = ACK;
+	fin.flags = FIN | ACK;
+	never_refreshed(w, FWD1, &key);
+	wrong += sends(w, "begun", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	wrong += beside(w, "begun", FWD1, &j, "fwd1 FLOW_TOLD");
+	wrong += sends(w, "answered", FWD1, OF_FWD1, RED, &answer, "fwd1 FORWARDED", DELIVERED, &j);
+	wrong += beside(w, "answered", FWD1, &j, "fwd1 FLOW_TOLD");
+	wrong += sends(w, "established", FWD1, OF_FWD1, RED, &ack, "fwd1 FORWARDED", DELIVERED, &j);
+	wrong += refreshed_at(w, FWD1, &key) == 0;
+	wrong += beside(w, "established", FWD1, &j, told);
+	want.stamp.counter = 2;
+	want.state = begun | DFT_ANSWERED;
+	wrong += replicas_equal(w, "established", &key, &want);
+	wrong += sends(w, "no news", FWD1, OF_FWD1, RED, &ack, "fwd1 FORWARDED", DELIVERED, &j);
+	wrong += beside(w, "no news", FWD1, &j, "fwd1 FLOW_TOLD");
+
+	wrong += sends(w, "closed by one", FWD1, OF_FWD1, RED, &fin, updated, DELIVERED, &j);
+	want.stamp.counter = 3;
+	want.state |= fin_of_a;
+	wrong += replicas_equal(w, "closed by one", &key, &want);
+	// Half closed is not closed: a SYN is somebody's mistake, to be answered by the other side.
+	wrong += sends(w, "half closed", FWD1, OF_FWD1, RED, &syn, FIRST "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	c = cache_get(w, FWD1, &key); // a forwarder that hears nothing of what follows
+	wrong += sends(w, "closed by both", FWD1, OF_FWD1, RED, &fin_b, updated, DELIVERED, &j);
+	want.stamp.counter = 4;
+	want.state |= fin_of_b;
+	wrong += replicas_equal(w, "closed by both", &key, &want);
+	// Late packets find their way, but nobody else begins it again; nor is that a use.
+	wrong += sends(w, "late", FWD2, OF_FWD2, RED, &ack,
+		       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED, &j);
+	node_session_mark(&w->node[FTN3], &key, 15, 0);
+	wrong += sends(w, "begun by the other", FWD1, OF_FWD1, RED, &syn_b,
+		       "fwd1 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	raise_policy(w, 6);
+	wrong += sends(w, "begun under another policy", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	raise_policy(w, 0);
+	if (node_session_idle_s(&w->node[FTN3], &key) < 10) {
+		fprintf(stderr, "begun by the other: taken for a use\n");
+		wrong++;
+	}
+	wrong += replicas_equal(w, "begun by the other", &key, &want);
+
+	wrong += sends(w, "begun again", FWD1, OF_FWD1, RED, &syn, reopened, DELIVERED, &j);
+	want.stamp.counter = 5;
+	want.state = begun | 1 << DFT_GENERATION_SHIFT;
+	wrong += replicas_equal(w, "begun again", &key, &want);
+	wrong += sends(w, "begun again, sent again", FWD1, OF_FWD1, RED, &syn,
+		       FIRST "FORWARDED_FIRST", DELIVERED, &j);
+	never_refreshed(w, FWD1, &key);
+	wrong += sends(w, "established again", FWD1, OF_FWD1, RED, &ack, "fwd1 FORWARDED",
+		       DELIVERED, &j);
+	wrong += beside(w, "established again", FWD1, &j, told);
+	want.stamp.counter = 6;
+	want.state |= DFT_ANSWERED;
+	wrong += replicas_equal(w, "established again", &key, &want);
+	// What another forwarder saw of the generation before.
+	node_cached_put(&w->node[FWD2], &key, &c);
+	cache_age(w, FWD2, &key, 0);
+	wrong += sends(w, "a former generation's end", FWD2, OF_FWD2, RED, &fin,
+		       "fwd2 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd2 "
+		       "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += replicas_equal(w, "a former generation's end", &key, &want);
+	wrong += sends(w, "this generation's end", FWD2, OF_FWD2, RED, &fin,
+		       "fwd2 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd2 "
+		       "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	want.stamp.counter = 7;
+	want.state |= fin_of_a;
+	wrong += replicas_equal(w, "this generation's end", &key, &want);
+
+	// UDP: who is asked answers. A tenant's VNI tells two such flows apart.
+	key_of(RED, &udp, &from_b);
+	udp_key = key_of(RED, &udp, &from_b);
+	never_refreshed(w, FWD1, &udp_key);
+	wrong += sends(w, "UDP", FWD1, OF_FWD1, RED, &udp, INSERTED_ "FORWARDED_FIRST", DELIVERED,
+		       &j);
+	wrong += sends(w, "UDP, again", FWD1, OF_FWD1, RED, &udp, "fwd1 FORWARDED", DELIVERED, &j);
+	wrong += beside(w, "UDP, again", FWD1, &j, "fwd1 FLOW_TOLD");
+	wrong += sends(w, "UDP, answered", FWD1, OF_FWD1, RED, &udp_b, "fwd1 FORWARDED", DELIVERED,
+		       &j);
+	wrong += beside(w, "UDP, answered", FWD1, &j, told);
+	want = want_record(RED, 5, &udp, 2, DFT_ANSWERED);
+	wrong += replicas_equal(w, "UDP, answered", &udp_key, &want);
+	wrong += sends(w, "UDP, the other tenant", FWD1, OF_FWD1, BLUE, &udp, FIRST "NO_SOURCE",
+		       DROPPED, &j);
+	return wrong;
+}
+
+// O10: a reply about a former life is not carried out.
+static int test_former_life(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct dft_record want = want_record(RED, 5, &syn, 8, 0);
+	struct journey late = {}, j;
+	struct frame f;
+
+	wrong += sends(w, "begin", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
+		       "REPLIED > fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += step(w, FWD1, &f, &late);
+	wrong += step(w, FTN3, &late.out, &late);
+	want.incarnation.counter = 7;
+	for (int i = FTN1; i <= FTN3; i++)
+		node_session_put(&w->node[i], &key, &want);
+	wrong += sends(w, "the next life", FWD1, OF_FWD1, RED, &syn, FIRST "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += go_on(w, &late);
+	return wrong + path_is("the former life", &late,
+			       FIRST "LOOKED_UP_AGAIN > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
 }
 
 // O10: of one key an older stamp never replaces a newer one; what the table no longer holds does
@@ -4101,10 +4445,12 @@ static int test_mutated(struct world *w)
 static int test_all_verdicts(struct world *w)
 {
 	static const enum verdict edges[] = {
-		// Of what is sent without a packet: modules/session/upkeep_test.c.
-		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY,	EMIT_VOID,    EDGE_TO_ENTRANCE,
-		EDGE_DIRECT,	EDGE_DELIVERED,	 FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED,
-		OAM_FOREIGN,	NO_LOCAL_PORT,	 NO_ENTRANCE,	NO_ROUTE,
+		// Of what is sent without a packet: node/upkeep_test.c.
+		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY, EMIT_VOID,
+		// modules/limits/limits_test.c.
+		MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED,
+		FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED, OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE,
+		NO_ROUTE,
 		NO_ENDPOINT, // reasons of UNREACHABLE, not counted
 			     // themselves
 	};
@@ -4172,6 +4518,9 @@ static const struct test tests[] = {
 	{"who is alive", test_liveness},
 	{"the cache", test_cache},
 	{"the cache's order", test_cache_order},
+	{"refreshing beside the packets", test_refresh},
+	{"a connection's life", test_lifecycle},
+	{"a former life", test_former_life},
 	{"both roles in one node", test_both_roles},
 	{"service chains", test_service_chains},
 	{"a view that lacks something", test_no_view},

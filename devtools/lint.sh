@@ -25,8 +25,8 @@ echo "lint: licence lines"
 for file in $(git ls-files '*.c' '*.h' '*.sh' '*.py' '*.proto' '*.def' 'meson.build' '*/meson.build' Makefile); do
 	head -n 3 "$file" | grep -q 'SPDX-License-Identifier:' || complain "$file: no SPDX line"
 done
-# The simulator's header is user space's alone.
-for file in $(git ls-files '*.bpf.c' '*.bpf.h' wire shared 'dft/*.h' ':!dft/sim.h'); do
+# The headers of the simulator and the model are user space's alone.
+for file in $(git ls-files '*.bpf.c' '*.bpf.h' wire shared 'dft/*.h' ':!dft/sim.h' ':!dft/model.h'); do
 	case $file in
 	*.c | *.h | *.def)
 		head -n 1 "$file" | grep -q 'GPL-2.0-only OR BSD-2-Clause' ||

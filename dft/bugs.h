@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-// Known bugs that the simulator can put back into the core, one at a time, to see that it finds
-// them. Everywhere but in its build with DFT_BUGS the switch is the constant 0.
+// Known bugs that the simulator and the model can put back into the core, one at a time, to see
+// that they find them. Everywhere but in their builds with DFT_BUGS the switch is the constant 0.
 #pragma once
 
 //      name, what is left out of the protocol
-#define DFT_BUG_LIST(BUG)                                                                          \
+#define DFT_SIM_BUGS(BUG)                                                                          \
 	BUG(EARLY_RELEASE, "O6: the head releases, before the end of the path has stored")         \
 	BUG(MIDDLE_RELEASE, "O6: whoever stores releases at once")                                 \
 	BUG(REPLICA_EVALUATES, "O5: a replica decides for itself what it does not have")           \
@@ -25,15 +25,19 @@
 	BUG(NO_SUBSET, "M2: a ballot may propose replicas that the last term had removed")         \
 	BUG(NAMES_THE_DEAD, "M2: a ballot names replicas that have not promised in it")            \
 	BUG(AMNESIA, "M4: a node that lost its memory votes as if it had not")                     \
-	BUG(VIEW_BY_NEW, "M6: a view changes without the voters before it")                        \
+	BUG(DRAIN_HASTY, "M6: who is no longer wanted leaves before there are enough others")      \
+	BUG(HEARS_ONE_WAY, "M3: who is heard counts as alive though it hears nobody")              \
 	BUG(AGER_EVERYWHERE, "O9: every replica ages, by its own timers")                          \
 	BUG(AGER_FORGETS, "O9: a delete of a former tail's is obeyed")                             \
 	BUG(NO_QUARANTINE, "O10: a tombstone is succeeded without waiting for caches to end")      \
 	BUG(NO_CACHE_LIFE, "O10: a forwarder uses an answer for as long as it is asked")           \
 	BUG(NO_REPLY_AGE, "O10: a forwarder applies an answer however old it is")                  \
 	BUG(ANY_UPDATE, "O7: an update is merged into whatever life the key has")                  \
+	BUG(ANY_GENERATION, "O7: what was seen before a session was opened again is merged after") \
 	BUG(FULL_FORGETS, "O11: a full replica passes on what it could not store")                 \
 	BUG(ALIAS_ADOPTS, "A1: an alias that has an owner serves another session too")             \
+	BUG(PAIR_HALF, "A2: a session is accepted without the alias that it came with")            \
+	BUG(PAIR_SPLIT, "A2: a session goes down its path without its alias")                      \
 	BUG(ALIAS_AGED, "A5: the alias chain deletes by itself, without asking the session")       \
 	BUG(ALIAS_NO_FENCE, "A5: a session is called gone without a floor that keeps it gone")     \
 	BUG(ALIAS_EARLY, "A4: an alias goes before its session")                                   \
@@ -44,8 +48,20 @@
 	BUG(MOVE_HASTY, "M7: a bucket is complete when the new head alone has all of it")          \
 	BUG(MOVE_COLLECTS, "M7: the new chain collects before its copy is complete")
 
+// These need views, or deaths, that meet at one moment; the model has all of the ways in which they
+// do.
+#define DFT_MODEL_BUGS(BUG)                                                                        \
+	BUG(VIEW_BY_NEW, "M6: a view changes without the voters before it")                        \
+	BUG(VIEW_BY_OLD, "M6: a view changes without the voters after it")                         \
+	BUG(FORCE_KEEPS, "M6: a forced list names who may lack what was released")
+
 #define DFT_BUG_ENUM(name, text) DFT_BUG_##name,
-enum dft_bug { DFT_BUG_NONE, DFT_BUG_LIST(DFT_BUG_ENUM) DFT_BUGS_KNOWN };
+enum dft_bug {
+	DFT_BUG_NONE,
+	DFT_SIM_BUGS(DFT_BUG_ENUM) DFT_BUGS_OF_SIM,
+	DFT_BUGS_BEFORE = DFT_BUGS_OF_SIM - 1, // the enumeration goes on
+	DFT_MODEL_BUGS(DFT_BUG_ENUM) DFT_BUGS_KNOWN
+};
 
 #ifdef DFT_BUGS
 extern enum dft_bug dft_bug;

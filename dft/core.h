@@ -171,7 +171,7 @@ inlined __u16 dft_state_merge(__u16 mine, __u16 told)
 	__u16 ahead =
 		(dft_state_generation(told) - dft_state_generation(mine)) & DFT_GENERATION_MASK;
 
-	if (!ahead)
+	if (!ahead || BUGGY(ANY_GENERATION))
 		return mine | told;
 	return ahead <= DFT_GENERATION_MASK / 2 ? told : mine;
 }
@@ -343,6 +343,27 @@ inlined enum dft_outcome dft_alias_insert_at_head(struct dft_record *mine, __u32
 	op->incarnation = op->stamp;
 	op->life = DFT_LIVE;
 	*mine = *op;
+	return DFT_STORED;
+}
+
+// A2. At the head of a chain that has both: the session and the alias that its decision uses are
+// accepted together or not at all. *alias_op names the session's key; its owner is the life that
+// begins. Of one bucket both floors are the same variable. Where the session is live its own alias
+// goes along (dft.md A2), not this one.
+inlined enum dft_outcome dft_insert_pair_at_head(struct dft_record *mine, __u32 *floor,
+						 struct dft_stamp seen, struct dft_record *op,
+						 struct dft_record *alias, __u32 *alias_floor,
+						 struct dft_record *alias_op)
+{
+	enum dft_outcome outcome;
+
+	if (mine->life != DFT_LIVE && alias->life == DFT_LIVE && !BUGGY(PAIR_HALF))
+		return DFT_REFUSED;
+	outcome = dft_insert_at_head(mine, floor, seen, op);
+	if (outcome != DFT_STORED)
+		return outcome;
+	alias_op->alias.owner = op->incarnation;
+	dft_alias_insert_at_head(alias, *alias_floor, alias_op);
 	return DFT_STORED;
 }
 

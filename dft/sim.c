@@ -14,14 +14,109 @@ enum dft_bug dft_bug;
 #define BUG_ROW(name, text) [DFT_BUG_##name] = {#name, text},
 static const struct {
 	const char *name, *text;
-} bugs[] = {DFT_BUG_LIST(BUG_ROW)};
+} bugs[] = {DFT_SIM_BUGS(BUG_ROW)};
 #endif
 
 struct options {
 	uint64_t seed, seeds, ops;
-	bool replay, every_bug;
+	bool replay, every_bug, rates;
 	const char *bug;
 };
+
+// Times as short as the rules allow: lives end and begin all the time.
+static void short_lives(struct plan *p)
+{
+	p->refresh = 10 * MS;
+	p->packet_life = 5 * MS;
+	p->timeout = 2 * p->refresh + p->packet_life;
+	p->drift = 0;
+}
+
+// Some worlds are made for what is rare in others.
+static void themed(struct plan *p, struct world *dice)
+{
+	switch (pick(dice, 16)) {
+	case 0: // long partitions
+	case 1:
+		p->favourite = FAULT_PARTITION;
+		p->partitions = true;
+		p->length *= 2;
+		break;
+	case 2: // single links, in a world that has no other faults
+	case 3:
+		p->favourite = FAULT_LINK;
+		p->links = true;
+		p->length *= 2;
+		p->crashes = p->pauses = p->massacres = false;
+		p->fault_every = 60 * MS;
+		short_lives(p);
+		break;
+	case 4: // requests that come when the life that they are about has ended
+	case 5:
+		short_lives(p);
+		p->sluggish = 100;
+		p->chains = 1;
+		p->keys = 2;
+		p->crashes = p->partitions = p->links = p->massacres = false;
+		p->capacity = p->keys;
+		break;
+	case 6: // the same, with aliases
+	case 7:
+		short_lives(p);
+		p->sluggish = 60;
+		p->keys = 4;
+		p->aliases = 2;
+		p->capacity = p->keys;
+		p->length *= 2;
+		p->crashes = p->partitions = p->links = p->massacres = false;
+		break;
+	case 8: // terms that follow each other fast, and messages that come after
+		p->late = 200;
+		p->lost = 50;
+		p->crashes = p->partitions = true;
+		p->fault_every = 15 * MS;
+		break;
+	case 9: // learners, and a network that loses much
+		p->lost = 150;
+		p->crashes = true;
+		p->favourite = FAULT_CRASH;
+		p->fault_every = 30 * MS;
+		p->length *= 2;
+		break;
+	case 10: // views that have little in common
+	case 11:
+		p->spares = SLOTS - DFT_VOTERS_MOST;
+		p->nodes += p->spares;
+		p->repair = p->drains = p->partitions = p->upheavals = true;
+		p->controller_rests = false;
+		p->favourite = FAULT_DRAIN;
+		p->fault_every = 20 * MS;
+		p->length *= 2;
+		break;
+	case 12: // majorities die
+		p->repair = p->crashes = p->massacres = true;
+		p->controller_rests = false;
+		p->favourite = FAULT_MASSACRE;
+		p->fault_every = 60 * MS;
+		break;
+	case 13: // a bucket moves
+	case 14:
+		p->chains = 2;
+		p->move_at = 1 + pick(dice, 500) * MS;
+		if (chance(dice, 500))
+			short_lives(p);
+		p->crashes = p->links = true;
+		p->massacres = p->deaf = false;
+		p->lost = pick(dice, 60);
+		break;
+	case 15: // a link that works one way, and nobody who repairs
+		p->deaf = true;
+		p->repair = p->drains = p->massacres = p->crashes = false;
+		break;
+	default:
+		break;
+	}
+}
 
 // What kind of world a seed is. Small ones, where everything meets; now and then a large one.
 static struct plan plan_of(uint64_t seed)
@@ -68,24 +163,14 @@ static struct plan plan_of(uint64_t seed)
 	p.forwarders_crash = chance(&dice, 300);
 	p.fault_every = (10 + pick(&dice, 100)) * MS;
 	p.favourite = -1;
-	if (chance(&dice, 200)) {
-		p.favourite = FAULT_PARTITION;
-		p.partitions = true;
-		p.length *= 2;
-	} else if (chance(&dice, 250)) {
-		p.favourite = FAULT_LINK;
-		p.links = true;
-		p.length *= 2;
-		p.crashes = p.pauses = false;
-		p.fault_every = 60 * MS;
-		p.packet_life = 5 * MS;
-		p.timeout = 2 * p.refresh + p.packet_life;
-		p.drift = 0;
-	}
-	if (p.chains == 2 && chance(&dice, 400)) {
+	p.massacres = p.repair && p.crashes && chance(&dice, 150);
+	p.deaf = p.spares && chance(&dice, 150);
+	themed(&p, &dice);
+	if (p.chains == 2 && !p.massacres && chance(&dice, 400))
+		p.move_at = 1 + pick(&dice, 700) * MS;
+	if (p.move_at) {
 		p.aliases = 0;
 		p.capacity = 2 * p.keys;
-		p.move_at = 1 + pick(&dice, 700) * MS;
 	}
 	if (seed % 100 == 99) {
 		p.move_at = 0;
@@ -220,13 +305,14 @@ static void summary(const struct counters *c, uint64_t seeds, double took)
 	       (unsigned long long)c->links);
 	printf("buckets moved %llu, keys asked of their old chain %llu times\n",
 	       (unsigned long long)c->moves, (unsigned long long)c->pulls);
-	printf("terms %llu, views %llu, drains %llu, learners filled %llu, promoted %llu; stopped by: lease %llu, "
+	printf("terms %llu, views %llu, drains %llu, forced lists %llu, reopened %llu, pairs %llu, learners filled %llu, promoted %llu; stopped by: lease %llu, "
 	       "term %llu, age of reply %llu, full %llu\n",
 	       (unsigned long long)c->terms, (unsigned long long)c->views,
-	       (unsigned long long)c->drains, (unsigned long long)c->fills,
-	       (unsigned long long)c->promotions, (unsigned long long)c->no_lease,
-	       (unsigned long long)c->stale_term, (unsigned long long)c->old_reply,
-	       (unsigned long long)c->full);
+	       (unsigned long long)c->drains, (unsigned long long)c->forced,
+	       (unsigned long long)c->reopened, (unsigned long long)c->pairs,
+	       (unsigned long long)c->fills, (unsigned long long)c->promotions,
+	       (unsigned long long)c->no_lease, (unsigned long long)c->stale_term,
+	       (unsigned long long)c->old_reply, (unsigned long long)c->full);
 }
 
 static int sweep(const struct options *o)
@@ -293,6 +379,27 @@ static uint64_t search(const struct options *o, uint64_t *seed, char *how, size_
 	return 0;
 }
 
+// How many of the seeds find each bug: rare ones are what to shape worlds for.
+static void rates(const struct options *o)
+{
+	uint64_t i, found;
+	enum dft_bug b;
+	struct world w;
+
+	for (b = DFT_BUG_NONE + 1; b < DFT_BUGS_OF_SIM; b++) {
+		if (o->bug && strcmp(o->bug, bugs[b].name) != 0)
+			continue;
+		dft_bug = b;
+		for (found = i = 0; i < o->seeds; i++) {
+			found += run(&w, o->seed + i, NULL) == -EPROTO;
+			world_free(&w);
+		}
+		printf("%-18s %5llu of %llu\n", bugs[b].name, (unsigned long long)found,
+		       (unsigned long long)o->seeds);
+		fflush(stdout);
+	}
+}
+
 static int search_all(const struct options *o)
 {
 	uint64_t took, seed = 0;
@@ -302,7 +409,7 @@ static int search_all(const struct options *o)
 	enum dft_bug b;
 
 	printf("seeds from %llu\n", (unsigned long long)o->seed);
-	for (b = DFT_BUG_NONE + 1; b < DFT_BUGS_KNOWN; b++) {
+	for (b = DFT_BUG_NONE + 1; b < DFT_BUGS_OF_SIM; b++) {
 		if (o->bug && strcmp(o->bug, bugs[b].name) != 0)
 			continue;
 		dft_bug = b;
@@ -329,7 +436,7 @@ static int usage(const char *name)
 	fprintf(stderr,
 		"usage: %s [--seeds N] [--seed FIRST] [--ops N] [--replay]"
 #ifdef DFT_BUGS
-		" [--bugs] [--bug NAME]"
+		" [--bugs] [--rates] [--bug NAME]"
 #endif
 		"\n",
 		name);
@@ -360,6 +467,8 @@ int main(int argc, char **argv)
 #ifdef DFT_BUGS
 		else if (!strcmp(argv[i], "--bugs"))
 			o.every_bug = true;
+		else if (!strcmp(argv[i], "--rates"))
+			o.rates = true;
 		else if (!strcmp(argv[i], "--bug") && more)
 			o.bug = argv[++i];
 #endif
@@ -367,6 +476,10 @@ int main(int argc, char **argv)
 			return usage(argv[0]);
 	}
 #ifdef DFT_BUGS
+	if (o.rates) {
+		rates(&o);
+		return 0;
+	}
 	if (o.every_bug || o.bug) {
 		err = search_all(&o);
 		return err ? 1 : 0;

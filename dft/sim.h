@@ -4,8 +4,8 @@
 //
 //   sim.c        seeds, options, the search for bugs that were put back
 //   sim_world.c  time, network, faults, clients and forwarders, the controller
-//   sim_table.c  a flow table node: what gateway.bpf.c and zetad do, around dft/core.h and
-//   dft/term.h sim_check.c  the invariants I1 to I9 of docs/dft.md, checked after every step
+//   sim_table.c  a flow table node: what gateway.bpf.c and zetad do, around dft/core.h, dft/term.h
+//   sim_check.c  the invariants I1 to I9 of docs/dft.md, checked after every step
 #pragma once
 
 #include "dft/core.h"
@@ -41,8 +41,9 @@ struct plan {
 	// In thousandths: of messages lost, doubled, late.
 	unsigned lost, doubled, late;
 	unsigned sluggish; // of requests, which then arrive after lives have ended
-	bool crashes, pauses, partitions, one_way, links, repair, drains, controller_rests,
-		forwarders_crash;
+	bool upheavals;	   // views that have little in common
+	bool crashes, pauses, partitions, one_way, links, repair, drains, deaf, massacres,
+		controller_rests, forwarders_crash;
 	uint64_t fault_every;
 	uint64_t move_at; // when chain 0's bucket 0 moves to chain 1; 0: never
 	int favourite;	  // the fault that this world sees most, -1: none
@@ -54,6 +55,7 @@ enum fault {
 	FAULT_PARTITION,
 	FAULT_FORWARDER = 5,
 	FAULT_DRAIN,
+	FAULT_MASSACRE,
 	FAULT_LINK,
 };
 
@@ -103,15 +105,17 @@ struct op {
 	struct alias_use alias;
 	struct dft_bucket bucket;
 	struct dft_record record;
-	// Of a session that waits for its alias.
+	// An alias: the session that waits for it. A session: its alias in the same chain.
+	uint8_t pair, with; // it shall be reserved together with it; it goes along
+	uint32_t other_floor;
 	struct dft_stamp session_seen;
-	struct dft_record session;
+	struct dft_record other;
 };
 
 // What the end of a path is to tell.
 enum report { NO_REPORT, REPORT_FENCE, REPORT_ADOPTED };
 
-enum message_kind { TO_TABLE, TO_TERM, TICK, CLIENT, FAULT, CRASH, WAKE, REPAIR, MOVE };
+enum message_kind { TO_TABLE, TO_TERM, TICK, CLIENT, FAULT, CRASH, WAKE, REPAIR, MOVE, DEAFEN };
 
 struct message {
 	uint64_t when, order;
@@ -145,9 +149,10 @@ struct life {
 	struct dft_stamp stamp;
 	uint32_t decision; // number of the evaluation
 	uint32_t alias_chain, alias_key;
-	bool ended;	   // some head made it a tombstone,
-	uint32_t ended_at; // when this many evaluations had been made
-	uint16_t sent;	   // bits of state that forwarders have sent for it
+	bool ended;				// some head made it a tombstone,
+	uint32_t ended_at;			// when this many evaluations had been made
+	uint16_t sent[DFT_GENERATION_MASK + 1]; // state that forwarders have sent for it
+	uint16_t generation;			// that was released last
 };
 
 struct key_facts {
@@ -155,6 +160,7 @@ struct key_facts {
 	uint32_t lives;
 	uint32_t at;		  // the chain that released it last
 	struct dft_stamp applied; // newest life that a forwarder or host has used
+	uint64_t forgiven;	  // until when lives from before a loss may be used beside others
 	uint64_t answered;	  // when the op was asked that was answered last
 	// Of an alias: whose packets carried it last, and whose before.
 	uint32_t user_chain, user_key;
@@ -177,6 +183,8 @@ struct chain {
 	// slots.
 	struct dft_voters voters;
 	uint32_t given;
+	bool forced, kept;	 // it is a founding by force; with records that were left
+	struct dft_term checked; // of the last ballot whose proposal was looked at
 	uint64_t ill_since;
 };
 
@@ -209,8 +217,8 @@ struct outlook {
 struct counters {
 	uint64_t events, ops, terms, applied, cached, direct, evaluated, inserted, deleted,
 		collected;
-	uint64_t lost, doubled, late, crashes, pauses, partitions, links, views, drains, promotions,
-		fills, full;
+	uint64_t lost, doubled, late, crashes, pauses, partitions, links, views, drains, forced,
+		reopened, pairs, promotions, fills, full;
 	uint64_t moves, pulls;
 	uint64_t no_lease, stale_term, old_reply, ballots;
 };
@@ -234,12 +242,17 @@ struct world {
 	uint32_t evaluations;
 	bool quiet; // faults are over, clients have stopped
 	bool split_one_way;
+	uint32_t
+		deaf; // node that sends and receives nothing, or the other way round, to the end; 0
+	bool mute;
 	uint64_t heal_at;
 	struct {
 		uint32_t from, to;
 		bool both;
 		uint64_t until;
 	} broken_link;
+	unsigned ruthless;  // crashes: 1: may take majorities of voters; 2: and whole lists
+	bool abandoned;	    // what was lost was to be lost: no test any more
 	uint32_t unsettled; // the chain that is not at rest
 	const char *broken; // the invariant, once one is
 	char why[LINE_BYTES];
@@ -269,6 +282,7 @@ void forwarder_reply(struct world *w, uint32_t node, const struct op *op);
 // sim_table.c
 void table_op(struct world *w, uint32_t node, const struct op *op);
 void table_tick(struct world *w, uint32_t chain, uint32_t slot);
+void table_founded(struct world *w, uint32_t chain, uint32_t slot);
 void table_term(struct world *w, uint32_t chain, uint32_t slot, const struct dft_term_message *m);
 
 // sim_check.c
@@ -304,6 +318,7 @@ void check_sent(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp 
 		uint16_t state);
 void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,
 		   uint32_t decision, uint32_t alias_chain, uint32_t alias_key);
+void check_ballot(struct world *w, uint32_t chain, uint32_t slot);
 void check_chosen(struct world *w, uint32_t chain, const struct dft_configuration *c,
 		  const struct dft_voters *v);
 void raise_floor(struct world *w, uint32_t chain, uint32_t slot, uint32_t bucket, uint32_t to);

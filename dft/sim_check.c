@@ -221,7 +221,7 @@ void check_released(struct world *w, const struct op *op)
 	struct chain *c = &w->chain[chain];
 	struct key_facts *f = facts_of(w, chain, key);
 	struct life *l = NULL, *last = newest(f);
-	uint32_t i, slot, alias_chain, alias_key;
+	uint32_t i, slot, alias_chain, alias_key, generation;
 	struct dft_alias owner;
 
 	if (f->at > chain && w->plan.move_at)
@@ -251,16 +251,24 @@ void check_released(struct world *w, const struct op *op)
 			       "life (%u,%u) begins with decision %u, older than the end of the last",
 			       r->incarnation.floor, r->incarnation.counter, decision_of(r));
 		l = &f->life[f->lives++ % LIVES_MOST];
-		l->sent = 0;
+		memset(l->sent, 0, sizeof(l->sent));
+		l->generation = 0;
 		l->stamp = r->incarnation;
 		l->decision = decision_of(r);
 		l->ended = tombstoned(c, key, r->incarnation);
 		l->ended_at = w->evaluations;
 		alias_of(r, &l->alias_chain, &l->alias_key);
 	}
-	if (r->state & ~l->sent)
-		broken(w, "I1 agreement", chain, key, "life (%u,%u) has state %x, was sent %x",
-		       l->stamp.floor, l->stamp.counter, r->state, l->sent);
+	generation = dft_state_generation(r->state);
+	if (r->state & ~(l->sent[generation] | DFT_GENERATION_BITS))
+		broken(w, "I1 agreement", chain, key,
+		       "life (%u,%u) has state %x, was sent %x in that generation", l->stamp.floor,
+		       l->stamp.counter, r->state, l->sent[generation]);
+	// Serial arithmetic: behind by less than half a circle.
+	if (((l->generation - generation) & DFT_GENERATION_MASK) - 1u < DFT_GENERATION_MASK / 2)
+		broken(w, "I1 agreement", chain, key, "life (%u,%u): generation %u after %u",
+		       l->stamp.floor, l->stamp.counter, generation, l->generation);
+	l->generation = generation;
 	if (l->ended)
 		return;
 	for (i = 0; i < c->latest.live; i++) {
@@ -295,7 +303,7 @@ void check_sent(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp 
 
 	for (i = 0; i < f->lives && i < LIVES_MOST; i++)
 		if (!dft_stamp_compare(f->life[i].stamp, life))
-			f->life[i].sent |= state;
+			f->life[i].sent[dft_state_generation(state)] |= state;
 }
 
 // A packet was treated by a decision, wherever that was kept. A connection never sees an older life
@@ -307,6 +315,10 @@ void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_sta
 	uint32_t i;
 
 	w->counters.applied++;
+	if (w->now < f->forgiven) {
+		f->applied = life;
+		return;
+	}
 	if (dft_stamp_compare(life, f->applied) < 0)
 		broken(w, "I5 resurrection", chain, key,
 		       "life (%u,%u) is used, (%u,%u) was used before", life.floor, life.counter,
@@ -338,12 +350,50 @@ void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_sta
 	a->user_life = life;
 }
 
+// M6. A proposal leaves out who has promised it only where there are enough without.
+void check_ballot(struct world *w, uint32_t chain, uint32_t slot)
+{
+	struct chain *c = &w->chain[chain];
+	const struct dft_ballot *b = &c->replica[slot].member.ballot;
+	uint32_t i;
+	int place;
+
+	if (b->phase != DFT_ACCEPTING || !dft_term_compare(b->term, c->checked))
+		return;
+	c->checked = b->term;
+	for (i = 0; i < b->best.live && b->proposal.live < dft_wanted_most(&b->new); i++) {
+		place = dft_party_place(b, b->best.path[i]);
+		if (place >= 0 && (b->promised >> place & 1) &&
+		    dft_configuration_place(&b->proposal, b->best.path[i]) < 0)
+			broken(w, "M6 redundancy", chain, 0,
+			       "%u.%u drops node %u and leaves %u of %u", b->term.epoch,
+			       b->term.number, b->best.path[i].node, b->proposal.live,
+			       dft_wanted_most(&b->new));
+	}
+}
+
+// Nobody is left of a list: what was known is lost, and forgiven.
+static void forgive(struct world *w, uint32_t chain)
+{
+	uint32_t key, i;
+
+	for (key = 0; key < w->plan.keys; key++) {
+		struct key_facts *f = &w->chain[chain].facts[key];
+
+		f->forgiven = w->now + 3 * w->plan.refresh + w->plan.packet_life;
+		for (i = 0; i < f->lives && i < LIVES_MOST; i++) {
+			f->life[i].ended = true;
+			f->life[i].ended_at = w->evaluations;
+		}
+	}
+}
+
 // A term is known to be chosen. I7; I2 for all keys.
 void check_chosen(struct world *w, uint32_t chain, const struct dft_configuration *c,
 		  const struct dft_voters *v)
 {
 	struct chain *k = &w->chain[chain];
-	uint32_t i, key, slot;
+	uint32_t i, key, slot, left = 0;
 	int place;
 
 	if (dft_term_compare(c->term, k->latest.term) <= 0) {
@@ -357,7 +407,11 @@ void check_chosen(struct world *w, uint32_t chain, const struct dft_configuratio
 	note(w, 0, chain, NOWHERE, "term %u.%u chosen: %u live, %u learner: %u %u %u %u",
 	     c->term.epoch, c->term.number, c->live, c->learner, c->path[0].node, c->path[1].node,
 	     c->path[2].node, c->path[3].node);
-	for (i = 0; i < c->live && k->latest.term.epoch; i++) {
+	for (i = 0; i < k->latest.live; i++)
+		left += is_up(w, k->latest.path[i]);
+	if (!left && !c->term.number)
+		forgive(w, chain);
+	for (i = 0; i < c->live && k->latest.term.epoch && left; i++) {
 		place = dft_configuration_place(&k->latest, c->path[i]);
 		if (place < 0)
 			broken(w, "I7 terms", chain, 0,
@@ -431,6 +485,11 @@ bool settled(struct world *w, char *why, size_t room)
 
 			slot = slot_of(c, c->latest.path[place].node);
 			r = &c->replica[slot];
+			if (w->deaf && c->latest.path[place].node == w->deaf) {
+				snprintf(why, room, "chain %u: node %u is in the path, %s", i,
+					 w->deaf, w->mute ? "mute" : "deaf");
+				return false;
+			}
 			if (!is_up(w, c->latest.path[place]) || !dft_active(&r->member) ||
 			    dft_term_compare(r->member.active.term, c->latest.term)) {
 				snprintf(why, room, "chain %u: node %u is not in its term", i,

@@ -277,8 +277,56 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 	next.chain = op->alias.session_chain;
 	next.key = op->alias.session_key;
 	next.stamp = op->session_seen;
-	next.record = op->session;
+	next.record = op->other;
 	send_sluggish(w, node, guess(w, next.chain, true), &next);
+}
+
+// A2: whatever brings a session's record to another node of its chain brings its alias there.
+static void take_along(struct world *w, struct replica *r, struct op *op)
+{
+	uint32_t chain, key, bucket;
+	struct dft_record *alias;
+	struct dft_alias owner;
+
+	op->with = 0;
+	if (is_alias(w, op->key) || op->record.life != DFT_LIVE ||
+	    !alias_of(&op->record, &chain, &key) || chain != op->chain || BUGGY(PAIR_SPLIT))
+		return;
+	alias = &r->entry[key].record;
+	bucket = bucket_of(w, key);
+	owner_write(&owner, op->chain, op->key, op->record.incarnation);
+	if (!dft_alias_owned(alias, &owner))
+		return;
+	op->with = 1;
+	op->other = *alias;
+	op->other_floor = r->floor[bucket];
+	if (dft_is_head(&r->member) && !op->read && op->kind == OP_COPY)
+		dft_push_at_head(alias, r->floor[bucket], &op->other);
+}
+
+// What came along is stored first. Returns 0 where that is not possible.
+static bool brought(struct world *w, struct replica *r, uint32_t slot, struct op *op)
+{
+	enum dft_outcome outcome;
+	uint32_t chain, key, bucket, floor;
+
+	if (!op->with)
+		return true;
+	alias_of(&op->record, &chain, &key);
+	bucket = bucket_of(w, key);
+	floor = r->floor[bucket];
+	if (op->read || op->kind == OP_BULK)
+		outcome = dft_copy_read(&r->entry[key].record, &floor, op->other_floor, &op->other);
+	else
+		outcome = dft_copy(&r->entry[key].record, floor, &op->other);
+	raise_floor(w, op->chain, slot, bucket, floor);
+	note(w, r->member.self.node, op->chain, key, "with %u: outcome %d, now %u (%u,%u)", op->key,
+	     outcome, r->entry[key].record.life, r->entry[key].record.stamp.floor,
+	     r->entry[key].record.stamp.counter);
+	if (outcome == DFT_CONFLICT)
+		broken(w, "I4 equal stamps", op->chain, key, "node %u", r->member.self.node);
+	check_touched(w, op->chain, slot, key);
+	return outcome != DFT_ENDED && outcome != DFT_CONFLICT;
 }
 
 static void down(struct world *w, struct replica *r, struct op *op)
@@ -299,6 +347,8 @@ static void down(struct world *w, struct replica *r, struct op *op)
 		op->term = c->term;
 	if (op->kind == OP_FLOOR && place == 0)
 		op->bucket = r->bucket;
+	if (op->kind == OP_COPY)
+		take_along(w, r, op);
 	if (place + 1 < (int)(c->live + c->learner))
 		send_op(w, r->member.self.node, c->path[place + 1].node, op);
 	else
@@ -331,6 +381,7 @@ static void evaluate(struct world *w, struct replica *r, struct op *op)
 	struct op alias;
 
 	w->counters.evaluated++;
+	op->pair = 0;
 	if (w->plan.aliases && op->key % 2) {
 		alias_chain = pick(w, w->plan.chains);
 		alias_key = w->plan.keys + pick(w, w->plan.aliases);
@@ -351,11 +402,16 @@ static void evaluate(struct world *w, struct replica *r, struct op *op)
 	}
 	op->alias = (struct alias_use){alias_chain, alias_key, op->chain, op->key,
 				       dft_promised_life(op->stamp)};
+	op->pair = alias_chain == op->chain && chance(w, 700);
+	if (op->pair) {
+		to_head(w, r, op);
+		return;
+	}
 	alias = *op;
 	alias.kind = OP_ALIAS_INSERT;
 	alias.chain = alias_chain;
 	alias.key = alias_key;
-	alias.session = op->record;
+	alias.other = op->record;
 	alias.session_seen = op->stamp;
 	memset(&alias.record, 0, sizeof(alias.record));
 	owner_write(&alias.record.alias, op->chain, op->key, op->alias.life);
@@ -439,6 +495,31 @@ static bool touches(struct world *w, struct replica *r, const struct op *op)
 	return true;
 }
 
+// A2.
+static enum dft_outcome insert_pair(struct world *w, struct replica *r, uint32_t slot,
+				    struct op *op, uint32_t *floor)
+{
+	uint32_t key = op->alias.key, bucket = bucket_of(w, key), alias_floor = r->floor[bucket];
+	struct entry *alias = &r->entry[key];
+	struct dft_record reserved = {.policy = 0};
+	enum dft_outcome outcome;
+
+	owner_write(&reserved.alias, op->chain, op->key, (struct dft_stamp){0, 0});
+	outcome = dft_insert_pair_at_head(
+		&r->entry[op->key].record, floor, op->stamp, &op->record, &alias->record,
+		bucket == bucket_of(w, op->key) ? floor : &alias_floor, &reserved);
+	// Nothing is reserved for what was not accepted: nothing is to be given back.
+	op->alias.chain = NOWHERE;
+	if (outcome != DFT_STORED)
+		return outcome;
+	w->counters.pairs++;
+	alias->deleting = false;
+	note(w, r->member.self.node, op->chain, key, "reserved with %u: (%u,%u)", op->key,
+	     alias->record.stamp.floor, alias->record.stamp.counter);
+	check_touched(w, op->chain, slot, key);
+	return outcome;
+}
+
 static void request_at_head(struct world *w, struct replica *r, uint32_t slot, struct op *op)
 {
 	struct entry *e = &r->entry[op->key];
@@ -465,7 +546,9 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 	case OP_INSERT:
 		if (full(w, r, op->key))
 			return;
-		if (op->alias.chain == NOWHERE)
+		if (op->pair)
+			outcome = insert_pair(w, r, slot, op, &floor);
+		else if (op->alias.chain == NOWHERE)
 			outcome = dft_insert_at_head(&e->record, &floor, op->stamp, &op->record);
 		else
 			outcome = dft_insert_promised_at_head(&e->record, &floor, op->stamp,
@@ -602,7 +685,8 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 	     "head, %s: outcome %d, now %u (%u,%u) of (%u,%u) floor %u", op_names[op->kind],
 	     outcome, e->record.life, e->record.stamp.floor, e->record.stamp.counter,
 	     e->record.incarnation.floor, e->record.incarnation.counter, floor);
-	if (outcome == DFT_STORED) {
+	// M7: of what is adopted the old chain's tail may have answered until just now.
+	if (outcome == DFT_STORED || (outcome == DFT_OWN && was.life == DFT_ABSENT)) {
 		e->used = clock_of(w, node);
 		e->deleting = false;
 	}
@@ -650,6 +734,9 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 	if (BUGGY(REPLICA_EVALUATES) && e->record.life == DFT_ABSENT &&
 	    op->record.life == DFT_LIVE && !is_alias(w, op->key))
 		decide(&op->record, ++w->evaluations, NOWHERE, 0);
+	if (!brought(w, r, slot, op))
+		return;
+	floor = r->floor[bucket];
 	was = e->record.life;
 	if (op->read)
 		outcome = dft_copy_read(&e->record, &floor, op->floor, &op->record);
@@ -687,6 +774,9 @@ static void bulk(struct world *w, struct replica *r, uint32_t slot, struct op *o
 		return;
 	if (op->record.life == DFT_LIVE && full(w, r, op->key))
 		return;
+	if (!brought(w, r, slot, op))
+		return;
+	floor = r->floor[bucket];
 	outcome = dft_copy_read(&e->record, &floor, op->floor, &op->record);
 	raise_floor(w, op->chain, slot, bucket, floor);
 	if (outcome == DFT_CONFLICT)
@@ -861,6 +951,7 @@ static void fill(struct world *w, struct replica *r, uint32_t chain)
 		op.record = r->entry[key].record;
 		op.bucket = r->bucket;
 		op.alias.chain = NOWHERE;
+		take_along(w, r, &op);
 		send_op(w, r->member.self.node, r->member.active.path[r->member.active.live].node,
 			&op);
 		sent++;
@@ -883,6 +974,11 @@ static void activated(struct world *w, uint32_t chain, uint32_t slot)
 		r->entry[key].deleting = false;
 		r->entry[key].asked = 0;
 	}
+	if (dft_begins_anew(&r->member)) {
+		memset(r->entry, 0, sizeof(r->entry));
+		for (key = 0; key < SIM_BUCKETS; key++)
+			r->floor[key] = dft_founding_floor(r->member.founded);
+	}
 	if (place == (int)c->live && c->learner && !BUGGY(NO_WIPE)) {
 		memset(r->entry, 0, sizeof(r->entry));
 		memset(r->floor, 0, sizeof(r->floor));
@@ -891,6 +987,11 @@ static void activated(struct world *w, uint32_t chain, uint32_t slot)
 	}
 	r->pulled = 0;
 	check_chosen(w, chain, c, &r->member.voters);
+}
+
+void table_founded(struct world *w, uint32_t chain, uint32_t slot)
+{
+	activated(w, chain, slot);
 }
 
 void table_term(struct world *w, uint32_t chain, uint32_t slot, const struct dft_term_message *m)
@@ -918,6 +1019,7 @@ void table_tick(struct world *w, uint32_t chain, uint32_t slot)
 		return;
 	out.count = 0;
 	dft_term_tick(&r->member, &w->plan.times, pick(w, w->plan.times.suspect), now, &out);
+	check_ballot(w, chain, slot);
 	for (key = 0; key < out.count; key++)
 		w->counters.ballots += out.message[key].kind == DFT_PREPARE;
 	send_term(w, chain, &out);

@@ -128,6 +128,8 @@ void at(struct world *w, uint64_t when, uint32_t kind, uint32_t to, uint32_t cha
 
 static bool severed(const struct world *w, uint32_t from, uint32_t to)
 {
+	if (w->deaf && from != CONTROLLER && to != CONTROLLER && (w->mute ? from : to) == w->deaf)
+		return true;
 	if (w->now < w->broken_link.until) {
 		if (from == w->broken_link.from && to == w->broken_link.to)
 			return true;
@@ -354,8 +356,15 @@ static void client(struct world *w)
 	if (chance(w, 100)) {
 		op.kind = OP_UPDATE;
 		op.stamp = c->record.incarnation;
-		// More bits than there are in use, so that one life's is not another's.
-		op.state = 1u << (op.stamp.floor * 5 + op.stamp.counter * 3 + pick(w, 2)) % 12;
+		// Bits that one life has are not another's, nor those of another generation.
+		op.state = c->record.state & DFT_GENERATION_BITS;
+		op.state |= 1u << (op.stamp.floor * 5 + op.stamp.counter * 3 +
+				   dft_state_generation(op.state) * 2 + pick(w, 3)) %
+					  8;
+		if (dft_state_closed(c->record.state) && chance(w, 300)) {
+			w->counters.reopened++;
+			op.state = dft_state_reopened(c->record.state, chance(w, 500));
+		}
 		check_sent(w, chain, key, op.stamp, op.state);
 		ask(w, node, chain, key, &op);
 	}
@@ -390,8 +399,16 @@ static void vote(struct dft_voters *v, struct dft_name name)
 // Who shall vote next: those of the list, then others; none that is drained, if there are enough.
 static void publish(struct world *w, struct chain *c, const struct dft_configuration *known)
 {
-	struct dft_voters v = {.epoch = c->voters.epoch + 1, .replicas = REPLICAS};
+	struct dft_voters v = {
+		.epoch = c->voters.epoch + 1, .replicas = REPLICAS, .founded = c->voters.founded};
 	uint32_t i, drained;
+
+	// Whoever is new comes first.
+	for (i = 0; w->plan.upheavals && i < c->slots; i++)
+		if (w->node[c->node[i]].up && chance(w, 500) &&
+		    dft_voter_place(&c->voters,
+				    (struct dft_name){c->node[i], w->node[c->node[i]].boot}) < 0)
+			vote(&v, (struct dft_name){c->node[i], w->node[c->node[i]].boot});
 
 	for (drained = 0; drained < 2; drained++) {
 		for (i = 0; i < known->live + known->learner; i++)
@@ -404,6 +421,7 @@ static void publish(struct world *w, struct chain *c, const struct dft_configura
 	}
 	c->voters = v;
 	c->given = 0;
+	c->forced = false;
 	w->counters.views++;
 	note(w, CONTROLLER, (uint32_t)(c - w->chain), NOWHERE, "view %u: voters %u %u %u %u %u",
 	     v.epoch, v.voter[0].node, v.voter[1].node, v.voter[2].node, v.voter[3].node,
@@ -417,7 +435,8 @@ static bool survives(const struct world *w, const struct dft_configuration *c, u
 	if (!c->term.epoch)
 		return true;
 	for (i = 0; i < c->live; i++)
-		if (c->path[i].node != victim && is_up(w, c->path[i]))
+		if (c->path[i].node != victim && is_up(w, c->path[i]) &&
+		    (!w->deaf || c->path[i].node != w->deaf))
 			return true;
 	return false;
 }
@@ -427,7 +446,8 @@ static bool quorate(const struct world *w, const struct dft_voters *v, uint32_t 
 	uint32_t i, alive = 0;
 
 	for (i = 0; i < v->count; i++)
-		alive += v->voter[i].node != victim && is_up(w, v->voter[i]);
+		alive += v->voter[i].node != victim && is_up(w, v->voter[i]) &&
+			 (!w->deaf || v->voter[i].node != w->deaf);
 	return !v->count || alive * 2 > v->count;
 }
 
@@ -437,6 +457,8 @@ static bool ill(const struct world *w, const struct chain *c)
 
 	for (i = 0; i < c->slots; i++)
 		rested += w->node[c->node[i]].up && !w->node[c->node[i]].drained;
+	if (c->voters.replicas < REPLICAS)
+		return true;
 	for (i = 0; i < c->voters.count; i++)
 		if (!is_up(w, c->voters.voter[i]) ||
 		    (w->node[c->voters.voter[i].node].drained && rested >= DFT_VOTERS_MOST))
@@ -476,6 +498,35 @@ static void move(struct world *w)
 	send_op(w, CONTROLLER, w->chain[0].latest.path[0].node, &op);
 }
 
+// A majority of the voters is gone for good: what is left of the list that is known begins alone,
+// and becomes whole by the next view. Nothing is lost, unless nobody is left, or who knew of a
+// later list is gone too.
+static void force(struct world *w, struct chain *c, const struct dft_configuration *known)
+{
+	struct dft_voters v = {.epoch = c->voters.epoch + 1};
+	uint32_t i;
+
+	for (i = 0; i < known->live; i++)
+		if (is_up(w, known->path[i]))
+			vote(&v, known->path[i]);
+	if (BUGGY(FORCE_KEEPS) && known->learner && is_up(w, known->path[known->live]))
+		vote(&v, known->path[known->live]);
+	v.founded = v.count ? c->voters.founded : v.epoch;
+	v.replicas = v.count ? v.count : REPLICAS;
+	for (i = 0; i < c->slots; i++)
+		if (w->node[c->node[i]].up)
+			vote(&v, (struct dft_name){c->node[i], w->node[c->node[i]].boot});
+	if (v.count < 3)
+		return;
+	c->voters = v;
+	c->given = 0;
+	c->forced = true;
+	w->counters.forced++;
+	note(w, CONTROLLER, (uint32_t)(c - w->chain), NOWHERE,
+	     "view %u, forced: %u replicas: %u %u %u", v.epoch, v.replicas, v.voter[0].node,
+	     v.voter[1].node, v.voter[2].node);
+}
+
 // Whoever is reached and does not know the view yet is told.
 static void give(struct world *w, uint32_t chain)
 {
@@ -490,7 +541,12 @@ static void give(struct world *w, uint32_t chain)
 		    (!w->quiet && chance(w, 300)))
 			continue;
 		c->given |= 1u << i;
-		dft_view_given(&c->replica[i].member, &c->voters);
+		if (!c->forced) {
+			dft_view_given(&c->replica[i].member, &c->voters);
+			continue;
+		}
+		if (dft_found(&c->replica[i].member, &c->voters, clock_of(w, c->node[i])))
+			table_founded(w, chain, i);
 	}
 }
 
@@ -498,6 +554,8 @@ static void repair(struct world *w, uint32_t chain)
 {
 	struct chain *c = &w->chain[chain];
 	const struct dft_member *known;
+	const struct dft_configuration *list;
+	const struct dft_voters *in_force;
 
 	at(w, w->now + 10 * MS + pick(w, 5 * MS), REPAIR, CONTROLLER, chain);
 	if (w->plan.controller_rests && !w->quiet && w->now / (300 * MS) % 2)
@@ -510,8 +568,21 @@ static void repair(struct world *w, uint32_t chain)
 	if (!c->ill_since)
 		c->ill_since = w->now;
 	known = reported(w, c);
+	list = known ? &known->active : &c->latest;
+	in_force = known ? &known->voters : &c->latest_voters;
+	// By then their leases have ended, and ballots that they began.
+	if (!quorate(w, in_force, CONTROLLER)) {
+		if (w->now - c->ill_since < 2 * w->plan.times.guard + w->plan.times.give_up)
+			return;
+		// Who knew better is gone as well: what was written since is lost, and no test.
+		if (dft_term_compare(list->term, c->latest.term) < 0)
+			w->abandoned = true;
+		force(w, c, list);
+		c->ill_since = 0;
+		return;
+	}
 	// One view after the other, unless the last one cannot come true any more.
-	if (known && known->voters.epoch < c->voters.epoch && quorate(w, &c->voters, CONTROLLER))
+	if (in_force->epoch < c->voters.epoch && quorate(w, &c->voters, CONTROLLER))
 		return;
 	// A chain may heal itself; a node may be about to come back.
 	if (!known || w->now - c->ill_since < 30 * MS + pick(w, 100 * MS))
@@ -532,7 +603,7 @@ static bool may_crash(const struct world *w, uint32_t victim)
 	for (i = 0; i < w->waiting; i++) {
 		const struct message *m = w->heap[i];
 
-		if (m->kind == TO_TERM && m->term.kind == DFT_ACCEPT &&
+		if (w->ruthless < 2 && m->kind == TO_TERM && m->term.kind == DFT_ACCEPT &&
 		    dft_term_compare(m->term.term, w->chain[m->chain].latest.term) > 0 &&
 		    !survives(w, &m->term.configuration, victim))
 			return false;
@@ -542,14 +613,20 @@ static bool may_crash(const struct world *w, uint32_t victim)
 
 		if (c->node[slot_of(c, victim)] != victim)
 			continue;
-		if (!survives(w, &c->latest, victim) || !quorate(w, &c->voters, victim) ||
-		    !quorate(w, &c->latest_voters, victim))
+		if (!w->ruthless &&
+		    (!quorate(w, &c->voters, victim) || !quorate(w, &c->latest_voters, victim)))
+			return false;
+		if (w->ruthless < 2 && !survives(w, &c->latest, victim))
 			return false;
 		for (s = 0; s < c->slots; s++) {
 			const struct dft_member *m = &c->replica[s].member;
 
-			if (!survives(w, &m->accepted, victim) || !quorate(w, &m->voters, victim) ||
-			    (m->next.epoch && !quorate(w, &m->next, victim)))
+			if (!w->ruthless && (!quorate(w, &m->voters, victim) ||
+					     (m->next.epoch && !quorate(w, &m->next, victim))))
+				return false;
+			if (w->ruthless == 2)
+				continue;
+			if (!survives(w, &m->accepted, victim))
 				return false;
 			// It promised, and may be the only one to be named for it.
 			if (m->ballot.phase == DFT_PREPARING && m->ballot.promised &&
@@ -575,6 +652,7 @@ static void forget(struct world *w, uint32_t node)
 			continue;
 		memset(&c->replica[slot], 0, sizeof(c->replica[slot]));
 		c->replica[slot].member.self = (struct dft_name){node, w->node[node].boot};
+		c->replica[slot].member.founded = 1;
 		c->replica[slot].bucket.guest = w->plan.move_at && i == 1;
 	}
 }
@@ -592,6 +670,25 @@ static void crash(struct world *w, uint32_t victim)
 		n->boot++;
 	forget(w, victim);
 	at(w, w->now + 2 * MS + pick(w, 150 * MS), WAKE, victim, 0);
+}
+
+// A majority of a chain's voters dies at once; now and then all of its list, in a world where
+// nothing else depends on that.
+static void massacre(struct world *w)
+{
+	uint32_t chain = pick(w, w->plan.chains), i, victim;
+	struct chain *c = &w->chain[chain];
+	bool all = !w->plan.aliases && !w->plan.move_at && chance(w, 300);
+
+	if (c->forced || c->latest_voters.epoch != c->voters.epoch)
+		return;
+	w->ruthless = all ? 2 : 1;
+	for (i = 0; i < c->slots; i++) {
+		victim = c->node[(i + chain) % c->slots];
+		if (all || quorate(w, &c->latest_voters, CONTROLLER))
+			crash(w, victim);
+	}
+	w->ruthless = 0;
 }
 
 static void forwarder_crash(struct world *w)
@@ -612,11 +709,33 @@ static void drain(struct world *w)
 	const struct chain *c = &w->chain[pick(w, w->plan.chains)];
 	uint32_t i = c->latest.path[pick(w, c->latest.live)].node;
 
+	if (w->deaf)
+		return;
 	if (chance(w, 300))
 		i = c->node[pick(w, c->slots)];
 	w->node[i].drained = !w->node[i].drained;
 	w->counters.drains++;
 	note(w, i, NOWHERE, NOWHERE, w->node[i].drained ? "is drained" : "is used again");
+}
+
+// From now on to the end a node's links work one way only.
+static void deafen(struct world *w)
+{
+	const struct chain *c = &w->chain[0];
+	uint32_t i;
+
+	// Who has everything alone cannot be done without, nor whose vote decides.
+	w->deaf = c->latest.path[pick(w, c->latest.live)].node;
+	if (!may_crash(w, w->deaf)) {
+		w->deaf = 0;
+		return;
+	}
+	// There are enough without it.
+	for (i = 0; i < w->plan.nodes; i++)
+		w->node[i].drained = false;
+	w->mute = chance(w, 300);
+	w->node[w->deaf].drained = true; // the controller sees that it does not come along
+	note(w, w->deaf, NOWHERE, NOWHERE, w->mute ? "is mute" : "is deaf");
 }
 
 static void fault(struct world *w)
@@ -674,6 +793,10 @@ static void fault(struct world *w)
 		if (w->plan.forwarders_crash)
 			forwarder_crash(w);
 		return;
+	case FAULT_MASSACRE:
+		if (w->plan.massacres)
+			massacre(w);
+		return;
 	case FAULT_DRAIN:
 		if (w->plan.drains)
 			drain(w);
@@ -718,6 +841,9 @@ static void dispatch(struct world *w, struct message *m)
 		break;
 	case MOVE:
 		move(w);
+		break;
+	case DEAFEN:
+		deafen(w);
 		break;
 	case REPAIR:
 		repair(w, m->chain);
@@ -771,9 +897,9 @@ void world_run(struct world *w)
 	uint32_t i;
 	char why[128] = "";
 
-	while (!w->broken && w->now < w->plan.length)
+	while (!w->broken && !w->abandoned && w->now < w->plan.length)
 		step(w);
-	if (w->broken)
+	if (w->broken || w->abandoned)
 		return;
 	// I9: faults are over.
 	w->quiet = true;
@@ -790,6 +916,8 @@ void world_run(struct world *w)
 
 		while (!w->broken && w->now < next)
 			step(w);
+		if (w->abandoned)
+			return;
 		if (settled(w, why, sizeof(why)))
 			return;
 	}
@@ -814,6 +942,7 @@ static int chains_new(struct world *w)
 		c->voters.epoch = 1;
 		c->voters.count = DFT_VOTERS_MOST;
 		c->voters.replicas = REPLICAS;
+		c->voters.founded = 1;
 		for (s = 0; s < DFT_VOTERS_MOST; s++)
 			c->voters.voter[s] = (struct dft_name){c->node[s], 1};
 		for (s = 0; s < c->slots; s++) {
@@ -822,6 +951,7 @@ static int chains_new(struct world *w)
 			m->self = (struct dft_name){c->node[s], 1};
 			dft_found(m, &c->voters, clock_of(w, c->node[s]));
 			c->replica[s].timers = m->since;
+			m->founded = 1;
 			at(w, 1 + pick(w, w->plan.times.beat / 2), TICK, c->node[s], i);
 		}
 		c->latest = c->replica[0].member.active;
@@ -860,6 +990,8 @@ int world_new(struct world *w, const struct plan *plan)
 	chains_new(w);
 	at(w, 1, CLIENT, 0, 0);
 	at(w, plan->fault_every, FAULT, 0, 0);
+	if (plan->deaf)
+		at(w, plan->length - 1 - pick(w, plan->repair ? 200 * MS : 2), DEAFEN, 0, 0);
 	for (i = 0; i < plan->chains; i++)
 		for (key = 0; key < KEYS_MOST; key++)
 			w->chain[i].facts[key].at = i;

@@ -62,6 +62,7 @@ struct dft_voters {
 	__u32 epoch;
 	__u32 count;
 	__u32 replicas; // the first of them are wanted as replicas, the others are witnesses
+	__u32 founded;	// the epoch in which the chain began with nothing
 	struct dft_name voter[DFT_VOTERS_MOST];
 };
 
@@ -142,8 +143,9 @@ struct dft_member {
 	__u64 promised_at;
 	__u64 since;  // when the active term became active here
 	__u64 uneasy; // since when it knows of something to be done that has time; 0: there is none
-	__u32 filled; // the learner of the active term has all: it may be promoted
-	__u32 failed; // ballots in a row that came to nothing
+	__u32 founded; // register: what it holds is of the chain that began in this epoch
+	__u32 filled;  // the learner of the active term has all: it may be promoted
+	__u32 failed;  // ballots in a row that came to nothing
 };
 
 // Messages that an event causes; addressed, to be sent over a network that may lose them.
@@ -299,7 +301,7 @@ inlined void dft_peer_heard(struct dft_member *m, const struct dft_times *times,
 		return;
 	if (p->received < when)
 		p->received = when;
-	if (p->heard < when && both_ways)
+	if (p->heard < when && (both_ways || BUGGY(HEARS_ONE_WAY)))
 		p->heard = when;
 }
 
@@ -393,10 +395,10 @@ inlined int dft_activate(struct dft_member *m, const struct dft_configuration *c
 }
 
 // M6. A chain begins in this epoch with the wanted voters as its list: the first time with nothing,
-// later because a majority of its voters is gone for good and all their leases have ended. Who was
-// in the live list of the term that it knew keeps its records, everybody else begins with none
-// (dft_founding_floor); the controller names either only such as keep them, or nobody is left.
-// Returns 1 where the node did not know the term.
+// founded is the epoch; later by force, because a majority of its voters is gone for good. The
+// controller then names only who was live in the newest term that anyone reports who is left, after
+// the time of a lease and of a ballot: founded stays, and they keep their records. Where nobody is
+// left it is the epoch again. Returns 1 where the node did not know the term.
 inlined int dft_found(struct dft_member *m, const struct dft_voters *v, __u64 now)
 {
 	struct dft_configuration c = {.term = {v->epoch, 0}};
@@ -410,8 +412,19 @@ inlined int dft_found(struct dft_member *m, const struct dft_voters *v, __u64 no
 	return 1;
 }
 
-// M6. The floor of every bucket of who begins with nothing in a founding: above all that were
-// before, as an epoch does not see as many collections in one bucket.
+// M6. Whether what the node holds is of an earlier chain, however it learned of the new one: then
+// all of that goes, and its floors are dft_founding_floor. To be asked when the active term
+// changed.
+inlined int dft_begins_anew(struct dft_member *m)
+{
+	if (m->founded == m->voters.founded)
+		return 0;
+	m->founded = m->voters.founded;
+	return 1;
+}
+
+// M6. The floor of every bucket in a chain that began with nothing in this epoch: above all that
+// were before, as an epoch does not see as many collections in one bucket.
 #define DFT_FOUNDING_SHIFT 20
 inlined __u32 dft_founding_floor(__u32 epoch)
 {
@@ -457,7 +470,7 @@ inlined __u32 dft_party_voters(const struct dft_ballot *b, const struct dft_vote
 inlined int dft_party_majority(const struct dft_ballot *b, __u32 bits)
 {
 	return (dft_majority(&b->old, dft_party_voters(b, &b->old, bits)) || BUGGY(VIEW_BY_NEW)) &&
-	       (dft_majority(&b->new, dft_party_voters(b, &b->new, bits)));
+	       (dft_majority(&b->new, dft_party_voters(b, &b->new, bits)) || BUGGY(VIEW_BY_OLD));
 }
 
 // M6. Whether the voters before may be asked: not before those who are new are known to answer,
@@ -636,7 +649,7 @@ inlined int dft_unneeded(const struct dft_configuration *c, const struct dft_vot
 	int place = -1;
 	__u32 i;
 
-	if (c->live <= dft_wanted_most(v))
+	if (c->live <= dft_wanted_most(v) && !BUGGY(DRAIN_HASTY))
 		return -1;
 	for (i = 0; i < DFT_PATH_MOST; i++)
 		if (i < c->live && !dft_wanted(v, c->path[i]))

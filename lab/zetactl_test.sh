@@ -75,9 +75,17 @@ holds "status shows why packets went" prints '^  EDGE_TO_ENTRANCE +SENT +[0-9]+ 
 holds "and wide, where" prints '^  VERDICT +KIND +PACKETS +BYTES +gw1 +host1 +host2$' \
 	ctl status -o wide
 holds "status as JSON" prints '"epoch"' ctl status -o json
+holds "status shows who is there" prints '^  gw1 +here +[0-9a-f]{8} +1 +1 +1 ' ctl status
 holds "status as YAML" prints '^clusters:' ctl status -o yaml
 holds "sessions of a node, from its pins" prints '^VNI' \
 	"$zetactl" sessions --bpf "/run/zeta/lab/$cloud/bpf/gw1"
+
+holds "a node in use is not deleted" prints 'node "gw1" votes in 1 chains' ctl delete node gw1
+holds "a node that nobody can stand in for stays what it is" \
+	prints '^node/gw1 leaves' ctl node drain gw1 --no-wait
+holds "and is told to leave" prints '^  gw1 +here, leaves ' ctl status
+holds "until it is taken back" prints '^node/gw1 in use' ctl node undrain gw1
+holds "no such node" exits 1 ctl node drain gw9
 
 holds "a refusal names document, line and field" \
 	prints 'document 2, line 3: subnet ten: cidr ' ctl apply -f - <<-END

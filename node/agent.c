@@ -419,6 +419,7 @@ static void report(struct state *s)
 #undef VERDICT
 	};
 	Zeta__Node__V1__VerdictCount counts[VERDICTS], *verdicts[VERDICTS];
+	Zeta__Node__V1__VpcUsage usages[VPCS_TOLD], *vpcs[VPCS_TOLD];
 	Zeta__Node__V1__Report report = ZETA__NODE__V1__REPORT__INIT;
 	auto_(freep) char **ready = calloc(MAX_LOCAL_PORTS, sizeof(*ready));
 	auto_(freep) struct states *states = malloc(sizeof(*states));
@@ -447,6 +448,21 @@ static void report(struct state *s)
 		count->packets = s->status.verdicts[i].packets;
 		count->bytes = s->status.verdicts[i].bytes;
 		verdicts[report.n_verdicts++] = count;
+	}
+	report.vpc = vpcs;
+	for (i = 0; i < (int)s->status.vpcs && i < VPCS_TOLD; i++) {
+		const struct vpc_usage *vpc = &s->status.vpc[i];
+
+		usages[i] = (Zeta__Node__V1__VpcUsage){
+			PROTOBUF_C_MESSAGE_INIT(&zeta__node__v1__vpc_usage__descriptor),
+			.vni = vpc->vni,
+			.sessions = vpc->sessions,
+			.half_open = vpc->half_open,
+			.refused_first_packets = vpc->refused_first_packets,
+			.refused_sessions = vpc->refused_sessions,
+			.refused_half_open = vpc->refused_half_open,
+		};
+		vpcs[report.n_vpc++] = &usages[i];
 	}
 	report.ready_port = ready;
 	report.n_ready_port = ready_ports(s, ready, MAX_LOCAL_PORTS);

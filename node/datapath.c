@@ -28,6 +28,7 @@
 #include "shared/outbox.h"
 #include "shared/session.h"
 #include "shared/steps.h"
+#include "shared/tenant.h"
 
 #define GATEWAY (NODE_FWD | NODE_FTN)
 
@@ -48,6 +49,9 @@ static const struct table_shape own_shapes[OWN_MAPS] = {
 	[MAP_COPIES] = {"copies", sizeof(__u32), sizeof(struct copy_value), 0},
 	[MAP_PORT_BY_IFINDEX] = {"port_by_ifindex", sizeof(__u32), sizeof(struct local_port), 0},
 	[MAP_PORT_BY_MAC] = {"port_by_mac", sizeof(struct local_mac_key), sizeof(__u32), 0},
+	[MAP_ASKING] = {"asking", sizeof(__u32), sizeof(struct asking_value), 0},
+	[MAP_USAGE] = {"usage", sizeof(struct usage_key), sizeof(struct usage_value), 0},
+	[MAP_RECORDS] = {"records", sizeof(__u32), sizeof(__s64), 0},
 };
 
 static int refuse(char why[DATAPATH_WHY], int err, const char *format, ...)
@@ -665,11 +669,6 @@ static int is_renewed(const struct interface_name *name, unsigned int before)
 	return now && now != before;
 }
 
-void datapath_look(struct datapath *datapath)
-{
-	pacemaker_look(&datapath->pacer);
-}
-
 int datapath_follow(struct datapath *datapath)
 {
 	const struct node_settings settings = datapath->settings;
@@ -677,7 +676,7 @@ int datapath_follow(struct datapath *datapath)
 
 	if (!is_renewed(&settings.tenant_interface, datapath->tenant_ifindex) &&
 	    !is_renewed(&settings.zgc_interface, datapath->zgc_ifindex)) {
-		pacemaker_follow(&datapath->pacer);
+		pacemaker_changed(&datapath->pacer);
 		return 0;
 	}
 	log_info("an interface of this node was made anew: loading its programs again");
@@ -687,15 +686,11 @@ int datapath_follow(struct datapath *datapath)
 }
 
 // The lists of heartbeats are made of these.
-static void follow_tables(struct datapath *datapath, enum table table)
+static void follow_table(struct datapath *datapath, enum table table)
 {
-	int err = 0;
-
 	if (table == TABLE_NODES || table == TABLE_CHAINS || table == TABLE_ENTRANCES ||
 	    table == TABLE_ENTRANCE_BY_IP)
-		err = pacemaker_follow(&datapath->pacer);
-	if (err)
-		log_warnx("the list of heartbeats does not follow: %s", strerror(-err));
+		pacemaker_changed(&datapath->pacer);
 }
 
 int datapath_put(struct datapath *datapath, struct message *message, __u32 *done)
@@ -710,7 +705,7 @@ int datapath_put(struct datapath *datapath, struct message *message, __u32 *done
 		if (bpf_map_update_elem(map, key, key + tables[message->table].key_size, BPF_ANY))
 			return -errno;
 	}
-	follow_tables(datapath, message->table);
+	follow_table(datapath, message->table);
 	return 0;
 }
 
@@ -731,7 +726,7 @@ int datapath_remove(struct datapath *datapath, struct message *message, __u32 *d
 		if (err && errno != ENOENT)
 			return -errno;
 	}
-	follow_tables(datapath, message->table);
+	follow_table(datapath, message->table);
 	return 0;
 }
 

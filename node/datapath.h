@@ -28,6 +28,9 @@ enum own_map {
 	MAP_COPIES,
 	MAP_PORT_BY_IFINDEX,
 	MAP_PORT_BY_MAC,
+	MAP_ASKING,
+	MAP_USAGE,
+	MAP_RECORDS,
 	OWN_MAPS,
 };
 
@@ -64,8 +67,6 @@ void datapath_close(struct datapath *datapath);
 // exist yet; or what failed. On failure what ran before goes on, and why is one sentence.
 int datapath_configure(struct datapath *datapath, const struct node_settings *settings,
 		       char why[DATAPATH_WHY]);
-// To be called every second: what the kernel goes on with by itself is seen to.
-void datapath_look(struct datapath *datapath);
 // The same again where an interface was made anew under its name. Returns whether it was needed.
 int datapath_follow(struct datapath *datapath);
 

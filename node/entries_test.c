@@ -21,13 +21,15 @@
 #include "modules/vpc/vpc.h"
 #include "node/messages.h"
 
-// What was put last, and how many there were.
+// What was put first, and last, and how many there were.
 struct recorded {
 	struct entries entries; // first
 	size_t count;
 	enum table table[4];
 	uint8_t key[4][64];
 	uint8_t value[4][sizeof(struct security_group_value)];
+	enum table last;
+	uint8_t last_value[sizeof(struct security_group_value)];
 };
 
 static int record(struct entries *entries, enum table table, const void *key, const void *value)
@@ -39,6 +41,8 @@ static int record(struct entries *entries, enum table table, const void *key, co
 		memcpy(r->key[r->count], key, tables[table].key_size);
 		memcpy(r->value[r->count], value, tables[table].value_size);
 	}
+	r->last = table;
+	memcpy(r->last_value, value, tables[table].value_size);
 	r->count++;
 	return 0;
 }
@@ -181,11 +185,13 @@ static void buckets(void **state)
 
 	b.chain = BYTES(table);
 	assert_int_equal(buckets_entries(&b, &r.entries), 0);
-	assert_int_equal(r.count, BUCKETS);
+	assert_int_equal(r.count, BUCKETS + 1);
 	assert_int_equal(*(uint32_t *)r.key[1], 1);
 	assert_int_equal(*(uint32_t *)r.value[0], 0);
 	assert_int_equal(*(uint32_t *)r.value[1], 1);
 	assert_int_equal(*(uint32_t *)r.value[2], 1024);
+	assert_int_equal(r.last, TABLE_CHAIN_COUNT);
+	assert_int_equal(*(uint32_t *)r.last_value, 2);
 	b.chain = SHORT(table);
 	REFUSES(buckets_entries(&b, &r.entries), "chain is");
 	b.chain = BYTES(table);
@@ -204,11 +210,18 @@ static void vpc(void **state)
 	v.policy = 6;
 	v.functions = functions;
 	v.n_functions = 3;
+	v.ask_ns = 40000;
+	v.sessions = 1000;
 	assert_int_equal(vpc_entries(&v, &r.entries), 0);
 	assert_int_equal(*(uint32_t *)r.key[0], 0xFFFFFF);
 	assert_int_equal(value->policy, 6);
 	assert_int_equal(value->functions, 3);
 	assert_int_equal(value->function[2], 3);
+	assert_int_equal(value->ask_ns, 40000);
+	assert_int_equal(value->sessions, 1000);
+	v.ask_ns = 3600000000001;
+	REFUSES(vpc_entries(&v, &r.entries), "first packets");
+	v.ask_ns = 0;
 	v.n_functions = 4;
 	REFUSES(vpc_entries(&v, &r.entries), "slot 0");
 	functions[3] = MAX_FUNCTIONS;

@@ -17,6 +17,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/limits/limits.h"
 #include "modules/term/wipe.h"
 #include "node/datapath.h"
 #include "node/messages.h"
@@ -35,11 +36,11 @@ struct work {
 	struct datapath datapath;
 	struct ports ports;
 	struct upkeep upkeep;
+	struct limits limits;
 	struct wipe wipe;
 	struct message message;
 	__u32 loads_seen; // by the ports
 	__u64 follow_ms;  // when interfaces are looked up even if nothing was heard of them
-	__u64 look_ms;	  // when the data path is looked at
 };
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
@@ -125,6 +126,7 @@ static void tell_status(struct work *work)
 	status->session_digest = work->upkeep.survey.digest;
 	status->cached = work->upkeep.survey.cached;
 	datapath_verdicts(&work->datapath, status->verdicts);
+	limits_tell(&work->limits, &work->datapath, status);
 }
 
 // Carries out one message and answers it. -EPROTO: the agent does not keep to the rules.
@@ -197,10 +199,6 @@ static void follow(struct work *work)
 {
 	work->follow_ms = now_ms() + FOLLOW_MS;
 	datapath_follow(&work->datapath);
-	if (now_ms() >= work->look_ms) {
-		work->look_ms = now_ms() + FOLLOW_MS;
-		datapath_look(&work->datapath);
-	}
 	reload_ports(work);
 	ports_follow(&work->ports);
 }
@@ -279,6 +277,7 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 	for (;;) {
 		wait = sooner(upkeep_step(&work->upkeep), FOLLOW_MS);
 		wait = sooner(wipe_step(&work->wipe), wait);
+		wait = sooner(pacemaker_step(&work->datapath.pacer), wait);
 		if (poll(polls, sizeof(polls) / sizeof(polls[0]), wait) < 0 && errno != EINTR) {
 			log_warn("poll");
 			return 1;

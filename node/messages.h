@@ -53,15 +53,29 @@ struct node_settings {
 	__u8 zgc_mac[6];
 };
 
+// What a VPC uses of what it may have (modules/limits): sessions in chains whose head this node is;
+// refusals since boot.
+struct vpc_usage {
+	__u32 vni;
+	__u32 pad;
+	__u64 sessions;
+	__u64 half_open;
+	__u64 refused_first_packets;
+	__u64 refused_sessions;
+	__u64 refused_half_open;
+};
+#define VPCS_TOLD 32
+
 struct node_status {
 	__u32 boot;  // 0: nothing is loaded
 	__u32 loads; // grows with every CONFIGURE that was carried out and every one redone
 	__u32 ports; // grows when a local port becomes ready or stops being ready
-	__u32 pad;
+	__u32 vpcs;  // in vpc[0 .. vpcs)
 	__u64 sessions;
 	__u64 session_digest;
 	__u64 cached;
 	struct verdict_count verdicts[VERDICTS];
+	struct vpc_usage vpc[VPCS_TOLD];
 };
 
 // Arrays that the ballots read in memory (shared/membership.h).

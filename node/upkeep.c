@@ -9,8 +9,7 @@
 
 // A term becomes known to this node by its own loader, which does not say so here: a copy begins
 // so much later, and timers run so much longer.
-#define CHAINS_MS 20
-#define BUCKETS_MS 1000
+#define ROLES_MS 20
 
 // Free entries of the outbox below which nothing more is looked at: a session that is due would
 // have to wait for the next round.
@@ -71,30 +70,26 @@ static void follow_loads(struct upkeep *upkeep)
 	if (!err)
 		err = outbox_open(&upkeep->outbox, d->own[MAP_OUTBOX], d->own[MAP_OUTBOX_NEXT],
 				  program);
-	if (!err && (err = copying_use(&upkeep->copying, d->own[MAP_COPIES], d->own[MAP_FLOORS],
-				       d->own[MAP_SESSIONS], d->own[MAP_FLAT_SESSIONS])))
+	if (!err && ((err = roles_use(&upkeep->roles, d->tables[TABLE_BUCKETS])) ||
+		     (err = copying_use(&upkeep->copying, d->own[MAP_COPIES], d->own[MAP_FLOORS],
+					d->own[MAP_SESSIONS], d->own[MAP_FLAT_SESSIONS]))))
 		outbox_close(&upkeep->outbox);
 	if (err)
 		log_warnx("this node ends no sessions, and copies none: %s", strerror(-err));
 	upkeep->ageing.narrow = d->table == SESSIONS_FLAT;
-	upkeep->chains_ms = upkeep->buckets_ms = 0;
-	memset(upkeep->roles.role, 0, sizeof(upkeep->roles.role));
+	upkeep->roles_ms = 0;
 }
 
 static void read_roles(struct upkeep *upkeep, __u64 now)
 {
 	const struct datapath *d = upkeep->datapath;
 
-	if (now >= upkeep->buckets_ms) {
-		upkeep->buckets_ms = now + BUCKETS_MS;
-		roles_read_buckets(&upkeep->roles, d->tables[TABLE_BUCKETS]);
-	}
-	if (now >= upkeep->chains_ms) {
-		upkeep->chains_ms = now + CHAINS_MS;
-		roles_read_chains(&upkeep->roles, d->tables[TABLE_CHAINS], d->settings.index,
-				  upkeep->ageing.now_s);
-		copying_follow(&upkeep->copying);
-	}
+	if (now < upkeep->roles_ms)
+		return;
+	upkeep->roles_ms = now + ROLES_MS;
+	roles_read(&upkeep->roles, d->tables[TABLE_CHAINS], d->settings.index,
+		   upkeep->ageing.now_s);
+	copying_follow(&upkeep->copying);
 }
 
 static int sooner(int a, int b)
@@ -119,10 +114,12 @@ int upkeep_step(struct upkeep *upkeep)
 		wait = sooner(wait, room < ENOUGH_ROOM ? 1 : survey_step(&upkeep->survey, room));
 		err = outbox_send(&upkeep->outbox);
 	} else {
-		wait = CHAINS_MS;
+		wait = ROLES_MS;
 	}
 	if (err && err != upkeep->error)
 		log_warnx("this node cannot send what it should: %s", strerror(-err));
 	upkeep->error = err;
-	return sooner(outbox_idle(&upkeep->outbox) ? CHAINS_MS : 1, wait);
+	if (!err && outbox_ready(&upkeep->outbox))
+		return 0;
+	return sooner(outbox_idle(&upkeep->outbox) ? ROLES_MS : 1, wait);
 }

@@ -18,9 +18,9 @@ struct upkeep {
 	struct outbox outbox;
 	struct ageing ageing;
 	struct copying copying;
-	__u32 loads_seen;	     // of the datapath
-	__u64 chains_ms, buckets_ms; // when they are read again
-	int error;		     // that sending met last; said once
+	__u32 loads_seen; // of the datapath
+	__u64 roles_ms;	  // when they are read again
+	int error;	  // that sending met last; said once
 };
 
 // Returns 0 or -ENOMEM. The datapath is lent for good.

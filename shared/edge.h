@@ -48,7 +48,7 @@ struct direct_value {
 	struct in6_addr host;
 	__u8 host_mac[6];
 	__u8 instance_mac[6];
-	__u32 learned_ms; // this host's coarse clock: forgotten REFRESH_MS later, used or not
+	__u32 learned_ms; // this host's coarse clock: forgotten DIRECT_LIFE_MS later, used or not
 	__u32 used_ms;	  // forgotten idle_ms after this
 	__u32 idle_ms;
 	__u32 flags; // OAM_ROUTED

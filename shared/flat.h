@@ -49,8 +49,9 @@ union flat_half {
 		};
 		union flat_key key;	// the same in both halves
 		struct dft_stamp stamp; // half 0: the record's; half 1: its incarnation
-		__u32 policy;		// the same in both halves
-		__be32 host;		// IPv4; 0: the decision has ::
+		__u32 policy; // half 0: the record's; half 1: the same, or of a cached record
+			      // that the flow table holds the state
+		__be32 host;  // IPv4; 0: the decision has ::
 		__u8 host_mac[6];
 		__u8 told; // cache: tick_ms() / FLAT_TOLD_MS when the host was told; 0: never
 		__u8 what; // FLAT_ACTION, FLAT_FLAGS, FLAT_LIFE
@@ -68,6 +69,7 @@ _Static_assert(sizeof(union flat_half) == 64, "a cache line");
 #define FLAT_FLAGS 0x0F	   // before the shift
 #define FLAT_LIFE_SHIFT 6  // flow table: enum dft_life; cache: FLAT_STATEFUL
 #define FLAT_STATEFUL 1	   // the flow table holds a record
+#define FLAT_NEWS 2	   // a packet of this direction tells the flow table something new
 #define FLAT_TOLD_MS 256
 
 // Of a flow table's asked, whose used_s and mark change without the version.

@@ -3,6 +3,7 @@
 #pragma once
 
 #define MAX_CHAIN_LENGTH 8    // replicas of a bucket, learner included; an op crosses all of them
+#define MAX_REPLICAS 4	      // asked for in a chain; docs/dft.md has no use for more
 #define MAX_VOTERS 5	      // of a chain: its replicas and witnesses; two of five may die
 #define MAX_HOLDERS 8	      // of leases in one chain: its path, and who just left it
 #define MAX_CHAINS 1024	      // of a cluster
@@ -27,18 +28,21 @@
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
 #define MAX_FUNCTIONS 64    // slots for network functions on a node
 #define MAX_HOPS 8	    // redirects of one op: longer is a loop
-#define MAX_OUTBOX 8192	    // a power of two: what is on its way at full speed for RESEND_MS
+#define MAX_OUTBOX 8192	    // a power of two: what is on its way in 50 ms at full speed
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
 #define DENIAL_MS 1000	      // a cached denial: a new endpoint changes it without a new policy
 #define PACKET_LIFE_MS 200    // D: an older reply is not applied
-#define DIRECT_IDLE_S 5	      // a direct path unused for so long is forgotten; below R
+#define REFRESH_DUE_MS 5000   // R / 2: from this age on the tail is asked beside using the decision
+#define REFRESH_REPEAT_MS 200 // and again, where it does not answer
+#define DIRECT_LIFE_MS 5000   // R / 2: a direct path ends, and its packets come while that goes on
+#define DIRECT_IDLE_S 5	      // a direct path unused for so long is forgotten; not above that
 #define DIRECT_REPEAT_MS 1000 // an OAM frame may be lost: told again at most this often
 
 // Ops that no packet causes. What the loader has sent in a millisecond: a million sessions are
 // copied in some 7 s, and a node's network carries a third of a gigabit more meanwhile.
 #define OUTBOX_PER_MS 150
-#define RESEND_MS 50 // a copy is sent again: far above the time that a learner takes to answer
+#define RESEND_MS 200 // a copy is sent again: a learner whose table is full stays unasked so long
 
 // When a session ends that nobody uses, in seconds; never below 2 R + D (dft.md O10).
 #define TCP_ESTABLISHED_S 7440 // RFC 5382 REQ-5: not below 2 hours and 4 minutes
@@ -47,3 +51,14 @@
 #define UDP_UNANSWERED_S 30    // a scan or a mistake: what is answered asks again within seconds
 #define ICMP_S 60	       // RFC 5508 REQ-2
 #define OTHER_S 600	       // of a protocol that says nothing about itself
+
+// What a VPC may cost the others (modules/limits).
+#define MAX_FIRST_PACKETS 100000000 // per second and VPC: more than any cluster handles
+#define MAX_QUOTA 1073741824	    // sessions per VPC: all that MAX_NODES have room for
+#define MAX_ASKING 65536 // VPCs times entrances in use at a forwarder; idle ones are forgotten
+#define ASK_BURST_MS 250 // of a VPC's first packets at once: short connections come in heaps
+#define ASK_BURST 16	 // but so many packets in any case, where few are allowed per second
+#define MAX_USAGE MAX_SESSIONS // VPCs times chains of a node: there is a session in each
+#define HALF_OPEN_SHARE 4      // of a quota: a SYN flood leaves the rest of it to who is answered
+#define HEAD_RESERVE (MAX_SESSIONS / 16) // records that a node takes from heads, but not as one
+#define ASK_RESERVE 4 // the last quarter is for sessions that are known: a flood holds up no FIN

@@ -14,7 +14,37 @@ struct vpc_value {
 	__u8 functions; // length of the service chain
 	__u8 function[MAX_SERVICE_CHAIN]; // slots in "functions", enum function_slot or higher
 	__u8 pad[3];
+	__u64 ask_ns;	// between two packets that ask the flow table through one entrance; 0: no
+			// limit
+	__u32 sessions; // that it may have in the cluster; 0: no quota
+	__u32 pad_end;
 };
+_Static_assert(sizeof(struct vpc_value) == 32, "no padding");
+
+// Map "asking": LRU hash, key __u32 VNI << 8 | entrance. What a VPC has used of its first packets.
+// It is the kernel's alone, so that a new vpc_value gives nobody a fresh burst.
+struct asking_value {
+	__u64 until_ns; // bpf_ktime_get_coarse_ns() until which its packets are paid for
+	__u64 refused;
+};
+
+// Map "usage": hash. What a VPC has in one chain of which this node is a replica, whatever its
+// place there, so that a new head knows. Counted with every change of a record, by the kernel
+// alone.
+struct usage_key {
+	__u32 vni;
+	__u32 chain;
+};
+
+struct usage_value {
+	__s64 sessions;	 // live records
+	__s64 half_open; // TCP sessions among them that nobody has answered yet
+	__u64 refused;	 // over the quota, while this node was the head
+	__u64 refused_half_open;
+};
+
+// Map "records": array of 1, value __s64: all records of this node's flow table, tombstones too.
+// Mapped into memory, so that the loader can take off what it removes.
 
 // Slots of the built-in network functions in the program array "functions".
 enum function_slot {

@@ -33,7 +33,10 @@ struct chain_value {
 	} voter[MAX_VOTERS];
 };
 
-// Map "buckets": array of BUCKETS, index bucket, value __u32: chain id + 1, 0: no chain.
+// Map "buckets": array of BUCKETS, index bucket, value __u32: chain id + 1, 0: no chain. (Mapped into
+// memory it has 8 bytes for each.)
+
+// Map "chain_count": array of 1, value __u32: how many chains the buckets name.
 
 // Map "entrances": array of MAX_ENTRANCES. live 0: no such entrance. Written by zetad: what should
 // be. With heartbeats the data path reads "duties" instead (shared/heartbeat.h).

@@ -71,7 +71,8 @@ int chain_entries(const Zeta__Node__V1__Chain *chain, struct entries *entries)
 int buckets_entries(const Zeta__Node__V1__Buckets *buckets, struct entries *entries)
 {
 	const __u8 *bytes = buckets->chain.data;
-	__u32 bucket, chain;
+	__u32 bucket, chain, chains = 0, only = 0;
+	__u8 seen[MAX_CHAINS + 1] = {1};
 	int err;
 
 	if (buckets->chain.len != BUCKETS_BYTES)
@@ -83,8 +84,10 @@ int buckets_entries(const Zeta__Node__V1__Buckets *buckets, struct entries *entr
 		if (chain > MAX_CHAINS)
 			return entries_refuse(entries, "bucket %u names chain %u", bucket,
 					      chain - 1);
+		chains += !seen[chain];
+		seen[chain] = 1;
 		if ((err = entries->put(entries, TABLE_BUCKETS, &bucket, &chain)))
 			return err;
 	}
-	return 0;
+	return entries->put(entries, TABLE_CHAIN_COUNT, &only, &chains);
 }

@@ -12,8 +12,10 @@
 #include "lib/clock.h"
 #include "wire/dft.h"
 
-#define AT_ONCE 512 // frames of one call: some milliseconds
-#define BATCH 256   // of them between two looks whether the call should end; the kernel's most
+#define AT_ONCE 256 // frames of one call: below a millisecond
+#define BATCH 64    // of them until they are handed to the device, whose queue may be short
+#define SAVED 2048  // that may be sent at once after a pause
+#define LATER 512   // entries: more than two queues of a learner may be apart
 #define FRAME_BYTES (DFT_HEADERS_BYTES + sizeof(struct dft_keyed))
 
 static void *map_array(int fd, __u32 entries, __u32 value_size, size_t bytes)
@@ -109,10 +111,12 @@ int outbox_send(struct outbox *outbox)
 
 	outbox->allowance += (now - outbox->allowed_ms) * OUTBOX_PER_MS;
 	outbox->allowed_ms = now;
-	if (outbox->allowance > AT_ONCE)
-		outbox->allowance = AT_ONCE;
+	if (outbox->allowance > SAVED)
+		outbox->allowance = SAVED;
 	if (waiting > outbox->allowance)
 		waiting = (__u32)outbox->allowance;
+	if (waiting > AT_ONCE)
+		waiting = AT_ONCE;
 	if (!waiting)
 		return 0;
 	for (i = 0; i < waiting; i++)
@@ -123,9 +127,27 @@ int outbox_send(struct outbox *outbox)
 	return err == -EINTR ? 0 : err;
 }
 
+int outbox_ready(const struct outbox *outbox)
+{
+	return outbox->allowance && !outbox_idle(outbox);
+}
+
 int outbox_idle(const struct outbox *outbox)
 {
 	return __atomic_load_n(&outbox->place->next, __ATOMIC_ACQUIRE) == outbox->next;
+}
+
+// A copy that was sent is lost when the learner says nothing for too long, or has already confirmed
+// one that was sent well after it.
+static int is_lost(const struct outbox *outbox, __u32 serial, __u64 now)
+{
+	const __u32 later = serial + LATER;
+
+	if (now - outbox->sent_ms[serial % MAX_OUTBOX] >= RESEND_MS)
+		return 1;
+	return outbox->place->next - serial > LATER &&
+	       __atomic_load_n(&outbox->entry[later % MAX_OUTBOX].state, __ATOMIC_ACQUIRE) ==
+		       OUTBOX_CONFIRMED;
 }
 
 void outbox_settle(struct outbox *outbox, outbox_told *told, void *context)
@@ -138,7 +160,7 @@ void outbox_settle(struct outbox *outbox, outbox_told *told, void *context)
 		const struct outbox_entry entry = outbox->entry[i];
 		const __u32 state = __atomic_load_n(&outbox->entry[i].state, __ATOMIC_ACQUIRE);
 
-		if (state == OUTBOX_SENT && now - outbox->sent_ms[i] < RESEND_MS)
+		if (state == OUTBOX_SENT && !is_lost(outbox, outbox->first, now))
 			return;
 		__atomic_store_n(&outbox->entry[i].state, OUTBOX_FREE, __ATOMIC_RELEASE);
 		outbox->first++;

@@ -33,8 +33,10 @@ int outbox_is_open(const struct outbox *outbox);
 __u32 outbox_room(const struct outbox *outbox);
 // Adds one; its state and serial are filled in. There must be room.
 void outbox_add(struct outbox *outbox, const struct outbox_entry *entry, __u8 owner);
-// Has the kernel send some, some milliseconds' worth at most. Returns 0 or a negative errno.
+// Has the kernel send some, which takes less than a millisecond. Returns 0 or a negative errno.
 int outbox_send(struct outbox *outbox);
+// Whether there is more that may be sent now.
+int outbox_ready(const struct outbox *outbox);
 // Whether all that was added has been sent.
 int outbox_idle(const struct outbox *outbox);
 // Goes through what was sent; tells of every copy that is confirmed, or unanswered for RESEND_MS.

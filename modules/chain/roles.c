@@ -4,41 +4,55 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "lib/clock.h"
 #include "shared/key.h"
 #include "shared/view.h"
 
 struct roles_room {
-	union {
-		struct {
-			__u32 number[MAX_CHAINS];
-			struct chain_value chain[MAX_CHAINS];
-		};
-		struct {
-			__u32 bucket[BUCKETS];
-			__u32 entry[BUCKETS];
-		};
-	};
+	__u32 number[MAX_CHAINS];
+	struct chain_value chain[MAX_CHAINS];
 };
+
+// Values have 8 bytes each in the memory of an array.
+#define BUCKETS_BYTES (sizeof(__u64) * BUCKETS)
 
 int roles_open(struct roles *roles)
 {
 	struct roles_room *room = malloc(sizeof(*room));
-	int i;
 
 	if (!room)
 		return -ENOMEM;
 	*roles = (struct roles){.room = room};
-	for (i = 0; i < BUCKETS; i++)
-		roles->chain[i] = NO_CHAIN;
 	return 0;
+}
+
+static void unmap(struct roles *roles)
+{
+	if (roles->buckets)
+		munmap((void *)roles->buckets, BUCKETS_BYTES);
+	roles->buckets = NULL;
 }
 
 void roles_close(struct roles *roles)
 {
+	unmap(roles);
 	free(roles->room);
 	roles->room = NULL;
+}
+
+int roles_use(struct roles *roles, int buckets)
+{
+	void *memory = mmap(NULL, BUCKETS_BYTES, PROT_READ, MAP_SHARED, buckets, 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	unmap(roles);
+	roles->buckets = memory;
+	memset(roles->role, 0, sizeof(roles->role));
+	return 0;
 }
 
 static int is_tail(const struct chain_value *c, __u32 self)
@@ -65,7 +79,7 @@ static void read_chain(struct chain_role *role, const struct chain_value *c, __u
 	role->since_ms = now_ms();
 }
 
-void roles_read_chains(struct roles *roles, int chains, __u32 self, __u32 now_s)
+void roles_read(struct roles *roles, int chains, __u32 self, __u32 now_s)
 {
 	LIBBPF_OPTS(bpf_map_batch_opts, options);
 	struct roles_room *room = roles->room;
@@ -87,24 +101,14 @@ void roles_read_chains(struct roles *roles, int chains, __u32 self, __u32 now_s)
 			roles->role[i].term = 0;
 }
 
-void roles_read_buckets(struct roles *roles, int buckets)
+__u32 roles_chain(const struct roles *roles, __u32 bucket)
 {
-	LIBBPF_OPTS(bpf_map_batch_opts, options);
-	struct roles_room *room = roles->room;
-	__u32 count = BUCKETS, cursor, i;
+	const __u32 entry = roles->buckets ? *(const volatile __u32 *)&roles->buckets[bucket] : 0;
 
-	if (buckets < 0 || (bpf_map_lookup_batch(buckets, NULL, &cursor, room->bucket, room->entry,
-						 &count, &options) &&
-			    errno != ENOENT))
-		count = 0;
-	for (i = 0; i < BUCKETS; i++)
-		roles->chain[i] = i < count && room->entry[i] && room->entry[i] <= MAX_CHAINS
-					  ? (__u16)(room->entry[i] - 1)
-					  : NO_CHAIN;
+	return entry && entry <= MAX_CHAINS ? entry - 1 : NO_CHAIN;
 }
 
-__u16 roles_chain(const struct roles *roles, const struct session_key *key, __u32 *bucket)
+__u32 roles_bucket(const struct session_key *key)
 {
-	*bucket = (__u32)key_hash(key) % BUCKETS;
-	return roles->chain[*bucket];
+	return (__u32)key_hash(key) % BUCKETS;
 }

@@ -10,7 +10,7 @@
 #include "shared/membership.h"
 #include "shared/session.h"
 
-#define NO_CHAIN 0xFFFF
+#define NO_CHAIN MAX_CHAINS
 
 struct chain_role {
 	__u64 term;	// TERM_WORD; 0: this node is not the tail
@@ -21,7 +21,7 @@ struct chain_role {
 
 struct roles {
 	struct chain_role role[MAX_CHAINS];
-	__u16 chain[BUCKETS]; // of each bucket, or NO_CHAIN
+	const __u64 *buckets; // map "buckets", mapped; NULL: not known
 	struct roles_room *room;
 };
 
@@ -29,10 +29,13 @@ struct roles {
 int roles_open(struct roles *roles);
 void roles_close(struct roles *roles);
 
-// Reads the maps "chains" and "buckets". self: this node's index; now_s: that clock now. Where one
-// cannot be read, this node is nothing for the time being.
-void roles_read_chains(struct roles *roles, int chains, __u32 self, __u32 now_s);
-void roles_read_buckets(struct roles *roles, int buckets);
+// The map "buckets" is this one from now on; its descriptor may be closed then. This node is the
+// tail of nothing for the time being. Returns 0 or a negative errno.
+int roles_use(struct roles *roles, int buckets);
+// Reads the map "chains". self: this node's index; now_s: that clock now. Where it cannot be read,
+// this node is the tail of nothing.
+void roles_read(struct roles *roles, int chains, __u32 self, __u32 now_s);
 
-// The chain of a key's bucket, or NO_CHAIN.
-__u16 roles_chain(const struct roles *roles, const struct session_key *key, __u32 *bucket);
+// The chain of a bucket, or NO_CHAIN.
+__u32 roles_chain(const struct roles *roles, __u32 bucket);
+__u32 roles_bucket(const struct session_key *key);

@@ -1,26 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Computes a cluster's view from its nodes: who owns which entrance, which nodes form which chain.
-// Pure: no store, no I/O.
+// Computes a cluster's next view from its nodes and from what they report: who answers for which
+// entrance, which nodes vote in which chain. Pure: no store, no I/O, no clock.
 #pragma once
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "shared/config.h"
 #include "shared/limits.h"
 
+enum presence {
+	PRESENCE_AWAITED = 0, // not there, but not for long
+	PRESENCE_HERE,	      // connected, its programs loaded
+	PRESENCE_GONE,	      // not there for longer than the cluster's repair_after_s
+};
+
 struct view_node {
 	uint32_t index;	    // in the view, from 1; never given to another node
 	unsigned int roles; // ROLE_*
+	uint32_t boot;	    // of its last life that is known, 0: none is
+	enum presence presence;
+	bool drain; // it shall have nothing
 };
 
 struct view_cluster {
 	uint32_t number; // of the cluster, from 1
 	struct in6_addr entrance_first;
 	struct in6_addr entrance_last; // at most MAX_ENTRANCES addresses
-	unsigned int replicas;	       // 1 to MAX_CHAIN_LENGTH
-	unsigned int chains;	       // 0: one per flow table node
+	unsigned int replicas;	       // 1 to MAX_REPLICAS
+	unsigned int chains; // 0: one per flow table node that there is when they are founded
 };
 
 struct view_entrance {
@@ -29,10 +39,29 @@ struct view_entrance {
 	uint32_t owner; // node index, 0: nobody
 };
 
+// A node in one of its lives (docs/dft.md M4).
+struct view_name {
+	uint32_t node;
+	uint32_t boot;
+};
+
 struct view_chain {
-	uint32_t term;
-	unsigned int replicas;
-	uint32_t replica[MAX_CHAIN_LENGTH]; // node indices, head first
+	uint32_t epoch;	       // grows by one with each change of the voters; 0: not founded yet
+	uint32_t founded;      // the epoch in which it began, with nothing
+	unsigned int replicas; // so many voters, the first, are to hold its data
+	unsigned int voters;
+	struct view_name voter[MAX_VOTERS]; // not founded: whom it would take, boots unknown
+};
+
+// What a chain's nodes report of it. Zeroed: nothing.
+struct view_report {
+	uint32_t settled;  // bits: voters here that have the chain's epoch in force
+	uint32_t heard;	   // bits: voters here that report anything of the chain
+	uint32_t epoch;	   // of the newest chosen term that anybody here knows; 0: of none
+	uint32_t term;	   // its number
+	unsigned int live; // in path[0 .. live), head first
+	bool learner;	   // path[live]
+	struct view_name path[MAX_CHAIN_LENGTH + 1];
 };
 
 struct view {
@@ -47,14 +76,41 @@ struct view {
 // not of one family, or there are more than MAX_ENTRANCES.
 unsigned int entrance_count(const struct in6_addr *first, const struct in6_addr *last);
 
+const struct view_node *view_node_find(const struct view_node *nodes, size_t count, uint32_t index);
+// Whether that life of the node is here, and whether it is over: the node is known to live another
+// one, or was taken out of the cluster.
+bool view_lives(const struct view_node *nodes, size_t count, struct view_name name);
+bool view_is_over(const struct view_node *nodes, size_t count, struct view_name name);
+// How many voters of the chain live.
+unsigned int view_living_voters(const struct view_chain *chain, const struct view_node *nodes,
+				size_t count);
+// How many replicas each chain shall have: as asked, but no more than there are nodes for it.
+unsigned int view_replicas(const struct view_cluster *cluster, const struct view_node *nodes,
+			   size_t count);
+// Whether a change of the chain is on its way: of its voters, or of who holds its data.
+bool view_is_busy(const struct view_chain *chain, const struct view_report *report,
+		  const struct view_node *nodes, size_t count);
+
 // Fills *view with the successor of *before, which may be NULL: there was none. nodes are in order
-// of index.
+// of index; reports has one for each chain of before, NULL: nothing is known.
 //
 // Entrances: a forwarder keeps what it owned while it is there, and gives away only as many as make
 // the numbers differ by one at most, its last ones first; so one more node moves the fewest.
-// Entrances of nodes that left go to the forwarder with the fewest, the lowest index among equals.
-// Chains: chain i is as many flow table nodes as there are replicas, in order of index and round
-// again, from the i-th on. Replicas do not move by themselves in this version, so a change of
-// the flow table nodes makes the chains anew, and the sessions of changed chains begin again.
+// Entrances of nodes that are gone or leave go to the forwarder with the fewest, the lowest index
+// among equals.
+//
+// Chains are founded together, when nobody is awaited and there are nodes enough for every replica.
+// From then on there are so many of them, and none gets another number: no bucket moves. Each
+// changes at most one voter in a step, and only when what it was told last is in force and
+// majorities of its voters live, before and after: they carry the change themselves (docs/dft.md
+// M6). What has to be done for safety comes first, for all chains alike; what is planned (leaving
+// nodes, spreading places evenly) is done for one chain at a time, when nothing is on its way. A
+// chain whose data nobody has any more is founded anew.
 void view_build(struct view *view, const struct view *before, const struct view_cluster *cluster,
-		const struct view_node *nodes, size_t count);
+		const struct view_node *nodes, size_t count, const struct view_report *reports);
+
+// Who is to answer for the entrance while all before are dead: the owner, then the other
+// forwarders, such that an owner's entrances go to different ones; those that are gone come last.
+// Fills order[count] and returns how many there are.
+unsigned int view_preference(const struct view *view, unsigned int entrance,
+			     const struct view_node *nodes, size_t count, uint32_t *order);

@@ -20,12 +20,23 @@ static const struct field fields[] = {
 	{.name = "oam_port", .type = FIELD_INTEGER, .min = 1, .max = 65535, .fallback = "8300"},
 	// IPv4 asks for 576; above 9000 no encapsulated packet fits a jumbo frame.
 	{.name = "tenant_mtu", .type = FIELD_INTEGER, .min = 576, .max = 9000, .fallback = "1450"},
-	{.name = "replicas",
-	 .type = FIELD_INTEGER,
-	 .min = 1,
-	 .max = MAX_CHAIN_LENGTH,
-	 .fallback = "3"},
+	{.name = "replicas", .type = FIELD_INTEGER, .min = 1, .max = MAX_REPLICAS, .fallback = "3"},
 	{.name = "chains", .type = FIELD_INTEGER, .max = MAX_CHAINS, .fallback = "0"},
+	// Below, a machine's own pauses look like death; above, failover is no failover.
+	{.name = "heartbeat_ms",
+	 .type = FIELD_INTEGER,
+	 .min = 5,
+	 .max = MAX_BEAT_MS,
+	 .fallback = "10"},
+	{.name = "repair_after_s", .type = FIELD_INTEGER, .min = 1, .max = 3600, .fallback = "5"},
+	// A first packet costs our programs 2 us at all nodes together (gateway_bench), so that one
+	// tenant takes a tenth of one core of the cluster with them.
+	{.name = "vpc_first_packets_per_s",
+	 .type = FIELD_INTEGER,
+	 .max = MAX_FIRST_PACKETS,
+	 .fallback = "50000"},
+	// A quarter of what one flow table node holds (MAX_SESSIONS).
+	{.name = "vpc_sessions", .type = FIELD_INTEGER, .max = MAX_QUOTA, .fallback = "262144"},
 	{}};
 
 static int complete(struct change *change)
@@ -54,12 +65,12 @@ static int complete(struct change *change)
 			return err;
 		first.s6_addr32[3] = htonl(ntohl(first.s6_addr32[3]) + 1);
 	}
-	return 0;
+	return view_check_chains(change);
 }
 
 static int changed(struct change *change)
 {
-	return view_rewrite(change->store, change->id);
+	return view_rewrite(change->store, change->status, change->id);
 }
 
 static int answer(struct model *model, json_t *body)

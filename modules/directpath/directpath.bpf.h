@@ -26,11 +26,17 @@ struct oam_frame {
 };
 _Static_assert(sizeof(struct oam_frame) == 72, "20 + 8 + 44");
 
+// Whether a host could tell the packets of such a flow apart.
+inlined int direct_flow(const struct flow *f)
+{
+	return !f->icmp_error && !f->fragment && !f->no_echo;
+}
+
 // Whether the sender's host is to be told now. Frames may be lost, so it is told again while
 // packets of the flow keep coming here; but not for each of them.
 inlined int direct_due(struct cached *c, const struct flow *f, const struct decision *d)
 {
-	if (!(d->flags & DECISION_DIRECT) || f->icmp_error || f->fragment || f->no_echo)
+	if (!(d->flags & DECISION_DIRECT) || !direct_flow(f))
 		return 0;
 	return cache_tell(c, tick_ms());
 }

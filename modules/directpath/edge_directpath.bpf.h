@@ -44,7 +44,8 @@ inlined struct direct_value *direct_find(const struct packet *p, const struct fl
 	if (!path || (path->flags & OAM_ROUTED && p->inner.ip->ttl <= 1))
 		return NULL;
 	now = clock_ms();
-	if (older(now, path->learned_ms, REFRESH_MS) || older(now, path->used_ms, path->idle_ms)) {
+	if (older(now, path->learned_ms, DIRECT_LIFE_MS) ||
+	    older(now, path->used_ms, path->idle_ms)) {
 		bpf_map_delete_elem(&direct, &key);
 		return NULL;
 	}
@@ -111,7 +112,7 @@ inlined enum verdict direct_learn(const struct oam_inject *inject)
 
 	// An idle timeout of 0 is none, as in OpenFlow, for which the layout was made.
 	if (!inject->idle_timeout_s)
-		value.idle_ms = REFRESH_MS;
+		value.idle_ms = DIRECT_LIFE_MS;
 	value.used_ms = value.learned_ms;
 	__builtin_memcpy(value.host_mac, inject->host_mac, sizeof(value.host_mac));
 	__builtin_memcpy(value.instance_mac, inject->instance_mac, sizeof(value.instance_mac));

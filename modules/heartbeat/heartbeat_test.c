@@ -713,6 +713,15 @@ static struct entrance_value duty(const struct member *m, uint32_t entrance)
 	return value;
 }
 
+static struct handover_value handover(const struct member *m, uint32_t entrance)
+{
+	struct handover_value value;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(m->clock->maps.handovers), &entrance, &value))
+		fatal("no handovers");
+	return value;
+}
+
 static void drain(struct world *w)
 {
 	uint8_t frame[128];
@@ -815,6 +824,15 @@ static int test_handover(struct world *w)
 	wrong += expect(d.serves && d.mac[1] != 14);
 	wrong += eventually(!duty(&w->member[1], 0).serves);
 	wrong += expect(duty(&w->member[1], 0).live);
+	// Whoever comes back may have taken the entrance over meanwhile, for all its owner knows.
+	wrong += eventually(is_owner(w, 0));
+	set_wire(w, 1, 0);
+	wrong += eventually(!w->member[0].peers[1].alive);
+	// Until all is said that was to be said of before.
+	wrong += eventually(!handover(&w->member[0], 0).announcements);
+	drain(w);
+	set_wire(w, 1, 1);
+	wrong += expect(announced(w, &wrong) && is_owner(w, 0));
 	// One without a list stays where it is.
 	wrong += expect(duty(&w->member[3], 1).serves && duty(&w->member[0], 1).owner == 3 &&
 			!duty(&w->member[0], 1).serves);

@@ -93,9 +93,11 @@ inlined int pulse_settled(const struct pulse_value *p)
 	return p->round_ns - p->awake_ns >= BEAT_NS * SETTLE_BEATS;
 }
 
+// Half an interval less than so many: answers come just after a round, and the round in which the
+// last of them is due must not miss its silence by a hair.
 inlined __u64 suspect_ns(const struct pulse_value *p)
 {
-	return BEAT_NS * SUSPECT_BEATS * (1 + p->late);
+	return BEAT_NS * (SUSPECT_BEATS * 2 - 1) / 2 * (1 + p->late);
 }
 
 // The leases that this node asks for: of chains in which it acts and has promised nothing higher.

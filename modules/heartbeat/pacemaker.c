@@ -25,6 +25,9 @@
 #define FEW_OTHERS 16
 #define SUCCESSORS 3
 
+#define LOOK_MS 1000
+#define FOLLOW_MS 5 // what changes together is one list
+
 static const __u32 only = 0;
 
 // ---- the pair of interfaces
@@ -136,9 +139,6 @@ void pacemaker_look(struct pacer *p)
 
 	if (!p->beat_ms)
 		return;
-	// What was not heard of, or could not be done when it was.
-	if ((err = pacemaker_follow(p)))
-		log_warnx("the list of heartbeats is not as it should be: %s", strerror(-err));
 	rounds = get_pulse(p->dir).rounds;
 	if (rounds == p->rounds) {
 		err = begin(p);
@@ -146,6 +146,34 @@ void pacemaker_look(struct pacer *p)
 			  err ? strerror(-err) : "it was started anew");
 	}
 	p->rounds = rounds;
+}
+
+void pacemaker_changed(struct pacer *p)
+{
+	if (!p->follow_ms)
+		p->follow_ms = now_ms() + FOLLOW_MS;
+}
+
+int pacemaker_step(struct pacer *p)
+{
+	__u64 now = now_ms();
+	int err;
+
+	if (!p->beat_ms)
+		return LOOK_MS;
+	if (now >= p->look_ms) {
+		pacemaker_look(p);
+		p->look_ms = now + LOOK_MS;
+		// What nobody heard of, or could not be done when it was due.
+		pacemaker_changed(p);
+	}
+	if (p->follow_ms && now >= p->follow_ms) {
+		p->follow_ms = 0;
+		err = pacemaker_follow(p);
+		if (err)
+			log_warnx("the list of heartbeats does not follow: %s", strerror(-err));
+	}
+	return p->follow_ms ? FOLLOW_MS : LOOK_MS;
 }
 
 // ---- whom to beat to
@@ -157,7 +185,9 @@ struct lists {
 	struct beat_to_value beat[MAX_BEATS];
 	__u32 beats;
 	__u32 others;
-	__u32 lacking; // leases that nobody will ask for
+	__u32 lacking;		  // leases that nobody will ask for
+	__u32 number[MAX_CHAINS]; // of chain[]
+	struct chain_value chain[MAX_CHAINS];
 };
 
 static void read_nodes(struct lists *l, int map)
@@ -209,18 +239,27 @@ static void add_lease(struct lists *l, __u32 voter, __u32 number)
 	beat->chain[beat->chains++] = number;
 }
 
+static void add_leases(struct lists *l, __u32 number, const struct chain_value *chain)
+{
+	__u32 i;
+
+	for (i = 0; i < chain->voters && i < MAX_VOTERS && is_in_path(l, chain); i++)
+		add_lease(l, chain->voter[i].node, number);
+}
+
 static void read_chains(struct lists *l, int map)
 {
-	__u32 number, *before = NULL, i;
-	struct chain_value chain;
+	__u32 at = 0, count, i;
+	int err, more = 0;
 
-	while (!bpf_map_get_next_key(map, before, &number)) {
-		before = &number;
-		if (bpf_map_lookup_elem(map, &number, &chain))
-			continue;
-		for (i = 0; i < chain.voters && i < MAX_VOTERS && is_in_path(l, &chain); i++)
-			add_lease(l, chain.voter[i].node, number);
-	}
+	do {
+		count = MAX_CHAINS;
+		err = bpf_map_lookup_batch(map, more ? &at : NULL, &at, l->number, l->chain, &count,
+					   NULL);
+		for (i = 0; (!err || err == -ENOENT) && i < count; i++)
+			add_leases(l, l->number[i], &l->chain[i]);
+		more = 1;
+	} while (!err);
 }
 
 // The forwarders of a list that this node is in depend on each other.
@@ -292,6 +331,7 @@ int pacemaker_follow(const struct pacer *p)
 	auto_(freep) struct lists *l = calloc(1, sizeof(*l));
 	struct pacer_value told = get_pacer(p->dir);
 	__u32 i;
+	int err;
 
 	if (!p->beat_ms)
 		return 0;
@@ -311,8 +351,9 @@ int pacemaker_follow(const struct pacer *p)
 			"be held",
 			l->lacking);
 	for (i = 0; i < l->beats; i++)
-		if (bpf_map_update_elem(beat_to, &i, &l->beat[i], BPF_ANY))
-			return -errno;
+		l->number[i] = i;
+	if (i && (err = bpf_map_update_batch(beat_to, l->number, l->beat, &i, NULL)))
+		return err;
 	told.beats = l->beats;
 	told.others = l->others;
 	told.fit = (__u32)is_fit(l, by_ip);

@@ -16,9 +16,11 @@ struct pacer {
 	__u32 beat_ms; // 0: there is none
 	struct interface_name tenant;
 	struct interface_name zgc;
-	int seed;     // program, lent from the object
-	int round;    // ..
-	__u64 rounds; // that were, when it was last looked at
+	int seed;	 // program, lent from the object
+	int round;	 // ..
+	__u64 rounds;	 // that were, when it was last looked at
+	__u64 look_ms;	 // when it is looked at next
+	__u64 follow_ms; // when the lists follow; 0: they do
 };
 
 // Has the programs of the loaded object run from now on; what a former loader started is taken
@@ -28,8 +30,14 @@ int pacemaker_start(struct pacer *pacer, struct bpf_object *object);
 // Ends it, in whichever state it is.
 void pacemaker_stop(const char *dir);
 
-// To be called every second: whether rounds go on; if not, it begins anew and says so.
+// Nodes, chains, entrances or interfaces changed: the lists follow with the next step, so that who
+// tells of many changes waits for none.
+void pacemaker_changed(struct pacer *pacer);
+// Does what is due. Returns in how many milliseconds it wants to be called again.
+int pacemaker_step(struct pacer *pacer);
+
+// What a step does. Every second: whether rounds go on; if not, it begins anew and says so.
 void pacemaker_look(struct pacer *pacer);
-// To be called when nodes, chains, entrances or interfaces changed: whom to beat to, for which
-// chains, and whether this node is fit to serve. Returns 0 or a negative errno.
+// Whom to beat to, for which chains, and whether this node is fit to serve. Returns 0 or a negative
+// errno.
 int pacemaker_follow(const struct pacer *pacer);

@@ -28,6 +28,7 @@ static const struct field fields[] = {
 	{.name = "control_ip", .type = FIELD_ADDRESS, .nullable = true},
 	{.name = "tenant", .type = FIELD_OBJECT, .fields = side_fields, .required = true},
 	{.name = "zgc", .type = FIELD_OBJECT, .fields = side_fields, .required = true},
+	{.name = "drain", .type = FIELD_BOOLEAN, .fallback = "false"},
 	{}};
 
 static int complete(struct change *change)
@@ -50,8 +51,12 @@ static int complete(struct change *change)
 
 static int changed(struct change *change)
 {
-	return view_rewrite(change->store,
-			    text_in(change->after ? change->after : change->before, "cluster"));
+	int err = change->after ? 0 : view_check_removal(change);
+
+	return err ? err
+		   : view_rewrite(
+			     change->store, change->status,
+			     text_in(change->after ? change->after : change->before, "cluster"));
 }
 
 const struct kind node_kind = {

@@ -38,9 +38,9 @@ static void ask(struct ageing *ageing, const struct session_seen *seen, __u32 op
 
 void ageing_look(struct ageing *ageing, const struct session_seen *seen)
 {
+	const __u32 bucket = roles_bucket(&seen->key);
+	const __u32 chain = roles_chain(ageing->roles, bucket);
 	const struct chain_role *role;
-	__u32 bucket;
-	__u16 chain = roles_chain(ageing->roles, &seen->key, &bucket);
 
 	if (chain == NO_CHAIN || !outbox_room(ageing->outbox))
 		return;

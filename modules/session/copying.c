@@ -225,8 +225,9 @@ static void end_scan(struct copying *copying, struct copy_scan *s)
 
 // One key, if it is of a copy that this scan is for.
 static void send(struct copying *copying, struct copy_scan *s, const struct session_key *key,
-		 __u16 chain, __u32 bucket)
+		 __u32 bucket)
 {
+	const __u32 chain = roles_chain(copying->roles, bucket);
 	struct copy *copy;
 
 	if (chain == NO_CHAIN)
@@ -253,15 +254,15 @@ static void send(struct copying *copying, struct copy_scan *s, const struct sess
 static int read_some(struct copying *copying, struct copy_scan *s, __u32 window)
 {
 	static const struct session_key none;
+	const struct session_key *key;
 	__u32 batches = BATCHES, bucket;
-	__u16 chain;
 	int more;
 
 	for (; s->on_way < window && outbox_room(copying->outbox);) {
 		if (s->bucket < BUCKETS) {
 			bucket = s->bucket++;
 			if (copying->floor->floor[bucket])
-				send(copying, s, &none, copying->roles->chain[bucket], bucket);
+				send(copying, s, &none, bucket);
 			continue;
 		}
 		if (s->at == s->scan.count) {
@@ -278,8 +279,8 @@ static int read_some(struct copying *copying, struct copy_scan *s, __u32 window)
 				return 0;
 			continue;
 		}
-		chain = roles_chain(copying->roles, &s->scan.seen[s->at].key, &bucket);
-		send(copying, s, &s->scan.seen[s->at++].key, chain, bucket);
+		key = &s->scan.seen[s->at++].key;
+		send(copying, s, key, roles_bucket(key));
 	}
 	return 1;
 }

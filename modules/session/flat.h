@@ -8,6 +8,13 @@
 // order of plain accesses is what x86-64 keeps by itself. On other machines use the kernel maps.
 #pragma once
 
+#ifdef __bpf__
+#include <linux/in.h>
+#else
+#include <netinet/in.h>
+#endif
+
+#include "dft/core.h"
 #include "shared/address.h"
 #include "shared/flat.h"
 #include "shared/inlined.h"
@@ -339,6 +346,19 @@ inlined __u8 flat_told(__u32 now_ms)
 	return told ? told : 1;
 }
 
+// O7: whether a packet of this direction says what the flow table does not know: that the session
+// is answered. By TCP who began it says so, with what follows the SYN; else the other side does.
+inlined int session_news(const struct session_key *key, __u16 state, __u32 direction)
+{
+	__u32 begun_by_b = state & DFT_BEGUN_BY_B ? 1 : 0;
+
+	if (state & DFT_ANSWERED || dft_state_closed(state))
+		return 0;
+	if (key->protocol == IPPROTO_TCP)
+		return direction == begun_by_b;
+	return key->protocol == IPPROTO_UDP && direction != begun_by_b;
+}
+
 _Static_assert(sizeof(struct dft_record) == 104, "a half has a place for each of its fields");
 
 // What is put into a slot. life: enum dft_life, or in a cache FLAT_STATEFUL.
@@ -346,6 +366,8 @@ struct flat_content {
 	union flat_key key;
 	__u32 asked; // as in the half: for a flow table state << 16 | used_s
 	__u32 life;
+	__u32 news[2]; // cache: FLAT_NEWS or 0, per direction
+	__u32 second;  // half 1's policy
 	__u8 tag;
 	__u8 told[2];
 };
@@ -359,14 +381,14 @@ inlined void flat_write_half(union flat_half *half, const struct flat_content *c
 
 	room->key = c->key;
 	room->stamp = direction ? record->incarnation : record->stamp;
-	room->policy = record->policy;
+	room->policy = direction ? c->second : record->policy;
 	room->host = address_v4(&d->host);
 	__builtin_memcpy(room->host_mac, d->host_mac, 6);
 	__builtin_memcpy(room->to_mac, d->to_mac, 6);
 	__builtin_memcpy(room->from_mac, d->from_mac, 6);
 	room->told = c->told[direction];
 	room->what = (d->action & FLAT_ACTION) | (d->flags & FLAT_FLAGS) << FLAT_FLAGS_SHIFT |
-		     c->life << FLAT_LIFE_SHIFT;
+		     (c->life | c->news[direction]) << FLAT_LIFE_SHIFT;
 	__builtin_memcpy(room->to_vni, d->vni, 3);
 	room->reason = d->reason;
 	flat_settle();

@@ -122,6 +122,7 @@ static int put(struct thread *t, uint32_t i, uint32_t number)
 
 	content.key = flat_key_of(&key);
 	content.tag = place.tag;
+	content.second = record.policy;
 	while (!flat_lock(page))
 		sched_yield();
 	slot = flat_find_locked(page, &content.key, place);

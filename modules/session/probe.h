@@ -28,6 +28,7 @@ struct probe {
 	__u32 asked_ms;
 	__u32 stateful;
 	__u32 direction;
+	__u32 before, after; // session_sort() of the key's record
 	struct dft_stamp seen;
 	struct dft_record record; // of PROBE_FIND: towards[0] is the decision
 };

@@ -65,6 +65,9 @@ struct session_change {
 	__u32 floor;	       // in: that the op says; out: the bucket's. Where neither matters, 0
 	__u32 mark;	       // session_mark() of the term in which this node is the tail, or 0
 	__u32 answers;	       // a packet comes with it: what the tail passes on is an answer
+	__u32 begins;	       // which begins a session
+	__u32 refuse;	       // insert: no session that is not there ..
+	__u32 refused;	       // .. out: it was not
 	struct dft_stamp seen; // insert: what the evaluator observed; update: the incarnation;
 			       // delete, collect, remove: which record
 	struct dft_record record; // in: what the op says; out: what goes on
@@ -84,8 +87,9 @@ _Static_assert(sizeof(struct session_draft) == sizeof(struct session_value), "sa
 struct session_room {
 	struct session_change change;
 	enum dft_outcome outcome;
-	__u32 dying;  // its end is under way: it must not be answered
-	__u32 idle_s; // of what was read: for how long it has not been used
+	__u32 before, after; // session_sort() of the key's record: what the change made of it
+	__u32 dying;	     // its end is under way: it must not be answered
+	__u32 idle_s;	     // of what was read: for how long it has not been used
 	struct session_draft draft;
 	struct flat_content content;
 	union flat_half half;
@@ -129,6 +133,12 @@ inlined void session_raise_floor(__u32 *floor, __u32 to)
 	}
 }
 
+// A record's life and state, for counting; 0: no record.
+inlined __u32 session_sort(const struct dft_record *record)
+{
+	return record->life == DFT_ABSENT ? 0 : (__u32)record->life << 16 | record->state;
+}
+
 // The floor is read after the record, and raised before a record goes: who finds none finds the
 // floor that is above it.
 inlined enum dft_outcome session_step(struct dft_record *mine, struct session_change *c,
@@ -139,6 +149,10 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 
 	switch (c->step) {
 	case SESSION_INSERT:
+		if (c->refuse && mine->life != DFT_LIVE) {
+			c->refused = 1;
+			return DFT_REFUSED;
+		}
 		outcome = dft_insert_at_head(mine, &floor, c->seen, &c->record);
 		// O4: refused, it goes down the path with what the head knows better.
 		if (outcome == DFT_REFUSED && mine->life == DFT_TOMBSTONE)
@@ -225,6 +239,14 @@ inlined int session_is(const struct session_value *s, __u32 check)
 	return s->check == check && s->record.life != DFT_ABSENT;
 }
 
+// Whether a record answers the packet that it is read for. Who begins a session that is closed
+// needs another one, or the next generation of this one.
+inlined int session_answers(const struct session_room *room, const struct dft_record *record)
+{
+	return record->life == DFT_LIVE &&
+	       !(room->change.begins && dft_state_closed(record->state));
+}
+
 called enum session_found session_read_kernel(const struct session_key *key, __u32 check,
 					      __u32 mark, struct session_room *room)
 {
@@ -239,7 +261,7 @@ called enum session_found session_read_kernel(const struct session_key *key, __u
 		found = mark && s->dying == mark ? SESSION_DYING : SESSION_FOUND;
 		room->change.record = s->record;
 		idle = now - s->used_s;
-		if (found == SESSION_FOUND && s->record.life == DFT_LIVE)
+		if (found == SESSION_FOUND && session_answers(room, &s->record))
 			s->used_s = now;
 	}
 	bpf_spin_unlock(&s->lock);
@@ -292,7 +314,7 @@ called enum session_found session_read(const struct session_key *key, __u64 hash
 	i = flat_find(page, &k, place, 0);
 	if (i && flat_read(page, i, &k, &room->half, &room->change.record, &asked)) {
 		room->idle_s = (__u16)(session_now_s() - asked);
-		if (room->change.record.life != DFT_LIVE)
+		if (!session_answers(room, &room->change.record))
 			return SESSION_FOUND;
 		return session_touch(flat_slot_of(page, i), asked, mark);
 	}
@@ -430,6 +452,7 @@ called enum verdict session_change_kernel(const struct session_key *key, __u32 c
 
 	if (!floor)
 		return BUG;
+	room->before = room->after = 0;
 	if (!s) {
 		__builtin_memset(draft, 0, sizeof(*draft));
 		draft->check = check;
@@ -439,8 +462,10 @@ called enum verdict session_change_kernel(const struct session_key *key, __u32 c
 		if (room->outcome != DFT_STORED)
 			return GO_ON;
 		err = bpf_map_update_elem(&sessions, key, draft, BPF_NOEXIST);
-		if (!err)
+		if (!err) {
+			room->after = session_sort(&draft->record);
 			return GO_ON;
+		}
 		// Another CPU put the key meanwhile: its record is what counts.
 		s = bpf_map_lookup_elem(&sessions, key);
 		if (!s)
@@ -452,7 +477,9 @@ called enum verdict session_change_kernel(const struct session_key *key, __u32 c
 	if (is) {
 		__u16 was = s->record.life;
 
+		room->before = session_sort(&s->record);
 		room->outcome = session_step(&s->record, &room->change, floor);
+		room->after = session_sort(&s->record);
 		session_used(room, &s->record, was, now, &s->used_s, &s->dying);
 		removed = s->record.life == DFT_ABSENT;
 	}
@@ -490,7 +517,9 @@ called int session_step_fetched(struct session_room *room)
 
 	if (!floor)
 		return 0;
+	room->before = session_sort(&draft->record);
 	room->outcome = session_step(&draft->record, &room->change, floor);
+	room->after = session_sort(&draft->record);
 	session_used(room, &draft->record, was, session_now_s(), &draft->used_s, &draft->dying);
 	return 1;
 }
@@ -517,6 +546,8 @@ called enum verdict session_store(union flat_page *page, const struct session_ke
 		content->asked = draft->dying << FLAT_DYING_SHIFT |
 				 (draft->record.state & FLAT_STATE) << 16 | (__u16)draft->used_s;
 		content->life = draft->record.life;
+		content->news[0] = content->news[1] = 0;
+		content->second = draft->record.policy;
 		content->tag = place.tag;
 		content->told[0] = content->told[1] = 0;
 		if (flat_write(page, to, content, &draft->record, &room->half))
@@ -558,6 +589,8 @@ inlined enum verdict session_change(const struct session_key *key, __u64 hash,
 			 room->change.answers && !room->dying)
 			session_touch(flat_slot_of(page, i),
 				      flat_load(&flat_slot_of(page, i)->half[0].asked), 0);
+		if (v)
+			room->after = room->before;
 	}
 	flat_unlock(page);
 	return v;
@@ -567,8 +600,9 @@ inlined enum verdict session_change(const struct session_key *key, __u64 hash,
 struct cached {
 	struct decision decision;
 	__u32 asked_ms; // tick_ms() when the op was sent that this answers
-	__u32 policy;
+	__u32 policy;	// of a decision that the flow table does not hold
 	__u32 stateful; // the flow table holds a record
+	__u32 news;	// a packet of this direction tells it something new
 	__u32 *told_ms; // kernel map: when the sender's host was last told the direct path
 	__u8 *told;	// flat table: the same
 };
@@ -590,8 +624,9 @@ inlined int cache_find(const struct session_key *key, __u64 hash, __u32 directio
 			return 0;
 		out->decision = c->record.towards[direction & 1];
 		out->asked_ms = c->asked_ms;
-		out->policy = c->record.policy;
 		out->stateful = c->stateful;
+		out->policy = c->stateful ? 0 : c->record.policy;
+		out->news = c->stateful && session_news(key, c->record.state, direction & 1);
 		out->told_ms = &c->told_ms[direction & 1];
 		out->told = NULL;
 		return 1;
@@ -605,15 +640,16 @@ inlined int cache_find(const struct session_key *key, __u64 hash, __u32 directio
 		return 0;
 	flat_decision_of(&half, &out->decision);
 	out->asked_ms = half.asked;
-	out->policy = half.policy;
 	out->stateful = half.what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL;
+	out->policy = out->stateful ? 0 : half.policy;
+	out->news = half.what >> FLAT_LIFE_SHIFT & FLAT_NEWS;
 	out->told_ms = NULL;
 	out->told = &flat_slot_of(page, i)->half[direction & 1].told;
 	return 1;
 }
 
-// The whole record of a session that the flow table holds, for an op that changes it. Its state and
-// life are not the cache's to say. Lent until the next call here; NULL: it is not there (any more).
+// The whole record of a session that the flow table holds, for an op that changes it. Its life is
+// not the cache's to say. Lent until the next call here; NULL: it is not there (any more).
 inlined const struct dft_record *cache_record(const struct session_key *key, __u64 hash)
 {
 	struct flat_place place = flat_place_of(hash);
@@ -625,7 +661,7 @@ inlined const struct dft_record *cache_record(const struct session_key *key, __u
 
 	if (!cfg.cache_pages || !flat_key_fits(key)) {
 		c = bpf_map_lookup_elem(&cache, key);
-		return c ? &c->record : NULL;
+		return c && c->stateful ? &c->record : NULL;
 	}
 	room = session_room();
 	page = flat_cache_page(hash);
@@ -633,9 +669,10 @@ inlined const struct dft_record *cache_record(const struct session_key *key, __u
 		return NULL;
 	k = flat_key_of(key);
 	i = flat_find(page, &k, place, 0);
-	return i && flat_read(page, i, &k, &room->half, &room->draft.record, &asked)
-		       ? &room->draft.record
-		       : NULL;
+	if (!i || !flat_read(page, i, &k, &room->half, &room->draft.record, &asked))
+		return NULL;
+	room->draft.record.state = room->half.policy & DFT_STATE_BITS;
+	return room->half.what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL ? &room->draft.record : NULL;
 }
 
 // O10: within one key an older stamp never replaces a newer one. That there is none, the tail
@@ -667,7 +704,7 @@ inlined void cache_store_flat(union flat_page *page, const struct session_key *k
 {
 	struct flat_place place = flat_place_of(hash);
 	struct flat_content *content = &room->content;
-	__u32 i;
+	__u32 i, d;
 
 	content->key = flat_key_of(key);
 	i = flat_find_locked(page, &content->key, place);
@@ -693,6 +730,11 @@ inlined void cache_store_flat(union flat_page *page, const struct session_key *k
 	}
 	content->asked = value->asked_ms;
 	content->life = value->stateful ? FLAT_STATEFUL : 0;
+	content->second = value->stateful ? value->record.state : value->record.policy;
+	for (d = 0; d < 2; d++)
+		content->news[d] = value->stateful && session_news(key, value->record.state, d)
+					   ? FLAT_NEWS
+					   : 0;
 	content->tag = place.tag;
 	flat_write(page, i, content, &value->record, &room->half);
 }
@@ -729,6 +771,41 @@ inlined int cache_tell(struct cached *c, __u32 now)
 	if (*c->told && (__u8)(flat_told(now) - *c->told) < DIRECT_REPEAT_MS / FLAT_TOLD_MS)
 		return 0;
 	*c->told = flat_told(now);
+	return 1;
+}
+
+// When the tail was last asked beside using a cached decision, by the key's hash: where two share a
+// place, one of them is asked about a little later.
+#define REFRESHES 65536
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, REFRESHES);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} refreshes SEC(".maps");
+
+// Whether the flow table has to hear of this flow: before its decision ends, so that packets never
+// wait for the table, or because the packet is news.
+inlined int cache_tells(const struct cached *c, const struct flow *f, __u32 now)
+{
+	if (f->icmp_error)
+		return 0;
+	return now - c->asked_ms >= REFRESH_DUE_MS || (c->news && !(f->tcp_flags & TCP_SYN));
+}
+
+// The same, and not for each packet.
+inlined int cache_refresh(const struct cached *c, const struct flow *f, __u64 hash, __u32 now)
+{
+	__u32 at = hash % REFRESHES, *last;
+
+	if (!cache_tells(c, f, now))
+		return 0;
+	last = bpf_map_lookup_elem(&refreshes, &at);
+	if (!last || (*last && now - *last < REFRESH_REPEAT_MS))
+		return 0;
+	*last = now ? now : 1;
 	return 1;
 }
 

@@ -51,6 +51,8 @@ int probe(struct xdp_md *ctx)
 		room->change.record = probe->record;
 		probe->result = session_change(&key, hash, room);
 		probe->outcome = room->outcome;
+		probe->before = room->before;
+		probe->after = room->after;
 		probe->floor = room->change.floor;
 		probe->record = room->change.record;
 		return XDP_PASS;
@@ -67,7 +69,7 @@ int probe(struct xdp_md *ctx)
 		probe->record.towards[0] = c.decision;
 		probe->record.policy = c.policy;
 		probe->asked_ms = c.asked_ms;
-		probe->stateful = c.stateful;
+		probe->stateful = c.stateful | (c.news ? 2 : 0);
 		return XDP_PASS;
 	case PROBE_RECORD:
 		record = cache_record(&key, hash);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "modules/limits/limits.h"
 #include "modules/session/flat.h"
 #include "shared/key.h"
 
@@ -101,6 +102,7 @@ static void begin(struct wipe *wipe)
 	wipe->running = 1;
 	wipe->begun = wipe->flat_begun = wipe->settled = wipe->read = 0;
 	wipe->cursor = 0;
+	wipe->removed = 0;
 	for (i = 0; i < MAX_CHAINS; i++)
 		if (wipe->state[i] == WIPE_ASKED)
 			wipe->state[i] = WIPE_RUNNING;
@@ -162,7 +164,9 @@ static int wipe_batch(struct wipe *wipe)
 			room->gone[n++] = room->keys[i];
 	// One that is gone meanwhile ends a batch: so one by one.
 	for (i = 0; i < n; i++)
-		if (bpf_map_delete_elem(map, &room->gone[i]) && errno != ENOENT)
+		if (!bpf_map_delete_elem(map, &room->gone[i]))
+			wipe->removed++;
+		else if (errno != ENOENT)
 			return -errno;
 	return more;
 }
@@ -189,10 +193,17 @@ static int wipe_pages(struct wipe *wipe)
 		for (slot = 1; slot <= FLAT_SLOTS; slot++)
 			// One that changes meanwhile is looked at again.
 			while (flat_map_get(&wipe->flat, wipe->cursor, slot, &session) &&
-			       is_wiped(wipe, &session.key) &&
-			       !flat_map_remove(&wipe->flat, wipe->cursor, slot, &session))
-				;
+			       is_wiped(wipe, &session.key))
+				wipe->removed +=
+					flat_map_remove(&wipe->flat, wipe->cursor, slot, &session);
 	return wipe->cursor < wipe->flat.pages;
+}
+
+static int was_wiped(const void *context, __u32 chain)
+{
+	const struct wipe *wipe = context;
+
+	return chain < MAX_CHAINS && wipe->state[chain] == WIPE_RUNNING;
 }
 
 static void end(struct wipe *wipe, int err)
@@ -204,6 +215,8 @@ static void end(struct wipe *wipe, int err)
 	if (err)
 		log_warnx("the records of a chain cannot be removed, trying again: %s",
 			  strerror(-err));
+	// After an error the next scan counts anew what is left.
+	limits_wiped(wipe->datapath, wipe->removed, was_wiped, wipe);
 	for (i = 0; i < MAX_CHAINS; i++)
 		if (wipe->state[i] == WIPE_RUNNING)
 			wipe->state[i] = err ? WIPE_ASKED : WIPE_DONE;

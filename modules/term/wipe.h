@@ -21,6 +21,7 @@ struct wipe {
 	int asked; // some chain is WIPE_ASKED
 	int read;  // the buckets
 	int begun, flat_begun;
+	__u64 removed; // records, by this scan
 	__u32 cursor;
 	struct flat_map flat;
 	struct wipe_room *room;

@@ -2,9 +2,16 @@
 // A VPC's policy version and service chain are one entry: they change together.
 #include "modules/vpc/vpc.h"
 
+#define MAX_ASK_NS 3600000000000ull
+
 int vpc_entries(const Zeta__Node__V1__Vpc *vpc, struct entries *entries)
 {
-	struct vpc_value value = {.policy = vpc->policy, .functions = (__u8)vpc->n_functions};
+	struct vpc_value value = {
+		.policy = vpc->policy,
+		.functions = (__u8)vpc->n_functions,
+		.ask_ns = vpc->ask_ns,
+		.sessions = vpc->sessions,
+	};
 	size_t i;
 
 	if (!vpc->vni || vpc->vni >> 24)
@@ -12,6 +19,10 @@ int vpc_entries(const Zeta__Node__V1__Vpc *vpc, struct entries *entries)
 	if (vpc->n_functions > MAX_SERVICE_CHAIN)
 		return entries_refuse(entries, "%zu functions are more than %u", vpc->n_functions,
 				      MAX_SERVICE_CHAIN);
+	// Below one packet in an hour nobody limits, and what follows from it fits 64 bits.
+	if (vpc->ask_ns > MAX_ASK_NS)
+		return entries_refuse(entries, "%llu ns between first packets are more than %llu",
+				      (unsigned long long)vpc->ask_ns, MAX_ASK_NS);
 	for (i = 0; i < vpc->n_functions; i++) {
 		if (!vpc->functions[i] || vpc->functions[i] >= MAX_FUNCTIONS)
 			return entries_refuse(entries, "there is no function slot %u",

@@ -22,6 +22,11 @@ static const struct field fields[] = {
 	 .required = true,
 	 .fixed = true},
 	{.name = "vni", .type = FIELD_INTEGER, .min = 1, .max = VNI_MAX, .fixed = true},
+	{.name = "first_packets_per_s",
+	 .type = FIELD_INTEGER,
+	 .max = MAX_FIRST_PACKETS,
+	 .fallback = "0"},
+	{.name = "sessions", .type = FIELD_INTEGER, .max = MAX_QUOTA, .fallback = "0"},
 	{}};
 
 // Numbers grow, so the first try is nearly always free.

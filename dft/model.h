@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exhaustive search of small worlds: every state that can be reached, in every order of events. A
+// state is bytes; who has them steps the protocol's own core. States are remembered by 128 bits of
+// hash, breadth first, so a trace is a shortest one.
+//
+//   model.c        the explorer, the list of worlds, the bugs that each must find
+//   model_chain.c  a chain: ops, terms, leases, learners, views, forced lists (O1 to O8, M1 to M6)
+//   model_alias.c  sessions and aliases, in two chains and in one (A1 to A5)
+//   model_move.c   a bucket that moves (M7)
+#pragma once
+
+#include "dft/core.h"
+#include "dft/move.h"
+#include "dft/term.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+struct search;
+
+struct model {
+	const char *name;
+	size_t bytes; // of a state
+	void (*begin)(void *state, const void *plan);
+	void (*step)(struct search *s, const void *state, const void *plan); // calls came()
+	const void *plan;
+	const char *bugs; // names of those that it must find, with a blank after each
+};
+
+// A state that follows. wrong: the invariant that broke on the way; NULL.
+void came(struct search *s, const void *state, const char *wrong);
+
+// What happened, for the trace; costs nothing where none is told.
+bool telling(const struct search *s);
+char *event_text(struct search *s);
+#define event(s, ...)                                                                              \
+	do {                                                                                       \
+		if (telling(s))                                                                    \
+			snprintf(event_text(s), 120, __VA_ARGS__);                                 \
+	} while (0)
+
+extern const struct model chain_models[], alias_models[], move_models[]; // the last has no name

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may happen to a cloud (for lab/chaos.py)."""
+import signal
+
+from chaos_cloud import ALL
+
+FWD, FTN, CONTROLLER, ALL_FWD = "fwd", "ftn", "controller", "all forwarders"
+
+
+class Event:
+    """One of a kind. begin() makes it happen, undo() ends it; nothing is lost by a lossless one."""
+    roles = (FWD, FTN)
+    lossless = False
+    planned = False
+    variants = {FWD: ("",), FTN: ("",), CONTROLLER: ("",), ALL_FWD: ("",)}  # of each role
+
+    def __init__(self, cloud, node, variant, other):
+        self.cloud, self.node, self.variant = cloud, node, variant
+        self.other = other  # another node, for what two have part in
+
+    @staticmethod
+    def missing(cloud):
+        """Why this kind cannot happen here, or None."""
+        return None
+
+    def begin(self):
+        raise NotImplementedError
+
+    def undo(self):
+        pass
+
+
+class Kill(Event):
+    """Power loss: not one more packet, and all that was in memory is gone."""
+
+    def begin(self):
+        self.cloud.power_off(self.node)
+
+    def undo(self):
+        self.cloud.power_on(self.node)
+
+
+class Orphan(Kill):
+    """The same while no controller runs: failover is the nodes' own business."""
+
+    def begin(self):
+        self.cloud.crash("controller")
+        super().begin()
+
+    def undo(self):
+        super().undo()
+        self.cloud.start("controller")
+
+
+class Pause(Event):
+    """Daemons stand still: the kernel's part goes on alone."""
+    lossless = True
+
+    def begin(self):
+        self.cloud.signal(self.node, signal.SIGSTOP)
+
+    def undo(self):
+        self.cloud.signal(self.node, signal.SIGCONT)
+
+
+class Restart(Event):
+    lossless = planned = True
+
+    def begin(self):
+        self.cloud.stop(self.node)
+        self.cloud.start(self.node)
+
+
+class Crash(Event):
+    """Daemons die; programs, maps and links stay."""
+    lossless = True
+
+    def begin(self):
+        self.cloud.crash(self.node)
+
+    def undo(self):
+        self.cloud.start(self.node)
+
+
+class Controller(Event):
+    lossless = True
+    roles = (CONTROLLER,)
+
+    def begin(self):
+        self.cloud.crash("controller")
+
+    def undo(self):
+        self.cloud.start("controller")
+
+
+class Link(Event):
+    """A cable is pulled."""
+    variants = {FWD: ("tenant", "zgc", "tenant+zgc"), FTN: ("zgc",)}
+
+    def begin(self):
+        self.cloud.set_links(self.node, self.variant.split("+"), "down")
+
+    def undo(self):
+        self.cloud.set_links(self.node, self.variant.split("+"), "up")
+
+
+class Freeze(Event):
+    """The machine stands still, as a virtual one does while it is moved, and then knows nothing of it."""
+
+    def begin(self):
+        self.cloud.set_links(self.node, ALL, "down")
+        self.cloud.signal(self.node, signal.SIGSTOP)
+
+    def undo(self):
+        self.cloud.set_links(self.node, ALL, "up")
+        self.cloud.signal(self.node, signal.SIGCONT)
+
+
+class Control(Event):
+    """The cable to the controller is pulled."""
+    lossless = True
+
+    def begin(self):
+        self.cloud.set_links(self.node, ["control"], "down")
+
+    def undo(self):
+        self.cloud.set_links(self.node, ["control"], "up")
+
+
+class OneWay(Event):
+    """A cable carries only one of its directions."""
+    variants = {FWD: ("from tenant", "to tenant", "from zgc", "to zgc"), FTN: ("from zgc", "to zgc")}
+
+    def begin(self):
+        direction, network = self.variant.split()
+        self.cloud.cut(self.node, network, direction)
+
+    def undo(self):
+        self.cloud.mend(self.node)
+
+
+class Part(Event):
+    """Two nodes do not hear each other, and all others hear both."""
+
+    def begin(self):
+        self.variant = f"and {self.other}"
+        self.cloud.part(self.node, self.other)
+
+    def undo(self):
+        self.cloud.mend(self.node)
+
+
+class Drain(Event):
+    lossless = planned = True
+
+    @staticmethod
+    def missing(cloud):
+        return None if cloud.can("node", "drain") else "zetactl has no `node drain` yet"
+
+    def begin(self):
+        self.cloud.order("node", "drain", self.node)
+
+    def undo(self):
+        self.cloud.order("node", "undrain", self.node)
+
+
+class Replace(Event):
+    """A node is drained and removed, and later added as a new one."""
+    lossless = planned = True
+
+    missing = Drain.missing
+
+    def begin(self):
+        self.object = self.cloud.order("get", "node", self.node, "-o", "yaml")
+        self.cloud.order("node", "delete", self.node)
+
+    def undo(self):
+        self.cloud.order("apply", "-f", "-", given=self.object)
+
+
+class Blackout(Event):
+    """More than any cluster survives: to see that it is seen."""
+    roles = (ALL_FWD,)
+
+    def set_links(self, state):
+        for node in self.node.split():
+            self.cloud.set_links(node, ["tenant"], state)
+
+    def begin(self):
+        self.set_links("down")
+
+    def undo(self):
+        self.set_links("up")
+
+
+KINDS = {
+    "kill": Kill,
+    "orphan": Orphan,
+    "pause": Pause,
+    "restart": Restart,
+    "crash": Crash,
+    "control": Control,
+    "controller": Controller,
+    "freeze": Freeze,
+    "link": Link,
+    "oneway": OneWay,
+    "part": Part,
+    "drain": Drain,
+    "replace": Replace,
+    "blackout": Blackout,
+}
+ALL_KINDS = [kind for kind in KINDS if kind != "blackout"]

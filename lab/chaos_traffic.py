@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The load of a cloud under chaos: who asks whom, and what they said (for lab/chaos.py)."""
+import collections
+import json
+import subprocess
+
+from chaos_cloud import until
+
+VNI = 100
+BUCKETS = 65537
+FIRST_PORT = 7100
+
+# Between these a probe goes both ways. "direct": later packets go from host to host; "cluster":
+# their hosts are mute, so that every packet crosses the gateway. g..: guarded, i.e. stateful.
+PROBES = [("a1", "a2", "direct"), ("a1", "g2", "direct"),
+          ("a3", "a4", "cluster"), ("a3", "g4", "cluster")]
+STREAMS = [("a1", "a2"), ("a1", "g2"), ("a3", "a4"), ("a3", "g4"), ("g3", "g4")]
+SHORTS = [("a1", "g2", 5), ("a3", "g4", 10), ("g3", "a4", 5), ("a4", "g3", 5)]
+OPENINGS = [("a3", "g4", 50), ("a3", "a4", 25)]
+MUTE = ["host3", "host4"]
+
+Flow = collections.namedtuple("Flow", "one other port way hash")
+
+
+class Traffic:
+    def __init__(self, cloud, work, options):
+        self.cloud = cloud
+        self.work = work
+        self.options = options
+        self.flows = {}      # of probes, by the name of either direction
+        self.processes = {}
+        self.files = {}
+        self.records = []    # said, read and not taken yet
+        self.said = collections.defaultdict(set)
+        endpoints = json.loads(cloud.ask("get", "ports", "-o", "json"))
+        self.ip = {port["name"]: port["ips"][0] for port in endpoints}
+        cloud.mute(MUTE)
+
+    def choose_flows(self, owner_of, chain_of):
+        """Ports such that the flows of a pair lie with different forwarders, and those of all pairs
+        of a kind in different chains."""
+        port = FIRST_PORT
+        chains = collections.Counter()
+        for one, other, way in PROBES:
+            candidates = range(port, port + 200)
+            port += 200
+            hashes = self.cloud.hashes(VNI, [(17, self.ip[one], p, self.ip[other], p)
+                                             for p in candidates])
+            owners = collections.Counter()
+            left = dict(zip(candidates, hashes))
+            for _ in range(self.options.flows):
+                best = min(left, key=lambda p: (owners[owner_of(left[p])],
+                                                chains[way, chain_of(left[p])], p))
+                flow = Flow(one, other, best, way, left.pop(best))
+                owners[owner_of(flow.hash)] += 1
+                chains[way, chain_of(flow.hash)] += 1
+                self.flows[f"{self.ip[one]}>{self.ip[other]}:{best}"] = flow
+                self.flows[f"{self.ip[other]}>{self.ip[one]}:{best}"] = flow
+
+    def words(self):
+        """What each endpoint is asked to do."""
+        words = collections.defaultdict(list)
+        period = 1000000 // self.options.rate * self.options.flows
+        for number, flow in enumerate(dict.fromkeys(self.flows.values())):
+            phase = period // self.options.flows * (number % self.options.flows)
+            for own, peer in ((flow.one, flow.other), (flow.other, flow.one)):
+                words[own].append(f"probe={self.ip[peer]}:{flow.port}:{period}:{phase}")
+        for one, other in STREAMS:
+            words[one].append(f"stream={self.ip[other]}*{self.options.streams}")
+            words[other] += []
+        for kind, pairs in (("short", SHORTS), ("open", OPENINGS)):
+            for one, other, rate in pairs:
+                words[one].append(f"{kind}={self.ip[other]}*{rate * self.options.load:g}")
+                words[other] += []
+        return words
+
+    def start(self, seconds):
+        for name, words in self.words().items():
+            out = open(f"{self.work}/{name}.load", "w+")
+            argv = self.cloud.inside(name, f"{self.cloud.build}/lab/chaos_load", str(seconds),
+                                     str(VNI), str(self.options.patience), *words)
+            self.processes[name] = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=out,
+                                                    start_new_session=True)
+            self.files[name] = open(f"{self.work}/{name}.load")
+        self.await_all("ready", 30)
+        self.tell("g")
+        self.await_all("flowing", 60)
+
+    def tell(self, what):
+        for process in self.processes.values():
+            process.stdin.write(what.encode())
+            process.stdin.flush()
+
+    def await_all(self, word, seconds):
+        def all_said():
+            ended = [name for name, p in self.processes.items() if p.poll() is not None]
+            self.read()
+            for name in ended:
+                if "end" not in self.said[name]:
+                    raise RuntimeError(f"the load of {name} ended")
+            return all(word in self.said[name] for name in self.processes)
+        if not until(seconds, all_said):
+            late = [name for name in self.processes if word not in self.said[name]]
+            raise RuntimeError(f"after {seconds} s not {word}: {' '.join(late)}")
+
+    def read(self):
+        """Reads what was said since."""
+        for name, file in self.files.items():
+            while True:
+                at = file.tell()
+                line = file.readline()
+                if not line.endswith("\n"):
+                    file.seek(at)
+                    break
+                record = json.loads(line)
+                record["by"] = name
+                self.said[name].add(record["what"])
+                self.records.append(record)
+
+    def take(self):
+        """What was said since this was asked last."""
+        self.read()
+        records, self.records = self.records, []
+        return records
+
+    def finish(self):
+        self.tell("s")
+        self.await_all("idle", 30 + self.options.patience)
+        self.tell("q")
+        self.await_all("end", 30)
+
+    def kill(self):
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
