@@ -8,6 +8,7 @@
 
 #include "shared/config.h"
 
+_Static_assert(sizeof(struct node_settings) == SETTINGS_BYTES, "as the map has it");
 _Static_assert(NODE_FWD == ROLE_FWD && NODE_FTN == ROLE_FTN, "roles are passed on as they are");
 
 static size_t unit(enum message_type type, enum table table)

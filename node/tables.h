@@ -17,6 +17,11 @@ struct interface_name {
 	char text[IF_NAMESIZE];
 };
 
+// struct node_settings, as the kernel keeps it for the next daemon.
+struct kept_settings {
+	__u8 bytes[SETTINGS_BYTES];
+};
+
 enum table {
 #define TABLE(name, map, key, value, kind) TABLE_##name,
 #include "node/tables.def"

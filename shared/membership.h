@@ -65,6 +65,9 @@ struct register_value {
 	__u32 pad;
 };
 
+// Map "settings": array of one, what the node is, for its daemon alone.
+#define SETTINGS_BYTES 104
+
 // Map "copies": index chain number. Written by the daemon: the bulk copy to a learner.
 struct copy_value {
 	__u64 term;	// TERM_WORD of the learner's term that it is for

@@ -465,6 +465,17 @@ void members_restore(struct members *s, __u32 chain, const struct register_value
 	}
 }
 
+void members_resume(struct members *s, __u32 chain)
+{
+	struct membership *c = &s->chain[chain];
+	struct dft_out out = {.count = 0};
+
+	if (!c->member.active.term.epoch)
+		return;
+	c->wish.voters = c->member.next.epoch ? c->member.next : c->member.voters;
+	settle(s, c, NULL, &out);
+}
+
 static void take_known(struct members *s, __u32 node, const void *bytes, size_t size)
 {
 	struct known known[TERM_KNOWN_MOST], newer[TERM_KNOWN_MOST];

@@ -58,6 +58,9 @@ void members_free(struct members *members);
 void members_restore(struct members *members, __u32 chain, const struct register_value *kept,
 		     const struct fence_value *fence);
 
+// The chain goes on as it was, until the controller is heard.
+void members_resume(struct members *members, __u32 chain);
+
 // What the controller says: a chain; that there is none of this number; a node of the cluster, or
 // none of this index.
 void members_wish(struct members *members, __u32 chain, const struct chain_wish *wish);

@@ -40,14 +40,15 @@ struct term {
 	pthread_t thread;
 	int wake; // eventfd: the socket is another one now
 	int loader;
-	int network;		       // -1: none
+	int network; // -1: none
+	in_addr_t bound;
+	int warned;		       // that it cannot be
 	struct node_settings settings; // roles 0: none yet
 	__u32 boot;
 	__u32 loads;
 	struct members *members; // NULL: no settings of a gateway yet
 	struct mapping array[ARRAYS];
 	struct in6_addr address[MAX_NODES]; // :: where there is no such node
-	struct chain_wish wish[MAX_CHAINS]; // without voters: none
 	__u64 tick_ns;			    // when the next one is due
 	struct message message;
 };
@@ -59,12 +60,15 @@ static const size_t array_sizes[ARRAYS] = {
 	[ARRAY_COPIES] = MAX_CHAINS * sizeof(struct copy_value),
 	[ARRAY_REGISTERS] = MAX_CHAINS * sizeof(struct register_value),
 	[ARRAY_FENCES] = MAX_CHAINS * sizeof(struct fence_value),
+	[ARRAY_SETTINGS] = SETTINGS_BYTES,
+	[ARRAY_ADDRESSES] = MAX_NODES * sizeof(struct in6_addr),
 };
 
 // The kernel rounds the size of an array's values up to 8 bytes.
 _Static_assert(!(sizeof(struct peer_value) % 8) && !(sizeof(struct grant_value) % 8) &&
 		       !(sizeof(struct lease_value) % 8) && !(sizeof(struct copy_value) % 8) &&
-		       !(sizeof(struct register_value) % 8) && !(sizeof(struct fence_value) % 8),
+		       !(sizeof(struct register_value) % 8) && !(sizeof(struct fence_value) % 8) &&
+		       !(SETTINGS_BYTES % 8),
 	       "mapped arrays");
 
 static __u64 boot_ns(void *context)
@@ -213,6 +217,8 @@ static int open_arrays(struct term *t)
 
 // ---- the network
 
+// The socket stays where the address does: one that the thread waits for just now keeps its port
+// for a while after it is closed.
 static void open_network(struct term *t)
 {
 	const int precedence = NETWORK_CONTROL, yes = 1;
@@ -221,19 +227,27 @@ static void open_network(struct term *t)
 		.sin_port = htons(TERM_PORT),
 		.sin_addr.s_addr = t->settings.zgc_ip.s6_addr32[3],
 	};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd;
 
+	if (t->network >= 0 && t->bound == own.sin_addr.s_addr)
+		return;
 	closep(&t->network);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	// The address may come later than its interface.
 	if (fd < 0 || setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &yes, sizeof(yes)) ||
 	    bind(fd, (const struct sockaddr *)&own, sizeof(own))) {
-		log_warn("no ballots: UDP port %d of the cluster's address", TERM_PORT);
+		// A former daemon may have it for a moment longer.
+		if (!t->warned)
+			log_warn("no ballots yet: UDP port %d of the cluster's address", TERM_PORT);
+		t->warned = 1;
 		closep(&fd);
 		return;
 	}
 	if (setsockopt(fd, IPPROTO_IP, IP_TOS, &precedence, sizeof(precedence)))
 		log_warn("ballots go as any datagram");
 	t->network = fd;
+	t->bound = own.sin_addr.s_addr;
+	t->warned = 0;
 }
 
 static void host_send(void *context, __u32 node, const void *bytes, size_t size)
@@ -255,7 +269,7 @@ static void host_send(void *context, __u32 node, const void *bytes, size_t size)
 static void receive(struct term *t)
 {
 	unsigned char bytes[sizeof(struct term_known) + 1];
-	struct sockaddr_in from;
+	struct sockaddr_in from = {};
 	struct term_head head;
 	int i;
 
@@ -279,6 +293,15 @@ static void receive(struct term *t)
 }
 
 // ---- what this node is
+
+// Writes what a daemon that finds no controller begins with.
+static void keep(struct term *t, enum table table, __u32 key, const void *value)
+{
+	say_put(t, table, key, value);
+	hear(t);
+	if (t->message.error)
+		log_warnx("%s", t->message.text);
+}
 
 static void open_members(struct term *t)
 {
@@ -305,9 +328,11 @@ static void open_members(struct term *t)
 		members_restore(t->members, i, &kept[i], &fences[i]);
 	for (i = 0; i < MAX_NODES; i++)
 		members_node(t->members, i, t->address[i].s6_addr32[3] != 0);
-	for (i = 0; i < MAX_CHAINS; i++)
-		if (t->wish[i].voters.count)
-			members_wish(t->members, i, &t->wish[i]);
+}
+
+static int is_gateway(const struct node_settings *settings)
+{
+	return (settings->roles & (NODE_FWD | NODE_FTN)) != 0;
 }
 
 void term_configure(struct term *t, const struct node_settings *settings)
@@ -316,9 +341,11 @@ void term_configure(struct term *t, const struct node_settings *settings)
 	// All that this node promised and knows is in the registers, so it begins anew from there.
 	members_free(t->members);
 	t->members = NULL;
-	closep(&t->network);
 	t->settings = *settings;
-	if (settings->roles & (NODE_FWD | NODE_FTN) && !open_arrays(t)) {
+	// Nodes and wishes are told again.
+	memset(t->address, 0, sizeof(t->address));
+	if (is_gateway(settings) && !open_arrays(t)) {
+		keep(t, TABLE_SETTINGS, 0, settings);
 		open_network(t);
 		open_members(t);
 	}
@@ -327,20 +354,45 @@ void term_configure(struct term *t, const struct node_settings *settings)
 	pthread_mutex_unlock(&t->lock);
 }
 
+// Before the controller is heard: a node that was one goes on with what it was.
+static void resume(struct term *t)
+{
+	struct node_settings settings;
+	const char *why;
+	__u32 i;
+
+	if (open_arrays(t))
+		return;
+	memcpy(&settings, t->array[ARRAY_SETTINGS].memory, sizeof(settings));
+	if (!is_gateway(&settings) || node_settings_check(&settings, &why))
+		return;
+	t->settings = settings;
+	memcpy(t->address, t->array[ARRAY_ADDRESSES].memory, sizeof(t->address));
+	open_network(t);
+	open_members(t);
+	for (i = 0; i < MAX_CHAINS; i++)
+		members_resume(t->members, i);
+}
+
 static void take_node(struct term *t, __u32 node, const struct node_value *value)
 {
+	const struct in6_addr *kept;
+
 	if (node >= MAX_NODES)
 		return;
 	t->address[node] = value ? value->zgc_ip : (struct in6_addr){};
-	if (t->members)
-		members_node(t->members, node, value != NULL);
+	if (!t->members)
+		return;
+	kept = t->array[ARRAY_ADDRESSES].memory;
+	if (memcmp(&kept[node], &t->address[node], sizeof(*kept)) != 0)
+		keep(t, TABLE_ADDRESSES, node, &t->address[node]);
+	members_node(t->members, node, value != NULL);
 }
 
 static void take_wish(struct term *t, __u32 chain, const struct chain_wish *wish)
 {
 	if (chain >= MAX_CHAINS)
 		return;
-	t->wish[chain] = wish ? *wish : (struct chain_wish){};
 	if (t->members && wish)
 		members_wish(t->members, chain, wish);
 	else if (t->members)
@@ -435,8 +487,10 @@ static void *run(void *context)
 		(void)!sched_setscheduler(0, sched_getscheduler(0) | SCHED_RESET_ON_FORK,
 					  &priority);
 	pthread_mutex_lock(&t->lock);
+	if (!t->settings.roles)
+		resume(t);
 	for (;;) {
-		polls[1].fd = t->network;
+		polls[1].fd = t->members ? t->network : -1;
 		pthread_mutex_unlock(&t->lock);
 		wait_for(polls, t->tick_ns, boot_ns(NULL));
 		pthread_mutex_lock(&t->lock);
@@ -452,6 +506,8 @@ static void *run(void *context)
 		now = boot_ns(NULL);
 		if (now < t->tick_ns)
 			continue;
+		if (t->network < 0)
+			open_network(t);
 		members_tick(t->members);
 		t->tick_ns = now + members_pace(t->members);
 	}

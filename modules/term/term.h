@@ -19,7 +19,8 @@ struct term *term_start(int socket);
 // is not permitted, it has none.
 void term_prepare(void);
 
-// The loader carried these settings out; or again, as programs were loaded anew.
+// The loader carried these settings out; or again, as programs were loaded anew. NODES and WISHES
+// are to be told from the beginning.
 void term_configure(struct term *term, const struct node_settings *settings);
 // Takes a PUT or REMOVE of WISHES or NODES.
 void term_take(struct term *term, struct message *message);

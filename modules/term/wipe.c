@@ -16,16 +16,18 @@
 #include "shared/key.h"
 
 #define BATCH 512 // records looked at in one step
-#define PAGES 128 // of a flat table
+#define PAGES 64  // of a flat table
+#define READ 4096 // buckets
 #define NOTHING_MS 1000
+#define SETTLE_MS 2
 
 struct wipe_room {
 	struct session_key keys[BATCH];
 	struct session_key gone[BATCH];
 	struct session_value values[BATCH];
-	__u32 bucket[BUCKETS];
+	__u32 bucket[READ];
+	__u32 floor[READ];
 	__u32 chain[BUCKETS]; // of each bucket, + 1
-	__u32 floor[BUCKETS];
 };
 
 int wipe_open(struct wipe *wipe, const struct datapath *datapath)
@@ -37,6 +39,8 @@ int wipe_open(struct wipe *wipe, const struct datapath *datapath)
 
 void wipe_close(struct wipe *wipe)
 {
+	if (wipe->settling)
+		pthread_join(wipe->thread, NULL);
 	flat_map_close(&wipe->flat);
 	free(wipe->room);
 }
@@ -64,56 +68,80 @@ static int is_wiped(const struct wipe *wipe, const struct session_key *key)
 	return entry && wipe->state[entry - 1] == WIPE_RUNNING;
 }
 
-static int read_buckets(struct wipe *wipe, int map, __u32 out[BUCKETS])
+// Values of the array from this bucket on. Returns 0 or a negative errno.
+static int read_values(int map, __u32 from, __u32 count, __u32 keys[READ], __u32 *values)
 {
 	LIBBPF_OPTS(bpf_map_batch_opts, options);
-	__u32 count = BUCKETS, cursor;
+	__u32 before = from - 1, cursor, done = count;
 
-	if (map < 0 ||
-	    (bpf_map_lookup_batch(map, NULL, &cursor, wipe->room->bucket, out, &count, &options) &&
-	     errno != ENOENT))
+	if (bpf_map_lookup_batch(map, from ? &before : NULL, &cursor, keys, values, &done,
+				 &options) &&
+	    errno != ENOENT)
 		return -errno;
-	return count == BUCKETS ? 0 : -EIO;
+	return done == count ? 0 : -EIO;
 }
 
-static int begin(struct wipe *wipe)
+// Who looked at the fence before it was written may be about to store a record. It is stored by
+// when this call returns: the kernel waits until every program that runs now has ended, which takes
+// some 10 ms, or ten times that on a busy machine; so it has a thread of its own.
+static void *settle(void *context)
 {
-	LIBBPF_OPTS(bpf_map_batch_opts, options);
-	int buckets = wipe->datapath->tables[TABLE_BUCKETS];
-	int floors = wipe->datapath->own[MAP_FLOORS], err, i;
-	__u32 bucket, count = 0;
+	struct wipe *wipe = context;
+
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		log_warn("a chain is wiped without waiting for packets that are under way");
+	__atomic_store_n(&wipe->settled, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void begin(struct wipe *wipe)
+{
+	int i;
 
 	wipe->asked = 0;
 	wipe->running = 1;
-	wipe->begun = wipe->flat_begun = 0;
+	wipe->begun = wipe->flat_begun = wipe->settled = wipe->read = 0;
+	wipe->cursor = 0;
 	wipe->removed = 0;
 	for (i = 0; i < MAX_CHAINS; i++)
 		if (wipe->state[i] == WIPE_ASKED)
 			wipe->state[i] = WIPE_RUNNING;
-	// Who looked at the fence before it was written may be about to store a record. It is gone
-	// by when this returns: the kernel waits until every program that runs now has ended.
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-		return -errno;
+	wipe->settling = !pthread_create(&wipe->thread, NULL, settle, wipe);
+	if (!wipe->settling)
+		settle(wipe);
+}
+
+// Of some buckets: whose they are, and so which records go, and their floors. Returns whether there
+// are more; negative errno.
+static int read_buckets(struct wipe *wipe)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, options);
+	int buckets = wipe->datapath->tables[TABLE_BUCKETS];
+	int floors = wipe->datapath->own[MAP_FLOORS], err;
+	struct wipe_room *room = wipe->room;
+	__u32 from = wipe->cursor, count = 0, i;
+	__u32 most = from + READ < BUCKETS ? READ : BUCKETS - from;
+
 	if (buckets < 0 || floors < 0)
 		return -ENOENT;
-	if ((err = read_buckets(wipe, buckets, wipe->room->chain)) ||
-	    (err = read_buckets(wipe, floors, wipe->room->floor)))
+	if ((err = read_values(buckets, from, most, room->bucket, room->chain + from)) ||
+	    (err = read_values(floors, from, most, room->bucket, room->floor)))
 		return err;
-	for (bucket = 0; bucket < BUCKETS; bucket++) {
-		__u32 *chain = &wipe->room->chain[bucket];
+	for (i = 0; i < most; i++) {
+		__u32 *chain = &room->chain[from + i];
 
 		if (*chain > MAX_CHAINS)
 			*chain = 0;
 		if (!*chain || wipe->state[*chain - 1] != WIPE_RUNNING ||
-		    wipe->room->floor[bucket] == wipe->floor[*chain - 1])
+		    room->floor[i] == wipe->floor[*chain - 1])
 			continue;
-		wipe->room->bucket[count] = bucket;
-		wipe->room->floor[count++] = wipe->floor[*chain - 1];
+		room->bucket[count] = from + i;
+		room->floor[count++] = wipe->floor[*chain - 1];
 	}
-	return count && bpf_map_update_batch(floors, wipe->room->bucket, wipe->room->floor, &count,
-					     &options)
-		       ? -errno
-		       : 0;
+	if (count && bpf_map_update_batch(floors, room->bucket, room->floor, &count, &options))
+		return -errno;
+	wipe->cursor += most;
+	return wipe->cursor < BUCKETS;
 }
 
 // Some records of the kernel map. Returns whether there are more; negative errno.
@@ -202,7 +230,19 @@ int wipe_step(struct wipe *wipe)
 	if (!wipe->running) {
 		if (!wipe->asked)
 			return NOTHING_MS;
-		more = begin(wipe);
+		begin(wipe);
+		return SETTLE_MS;
+	}
+	if (wipe->settling && !__atomic_load_n(&wipe->settled, __ATOMIC_ACQUIRE))
+		return SETTLE_MS;
+	if (wipe->settled) {
+		if (wipe->settling)
+			pthread_join(wipe->thread, NULL);
+		wipe->settling = wipe->settled = 0;
+	}
+	if (!wipe->read) {
+		more = read_buckets(wipe);
+		wipe->read = !more;
 		if (more < 0)
 			end(wipe, more);
 		return more < 0 ? NOTHING_MS : 0;

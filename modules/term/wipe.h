@@ -3,6 +3,8 @@
 // records at a time, whatever implements the table.
 #pragma once
 
+#include <pthread.h>
+
 #include "modules/session/flat_map.h"
 #include "node/datapath.h"
 
@@ -12,8 +14,12 @@ struct wipe {
 	const struct datapath *datapath; // lent
 	__u8 state[MAX_CHAINS];		 // enum wipe_state
 	__u32 floor[MAX_CHAINS];
-	int running; // a scan, for all chains that are WIPE_RUNNING
-	int asked;   // some chain is WIPE_ASKED
+	int running;  // for all chains that are WIPE_RUNNING
+	int settling; // the thread was started, and not joined yet
+	int settled;  // what it says
+	pthread_t thread;
+	int asked; // some chain is WIPE_ASKED
+	int read;  // the buckets
 	int begun, flat_begun;
 	__u64 removed; // records, by this scan
 	__u32 cursor;
@@ -30,6 +36,6 @@ void wipe_close(struct wipe *wipe);
 // none, as of a moment after it was first asked. Then the question is over, and the next one begins
 // anew.
 int wipe_chain(struct wipe *wipe, __u32 chain, __u32 floor);
-// Goes on for about a millisecond. Returns in how many milliseconds there is more to do: 0, or
-// 1,000 for nothing.
+// Goes on for about a millisecond. Returns in how many milliseconds there is more to do; 1,000
+// where there is nothing.
 int wipe_step(struct wipe *wipe);
