@@ -65,6 +65,8 @@ struct term_configuration {
 //  +---------------+-----------------------------------------------+
 //  |     count     |    replicas   |               0               |
 //  +---------------+-----------------------------------------------+
+//  |               founded: epoch of its beginning                 |
+//  +---------------------------------------------------------------+
 //  |         voter: up to five of node, boot (40), rest 0          |
 //  +---------------------------------------------------------------+
 struct term_voters {
@@ -72,6 +74,7 @@ struct term_voters {
 	__u8 count;
 	__u8 replicas;
 	__u8 zero[2];
+	__be32 founded;
 	struct term_name voter[TERM_VOTERS];
 };
 
@@ -86,7 +89,7 @@ struct term_message {
 	struct term_voters voters;
 	struct term_name fenced[TERM_PATH]; // rest 0
 };
-_Static_assert(sizeof(struct term_message) == 176, "no padding");
+_Static_assert(sizeof(struct term_message) == 180, "no padding");
 
 //  | head (16) | head.count of: chain, epoch, number (12) |
 struct term_known {

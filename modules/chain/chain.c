@@ -10,7 +10,8 @@ static int wish_entry(const Zeta__Node__V1__Chain *chain, struct entries *entrie
 {
 	struct chain_wish wish = {.voters = {.epoch = chain->epoch,
 					     .count = (__u32)chain->n_voter,
-					     .replicas = chain->replicas},
+					     .replicas = chain->replicas,
+					     .founded = chain->founded},
 				  .founded = chain->founded};
 	size_t i, k;
 

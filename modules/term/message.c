@@ -55,6 +55,7 @@ void message_write(struct term_message *to, __u32 cluster, __u32 chain,
 	to->voters.epoch = htonl(v->epoch);
 	to->voters.count = (__u8)v->count;
 	to->voters.replicas = (__u8)v->replicas;
+	to->voters.founded = htonl(v->founded);
 	for (i = 0; i < v->count && i < TERM_VOTERS; i++)
 		to->voters.voter[i] = name_write(v->voter[i]);
 	for (i = 0; i < TERM_PATH && from->fenced[i].boot; i++)
@@ -97,7 +98,9 @@ static int read_voters(const struct term_voters *from, struct dft_voters *to)
 	to->epoch = ntohl(from->epoch);
 	to->count = from->count;
 	to->replicas = from->replicas;
+	to->founded = ntohl(from->founded);
 	if (from->zero[0] || from->zero[1] || from->replicas >= TERM_PATH ||
+	    to->founded > to->epoch ||
 	    !from->replicas != !from->count)
 		return -EINVAL;
 	return read_names(from->voter, from->count, TERM_VOTERS, to->voter);

@@ -22,7 +22,7 @@ static struct dft_term_message accept_of(void)
 		.to = {2, 12},
 		.term = {4, 64},
 		.configuration = {{4, 64}, 2, 1, {{1, 11}, {2, 12}, {3, 13}}},
-		.voters = {4, 3, 2, {{1, 11}, {2, 12}, {5, 15}}},
+		.voters = {4, 3, 2, 1, {{1, 11}, {2, 12}, {5, 15}}},
 		.fenced = {{6, 16}},
 	};
 }
