@@ -273,7 +273,8 @@ inlined enum verdict op_key(struct packet *p, const struct dft_packet *d, struct
 	__builtin_memcpy(key, keyed->key, sizeof(*key));
 	*serial = bpf_ntohl(keyed->serial);
 	// About a bucket as a whole: struct dft_bucket_wire is in the key's place.
-	if (d->op.op == DFT_COPY && !(bpf_ntohs(d->op.state) >> DFT_LIFE_SHIFT))
+	if ((d->op.op == DFT_COPY || d->op.op == DFT_COPIED) &&
+	    !(bpf_ntohs(d->op.state) >> DFT_LIFE_SHIFT))
 		return GO_ON;
 	if (!key_canonical(key) || vni_of(key->vni) != vni_of(d->geneve.vni))
 		return DFT_MALFORMED;

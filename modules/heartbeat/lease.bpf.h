@@ -8,9 +8,6 @@
 
 #define BEAT_NS ((__u64)cfg.beat_ms * 1000000)
 
-// A function that the verifier looks at once, however often it is called: it takes numbers only.
-#define verified __attribute__((__noinline__, __unused__))
-
 // Answers of two voters may come on two CPUs at once. The lock is not in the lease: a map with a
 // lock in it cannot be mapped into memory.
 struct lease_lock {

@@ -61,9 +61,8 @@ inlined struct dft_packet *emit_write(struct xdp_md *ctx, const struct outbox_en
 	address_of_config(&d->op.forwarder, &cfg.zgc_ip);
 	mac_of_config(d->op.forwarder_mac, cfg.zgc_mac);
 	d->op.bucket = bpf_htonl(e->bucket);
-	if (key->protocol)
-		__builtin_memcpy(keyed->key, key, sizeof(keyed->key));
-	else
+	__builtin_memcpy(keyed->key, key, sizeof(keyed->key));
+	if (!key->protocol && m->number)
 		move_write((struct dft_bucket_wire *)keyed->key, m, move_owned(e->bucket));
 	keyed->serial = bpf_htonl(e->serial);
 	return d;

@@ -583,12 +583,14 @@ called enum verdict session_store(union flat_page *page, const struct session_ke
 
 // Carries room->change out, in one piece, whatever other CPUs do to the key. Returns GO_ON and
 // room->outcome; TABLE_FULL: there was no record, and no room for one; TABLE_BUSY.
-inlined enum verdict session_change(const struct session_key *key, __u64 hash,
-				    struct session_room *room)
+verified int session_change(const struct session_key *key, __u64 hash, struct session_room *room)
 {
 	enum verdict v = GO_ON;
 	union flat_page *page;
 	__u32 i;
+
+	if (!key || !room)
+		return BUG;
 
 	if (!cfg.session_pages || !flat_key_fits(key))
 		return session_change_kernel(key, session_check(hash), room);
