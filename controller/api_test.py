@@ -646,7 +646,7 @@ class Refusals(Case):
             ("clusters", "oam_port", 8300.0), ("clusters", "oam_port", True),
             ("clusters", "tenant_mtu", 100), ("clusters", "replicas", 0),
             ("clusters", "replicas", 5), ("clusters", "chains", -1), ("clusters", "chains", 1025),
-            ("clusters", "heartbeat_ms", 4), ("clusters", "heartbeat_ms", 101),
+            ("clusters", "heartbeat_ms", 4), ("clusters", "heartbeat_ms", 1001),
             ("clusters", "repair_after_s", 0), ("clusters", "repair_after_s", 3601),
             ("clusters", "repair_after_s", "5"), ("nodes", "drain", 1), ("nodes", "drain", "yes"),
             ("clusters", "vpc_first_packets_per_s", -1),

@@ -1943,7 +1943,7 @@ static int test_op_of_a_host(struct world *w)
 		.name = "apart", .index = FTN3, .roles = ROLE_FTN, .zgc_ifindex = 2};
 	struct verdict_count before[VERDICTS], after[VERDICTS];
 	uint32_t action, index = FWD1;
-	struct frame f, out;
+	struct frame f, out = {};
 	struct in6_addr ip;
 	struct node apart;
 	char text[16];

@@ -696,12 +696,13 @@ static bool promised(struct state *s, const struct plan *p, uint8_t n, uint8_t v
 {
 	struct dft_member m, voter;
 	struct dft_term_message in = {.kind = DFT_PREPARE, .from = name_of(n), .to = name_of(v)};
-	struct dft_out out = {.count = 0};
+	const struct node *proposer = &s->node[n];
 	const struct dft_term_message *answer;
+	struct dft_out out;
 
-	member_out(s, p, n, &m);
-	if (!s->node[v].alive || m.ballot.phase != DFT_PREPARING || (m.ballot.promised >> v & 1))
+	if (!s->node[v].alive || proposer->phase != DFT_PREPARING || (proposer->promised >> v & 1))
 		return false;
+	member_out(s, p, n, &m);
 	if (dft_voter_place(&m.ballot.old, name_of(v)) < 0 &&
 	    dft_voter_place(&m.ballot.new, name_of(v)) < 0 &&
 	    dft_configuration_place(&m.active, name_of(v)) < 0 &&
@@ -710,6 +711,7 @@ static bool promised(struct state *s, const struct plan *p, uint8_t n, uint8_t v
 	in.term = m.ballot.term;
 	in.voters = m.ballot.new;
 	member_out(s, p, v, &voter);
+	out.count = 0;
 	dft_on_prepare(&voter, &in, NOW, &out);
 	member_in(s, v, &voter);
 	if (!out.count)
@@ -727,15 +729,16 @@ static bool promised(struct state *s, const struct plan *p, uint8_t n, uint8_t v
 static void propose(struct search *s, const struct state *was, const struct plan *p, uint8_t n)
 {
 	struct dft_term_message ask = {.kind = DFT_ACCEPT};
-	struct state next = *was;
 	struct dft_member m, b;
 	struct proposal *q;
+	struct state next;
 	uint8_t i;
 	int place;
 
+	if (was->node[n].phase != DFT_PREPARING || was->proposals == PROPOSALS)
+		return;
 	member_out(was, p, n, &m);
-	if (m.ballot.phase != DFT_PREPARING || was->proposals == PROPOSALS ||
-	    !dft_party_majority(&m.ballot, m.ballot.promised))
+	if (!dft_party_majority(&m.ballot, m.ballot.promised))
 		return;
 	b = m;
 	dft_propose(&b, &times, NOW);
@@ -743,6 +746,7 @@ static void propose(struct search *s, const struct state *was, const struct plan
 		return;
 	b.ballot.phase = DFT_ACCEPTING;
 	dft_ballot_fenced(&b.ballot, &ask);
+	next = *was;
 	q = &next.proposal[next.proposals++];
 	q->cfg = cfg_in(&b.ballot.proposal);
 	q->old = m.ballot.old.epoch;
@@ -758,8 +762,8 @@ static void propose(struct search *s, const struct state *was, const struct plan
 	      q->cfg.path[0], q->cfg.path[1], q->cfg.path[2], q->cfg.path[3]);
 	for (i = 0; p->at_once && i < p->nodes; i++) {
 		struct dft_term_message in = {.kind = DFT_ACCEPT, .to = name_of(i)};
-		struct dft_out out = {.count = 0};
 		struct dft_member voter;
+		struct dft_out out;
 		uint8_t k;
 
 		if (!(m.ballot.promised >> i & 1))
@@ -771,6 +775,7 @@ static void propose(struct search *s, const struct state *was, const struct plan
 		in.configuration = b.ballot.proposal;
 		in.voters = m.ballot.new;
 		member_out(&next, p, i, &voter);
+		out.count = 0;
 		dft_on_accept(&voter, &times, &in, NOW, &out);
 		member_in(&next, i, &voter);
 		if (out.count && out.message[0].kind == DFT_ACCEPTED)
@@ -789,11 +794,13 @@ static void propose(struct search *s, const struct state *was, const struct plan
 
 static void step_ballot(struct search *s, const struct state *was, const struct plan *p, uint8_t n)
 {
+	struct state next;
 	uint8_t v;
 
+	if (was->node[n].phase != DFT_PREPARING)
+		return;
 	for (v = 0; v < p->nodes; v++) {
-		struct state next = *was;
-
+		next = *was;
 		if (!promised(&next, p, n, v))
 			continue;
 		event(s, "%u promises to %u", v, n);
@@ -811,17 +818,20 @@ static void step_begin(struct search *s, const struct state *was, const struct p
 	    (p->proposers && !(p->proposers >> n & 1)))
 		return;
 	for (changes = 0; changes < 2; changes++) {
-		struct dft_member b = *m;
-		struct state next = *was, all;
-		struct dft_out out = {.count = 0};
+		struct state next, all;
+		struct dft_member b;
+		struct dft_out out;
 		uint32_t set;
 		uint8_t v;
 
-		if (changes && !b.next.epoch)
+		if (changes && !m->next.epoch)
 			continue;
+		b = *m;
+		out.count = 0;
 		// Only who knows something to be done begins: here it always may.
 		if (!dft_ballot_begin(&b, changes, NOW, &out) || b.ballot.term.number > 255)
 			continue;
+		next = *was;
 		next.ballots++;
 		b.ballot.promised = 0;
 		member_in(&next, n, &b);
@@ -860,11 +870,11 @@ static void step_proposals(struct search *s, const struct state *was, const stru
 
 	for (i = 0; i < was->proposals; i++) {
 		const struct proposal *q = &was->proposal[i];
-		struct dft_term_message in = {.kind = DFT_ACCEPT, .to = m->self};
-		struct dft_out out = {.count = 0};
 		struct dft_voters old = voters_of(was, p, q->old), new = voters_of(was, p, q->new);
-		struct dft_member v = *m;
-		struct state next = *was;
+		struct dft_term_message in;
+		struct dft_member v;
+		struct dft_out out;
+		struct state next;
 		const char *wrong;
 		int place;
 
@@ -873,6 +883,8 @@ static void step_proposals(struct search *s, const struct state *was, const stru
 		    chosen(was, p, q)) {
 			struct dft_configuration c = cfg_out(&q->cfg);
 
+			v = *m;
+			next = *was;
 			if (!q->cfg.number)
 				dft_found(&v, &new, NOW);
 			else
@@ -895,9 +907,11 @@ static void step_proposals(struct search *s, const struct state *was, const stru
 		    (was->forced_count && q->cfg.epoch < 3) ||
 		    (dft_voter_place(&old, m->self) < 0 && dft_voter_place(&new, m->self) < 0))
 			continue;
-		in.term = (struct dft_term){q->cfg.epoch, q->cfg.number};
-		in.configuration = cfg_out(&q->cfg);
-		in.voters = new;
+		in = (struct dft_term_message){.kind = DFT_ACCEPT,
+					       .to = m->self,
+					       .term = {q->cfg.epoch, q->cfg.number},
+					       .configuration = cfg_out(&q->cfg),
+					       .voters = new};
 		for (k = 0, place = 0; k < p->nodes && place < DFT_PATH_MOST; k++)
 			if (q->fenced >> k & 1)
 				in.fenced[place++] = name_of(k);
@@ -905,6 +919,7 @@ static void step_proposals(struct search *s, const struct state *was, const stru
 			continue;
 		v = *m;
 		next = *was;
+		out.count = 0;
 		dft_on_accept(&v, &times, &in, NOW, &out);
 		member_in(&next, n, &v);
 		if (!dft_term_compare(v.accepted.term, in.term))
@@ -939,10 +954,10 @@ static void step_leases(struct search *s, const struct state *was, const struct 
 	uint8_t v, i;
 
 	for (v = 0; v < p->nodes; v++) {
-		struct dft_term_message in = {.kind = DFT_BEAT, .flags = DFT_WANTS_LEASE};
-		struct dft_out out = {.count = 0};
-		struct state next = *was;
+		struct dft_term_message in;
 		struct dft_member voter;
+		struct dft_out out;
+		struct state next;
 
 		if (was->node[n].lease >> v & 1) {
 			// It matters only to an accept that waits for it, and to a list by force.
@@ -951,6 +966,7 @@ static void step_leases(struct search *s, const struct state *was, const struct 
 					break;
 			if (i == was->proposals && !(p->forces && was->crashes))
 				continue;
+			next = *was;
 			next.node[n].lease &= ~(1 << v);
 			event(s, "the lease of %u by %u ends, and its guard", n, v);
 			came(s, &next, NULL);
@@ -960,9 +976,12 @@ static void step_leases(struct search *s, const struct state *was, const struct 
 		    dft_voter_place(&m->voters, name_of(v)) < 0)
 			continue;
 		member_out(was, p, v, &voter);
-		in.from = m->self;
-		in.to = voter.self;
-		in.term = m->active.term;
+		in = (struct dft_term_message){.kind = DFT_BEAT,
+					       .flags = DFT_WANTS_LEASE,
+					       .from = m->self,
+					       .to = voter.self,
+					       .term = m->active.term};
+		out.count = 0;
 		dft_on_beat(&voter, &times, &in, NOW, &out);
 		if (out.count && out.message[out.count - 1].term.epoch)
 			granted.node[n].lease |= 1 << v;

@@ -238,7 +238,7 @@ static void tell_members(const struct world *w, uint32_t chain)
 		const struct dft_member *m = &c->replica[i].member;
 
 		printf("node %u%s: promised %u.%u, accepted %u.%u, active %u.%u of %u live, next view %u, "
-		       "ballot %u.%u in phase %u\n",
+		       "ballot %u.%u in phase %d\n",
 		       c->node[i], w->node[c->node[i]].up ? "" : " (dead)", m->promised.epoch,
 		       m->promised.number, m->accepted.term.epoch, m->accepted.term.number,
 		       m->active.term.epoch, m->active.term.number, m->active.live, m->next.epoch,

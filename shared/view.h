@@ -33,8 +33,8 @@ struct chain_value {
 	} voter[MAX_VOTERS];
 };
 
-// Map "buckets": array of BUCKETS, index bucket, value __u32: chain id + 1, 0: no chain. (Mapped into
-// memory it has 8 bytes for each.)
+// Map "buckets": array of BUCKETS, index bucket, value __u32: chain id + 1, 0: no chain. (Mapped
+// into memory it has 8 bytes for each.)
 
 // Map "chain_count": array of 1, value __u32: how many chains the buckets name.
 

@@ -74,9 +74,9 @@ enum dft_table {
 };
 
 // Flags of an op.
-#define DFT_REPLICATION                                                                            \
-	0x01 // node to next node of a chain, under exactly this term (as copy and
-	     // copied are, without saying so)
+// Replication: node to next node of a chain, under exactly this term (as copy and copied are,
+// without saying so).
+#define DFT_REPLICATION 0x01
 #define DFT_OBSERVED 0x02 // the stamp is what the evaluator saw: without it no insert
 #define DFT_STATEFUL 0x04 // a record exists or shall exist for this decision
 #define DFT_REFRESH 0x08  // the tenant's packet went its way already: the forwarder only asks

@@ -93,8 +93,7 @@ int buckets_entries(const Zeta__Node__V1__Buckets *buckets, struct entries *entr
 		if (origin.from > MAX_CHAINS)
 			return entries_refuse(entries, "bucket %u comes from chain %u", bucket,
 					      origin.from - 1);
-		if (origin.from &&
-		    (err = entries->put(entries, TABLE_ORIGINS, &bucket, &origin)))
+		if (origin.from && (err = entries->put(entries, TABLE_ORIGINS, &bucket, &origin)))
 			return err;
 		chain = (__u32)bytes[0] << 8 | bytes[1];
 		bytes += 2;

@@ -27,17 +27,17 @@ enum move_phase {
 enum move_stage { MOVE_IDLE, MOVE_FENCES, MOVE_WAITS, MOVE_READS, MOVE_WHOLES };
 
 struct moving {
-	const struct roles *roles;   // lent
-	struct outbox *outbox;	     // lent
-	int kernel, flat;	     // descriptors of the flow table, lent
+	const struct roles *roles;    // lent
+	struct outbox *outbox;	      // lent
+	int kernel, flat;	      // descriptors of the flow table, lent
 	struct departure_value *told; // map "departures", mapped
-	struct moving_room *room;    // what of each bucket is known
-	enum move_stage stage;	     // of the round
-	__u32 round;		     // its buckets
-	__u32 due;		     // of them, what this stage still waits for
-	__u32 on_way;		     // records that are not confirmed
-	__u64 since_ms;		     // of the stage
-	__u32 at;		     // which of what the scan has seen is next
+	struct moving_room *room;     // what of each bucket is known
+	enum move_stage stage;	      // of the round
+	__u32 round;		      // its buckets
+	__u32 due;		      // of them, what this stage still waits for
+	__u32 on_way;		      // records that are not confirmed
+	__u64 since_ms;		      // of the stage
+	__u32 at;		      // which of what the scan has seen is next
 	struct scan scan;
 };
 

@@ -100,8 +100,7 @@ static int read_voters(const struct term_voters *from, struct dft_voters *to)
 	to->replicas = from->replicas;
 	to->founded = ntohl(from->founded);
 	if (from->zero[0] || from->zero[1] || from->replicas >= TERM_PATH ||
-	    to->founded > to->epoch ||
-	    !from->replicas != !from->count)
+	    to->founded > to->epoch || !from->replicas != !from->count)
 		return -EINVAL;
 	return read_names(from->voter, from->count, TERM_VOTERS, to->voter);
 }
