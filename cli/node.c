@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/connect.h"
 #include "lib/own.h"
+#include "shared/config.h"
 
 #define POLL_MS 200
 
@@ -105,6 +106,7 @@ static int look(struct node *node, char told[128])
 static int drain(struct cli *cli, struct node *node)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+	const struct timespec handover = {.tv_sec = 2 * HANDOVER_MS / 1000};
 	char told[128] = "";
 	int state = set_drain(node, 1);
 
@@ -114,6 +116,9 @@ static int drain(struct cli *cli, struct node *node)
 		return 0;
 	while (!(state = look(node, told)))
 		nanosleep(&pause, NULL);
+	// What still reaches it, until the last host has heard of its entrances' new owners, it serves.
+	if (state > 0 && told[0])
+		nanosleep(&handover, NULL);
 	return state < 0 ? state : 0;
 }
 
