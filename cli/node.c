@@ -116,7 +116,8 @@ static int drain(struct cli *cli, struct node *node)
 		return 0;
 	while (!(state = look(node, told)))
 		nanosleep(&pause, NULL);
-	// What still reaches it, until the last host has heard of its entrances' new owners, it serves.
+	// What still reaches it, until the last host has heard of its entrances' new owners, it
+	// serves.
 	if (state > 0 && told[0])
 		nanosleep(&handover, NULL);
 	return state < 0 ? state : 0;
