@@ -13,14 +13,14 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } verdicts SEC(".maps");
 
-inlined void count_bytes(enum verdict v, __u64 bytes)
+inlined void count_packets(enum verdict v, __u32 packets, __u64 bytes)
 {
 	__u32 index = v;
 	struct verdict_count *c = bpf_map_lookup_elem(&verdicts, &index);
 
 	if (!c)
 		return;
-	c->packets++;
+	c->packets += packets;
 	c->bytes += bytes;
 }
 

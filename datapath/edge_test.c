@@ -995,6 +995,8 @@ static int check(const struct world *w, const struct target *t, const char *name
 		.verdict = verdict,
 		.action = action_for(verdict),
 		.out = out,
+		// The rows' super-packet is three.
+		.packets = in->length > 3000 && verdict == NO_ROOM ? 3 : 1,
 	};
 	struct frame got = {0};
 	int wrong;

@@ -11,7 +11,7 @@ inlined int action_of(enum verdict v)
 
 inlined void count(struct xdp_md *ctx, enum verdict v)
 {
-	count_bytes(v, ctx->data_end - ctx->data);
+	count_packets(v, 1, ctx->data_end - ctx->data);
 }
 
 // A packet that is sent was handed to bpf_redirect() before.

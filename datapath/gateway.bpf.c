@@ -356,7 +356,8 @@ int gateway(struct xdp_md *ctx)
 	if ((cfg.tenant_ifindex != cfg.zgc_ifindex && ctx->ingress_ifindex == cfg.tenant_ifindex) ||
 	    p.outer.ip->saddr == cfg.zgc_ip.in6_u.u6_addr32[3] ||
 	    !bpf_map_lookup_elem(&node_by_ip, &sender))
-		return finish(ctx, DFT_FOREIGN);
+		return finish(ctx,
+			      p.udp->dest == bpf_htons(BEAT_PORT) ? BEAT_FOREIGN : DFT_FOREIGN);
 	if (p.udp->dest == bpf_htons(BEAT_PORT))
 		return go_to(ctx, STEP_BEAT);
 	p.at = p.data;

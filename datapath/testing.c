@@ -406,11 +406,11 @@ int target_check(const struct target *t, const struct frame *in, const struct ex
 	for (int v = 1; v < VERDICTS; v++) {
 		uint64_t packets = after[v].packets - before[v].packets;
 		uint64_t bytes = after[v].bytes - before[v].bytes;
-		int expected = v == (int)want->verdict;
+		uint32_t expected = v != (int)want->verdict ? 0 : want->packets ? want->packets : 1;
 
-		if (packets == (uint64_t)expected && bytes == (expected ? out->length : 0))
+		if (packets == expected && bytes == (expected ? out->length : 0))
 			continue;
-		fprintf(stderr, "%s: %s counted %ju packets, %ju bytes; expected %d, %zu\n",
+		fprintf(stderr, "%s: %s counted %ju packets, %ju bytes; expected %u, %zu\n",
 			want->name, verdict_name(v), (uintmax_t)packets, (uintmax_t)bytes, expected,
 			expected ? out->length : 0);
 		wrong = 1;

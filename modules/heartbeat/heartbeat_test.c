@@ -518,9 +518,9 @@ static int test_rows(struct world *w)
 	struct member *m = &w->member[ALONE];
 	struct pacer_value told = {.fit = 1};
 	const struct row sound = {.name = "unfit", .verdict = NOT_FIT, .promised = ACTIVE};
-	const struct row stranger = {.name = "from no address of ours", .verdict = DFT_FOREIGN};
+	const struct row stranger = {.name = "from no address of ours", .verdict = BEAT_FOREIGN};
 	const uint32_t only = 0;
-	struct expected want = {.name = stranger.name, .verdict = DFT_FOREIGN, .action = XDP_DROP};
+	struct expected want = {.name = stranger.name, .verdict = BEAT_FOREIGN, .action = XDP_DROP};
 	struct frame in;
 	struct beat b;
 	int wrong = 0;

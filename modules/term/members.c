@@ -569,11 +569,13 @@ static int is_assembling(const struct members *s, const struct membership *c, __
 static void tick(struct members *s, struct membership *c)
 {
 	struct dft_out out = {.count = 0};
-	const __u64 now = now_of(s);
+	__u64 now;
 
 	clear_out(s, c);
 	if (s->beat_ms) {
 		feed(s, c);
+		// Not before: what the kernel heard meanwhile would lie ahead, and seem long ago.
+		now = now_of(s);
 		// Who still has what it had asks to be taken in when it has nothing.
 		if (!c->empty)
 			c->member.asked = now;

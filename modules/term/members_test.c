@@ -212,9 +212,20 @@ static int host_wipe(void *context, __u32 chain, __u32 floor)
 	return 0;
 }
 
+// A heartbeat comes at any time, also between two looks at the clock.
+static int beats_meanwhile;
+
 static __u64 host_now(void *context)
 {
-	return now;
+	struct node *n = context;
+	__u64 looked = now;
+
+	if (!beats_meanwhile)
+		return looked;
+	now++;
+	if (n->peers[1].heard_ns)
+		n->peers[1].received_ns = n->peers[1].heard_ns = now;
+	return looked;
 }
 
 static void host_send(void *context, __u32 to, const void *bytes, size_t size)
@@ -515,6 +526,16 @@ static void is_founded(void **state)
 	// Nobody is discontent.
 	assert_int_equal(ballots, 0);
 	assert_int_equal(node[1].chains[CHAIN].term, 0);
+}
+
+// Who was heard after the clock was looked at was not silent for ever.
+static void hears_meanwhile(void **state)
+{
+	found_five();
+	beats_meanwhile = 1;
+	pass(6000);
+	beats_meanwhile = 0;
+	assert_int_equal(ballots, 0);
 }
 
 // Nodes come up one after the other, before what was founded is taken for lost.
@@ -927,6 +948,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(is_founded),
+		TEST(hears_meanwhile),
 		TEST(assembles),
 		TEST(goes_on_without_head),
 		TEST(goes_on_without_middle),
