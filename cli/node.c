@@ -96,7 +96,7 @@ static int look(struct node *node, char told[128])
 		 (long long)integer_in(places, "entrances"), (long long)integer_in(places, "votes"),
 		 (long long)integer_in(places, "holds"));
 	if (strcmp(text, told) != 0) {
-		strcpy(told, text);
+		memcpy(told, text, sizeof(text));
 		printf("node/%s %s\n", node->name, text);
 		fflush(stdout);
 	}

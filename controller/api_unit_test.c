@@ -476,7 +476,6 @@ static void test_gone_is_replaced(void **state)
 	assert_true(is_gone(&w, 0));
 	assert_int_equal(alarms(&w, "node-gone"), 1);
 	look_until(&w, !alarms(&w, "chain-short-of-replicas"));
-	before = epochs(&w);
 	// It comes back and has nothing to do with what it was; it gets its share again.
 	connect_node(&w, 0, 101);
 	look_until(&w, node_number(&w, 0, "replicas") == 3);

@@ -2141,7 +2141,9 @@ static int check_chain(struct world *w, uint32_t length, int learner)
 
 	wrong += sends(w, name, FWD1, OF_FWD1, RED, &ack, "fwd1 FORWARDED", DELIVERED, &j);
 	// A hit passes the learner.
-	snprintf(chain, sizeof(chain), learner ? " > %s REPLIED" : "", w->node[FTN1 + live].name);
+	chain[0] = 0;
+	if (learner)
+		snprintf(chain, sizeof(chain), " > %s REPLIED", w->node[FTN1 + live].name);
 	snprintf(path, sizeof(path), "fwd2 LOOKED_UP > ftn%u %s%s > fwd2 FORWARDED_FIRST", live,
 		 learner ? "REPLICATED" : "REPLIED", chain);
 	wrong += sends(w, name, FWD2, OF_FWD2, RED, &answer, path, DELIVERED, &j);

@@ -95,7 +95,7 @@ static struct dft_name name_of(uint8_t node)
 static struct dft_voters voters_of(const struct state *s, const struct plan *p, uint8_t epoch)
 {
 	struct dft_voters v = {.epoch = epoch};
-	uint8_t i;
+	uint32_t i;
 
 	if (epoch == 3) {
 		v.count = s->forced_count;
@@ -158,7 +158,8 @@ static struct rec rec_in(const struct dft_record *r)
 static void member_out(const struct state *s, const struct plan *p, uint8_t n, struct dft_member *m)
 {
 	const struct node *x = &s->node[n];
-	uint8_t i, q = 0;
+	uint8_t q = 0;
+	uint32_t i;
 
 	memset(m, 0, sizeof(*m));
 	m->self = name_of(n);
@@ -249,7 +250,7 @@ static bool chosen(const struct state *s, const struct plan *p, const struct pro
 {
 	struct dft_voters old = voters_of(s, p, q->old), new = voters_of(s, p, q->new);
 	uint32_t a = 0, b = 0;
-	uint8_t i;
+	uint32_t i;
 
 	if (!q->cfg.number)
 		return true; // a founding
@@ -1007,7 +1008,8 @@ static void step_force(struct search *s, const struct state *was, const struct p
 	struct dft_voters v;
 	struct state next = *was;
 	struct proposal *q;
-	uint8_t i, alive = 0;
+	uint8_t alive = 0, kept;
+	uint32_t i;
 
 	if (!p->forces || was->forced_count || was->proposals == PROPOSALS)
 		return;
@@ -1026,7 +1028,8 @@ static void step_force(struct search *s, const struct state *was, const struct p
 		alive += was->node[v.voter[i].node - 1].alive;
 	if (alive * 2 > v.count)
 		return;
-	for (i = 0; i < known->live + (BUGGY(FORCE_KEEPS) ? known->learner : 0); i++)
+	kept = known->live + (BUGGY(FORCE_KEEPS) ? known->learner : 0);
+	for (i = 0; i < kept; i++)
 		if (was->node[known->path[i]].alive)
 			next.forced[next.forced_count++] = known->path[i];
 	if (!next.forced_count)

@@ -152,7 +152,7 @@ static bool ask_old(struct state *s, struct message m)
 // What has passed the old path's end.
 static const char *old_end(struct state *s, uint8_t n, const struct message *m, bool *kept)
 {
-	struct message next = *m;
+	struct message next;
 
 	if (m->rec.life == DFT_TOMBSTONE) {
 		ended(s, &m->rec);
@@ -175,7 +175,7 @@ static const char *deliver(struct state *s, struct message m, bool *kept)
 	struct dft_bucket bucket = bucket_of(s, m.to);
 	struct dft_member member = member_of(s, m.to);
 	struct dft_stamp stamp = {m.floor, m.counter};
-	struct message next = {0};
+	struct message next;
 	__u32 floor = x->floor;
 	enum dft_outcome outcome;
 
@@ -314,7 +314,7 @@ static void move_step(struct search *s, const void *state, const void *with)
 	struct state next;
 	const char *wrong;
 	bool kept;
-	uint8_t i;
+	uint32_t i;
 
 	for (i = 0; i < MESSAGES && was->message[i].kind; i++) {
 		struct message m = was->message[i];

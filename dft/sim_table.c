@@ -188,6 +188,22 @@ static void answer_new(struct world *w, struct replica *r, struct op *op)
 	send_op(w, r->member.self.node, guess(w, 1, true), op);
 }
 
+// The worst moment: nobody but the new head hears what was adopted.
+static void keep_apart(struct world *w, const struct replica *r)
+{
+	const struct dft_configuration *c = &r->member.active;
+
+	if (w->quiet || !w->plan.crashes || w->now < w->broken_link.until || c->live < 2 ||
+	    !chance(w, 500))
+		return;
+	w->broken_link.from = r->member.self.node;
+	w->broken_link.to = c->path[1].node;
+	w->broken_link.both = true;
+	w->broken_link.until = w->now + pick(w, 3 * MS);
+	note(w, w->broken_link.from, NOWHERE, NOWHERE, "has no link to %u, nor back",
+	     w->broken_link.to);
+}
+
 // The new head pulls what nobody asks for, until it has asked for all.
 static void pull(struct world *w, struct replica *r, uint32_t chain)
 {
@@ -665,6 +681,7 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 			return;
 		}
 		op->report = REPORT_ADOPTED;
+		keep_apart(w, r);
 		if (BUGGY(MOVE_HASTY))
 			r->pulled |= 1u << (op->key - GUEST);
 		if (outcome == DFT_SAME) {
