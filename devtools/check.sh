@@ -52,7 +52,8 @@ run "$build"
 
 echo "== under the address and undefined behaviour sanitizers"
 if prepare "$build-sanitized" all -Db_sanitize=address,undefined -Db_lundef=false; then
-	run "$build-sanitized" --no-suite lab
+	# model-bugs and sim run what the searches run, in a few seconds.
+	run "$build-sanitized" --no-suite lab --no-suite search
 	run "$build-sanitized" "lab small"
 else
 	failed=$((failed + 1))
