@@ -18,12 +18,16 @@ struct {
 } registers SEC(".maps");
 
 // What the node is (struct node_settings of node/messages.h).
+struct settings_bytes {
+	__u8 byte[SETTINGS_BYTES];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__uint(value_size, SETTINGS_BYTES);
+	__type(value, struct settings_bytes);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } settings SEC(".maps");
 
