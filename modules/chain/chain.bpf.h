@@ -338,7 +338,6 @@ inlined int op_release(struct xdp_md *ctx, struct dft_packet *d)
 	return op_send(ctx, &forwarder, mac, REPLIED);
 }
 
-// O1: being wrong about whom to ask costs a redirect.
 // What was asked for on another node's behalf is done: that node is told.
 inlined int op_taken(struct xdp_md *ctx, struct dft_packet *d)
 {
@@ -351,6 +350,7 @@ inlined int op_taken(struct xdp_md *ctx, struct dft_packet *d)
 	return op_send(ctx, &origin, mac, MOVE_TAKEN);
 }
 
+// O1: being wrong about whom to ask costs a redirect.
 inlined int op_redirect(struct xdp_md *ctx, struct dft_packet *d, __u32 node, enum verdict v)
 {
 	if (!d->op.hops)
