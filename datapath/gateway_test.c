@@ -4470,7 +4470,7 @@ static int test_no_room(struct world *w)
 			struct verdict_count before[VERDICTS], after[VERDICTS];
 			struct target target = w->node[FWD1].entry;
 			struct xdp_md ctx = {.data = sizeof(metadata)};
-			struct frame f, out;
+			struct frame f, out = {};
 			uint32_t action;
 
 			write_inner(&f, &each[i]);
