@@ -25,6 +25,7 @@
 #include "shared/flat.h"
 #include "shared/limits.h"
 #include "shared/membership.h"
+#include "shared/move.h"
 #include "shared/outbox.h"
 #include "shared/session.h"
 #include "shared/steps.h"
@@ -47,6 +48,7 @@ static const struct table_shape own_shapes[OWN_MAPS] = {
 	[MAP_OUTBOX] = {"outbox", sizeof(__u32), sizeof(struct outbox_entry), 0},
 	[MAP_OUTBOX_NEXT] = {"outbox_next", sizeof(__u32), sizeof(struct outbox_place), 0},
 	[MAP_COPIES] = {"copies", sizeof(__u32), sizeof(struct copy_value), 0},
+	[MAP_DEPARTURES] = {"departures", sizeof(__u32), sizeof(struct departure_value), 0},
 	[MAP_PORT_BY_IFINDEX] = {"port_by_ifindex", sizeof(__u32), sizeof(struct local_port), 0},
 	[MAP_PORT_BY_MAC] = {"port_by_mac", sizeof(struct local_mac_key), sizeof(__u32), 0},
 	[MAP_ASKING] = {"asking", sizeof(__u32), sizeof(struct asking_value), 0},

@@ -6,6 +6,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "node/emitter.h"
+#include "wire/dft.h"
 
 // A term becomes known to this node by its own loader, which does not say so here: a copy begins
 // so much later, and timers run so much longer.
@@ -34,8 +35,12 @@ int upkeep_open(struct upkeep *upkeep, const struct datapath *datapath)
 		goto close_survey;
 	if ((err = copying_open(&upkeep->copying, &upkeep->roles, &upkeep->outbox)))
 		goto close_roles;
+	if ((err = moving_open(&upkeep->moving, &upkeep->roles, &upkeep->outbox)))
+		goto close_copying;
 	upkeep->ageing = (struct ageing){.roles = &upkeep->roles, .outbox = &upkeep->outbox};
 	return 0;
+close_copying:
+	copying_close(&upkeep->copying);
 close_roles:
 	roles_close(&upkeep->roles);
 close_survey:
@@ -45,6 +50,7 @@ close_survey:
 
 void upkeep_close(struct upkeep *upkeep)
 {
+	moving_close(&upkeep->moving);
 	copying_close(&upkeep->copying);
 	outbox_close(&upkeep->outbox);
 	roles_close(&upkeep->roles);
@@ -72,10 +78,13 @@ static void follow_loads(struct upkeep *upkeep)
 				  program);
 	if (!err && ((err = roles_use(&upkeep->roles, d->tables[TABLE_BUCKETS])) ||
 		     (err = copying_use(&upkeep->copying, d->own[MAP_COPIES], d->own[MAP_FLOORS],
-					d->own[MAP_SESSIONS], d->own[MAP_FLAT_SESSIONS]))))
+					d->own[MAP_SESSIONS], d->own[MAP_FLAT_SESSIONS])) ||
+		     (err = moving_use(&upkeep->moving, d->own[MAP_DEPARTURES],
+				       d->own[MAP_SESSIONS], d->own[MAP_FLAT_SESSIONS]))))
 		outbox_close(&upkeep->outbox);
 	if (err)
-		log_warnx("this node ends no sessions, and copies none: %s", strerror(-err));
+		log_warnx("this node ends no sessions, copies none and hands none over: %s",
+			  strerror(-err));
 	upkeep->ageing.narrow = d->table == SESSIONS_FLAT;
 	upkeep->roles_ms = 0;
 }
@@ -90,6 +99,17 @@ static void read_roles(struct upkeep *upkeep, __u64 now)
 	roles_read(&upkeep->roles, d->tables[TABLE_CHAINS], d->settings.index,
 		   upkeep->ageing.now_s);
 	copying_follow(&upkeep->copying);
+	moving_follow(&upkeep->moving, d->tables[TABLE_ORIGINS]);
+}
+
+static void told(void *context, const struct outbox_entry *entry, __u8 owner, int confirmed)
+{
+	struct upkeep *upkeep = context;
+
+	if (entry->op == DFT_COPY)
+		copying_told(&upkeep->copying, entry, owner, confirmed);
+	else
+		moving_told(&upkeep->moving, entry, owner, confirmed);
 }
 
 static int sooner(int a, int b)
@@ -108,8 +128,8 @@ int upkeep_step(struct upkeep *upkeep)
 	err = outbox_clock(&upkeep->outbox, &upkeep->ageing.now_s);
 	if (!err) {
 		read_roles(upkeep, now_ms());
-		outbox_settle(&upkeep->outbox, copying_told, &upkeep->copying);
-		wait = copying_step(&upkeep->copying);
+		outbox_settle(&upkeep->outbox, told, upkeep);
+		wait = sooner(copying_step(&upkeep->copying), moving_step(&upkeep->moving));
 		room = outbox_room(&upkeep->outbox);
 		wait = sooner(wait, room < ENOUGH_ROOM ? 1 : survey_step(&upkeep->survey, room));
 		err = outbox_send(&upkeep->outbox);

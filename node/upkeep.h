@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // What a node does by itself, whatever the agent asks: it counts what it has and, as a tail, ends
-// sessions that nobody uses and copies the others to learners. All in steps of some milliseconds,
-// between which the loader answers.
+// sessions that nobody uses and copies the others to learners, and as a head hands buckets over.
+// All in steps of some milliseconds, between which the loader answers.
 #pragma once
 
 #include "modules/chain/outbox.h"
 #include "modules/chain/roles.h"
 #include "modules/session/ageing.h"
 #include "modules/session/copying.h"
+#include "modules/session/moving.h"
 #include "node/datapath.h"
 #include "node/survey.h"
 
@@ -18,6 +19,7 @@ struct upkeep {
 	struct outbox outbox;
 	struct ageing ageing;
 	struct copying copying;
+	struct moving moving;
 	__u32 loads_seen; // of the datapath
 	__u64 roles_ms;	  // when they are read again
 	int error;	  // that sending met last; said once

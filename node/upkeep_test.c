@@ -30,6 +30,7 @@
 #include "node/veth.h"
 #include "shared/key.h"
 #include "shared/membership.h"
+#include "shared/move.h"
 
 #define FAST 1000
 #define WAIT_MS 60000
@@ -61,6 +62,7 @@ static void adopt(struct side *s, uint32_t flat)
 		{MAP_SESSIONS, "sessions"},	  {MAP_FLAT_SESSIONS, "flat_sessions"},
 		{MAP_FLOORS, "floors"},		  {MAP_OUTBOX, "outbox"},
 		{MAP_OUTBOX_NEXT, "outbox_next"}, {MAP_COPIES, "copies"},
+		{MAP_DEPARTURES, "departures"},
 	};
 	struct datapath *d = &s->datapath;
 
@@ -76,6 +78,7 @@ static void adopt(struct side *s, uint32_t flat)
 		d->own[maps[i].own] = node_map(&s->node, maps[i].name);
 	d->tables[TABLE_CHAINS] = node_map(&s->node, "chains");
 	d->tables[TABLE_BUCKETS] = node_map(&s->node, "buckets");
+	d->tables[TABLE_ORIGINS] = node_map(&s->node, "origins");
 	d->objects[0] = s->node.gw->obj;
 	must(upkeep_open(&s->upkeep, d), "upkeep");
 }
@@ -112,6 +115,9 @@ static void start_again(struct test *t)
 		node_buckets(&s->node, 0);
 		zero(s, "floors", BUCKETS);
 		zero(s, "copies", MAX_CHAINS);
+		zero(s, "origins", BUCKETS);
+		zero(s, "moves", BUCKETS);
+		zero(s, "departures", MAX_CHAINS);
 		zero(s, "verdicts", VERDICTS);
 		hear(s, 1);
 		adopt(s, t->flat);
@@ -155,16 +161,21 @@ static void tear_down(struct test *t)
 	veth_delete(t->side[NEAR].ifindex);
 }
 
-// A new term of chain 0 for both: these nodes in this order, then perhaps a learner.
-static void path(struct test *t, uint32_t live, const uint32_t *node, uint32_t learner)
+// A new term of a chain for both: these nodes in this order, then perhaps a learner.
+static void path_of(struct test *t, uint32_t number, uint32_t live, const uint32_t *node,
+		    uint32_t learner)
 {
 	struct chain_value c = {.epoch = 1, .term = ++t->term, .live = live, .learner = learner};
-	const uint32_t number = 0;
 
 	for (uint32_t i = 0; i < live + learner; i++)
 		c.node[i] = node[i];
 	for (int i = 0; i < NODES; i++)
 		node_put(&t->side[i].node, "chains", &number, &c);
+}
+
+static void path(struct test *t, uint32_t live, const uint32_t *node, uint32_t learner)
+{
+	path_of(t, 0, live, node, learner);
 }
 
 static uint64_t counted(const struct side *s, enum verdict v)
@@ -575,6 +586,245 @@ static int test_two_learners(struct test *t)
 	return wrong;
 }
 
+// ---- buckets that move (M7)
+
+#define FEW 500	    // buckets of one round
+#define MOVES 20000 // more than one round has
+
+// The view says that the first so many buckets went from chain 0 to chain 1.
+static void move_buckets(struct test *t, uint32_t count, uint32_t move)
+{
+	static uint32_t key[BUCKETS], chain[BUCKETS];
+	static struct origin_value origin[BUCKETS];
+
+	for (uint32_t i = 0; i < count; i++) {
+		key[i] = i;
+		chain[i] = 1 + 1;
+		origin[i] = (struct origin_value){.move = move, .from = 0 + 1};
+	}
+	for (int i = 0; i < NODES; i++) {
+		const struct node *n = &t->side[i].node;
+
+		must(bpf_map_update_batch(node_map(n, "origins"), key, origin, &count, NULL),
+		     "origins");
+		must(bpf_map_update_batch(node_map(n, "buckets"), key, chain, &count, NULL),
+		     "buckets");
+	}
+}
+
+// So many sessions of the first buckets. Returns of how many keys they are.
+static uint32_t fill_buckets(struct test *t, uint32_t buckets, uint32_t count)
+{
+	uint32_t last = 0;
+
+	for (uint32_t i = 0; count; i++) {
+		const struct session_key key = key_of(i, IPPROTO_TCP);
+		const struct dft_record r = record_of(i, DFT_ANSWERED);
+
+		if (roles_bucket(&key) >= buckets)
+			continue;
+		node_session_put(&t->side[NEAR].node, &key, &r);
+		count--;
+		last = i;
+	}
+	return last + 1;
+}
+
+static struct departure_value departure_of(const struct side *s)
+{
+	const uint32_t chain = 0;
+	struct departure_value value;
+
+	must(bpf_map_lookup_elem(node_map(&s->node, "departures"), &chain, &value), "a departure");
+	return value;
+}
+
+// Of how many of the first buckets a node knows this.
+static uint32_t known_of(const struct side *s, uint32_t count, enum move_state state)
+{
+	struct move_value value;
+	uint32_t known = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		must(bpf_map_lookup_elem(node_map(&s->node, "moves"), &i, &value), "a move");
+		known += (move_unpack(value.word).state & state) != 0;
+	}
+	return known;
+}
+
+static int departed(const struct side *s, uint64_t term, uint32_t move)
+{
+	const struct departure_value value = departure_of(s);
+
+	return value.term == term && value.move == move && !value.left;
+}
+
+// What near had of the first buckets far has, of others nothing.
+static int are_handed_over(const struct test *t, uint32_t buckets, uint32_t keys)
+{
+	const struct node *near = &t->side[NEAR].node, *far = &t->side[FAR].node;
+	uint32_t lacks = 0, differ = 0, extra = 0;
+
+	for (uint32_t i = 0; i < keys; i++) {
+		const struct session_key key = key_of(i, IPPROTO_TCP);
+		struct dft_record mine = {}, other = {};
+		const int had = node_session(near, &key, &mine);
+		const int has = node_session(far, &key, &other);
+
+		if (roles_bucket(&key) >= buckets) {
+			extra += has;
+			continue;
+		}
+		lacks += had && !has;
+		differ += had && has &&
+			  (mine.life != other.life || mine.state != other.state ||
+			   memcmp(&mine.towards, &other.towards, sizeof(mine.towards)));
+	}
+	return is("records that far lacks", lacks, 0) + is("that differ", differ, 0) +
+	       is("of other buckets", extra, 0);
+}
+
+// From one node to a path of two, in more than one round; far adopts, near has it back as its
+// replica.
+static int test_move(struct test *t)
+{
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	uint64_t term;
+	int wrong = 0;
+
+	fill(t, COPIED);
+	path(t, 1, (uint32_t[]){NEAR}, 0);
+	term = TERM_WORD(1, t->term);
+	path_of(t, 1, 2, (uint32_t[]){FAR, NEAR}, 0);
+	move_buckets(t, MOVES, 1);
+	wrong += until(t, "all are handed over", departed(near, term, 1));
+	wrong += is("fenced", known_of(near, MOVES + 1, MOVE_FENCED), MOVES);
+	wrong += is("complete at the head", known_of(far, MOVES + 1, MOVE_COMPLETE), MOVES);
+	wrong += is("complete at the tail", known_of(near, MOVES + 1, MOVE_COMPLETE), MOVES);
+	wrong += are_handed_over(t, MOVES, COPIED);
+	wrong += holds("of which there are some", node_count(&far->node, "sessions") || t->flat);
+	return wrong;
+}
+
+// Until the new chain says that it has a record, the bucket is not whole; who is not heard is asked
+// again.
+static int test_move_unheard(struct test *t)
+{
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	struct moving *moving = &near->upkeep.moving;
+	const uint32_t records = 100;
+	uint32_t keys, there;
+	uint64_t term, sent;
+	int wrong = 0;
+
+	keys = fill_buckets(t, FEW, records);
+	path(t, 1, (uint32_t[]){NEAR}, 0);
+	term = TERM_WORD(1, t->term);
+	path_of(t, 1, 1, (uint32_t[]){FAR}, 0);
+	hear(far, 0);
+	move_buckets(t, FEW, 1);
+	wrong += until(t, "fences are sent again", counted(near, EMITTED_MOVE) > 3 * FEW);
+	wrong += is("left", departure_of(near).left, FEW);
+	hear(far, 1);
+	wrong += until(t, "they are heard", near->upkeep.moving.stage == MOVE_WAITS);
+	hear(near, 0);
+	sent = counted(near, EMITTED_MOVE);
+	wrong += until(t, "records are sent again",
+		       counted(near, EMITTED_MOVE) > sent + 3 * records);
+	digest_of(far, &there);
+	wrong += is("records that came", there, records);
+	wrong += is("whole", known_of(far, FEW, MOVE_COMPLETE), 0);
+	// A word about what an earlier round sent says nothing of this one.
+	moving_told(moving, &(struct outbox_entry){.op = DFT_TOLD}, moving->number - 1, 1);
+	wrong += is("on the way", moving->on_way, records);
+	wrong += is("left", departure_of(near).left, FEW);
+	hear(near, 1);
+	wrong += until(t, "all are handed over", departed(near, term, 1));
+	wrong += is("whole", known_of(far, FEW, MOVE_COMPLETE), FEW);
+	return wrong + are_handed_over(t, FEW, keys);
+}
+
+// What is stored until all of the old chain is fenced is handed over, too.
+static int test_move_of_what_comes(struct test *t)
+{
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	const uint32_t records = 100;
+	uint64_t term, sent;
+	uint32_t keys;
+	int wrong = 0;
+
+	keys = fill_buckets(t, FEW, records);
+	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
+	term = TERM_WORD(1, t->term);
+	path_of(t, 1, 1, (uint32_t[]){FAR}, 0);
+	hear(far, 0);
+	move_buckets(t, FEW, 1);
+	wrong += until(t, "fences are sent", counted(near, EMITTED_MOVE) > FEW);
+	sent = counted(near, EMITTED_MOVE);
+	wrong += until(t, "and again", counted(near, EMITTED_MOVE) > sent + 2 * FEW);
+	keys = fill_buckets(t, FEW, 3 * records);
+	hear(far, 1);
+	wrong += until(t, "all are handed over", departed(near, term, 1));
+	return wrong + are_handed_over(t, FEW, keys);
+}
+
+// A new term of the old chain, and another move of the same buckets, begin anew.
+static int test_move_anew(struct test *t)
+{
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	uint64_t term;
+	uint32_t keys;
+	int wrong = 0;
+
+	keys = fill_buckets(t, FEW, 100);
+	path_of(t, 1, 1, (uint32_t[]){FAR}, 0);
+	path(t, 1, (uint32_t[]){NEAR}, 0);
+	move_buckets(t, FEW, 1);
+	wrong += until(t, "they are read", near->upkeep.moving.stage == MOVE_WAITS);
+	hear(far, 0);
+	path(t, 1, (uint32_t[]){NEAR}, 0);
+	term = TERM_WORD(1, t->term);
+	wrong += until(t, "the term is seen", departure_of(near).term == term);
+	wrong += until(t, "it begins anew", near->upkeep.moving.stage == MOVE_FENCES);
+	wrong += is("left", departure_of(near).left, FEW);
+	hear(far, 1);
+	wrong += until(t, "all are handed over", departed(near, term, 1));
+	wrong += are_handed_over(t, FEW, keys);
+
+	hear(far, 0);
+	move_buckets(t, FEW, 3);
+	wrong += until(t, "another move is seen", departure_of(near).move == 3);
+	wrong += is("left", departure_of(near).left, FEW);
+	hear(far, 1);
+	wrong += until(t, "all are handed over again", departed(near, term, 3));
+	path(t, 1, (uint32_t[]){FAR}, 0);
+	return wrong + until(t, "no head, no word", !departure_of(near).term);
+}
+
+// Nobody ends what the new chain does not own yet, and it does not wait for what is void.
+static int test_move_ages_nothing(struct test *t)
+{
+	const struct session_key key = key_of(4, IPPROTO_TCP);
+	const struct dft_record r = record_of(4, DFT_FIN_FROM_A | DFT_FIN_FROM_B);
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	struct dft_record left = {};
+	int wrong = 0;
+
+	path(t, 1, (uint32_t[]){NEAR}, 0);
+	path_of(t, 1, 2, (uint32_t[]){FAR, NEAR}, 0);
+	put(near, &key, &r, 0);
+	hear(far, 0);
+	move_buckets(t, roles_bucket(&key) + 1, 1);
+	wrong += until(t, "it would end", near->upkeep.ageing.deletes > 3);
+	wrong += is("sent", counted(near, EMITTED_DELETE), 0);
+	hear(far, 1);
+	wrong += until(t, "it ends in the new chain",
+		       !node_session(&far->node, &key, &left) &&
+			       !node_session(&near->node, &key, &left) &&
+			       counted(near, EMITTED_DELETE));
+	return wrong;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct test *t); // returns how many things were wrong
@@ -587,6 +837,11 @@ static const struct {
 	{"a learner that hears nothing", test_deaf_learner},
 	{"a copy of another term", test_copy_of_another_term},
 	{"two learners", test_two_learners},
+	{"buckets move", test_move},
+	{"a move of what is not confirmed", test_move_unheard},
+	{"a move of what comes meanwhile", test_move_of_what_comes},
+	{"a move begins anew", test_move_anew},
+	{"a move ages nothing", test_move_ages_nothing},
 };
 
 // A timer tick in 1/1024 ms.

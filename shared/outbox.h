@@ -3,7 +3,7 @@
 //
 // Map "outbox": array of MAX_OUTBOX. The loader fills an entry and sets its state last; the program
 // "emit", which the loader runs once for each, takes them in turn: entry (next % MAX_OUTBOX). Who
-// confirms a copy finds the entry by its serial.
+// confirms one finds the entry by its serial.
 #pragma once
 
 #include "shared/limits.h"
@@ -13,21 +13,21 @@ enum outbox_state {
 	OUTBOX_FREE = 0,
 	OUTBOX_TO_SEND = 1,
 	OUTBOX_SENT = 2,
-	OUTBOX_CONFIRMED = 3, // the learner has it (set by the kernel, of a copy that was sent)
+	OUTBOX_CONFIRMED = 3, // whom it was for has it (set by the kernel, of what was sent)
 };
 
 struct outbox_entry {
 	__u32 state;
 	__u32 serial; // of the loader's choice, but serial % MAX_OUTBOX is this entry's index, and
 		      // no two uses of an entry have the same one
-	__u32 op;     // DFT_DELETE, DFT_COLLECT, DFT_COPY
+	__u32 op;     // DFT_DELETE, DFT_COLLECT, DFT_COPY, DFT_FENCE, DFT_TOLD, DFT_WHOLE
 	__u32 chain;
 	__u32 bucket;
 	__u32 epoch; // of the term it is sent under
 	__u32 term;
 	__u32 used_s;		// delete: the record's, as the loader read it
 	struct dft_stamp stamp; // delete, collect: which record, or tombstone
-	struct session_key key; // copy: all 0 for the floor of the bucket alone
+	struct session_key key; // all 0 for what is of the bucket alone
 };
 _Static_assert(sizeof(struct outbox_entry) == 80, "map ABI: no padding");
 

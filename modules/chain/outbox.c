@@ -137,8 +137,8 @@ int outbox_idle(const struct outbox *outbox)
 	return __atomic_load_n(&outbox->place->next, __ATOMIC_ACQUIRE) == outbox->next;
 }
 
-// A copy that was sent is lost when the learner says nothing for too long, or has already confirmed
-// one that was sent well after it.
+// What was sent is lost when nobody answers for too long, or one that was sent well after it is
+// confirmed already.
 static int is_lost(const struct outbox *outbox, __u32 serial, __u64 now)
 {
 	const __u32 later = serial + LATER;
@@ -164,7 +164,7 @@ void outbox_settle(struct outbox *outbox, outbox_told *told, void *context)
 			return;
 		__atomic_store_n(&outbox->entry[i].state, OUTBOX_FREE, __ATOMIC_RELEASE);
 		outbox->first++;
-		if (entry.op == DFT_COPY)
+		if (entry.op == DFT_COPY || entry.op >= DFT_FENCE)
 			told(context, &entry, outbox->owner[i], state == OUTBOX_CONFIRMED);
 	}
 }

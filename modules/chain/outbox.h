@@ -15,10 +15,11 @@ struct outbox {
 	__u64 allowance;	    // how many may be sent now
 	__u64 allowed_ms;	    // since when it has not grown
 	__u64 sent_ms[MAX_OUTBOX];
-	__u8 owner[MAX_OUTBOX]; // of a copy, its sender's business
+	__u8 owner[MAX_OUTBOX]; // of what is told of, its sender's business
 };
 
-// What became of a copy: confirmed, or lost, for all that is known. Whoever is told may add it
+// What became of what somebody confirms (a copy, and what is said of a bucket that moves):
+// confirmed, or lost, for all that is known. Whoever is told may add it
 // again at once: there is room then.
 typedef void outbox_told(void *context, const struct outbox_entry *entry, __u8 owner,
 			 int confirmed);
@@ -39,7 +40,8 @@ int outbox_send(struct outbox *outbox);
 int outbox_ready(const struct outbox *outbox);
 // Whether all that was added has been sent.
 int outbox_idle(const struct outbox *outbox);
-// Goes through what was sent; tells of every copy that is confirmed, or unanswered for RESEND_MS.
+// Goes through what was sent; tells of all that somebody confirms once that is so, or it is
+// unanswered for RESEND_MS. Void is what nobody answers: asked for again no faster than that.
 void outbox_settle(struct outbox *outbox, outbox_told *told, void *context);
 // The kernel's clock for sessions, in seconds; it may be a little behind. Returns 0 or a negative
 // errno.

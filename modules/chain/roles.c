@@ -52,6 +52,7 @@ int roles_use(struct roles *roles, int buckets)
 	unmap(roles);
 	roles->buckets = memory;
 	memset(roles->role, 0, sizeof(roles->role));
+	memset(roles->head, 0, sizeof(roles->head));
 	return 0;
 }
 
@@ -79,6 +80,11 @@ static void read_chain(struct chain_role *role, const struct chain_value *c, __u
 	role->since_ms = now_ms();
 }
 
+static __u64 head_term(const struct chain_value *c, __u32 self)
+{
+	return c->live && c->node[0] == self ? TERM_WORD(c->epoch, c->term) : 0;
+}
+
 void roles_read(struct roles *roles, int chains, __u32 self, __u32 now_s)
 {
 	LIBBPF_OPTS(bpf_map_batch_opts, options);
@@ -95,10 +101,11 @@ void roles_read(struct roles *roles, int chains, __u32 self, __u32 now_s)
 			continue;
 		there[room->number[i]] = 1;
 		read_chain(&roles->role[room->number[i]], &room->chain[i], self, now_s);
+		roles->head[room->number[i]] = head_term(&room->chain[i], self);
 	}
 	for (i = 0; i < MAX_CHAINS; i++)
 		if (!there[i])
-			roles->role[i].term = 0;
+			roles->role[i].term = roles->head[i] = 0;
 }
 
 __u32 roles_chain(const struct roles *roles, __u32 bucket)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // What this node is in each chain, by the newest chosen terms that it knows: for what its loader
-// does by itself as a tail. Whether it is meant in this life of its, and holds its lease, is looked
-// at in the kernel when something is sent.
+// does by itself as a tail, or as a head. Whether it is meant in this life of its, and holds its
+// lease, is looked at in the kernel when something is sent.
 #pragma once
 
 #include <linux/types.h>
@@ -21,7 +21,8 @@ struct chain_role {
 
 struct roles {
 	struct chain_role role[MAX_CHAINS];
-	const __u64 *buckets; // map "buckets", mapped; NULL: not known
+	__u64 head[MAX_CHAINS]; // TERM_WORD of the term in which this node is the head, or 0
+	const __u64 *buckets;	// map "buckets", mapped; NULL: not known
 	struct roles_room *room;
 };
 
@@ -30,10 +31,10 @@ int roles_open(struct roles *roles);
 void roles_close(struct roles *roles);
 
 // The map "buckets" is this one from now on; its descriptor may be closed then. This node is the
-// tail of nothing for the time being. Returns 0 or a negative errno.
+// nothing for the time being. Returns 0 or a negative errno.
 int roles_use(struct roles *roles, int buckets);
 // Reads the map "chains". self: this node's index; now_s: that clock now. Where it cannot be read,
-// this node is the tail of nothing.
+// this node is nothing.
 void roles_read(struct roles *roles, int chains, __u32 self, __u32 now_s);
 
 // The chain of a bucket, or NO_CHAIN.

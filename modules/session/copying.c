@@ -304,9 +304,9 @@ int copying_step(struct copying *copying)
 	return copying->active ? 1 : wait;
 }
 
-void copying_told(void *context, const struct outbox_entry *entry, __u8 owner, int confirmed)
+void copying_told(struct copying *copying, const struct outbox_entry *entry, __u8 owner,
+		  int confirmed)
 {
-	struct copying *copying = context;
 	struct copy_scan *s = &copying->scan[owner];
 	struct copy *copy = &copying->copy[entry->chain];
 	const int ours = copy->term == TERM_WORD(entry->epoch, entry->term) && copy->unconfirmed;

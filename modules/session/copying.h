@@ -61,4 +61,5 @@ void copying_follow(struct copying *copying);
 // Puts some more into the outbox. Returns in how many milliseconds it wants to be called again.
 int copying_step(struct copying *copying);
 // What became of a copy: for outbox_settle().
-void copying_told(void *context, const struct outbox_entry *entry, __u8 owner, int confirmed);
+void copying_told(struct copying *copying, const struct outbox_entry *entry, __u8 owner,
+		  int confirmed);

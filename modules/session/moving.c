@@ -16,14 +16,17 @@
 // Of the outbox: deletes and a learner's copy go on meanwhile.
 #define WINDOW (MAX_OUTBOX / 4)
 
+#define FOLLOW_MS 1000 // reading the whole map takes milliseconds
+
 #define BATCHES 16 // that are looked at in one step, where none has anything to hand over
 
 struct moving_room {
 	__u32 key[BUCKETS]; // as the kernel gives them back
 	struct origin_value origin[BUCKETS];
-	__u32 move[BUCKETS]; // whose phase this is
-	__u64 term[BUCKETS]; // in which this node is the old chain's head
-	__u8 phase[BUCKETS]; // enum move_phase
+	__u32 move[BUCKETS];	// whose phase this is
+	__u64 term[BUCKETS];	// in which this node is the old chain's head
+	__u64 head[MAX_CHAINS]; // as the roles were when they were followed last
+	__u8 phase[BUCKETS];	// enum move_phase
 	__u32 round[MOVE_AT_ONCE];
 };
 
@@ -53,11 +56,20 @@ void moving_close(struct moving *moving)
 	moving->room = NULL;
 }
 
+// What is on its way of a round does not count for the next.
+static void end_round(struct moving *moving)
+{
+	moving->stage = MOVE_IDLE;
+	moving->number++;
+	moving->round = moving->due = moving->on_way = 0;
+	moving->wanted = 1;
+}
+
 static void begin_anew(struct moving *moving)
 {
 	memset(moving->room->phase, MOVE_NOTHING, sizeof(moving->room->phase));
-	moving->stage = MOVE_IDLE;
-	moving->round = moving->due = moving->on_way = 0;
+	end_round(moving);
+	moving->follow_ms = 0;
 	scan_begin(&moving->scan, -1, -1);
 }
 
@@ -100,7 +112,7 @@ static void tell(struct moving *moving)
 		__atomic_store_n(&told->term, 0, __ATOMIC_SEQ_CST);
 		told->move = move[i];
 		told->left = left[i];
-		__atomic_store_n(&told->term, moving->roles->head[i], __ATOMIC_SEQ_CST);
+		__atomic_store_n(&told->term, r->head[i], __ATOMIC_SEQ_CST);
 	}
 }
 
@@ -114,10 +126,14 @@ void moving_follow(struct moving *moving, int origins)
 	LIBBPF_OPTS(bpf_map_batch_opts, options);
 	struct moving_room *r = moving->room;
 	__u32 count = BUCKETS, cursor, i;
+	const __u64 now = now_ms();
 	int disturbed = 0;
 
-	if (!moving->told)
+	if (!moving->told ||
+	    (now < moving->follow_ms && !memcmp(r->head, moving->roles->head, sizeof(r->head))))
 		return;
+	moving->follow_ms = now + FOLLOW_MS;
+	memcpy(r->head, moving->roles->head, sizeof(r->head));
 	if (origins < 0 ||
 	    (bpf_map_lookup_batch(origins, NULL, &cursor, r->key, r->origin, &count, &options) &&
 	     errno != ENOENT))
@@ -125,7 +141,7 @@ void moving_follow(struct moving *moving, int origins)
 	for (i = 0; i < BUCKETS; i++) {
 		const struct origin_value *o = &r->origin[i];
 		const __u32 chain = o->from - 1u;
-		const __u64 term = chain < MAX_CHAINS ? moving->roles->head[chain] : 0;
+		const __u64 term = chain < MAX_CHAINS ? r->head[chain] : 0;
 
 		if (r->phase[i] != MOVE_NOTHING && r->move[i] == o->move && r->term[i] == term)
 			continue;
@@ -140,9 +156,9 @@ void moving_follow(struct moving *moving, int origins)
 		for (i = 0; i < BUCKETS; i++)
 			if (in_round(r->phase[i]))
 				r->phase[i] = MOVE_WANTED;
-		moving->stage = MOVE_IDLE;
-		moving->round = moving->due = moving->on_way = 0;
+		end_round(moving);
 	}
+	moving->wanted = 1;
 	tell(moving);
 }
 
@@ -169,13 +185,15 @@ static int begin_round(struct moving *moving)
 	struct moving_room *r = moving->room;
 	__u32 i;
 
-	moving->round = 0;
+	if (!moving->wanted)
+		return 0;
 	for (i = 0; i < BUCKETS && moving->round < MOVE_AT_ONCE; i++) {
 		if (r->phase[i] != MOVE_WANTED)
 			continue;
 		r->phase[i] = MOVE_FENCE_DUE;
 		r->round[moving->round++] = i;
 	}
+	moving->wanted = moving->round > 0;
 	if (moving->round)
 		enter(moving, MOVE_FENCES, moving->round);
 	return moving->round > 0;
@@ -195,7 +213,7 @@ static void send_round(struct moving *moving, __u8 due, __u8 sent, __u32 op)
 			continue;
 		r->phase[bucket] = sent;
 		e = entry_of(moving, bucket, op);
-		outbox_add(moving->outbox, &e, 0);
+		outbox_add(moving->outbox, &e, moving->number);
 	}
 }
 
@@ -212,26 +230,25 @@ static void send_record(struct moving *moving, __u32 bucket, const struct sessio
 	struct outbox_entry e = entry_of(moving, bucket, DFT_TOLD);
 
 	e.key = *key;
-	outbox_add(moving->outbox, &e, 0);
+	outbox_add(moving->outbox, &e, moving->number);
 }
 
 // Reads on. Returns 0 when the table is read and all of it is confirmed.
 static int read_records(struct moving *moving)
 {
-	const struct moving_room *r = moving->room;
 	int batches = 0, more;
 	__u32 bucket;
 
 	for (;;) {
 		for (; moving->at < moving->scan.count; moving->at++) {
-			const struct session_seen *seen = &moving->scan.seen[moving->at];
+			const struct session_key *key = &moving->scan.seen[moving->at].key;
 
 			if (moving->on_way >= WINDOW || outbox_room(moving->outbox) <= WINDOW)
 				return 1;
-			roles_chain(moving->roles, &seen->key, &bucket);
-			if (r->phase[bucket] != MOVE_READ)
+			bucket = roles_bucket(key);
+			if (moving->room->phase[bucket] != MOVE_READ)
 				continue;
-			send_record(moving, bucket, &seen->key);
+			send_record(moving, bucket, key);
 			moving->on_way++;
 		}
 		if (batches++ == BATCHES)
@@ -274,43 +291,34 @@ int moving_step(struct moving *moving)
 	default:
 		send_round(moving, MOVE_WHOLE_DUE, MOVE_WHOLE_SENT, DFT_WHOLE);
 		if (!moving->due) {
-			moving->stage = MOVE_IDLE;
+			end_round(moving);
 			tell(moving);
 		}
 		return 1;
 	}
 }
 
-static void settle(struct moving *moving, __u32 bucket, __u8 sent, __u8 due, __u8 then,
-		   int confirmed)
+static void settle(struct moving *moving, __u32 bucket, __u8 due, __u8 then, int confirmed)
 {
-	__u8 *phase = &moving->room->phase[bucket];
-
-	// Of a round that is no more.
-	if (*phase != sent)
-		return;
-	*phase = confirmed ? then : due;
-	if (confirmed && moving->due)
+	moving->room->phase[bucket] = confirmed ? then : due;
+	if (confirmed)
 		moving->due--;
 }
 
-void moving_told(struct moving *moving, const struct outbox_entry *entry, int confirmed)
+void moving_told(struct moving *moving, const struct outbox_entry *entry, __u8 owner, int confirmed)
 {
-	const struct moving_room *r = moving->room;
 	const __u32 bucket = entry->bucket;
 
-	if (bucket >= BUCKETS || TERM_WORD(entry->epoch, entry->term) != r->term[bucket])
+	if (owner != moving->number)
 		return;
 	switch (entry->op) {
 	case DFT_FENCE:
-		settle(moving, bucket, MOVE_FENCE_SENT, MOVE_FENCE_DUE, MOVE_READ, confirmed);
+		settle(moving, bucket, MOVE_FENCE_DUE, MOVE_READ, confirmed);
 		return;
 	case DFT_WHOLE:
-		settle(moving, bucket, MOVE_WHOLE_SENT, MOVE_WHOLE_DUE, MOVE_DONE, confirmed);
+		settle(moving, bucket, MOVE_WHOLE_DUE, MOVE_DONE, confirmed);
 		return;
 	default:
-		if (moving->stage != MOVE_READS || r->phase[bucket] != MOVE_READ)
-			return;
 		if (!confirmed)
 			send_record(moving, bucket, &entry->key);
 		else if (moving->on_way)

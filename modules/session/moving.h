@@ -33,10 +33,13 @@ struct moving {
 	struct departure_value *told; // map "departures", mapped
 	struct moving_room *room;     // what of each bucket is known
 	enum move_stage stage;	      // of the round
+	__u8 number;		      // of the round: what an earlier one sent is not its own
+	int wanted;		      // perhaps some are in a later round
 	__u32 round;		      // its buckets
 	__u32 due;		      // of them, what this stage still waits for
 	__u32 on_way;		      // records that are not confirmed
 	__u64 since_ms;		      // of the stage
+	__u64 follow_ms;	      // when the view is read again
 	__u32 at;		      // which of what the scan has seen is next
 	struct scan scan;
 };
@@ -48,9 +51,10 @@ void moving_close(struct moving *moving);
 // until the next call. Returns 0 or a negative errno.
 int moving_use(struct moving *moving, int departures, int kernel, int flat);
 
-// Follows the view, map "origins", and the roles, when they were read anew.
+// Follows the roles, when they were read anew, and now and then the view: map "origins".
 void moving_follow(struct moving *moving, int origins);
 // Puts some more into the outbox. Returns in how many milliseconds it wants to be called again.
 int moving_step(struct moving *moving);
 // What became of a fence, a record told or a whole: for outbox_settle().
-void moving_told(struct moving *moving, const struct outbox_entry *entry, int confirmed);
+void moving_told(struct moving *moving, const struct outbox_entry *entry, __u8 owner,
+		 int confirmed);
