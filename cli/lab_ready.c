@@ -157,7 +157,8 @@ static int count_ready(struct waiting *waiting, const char *kind, struct count *
 	return 0;
 }
 
-// A chain is ready when it was founded and everybody who is to have its sessions has them.
+// A chain is ready when it was founded, and everybody who is to have its sessions has them and a
+// lease: who has one knows the term and is heard.
 static int count_chains(struct waiting *waiting, struct count *count)
 {
 	json_t *answer, *view, *chain;
@@ -170,13 +171,13 @@ static int count_chains(struct waiting *waiting, struct count *count)
 	json_array_foreach (json_object_get(answer, "items"), i, view) {
 		json_array_foreach (json_object_get(view, "chains"), k, chain) {
 			const json_t *state = json_object_get(chain, "state");
+			size_t live = json_array_size(json_object_get(state, "live"));
 
 			count->chains++;
 			count->chains_ready +=
-				integer_in(chain, "founded") &&
-				(!json_is_object(state) ||
-				 json_array_size(json_object_get(state, "live")) >=
-					 json_array_size(json_object_get(chain, "replicas")));
+				integer_in(chain, "founded") && live &&
+				live >= json_array_size(json_object_get(chain, "replicas")) &&
+				json_array_size(json_object_get(state, "leased")) >= live;
 		}
 	}
 	json_decref(answer);

@@ -395,6 +395,8 @@ static void report_membership(struct state *s, struct states *all, Zeta__Node__V
 		chain->leased = member->leased;
 		chain->copied = member->copied;
 		chain->to_copy = member->to_copy;
+		chain->move = member->move;
+		chain->to_move = member->to_move;
 		chain->voters_epoch = member->voters_epoch;
 	}
 	report->n_peer = term_peers(s->term, all->known, MAX_NODES);

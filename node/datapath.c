@@ -770,6 +770,8 @@ int datapath_arrays(const struct datapath *datapath, int fds[ARRAYS])
 		[ARRAY_GRANTS] = {"grants", sizeof(__u32), sizeof(struct grant_value), 0},
 		[ARRAY_LEASES] = {"leases", sizeof(__u32), sizeof(struct lease_value), 0},
 		[ARRAY_COPIES] = {"copies", sizeof(__u32), sizeof(struct copy_value), 0},
+		[ARRAY_DEPARTURES] = {"departures", sizeof(__u32), sizeof(struct departure_value),
+				      0},
 		[ARRAY_REGISTERS] = {"registers", sizeof(__u32), sizeof(struct register_value), 0},
 		[ARRAY_FENCES] = {"fences", sizeof(__u32), sizeof(struct fence_value), 0},
 		[ARRAY_SETTINGS] = {"settings", sizeof(__u32), SETTINGS_BYTES, 0},

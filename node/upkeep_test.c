@@ -723,14 +723,14 @@ static int test_move_unheard(struct test *t)
 	path_of(t, 1, 1, (uint32_t[]){FAR}, 0);
 	hear(far, 0);
 	move_buckets(t, FEW, 1);
-	wrong += until(t, "fences are sent again", counted(near, EMITTED_MOVE) > 3 * FEW);
+	wrong += until(t, "fences are sent again", counted(near, EMITTED_MOVE) > (uint64_t)3 * FEW);
 	wrong += is("left", departure_of(near).left, FEW);
 	hear(far, 1);
 	wrong += until(t, "they are heard", near->upkeep.moving.stage == MOVE_WAITS);
 	hear(near, 0);
 	sent = counted(near, EMITTED_MOVE);
 	wrong += until(t, "records are sent again",
-		       counted(near, EMITTED_MOVE) > sent + 3 * records);
+		       counted(near, EMITTED_MOVE) > sent + (uint64_t)3 * records);
 	digest_of(far, &there);
 	wrong += is("records that came", there, records);
 	wrong += is("whole", known_of(far, FEW, MOVE_COMPLETE), 0);
@@ -753,7 +753,7 @@ static int test_move_of_what_comes(struct test *t)
 	uint32_t keys;
 	int wrong = 0;
 
-	keys = fill_buckets(t, FEW, records);
+	fill_buckets(t, FEW, records);
 	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
 	term = TERM_WORD(1, t->term);
 	path_of(t, 1, 1, (uint32_t[]){FAR}, 0);
@@ -761,7 +761,7 @@ static int test_move_of_what_comes(struct test *t)
 	move_buckets(t, FEW, 1);
 	wrong += until(t, "fences are sent", counted(near, EMITTED_MOVE) > FEW);
 	sent = counted(near, EMITTED_MOVE);
-	wrong += until(t, "and again", counted(near, EMITTED_MOVE) > sent + 2 * FEW);
+	wrong += until(t, "and again", counted(near, EMITTED_MOVE) > sent + (uint64_t)2 * FEW);
 	keys = fill_buckets(t, FEW, 3 * records);
 	hear(far, 1);
 	wrong += until(t, "all are handed over", departed(near, term, 1));

@@ -110,8 +110,9 @@ static void tell(struct moving *moving)
 
 		// Nobody may take the word about one move for one about the next.
 		__atomic_store_n(&told->term, 0, __ATOMIC_SEQ_CST);
-		told->move = move[i];
+		// Who reads the number first finds no count of an earlier one.
 		told->left = left[i];
+		__atomic_store_n(&told->move, move[i], __ATOMIC_SEQ_CST);
 		__atomic_store_n(&told->term, r->head[i], __ATOMIC_SEQ_CST);
 	}
 }

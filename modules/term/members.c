@@ -640,6 +640,21 @@ __u64 members_pace(const struct members *s)
 	return IDLE_NS;
 }
 
+// What the loader says of buckets that leave the chain, where it says it of this term.
+static void read_departure(const struct departure_value *told, __u64 term, struct member_state *out)
+{
+	__u32 move, left;
+
+	if (__atomic_load_n(&told->term, __ATOMIC_SEQ_CST) != term)
+		return;
+	move = __atomic_load_n(&told->move, __ATOMIC_SEQ_CST);
+	left = __atomic_load_n(&told->left, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&told->term, __ATOMIC_SEQ_CST) != term)
+		return;
+	out->move = move;
+	out->to_move = left;
+}
+
 size_t members_states(const struct members *s, struct member_state *out, size_t most)
 {
 	const __u64 now = now_of(s);
@@ -670,6 +685,7 @@ size_t members_states(const struct members *s, struct member_state *out, size_t 
 			out[n].copied = copy->done;
 			out[n].to_copy = copy->all;
 		}
+		read_departure(&s->host.departures[i], term, &out[n]);
 		n++;
 	}
 	return n;

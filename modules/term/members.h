@@ -16,6 +16,7 @@
 #include "modules/chain/wish.h"
 #include "modules/term/message.h"
 #include "shared/membership.h"
+#include "shared/move.h"
 #include "shared/view.h"
 
 // What changes in the kernel and in the registers; NULL: that does not.
@@ -43,6 +44,7 @@ struct members_host {
 	const struct grant_value *grants;
 	const struct lease_value *leases;
 	const struct copy_value *copies;
+	const struct departure_value *departures;
 };
 
 struct members;
@@ -82,6 +84,7 @@ struct member_state {
 	int acts;   // it is in the path, and has promised no higher term
 	int leased; // and holds its lease
 	__u64 copied, to_copy;
+	__u32 move, to_move; // of the head, as in struct departure_value
 };
 
 // Of the chains of which it is a voter or a replica; at most most of them. Returns how many.

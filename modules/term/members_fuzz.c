@@ -16,6 +16,7 @@ static struct peer_value peers[MAX_NODES];
 static struct grant_value grants[MAX_CHAINS];
 static struct lease_value leases[MAX_CHAINS];
 static struct copy_value copies[MAX_CHAINS];
+static struct departure_value departures[MAX_CHAINS];
 static __u64 promised, now;
 
 static int host_write(void *context, __u32 chain, const struct membership_change *change)
@@ -70,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	unsigned char datagram[sizeof(struct term_known)];
 	const struct members_host host = {host_write, host_wipe, host_send, host_now, NULL,
+<<<<<<< HEAD
 					  peers,      grants,	 leases,    copies};
 	const struct chain_wish wish = {.voters = {.epoch = 1,
 						   .count = 3,
@@ -77,6 +79,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 						   .founded = 1,
 						   .voter = {{1, 1}, {2, 2}, {3, 3}}},
 					.founded = 1};
+=======
+					  peers,      grants,	 leases,    copies,   departures};
+	const struct chain_wish wish = {{1, 3, 2, {{1, 1}, {2, 2}, {3, 3}}}, 1};
+>>>>>>> move2
 	struct members *members = members_new(&host, (struct dft_name){1, 1}, 10, CLUSTER);
 	size_t length;
 

@@ -47,6 +47,7 @@ struct node {
 	struct grant_value grants[MAX_CHAINS];
 	struct lease_value leases[MAX_CHAINS];
 	struct copy_value copies[MAX_CHAINS];
+	struct departure_value departures[MAX_CHAINS];
 	struct register_value registers[MAX_CHAINS];
 	struct fence_value fences[MAX_CHAINS];
 	struct chain_value chains[CHAINS];
@@ -276,8 +277,9 @@ static void host_send(void *context, __u32 to, const void *bytes, size_t size)
 
 static void daemon_start(struct node *n, __u32 beat_ms)
 {
-	const struct members_host host = {host_write, host_wipe, host_send, host_now, n,
-					  n->peers,   n->grants, n->leases, n->copies};
+	const struct members_host host = {host_write, host_wipe,    host_send, host_now,
+					  n,	      n->peers,	    n->grants, n->leases,
+					  n->copies,  n->departures};
 	__u32 i;
 
 	n->members = members_new(&host, (struct dft_name){index_of(n), n->boot}, beat_ms, CLUSTER);
@@ -526,6 +528,25 @@ static void is_founded(void **state)
 	// Nobody is discontent.
 	assert_int_equal(ballots, 0);
 	assert_int_equal(node[1].chains[CHAIN].term, 0);
+}
+
+// What is left to hand over is told of the head's own term only.
+static void tells_of_departures(void **state)
+{
+	const __u32 live[] = {1, 2, 3, 0};
+	struct departure_value *told = &node[1].departures[CHAIN];
+	struct member_state of = {};
+
+	found_five();
+	assert_int_equal(waits_for(live, 0, 0), 0);
+	*told = (struct departure_value){term_of(&node[1].chains[CHAIN]), 9, 70};
+	assert_int_equal(members_states(node[1].members, &of, 1), 1);
+	assert_int_equal(of.move, 9);
+	assert_int_equal(of.to_move, 70);
+	told->term++;
+	assert_int_equal(members_states(node[1].members, &of, 1), 1);
+	assert_int_equal(of.move, 0);
+	assert_int_equal(of.to_move, 0);
 }
 
 // Who was heard after the clock was looked at was not silent for ever.
@@ -948,6 +969,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(is_founded),
+		TEST(tells_of_departures),
 		TEST(hears_meanwhile),
 		TEST(assembles),
 		TEST(goes_on_without_head),

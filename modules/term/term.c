@@ -58,6 +58,7 @@ static const size_t array_sizes[ARRAYS] = {
 	[ARRAY_GRANTS] = MAX_CHAINS * sizeof(struct grant_value),
 	[ARRAY_LEASES] = MAX_CHAINS * sizeof(struct lease_value),
 	[ARRAY_COPIES] = MAX_CHAINS * sizeof(struct copy_value),
+	[ARRAY_DEPARTURES] = MAX_CHAINS * sizeof(struct departure_value),
 	[ARRAY_REGISTERS] = MAX_CHAINS * sizeof(struct register_value),
 	[ARRAY_FENCES] = MAX_CHAINS * sizeof(struct fence_value),
 	[ARRAY_SETTINGS] = SETTINGS_BYTES,
@@ -68,7 +69,7 @@ static const size_t array_sizes[ARRAYS] = {
 _Static_assert(!(sizeof(struct peer_value) % 8) && !(sizeof(struct grant_value) % 8) &&
 		       !(sizeof(struct lease_value) % 8) && !(sizeof(struct copy_value) % 8) &&
 		       !(sizeof(struct register_value) % 8) && !(sizeof(struct fence_value) % 8) &&
-		       !(SETTINGS_BYTES % 8),
+		       !(sizeof(struct departure_value) % 8) && !(SETTINGS_BYTES % 8),
 	       "mapped arrays");
 
 static __u64 boot_ns(void *context)
@@ -317,6 +318,7 @@ static void open_members(struct term *t)
 		.grants = t->array[ARRAY_GRANTS].memory,
 		.leases = t->array[ARRAY_LEASES].memory,
 		.copies = t->array[ARRAY_COPIES].memory,
+		.departures = t->array[ARRAY_DEPARTURES].memory,
 	};
 	const struct dft_name self = {t->settings.index, t->boot};
 	__u32 i;
