@@ -71,18 +71,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	unsigned char datagram[sizeof(struct term_known)];
 	const struct members_host host = {host_write, host_wipe, host_send, host_now, NULL,
-<<<<<<< HEAD
-					  peers,      grants,	 leases,    copies};
+					  peers,      grants,	 leases,    copies,   departures};
 	const struct chain_wish wish = {.voters = {.epoch = 1,
 						   .count = 3,
 						   .replicas = 2,
 						   .founded = 1,
 						   .voter = {{1, 1}, {2, 2}, {3, 3}}},
 					.founded = 1};
-=======
-					  peers,      grants,	 leases,    copies,   departures};
-	const struct chain_wish wish = {{1, 3, 2, {{1, 1}, {2, 2}, {3, 3}}}, 1};
->>>>>>> move2
 	struct members *members = members_new(&host, (struct dft_name){1, 1}, 10, CLUSTER);
 	size_t length;
 
