@@ -262,6 +262,13 @@ inlined void record_write(struct dft_packet *d, const struct dft_record *r)
 	d->towards[1].decision = r->towards[1];
 }
 
+// Whether a copy is about a bucket as a whole: struct dft_bucket_wire is in the key's place.
+inlined int op_of_bucket(const struct dft_packet *d)
+{
+	return (d->op.op == DFT_COPY || d->op.op == DFT_COPIED) &&
+	       !(bpf_ntohs(d->op.state) >> DFT_LIFE_SHIFT);
+}
+
 // What follows an op without a packet. Only a copy of a bucket's floor alone has no key.
 inlined enum verdict op_key(struct packet *p, const struct dft_packet *d, struct session_key *key,
 			    __u32 *serial)
@@ -272,9 +279,7 @@ inlined enum verdict op_key(struct packet *p, const struct dft_packet *d, struct
 		return TRUNCATED;
 	__builtin_memcpy(key, keyed->key, sizeof(*key));
 	*serial = bpf_ntohl(keyed->serial);
-	// About a bucket as a whole: struct dft_bucket_wire is in the key's place.
-	if ((d->op.op == DFT_COPY || d->op.op == DFT_COPIED) &&
-	    !(bpf_ntohs(d->op.state) >> DFT_LIFE_SHIFT))
+	if (op_of_bucket(d))
 		return GO_ON;
 	if (!key_canonical(key) || vni_of(key->vni) != vni_of(d->geneve.vni))
 		return DFT_MALFORMED;
