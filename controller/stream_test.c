@@ -1241,6 +1241,49 @@ static void reports_reach_the_status(void **state)
 	}
 }
 
+static void await_revision(struct cloud *c, const char *name, uint64_t revision)
+{
+	json_int_t got = -1;
+
+	while (got != (json_int_t)revision) {
+		json_t *status = status_get(c->status, name);
+
+		got = json_integer_value(json_object_get(status, "revision"));
+		json_decref(status);
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+}
+
+// Whom a change does not concern has what it needs of it. Who has not applied what does, has not.
+static void revision_of_others(void **state)
+{
+	struct cloud *c = *state;
+	struct node *a = node_new("host-a"), *b = node_new("host-b");
+	Report r = ZETA__NODE__V1__REPORT__INIT;
+	uint64_t before, revision;
+
+	node_join(a, c);
+	node_join(b, c);
+	before = r.revision = a->revision;
+	assert_int_equal(report(a, &r), 0);
+	assert_int_equal(report(b, &r), 0);
+	await_revision(c, "host-a", before);
+	revision = put_alone(c, "ports", port("red-c", "red", "host-b", 14));
+	await_revision(c, "host-a", revision);
+	assert_int_equal(a->revision, before);
+	wait_for(b, b->revision == revision);
+	await_revision(c, "host-b", before);
+	revision = put_alone(c, "ports", port("red-d", "red", "host-a", 15));
+	wait_for(a, a->revision == revision);
+	await_revision(c, "host-b", before);
+	r.revision = revision - 1;
+	assert_int_equal(report(b, &r), 0);
+	await_revision(c, "host-b", revision);
+	await_revision(c, "host-a", before);
+	node_stop(a);
+	node_stop(b);
+}
+
 static void nonsense_is_refused(void **state)
 {
 	struct cloud *c = *state;
@@ -1694,6 +1737,7 @@ int main(void)
 		FILLED(foreign_name_is_refused),
 		FILLED(renamed_node),
 		FILLED(reports_reach_the_status),
+		FILLED(revision_of_others),
 		FILLED(nonsense_is_refused),
 		FILLED(too_much_is_refused),
 		EMPTY(chains_follow_their_nodes),
