@@ -17,6 +17,8 @@ struct segment {
 // A machine of the underlay: a gateway node or a host. Strings are the topology's.
 struct machine {
 	const char *name;
+	const char *cluster;
+	const json_t *other_clusters; // hosts, or NULL
 	int is_host;
 	struct in6_addr tenant_ip;
 	struct in6_addr zgc_ip; // gateway nodes only
@@ -38,7 +40,8 @@ struct endpoint {
 };
 
 struct topology {
-	json_t *source; // the file; names below point into it
+	json_t *source;	  // the file; names below point into it
+	json_t *clusters; // of it: `clusters`, or the one of `cluster`, each with its name
 	const char *name;
 	struct segment tenant, zgc, control;
 	struct in6_addr controller_ip;
