@@ -312,6 +312,7 @@ int gateway(struct xdp_md *ctx)
 	struct packet p = packet_of(ctx);
 	struct in6_addr sender;
 	struct dft_packet *d;
+	const __u32 *node;
 	int entrance;
 
 	p.outer.eth = take(&p, sizeof(*p.outer.eth));
@@ -353,9 +354,9 @@ int gateway(struct xdp_md *ctx)
 	// From another node: a heartbeat; or an op, with the tenant's packet that caused it. Where
 	// nodes have a network of their own, hosts cannot speak for them.
 	sender = address_of_v4(p.outer.ip->saddr);
+	node = bpf_map_lookup_elem(&node_by_ip, &sender);
 	if ((cfg.tenant_ifindex != cfg.zgc_ifindex && ctx->ingress_ifindex == cfg.tenant_ifindex) ||
-	    p.outer.ip->saddr == cfg.zgc_ip.in6_u.u6_addr32[3] ||
-	    !bpf_map_lookup_elem(&node_by_ip, &sender))
+	    p.outer.ip->saddr == cfg.zgc_ip.in6_u.u6_addr32[3] || !node)
 		return finish(ctx,
 			      p.udp->dest == bpf_htons(BEAT_PORT) ? BEAT_FOREIGN : DFT_FOREIGN);
 	if (p.udp->dest == bpf_htons(BEAT_PORT))
@@ -364,6 +365,8 @@ int gateway(struct xdp_md *ctx)
 	d = op_of(&p);
 	if (!d || !op_valid(d))
 		return finish(ctx, DFT_MALFORMED);
+	if (*node & NODE_FOREIGN)
+		move_mirror(&p, d);
 	return op_enter(ctx, d);
 }
 
@@ -629,7 +632,7 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 	if (!found || record->life != DFT_LIVE)
 		return op_look_up_again(ctx, d);
 	// Fenced meanwhile: it is stored, but not this chain's to answer for.
-	m = move_of(change->bucket);
+	m = move_of(move_place(change->bucket, vni_of(d->geneve.vni)));
 	elsewhere = m.number ? move_elsewhere(&m, bpf_ntohl(d->op.chain)) : 0;
 	if (elsewhere)
 		return move_over(ctx, d, elsewhere - 1);
@@ -648,7 +651,7 @@ int table(struct xdp_md *ctx)
 	struct session_room *room = session_room();
 	struct session_change *change;
 	const struct chain_value *c;
-	__u32 number, elsewhere, serial = 0;
+	__u32 number, elsewhere, where, serial = 0;
 	struct flow f = {};
 	int place, acts, keyed, current;
 	struct move m = {};
@@ -686,11 +689,16 @@ int table(struct xdp_md *ctx)
 		// O9: the ager of another term does not know who has been answered since.
 		return finish(ctx, STALE_TERM);
 	}
+	where = change->bucket;
+	if (op_of_bucket(d))
+		change->bucket = move_bucket_of(where);
+	else
+		where = move_place(where, vni_of(d->geneve.vni));
 	if (d->op.table != DFT_SESSIONS || change->bucket >= BUCKETS)
 		return finish(ctx, DFT_MALFORMED);
 	// M7.
 	if (!(d->op.flags & DFT_REPLICATION) && d->op.op < DFT_COPY) {
-		m = move_of(change->bucket);
+		m = move_of(where);
 		if ((elsewhere = move_elsewhere(&m, number)))
 			return move_over(ctx, d, elsewhere - 1);
 		if (move_incomplete(&m, number)) {
@@ -701,6 +709,8 @@ int table(struct xdp_md *ctx)
 		}
 	}
 	keyed = op_keyed(d->op.op);
+	// The verifier must see it where the compiler knows it from the op.
+	asm volatile("" : "+r"(keyed));
 	v = keyed ? op_key(&p, d, &f.key, &serial) : read_tenant(&p, d, &f);
 	if (v)
 		return finish(ctx, v);
@@ -711,7 +721,7 @@ int table(struct xdp_md *ctx)
 	change->begins = (f.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !f.icmp_error;
 	if (place + 1 == c->live)
 		change->mark = session_mark(c->epoch, c->term);
-	if (d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION))
+	if (!keyed && d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION))
 		return look_up(ctx, &p, d, c, &f, hash, &m, room);
 
 	record_read(d, &change->record);
@@ -722,8 +732,11 @@ int table(struct xdp_md *ctx)
 			return finish(ctx, DFT_MALFORMED);
 		session_raise_floor(floor, bpf_ntohl(d->op.floor));
 		// M7: and what is known of the bucket's moves.
-		if (move_read((const struct dft_bucket_wire *)&f.key, &m, &owned))
-			move_learn(change->bucket, &m, owned);
+		if (move_read((const struct dft_bucket_wire *)&f.key, &m, &owned)) {
+			if (!move_place_known(where, m.number))
+				return finish(ctx, BUCKET_MOVES);
+			move_learn(where, &m, owned);
+		}
 		return copied(ctx, d, c);
 	}
 	if ((v = step_of(d, place == c->live, change)))
@@ -746,7 +759,7 @@ inlined int adopt(struct xdp_md *ctx, struct dft_packet *d, const struct chain_v
 {
 	struct session_change *change = &room->change;
 	__u32 number = bpf_ntohl(d->op.chain);
-	struct move m = move_of(change->bucket);
+	struct move m = move_of(move_place(change->bucket, vni_of(d->geneve.vni)));
 	enum verdict v;
 
 	record_read(d, &change->record);
@@ -799,7 +812,7 @@ int moving(struct xdp_md *ctx)
 		return finish(ctx, BUG);
 	__builtin_memset(&room->change, 0, sizeof(room->change));
 	room->change.bucket = bpf_ntohl(d->op.bucket);
-	if (room->change.bucket >= BUCKETS)
+	if (room->change.bucket >= (d->op.op == DFT_ASK || d->op.op == DFT_TOLD ? BUCKETS : PLACES))
 		return finish(ctx, DFT_MALFORMED);
 	if (d->op.op == DFT_TAKEN) {
 		struct dft_keyed *taken = take(&p, sizeof(*taken));

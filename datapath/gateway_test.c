@@ -3312,6 +3312,269 @@ static int test_moves(struct world *w)
 	return wrong;
 }
 
+// ---- a VPC that goes to another cluster ----
+
+#define WEST_CHAIN 7 // as west numbers it
+#define TRANSFER 12  // a later move than that of the bucket
+
+// East has chain 0 (ftn1 to ftn3) and fwd1, west ftn4 to ftn6 and fwd2.
+static int is_west(int node)
+{
+	return node == FWD2 || (node >= FTN4 && node <= FTN6);
+}
+
+static int is_east(int node)
+{
+	return node == FWD1 || (node >= FTN1 && node <= FTN3);
+}
+
+// What a node of one calls a chain.
+static uint32_t chain_at(int node, int west)
+{
+	const uint32_t chain = west ? WEST_CHAIN : 0;
+
+	return is_west(node) == west ? chain : chain_mirror(chain);
+}
+
+static void put_transfer(struct world *w, int node, uint32_t vni, uint32_t number, int over)
+{
+	const struct transfer t = {.number = number, .vni = vni, .over = over};
+	uint64_t word = transfer_pack(&t);
+	uint32_t zero = 0;
+
+	node_put(&w->node[node], "transfer", &zero, &word);
+}
+
+// Where what is known of a transfer's keys in this bucket stands.
+static void put_place(struct world *w, int node, uint32_t place)
+{
+	const struct origin_value origin = {.move = TRANSFER, .from = chain_at(node, 0) + 1};
+	const uint32_t to = chain_at(node, 1) + 1;
+
+	node_put(&w->node[node], "origins", &place, &origin);
+	node_put(&w->node[node], "buckets", &place, &to);
+}
+
+// The two clusters: who is of the other one, and its chain.
+static void part(struct world *w)
+{
+	const struct chain_value east = {
+		.epoch = EPOCH, .term = TERM, .live = 3, .node = {FTN1, FTN2, FTN3}};
+	const struct chain_value west = {
+		.epoch = EPOCH, .term = TERM, .live = 3, .node = {FTN4, FTN5, FTN6}};
+
+	for (int i = 0; i < NODES; i++) {
+		if (!is_west(i) && !is_east(i))
+			continue;
+		for (int k = 0; k < 2; k++) {
+			const uint32_t chain = chain_at(i, k);
+
+			if (chain < MAX_CHAINS)
+				node_chain(&w->node[i], chain, k ? &west : &east);
+			else
+				node_put(&w->node[i], "chains", &chain, k ? &west : &east);
+		}
+		if (is_west(i))
+			node_buckets(&w->node[i], WEST_CHAIN);
+		for (uint32_t k = 0; k < NODES; k++) {
+			const uint32_t flagged = is_west(i) != is_west(k) ? k | NODE_FOREIGN : k;
+			struct in6_addr ip;
+			char text[18];
+
+			node_ip_text(k, text);
+			ip = address_must(text);
+			node_put(&w->node[i], "node_by_ip", &ip, &flagged);
+		}
+	}
+}
+
+static void join(struct world *w, const uint32_t place[2])
+{
+	for (int i = 0; i < NODES; i++) {
+		put_transfer(w, i, 0, 0, 0);
+		for (int k = 0; k < 2; k++) {
+			const struct origin_value none = {};
+			const struct move_value never = {};
+			const uint32_t nowhere = 0;
+
+			node_put(&w->node[i], "origins", &place[k], &none);
+			node_put(&w->node[i], "moves", &place[k], &never);
+			node_put(&w->node[i], "buckets", &place[k], &nowhere);
+		}
+		node_buckets(&w->node[i], i == BOTH ? 1 : 0);
+		node_peers(&w->node[i], NODES);
+	}
+	set_chain(w, 3, 0);
+}
+
+// As ftn1's loader has it sent: a fence to itself, what is told and whole to ftn4.
+static void write_transfer(struct frame *f, const struct session_key *key, uint8_t op)
+{
+	const int to = op == DFT_FENCE ? FTN1 : FTN4, from = op == DFT_FENCE ? FTN2 : FTN1;
+	struct dft_bucket_wire *wire = (void *)(f->byte + DFT_HEADERS_BYTES);
+	struct dft_packet d;
+
+	write_move(f, to, key, op, op == DFT_FENCE ? 0 : chain_mirror(WEST_CHAIN), TERM);
+	if (op == DFT_TOLD)
+		return;
+	wire->move = htonl(TRANSFER);
+	wire->from = htons(1);
+	wire->to = htons(chain_mirror(WEST_CHAIN) + 1);
+	d = op_get(f);
+	d.op.bucket = htonl((uint32_t)hash_of(key) % BUCKETS + BUCKETS);
+	edit_op(f, from, to, &d);
+}
+
+static int transfers(struct world *w, const char *name, const struct session_key *key, uint8_t op,
+		     const char *path)
+{
+	struct journey j;
+	struct frame f;
+	int wrong;
+
+	outbox_put_at(w, FTN1, SERIAL, OUTBOX_SENT);
+	write_transfer(&f, key, op);
+	wrong = travel(w, op == DFT_FENCE ? FTN1 : FTN4, &f, &j);
+	return wrong + path_is(name, &j, path);
+}
+
+static int west_has(struct world *w, const char *name, const struct session_key *key,
+		    const struct dft_record *want)
+{
+	struct dft_record got;
+	int wrong = 0;
+
+	for (int i = FTN4; i <= FTN6; i++)
+		if (!node_session(&w->node[i], key, &got) || memcmp(&got, want, sizeof(got))) {
+			fprintf(stderr, "%s: %s has another record\n", name, w->node[i].name);
+			wrong++;
+		}
+	return wrong;
+}
+
+#define IN_WEST "REPLICATED > ftn5 REPLICATED > ftn6 REPLIED > "
+#define FENCED "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 MOVE_TOLD > "
+
+// M8: east hands RED over to west. BLUE stays, though its keys may be of the same buckets.
+static int test_transfer(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	struct inner other = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.24");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b), blue = key_of(BLUE, &other, &from_b);
+	const uint32_t place[] = {(uint32_t)hash_of(&key) % BUCKETS + BUCKETS,
+				  (uint32_t)hash_of(&blue) % BUCKETS + BUCKETS};
+	struct dft_record want = want_record(RED, 5, &syn, 1, 0);
+	struct frame f, insert;
+	struct journey j = {};
+	struct dft_packet d;
+
+	forget(w);
+	put_floors(w, &key, 0);
+	part(w);
+	for (int i = 0; i < NODES; i++)
+		for (int k = 0; k < 2 && (is_east(i) || is_west(i)); k++)
+			put_place(w, i, place[k]);
+
+	// West is told first, and all of what RED is; what it is asked, east knows.
+	for (int i = 0; i < NODES; i++)
+		if (is_west(i))
+			put_transfer(w, i, RED, TRANSFER, 0);
+	wrong += sends(w, "east alone", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += sends(w, "west asks east", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn6 REDIRECTED > ftn3 REPLIED > fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += sends(w, "another VPC of west", FWD2, OF_FWD2, BLUE, &other,
+		       "fwd2 LOOKED_UP > ftn6 INSERTED > ftn4 " IN_WEST "fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	node_clear(&w->node[FWD2], "cache");
+	for (int i = FTN4; i <= FTN6; i++)
+		node_clear(&w->node[i], "sessions");
+	wrong += transfers(w, "told too early", &key, DFT_TOLD, "ftn4 BUCKET_MOVES");
+
+	// Kept back: an insert that saw nothing, in east.
+	forget(w);
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	j = (struct journey){};
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	insert = j.out;
+	wrong += go_on(w, &j);
+	node_clear(&w->node[FWD1], "cache");
+
+	// Who in east has not heard of it does not know whom to fence.
+	for (int i = 0; i < NODES; i++)
+		if (is_east(i) && i != FTN3)
+			put_transfer(w, i, RED, TRANSFER, 0);
+	wrong += transfers(w, "fence, one has not heard", &key, DFT_FENCE,
+			   "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 BUCKET_MOVES");
+	wrong += outbox_is_at(w, "fence, one has not heard", FTN1, SERIAL, OUTBOX_SENT);
+	put_transfer(w, FTN3, RED, TRANSFER, 0);
+	// West, too, may have to hear of it first.
+	put_transfer(w, FTN4, RED, TRANSFER - 1, 0);
+	wrong += transfers(w, "fence, west has not heard", &key, DFT_FENCE,
+			   FENCED "ftn4 BUCKET_MOVES");
+	put_transfer(w, FTN4, RED, TRANSFER, 0);
+	for (int again = 0; again < 2; again++) {
+		wrong += transfers(w, "fence", &key, DFT_FENCE, FENCED "ftn4 " TOLD_ALL);
+		wrong += outbox_is_at(w, "fence", FTN1, SERIAL, OUTBOX_CONFIRMED);
+	}
+	wrong += asks(w, "delete in east", &key, DFT_DELETE, want.stamp, "ftn1 BUCKET_MOVES");
+	wrong += asks(w, "another VPC's in east", &blue, DFT_DELETE, want.stamp,
+		      "ftn1 OLD_INCARNATION");
+
+	// Hosts that still send to east are served by west.
+	wrong += sends(w, "fenced, through east", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 LOOKED_UP > ftn3 REDIRECTED > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > "
+		       "ftn4 " IN_WEST "fwd1 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += west_has(w, "adopted", &key, &want);
+	wrong += sends(w, "adopted", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn6 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED, &j);
+	wrong += travel(w, FTN1, &insert, &j);
+	wrong += path_is("an insert of before", &j,
+			 "ftn1 REDIRECTED > ftn6 REPLIED > fwd1 FORWARDED_FIRST");
+	wrong += sends(w, "another VPC of east", FWD1, OF_FWD1, BLUE, &other,
+		       INSERTED_ "FORWARDED_FIRST", DELIVERED, &j);
+
+	// Bulk, then whole: nobody asks east any more.
+	for (int i = FTN4; i <= FTN6; i++)
+		node_clear(&w->node[i], "sessions");
+	outbox_put_at(w, FTN1, SERIAL, OUTBOX_SENT);
+	write_transfer(&f, &key, DFT_TOLD);
+	d = op_get(&f);
+	put_record(&d, &want);
+	edit_op(&f, FTN1, FTN4, &d);
+	wrong += travel(w, FTN4, &f, &j);
+	wrong += path_is("bulk", &j, "ftn4 " TOLD_ALL);
+	wrong += west_has(w, "bulk", &key, &want);
+	forget(w);
+	wrong +=
+		sends(w, "new", FWD1, OF_FWD1, RED, &syn,
+		      "fwd1 LOOKED_UP > ftn3 REDIRECTED > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > "
+		      "ftn4 LOOKED_UP_AGAIN > ftn6 INSERTED > ftn4 " IN_WEST "fwd1 FORWARDED_FIRST",
+		      DELIVERED, &j);
+	forget(w);
+	wrong += transfers(w, "whole", &key, DFT_WHOLE, "ftn4 " TOLD_ALL);
+	wrong += sends(w, "all is there", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn6 INSERTED > ftn4 " IN_WEST "fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+
+	// Over: west is a cluster like any other.
+	for (int i = 0; i < NODES; i++)
+		if (is_west(i))
+			put_transfer(w, i, 0, 0, 0);
+	forget(w);
+	wrong += sends(w, "over", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn6 INSERTED > ftn4 " IN_WEST "fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	forget(w);
+	join(w, place);
+	return wrong;
+}
+
 // Keys as they should not be, and ops that end early.
 static int test_broken_keyed(struct world *w)
 {
@@ -4726,6 +4989,7 @@ static const struct test tests[] = {
 	{"what is dying", test_dying},
 	{"a learner", test_learner},
 	{"buckets that move", test_moves},
+	{"a VPC that goes to another cluster", test_transfer},
 	{"broken ops without a packet", test_broken_keyed},
 	{"leases", test_leases},
 	{"fences", test_fences},

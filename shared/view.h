@@ -12,13 +12,17 @@
 struct node_value {
 	struct in6_addr zgc_ip;
 	__u8 zgc_mac[6];
-	__u8 pad[2];
+	__u8 foreign; // of another cluster: no heartbeats, no ballots
+	__u8 pad;
 };
 
-// Map "node_by_ip": hash, key struct in6_addr (cluster address), value __u32 node index.
+// Map "node_by_ip": hash, key struct in6_addr (cluster address), value __u32 node index, with
+// NODE_FOREIGN where the node is of another cluster (shared/move.h).
+#define NODE_FOREIGN 0x80000000u
 
-// Map "chains": hash, key __u32 chain id. The newest chosen term of a chain that this node knows.
-// Whether it acts in it is for "fences" and "leases" to say (shared/membership.h).
+// Map "chains": hash, key __u32 chain id; from MAX_CHAINS on another cluster's, by its number
+// there. The newest chosen term of a chain that this node knows. Whether it acts in it is for
+// "fences" and "leases" to say (shared/membership.h).
 struct chain_value {
 	__u32 epoch;			  // of the view
 	__u32 term;			  // struct dft_term's number
@@ -33,8 +37,8 @@ struct chain_value {
 	} voter[MAX_VOTERS];
 };
 
-// Map "buckets": array of BUCKETS, index bucket, value __u32: chain id + 1, 0: no chain. (Mapped
-// into memory it has 8 bytes for each.)
+// Map "buckets": array of PLACES (shared/move.h), index bucket, value __u32: chain id + 1, 0: no
+// chain. (Mapped into memory it has 8 bytes for each.)
 
 // Map "chain_count": array of 1, value __u32: how many chains the buckets name.
 

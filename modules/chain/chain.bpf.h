@@ -7,6 +7,7 @@
 #include "modules/chain/outbox.bpf.h"
 #include "modules/chain/rights.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
+#include "shared/move.h"
 #include "shared/view.h"
 #include "wire/dft.h"
 
@@ -30,7 +31,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_CHAINS);
+	__uint(max_entries, KNOWN_CHAINS);
 	__type(key, __u32);
 	__type(value, struct chain_value);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
@@ -38,7 +39,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, BUCKETS);
+	__uint(max_entries, PLACES);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, __u32);

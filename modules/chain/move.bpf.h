@@ -9,7 +9,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, BUCKETS);
+	__uint(max_entries, PLACES);
 	__type(key, __u32);
 	__type(value, struct origin_value);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
@@ -17,7 +17,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, BUCKETS);
+	__uint(max_entries, PLACES);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct move_value);
@@ -33,15 +33,51 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } departures SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} transfer SEC(".maps");
+
 #define MOVE_TRIES 16 // above how many others may learn of one bucket at the same time
 
-// What this node knows of a bucket's last move: by the view, or by what ops told it, whichever
-// speaks of a later one.
-inlined struct move move_of(__u32 bucket)
+inlined struct transfer transfer_now(void)
 {
-	const struct origin_value *origin = bpf_map_lookup_elem(&origins, &bucket);
-	const struct move_value *value = bpf_map_lookup_elem(&moves, &bucket);
-	const __u32 *now = bpf_map_lookup_elem(&buckets, &bucket);
+	__u32 zero = 0;
+	const __u64 *word = bpf_map_lookup_elem(&transfer, &zero);
+
+	return transfer_unpack(word ? *(const volatile __u64 *)word : 0);
+}
+
+// Where what is known of a VPC's keys in a bucket stands (M8).
+inlined __u32 move_place(__u32 bucket, __u32 vni)
+{
+	const struct transfer t = transfer_now();
+
+	return t.vni == vni && !t.over ? bucket + BUCKETS : bucket;
+}
+
+inlined __u32 move_bucket_of(__u32 place)
+{
+	return place < BUCKETS ? place : place - BUCKETS;
+}
+
+// M8: of a transfer that this node has not heard of it does not know whose keys are meant. Who says
+// something of it says it again.
+inlined int move_place_known(__u32 place, __u32 number)
+{
+	return place < BUCKETS || transfer_now().number == number;
+}
+
+// What this node knows of the last move of a place: by the view, or by what ops told it, whichever
+// speaks of a later one.
+inlined struct move move_of(__u32 place)
+{
+	const struct origin_value *origin = bpf_map_lookup_elem(&origins, &place);
+	const struct move_value *value = bpf_map_lookup_elem(&moves, &place);
+	const __u32 *now = bpf_map_lookup_elem(&buckets, &place);
 	struct move m = {};
 
 	if (!origin || !value || !now)
@@ -74,9 +110,9 @@ inlined int move_incomplete(const struct move *m, __u32 chain)
 }
 
 // Knowledge only grows: a later move is another matter, of the same one states add up.
-inlined void move_learn(__u32 bucket, const struct move *told, __u64 owned)
+inlined void move_learn(__u32 place, const struct move *told, __u64 owned)
 {
-	struct move_value *value = bpf_map_lookup_elem(&moves, &bucket);
+	struct move_value *value = bpf_map_lookup_elem(&moves, &place);
 	__u64 was, found;
 	struct move m;
 	__u32 tries;
@@ -104,9 +140,9 @@ inlined void move_learn(__u32 bucket, const struct move *told, __u64 owned)
 	}
 }
 
-inlined __u64 move_owned(__u32 bucket)
+inlined __u64 move_owned(__u32 place)
 {
-	const struct move_value *value = bpf_map_lookup_elem(&moves, &bucket);
+	const struct move_value *value = bpf_map_lookup_elem(&moves, &place);
 
 	return value ? *(const volatile __u64 *)&value->owned : 0;
 }
@@ -132,8 +168,25 @@ inlined int move_read(const struct dft_bucket_wire *w, struct move *m, __u64 *ow
 		.state = w->state & (MOVE_FENCED | MOVE_OWNED | MOVE_COMPLETE),
 	};
 	*owned = TERM_WORD((__u64)bpf_ntohl(w->owned_epoch), bpf_ntohl(w->owned_term));
-	return m->number && m->from && m->to && m->from <= MAX_CHAINS && m->to <= MAX_CHAINS &&
+	return m->number && m->from && m->to && m->from <= KNOWN_CHAINS && m->to <= KNOWN_CHAINS &&
 	       m->from != m->to;
+}
+
+// M8: an op of another cluster's node, which knows our chains by other numbers.
+inlined void move_mirror(struct packet *p, struct dft_packet *d)
+{
+	struct dft_bucket_wire *wire;
+	struct dft_keyed *keyed;
+
+	d->op.chain = bpf_htonl(chain_mirror(bpf_ntohl(d->op.chain)));
+	if (d->op.op != DFT_YOURS && d->op.op != DFT_WHOLE)
+		return;
+	keyed = take(p, sizeof(*keyed));
+	if (!keyed)
+		return;
+	wire = (struct dft_bucket_wire *)keyed->key;
+	wire->from = bpf_htons(chain_mirror(bpf_ntohs(wire->from) - 1u) + 1);
+	wire->to = bpf_htons(chain_mirror(bpf_ntohs(wire->to) - 1u) + 1);
 }
 
 // The other chain serves the bucket: what is asked goes there.
@@ -172,7 +225,7 @@ inlined int move_send(struct xdp_md *ctx, struct dft_packet *d, __u8 op, __u32 c
 // learned of the term in which all of it was fenced.
 inlined int move_ask(struct xdp_md *ctx, struct dft_packet *d, const struct move *m)
 {
-	__u64 owned = move_owned(bpf_ntohl(d->op.bucket));
+	__u64 owned = move_owned(move_place(bpf_ntohl(d->op.bucket), vni_of(d->geneve.vni)));
 
 	stamp_write(&d->op.stamp, (struct dft_stamp){owned >> 32, (__u32)owned});
 	return move_send(ctx, d, DFT_ASK, m->from - 1u, MOVE_ASKED);
@@ -182,7 +235,8 @@ inlined int move_ask(struct xdp_md *ctx, struct dft_packet *d, const struct move
 inlined int move_bucket(struct xdp_md *ctx, struct dft_packet *d, struct packet *p,
 			const struct chain_value *c, __u32 place)
 {
-	__u32 bucket = bpf_ntohl(d->op.bucket), number = bpf_ntohl(d->op.chain);
+	__u32 where = bpf_ntohl(d->op.bucket), number = bpf_ntohl(d->op.chain);
+	__u32 bucket = move_bucket_of(where);
 	__u32 *floor = bpf_map_lookup_elem(&floors, &bucket);
 	struct dft_keyed *keyed = take(p, sizeof(*keyed));
 	__u64 term = TERM_WORD(c->epoch, c->term), owned;
@@ -195,16 +249,18 @@ inlined int move_bucket(struct xdp_md *ctx, struct dft_packet *d, struct packet 
 	if (!move_read(wire, &told, &owned) ||
 	    number + 1 != (d->op.op == DFT_FENCE ? told.from : told.to))
 		return finish(ctx, DFT_MALFORMED);
+	if (!move_place_known(where, told.number))
+		return finish(ctx, BUCKET_MOVES);
 	if (d->op.op == DFT_FENCE) {
 		told.state = MOVE_FENCED;
-		move_learn(bucket, &told, 0);
+		move_learn(where, &told, 0);
 		// From now on it does not rise at the head.
 		if (!place)
 			d->op.floor = bpf_htonl(session_floor(bucket));
 	} else {
 		told.state = d->op.op == DFT_WHOLE ? MOVE_OWNED | MOVE_COMPLETE : MOVE_OWNED;
 		session_raise_floor(floor, bpf_ntohl(d->op.floor));
-		move_learn(bucket, &told, owned);
+		move_learn(where, &told, owned);
 	}
 	if (place + 1 < (__u32)c->live + c->learner)
 		return op_replicate(ctx, d, c, place + 1);
@@ -222,7 +278,7 @@ inlined int move_answer(struct xdp_md *ctx, struct dft_packet *d, const struct c
 	__u32 bucket = bpf_ntohl(d->op.bucket), number = bpf_ntohl(d->op.chain);
 	struct dft_stamp owned = stamp_read(&d->op.stamp);
 	struct dft_record *record = &room->draft.record;
-	struct move m = move_of(bucket);
+	struct move m = move_of(move_place(bucket, vni_of(d->geneve.vni)));
 	__u32 floor;
 
 	if (number + 1 != m.from || !(m.state & MOVE_FENCED) ||

@@ -33,7 +33,8 @@ inlined int emit_permitted(const struct outbox_entry *e, const struct chain_valu
 // The frame becomes the op of the entry; a copy says what was read.
 inlined struct dft_packet *emit_write(struct xdp_md *ctx, const struct outbox_entry *e,
 				      const struct session_key *key, __u32 floor,
-				      const struct dft_record *read, const struct move *m)
+				      const struct dft_record *read, const struct move *m,
+				      __u32 place)
 {
 	__u32 chain = e->op == DFT_TOLD || e->op == DFT_WHOLE ? m->to - 1u : e->chain;
 	struct dft_keyed *keyed;
@@ -60,10 +61,10 @@ inlined struct dft_packet *emit_write(struct xdp_md *ctx, const struct outbox_en
 	d->op.chain = bpf_htonl(chain);
 	address_of_config(&d->op.forwarder, &cfg.zgc_ip);
 	mac_of_config(d->op.forwarder_mac, cfg.zgc_mac);
-	d->op.bucket = bpf_htonl(e->bucket);
+	d->op.bucket = bpf_htonl(key->protocol ? move_bucket_of(place) : place);
 	__builtin_memcpy(keyed->key, key, sizeof(keyed->key));
 	if (!key->protocol && m->number)
-		move_write((struct dft_bucket_wire *)keyed->key, m, move_owned(e->bucket));
+		move_write((struct dft_bucket_wire *)keyed->key, m, move_owned(place));
 	keyed->serial = bpf_htonl(e->serial);
 	return d;
 }
@@ -91,7 +92,7 @@ inlined int emit_next(struct xdp_md *ctx)
 	enum verdict v = EMITTED_COLLECT;
 	const struct chain_value *c;
 	struct outbox_place *place;
-	__u32 at = 0, node, floor;
+	__u32 at = 0, node, floor, where;
 	struct outbox_entry *e;
 	struct session_key key;
 	struct move m;
@@ -116,12 +117,15 @@ inlined int emit_next(struct xdp_md *ctx)
 	e->state = e->op == DFT_COPY || e->op >= DFT_FENCE ? OUTBOX_SENT : OUTBOX_FREE;
 	key = e->key;
 	c = chain_find(e->chain);
-	m = move_of(e->bucket);
+	where = e->bucket;
+	if (key.protocol)
+		where = move_place(move_bucket_of(where), vni_of(key.vni));
+	m = move_of(where);
 	if (!c || !emit_permitted(e, c, &m))
 		return finish(ctx, EMIT_VOID);
 	node = chain_head(c);
 	// Before the record: what is read is then at least as new.
-	floor = session_floor(e->bucket);
+	floor = session_floor(move_bucket_of(where));
 	if (e->op == DFT_COPY) {
 		__u32 live = c->live;
 
@@ -146,7 +150,7 @@ inlined int emit_next(struct xdp_md *ctx)
 	}
 	if (e->op >= DFT_FENCE)
 		v = EMITTED_MOVE;
-	if (!emit_write(ctx, e, &key, floor, &room->draft.record, &m))
+	if (!emit_write(ctx, e, &key, floor, &room->draft.record, &m, where))
 		return finish(ctx, NO_ROOM);
 	return op_send_to_node(ctx, node, v);
 }
