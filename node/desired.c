@@ -220,6 +220,8 @@ static int translate_message(const Zeta__Node__V1__Object *object, struct entrie
 		return chain_entries(object->chain, entries);
 	case KIND(BUCKETS):
 		return buckets_entries(object->buckets, entries);
+	case KIND(TRANSFER):
+		return transfer_entries(object->transfer, entries);
 	case KIND(ENTRANCE):
 		return entrance_entries(object->entrance, entries);
 	case KIND(VPC):
@@ -356,6 +358,8 @@ static const char *id_of(const Zeta__Node__V1__Object *object)
 		return object->chain->id;
 	case KIND(BUCKETS):
 		return object->buckets->id;
+	case KIND(TRANSFER):
+		return object->transfer->id;
 	case KIND(ENTRANCE):
 		return object->entrance->id;
 	case KIND(VPC):

@@ -86,6 +86,12 @@ static void member(void **state)
 	assert_int_equal(r.table[1], TABLE_NODE_BY_IP);
 	assert_memory_equal(r.key[1], ip, 16);
 	assert_int_equal(*(uint32_t *)r.value[1], 5);
+	assert_int_equal(node->foreign, 0);
+	m.foreign = 1;
+	r = recorder();
+	assert_int_equal(member_entries(&m, &r.entries), 0);
+	assert_int_equal(node->foreign, 1);
+	assert_int_equal(*(uint32_t *)r.value[1], 5 | NODE_FOREIGN);
 	m.zgc_mac = SHORT(mac);
 	REFUSES(member_entries(&m, &r.entries), "zgc_mac");
 	m.index = MAX_NODES;
@@ -125,7 +131,13 @@ static void chain(void **state)
 	c.n_live = 1;
 	live[0] = MAX_NODES;
 	REFUSES(chain_entries(&c, &r.entries), "node index");
-	c.number = MAX_CHAINS;
+	// Another cluster's.
+	live[0] = 7;
+	c.number = KNOWN_CHAINS - 1;
+	r = recorder();
+	assert_int_equal(chain_entries(&c, &r.entries), 0);
+	assert_int_equal(*(uint32_t *)r.key[0], KNOWN_CHAINS - 1);
+	c.number = KNOWN_CHAINS;
 	REFUSES(chain_entries(&c, &r.entries), "number");
 }
 
@@ -175,6 +187,68 @@ static void chain_wish(void **state)
 	REFUSES(chain_entries(&c, &r.entries), "twice");
 	names[1].boot = 0;
 	REFUSES(chain_entries(&c, &r.entries), "boot id");
+	// Nobody votes about another cluster's.
+	c.number = MAX_CHAINS;
+	REFUSES(chain_entries(&c, &r.entries), "number");
+}
+
+static void transfer(void **state)
+{
+	static uint8_t to[BUCKETS * 2], from[BUCKETS * 2];
+	Zeta__Node__V1__Transfer t = ZETA__NODE__V1__TRANSFER__INIT;
+	struct recorded r = recorder();
+	const struct origin_value *origin = (const void *)r.value[2];
+	struct transfer got;
+
+	for (int i = 0; i < BUCKETS; i++) {
+		to[2 * i + 1] = 1;
+		from[2 * i] = 4;
+		from[2 * i + 1] = 2;
+	}
+	t.number = 77;
+	t.vni = 9;
+	t.chain = BYTES(to);
+	t.from = BYTES(from);
+	assert_int_equal(transfer_entries(&t, &r.entries), 0);
+	// Whose keys they are is known last.
+	assert_int_equal(r.count, 2 * BUCKETS + 1);
+	assert_int_equal(r.table[2], TABLE_ORIGINS);
+	assert_int_equal(*(uint32_t *)r.key[2], BUCKETS + 1);
+	assert_int_equal(origin->move, 77);
+	assert_int_equal(origin->from, MAX_CHAINS + 2);
+	assert_int_equal(r.table[1], TABLE_BUCKETS);
+	assert_int_equal(*(uint32_t *)r.key[1], BUCKETS);
+	assert_int_equal(*(uint32_t *)r.value[1], 1);
+	assert_int_equal(r.last, TABLE_TRANSFER);
+	got = transfer_unpack(*(uint64_t *)r.last_value);
+	assert_int_equal(got.number, 77);
+	assert_int_equal(got.vni, 9);
+	assert_int_equal(got.begun | got.over, 0);
+	t.begun = 1;
+	r = recorder();
+	assert_int_equal(transfer_entries(&t, &r.entries), 0);
+	assert_true(transfer_unpack(*(uint64_t *)r.last_value).begun);
+	from[1] = 0;
+	from[0] = 0;
+	REFUSES(transfer_entries(&t, &r.entries), "bucket 0");
+	from[0] = 8;
+	from[1] = 1;
+	REFUSES(transfer_entries(&t, &r.entries), "bucket 0");
+	t.from = SHORT(from);
+	REFUSES(transfer_entries(&t, &r.entries), "from");
+	// When it is over nothing is anywhere else.
+	t.chain.len = t.from.len = 0;
+	t.over = 1;
+	r = recorder();
+	assert_int_equal(transfer_entries(&t, &r.entries), 0);
+	assert_int_equal(r.count, 1);
+	t.vni = 0;
+	REFUSES(transfer_entries(&t, &r.entries), "VNI 0");
+	t.vni = 1 << 24;
+	REFUSES(transfer_entries(&t, &r.entries), "VNI");
+	t.vni = 9;
+	t.number = 0;
+	REFUSES(transfer_entries(&t, &r.entries), "transfer 0");
 }
 
 static void buckets(void **state)
@@ -448,17 +522,12 @@ static void digest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(member),
-		cmocka_unit_test(chain),
-		cmocka_unit_test(chain_wish),
-		cmocka_unit_test(buckets),
-		cmocka_unit_test(vpc),
-		cmocka_unit_test(subnet),
-		cmocka_unit_test(port),
-		cmocka_unit_test(local_port),
-		cmocka_unit_test(security_group),
-		cmocka_unit_test(entrance),
-		cmocka_unit_test(digest),
+		cmocka_unit_test(member),     cmocka_unit_test(chain),
+		cmocka_unit_test(chain_wish), cmocka_unit_test(transfer),
+		cmocka_unit_test(buckets),    cmocka_unit_test(vpc),
+		cmocka_unit_test(subnet),     cmocka_unit_test(port),
+		cmocka_unit_test(local_port), cmocka_unit_test(security_group),
+		cmocka_unit_test(entrance),   cmocka_unit_test(digest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

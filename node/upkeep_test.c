@@ -79,6 +79,7 @@ static void adopt(struct side *s, uint32_t flat)
 	d->tables[TABLE_CHAINS] = node_map(&s->node, "chains");
 	d->tables[TABLE_BUCKETS] = node_map(&s->node, "buckets");
 	d->tables[TABLE_ORIGINS] = node_map(&s->node, "origins");
+	d->tables[TABLE_TRANSFER] = node_map(&s->node, "transfer");
 	d->objects[0] = s->node.gw->obj;
 	must(upkeep_open(&s->upkeep, d), "upkeep");
 }
@@ -115,8 +116,8 @@ static void start_again(struct test *t)
 		node_buckets(&s->node, 0);
 		zero(s, "floors", BUCKETS);
 		zero(s, "copies", MAX_CHAINS);
-		zero(s, "origins", BUCKETS);
-		zero(s, "moves", BUCKETS);
+		zero(s, "origins", PLACES);
+		zero(s, "moves", PLACES);
 		zero(s, "departures", MAX_CHAINS);
 		zero(s, "verdicts", VERDICTS);
 		hear(s, 1);
@@ -744,6 +745,120 @@ static int test_move_unheard(struct test *t)
 	return wrong + are_handed_over(t, FEW, keys);
 }
 
+// ---- a VPC that goes to another cluster (M8)
+
+#define TRANSFER 40
+
+static struct session_key key_in(uint32_t i, uint8_t vni)
+{
+	struct session_key key = key_of(i, IPPROTO_TCP);
+
+	key.vni[2] = vni;
+	return key;
+}
+
+// Near and far are clusters of one node each, chain 0 of its own; near hands the VNI over to far.
+static void part(struct test *t, uint32_t vni)
+{
+	static uint32_t place[BUCKETS], chain[BUCKETS];
+	static struct origin_value origin[BUCKETS];
+	const uint32_t foreign = chain_mirror(0), only = 0;
+	uint32_t count = BUCKETS;
+
+	for (uint32_t self = 0; self < NODES; self++) {
+		const struct transfer begun = {
+			.number = TRANSFER, .vni = vni, .begun = self == NEAR};
+		const struct node *n = &t->side[self].node;
+		const uint64_t word = transfer_pack(&begun);
+
+		for (uint32_t i = 0; i < NODES; i++) {
+			const struct chain_value c = {
+				.epoch = 1, .term = 9 + i, .live = 1, .node = {i}};
+			const uint32_t index = i == self ? i : i | NODE_FOREIGN;
+			struct node_value value;
+
+			must(bpf_map_lookup_elem(node_map(n, "nodes"), &i, &value), "a node");
+			node_put(n, "node_by_ip", &value.zgc_ip, &index);
+			node_put(n, "chains", i == self ? &only : &foreign, &c);
+		}
+		for (uint32_t i = 0; i < BUCKETS; i++) {
+			place[i] = i + BUCKETS;
+			chain[i] = 1 + (self == NEAR ? foreign : 0);
+			origin[i] = (struct origin_value){
+				.move = TRANSFER,
+				.from = (uint16_t)(1 + (self == NEAR ? 0 : foreign))};
+		}
+		must(bpf_map_update_batch(node_map(n, "origins"), place, origin, &count, NULL),
+		     "origins");
+		must(bpf_map_update_batch(node_map(n, "buckets"), place, chain, &count, NULL),
+		     "buckets");
+		node_put(n, "transfer", &only, &word);
+	}
+}
+
+static void join(struct test *t)
+{
+	const uint64_t none = 0;
+	const uint32_t only = 0;
+
+	for (uint32_t self = 0; self < NODES; self++) {
+		node_put(&t->side[self].node, "transfer", &only, &none);
+		for (uint32_t i = 0; i < NODES; i++) {
+			const struct node *n = &t->side[self].node;
+			struct node_value value;
+
+			must(bpf_map_lookup_elem(node_map(n, "nodes"), &i, &value), "a node");
+			node_put(n, "node_by_ip", &value.zgc_ip, &i);
+		}
+	}
+}
+
+// Of one VPC all goes, of another nothing. Not before all have heard of it.
+static int test_transfer(struct test *t)
+{
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	const struct session_key first = key_in(0, 7);
+	const uint32_t records = 300, only = 0;
+	struct departure_value left;
+	uint32_t lacks = 0, extra = 0;
+	struct transfer early;
+	uint64_t word;
+	int wrong = 0;
+
+	for (uint32_t i = 0; i < records; i++)
+		for (uint8_t vni = 7; vni <= 8; vni++) {
+			const struct session_key key = key_in(i, vni);
+			const struct dft_record r = record_of(i, DFT_ANSWERED);
+
+			node_session_put(&near->node, &key, &r);
+		}
+	part(t, (uint32_t)(first.vni[0] << 16 | first.vni[1] << 8 | first.vni[2]));
+	must(bpf_map_lookup_elem(node_map(&near->node, "transfer"), &only, &word), "the transfer");
+	early = transfer_unpack(word);
+	early.begun = 0;
+	word = transfer_pack(&early);
+	node_put(&near->node, "transfer", &only, &word);
+	rounds(near, 2);
+	wrong += is("sent before it has begun", counted(near, EMITTED_MOVE), 0);
+	early.begun = 1;
+	word = transfer_pack(&early);
+	node_put(&near->node, "transfer", &only, &word);
+	wrong += until(t, "all is handed over", departed(near, TERM_WORD(1, 9), TRANSFER));
+	left = departure_of(far);
+	wrong += is("what far has to hand over", left.left, 0);
+	for (uint32_t i = 0; i < records; i++) {
+		const struct session_key goes = key_in(i, 7), stays = key_in(i, 8);
+		struct dft_record r;
+
+		lacks += !node_session(&far->node, &goes, &r);
+		extra += node_session(&far->node, &stays, &r);
+	}
+	wrong += is("records that far lacks", lacks, 0);
+	wrong += is("records of the other VPC", extra, 0);
+	join(t);
+	return wrong;
+}
+
 // What is stored until all of the old chain is fenced is handed over, too.
 static int test_move_of_what_comes(struct test *t)
 {
@@ -842,6 +957,7 @@ static const struct {
 	{"a move of what comes meanwhile", test_move_of_what_comes},
 	{"a move begins anew", test_move_anew},
 	{"a move ages nothing", test_move_ages_nothing},
+	{"a VPC goes to another cluster", test_transfer},
 };
 
 // A timer tick in 1/1024 ms.

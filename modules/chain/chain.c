@@ -48,11 +48,12 @@ int chain_entries(const Zeta__Node__V1__Chain *chain, struct entries *entries)
 		.live = (__u16)chain->n_live,
 		.learner = chain->learner > 0,
 	};
+	const __u32 most = chain->n_voter ? MAX_CHAINS : KNOWN_CHAINS;
 	size_t i;
 
-	if (chain->number >= MAX_CHAINS)
-		return entries_refuse(entries, "number %u is beyond %u", chain->number, MAX_CHAINS);
-	// Without voters the controller itself says what the term is.
+	if (chain->number >= most)
+		return entries_refuse(entries, "number %u is beyond %u", chain->number, most);
+	// Without voters the controller itself says what the term is; so of another cluster's.
 	if (chain->n_voter)
 		return wish_entry(chain, entries);
 	if (!chain->n_live || chain->n_live + value.learner > MAX_CHAIN_LENGTH)
@@ -67,6 +68,45 @@ int chain_entries(const Zeta__Node__V1__Chain *chain, struct entries *entries)
 			return entries_refuse(entries, "node index %u is beyond %u", value.node[i],
 					      MAX_NODES);
 	return entries->put(entries, TABLE_CHAINS, &chain->number, &value);
+}
+
+// The number of a chain + 1 in a table, 0: none.
+static __u32 chain_in(const ProtobufCBinaryData *table, __u32 bucket)
+{
+	return (__u32)table->data[2 * bucket] << 8 | table->data[2 * bucket + 1];
+}
+
+// M8.
+int transfer_entries(const Zeta__Node__V1__Transfer *transfer, struct entries *entries)
+{
+	const struct transfer value = {.number = transfer->number,
+				       .vni = transfer->vni,
+				       .begun = transfer->begun != 0,
+				       .over = transfer->over != 0};
+	const __u64 word = transfer_pack(&value);
+	const __u32 only = 0;
+	__u32 bucket;
+	int err;
+
+	if (!value.number || !value.vni || value.vni >> 24)
+		return entries_refuse(entries, "transfer %u of VNI %u", value.number, value.vni);
+	if (!value.over &&
+	    (transfer->chain.len != BUCKETS_BYTES || transfer->from.len != BUCKETS_BYTES))
+		return entries_refuse(entries, "chain is %zu bytes, from %zu, not %zu",
+				      transfer->chain.len, transfer->from.len, BUCKETS_BYTES);
+	for (bucket = 0; bucket < BUCKETS && !value.over; bucket++) {
+		const __u32 place = bucket + BUCKETS, to = chain_in(&transfer->chain, bucket);
+		const struct origin_value origin = {
+			.move = value.number, .from = (__u16)chain_in(&transfer->from, bucket)};
+
+		if (!to || to > KNOWN_CHAINS || !origin.from || origin.from > KNOWN_CHAINS)
+			return entries_refuse(entries, "bucket %u goes from chain %u to %u", bucket,
+					      origin.from - 1u, to - 1);
+		if ((err = entries->put(entries, TABLE_ORIGINS, &place, &origin)) ||
+		    (err = entries->put(entries, TABLE_BUCKETS, &place, &to)))
+			return err;
+	}
+	return entries->put(entries, TABLE_TRANSFER, &only, &word);
 }
 
 int buckets_entries(const Zeta__Node__V1__Buckets *buckets, struct entries *entries)

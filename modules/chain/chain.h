@@ -6,4 +6,5 @@
 #include "node/entries.h"
 
 int chain_entries(const Zeta__Node__V1__Chain *chain, struct entries *entries);
+int transfer_entries(const Zeta__Node__V1__Transfer *transfer, struct entries *entries);
 int buckets_entries(const Zeta__Node__V1__Buckets *buckets, struct entries *entries);

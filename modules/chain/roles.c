@@ -9,11 +9,12 @@
 
 #include "lib/clock.h"
 #include "shared/key.h"
+#include "shared/move.h"
 #include "shared/view.h"
 
 struct roles_room {
-	__u32 number[MAX_CHAINS];
-	struct chain_value chain[MAX_CHAINS];
+	__u32 number[KNOWN_CHAINS];
+	struct chain_value chain[KNOWN_CHAINS];
 };
 
 // Values have 8 bytes each in the memory of an array.
@@ -89,7 +90,7 @@ void roles_read(struct roles *roles, int chains, __u32 self, __u32 now_s)
 {
 	LIBBPF_OPTS(bpf_map_batch_opts, options);
 	struct roles_room *room = roles->room;
-	__u32 count = MAX_CHAINS, cursor, i;
+	__u32 count = KNOWN_CHAINS, cursor, i;
 	__u8 there[MAX_CHAINS] = {};
 
 	if (chains < 0 || (bpf_map_lookup_batch(chains, NULL, &cursor, room->number, room->chain,

@@ -193,10 +193,11 @@ struct lists {
 static void read_nodes(struct lists *l, int map)
 {
 	__u32 index, *before = NULL;
+	struct node_value node;
 
 	while (!bpf_map_get_next_key(map, before, &index)) {
-		if (index < MAX_NODES)
-			l->is_node[index] = 1;
+		if (index < MAX_NODES && !bpf_map_lookup_elem(map, &index, &node))
+			l->is_node[index] = !node.foreign;
 		before = &index;
 	}
 }

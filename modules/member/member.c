@@ -4,7 +4,8 @@
 
 int member_entries(const Zeta__Node__V1__Member *member, struct entries *entries)
 {
-	struct node_value node = {};
+	const __u32 index = member->index | (member->foreign ? NODE_FOREIGN : 0);
+	struct node_value node = {.foreign = member->foreign != 0};
 	int err;
 
 	if (member->index >= MAX_NODES)
@@ -13,5 +14,5 @@ int member_entries(const Zeta__Node__V1__Member *member, struct entries *entries
 	    (err = entries_mac(entries, "zgc_mac", member->zgc_mac, node.zgc_mac)) ||
 	    (err = entries->put(entries, TABLE_NODES, &member->index, &node)))
 		return err;
-	return entries->put(entries, TABLE_NODE_BY_IP, &node.zgc_ip, &member->index);
+	return entries->put(entries, TABLE_NODE_BY_IP, &node.zgc_ip, &index);
 }

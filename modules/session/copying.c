@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "lib/clock.h"
+#include "shared/move.h"
 
 #define TOLD_BYTES (sizeof(struct copy_value) * MAX_CHAINS)
 
@@ -26,8 +27,12 @@ int copying_open(struct copying *copying, const struct roles *roles, struct outb
 {
 	int i, err;
 
-	*copying = (struct copying){
-		.roles = roles, .outbox = outbox, .floors = -1, .kernel = -1, .flat = -1};
+	*copying = (struct copying){.roles = roles,
+				    .outbox = outbox,
+				    .floors = -1,
+				    .kernel = -1,
+				    .flat = -1,
+				    .transfer = -1};
 	copying->floor = malloc(sizeof(*copying->floor));
 	if (!copying->floor)
 		return -ENOMEM;
@@ -54,7 +59,7 @@ void copying_close(struct copying *copying)
 }
 
 // What was on its way is forgotten: the outbox was opened anew, too.
-int copying_use(struct copying *copying, int copies, int floors, int kernel, int flat)
+int copying_use(struct copying *copying, int copies, int floors, int kernel, int flat, int transfer)
 {
 	struct copy_value *told =
 		mmap(NULL, TOLD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, copies, 0);
@@ -68,6 +73,7 @@ int copying_use(struct copying *copying, int copies, int floors, int kernel, int
 	copying->floors = floors;
 	copying->kernel = kernel;
 	copying->flat = flat;
+	copying->transfer = transfer;
 	copying->active = 0;
 	memset(copying->copy, 0, sizeof(copying->copy));
 	for (i = 0; i < COPY_SCANS; i++) {
@@ -154,10 +160,22 @@ static void read_floors(struct copying *copying)
 		memset(f->floor, 0xFF, sizeof(f->floor));
 }
 
+// Where there is none of another cluster, the places from BUCKETS on say nothing (M8).
+static __u32 places(const struct copying *copying)
+{
+	const __u32 only = 0;
+	__u64 word = 0;
+
+	if (copying->transfer >= 0 && bpf_map_lookup_elem(copying->transfer, &only, &word))
+		word = 0;
+	return word ? PLACES : BUCKETS;
+}
+
 static void begin_scan(struct copying *copying, struct copy_scan *s, __u32 learner)
 {
 	s->learner = learner;
 	s->bucket = s->at = 0;
+	s->places = places(copying);
 	read_floors(copying);
 	scan_begin(&s->scan, copying->kernel, copying->flat);
 }
@@ -227,7 +245,7 @@ static void end_scan(struct copying *copying, struct copy_scan *s)
 static void send(struct copying *copying, struct copy_scan *s, const struct session_key *key,
 		 __u32 bucket)
 {
-	const __u32 chain = roles_chain(copying->roles, bucket);
+	const __u32 chain = roles_chain(copying->roles, bucket % BUCKETS);
 	struct copy *copy;
 
 	if (chain == NO_CHAIN)
@@ -259,9 +277,9 @@ static int read_some(struct copying *copying, struct copy_scan *s, __u32 window)
 	int more;
 
 	for (; s->on_way < window && outbox_room(copying->outbox);) {
-		if (s->bucket < BUCKETS) {
+		if (s->bucket < s->places) {
 			bucket = s->bucket++;
-			if (copying->floor->floor[bucket])
+			if (bucket >= BUCKETS || copying->floor->floor[bucket])
 				send(copying, s, &none, bucket);
 			continue;
 		}

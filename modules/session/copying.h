@@ -33,6 +33,7 @@ struct copy_scan {
 	__u32 learner; // as in struct chain_role; 0: none
 	__u32 copies;  // that read
 	__u32 bucket;  // floors come first: of which bucket next
+	__u32 places;  // how many there are of them
 	__u32 at;      // which of what the scan has seen is next
 	__u32 on_way;  // entries in the outbox
 	struct scan scan;
@@ -42,6 +43,7 @@ struct copying {
 	const struct roles *roles; // lent
 	struct outbox *outbox;	   // lent
 	int floors, kernel, flat;  // descriptors of the flow table, lent
+	int transfer;		   // map "transfer", lent
 	struct copy_value *told;   // map "copies", mapped
 	struct copy_floors *floor; // as they were when a scan began
 	__u32 active;		   // copies that are neither NONE nor COMPLETE
@@ -52,9 +54,10 @@ struct copying {
 // Returns 0 or -ENOMEM. Roles and outbox are lent for good.
 int copying_open(struct copying *copying, const struct roles *roles, struct outbox *outbox);
 void copying_close(struct copying *copying);
-// The maps are others now: "copies", "floors", "sessions", "flat_sessions". All but the first are
-// lent until the next call. Returns 0 or a negative errno.
-int copying_use(struct copying *copying, int copies, int floors, int kernel, int flat);
+// The maps are others now: "copies", "floors", "sessions", "flat_sessions", "transfer". All but the
+// first are lent until the next call. Returns 0 or a negative errno.
+int copying_use(struct copying *copying, int copies, int floors, int kernel, int flat,
+		int transfer);
 
 // Follows the roles, when they were read anew.
 void copying_follow(struct copying *copying);

@@ -21,13 +21,14 @@
 #define BATCHES 16 // that are looked at in one step, where none has anything to hand over
 
 struct moving_room {
-	__u32 key[BUCKETS]; // as the kernel gives them back
-	struct origin_value origin[BUCKETS];
-	__u32 move[BUCKETS];	// whose phase this is
-	__u64 term[BUCKETS];	// in which this node is the old chain's head
+	__u32 key[PLACES]; // as the kernel gives them back
+	struct origin_value origin[PLACES];
+	__u32 move[PLACES];	// whose phase this is
+	__u64 term[PLACES];	// in which this node is the old chain's head
 	__u64 head[MAX_CHAINS]; // as the roles were when they were followed last
-	__u8 phase[BUCKETS];	// enum move_phase
+	__u8 phase[PLACES];	// enum move_phase
 	__u32 round[MOVE_AT_ONCE];
+	__u32 vni; // of the places from BUCKETS on; 0: none of them is handed over
 };
 
 int moving_open(struct moving *moving, const struct roles *roles, struct outbox *outbox)
@@ -96,7 +97,7 @@ static void tell(struct moving *moving)
 	const struct moving_room *r = moving->room;
 	__u32 left[MAX_CHAINS] = {}, move[MAX_CHAINS] = {}, i;
 
-	for (i = 0; i < BUCKETS; i++) {
+	for (i = 0; i < PLACES; i++) {
 		const __u32 chain = r->origin[i].from - 1u;
 
 		if (chain >= MAX_CHAINS)
@@ -122,11 +123,29 @@ static int in_round(__u8 phase)
 	return phase != MOVE_NOTHING && phase != MOVE_WANTED && phase != MOVE_DONE;
 }
 
-void moving_follow(struct moving *moving, int origins)
+// M8: which of the other cluster's business this is. Before all of this one have heard of it there
+// is none.
+static struct transfer read_transfer(int map)
+{
+	const __u32 only = 0;
+	__u64 word = 0;
+
+	if (map < 0 || bpf_map_lookup_elem(map, &only, &word))
+		word = 0;
+	return transfer_unpack(word);
+}
+
+static int is_to_move(const struct transfer *t, __u32 place, __u32 move)
+{
+	return place < BUCKETS || (t->begun && !t->over && t->number == move);
+}
+
+void moving_follow(struct moving *moving, int origins, int transfer)
 {
 	LIBBPF_OPTS(bpf_map_batch_opts, options);
 	struct moving_room *r = moving->room;
-	__u32 count = BUCKETS, cursor, i;
+	const struct transfer t = read_transfer(transfer);
+	__u32 count = PLACES, cursor, i;
 	const __u64 now = now_ms();
 	int disturbed = 0;
 
@@ -139,10 +158,12 @@ void moving_follow(struct moving *moving, int origins)
 	    (bpf_map_lookup_batch(origins, NULL, &cursor, r->key, r->origin, &count, &options) &&
 	     errno != ENOENT))
 		memset(r->origin, 0, sizeof(r->origin));
-	for (i = 0; i < BUCKETS; i++) {
+	r->vni = t.vni;
+	for (i = 0; i < PLACES; i++) {
 		const struct origin_value *o = &r->origin[i];
 		const __u32 chain = o->from - 1u;
-		const __u64 term = chain < MAX_CHAINS ? r->head[chain] : 0;
+		const __u64 term =
+			chain < MAX_CHAINS && is_to_move(&t, i, o->move) ? r->head[chain] : 0;
 
 		if (r->phase[i] != MOVE_NOTHING && r->move[i] == o->move && r->term[i] == term)
 			continue;
@@ -154,7 +175,7 @@ void moving_follow(struct moving *moving, int origins)
 	// A round is of buckets that go through it together. What was done of it is soon done
 	// again.
 	if (disturbed) {
-		for (i = 0; i < BUCKETS; i++)
+		for (i = 0; i < PLACES; i++)
 			if (in_round(r->phase[i]))
 				r->phase[i] = MOVE_WANTED;
 		end_round(moving);
@@ -188,7 +209,7 @@ static int begin_round(struct moving *moving)
 
 	if (!moving->wanted)
 		return 0;
-	for (i = 0; i < BUCKETS && moving->round < MOVE_AT_ONCE; i++) {
+	for (i = 0; i < PLACES && moving->round < MOVE_AT_ONCE; i++) {
 		if (r->phase[i] != MOVE_WANTED)
 			continue;
 		r->phase[i] = MOVE_FENCE_DUE;
@@ -234,6 +255,11 @@ static void send_record(struct moving *moving, __u32 bucket, const struct sessio
 	outbox_add(moving->outbox, &e, moving->number);
 }
 
+static __u32 vni_of(const struct session_key *key)
+{
+	return (__u32)key->vni[0] << 16 | (__u32)key->vni[1] << 8 | key->vni[2];
+}
+
 // Reads on. Returns 0 when the table is read and all of it is confirmed.
 static int read_records(struct moving *moving)
 {
@@ -247,6 +273,8 @@ static int read_records(struct moving *moving)
 			if (moving->on_way >= WINDOW || outbox_room(moving->outbox) <= WINDOW)
 				return 1;
 			bucket = roles_bucket(key);
+			if (moving->room->vni && vni_of(key) == moving->room->vni)
+				bucket += BUCKETS;
 			if (moving->room->phase[bucket] != MOVE_READ)
 				continue;
 			send_record(moving, bucket, key);

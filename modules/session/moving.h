@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Hands buckets over (docs/dft.md M7): the old chain's head has its chain fenced, then tells the
-// new chain every record of them, then that it has all. Some buckets at a time, each step of which
-// is asked for again until it is confirmed; a new term begins anew, as what was done is done again
-// without harm.
+// Hands buckets over (docs/dft.md M7), and what a VPC that goes to another cluster has of them
+// (M8): the old chain's head has its chain fenced, then tells the new chain every record of them,
+// then that it has all. Some buckets at a time, each step of which is asked for again until it is
+// confirmed; a new term begins anew, as what was done is done again without harm.
 #pragma once
 
 #include "modules/chain/outbox.h"
@@ -51,8 +51,9 @@ void moving_close(struct moving *moving);
 // until the next call. Returns 0 or a negative errno.
 int moving_use(struct moving *moving, int departures, int kernel, int flat);
 
-// Follows the roles, when they were read anew, and now and then the view: map "origins".
-void moving_follow(struct moving *moving, int origins);
+// Follows the roles, when they were read anew, and now and then the view: maps "origins" and
+// "transfer".
+void moving_follow(struct moving *moving, int origins, int transfer);
 // Puts some more into the outbox. Returns in how many milliseconds it wants to be called again.
 int moving_step(struct moving *moving);
 // What became of a fence, a record told or a whole: for outbox_settle().

@@ -382,6 +382,9 @@ static void take_node(struct term *t, __u32 node, const struct node_value *value
 
 	if (node >= MAX_NODES)
 		return;
+	// Another cluster's has no part in ours.
+	if (value && value->foreign)
+		value = NULL;
 	t->address[node] = value ? value->zgc_ip : (struct in6_addr){};
 	if (!t->members)
 		return;
