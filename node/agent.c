@@ -439,6 +439,7 @@ static void report(struct state *s)
 	report.sessions = s->status.sessions;
 	report.session_digest = s->status.session_digest;
 	report.cached = s->status.cached;
+	report.swept = s->status.swept;
 	report.verdicts = verdicts;
 	for (i = GO_ON + 1; i < VERDICTS; i++) {
 		Zeta__Node__V1__VerdictCount *count = &counts[report.n_verdicts];

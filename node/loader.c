@@ -125,6 +125,7 @@ static void tell_status(struct work *work)
 	status->sessions = work->upkeep.survey.sessions;
 	status->session_digest = work->upkeep.survey.digest;
 	status->cached = work->upkeep.survey.cached;
+	status->swept = work->wipe.swept;
 	datapath_verdicts(&work->datapath, status->verdicts);
 	limits_tell(&work->limits, &work->datapath, status);
 }

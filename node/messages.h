@@ -71,6 +71,8 @@ struct node_status {
 	__u32 loads; // grows with every CONFIGURE that was carried out and every one redone
 	__u32 ports; // grows when a local port becomes ready or stops being ready
 	__u32 vpcs;  // in vpc[0 .. vpcs)
+	__u32 swept; // of the last transfer of which no record is left here
+	__u32 pad;
 	__u64 sessions;
 	__u64 session_digest;
 	__u64 cached;

@@ -185,7 +185,7 @@ void limits_tell(struct limits *limits, const struct datapath *datapath, struct 
 
 struct wiping {
 	const struct datapath *datapath;
-	int (*is_wiped)(const void *context, __u32 chain);
+	int (*is_wiped)(const void *context, const struct usage_key *key);
 	const void *context;
 };
 
@@ -193,12 +193,13 @@ static void forget(void *context, const void *key, const void *value)
 {
 	const struct wiping *w = context;
 
-	if (w->is_wiped(w->context, ((const struct usage_key *)key)->chain))
+	if (w->is_wiped(w->context, key))
 		bpf_map_delete_elem(w->datapath->own[MAP_USAGE], key);
 }
 
 void limits_wiped(const struct datapath *datapath, __u64 removed,
-		  int (*is_wiped)(const void *context, __u32 chain), const void *context)
+		  int (*is_wiped)(const void *context, const struct usage_key *key),
+		  const void *context)
 {
 	struct wiping w = {datapath, is_wiped, context};
 	int map = datapath->own[MAP_RECORDS];

@@ -16,6 +16,7 @@ struct limits {
 void limits_tell(struct limits *limits, const struct datapath *datapath,
 		 struct node_status *status);
 
-// User space has removed so many records, all there were of the chains for which is_wiped says 1.
+// User space has removed so many records, all there were of what is_wiped says 1 of.
 void limits_wiped(const struct datapath *datapath, __u64 removed,
-		  int (*is_wiped)(const void *context, __u32 chain), const void *context);
+		  int (*is_wiped)(const void *context, const struct usage_key *key),
+		  const void *context);

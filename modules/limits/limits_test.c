@@ -698,9 +698,9 @@ static int test_told(struct world *w)
 	return wrong;
 }
 
-static int is_chain_0(const void *context, uint32_t chain)
+static int is_chain_0(const void *context, const struct usage_key *key)
 {
-	return chain == 0;
+	return key->chain == 0;
 }
 
 // A replica that begins empty has counted nothing.

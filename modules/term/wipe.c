@@ -14,6 +14,7 @@
 #include "modules/limits/limits.h"
 #include "modules/session/flat.h"
 #include "shared/key.h"
+#include "shared/move.h"
 
 #define BATCH 512 // records looked at in one step
 #define PAGES 64  // of a flat table
@@ -61,11 +62,17 @@ int wipe_chain(struct wipe *wipe, __u32 chain, __u32 floor)
 	return -EINPROGRESS;
 }
 
+static __u32 vni_of(const struct session_key *key)
+{
+	return (__u32)key->vni[0] << 16 | (__u32)key->vni[1] << 8 | key->vni[2];
+}
+
 static int is_wiped(const struct wipe *wipe, const struct session_key *key)
 {
 	__u32 entry = wipe->room->chain[(__u32)key_hash(key) % BUCKETS];
 
-	return entry && wipe->state[entry - 1] == WIPE_RUNNING;
+	return (entry && wipe->state[entry - 1] == WIPE_RUNNING) ||
+	       (wipe->gone == WIPE_RUNNING && vni_of(key) == wipe->transfer.vni);
 }
 
 // Values of the array from this bucket on. Returns 0 or a negative errno.
@@ -106,6 +113,8 @@ static void begin(struct wipe *wipe)
 	for (i = 0; i < MAX_CHAINS; i++)
 		if (wipe->state[i] == WIPE_ASKED)
 			wipe->state[i] = WIPE_RUNNING;
+	if (wipe->gone == WIPE_ASKED)
+		wipe->gone = WIPE_RUNNING;
 	wipe->settling = !pthread_create(&wipe->thread, NULL, settle, wipe);
 	if (!wipe->settling)
 		settle(wipe);
@@ -199,11 +208,12 @@ static int wipe_pages(struct wipe *wipe)
 	return wipe->cursor < wipe->flat.pages;
 }
 
-static int was_wiped(const void *context, __u32 chain)
+static int was_wiped(const void *context, const struct usage_key *key)
 {
 	const struct wipe *wipe = context;
 
-	return chain < MAX_CHAINS && wipe->state[chain] == WIPE_RUNNING;
+	return (key->chain < MAX_CHAINS && wipe->state[key->chain] == WIPE_RUNNING) ||
+	       (wipe->gone == WIPE_RUNNING && key->vni == wipe->transfer.vni);
 }
 
 static void end(struct wipe *wipe, int err)
@@ -220,7 +230,30 @@ static void end(struct wipe *wipe, int err)
 	for (i = 0; i < MAX_CHAINS; i++)
 		if (wipe->state[i] == WIPE_RUNNING)
 			wipe->state[i] = err ? WIPE_ASKED : WIPE_DONE;
+	if (wipe->gone == WIPE_RUNNING) {
+		wipe->gone = err ? WIPE_ASKED : WIPE_NONE;
+		if (!err)
+			wipe->swept = wipe->transfer.number;
+	}
 	wipe->asked |= err != 0;
+}
+
+// Nobody asks this cluster about the VPC any more, so nothing of it is stored meanwhile.
+static void follow_transfer(struct wipe *wipe)
+{
+	int map = wipe->datapath->tables[TABLE_TRANSFER];
+	const __u32 only = 0;
+	struct transfer t;
+	__u64 word = 0;
+
+	if (map < 0 || bpf_map_lookup_elem(map, &only, &word))
+		return;
+	t = transfer_unpack(word);
+	if (!t.over || t.number == wipe->swept)
+		return;
+	wipe->transfer = t;
+	wipe->gone = WIPE_ASKED;
+	wipe->asked = 1;
 }
 
 int wipe_step(struct wipe *wipe)
@@ -228,6 +261,7 @@ int wipe_step(struct wipe *wipe)
 	int more;
 
 	if (!wipe->running) {
+		follow_transfer(wipe);
 		if (!wipe->asked)
 			return NOTHING_MS;
 		begin(wipe);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // A replica begins empty (docs/dft.md M5): the loader removes what a node holds of a chain, a few
-// records at a time, whatever implements the table.
+// records at a time, whatever implements the table. So it does with a VPC that went to another
+// cluster (M8).
 #pragma once
 
 #include <pthread.h>
@@ -25,6 +26,11 @@ struct wipe {
 	__u32 cursor;
 	struct flat_map flat;
 	struct wipe_room *room;
+
+	// M8: the VPC that went to another cluster.
+	struct transfer transfer;
+	enum wipe_state gone;
+	__u32 swept; // number of the last such transfer of which nothing is left
 };
 
 // Returns 0 or -ENOMEM.

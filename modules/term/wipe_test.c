@@ -211,6 +211,35 @@ static void floor_counts(void **state)
 	assert_left(left);
 }
 
+// M8: of a VPC that went to another cluster nothing is left, of another all.
+static void gone(void **state)
+{
+	struct transfer t = {.number = 9, .vni = 6};
+	const __u32 only = 0;
+	int round;
+	__u64 word;
+
+	datapath.tables[TABLE_TRANSFER] = array(sizeof(word), 1, 0);
+	for (round = 0; round < 3; round++) {
+		// Not over yet; another VPC; this one.
+		t.over = round > 0;
+		t.number += (__u32)round;
+		t.vni = round < 2 ? 6 : 5;
+		word = transfer_pack(&t);
+		assert_int_equal(
+			bpf_map_update_elem(datapath.tables[TABLE_TRANSFER], &only, &word, BPF_ANY),
+			0);
+		while (round && wipe.swept != t.number)
+			usleep((__u32)wipe_step(&wipe) % 1000 * 1000);
+		assert_int_equal(wipe_step(&wipe), 1000);
+		if (round == 2)
+			memset(left, 0, sizeof(left));
+		assert_left(left);
+	}
+	assert_int_equal(floor_of(4 * 7 + 1), 4 * 7 + 1);
+	close(datapath.tables[TABLE_TRANSFER]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -218,6 +247,7 @@ int main(void)
 		TEST(others_stay),
 		TEST(each_is_scanned_whole),
 		TEST(floor_counts),
+		TEST(gone),
 	};
 
 	if (geteuid()) {
