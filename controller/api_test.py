@@ -842,6 +842,20 @@ class Refusals(Case):
                     {"name": "inside", "entrance_first": "172.16.5.3",
                      "entrance_last": "172.16.5.3", "overlay": "geneve"})
 
+    def test_vpc_to_another_cluster(self):
+        self.cluster("near", 5)
+        self.make("clusters", name="geneve", entrance_first="172.16.6.1",
+                  entrance_last="172.16.6.1", overlay="geneve")
+        blue = {"name": "blue", "tenant": "red", "vni": 100}
+        self.assertIsNone(self.expect(200, "GET", "/v1/vpcs/blue")["move"])
+        self.refuse(409, "cluster", "PUT", "/v1/vpcs/blue", blue | {"cluster": "geneve"},
+                    says='overlay of clusters "zgc" and "geneve"')
+        # Nobody is connected here, so no chain was founded.
+        self.refuse(409, "cluster", "PUT", "/v1/vpcs/blue", blue | {"cluster": "near"},
+                    says='cluster "zgc" has no chains that work yet')
+        self.refuse(400, "move", "PUT", "/v1/vpcs/blue", blue | {"cluster": "zgc", "move": None})
+        self.expect(200, "PUT", "/v1/vpcs/blue", blue | {"cluster": "zgc", "sessions": 5})
+
     def test_bodies(self):
         for raw in (b"", b"{", b"[]", b"null", b"3", b'"x"', b"{} {}", b'{"name": "a", "name": "b"}',
                     b'{"name": "\\u0000"}', b'{"name": "\xff"}', b"\x00", b"{'name': 'x'}",

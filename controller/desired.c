@@ -16,8 +16,10 @@
 #include "lib/own.h"
 #include "modules/chain/buckets.h"
 #include "modules/chain/view.h"
+#include "modules/vpc/transfer.h"
 #include "node.pb-c.h"
 #include "shared/config.h"
+#include "shared/move.h"
 #include "shared/tenant.h"
 
 #define MESSAGE_ID ((size_t)2 * OBJECT_ID) // "cluster/7" where an entrance needs one
@@ -60,13 +62,15 @@ struct facts {
 	uint32_t first_packets;	 // clusters: per second, of a VPC that does not say
 	uint32_t sessions;	 // clusters: of a VPC that does not say
 	uint32_t roles;		 // nodes: ROLE_*
+	uint32_t phase;		 // vpcs: enum transfer_phase
 	char name[OBJECT_ID];	 // nodes and hosts
 	char cluster[OBJECT_ID]; // nodes, hosts, vpcs
+	char from[OBJECT_ID];	 // vpcs: the cluster that it still comes from; or ""
 	uint8_t mac[6];		 // hosts
 	uint8_t edge;		 // hosts: it runs our edge
-	uint8_t pad[3];
+	uint8_t pad[2];
 };
-_Static_assert(sizeof(struct facts) == 16 + 11 * 4 + 2 * OBJECT_ID + 10, "no padding");
+_Static_assert(sizeof(struct facts) == 16 + 12 * 4 + 3 * OBJECT_ID + 9, "no padding");
 
 // One stored object.
 struct source {
@@ -118,6 +122,14 @@ static struct group *group_flow_tables(struct desired *d, const char *cluster)
 		  &(Message){.base = PROTOBUF_C_MESSAGE_INIT(&zeta__node__v1__object__descriptor), \
 			     .kind_case = ZETA__NODE__V1__OBJECT__KIND_##upper,                    \
 			     .lower = (value)})
+
+// The same of what a VPC has: to its cluster, and while it moves, until nobody asks there any more,
+// to the one that it comes from.
+#define emit_of_vpc(d, source, group_of, vpc, upper, lower, value)                                 \
+	(emit_as(d, source, group_of(d, (vpc)->cluster), upper, lower, value)                      \
+		 ?: !*(vpc)->from || (vpc)->phase == TRANSFER_CLEAR                                \
+		    ? 0                                                                            \
+		    : emit_as(d, source, group_of(d, (vpc)->from), upper, lower, value))
 
 // ---- sources and their facts
 
@@ -220,6 +232,9 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 		break;
 	case VPCS:
 		f->vni = number(body, "vni");
+		f->phase = transfer_phase(body);
+		snprintf(f->from, sizeof(f->from), "%s",
+			 text_or_empty(json_object_get(body, "move"), "from"));
 		break;
 	default:
 		break;
@@ -567,6 +582,119 @@ static int vpc_limits(struct desired *d, const char *cluster, const json_t *body
 	return 0;
 }
 
+// What a cluster's gateway nodes have to know of another, while a VPC goes between them (M8).
+struct foreign {
+	struct desired *d;
+	struct source *source; // the VPC
+	struct group *group;   // theirs
+};
+
+static int compile_foreign_node(const struct object *node, void *arg)
+{
+	const json_t *zgc = json_object_get(node->body, "zgc");
+	Zeta__Node__V1__Member member = ZETA__NODE__V1__MEMBER__INIT;
+	const struct foreign *f = arg;
+	struct in6_addr ip;
+	uint8_t mac[6];
+
+	member.id = (char *)node->id;
+	member.index = node->number;
+	member.zgc_ip = ip_bytes(text_or_empty(zgc, "ip"), &ip);
+	member.zgc_mac = mac_bytes(text_or_empty(zgc, "mac"), mac);
+	member.foreign = 1;
+	return emit_as(f->d, f->source, f->group, MEMBER, member, &member);
+}
+
+// As it was founded, or is wanted: whom they ask in vain redirects them.
+static int compile_foreign_chain(const struct foreign *f, const json_t *view, const json_t *entry)
+{
+	const json_t *voters = json_object_get(entry, "voters");
+	Zeta__Node__V1__Chain chain = ZETA__NODE__V1__CHAIN__INIT;
+	uint32_t live[MAX_VOTERS];
+	char id[CHAIN_ID];
+
+	chain.number = number(entry, "number");
+	chain_id(id, text_in(view, "id"), chain.number);
+	chain.id = id;
+	chain.number += MAX_CHAINS;
+	chain.epoch = number(entry, "epoch");
+	chain.live = live;
+	while (chain.n_live < json_array_size(voters) && chain.n_live < number(entry, "replicas") &&
+	       chain.n_live < MAX_VOTERS) {
+		live[chain.n_live] = number(json_array_get(voters, chain.n_live), "node");
+		chain.n_live++;
+	}
+	return emit_as(f->d, f->source, f->group, CHAIN, chain, &chain);
+}
+
+// To the nodes of one of the two clusters, of the other. tables: to, then from, as they number.
+static int compile_side(struct desired *d, struct source *source, const char *cluster,
+			const json_t *other, const uint16_t *tables,
+			Zeta__Node__V1__Transfer *transfer)
+{
+	const struct foreign f = {d, source, group_gateways(d, cluster)};
+	json_t *chain;
+	size_t i;
+	int err;
+
+	transfer->chain = (ProtobufCBinaryData){BUCKETS * sizeof(*tables), (uint8_t *)tables};
+	transfer->from =
+		(ProtobufCBinaryData){BUCKETS * sizeof(*tables), (uint8_t *)(tables + BUCKETS)};
+	if ((err = store_list_referring(d->store, "nodes", "clusters", text_in(other, "id"),
+					compile_foreign_node, (void *)&f)))
+		return err;
+	json_array_foreach (json_object_get(other, "chains"), i, chain)
+		if ((err = compile_foreign_chain(&f, other, chain)))
+			return err;
+	return emit_as(d, source, f.group, TRANSFER, transfer, transfer);
+}
+
+// Puts the table of the view into out, as others know it or as its own nodes do.
+static int fill_table(const json_t *view, bool foreign, uint16_t *out)
+{
+	int err = view_buckets(view, out);
+	size_t i;
+
+	for (i = 0; i < BUCKETS && !err; i++)
+		out[i] = out[i] ? htons(out[i] + (foreign ? MAX_CHAINS : 0)) : 0;
+	return err;
+}
+
+static int compile_transfer(struct desired *d, struct source *source, const struct object *object)
+{
+	const struct facts *vpc = source->facts;
+	auto_(json_decrefp) json_t *from = NULL, *to = NULL;
+	auto_(freep) uint16_t *tables = NULL;
+	Zeta__Node__V1__Transfer transfer = ZETA__NODE__V1__TRANSFER__INIT;
+	int err;
+
+	if (vpc->phase == TRANSFER_NONE)
+		return 0;
+	transfer.id = source->id;
+	transfer.vni = vpc->vni;
+	transfer.number = number(json_object_get(object->body, "move"), "number");
+	if (vpc->phase == TRANSFER_CLEAR) {
+		transfer.over = 1;
+		return emit_as(d, source, group_gateways(d, vpc->from), TRANSFER, transfer,
+			       &transfer);
+	}
+	from = store_body(d->store, "views", vpc->from);
+	to = store_body(d->store, "views", vpc->cluster);
+	if (!from || !to)
+		return -ENOENT;
+	tables = calloc(2, BUCKETS * sizeof(*tables));
+	if (!tables)
+		return -ENOMEM;
+	if ((err = fill_table(to, false, tables)) ||
+	    (err = fill_table(from, true, tables + BUCKETS)) ||
+	    (err = compile_side(d, source, vpc->cluster, from, tables, &transfer)) ||
+	    (err = fill_table(to, true, tables)) ||
+	    (err = fill_table(from, false, tables + BUCKETS)))
+		return err;
+	transfer.begun = vpc->phase >= TRANSFER_HAND_OVER;
+	return compile_side(d, source, vpc->from, to, tables, &transfer);
+}
+
 static int compile_vpc(struct desired *d, struct source *source, const struct object *object)
 {
 	Zeta__Node__V1__Vpc vpc = ZETA__NODE__V1__VPC__INIT;
@@ -589,7 +717,9 @@ static int compile_vpc(struct desired *d, struct source *source, const struct ob
 			return -EINVAL;
 		slots[vpc.n_functions++] = slot;
 	}
-	return emit_as(d, source, group_gateways(d, source->facts->cluster), VPC, vpc, &vpc);
+	if ((err = compile_transfer(d, source, object)))
+		return err;
+	return emit_of_vpc(d, source, group_gateways, source->facts, VPC, vpc, &vpc);
 }
 
 static int compile_subnet(struct desired *d, struct source *source, const struct object *object)
@@ -610,7 +740,7 @@ static int compile_subnet(struct desired *d, struct source *source, const struct
 	subnet.prefix = (ProtobufCBinaryData){sizeof(prefix), (uint8_t *)&prefix};
 	subnet.gateway = ip_bytes(text_or_empty(object->body, "gateway"), &gateway);
 	subnet.gateway_mac = mac_bytes(text_or_empty(object->body, "gateway_mac"), gateway_mac);
-	return emit_as(d, source, group_gateways(d, vpc->cluster), SUBNET, subnet, &subnet);
+	return emit_of_vpc(d, source, group_gateways, vpc, SUBNET, subnet, &subnet);
 }
 
 // To the host itself too, where our edge attaches the port.
@@ -622,7 +752,9 @@ static int compile_local_port(struct desired *d, struct source *source, const st
 	uint8_t mac[6];
 	int err;
 
-	if ((err = facts_of(d, CLUSTERS, vpc->cluster, &cluster)))
+	// Hosts turn when both clusters know the VPC.
+	if ((err = facts_of(d, CLUSTERS, vpc->phase == TRANSFER_PREPARE ? vpc->from : vpc->cluster,
+			    &cluster)))
 		return err;
 	local.cluster = cluster->number;
 	local.id = source->id;
@@ -674,7 +806,7 @@ static int compile_port(struct desired *d, struct source *source, const struct o
 	}
 	if (host->edge && (err = compile_local_port(d, source, object, vpc)))
 		return err;
-	return emit_as(d, source, group_flow_tables(d, vpc->cluster), PORT, port, &port);
+	return emit_of_vpc(d, source, group_flow_tables, vpc, PORT, port, &port);
 }
 
 static uint32_t protocol_of(const json_t *protocol)
@@ -744,8 +876,8 @@ static int compile_security_group(struct desired *d, struct source *source,
 	group.n_rule = count;
 	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)))
 		return err;
-	return emit_as(d, source, group_flow_tables(d, vpc->cluster), SECURITY_GROUP,
-		       security_group, &group);
+	return emit_of_vpc(d, source, group_flow_tables, vpc, SECURITY_GROUP, security_group,
+			   &group);
 }
 
 static int compile_cluster(struct desired *d, struct source *source, const struct object *object)
@@ -764,6 +896,12 @@ static const compile_fn compilers[KINDS] = {
 
 // ---- from the store
 
+struct compiling {
+	struct desired *d;
+	enum kind kind;
+};
+
+static int compile_object(const struct object *object, void *arg);
 static int compile_dependents(struct desired *d, const struct source *source);
 
 static int compile(struct desired *d, enum kind kind, const struct object *object)
@@ -789,13 +927,13 @@ static int compile(struct desired *d, enum kind kind, const struct object *objec
 		return err;
 	}
 	owner_end(d->ledger, &source->owner);
-	return facts_changed ? compile_dependents(d, source) : 0;
+	if (facts_changed && (err = compile_dependents(d, source)))
+		return err;
+	// M8: what the other cluster's nodes are told of a cluster is a VPC's.
+	return (kind == VIEWS || kind == NODES) && !d->whole
+		       ? transfer_list(d->store, compile_object, &(struct compiling){d, VPCS})
+		       : 0;
 }
-
-struct compiling {
-	struct desired *d;
-	enum kind kind;
-};
 
 static int compile_object(const struct object *object, void *arg)
 {

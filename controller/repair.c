@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "lib/own.h"
 #include "modules/chain/chain_controller.h"
+#include "modules/vpc/transfer_controller.h"
 
 #define LOOK_MS 500 // where nobody reports anything new: time goes by, and who is silent is gone
 #define PAUSE_MS 50 // between two looks: a large cluster reports all the time
@@ -62,6 +63,8 @@ int repair_look(struct store *store, struct status *status)
 		if (!err)
 			err = view_watch(store, status, json_string_value(cluster));
 	}
+	if (!err)
+		err = transfer_watch(store, status);
 	if (!err)
 		return store_commit(store);
 	store_rollback(store);

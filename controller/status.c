@@ -18,7 +18,7 @@ struct seen {
 	json_t *ready;		 // {port id: true}
 	json_t *chains, *peers;	 // as reported, or NULL
 	bool connected;
-	uint32_t boot;
+	uint32_t boot, swept;
 	uint64_t told, current; // revisions: see status_told()
 	uint64_t reported_ms;	// when
 	uint64_t missing_ms;	// since when it is not here; 0: it is
@@ -160,6 +160,7 @@ static bool is_same(const json_t *a, const json_t *b)
 static void keep(struct status *status, struct seen *seen, json_t *report, json_t *ready)
 {
 	json_t *chains = take_out(report, "chains"), *peers = take_out(report, "peers");
+	auto_(json_decrefp) json_t *swept = take_out(report, "swept");
 	uint32_t boot = (uint32_t)integer_in(report, "boot");
 	bool connected = json_is_true(json_object_get(report, "connected"));
 	bool changed = seen->connected != connected || seen->boot != boot ||
@@ -172,6 +173,7 @@ static void keep(struct status *status, struct seen *seen, json_t *report, json_
 	seen->peers = peers;
 	seen->connected = connected;
 	seen->boot = boot;
+	seen->swept = (uint32_t)json_integer_value(swept);
 	seen->reported_ms = now_ms();
 	if (connected && boot)
 		seen->missing_ms = 0;
@@ -241,20 +243,26 @@ int status_told(struct status *status, const char *name, uint64_t told, uint64_t
 	return seen ? 0 : -ENOMEM;
 }
 
+// Of the store: what was applied, or what nothing was changed since that it would have to hear of.
+static uint64_t revision_of(const struct seen *seen)
+{
+	const uint64_t applied = (uint64_t)integer_in(seen->report, "revision");
+
+	return seen->told && applied >= seen->told && applied < seen->current ? seen->current
+									      : applied;
+}
+
 json_t *status_get(struct status *status, const char *name)
 {
 	struct seen *seen;
 	json_t *copy;
-	json_int_t applied;
 
 	pthread_mutex_lock(&status->lock);
 	seen = find(status, name);
 	copy = seen && seen->report ? json_deep_copy(seen->report)
 				    : json_pack("{s:b}", "connected", 0);
-	applied = integer_in(copy, "revision");
-	if (seen && seen->told && applied >= (json_int_t)seen->told &&
-	    applied < (json_int_t)seen->current)
-		json_object_set_new(copy, "revision", json_integer((json_int_t)seen->current));
+	if (seen && json_object_get(copy, "revision"))
+		json_object_set_new(copy, "revision", json_integer((json_int_t)revision_of(seen)));
 	pthread_mutex_unlock(&status->lock);
 	return copy;
 }
@@ -283,6 +291,9 @@ void status_sighting(struct status *status, const char *name, struct sighting *o
 		*out = (struct sighting){
 			.connected = seen->connected,
 			.boot = seen->boot,
+			.revision = revision_of(seen),
+			.failing = *text_or_empty(seen->report, "error") != 0,
+			.swept = seen->swept,
 			.silent_ms = now - seen->reported_ms,
 			.missing_ms = seen->missing_ms ? now - seen->missing_ms + 1 : 0,
 		};

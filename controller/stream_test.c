@@ -1018,6 +1018,108 @@ static void vpc_moves_to_another_cluster(void **state)
 	stop_all(&all);
 }
 
+static json_t *moving_vpc(const char *phase)
+{
+	json_t *body = guarded_vpc("blue", "zgc-2", 100, 4);
+
+	json_object_set_new(body, "move",
+			    json_pack("{s:s, s:i, s:s, s:i}", "from", "zgc-1", "number", 7, "phase",
+				      phase, "since_ms", 0));
+	return body;
+}
+
+// Of the other cluster a node has the members and the chains, by numbers of their own.
+static void assert_foreign(struct node *n, const char *member, const char *chain,
+			   unsigned int first)
+{
+	const Zeta__Node__V1__Chain *c = get(n, KIND(CHAIN), chain)->chain;
+
+	assert_true(get(n, KIND(MEMBER), member)->member->foreign);
+	assert_int_equal(c->number, MAX_CHAINS);
+	assert_int_equal(c->n_voter, 0);
+	assert_int_equal(c->n_live, 2);
+	assert_int_equal(c->live[0], first);
+}
+
+static unsigned int entry_of(const ProtobufCBinaryData *table)
+{
+	assert_int_equal(table->len, BUCKETS * 2);
+	return (unsigned int)table->data[0] << 8 | table->data[1];
+}
+
+// M8: both clusters have all of the VPC and know each other, then the old one's chains may begin
+// and hosts turn, then the old one forgets.
+static void vpc_moves_under_traffic(void **state)
+{
+	struct cloud *c = *state;
+	struct all all = ALL;
+	const Zeta__Node__V1__Transfer *t;
+	struct holder holder;
+	uint64_t revision;
+	json_t *elsewhere;
+
+	join_all(&all, c);
+	begin(c);
+	put(c, "views", view("zgc-2", 3));
+	put(c, "vpcs", moving_vpc("prepare"));
+	assert_int_equal(store_claim(c->store, "moving", "zgc-2", "vpcs", "blue", &holder), 0);
+	revision = commit(c);
+	wait_for(all.fwd, all.fwd->revision == revision);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	wait_for(all.other, all.other->revision == revision);
+	get(all.fwd, KIND(VPC), "blue");
+	get(all.ftn1, KIND(PORT), "blue-a");
+	get(all.other, KIND(VPC), "blue");
+	get(all.other, KIND(SUBNET), "blue-1");
+	get(all.other, KIND(PORT), "blue-a");
+	get(all.other, KIND(SECURITY_GROUP), "web");
+	assert_foreign(all.fwd, "other", "zgc-2/0", 2);
+	assert_foreign(all.other, "fwd-1", "zgc-1/0", 2);
+	assert_false(get(all.other, KIND(MEMBER), "other")->member->foreign);
+	t = get(all.fwd, KIND(TRANSFER), "blue")->transfer;
+	assert_int_equal(t->number, 7);
+	assert_int_equal(t->vni, 100);
+	assert_false(t->begun || t->over);
+	assert_in_range(entry_of(&t->chain), MAX_CHAINS + 1, MAX_CHAINS + 2);
+	assert_in_range(entry_of(&t->from), 1, 2);
+	t = get(all.other, KIND(TRANSFER), "blue")->transfer;
+	assert_in_range(entry_of(&t->chain), 1, 2);
+	assert_in_range(entry_of(&t->from), MAX_CHAINS + 1, MAX_CHAINS + 2);
+	assert_int_equal(get(all.a, KIND(LOCAL_PORT), "blue-a")->local_port->cluster, 1);
+
+	// What changes of one the other's nodes hear of.
+	elsewhere = view("zgc-2", 4);
+	json_object_set_new(elsewhere, "chains",
+			    json_pack("[o, o]", view_chain(0, 4, 3, 2), view_chain(1, 5, 3, 2)));
+	revision = put_alone(c, "views", elsewhere);
+	wait_for(all.fwd, all.fwd->revision == revision);
+	assert_foreign(all.fwd, "other", "zgc-2/0", 3);
+
+	revision = put_alone(c, "vpcs", moving_vpc("hand-over"));
+	wait_for(all.fwd, all.fwd->revision == revision);
+	wait_for(all.a, all.a->revision == revision);
+	assert_true(get(all.fwd, KIND(TRANSFER), "blue")->transfer->begun);
+	assert_int_equal(get(all.a, KIND(LOCAL_PORT), "blue-a")->local_port->cluster, 2);
+
+	revision = put_alone(c, "vpcs", moving_vpc("clear"));
+	wait_for(all.fwd, all.fwd->revision == revision);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	wait_for(all.other, all.other->revision == revision);
+	assert_null(find(all.fwd, KIND(VPC), "blue"));
+	assert_null(find(all.fwd, KIND(MEMBER), "other"));
+	assert_null(find(all.fwd, KIND(CHAIN), "zgc-2/0"));
+	assert_null(find(all.ftn1, KIND(PORT), "blue-a"));
+	assert_true(get(all.ftn1, KIND(TRANSFER), "blue")->transfer->over);
+	assert_null(find(all.other, KIND(TRANSFER), "blue"));
+	assert_null(find(all.other, KIND(MEMBER), "fwd-1"));
+	get(all.other, KIND(VPC), "blue");
+
+	revision = put_alone(c, "vpcs", guarded_vpc("blue", "zgc-2", 100, 4));
+	wait_for(all.fwd, all.fwd->revision == revision);
+	assert_null(find(all.fwd, KIND(TRANSFER), "blue"));
+	stop_all(&all);
+}
+
 static void service_chain_is_the_stored_one(void **state)
 {
 	struct cloud *c = *state;
@@ -1728,6 +1830,7 @@ int main(void)
 		FILLED(port_moves),
 		FILLED(dependents_follow),
 		FILLED(vpc_moves_to_another_cluster),
+		FILLED(vpc_moves_under_traffic),
 		FILLED(service_chain_is_the_stored_one),
 		FILLED(new_roles_are_a_snapshot),
 		FILLED(reconnect_is_a_snapshot),

@@ -68,9 +68,8 @@ static int complete_clusters(struct change *change)
 	return 0;
 }
 
-bool host_carries(const json_t *host, const json_t *vpc)
+static bool knows(const json_t *host, const char *cluster)
 {
-	const char *cluster = text_in(vpc, "cluster");
 	json_t *other;
 	size_t i;
 
@@ -80,6 +79,13 @@ bool host_carries(const json_t *host, const json_t *vpc)
 		if (!strcmp(cluster, json_string_value(other)))
 			return true;
 	return false;
+}
+
+bool host_carries(const json_t *host, const json_t *vpc)
+{
+	const char *from = text_in(json_object_get(vpc, "move"), "from");
+
+	return knows(host, text_in(vpc, "cluster")) && (!from || knows(host, from));
 }
 
 // No port may be left whose VPC's entrances the host would not know any more.

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "controller/model.h"
+#include "modules/vpc/transfer_controller.h"
 #include "shared/limits.h"
 
 #define VNI_MAX 0xFFFFFF
@@ -16,11 +17,7 @@ static const struct field fields[] = {
 	 .kind = "tenants",
 	 .required = true,
 	 .nullable = true},
-	{.name = "cluster",
-	 .type = FIELD_REFERENCE,
-	 .kind = "clusters",
-	 .required = true,
-	 .fixed = true},
+	{.name = "cluster", .type = FIELD_REFERENCE, .kind = "clusters", .required = true},
 	{.name = "vni", .type = FIELD_INTEGER, .min = 1, .max = VNI_MAX, .fixed = true},
 	{.name = "first_packets_per_s",
 	 .type = FIELD_INTEGER,
@@ -85,7 +82,8 @@ static int complete(struct change *change)
 	snprintf(text, sizeof(text), "%lld", (long long)integer_in(change->after, "vni"));
 	if ((err = change_claim(change, "vni", "vni", NULL, text)))
 		return err;
-	if ((err = set_functions(change->store, change->id, change->after)))
+	if ((err = set_functions(change->store, change->id, change->after)) ||
+	    (err = transfer_complete(change)))
 		return err;
 	// A policy number never passes the revision, as it grows once in a change at most: a new
 	// VPC begins above all that forwarders may still cache of a former one with this VNI.
@@ -123,4 +121,6 @@ const struct kind vpc_kind = {
 	.fields = fields,
 	.limit = MAX_VPCS,
 	.complete = complete,
+	.changed = transfer_changed,
+	.answer = transfer_answer,
 };
