@@ -21,8 +21,9 @@ void status_listen(struct status *status, void (*fn)(void *arg), void *arg);
 // taken over, NULL too: {connected, boot, version, revision, error, verdicts: {NAME: {packets,
 // bytes}}, sessions, session_digest (hex string), cached, ready_ports [ids], chains [{number,
 // epoch, term, live [{node, boot}], learner ({node, boot} or null), acts, leased, copied, to_copy,
-// voters_epoch, move, to_move}], swept, peers [{node, boot, alive, hears_us, silent_ms}]}; the last four may be missing;
-// reported_at is set here. Any thread. Returns 0, -EINVAL: not an object, or -ENOMEM.
+// voters_epoch, move, to_move}], swept, peers [{node, boot, alive, hears_us, silent_ms}]}; the last
+// four may be missing; reported_at is set here. Any thread. Returns 0, -EINVAL: not an object, or
+// -ENOMEM.
 int status_report(struct status *status, const char *name, json_t *report);
 // The stream of the member ended: connected is false from now on, the rest is as last reported.
 void status_disconnected(struct status *status, const char *name);

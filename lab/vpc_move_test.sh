@@ -117,11 +117,14 @@ summary() {
 		sys.exit(1 if bad or not all(count.values()) else 0)
 	END
 }
-holds "nothing broke and nothing was lost" summary
+sum_up() {
+	summary >"$work/summary"
+}
+holds "nothing broke and nothing was lost" sum_up
+head -n 5 "$work/summary"
 replicas_agree() {
 	fresh_status >/dev/null && figure replicas <"$work/status.json" >"$work/replicas" &&
 		! grep -v ^same "$work/replicas"
 }
 holds "replicas have the same" until_true 30 replicas_agree
-summary | head -n 1
 verdict "Nobody does."
