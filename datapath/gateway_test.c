@@ -3411,12 +3411,13 @@ static void join(struct world *w, const uint32_t place[2])
 static void write_transfer(struct frame *f, const struct session_key *key, uint8_t op)
 {
 	const int to = op == DFT_FENCE ? FTN1 : FTN4, from = op == DFT_FENCE ? FTN2 : FTN1;
-	struct dft_bucket_wire *wire = (void *)(f->byte + DFT_HEADERS_BYTES);
+	struct dft_bucket_wire *wire;
 	struct dft_packet d;
 
 	write_move(f, to, key, op, op == DFT_FENCE ? 0 : chain_mirror(WEST_CHAIN), TERM);
 	if (op == DFT_TOLD)
 		return;
+	wire = (void *)(f->byte + DFT_HEADERS_BYTES);
 	wire->move = htonl(TRANSFER);
 	wire->from = htons(1);
 	wire->to = htons(chain_mirror(WEST_CHAIN) + 1);

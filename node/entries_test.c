@@ -200,7 +200,7 @@ static void transfer(void **state)
 	const struct origin_value *origin = (const void *)r.value[2];
 	struct transfer got;
 
-	for (int i = 0; i < BUCKETS; i++) {
+	for (size_t i = 0; i < BUCKETS; i++) {
 		to[2 * i + 1] = 1;
 		from[2 * i] = 4;
 		from[2 * i + 1] = 2;

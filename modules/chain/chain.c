@@ -73,7 +73,9 @@ int chain_entries(const Zeta__Node__V1__Chain *chain, struct entries *entries)
 // The number of a chain + 1 in a table, 0: none.
 static __u32 chain_in(const ProtobufCBinaryData *table, __u32 bucket)
 {
-	return (__u32)table->data[2 * bucket] << 8 | table->data[2 * bucket + 1];
+	const __u8 *at = table->data + (size_t)2 * bucket;
+
+	return (__u32)at[0] << 8 | at[1];
 }
 
 // M8.
