@@ -752,8 +752,9 @@ static int compile_local_port(struct desired *d, struct source *source, const st
 	uint8_t mac[6];
 	int err;
 
-	// Hosts turn when both clusters know the VPC.
-	if ((err = facts_of(d, CLUSTERS, vpc->phase == TRANSFER_PREPARE ? vpc->from : vpc->cluster,
+	// Hosts turn when the new cluster has all of it: their flows are new to its forwarders.
+	if ((err = facts_of(d, CLUSTERS,
+			    *vpc->from && vpc->phase < TRANSFER_TURN ? vpc->from : vpc->cluster,
 			    &cluster)))
 		return err;
 	local.cluster = cluster->number;

@@ -1097,8 +1097,10 @@ static void vpc_moves_under_traffic(void **state)
 
 	revision = put_alone(c, "vpcs", moving_vpc("hand-over"));
 	wait_for(all.fwd, all.fwd->revision == revision);
-	wait_for(all.a, all.a->revision == revision);
 	assert_true(get(all.fwd, KIND(TRANSFER), "blue")->transfer->begun);
+	assert_int_equal(get(all.a, KIND(LOCAL_PORT), "blue-a")->local_port->cluster, 1);
+	revision = put_alone(c, "vpcs", moving_vpc("turn"));
+	wait_for(all.a, all.a->revision == revision);
 	assert_int_equal(get(all.a, KIND(LOCAL_PORT), "blue-a")->local_port->cluster, 2);
 
 	revision = put_alone(c, "vpcs", moving_vpc("clear"));

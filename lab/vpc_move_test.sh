@@ -103,7 +103,7 @@ summary() {
 		        elif r["what"] == "openings":
 		            count["openings"] += r["answered"]
 		            bad += [r] if r["answered"] != r["begun"] else []
-		        elif r["what"] in ("short", "stall"):
+		        elif r["what"] == "short":
 		            bad.append(r)
 		for name, probe in probes.items():
 		    one, rest = name.split(">")

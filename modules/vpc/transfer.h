@@ -9,7 +9,8 @@
 enum transfer_phase {
 	TRANSFER_NONE,
 	TRANSFER_PREPARE,   // all nodes of both clusters hear of it, and of all of the VPC
-	TRANSFER_HAND_OVER, // the old chains hand over, hosts turn to the new entrances
+	TRANSFER_HAND_OVER, // the old chains hand over
+	TRANSFER_TURN,	    // hosts turn to the new entrances
 	TRANSFER_REST,	    // until nobody believes what the old cluster has said
 	TRANSFER_CLEAR,	    // the old cluster forgets
 };

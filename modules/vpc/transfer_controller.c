@@ -15,9 +15,8 @@
 #define CLAIM "moving" // by the VPC: both of its clusters
 
 static const char *const phases[] = {
-	[TRANSFER_PREPARE] = "prepare",
-	[TRANSFER_HAND_OVER] = "hand-over",
-	[TRANSFER_REST] = "rest",
+	[TRANSFER_PREPARE] = "prepare", [TRANSFER_HAND_OVER] = "hand-over",
+	[TRANSFER_TURN] = "turn",	[TRANSFER_REST] = "rest",
 	[TRANSFER_CLEAR] = "clear",
 };
 #define PHASES (sizeof(phases) / sizeof(phases[0]))
@@ -299,13 +298,12 @@ static int look(struct store *store, struct status *status, const json_t *vpc, j
 					has_heard, &w)))
 		return err;
 	w.swept = phase == TRANSFER_CLEAR;
-	if ((err = store_list_referring(store, "nodes", "clusters", from, has_heard, &w)) ||
-	    phase != TRANSFER_HAND_OVER)
+	if ((err = store_list_referring(store, "nodes", "clusters", from, has_heard, &w)))
 		return err;
-	if ((err = store_list_referring(store, "ports", "vpcs", text_in(vpc, "id"),
-					carrier_has_heard, &w)))
-		return err;
-	return chains_are_done(&w, from);
+	if (phase == TRANSFER_TURN)
+		return store_list_referring(store, "ports", "vpcs", text_in(vpc, "id"),
+					    carrier_has_heard, &w);
+	return phase == TRANSFER_HAND_OVER ? chains_are_done(&w, from) : 0;
 }
 
 int transfer_answer(struct model *model, json_t *body)
