@@ -62,29 +62,6 @@ static void put_view(const struct node *n)
 }
 
 // Two endpoints without security groups, and a third that has one which lets all in.
-static void put_tenant(const struct node *n)
-{
-	struct security_group_value open = {.rules = 1, .rule = {{.port_max = 65535}}};
-	uint32_t group = 1;
-
-	for (uint8_t i = 1; i <= 3; i++) {
-		char ip[16];
-		struct endpoint_key key = {.vni = VNI};
-		struct endpoint_value value = {
-			.host_mac = {2, 10, 0, 0, 0, i},
-			.mac = {2, 1, 0, 0, 0, i},
-			.group = {i == 3 ? group : 0},
-		};
-
-		snprintf(ip, sizeof(ip), "192.168.0.%u", 10u + i);
-		value.host = address_must(ip);
-		snprintf(ip, sizeof(ip), "10.0.0.%u", i);
-		key.address = address_must(ip);
-		node_put(n, "endpoints", &key, &value);
-	}
-	node_put(n, "security_groups", &group, &open);
-}
-
 // From the first endpoint to another, 64 bytes and the tunnel.
 static void write_frame(struct frame *f, const char *to, uint16_t port, uint8_t flags)
 {
@@ -260,7 +237,7 @@ int main(int argc, char **argv)
 							  .beat_ms = 10,
 							  .cached = i == FWD ? 2 * b.flows : 0});
 		put_view(&b.node[i]);
-		put_tenant(&b.node[i]);
+		node_tenant(&b.node[i], VNI, 3);
 	}
 	if (!b.json)
 		printf("%-44s %-16s %6s %6s %6s %8s\n", "ns per run", "verdict", "median", "p10",

@@ -417,6 +417,29 @@ void node_lease(const struct node *n, uint32_t chain, uint64_t term, uint64_t en
 	node_put(n, "leases", &chain, &value);
 }
 
+void node_tenant(const struct node *n, uint32_t vni, uint8_t endpoints)
+{
+	const struct security_group_value open = {.rules = 1, .rule = {{.port_max = 65535}}};
+	const uint32_t group = 1;
+
+	for (uint8_t i = 1; i <= endpoints; i++) {
+		char ip[16];
+		struct endpoint_key key = {.vni = vni};
+		struct endpoint_value value = {
+			.host_mac = {2, 10, 0, 0, 0, i},
+			.mac = {2, 1, 0, 0, 0, i},
+			.group = {i == endpoints ? group : 0},
+		};
+
+		snprintf(ip, sizeof(ip), "192.168.0.%u", 10u + i);
+		value.host = address_must(ip);
+		snprintf(ip, sizeof(ip), "10.0.0.%u", i);
+		key.address = address_must(ip);
+		node_put(n, "endpoints", &key, &value);
+	}
+	node_put(n, "security_groups", &group, &open);
+}
+
 void node_chain(const struct node *n, uint32_t chain, const struct chain_value *value)
 {
 	struct chain_value copy = *value;

@@ -71,6 +71,9 @@ void node_peers(const struct node *n, uint32_t count);
 void node_heard(const struct node *n, uint32_t index, uint32_t boot, int alive);
 // All buckets belong to this chain; -1: to none.
 void node_buckets(const struct node *n, int chain);
+// Endpoints of a VPC: "10.0.0.i" at host "192.168.0.(10 + i)", i from 1. The last has security
+// group 1, which lets everything in.
+void node_tenant(const struct node *n, uint32_t vni, uint8_t endpoints);
 // Its term of a chain, whose members are meant in the life that node_boot() says where boot is 0.
 // It has promised nothing above, holds a lease for ever, and if it is the tail, has been for an
 // hour.

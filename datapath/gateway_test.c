@@ -672,6 +672,18 @@ static int step(struct world *w, int node, const struct frame *in, struct journe
 	return step_of(w, node, &w->node[node].entry, in, j);
 }
 
+// A first packet of host 11, red, as far as the chain's tail has decided it.
+static int decided(struct world *w, const struct inner *in, struct journey *j)
+{
+	struct frame f;
+	int wrong;
+
+	write_inner(&f, in);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong = step(w, FWD1, &f, j);
+	return wrong + step(w, FTN3, &j->out, j);
+}
+
 // On from where j is, until the frame leaves the cluster.
 static int go_on(struct world *w, struct journey *j)
 {
@@ -2226,10 +2238,7 @@ static int test_concurrent_insert(struct world *w)
 	struct dft_packet d;
 	struct frame f;
 
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += step(w, FWD1, &f, &one);
-	wrong += step(w, FTN3, &one.out, &one);
+	wrong += decided(w, &syn, &one);
 	write_inner(&f, &syn);
 	wrap_from_host(&f, 11, OF_FWD2, RED);
 	wrong += step(w, FWD2, &f, &two);
@@ -2374,14 +2383,10 @@ static int test_observations(struct world *w)
 	struct dft_record want = want_record(RED, 5, &syn, 1, 0), tombstone = want;
 	struct journey j = {};
 	struct dft_packet d;
-	struct frame f;
 
 	// The head's floor has risen since.
 	put_floor(w, FTN1, &key, 5);
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += step(w, FWD1, &f, &j);
-	wrong += step(w, FTN3, &j.out, &j);
+	wrong += decided(w, &syn, &j);
 	wrong += step(w, FTN1, &j.out, &j);
 	// It goes down the path, as what the head knows: nothing, at that floor.
 	d = op_get(&j.out);
@@ -2433,10 +2438,7 @@ static int test_observations(struct world *w)
 	// The tombstone came after the observation.
 	forget(w);
 	j.path[0] = 0;
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += step(w, FWD1, &f, &j);
-	wrong += step(w, FTN3, &j.out, &j);
+	wrong += decided(w, &syn, &j);
 	for (int i = FTN1; i <= FTN3; i++)
 		node_session_put(&w->node[i], &key, &tombstone);
 	wrong += go_on(w, &j);
@@ -2446,10 +2448,7 @@ static int test_observations(struct world *w)
 	// Only the head and the one behind it have it: the rest learn it from the refused packet.
 	forget(w);
 	j.path[0] = 0;
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += step(w, FWD1, &f, &j);
-	wrong += step(w, FTN3, &j.out, &j);
+	wrong += decided(w, &syn, &j);
 	node_session_put(&w->node[FTN1], &key, &tombstone);
 	wrong += step(w, FTN1, &j.out, &j);
 	wrong += step(w, FTN2, &j.out, &j);
@@ -2753,10 +2752,7 @@ static int test_deletes(struct world *w)
 	wrong += asks(w, "delete of nothing", &key, DFT_DELETE, want.stamp, "ftn1 OLD_INCARNATION");
 
 	// Kept back until the session's next life: it saw that there was nothing.
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += step(w, FWD1, &f, &j);
-	wrong += step(w, FTN3, &j.out, &j);
+	wrong += decided(w, &syn, &j);
 	insert = j.out;
 
 	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DELIVERED,
@@ -3993,16 +3989,12 @@ static int test_former_life(struct world *w)
 	struct session_key key = key_of(RED, &syn, &from_b);
 	struct dft_record want = want_record(RED, 5, &syn, 8, 0);
 	struct journey late = {}, j;
-	struct frame f;
 
 	wrong += sends(w, "begin", FWD2, OF_FWD2, RED, &syn,
 		       "fwd2 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
 		       "REPLIED > fwd2 FORWARDED_FIRST",
 		       DELIVERED, &j);
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += step(w, FWD1, &f, &late);
-	wrong += step(w, FTN3, &late.out, &late);
+	wrong += decided(w, &syn, &late);
 	want.incarnation.counter = 7;
 	for (int i = FTN1; i <= FTN3; i++)
 		node_session_put(&w->node[i], &key, &want);

@@ -57,29 +57,6 @@ static void put_vpc(const struct world *w, uint32_t vni, const struct vpc_value 
 }
 
 // Endpoints 10.0.0.1 and 10.0.0.2; who speaks to the second begins a session, whoever he is.
-static void put_tenant(const struct node *n, uint32_t vni)
-{
-	struct security_group_value open = {.rules = 1, .rule = {{.port_max = 65535}}};
-	uint32_t group = 1;
-
-	for (uint8_t i = 1; i <= 2; i++) {
-		char ip[16];
-		struct endpoint_key key = {.vni = vni};
-		struct endpoint_value value = {
-			.host_mac = {2, 10, 0, 0, 0, i},
-			.mac = {2, 1, 0, 0, 0, i},
-			.group = {i == 2 ? group : 0},
-		};
-
-		snprintf(ip, sizeof(ip), "192.168.0.%u", 10u + i);
-		value.host = address_must(ip);
-		snprintf(ip, sizeof(ip), "10.0.0.%u", i);
-		key.address = address_must(ip);
-		node_put(n, "endpoints", &key, &value);
-	}
-	node_put(n, "security_groups", &group, &open);
-}
-
 static struct vpc_value unlimited(void)
 {
 	return (struct vpc_value){
@@ -357,7 +334,7 @@ static int test_denied(struct world *w)
 
 	node_put(&w->node[TAIL], "security_groups", &group, &nothing);
 	wrong = is("denied", travel(w, &denied), SECURITY_GROUP);
-	put_tenant(&w->node[TAIL], RED);
+	node_tenant(&w->node[TAIL], RED, 2);
 	limit_red(w);
 	wrong += is_number("flood", ask_all(w, flood), BURST_UNKNOWN);
 	age(w, &denied);
@@ -760,8 +737,8 @@ int main(int argc, char **argv)
 							  .sessions = 512,
 							  .flat = argc == 2 ? 16 : 0});
 		put_view(&w.node[i]);
-		put_tenant(&w.node[i], RED);
-		put_tenant(&w.node[i], BLUE);
+		node_tenant(&w.node[i], RED, 2);
+		node_tenant(&w.node[i], BLUE, 2);
 	}
 	for (size_t t = 0; t < sizeof(tests) / sizeof(tests[0]); t++) {
 		const struct chain_value both = {
