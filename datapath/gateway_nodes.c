@@ -88,6 +88,7 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 		.tick_q10 = wish->tick_q10,
 		.beat_ms = wish->beat_ms,
 		.cluster = wish->cluster,
+		.sessions = wish->sessions ? wish->sessions : SESSIONS,
 	};
 	node_ip_text(wish->index, ip);
 	node_mac_text(wish->index, mac);

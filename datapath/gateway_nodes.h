@@ -31,8 +31,8 @@ struct node {
 	uint32_t flat; // pages of each flat table; 0: kernel maps instead
 };
 
-// What differs between nodes; the rest follows from the index. sessions 0: room for 4096; cached 0:
-// for 1024; zgc_ifindex 0: that of the tenants' side.
+// What differs between nodes; the rest follows from the index. sessions 0: room for 4096;
+// cached 0: for 1024; zgc_ifindex 0: that of the tenants' side.
 struct node_wish {
 	const char *name;
 	uint32_t index;

@@ -115,9 +115,10 @@ static __u32 read_boot(const struct datapath *datapath)
 }
 
 int datapath_open(struct datapath *datapath, const char *dir, enum xdp_mode mode,
-		  enum session_table table)
+		  enum session_table table, __u32 sessions)
 {
-	*datapath = (struct datapath){.dir = dir, .mode = mode, .table = table};
+	*datapath =
+		(struct datapath){.dir = dir, .mode = mode, .table = table, .sessions = sessions};
 	memset(datapath->tables, -1, sizeof(datapath->tables));
 	memset(datapath->own, -1, sizeof(datapath->own));
 	datapath->cpus = libbpf_num_possible_cpus();
@@ -187,6 +188,17 @@ static __u32 tick_q10(void)
 	return (__u32)((__u64)tick.tv_nsec * 1024 / 1000000);
 }
 
+// Pages of a flat flow table for so many sessions: a power of two.
+static __u32 flat_pages(__u32 sessions)
+{
+	__u64 slots = (__u64)sessions * FLAT_SPARE;
+	__u32 pages = 1;
+
+	while ((__u64)pages * (FLAT_SLOTS + 1) < slots)
+		pages *= 2;
+	return pages;
+}
+
 // How large the tables of sessions are, which follows from what implements them.
 static int size_tables(const struct datapath *datapath, struct bpf_object *object,
 		       const struct node_settings *s)
@@ -196,9 +208,9 @@ static int size_tables(const struct datapath *datapath, struct bpf_object *objec
 		const char *map;
 		__u32 entries;
 	} sizes[] = {
-		{"sessions", flat ? MAX_UNFLAT : MAX_SESSIONS},
+		{"sessions", flat ? MAX_UNFLAT : datapath->sessions},
 		{"cache", flat ? MAX_UNFLAT : MAX_CACHED},
-		{"flat_sessions", flat && s->roles & NODE_FTN ? FLAT_PAGES : 1},
+		{"flat_sessions", flat && s->roles & NODE_FTN ? flat_pages(datapath->sessions) : 1},
 		{"flat_cache", flat && s->roles & NODE_FWD ? FLAT_PAGES : 1},
 	};
 	struct bpf_map *map;
@@ -231,10 +243,12 @@ static int configure_object(const struct datapath *datapath, struct bpf_object *
 			.tick_q10 = tick_q10(),
 			.beat_ms = s->beat_ms,
 			.cluster = s->cluster,
+			.sessions = datapath->sessions,
 		};
 
 		if (datapath->table == SESSIONS_FLAT) {
-			config.session_pages = s->roles & NODE_FTN ? FLAT_PAGES : 0;
+			config.session_pages =
+				s->roles & NODE_FTN ? flat_pages(datapath->sessions) : 0;
 			config.cache_pages = s->roles & NODE_FWD ? FLAT_PAGES : 0;
 		}
 

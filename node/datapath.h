@@ -45,6 +45,7 @@ struct datapath {
 	const char *dir; // lent
 	enum xdp_mode mode;
 	enum session_table table;
+	__u32 sessions;		       // that the flow table has room for
 	struct node_settings settings; // roles 0: none were carried out yet
 	unsigned int tenant_ifindex;
 	unsigned int zgc_ifindex;
@@ -59,7 +60,7 @@ struct datapath {
 
 // Opens what is pinned in dir, which exists and is lent for good. Returns 0 or a negative errno.
 int datapath_open(struct datapath *datapath, const char *dir, enum xdp_mode mode,
-		  enum session_table table);
+		  enum session_table table, __u32 sessions);
 // Closes; what is pinned goes on.
 void datapath_close(struct datapath *datapath);
 

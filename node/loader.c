@@ -301,7 +301,8 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 
 static int open_work(struct work *work, const struct loader *loader)
 {
-	int err = datapath_open(&work->datapath, loader->dir, loader->mode, loader->table);
+	int err = datapath_open(&work->datapath, loader->dir, loader->mode, loader->table,
+				loader->sessions);
 
 	if (err)
 		return err;

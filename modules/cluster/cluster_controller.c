@@ -35,7 +35,7 @@ static const struct field fields[] = {
 	 .type = FIELD_INTEGER,
 	 .max = MAX_FIRST_PACKETS,
 	 .fallback = "50000"},
-	// A quarter of what one flow table node holds (MAX_SESSIONS).
+	// A quarter of what one flow table node holds (DEFAULT_SESSIONS).
 	{.name = "vpc_sessions", .type = FIELD_INTEGER, .max = MAX_QUOTA, .fallback = "262144"},
 	{}};
 

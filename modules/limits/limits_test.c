@@ -17,6 +17,7 @@
 #include "modules/limits/limits.h"
 #include "shared/limits.h"
 
+#define ROOM 512 // sessions of a node
 #define RED 0x0100A1
 #define BLUE 0x0200A2
 #define HOUR_NS (3600 * 1000000000ull)
@@ -583,7 +584,7 @@ static int test_full(struct world *w)
 static int test_reserve(struct world *w)
 {
 	struct packet udp = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000};
-	const int64_t most = MAX_SESSIONS - HEAD_RESERVE;
+	const int64_t most = ROOM - ROOM / HEAD_RESERVE;
 	int wrong = is("before", travel(w, &udp), FORWARDED_FIRST);
 
 	records_put(w, TAIL, most);
@@ -734,7 +735,7 @@ int main(int argc, char **argv)
 		node_load(&w.node[i], &(struct node_wish){.name = names[i],
 							  .index = i,
 							  .roles = i == FWD ? ROLE_FWD : ROLE_FTN,
-							  .sessions = 512,
+							  .sessions = ROOM,
 							  .flat = argc == 2 ? 16 : 0});
 		put_view(&w.node[i]);
 		node_tenant(&w.node[i], RED, 2);

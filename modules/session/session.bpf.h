@@ -15,7 +15,7 @@ extern const volatile struct gateway_config cfg;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_SESSIONS);
+	__uint(max_entries, DEFAULT_SESSIONS); // or cfg.sessions, by the loader
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct session_key);
 	__type(value, struct session_value);
