@@ -190,11 +190,45 @@ static json_t *mac_of(const uint8_t mac[6])
 	return json_string(mac_text(mac, text));
 }
 
-static const char *cluster_name(const struct topology *topology)
+static const char *first_cluster(const struct topology *topology)
 {
-	const json_t *name = json_object_get(json_object_get(topology->source, "cluster"), "name");
+	return text_in(json_array_get(topology->clusters, 0), "name");
+}
 
-	return json_is_string(name) ? json_string_value(name) : "main";
+// Only the lab's own machines have to be of a cluster of the file: vpcs may be anybody's.
+static int check_cluster(const struct topology *topology, const char *where, const char *field,
+			 const json_t *name)
+{
+	json_t *cluster;
+	size_t i;
+
+	json_array_foreach (topology->clusters, i, cluster)
+		if (json_equal(json_object_get(cluster, "name"), name))
+			return 0;
+	return sorry(-EINVAL, "%s: %s: there is no cluster %s", where, field,
+		     json_is_string(name) ? json_string_value(name) : "of such a name");
+}
+
+// The clusters that a machine says it is of, or knows.
+static int cluster_fields(struct topology *topology, const char *where, const json_t *item,
+			  struct machine *machine)
+{
+	const json_t *cluster = json_object_get(item, "cluster"), *other;
+	size_t i;
+	int err;
+
+	machine->cluster = cluster ? json_string_value(cluster) : first_cluster(topology);
+	if (cluster && (err = check_cluster(topology, where, "cluster", cluster)))
+		return err;
+	machine->other_clusters = json_object_get(item, "other_clusters");
+	if (machine->other_clusters && !json_is_array(machine->other_clusters))
+		return sorry(-EINVAL, "%s: other_clusters: not a list", where);
+	json_array_foreach (machine->other_clusters, i, other) {
+		err = check_cluster(topology, where, "other_clusters", other);
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 static json_t *interface_of(const char *name, const struct in6_addr *ip, const uint8_t mac[6])
@@ -214,7 +248,7 @@ static void node_object(struct topology *topology, const struct machine *machine
 
 	json_object_set_new(object, "kind", json_string("Node"));
 	json_object_set_new(object, "name", json_string(machine->name));
-	json_object_set_new(object, "cluster", json_string(cluster_name(topology)));
+	json_object_set_new(object, "cluster", json_string(machine->cluster));
 	json_object_set_new(object, "roles", json_deep_copy(roles));
 	json_object_set_new(object, "control_ip", text_of(&machine->control_ip));
 	json_object_set_new(object, "tenant",
@@ -230,7 +264,10 @@ static void host_object(struct topology *topology, const struct machine *machine
 
 	json_object_set_new(object, "kind", json_string("Host"));
 	json_object_set_new(object, "name", json_string(machine->name));
-	json_object_set_new(object, "cluster", json_string(cluster_name(topology)));
+	json_object_set_new(object, "cluster", json_string(machine->cluster));
+	json_object_set_new(object, "other_clusters",
+			    machine->other_clusters ? json_deep_copy(machine->other_clusters)
+						    : json_array());
 	json_object_set_new(object, "ip", text_of(&machine->tenant_ip));
 	json_object_set_new(object, "mac", mac_of(machine->tenant_mac));
 	json_object_set_new(object, "interface", json_string("eth0"));
@@ -257,8 +294,9 @@ static int options_field(const json_t **out, const char *where, const json_t *ob
 static int machine_read(struct topology *topology, const char *section, size_t index,
 			const json_t *item, int is_host)
 {
-	static const char *const node_fields[] = {"name", "roles", "options", NULL};
-	static const char *const host_fields[] = {"name", "options", NULL};
+	static const char *const node_fields[] = {"name", "cluster", "roles", "options", NULL};
+	static const char *const host_fields[] = {"name", "cluster", "other_clusters", "options",
+						  NULL};
 	struct machine *machine = &topology->machine[topology->machines];
 	struct where where = at(section, index, item);
 	size_t number = topology->machines + 1;
@@ -269,6 +307,7 @@ static int machine_read(struct topology *topology, const char *section, size_t i
 	if (err || (err = text_field(&machine->name, where.text, item, "name")) ||
 	    (err = check_name(topology, where.text, machine->name)) ||
 	    (err = options_field(&machine->options, where.text, item)) ||
+	    (err = cluster_fields(topology, where.text, item, machine)) ||
 	    (err = give_address(&machine->tenant_ip, "tenant", &topology->tenant)) ||
 	    (err = give_address(&machine->control_ip, "control", &topology->control)))
 		return err;
@@ -326,36 +365,91 @@ static int machines_read(struct topology *topology)
 	return 0;
 }
 
-// Entrances get the addresses after the machines': `entrances: 4` is how many.
-static int cluster_read(struct topology *topology)
+// One cluster need not have a name, several do.
+static int clusters_find(struct topology *topology)
 {
-	const json_t *given = json_object_get(topology->source, "cluster");
+	const json_t *one = json_object_get(topology->source, "cluster"), *several;
+	json_t *cluster;
+	const char *name;
+	size_t i, k;
+	int err;
+
+	err = list_of(&several, topology->source, "clusters", 0);
+	if (err)
+		return err;
+	if (one && several)
+		return sorry(-EINVAL, "clusters: there is cluster, too");
+	if (one && !json_is_object(one))
+		return sorry(-EINVAL, "cluster: not a mapping of fields");
+	if (several && !json_array_size(several))
+		return sorry(-EINVAL, "clusters: there is none");
+	topology->clusters = several ? json_deep_copy(several) : json_array();
+	if (!several) {
+		cluster = one ? json_deep_copy(one) : json_object();
+		json_array_append_new(topology->clusters, cluster);
+		if (!json_is_string(json_object_get(cluster, "name")))
+			json_object_set_new(cluster, "name", json_string("main"));
+	}
+	json_array_foreach (topology->clusters, i, cluster) {
+		struct where where = at("clusters", i, cluster);
+
+		if (!json_is_object(cluster))
+			return sorry(-EINVAL, "%s: not a mapping of fields", where.text);
+		err = text_field(&name, where.text, cluster, "name");
+		if (err)
+			return err;
+		for (k = 0; k < i; k++)
+			if (!strcmp(text_in(json_array_get(topology->clusters, k), "name"), name))
+				return sorry(-EINVAL, "%s: name: %s is there twice", where.text,
+					     name);
+	}
+	return 0;
+}
+
+// Entrances get the addresses after the machines': `entrances: 4` is how many.
+static int cluster_read(struct topology *topology, size_t index)
+{
+	const json_t *given = json_array_get(topology->clusters, index);
+	struct where where = at("clusters", index, given);
 	json_int_t entrances = 1, i;
+	unsigned int tenant_mtu = 1450;
 	struct in6_addr first, last;
 	json_t *object;
 	int err;
 
-	if (given && !json_is_object(given))
-		return sorry(-EINVAL, "cluster: not a mapping of fields");
-	object = given ? json_deep_copy(given) : json_object();
+	object = json_deep_copy(given);
 	if (json_object_get(object, "entrances"))
 		entrances = integer_in(object, "entrances");
 	json_object_del(object, "entrances");
 	add_object(topology, object);
 	if (entrances < 1 || entrances > 64)
-		return sorry(-EINVAL, "cluster: entrances: must be 1 to 64");
+		return sorry(-EINVAL, "%s: entrances: must be 1 to 64", where.text);
 	for (i = 0; i < entrances; i++) {
 		err = give_address(i ? &last : &first, "tenant", &topology->tenant);
 		if (err)
 			return err;
 	}
 	json_object_set_new(object, "kind", json_string("Cluster"));
-	json_object_set_new(object, "name", json_string(cluster_name(topology)));
 	json_object_set_new(object, "entrance_first", text_of(&first));
 	json_object_set_new(object, "entrance_last", text_of(entrances > 1 ? &last : &first));
-	topology->tenant_mtu = 1450;
 	if (json_is_integer(json_object_get(object, "tenant_mtu")))
-		topology->tenant_mtu = (unsigned int)integer_in(object, "tenant_mtu");
+		tenant_mtu = (unsigned int)integer_in(object, "tenant_mtu");
+	// It is the workloads' MTU, too, whoever serves them.
+	if (index && tenant_mtu != topology->tenant_mtu)
+		return sorry(-EINVAL, "%s: tenant_mtu: %u is not that of %s", where.text,
+			     tenant_mtu, first_cluster(topology));
+	topology->tenant_mtu = tenant_mtu;
+	return 0;
+}
+
+static int clusters_read(struct topology *topology)
+{
+	size_t i;
+	int err;
+
+	for (i = 0; i < json_array_size(topology->clusters); i++)
+		if ((err = cluster_read(topology, i)))
+			return err;
 	return 0;
 }
 
@@ -376,7 +470,8 @@ static int objects_read(struct topology *topology, const char *section, const ch
 		object = json_deep_copy(json_array_get(list, i));
 		json_object_set_new(object, "kind", json_string(kind));
 		if (!strcmp(kind, "Vpc") && !json_object_get(object, "cluster"))
-			json_object_set_new(object, "cluster", json_string(cluster_name(topology)));
+			json_object_set_new(object, "cluster",
+					    json_string(first_cluster(topology)));
 		add_object(topology, object);
 	}
 	return 0;
@@ -545,16 +640,16 @@ static int mtu_check(const struct topology *topology)
 static int fill(struct topology *topology)
 {
 	static const char *const sections[] = {
-		"name", "underlay", "cluster",	       "nodes",	    "hosts", "tenants",
-		"vpcs", "subnets",  "security_groups", "endpoints", NULL};
+		"name",	   "underlay", "cluster", "clusters",	     "nodes",	  "hosts",
+		"tenants", "vpcs",     "subnets", "security_groups", "endpoints", NULL};
 	int err;
 
 	if ((err = known_fields("topology", topology->source, sections)) ||
 	    (err = text_field(&topology->name, "topology", topology->source, "name")) ||
 	    (err = check_name(topology, "topology", topology->name)) ||
-	    (err = segments_read(topology)) || (err = machines_read(topology)) ||
-	    (err = cluster_read(topology)) || (err = mtu_check(topology)) ||
-	    (err = objects_read(topology, "tenants", "Tenant")) ||
+	    (err = segments_read(topology)) || (err = clusters_find(topology)) ||
+	    (err = machines_read(topology)) || (err = clusters_read(topology)) ||
+	    (err = mtu_check(topology)) || (err = objects_read(topology, "tenants", "Tenant")) ||
 	    (err = objects_read(topology, "vpcs", "Vpc")) ||
 	    (err = objects_read(topology, "subnets", "Subnet")) ||
 	    (err = objects_read(topology, "security_groups", "SecurityGroup")))
@@ -599,6 +694,7 @@ int topology_read(struct topology *out, const char *path)
 void topology_free(struct topology *topology)
 {
 	json_decref(topology->source);
+	json_decref(topology->clusters);
 	free(topology->machine);
 	free(topology->endpoint);
 	documents_free(&topology->objects);

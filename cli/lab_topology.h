@@ -19,6 +19,8 @@ struct segment {
 
 struct machine {
 	const char *name;
+	const char *cluster;
+	const json_t *other_clusters; // hosts, or NULL
 	int is_host;
 	const json_t *options; // list of text: what its zetad is told beside the rest; or NULL
 	struct in6_addr tenant_ip;
@@ -41,7 +43,8 @@ struct endpoint {
 };
 
 struct topology {
-	json_t *source; // the file; names below point into it
+	json_t *source;	  // the file; names below point into it
+	json_t *clusters; // of it: `clusters`, or the one of `cluster`, each with its name
 	const char *name;
 	struct segment tenant, zgc, control;
 	struct in6_addr controller_ip;

@@ -783,6 +783,65 @@ class Refusals(Case):
                      "name": "zgc"} | {"entrance_first": "172.16.1.1",
                                        "entrance_last": "172.16.1.1"}, says='node "gw1"')
 
+    def test_host_of_several_clusters(self):
+        near, far = self.cluster("near", 5), self.cluster("far", 6)
+        for name, third, more in (("geneve", 7, {"overlay": "geneve"}),
+                                  ("elsewhere", 8, {"oam_port": 8400}),
+                                  ("small", 9, {"tenant_mtu": 1400}),
+                                  ("inside", 5, {"name": "inside"})):
+            self.make("clusters", **{"name": name, "entrance_first": f"172.16.{third}.3",
+                                     "entrance_last": f"172.16.{third}.3", **more})
+        one = {"name": "host1", "cluster": "zgc"}
+        for others, field, says in (
+                (["geneve"], "other_clusters[0]", 'overlay of clusters "zgc" and "geneve"'),
+                (["near", "elsewhere"], "other_clusters[1]", "oam_port"),
+                (["small"], "other_clusters[0]", "tenant_mtu"),
+                (["near", "inside"], "other_clusters[1]", "an entrance in common"),
+                (["zgc"], "other_clusters[0]", '"zgc" is there twice'),
+                (["near", near["id"]], "other_clusters[1]", '"near" is there twice')):
+            with self.subTest(others=others):
+                self.refuse(409, field, "PUT", "/v1/hosts/host1",
+                            host(1, other_clusters=others), says=says)
+        self.refuse(404, "other_clusters[1]", "PUT", "/v1/hosts/host1",
+                    host(1, other_clusters=["near", "none"]))
+        self.refuse(400, "other_clusters", "PUT", "/v1/hosts/host1",
+                    host(1, other_clusters=["near"] * 8))
+        # Its address is one of each cluster's underlay.
+        self.make("hosts", **host(2, cluster="near", ip="172.16.2.1"))
+        self.refuse(409, "ip", "PUT", "/v1/hosts/host1", host(1, other_clusters=["near"]),
+                    says='host "host2"')
+        self.expect(204, "DELETE", "/v1/hosts/host2")
+
+        self.make("vpcs", name="green", tenant="red", cluster="near")
+        self.make("subnets", name="green", vpc="green", cidr="10.0.1.0/24")
+        self.refuse(409, "host", "POST", "/v1/ports", port(2, vpc="green"), says="other_clusters")
+        kept = self.expect(200, "PUT", "/v1/hosts/host1",
+                           host(1, other_clusters=["near", "far"]))
+        self.assertEqual(kept["other_clusters"], [near["id"], far["id"]])
+        self.make("ports", **port(2, vpc="green"))
+        self.refuse(409, "other_clusters", "PUT", "/v1/hosts/host1",
+                    host(1, other_clusters=["far"]), says='port "p2"')
+        self.expect(200, "PUT", "/v1/hosts/host1", host(1, other_clusters=["near"]))
+        self.expect(204, "DELETE", "/v1/clusters/far")
+        self.refuse(409, None, "DELETE", "/v1/clusters/near")
+        # What hosts rely on stays: with the clusters that they know.
+        self.expect(200, "PUT", "/v1/hosts/host1", host(1, other_clusters=["near"]))
+        zgc, near = ({"name": name, "entrance_first": f"172.16.{third}.1",
+                      "entrance_last": f"172.16.{third}.4"}
+                     for name, third in (("zgc", 0), ("near", 5)))
+        for body, field, says in ((near | {"overlay": "geneve"}, "overlay", '"near" and "zgc"'),
+                                  (zgc | {"oam_port": 9000}, "oam_port", '"zgc" and "near"'),
+                                  (zgc | {"tenant_mtu": 1300}, "tenant_mtu", "carry VPCs"),
+                                  (near | {"entrance_first": "172.16.0.4",
+                                           "entrance_last": "172.16.0.9"}, "entrance_first",
+                                   "an entrance in common")):
+            with self.subTest(field=field):
+                self.refuse(409, field, "PUT", f"/v1/clusters/{body['name']}", body, says=says)
+        self.expect(200, "PUT", "/v1/clusters/zgc", zgc | {"heartbeat_ms": 20})
+        self.expect(200, "PUT", "/v1/clusters/inside",
+                    {"name": "inside", "entrance_first": "172.16.5.3",
+                     "entrance_last": "172.16.5.3", "overlay": "geneve"})
+
     def test_bodies(self):
         for raw in (b"", b"{", b"[]", b"null", b"3", b'"x"', b"{} {}", b'{"name": "a", "name": "b"}',
                     b'{"name": "\\u0000"}', b'{"name": "\xff"}', b"\x00", b"{'name': 'x'}",

@@ -76,6 +76,7 @@ struct source {
 	bool seen;	     // while everything is compiled anew
 	bool named;	     // by_name is in use
 	struct facts *facts; // NULL: not known, or none for this kind
+	json_t *clusters;    // hosts: ids of the other clusters whose VPCs it carries; or NULL
 	struct owner owner;  // of what it was compiled to
 	char id[];
 };
@@ -274,6 +275,7 @@ static void source_free(struct desired *d, struct source *source)
 {
 	source_unname(d, source);
 	hash_remove(&d->sources, &source->entry);
+	json_decref(source->clusters);
 	free(source->facts);
 	free(source);
 }
@@ -406,6 +408,8 @@ static int compile_host(struct desired *d, struct source *source, const struct o
 	settings.tenant_interface = (char *)text_or_empty(object->body, "interface");
 	settings.tenant_ip = ip_bytes(text_or_empty(object->body, "ip"), &ip);
 	settings.tenant_mac = mac_bytes(text_or_empty(object->body, "mac"), mac);
+	json_decref(source->clusters);
+	source->clusters = json_incref(json_object_get(object->body, "other_clusters"));
 	return emit_as(d, source, group_own(d, HOSTS, source->id), SETTINGS, settings, &settings);
 }
 
@@ -429,6 +433,7 @@ static int compile_entrance(struct desired *d, struct source *source, const json
 	const json_t *preference = json_object_get(entry, "preference");
 	Zeta__Node__V1__Entrance entrance = ZETA__NODE__V1__ENTRANCE__INIT;
 	auto_(freep) uint32_t *order = calloc(json_array_size(preference) + 1, sizeof(*order));
+	const struct facts *cluster;
 	char id[MESSAGE_ID];
 	struct in6_addr ip;
 	uint8_t mac[6];
@@ -438,6 +443,9 @@ static int compile_entrance(struct desired *d, struct source *source, const json
 
 	if (!order)
 		return -ENOMEM;
+	if ((err = facts_of(d, CLUSTERS, source->id, &cluster)))
+		return err;
+	entrance.cluster = cluster->number;
 	entrance.index = number(entry, "index");
 	snprintf(id, sizeof(id), "%s/%u", source->id, entrance.index);
 	entrance.id = id;
@@ -610,8 +618,13 @@ static int compile_local_port(struct desired *d, struct source *source, const st
 			      const struct facts *vpc)
 {
 	Zeta__Node__V1__LocalPort local = ZETA__NODE__V1__LOCAL_PORT__INIT;
+	const struct facts *cluster;
 	uint8_t mac[6];
+	int err;
 
+	if ((err = facts_of(d, CLUSTERS, vpc->cluster, &cluster)))
+		return err;
+	local.cluster = cluster->number;
 	local.id = source->id;
 	local.vni = vpc->vni;
 	local.mac = mac_bytes(text_or_empty(object->body, "mac"), mac);
@@ -901,6 +914,8 @@ int desired_membership(struct desired *d, const char *name, struct membership *o
 	struct hash_entry *entry = hash_first(&d->names, hash_text(name, 0));
 	const struct facts *f;
 	struct source *source;
+	json_t *other;
+	size_t i;
 	int count = 0;
 
 	for (; entry; entry = hash_next(entry)) {
@@ -914,6 +929,9 @@ int desired_membership(struct desired *d, const char *name, struct membership *o
 	*out = (struct membership){};
 	out->group[count++] = group_own(d, source->kind, source->id);
 	out->group[count++] = group_entrances(d, f->cluster);
+	json_array_foreach (source->clusters, i, other)
+		if (count < MEMBER_GROUPS)
+			out->group[count++] = group_entrances(d, json_string_value(other));
 	if (source->kind == NODES && f->roles)
 		out->group[count++] = group_gateways(d, f->cluster);
 	if (source->kind == NODES && f->roles & ROLE_FTN)

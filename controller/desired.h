@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // What every node should have: the stored objects, compiled once to the messages of api/node.proto,
 // and who gets which of them: those for a member alone (settings, local ports), its cluster's
-// entrances, what its cluster's gateway nodes share, what its cluster's flow table nodes share.
+// entrances (a host's: its clusters'), what its cluster's gateway nodes share, what its cluster's
+// flow table nodes share.
 //
 // Not thread-safe: one thread owns it.
 #pragma once

@@ -14,12 +14,14 @@
 #include <stdint.h>
 
 #include "node.pb-c.h"
+#include "shared/limits.h"
 
 struct ledger;
 struct group; // lent by the ledger, as long as it lives
 struct item;
 
-#define MEMBER_GROUPS 4
+// What is its own, and a host's the entrances of its clusters.
+#define MEMBER_GROUPS (1 + MAX_HOST_CLUSTERS)
 
 // The caller owns *out. Returns 0 or -ENOMEM.
 int ledger_new(struct ledger **out);

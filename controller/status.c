@@ -19,8 +19,9 @@ struct seen {
 	json_t *chains, *peers;	 // as reported, or NULL
 	bool connected;
 	uint32_t boot;
-	uint64_t reported_ms; // when
-	uint64_t missing_ms;  // since when it is not here; 0: it is
+	uint64_t told, current; // revisions: see status_told()
+	uint64_t reported_ms;	// when
+	uint64_t missing_ms;	// since when it is not here; 0: it is
 	char name[];
 };
 
@@ -226,15 +227,34 @@ void status_disconnected(struct status *status, const char *name)
 	pthread_mutex_unlock(&status->lock);
 }
 
+int status_told(struct status *status, const char *name, uint64_t told, uint64_t now)
+{
+	struct seen *seen;
+
+	pthread_mutex_lock(&status->lock);
+	seen = get(status, name);
+	if (seen) {
+		seen->told = told;
+		seen->current = now;
+	}
+	pthread_mutex_unlock(&status->lock);
+	return seen ? 0 : -ENOMEM;
+}
+
 json_t *status_get(struct status *status, const char *name)
 {
 	struct seen *seen;
 	json_t *copy;
+	json_int_t applied;
 
 	pthread_mutex_lock(&status->lock);
 	seen = find(status, name);
 	copy = seen && seen->report ? json_deep_copy(seen->report)
 				    : json_pack("{s:b}", "connected", 0);
+	applied = integer_in(copy, "revision");
+	if (seen && seen->told && applied >= (json_int_t)seen->told &&
+	    applied < (json_int_t)seen->current)
+		json_object_set_new(copy, "revision", json_integer((json_int_t)seen->current));
 	pthread_mutex_unlock(&status->lock);
 	return copy;
 }

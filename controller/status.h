@@ -27,6 +27,11 @@ int status_report(struct status *status, const char *name, json_t *report);
 // The stream of the member ended: connected is false from now on, the rest is as last reported.
 void status_disconnected(struct status *status, const char *name);
 
+// What the member was sent last is of the store's revision told; up to the revision now nothing was
+// changed that it has to hear of. Where it applied the one, it has what it needs of the other: that
+// is what is answered of it. Returns 0 or -ENOMEM.
+int status_told(struct status *status, const char *name, uint64_t told, uint64_t now);
+
 // What REST answers of the member, without ready_ports, chains and peers: a new reference,
 // {"connected": false} where nothing was reported. NULL: out of memory.
 json_t *status_get(struct status *status, const char *name);

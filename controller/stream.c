@@ -51,6 +51,7 @@ struct peer {
 	bool member;		  // it was known when it was told
 	struct membership groups; // then
 	uint64_t sent;		  // revision, with what is unsent
+	uint64_t changed;	  // revision of the last update that had something for it
 	struct update *unsent;	  // what its queue did not take yet
 };
 
@@ -434,9 +435,11 @@ static int prepare(struct stream *s, struct peer *peer, bool loaded)
 	peer->told = true;
 	peer->member = member;
 	peer->sent = revision;
+	if (peer->unsent)
+		peer->changed = revision;
 	if (member)
 		peer->groups = groups;
-	return 0;
+	return status_told(s->status, peer->name, peer->changed, revision);
 }
 
 // Brings one peer up to the desired state, or does nothing where it is.

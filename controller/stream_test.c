@@ -733,6 +733,48 @@ static void edge_snapshot(void **state)
 	node_stop(n);
 }
 
+// A host of two clusters knows the entrances of both, and which of them a port's VPC has.
+static void host_of_two_clusters(void **state)
+{
+	struct cloud *c = *state;
+	struct node *n = node_new("host-b");
+	uint64_t revision;
+	json_t *both;
+
+	node_join(n, c);
+	assert_int_equal(get(n, KIND(ENTRANCE), "zgc-1/0")->entrance->cluster, 1);
+	assert_int_equal(get(n, KIND(LOCAL_PORT), "red-b")->local_port->cluster, 1);
+	begin(c);
+	both = host("host-b", "zgc-1", "10.0.0.22", "02:00:00:00:01:02");
+	json_object_set_new(both, "other_clusters", json_pack("[s]", "zgc-2"));
+	put(c, "hosts", both);
+	put(c, "views", view("zgc-2", 3));
+	put(c, "ports", port("green-b", "green", "host-b", 13));
+	revision = commit(c);
+	wait_for(n, n->revision == revision);
+	assert_int_equal(n->snapshots, 2);
+	assert_int_equal(count_of(n, KIND(ENTRANCE)), 4);
+	assert_int_equal(get(n, KIND(ENTRANCE), "zgc-1/1")->entrance->cluster, 1);
+	assert_int_equal(get(n, KIND(ENTRANCE), "zgc-2/1")->entrance->cluster, 2);
+	assert_int_equal(get(n, KIND(LOCAL_PORT), "green-b")->local_port->cluster, 2);
+	assert_int_equal(get(n, KIND(LOCAL_PORT), "red-b")->local_port->cluster, 1);
+	// What changes there, it hears as what changes in its own.
+	both = view("zgc-2", 4);
+	json_object_set_new(json_array_get(json_object_get(both, "entrances"), 0), "ip",
+			    json_string("10.0.0.200"));
+	revision = put_alone(c, "views", both);
+	wait_for(n, n->revision == revision);
+	assert_ip(get(n, KIND(ENTRANCE), "zgc-2/0")->entrance->ip, "10.0.0.200");
+	begin(c);
+	assert_int_equal(store_remove(c->store, "ports", "green-b"), 0);
+	put(c, "hosts", host("host-b", "zgc-1", "10.0.0.22", "02:00:00:00:01:02"));
+	revision = commit(c);
+	wait_for(n, n->revision == revision);
+	assert_int_equal(count_of(n, KIND(ENTRANCE)), 2);
+	assert_null(find(n, KIND(LOCAL_PORT), "green-b"));
+	node_stop(n);
+}
+
 static void other_cluster_is_apart(void **state)
 {
 	struct node *n = node_new("other");
@@ -1199,6 +1241,49 @@ static void reports_reach_the_status(void **state)
 	}
 }
 
+static void await_revision(struct cloud *c, const char *name, uint64_t revision)
+{
+	json_int_t got = -1;
+
+	while (got != (json_int_t)revision) {
+		json_t *status = status_get(c->status, name);
+
+		got = json_integer_value(json_object_get(status, "revision"));
+		json_decref(status);
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+}
+
+// Whom a change does not concern has what it needs of it. Who has not applied what does, has not.
+static void revision_of_others(void **state)
+{
+	struct cloud *c = *state;
+	struct node *a = node_new("host-a"), *b = node_new("host-b");
+	Report r = ZETA__NODE__V1__REPORT__INIT;
+	uint64_t before, revision;
+
+	node_join(a, c);
+	node_join(b, c);
+	before = r.revision = a->revision;
+	assert_int_equal(report(a, &r), 0);
+	assert_int_equal(report(b, &r), 0);
+	await_revision(c, "host-a", before);
+	revision = put_alone(c, "ports", port("red-c", "red", "host-b", 14));
+	await_revision(c, "host-a", revision);
+	assert_int_equal(a->revision, before);
+	wait_for(b, b->revision == revision);
+	await_revision(c, "host-b", before);
+	revision = put_alone(c, "ports", port("red-d", "red", "host-a", 15));
+	wait_for(a, a->revision == revision);
+	await_revision(c, "host-b", before);
+	r.revision = revision - 1;
+	assert_int_equal(report(b, &r), 0);
+	await_revision(c, "host-b", revision);
+	await_revision(c, "host-a", before);
+	node_stop(a);
+	node_stop(b);
+}
+
 static void nonsense_is_refused(void **state)
 {
 	struct cloud *c = *state;
@@ -1635,6 +1720,7 @@ int main(void)
 		FILLED(forwarder_snapshot),
 		FILLED(flow_table_snapshot),
 		FILLED(edge_snapshot),
+		FILLED(host_of_two_clusters),
 		FILLED(other_cluster_is_apart),
 		FILLED(new_port_reaches_whom_it_matters),
 		FILLED(removed_objects),
@@ -1651,6 +1737,7 @@ int main(void)
 		FILLED(foreign_name_is_refused),
 		FILLED(renamed_node),
 		FILLED(reports_reach_the_status),
+		FILLED(revision_of_others),
 		FILLED(nonsense_is_refused),
 		FILLED(too_much_is_refused),
 		EMPTY(chains_follow_their_nodes),

@@ -41,9 +41,9 @@ int edge_egress(struct __sk_buff *skb)
 	struct tunnel_end to = {};
 	struct flow f = {};
 	enum verdict v;
-	__u32 hash;
+	__u32 hash, cluster;
 
-	if ((v = edge_port_sender(skb, &p)))
+	if ((v = edge_port_sender(skb, &p, &cluster)))
 		return edge_finish(skb, v);
 	if (edge_tagged(skb, p.inner.eth))
 		return edge_finish(skb, INNER_VLAN);
@@ -51,7 +51,7 @@ int edge_egress(struct __sk_buff *skb)
 		return edge_finish(skb, v);
 
 	hash = key_hash(&f.key);
-	if ((v = edge_direct(skb, &p, &f, &to)) || (!to.ip && (v = edge_entrance(&to, hash))))
+	if ((v = edge_direct(skb, &p, &f, &to)) || (!to.ip && (v = edge_entrance(&to, cluster, hash))))
 		return edge_finish(skb, v);
 	return edge_finish(skb, edge_send(skb, &p, &to, hash));
 }

@@ -37,7 +37,7 @@ static struct edge *load(void)
 	struct edge_entrances entrances = {.count = 1};
 	struct local_port port = {.vni = VNI};
 	struct local_mac_key mac = {.vni = VNI};
-	uint32_t loopback = 1, zero = 0;
+	uint32_t loopback = 1, cluster = 0;
 
 	if (!edge)
 		fatal("edge object");
@@ -53,7 +53,7 @@ static struct edge *load(void)
 	entrances.entrance[0].ip = address_must(OTHER);
 	put(edge->maps.port_by_ifindex, &loopback, &port);
 	put(edge->maps.port_by_mac, &mac, &loopback);
-	put(edge->maps.edge_entrances, &zero, &entrances);
+	put(edge->maps.edge_entrances, &cluster, &entrances);
 	return edge;
 }
 

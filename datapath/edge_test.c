@@ -27,6 +27,9 @@
 #define OTHER_MAC "02:00:00:00:01:02"
 #define ENTRANCE "192.0.2.100"
 #define ENTRANCE_MAC "02:00:00:00:01:64"
+#define CLUSTER 3 // which the entrance is of
+#define OTHER_CLUSTER 4
+#define OTHER_ENTRANCE "192.0.2.200" // of that
 #define WORKLOAD "10.0.0.1"
 #define WORKLOAD_MAC "02:00:00:00:00:01"
 #define NEIGHBOUR "10.0.0.2" // on this host too
@@ -83,23 +86,36 @@ static uint32_t now_ms(void)
 	must(bpf_map__update_elem(map, key, sizeof(*(key)), value, sizeof(*(value)), BPF_ANY),     \
 	     "update of " #map)
 
-static void put_entrances(const struct world *w, uint32_t count)
+// Those of a cluster, from the address on whose last number is first.
+static void put_entrances(const struct world *w, uint32_t cluster, uint32_t first, uint32_t count)
 {
 	struct edge_entrances e = {.count = count};
-	uint32_t zero = 0;
 	char text[32];
 
 	for (uint32_t i = 0; i < count; i++) {
-		snprintf(text, sizeof(text), "192.0.2.%u", 100 + i);
+		snprintf(text, sizeof(text), "192.0.2.%u", first + i);
 		e.entrance[i].ip = address_must(text);
 		mac_must(e.entrance[i].mac, ENTRANCE_MAC);
+		put(w->edge->maps.edge_entrance_by_ip, &e.entrance[i].ip, &cluster);
 	}
-	put(w->edge->maps.edge_entrances, &zero, &e);
+	put(w->edge->maps.edge_entrances, &cluster, &e);
 }
 
-static void put_port(const struct world *w, uint32_t vni)
+static void no_entrance(const struct world *w)
 {
-	struct local_port port = {.vni = vni};
+	uint32_t cluster = CLUSTER;
+	struct in6_addr ip;
+
+	while (!bpf_map__get_next_key(w->edge->maps.edge_entrance_by_ip, NULL, &ip, sizeof(ip)))
+		must(bpf_map__delete_elem(w->edge->maps.edge_entrance_by_ip, &ip, sizeof(ip), 0),
+		     "delete");
+	must(bpf_map__delete_elem(w->edge->maps.edge_entrances, &cluster, sizeof(cluster), 0),
+	     "delete");
+}
+
+static void put_port(const struct world *w, uint32_t vni, uint32_t cluster)
+{
+	struct local_port port = {.vni = vni, .cluster = cluster};
 	uint32_t ifindex = WORKLOAD_IFINDEX;
 
 	mac_must(port.mac, WORKLOAD_MAC);
@@ -121,8 +137,9 @@ static void reset(const struct world *w)
 
 	while (!bpf_map__get_next_key(w->edge->maps.direct, NULL, &key, sizeof(key)))
 		must(bpf_map__delete_elem(w->edge->maps.direct, &key, sizeof(key), 0), "delete");
-	put_entrances(w, 1);
-	put_port(w, w->vni);
+	put_entrances(w, CLUSTER, 100, 1);
+	put_entrances(w, OTHER_CLUSTER, 200, 1);
+	put_port(w, w->vni, CLUSTER);
 }
 
 static struct world world_open(int overlay, const char *name)
@@ -247,9 +264,9 @@ static void learn_portless(const struct world *w)
 	learn(w, (struct learned){.protocol = IPPROTO_UDP, .portless = 1});
 }
 
-static void no_entrance(const struct world *w)
+static void of_other_cluster(const struct world *w)
 {
-	put_entrances(w, 0);
+	put_port(w, w->vni, OTHER_CLUSTER);
 }
 
 static void no_port(const struct world *w)
@@ -512,6 +529,11 @@ static void tunnel(struct frame *f, const struct world *w, const char *from, con
 static void to_entrance(struct frame *f, const struct world *w)
 {
 	tunnel(f, w, HOST, HOST_MAC, ENTRANCE, ENTRANCE_MAC);
+}
+
+static void to_other_cluster(struct frame *f, const struct world *w)
+{
+	tunnel(f, w, HOST, HOST_MAC, OTHER_ENTRANCE, ENTRANCE_MAC);
 }
 
 static void set_mac(struct frame *f, size_t at, const char *text)
@@ -777,6 +799,13 @@ static void oam_inject(struct frame *f, const struct world *w)
 	oam(f, &i, sizeof(i), ENTRANCE);
 }
 
+static void oam_other_cluster(struct frame *f, const struct world *w)
+{
+	struct oam_inject i = inject_udp();
+
+	oam(f, &i, sizeof(i), OTHER_ENTRANCE);
+}
+
 static void oam_delete(struct frame *f, const struct world *w)
 {
 	struct oam_inject i = inject_udp();
@@ -869,6 +898,10 @@ static const struct row rows[] = {
 	SENDS("TCP, nothing learned", tcp_ack, EDGE_TO_ENTRANCE, .out = to_entrance),
 	SENDS("echo, nothing learned", echo, EDGE_TO_ENTRANCE, .out = to_entrance),
 	SENDS("as large as may be", udp_fits, EDGE_TO_ENTRANCE, .out = to_entrance),
+	SENDS("another cluster's VPC", udp, EDGE_TO_ENTRANCE, .out = to_other_cluster,
+	      .before = of_other_cluster),
+	SENDS("another cluster's ARP", arp_request, EDGE_TO_ENTRANCE, .out = to_other_cluster,
+	      .before = of_other_cluster),
 	SENDS("another protocol's flow", tcp_ack, EDGE_TO_ENTRANCE, .out = to_entrance,
 	      .before = learn_udp),
 	SENDS("SYN", tcp_syn, EDGE_TO_ENTRANCE, .out = to_entrance, .before = learn_tcp),
@@ -942,6 +975,7 @@ static const struct row rows[] = {
 	GETS("no UDP header", host_cut, PASS, .out = unchanged),
 	// learned and forgotten
 	GETS("inject", oam_inject, FLOW_INJECTED, .out = unchanged),
+	GETS("inject, another cluster", oam_other_cluster, FLOW_INJECTED, .out = unchanged),
 	GETS("inject again", oam_inject, FLOW_INJECTED, .out = unchanged, .before = learn_udp),
 	GETS("delete", oam_delete, FLOW_DELETED, .out = unchanged, .before = learn_udp),
 	GETS("delete what is not there", oam_delete, FLOW_DELETED, .out = unchanged),
@@ -1170,7 +1204,7 @@ static int test_spread(const struct world *w)
 
 	reset(w);
 	memset(seen, 0, sizeof(seen));
-	put_entrances(w, ENTRANCES);
+	put_entrances(w, CLUSTER, 100, ENTRANCES);
 	for (int flow = 0; flow < FLOWS; flow++) {
 		uint32_t action;
 		uint16_t port;

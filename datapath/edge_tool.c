@@ -146,11 +146,12 @@ static void port(const char *pins, char **a)
 static void entrance(const char *pins, char **a)
 {
 	struct edge_entrances value = {.count = 1};
-	uint32_t zero = 0;
+	uint32_t cluster = 0;
 
 	value.entrance[0].ip = address_must(a[0]);
 	must(mac_parse(a[1], value.entrance[0].mac), a[1]);
-	put(pins, "edge_entrances", &zero, &value);
+	put(pins, "edge_entrances", &cluster, &value);
+	put(pins, "edge_entrance_by_ip", &value.entrance[0].ip, &cluster);
 }
 
 static void verdicts(const char *pins, char **a)

@@ -727,10 +727,9 @@ int datapath_put(struct datapath *datapath, struct message *message, __u32 *done
 
 int datapath_remove(struct datapath *datapath, struct message *message, __u32 *done)
 {
-	static const __u8 zeros[sizeof(struct edge_entrances)];
+	static const __u8 zeros[sizeof(struct entrance_value)]; // the largest value of an array
 	int map = datapath->tables[message->table], err;
 
-	_Static_assert(sizeof(zeros) >= sizeof(struct entrance_value), "the largest array value");
 	for (*done = 0; *done < message->count; ++*done) {
 		// What is in no map is removed.
 		if (map < 0)

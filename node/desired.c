@@ -42,7 +42,7 @@ TAILQ_HEAD(work, entry);
 struct object {
 	struct hash_entry hash;
 	LIST_HEAD(entry_list, entry) entries;
-	Zeta__Node__V1__Object *message; // NULL: the list of entrances that an edge has
+	Zeta__Node__V1__Object *message; // NULL: the lists of entrances that an edge has
 	const char *id;			 // lent by the message
 	unsigned int snapshot;		 // the last one that named it
 	int refused;
@@ -239,12 +239,12 @@ static int translate_message(const Zeta__Node__V1__Object *object, struct entrie
 
 static int translate_edge_list(struct desired *desired, struct entries *entries)
 {
-	const Zeta__Node__V1__Entrance *all[MAX_ENTRANCES];
+	const Zeta__Node__V1__Entrance *all[MAX_HOST_CLUSTERS * MAX_ENTRANCES];
 	struct hash_walk walk = {};
 	struct object *object;
 	size_t count = 0;
 
-	while ((object = object_next(desired, &walk)) && count < MAX_ENTRANCES)
+	while ((object = object_next(desired, &walk)) && count < MAX_HOST_CLUSTERS * MAX_ENTRANCES)
 		if (object->message && object->message->kind_case == KIND(ENTRANCE))
 			all[count++] = object->message->entrance;
 	return entrance_edge_entries(all, count, entries);

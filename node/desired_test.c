@@ -68,12 +68,13 @@ static Object *vpc(const char *id, uint32_t vni, uint32_t policy)
 	return object;
 }
 
-static Object *entrance(const char *id, uint32_t index, uint8_t ip)
+static Object *entrance(const char *id, uint32_t cluster, uint32_t index, uint8_t ip)
 {
 	Zeta__Node__V1__Entrance *e = INIT(Zeta__Node__V1__Entrance, zeta__node__v1__entrance);
 	Object *object = INIT(Object, zeta__node__v1__object);
 
 	set_text(&e->id, id);
+	e->cluster = cluster;
 	e->index = index;
 	e->ip = bytes(16, ip);
 	e->mac = bytes(6, ip);
@@ -363,17 +364,19 @@ static void reload_puts_everything(void **state)
 {
 	struct desired *d = gateway();
 
-	SNAPSHOT(d, vpc("v", 7, 1), entrance("e", 2, 9));
+	SNAPSHOT(d, vpc("v", 7, 1), entrance("e", 3, 2, 9));
 	assert_string_equal(told(d), "+vpcs:7 +entrances:2 +entrance_by_ip:9");
 	assert_int_equal(desired_reload(d, NODE_FWD), 0);
 	assert_string_equal(told(d), "+vpcs:7 +entrances:2 +entrance_by_ip:9");
 	// Another role has other entries.
 	assert_int_equal(desired_reload(d, NODE_EDGE), 0);
-	assert_string_equal(told(d), "+vpcs:7 +edge_entrances:0 -entrance_by_ip:9 -entrances:2");
+	assert_string_equal(
+		told(d),
+		"+vpcs:7 +edge_entrances:3 +edge_entrance_by_ip:9 -entrance_by_ip:9 -entrances:2");
 	desired_free(d);
 }
 
-static void edge_has_one_list(void **state)
+static void edge_has_a_list_for_each_cluster(void **state)
 {
 	static struct message m;
 	struct desired *d = desired_new();
@@ -381,7 +384,8 @@ static void edge_has_one_list(void **state)
 
 	assert_int_equal(desired_reload(d, NODE_EDGE), 0);
 	told(d);
-	SNAPSHOT(d, entrance("z", 3, 30), entrance("y", 1, 10), entrance("x", 2, 20));
+	SNAPSHOT(d, entrance("7/3", 7, 3, 30), entrance("7/1", 7, 1, 10),
+		 entrance("7/2", 7, 2, 20));
 	assert_true(desired_batch(d, &m));
 	assert_int_equal(m.table, TABLE_EDGE_ENTRANCES);
 	assert_int_equal(m.count, 1);
@@ -392,9 +396,14 @@ static void edge_has_one_list(void **state)
 	assert_int_equal(list.entrance[0].mac[5], 10);
 	assert_int_equal(list.entrance[1].mac[5], 20);
 	assert_int_equal(list.entrance[2].mac[5], 30);
-	assert_string_equal(told(d), "");
-	REMOVE(d, ZETA__NODE__V1__OBJECT__KIND_ENTRANCE, "y");
-	assert_string_equal(told(d), "+edge_entrances:0");
+	assert_string_equal(told(d), "+edge_entrance_by_ip:10 +edge_entrance_by_ip:20 "
+				     "+edge_entrance_by_ip:30");
+	UPDATE(d, entrance("8/1", 8, 1, 40));
+	assert_string_equal(told(d), "+edge_entrances:8 +edge_entrance_by_ip:40");
+	REMOVE(d, ZETA__NODE__V1__OBJECT__KIND_ENTRANCE, "7/1");
+	assert_string_equal(told(d), "+edge_entrances:7 -edge_entrance_by_ip:10");
+	REMOVE(d, ZETA__NODE__V1__OBJECT__KIND_ENTRANCE, "8/1");
+	assert_string_equal(told(d), "-edge_entrance_by_ip:40 -edge_entrances:8");
 	desired_free(d);
 }
 
@@ -431,7 +440,7 @@ int main(void)
 		cmocka_unit_test(refused_object_is_named),
 		cmocka_unit_test(failed_entry_waits),
 		cmocka_unit_test(reload_puts_everything),
-		cmocka_unit_test(edge_has_one_list),
+		cmocka_unit_test(edge_has_a_list_for_each_cluster),
 		cmocka_unit_test(large_tables_take_many_messages),
 	};
 

@@ -212,7 +212,9 @@ static int put(struct ports *ports, const struct interface_name *name,
 	if (!port && !(port = insert(ports, name)))
 		return -ENOSPC;
 	if (memcmp(&port->value, value, sizeof(*value)) != 0) {
-		if (port->ifindex)
+		const struct local_mac_key before = mac_key(&port->value), after = mac_key(value);
+
+		if (port->ifindex && memcmp(&before, &after, sizeof(after)) != 0)
 			forget_mac(ports, &port->value, port->ifindex);
 		port->value = *value;
 		if (port->ifindex && write_maps(ports, port, port->ifindex))

@@ -10,6 +10,7 @@ struct local_port {
 	__u32 vni;
 	__u8 mac[6]; // the workload's
 	__u8 pad[2];
+	__u32 cluster; // number of the cluster that serves its VPC
 };
 
 // Map "port_by_mac": hash, value __u32 ifindex.
@@ -19,7 +20,8 @@ struct local_mac_key {
 	__u8 pad[2];
 };
 
-// Map "edge_entrances": array of one, replaced whole. A flow goes to entrance[hash % count].
+// Map "edge_entrances": hash, key __u32 cluster number, an entry replaced whole. A flow of a VPC of
+// that cluster goes to entrance[hash % count].
 struct edge_entrance {
 	struct in6_addr ip;
 	__u8 mac[6]; // all zero: the kernel's neighbour table tells

@@ -9,6 +9,7 @@
 #define MAX_CHAINS 1024	      // of a cluster
 #define MAX_NODES 1024	      // of a cluster; a node index fits 16 bits
 #define MAX_ENTRANCES 64      // an entrance index fits 8 bits; hosts keep the whole list
+#define MAX_HOST_CLUSTERS 8   // whose VPCs one host carries, its own included
 #define MAX_PREFERENCES 8     // forwarders that take over an entrance, one after the other
 #define MAX_BEAT_MS 1000      // between heartbeats: who asks for more wants none
 #define MAX_BEATS 256	      // heartbeats of a round: of 16 chains each

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gateway clusters: the entrances that hosts know, and how many chains and replicas there are.
+#include "modules/cluster/cluster_controller.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
+#include <string.h>
 
-#include "controller/model.h"
 #include "lib/address.h"
 #include "modules/chain/chain_controller.h"
 #include "modules/chain/view.h"
@@ -39,6 +41,64 @@ static const struct field fields[] = {
 	{.name = "vpc_sessions", .type = FIELD_INTEGER, .max = MAX_QUOTA, .fallback = "262144"},
 	{}};
 
+static bool entrances_overlap(const json_t *one, const json_t *other)
+{
+	struct in6_addr first, last, other_first, other_last;
+
+	if (address_parse(text_in(one, "entrance_first"), &first) ||
+	    address_parse(text_in(one, "entrance_last"), &last) ||
+	    address_parse(text_in(other, "entrance_first"), &other_first) ||
+	    address_parse(text_in(other, "entrance_last"), &other_last))
+		return true;
+	return memcmp(&first, &other_last, sizeof(first)) <= 0 &&
+	       memcmp(&other_first, &last, sizeof(last)) <= 0;
+}
+
+int clusters_agree(struct problem *problem, const char *field, const json_t *one,
+		   const json_t *other)
+{
+	static const char *const same[] = {"overlay", "oam_port", "tenant_mtu"};
+	size_t i;
+
+	for (i = 0; i < sizeof(same) / sizeof(same[0]); i++)
+		if (!json_equal(json_object_get(one, same[i]), json_object_get(other, same[i])))
+			return refuse(problem, 409, field ? field : same[i],
+				      "%s of clusters \"%s\" and \"%s\" differs: a host cannot "
+				      "carry VPCs of both",
+				      same[i], text_in(one, "name"), text_in(other, "name"));
+	if (entrances_overlap(one, other))
+		return refuse(problem, 409, field ? field : "entrance_first",
+			      "clusters \"%s\" and \"%s\" have an entrance in common: a host "
+			      "cannot carry VPCs of both",
+			      text_in(one, "name"), text_in(other, "name"));
+	return 0;
+}
+
+// Of the host, with all other clusters that it knows.
+static int agrees_at_host(const struct object *host, void *arg)
+{
+	auto_(json_decrefp) json_t *ids = json_copy(json_object_get(host->body, "other_clusters"));
+	struct change *change = arg;
+	json_t *id;
+	size_t i;
+	int err = 0;
+
+	if (!ids || json_array_append(ids, json_object_get(host->body, "cluster")))
+		return -ENOMEM;
+	json_array_foreach (ids, i, id) {
+		auto_(json_decrefp) json_t *other = NULL;
+
+		if (!strcmp(json_string_value(id), change->id))
+			continue;
+		other = store_body(change->store, "clusters", json_string_value(id));
+		if (!other)
+			return -EIO;
+		if ((err = clusters_agree(change->problem, NULL, change->after, other)))
+			break;
+	}
+	return err;
+}
+
 static int complete(struct change *change)
 {
 	json_int_t oam_port = integer_in(change->after, "oam_port");
@@ -65,6 +125,9 @@ static int complete(struct change *change)
 			return err;
 		first.s6_addr32[3] = htonl(ntohl(first.s6_addr32[3]) + 1);
 	}
+	if ((err = store_list_referring(change->store, "hosts", "clusters", change->id,
+					agrees_at_host, change)))
+		return err;
 	return view_check_chains(change);
 }
 

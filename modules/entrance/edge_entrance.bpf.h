@@ -1,23 +1,32 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-// The cluster as a host sees it: a list of entrances, one of which serves a flow.
+// A cluster as a host sees it: a list of entrances, one of which serves a flow.
 #pragma once
 
 #include "modules/overlay/edge_overlay.bpf.h"
 
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_HOST_CLUSTERS);
 	__type(key, __u32);
 	__type(value, struct edge_entrances);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } edge_entrances SEC(".maps");
 
+// Of which cluster an address is an entrance.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_HOST_CLUSTERS *MAX_EDGE_ENTRANCES);
+	__type(key, struct in6_addr);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} edge_entrance_by_ip SEC(".maps");
+
 // Both directions of a flow have the same hash, hence the same entrance, on whatever host they
 // begin, if the hosts know the same list.
-inlined enum verdict edge_entrance(struct tunnel_end *to, __u32 hash)
+inlined enum verdict edge_entrance(struct tunnel_end *to, __u32 cluster, __u32 hash)
 {
-	__u32 zero = 0, index;
-	const struct edge_entrances *entrances = bpf_map_lookup_elem(&edge_entrances, &zero);
+	const struct edge_entrances *entrances = bpf_map_lookup_elem(&edge_entrances, &cluster);
+	__u32 index;
 
 	if (!entrances || !entrances->count)
 		return NO_ENTRANCE;
@@ -32,13 +41,7 @@ inlined enum verdict edge_entrance(struct tunnel_end *to, __u32 hash)
 
 inlined int edge_is_entrance(__be32 ip)
 {
-	__u32 zero = 0;
-	const struct edge_entrances *entrances = bpf_map_lookup_elem(&edge_entrances, &zero);
+	const struct in6_addr address = address_of_v4(ip);
 
-	if (!entrances)
-		return 0;
-	for (__u32 i = 0; i < MAX_EDGE_ENTRANCES && i < entrances->count; i++)
-		if (address_v4(&entrances->entrance[i].ip) == ip)
-			return 1;
-	return 0;
+	return bpf_map_lookup_elem(&edge_entrance_by_ip, &address) != NULL;
 }

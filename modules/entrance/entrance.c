@@ -41,25 +41,43 @@ int entrance_entries(const Zeta__Node__V1__Entrance *entrance, struct entries *e
 	return err ? err : entries->put(entries, TABLE_ENTRANCE_BY_IP, &value.ip, &entrance->index);
 }
 
-int entrance_edge_entries(const Zeta__Node__V1__Entrance *const *all, size_t count,
-			  struct entries *entries)
+static int cluster_entries(const Zeta__Node__V1__Entrance *const *all, size_t count, __u32 cluster,
+			   struct entries *entries)
 {
 	struct entrance_value by_index[MAX_ENTRANCES] = {}, value;
 	struct edge_entrances list = {};
-	const __u32 only = 0;
 	size_t i;
+	int err;
 
 	_Static_assert(MAX_ENTRANCES <= MAX_EDGE_ENTRANCES, "an edge knows every entrance");
-	if (!(entries->roles & NODE_EDGE))
-		return 0;
 	for (i = 0; i < count; i++)
-		if (!read_entrance(all[i], entries, &value))
+		if (all[i]->cluster == cluster && !read_entrance(all[i], entries, &value))
 			by_index[all[i]->index] = value;
 	for (i = 0; i < MAX_ENTRANCES; i++) {
 		if (!by_index[i].live)
 			continue;
+		if ((err = entries->put(entries, TABLE_EDGE_ENTRANCE_BY_IP, &by_index[i].ip,
+					&cluster)))
+			return err;
 		list.entrance[list.count].ip = by_index[i].ip;
 		memcpy(list.entrance[list.count++].mac, by_index[i].mac, 6);
 	}
-	return entries->put(entries, TABLE_EDGE_ENTRANCES, &only, &list);
+	return list.count ? entries->put(entries, TABLE_EDGE_ENTRANCES, &cluster, &list) : 0;
+}
+
+int entrance_edge_entries(const Zeta__Node__V1__Entrance *const *all, size_t count,
+			  struct entries *entries)
+{
+	size_t i, before;
+	int err;
+
+	if (!(entries->roles & NODE_EDGE))
+		return 0;
+	for (i = 0; i < count; i++) {
+		for (before = 0; all[before]->cluster != all[i]->cluster; before++)
+			;
+		if (before == i && (err = cluster_entries(all, count, all[i]->cluster, entries)))
+			return err;
+	}
+	return 0;
 }

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hosts carry ports. Their addresses are part of what flow table nodes decide.
+#include "modules/host/host_controller.h"
+
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "controller/model.h"
+#include "modules/cluster/cluster_controller.h"
 #include "modules/vpc/vpc_controller.h"
+#include "shared/limits.h"
 
 static const char *const kinds[] = {"edge", "ovs", NULL};
 
@@ -14,11 +19,86 @@ static const struct field fields[] = {
 	 .kind = "clusters",
 	 .required = true,
 	 .fixed = true},
+	{.name = "other_clusters",
+	 .type = FIELD_REFERENCE,
+	 .kind = "clusters",
+	 .list = true,
+	 .max_items = MAX_HOST_CLUSTERS - 1,
+	 .fallback = "[]"},
 	{.name = "ip", .type = FIELD_ADDRESS, .required = true},
 	{.name = "mac", .type = FIELD_MAC, .required = true},
 	{.name = "interface", .type = FIELD_INTERFACE, .nullable = true},
 	{.name = "kind", .type = FIELD_CHOICE, .choices = kinds, .fallback = "\"edge\""},
 	{}};
+
+// Its address is one on the underlay of each cluster; and each agrees with those before it.
+static int complete_clusters(struct change *change)
+{
+	const json_t *others = json_object_get(change->after, "other_clusters");
+	auto_(json_decrefp) json_t *known = json_pack(
+		"[o]", store_body(change->store, "clusters", text_in(change->after, "cluster")));
+	const char *ip = text_in(change->after, "ip");
+	json_t *id, *before, *other;
+	char field[48];
+	size_t i, k;
+	int err;
+
+	if (!known)
+		return -EIO;
+	if ((err = change_claim(change, "ip", "underlay", text_in(change->after, "cluster"), ip)))
+		return err;
+	json_array_foreach (others, i, id) {
+		snprintf(field, sizeof(field), "other_clusters[%zu]", i);
+		other = store_body(change->store, "clusters", json_string_value(id));
+		if (json_array_append_new(known, other))
+			return -EIO;
+		json_array_foreach (known, k, before) {
+			if (k > i)
+				break;
+			if (json_equal(before, other))
+				return refuse(change->problem, 409, field,
+					      "%s: cluster \"%s\" is there twice", field,
+					      text_in(other, "name"));
+			if ((err = clusters_agree(change->problem, field, before, other)))
+				return err;
+		}
+		if ((err = change_claim(change, "ip", "underlay", json_string_value(id), ip)))
+			return err;
+	}
+	return 0;
+}
+
+bool host_carries(const json_t *host, const json_t *vpc)
+{
+	const char *cluster = text_in(vpc, "cluster");
+	json_t *other;
+	size_t i;
+
+	if (!strcmp(cluster, text_in(host, "cluster")))
+		return true;
+	json_array_foreach (json_object_get(host, "other_clusters"), i, other)
+		if (!strcmp(cluster, json_string_value(other)))
+			return true;
+	return false;
+}
+
+// No port may be left whose VPC's entrances the host would not know any more.
+static int still_carries(const struct object *port, void *arg)
+{
+	struct change *change = arg;
+	auto_(json_decrefp) json_t *vpc =
+		store_body(change->store, "vpcs", text_in(port->body, "vpc"));
+
+	if (!vpc)
+		return -EIO;
+	if (host_carries(change->after, vpc))
+		return 0;
+	return refuse(
+		change->problem, 409, "other_clusters",
+		"other_clusters: port \"%s\" here is of vpc \"%s\", whose cluster is not among "
+		"them",
+		port->name, text_in(vpc, "name"));
+}
 
 static int complete(struct change *change)
 {
@@ -36,8 +116,12 @@ static int complete(struct change *change)
 	if (interface &&
 	    (err = change_claim(change, "interface", "interface", change->id, interface)))
 		return err;
-	return change_claim(change, "ip", "underlay", text_in(change->after, "cluster"),
-			    text_in(change->after, "ip"));
+	if ((err = complete_clusters(change)) || !change->before ||
+	    json_equal(json_object_get(change->before, "other_clusters"),
+		       json_object_get(change->after, "other_clusters")))
+		return err;
+	return store_list_referring(change->store, "ports", "hosts", change->id, still_carries,
+				    change);
 }
 
 static int note_vpc(const struct object *port, void *arg)

@@ -23,9 +23,9 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } port_by_mac SEC(".maps");
 
-// The workload whose interface this is: its VPC, and only its own source MAC. An interface without
+// The workload whose interface this is: its VPC and that one's cluster, and only its own source MAC. An interface without
 // a port is one whose port was just removed: its frames must not reach the host's own kernel.
-inlined enum verdict edge_port_sender(struct __sk_buff *skb, struct packet *p)
+inlined enum verdict edge_port_sender(struct __sk_buff *skb, struct packet *p, __u32 *cluster)
 {
 	__u32 ifindex = skb->ifindex;
 	const struct local_port *port = bpf_map_lookup_elem(&port_by_ifindex, &ifindex);
@@ -39,6 +39,7 @@ inlined enum verdict edge_port_sender(struct __sk_buff *skb, struct packet *p)
 		return SPOOFED;
 	p->vni = port->vni;
 	p->inner.eth = eth;
+	*cluster = port->cluster;
 	return GO_ON;
 }
 

@@ -34,7 +34,7 @@ int port_entries(const Zeta__Node__V1__Port *port, struct entries *entries)
 int local_port_entries(const Zeta__Node__V1__LocalPort *port, struct entries *entries)
 {
 	struct interface_name name = {};
-	struct local_port value = {.vni = port->vni};
+	struct local_port value = {.vni = port->vni, .cluster = port->cluster};
 	int err;
 
 	if (!port->vni || port->vni >> 24)

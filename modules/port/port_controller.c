@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/model.h"
+#include "modules/host/host_controller.h"
 #include "modules/subnet/subnet_controller.h"
 #include "modules/vpc/vpc_controller.h"
 #include "shared/limits.h"
@@ -36,10 +37,12 @@ static int check_host(struct change *change, const json_t *vpc, const json_t *ho
 
 	if (!vpc || !host)
 		return -EIO;
-	if (strcmp(text_in(vpc, "cluster"), text_in(host, "cluster")))
-		return refuse(change->problem, 409, "host",
-			      "host \"%s\" is of another cluster than vpc \"%s\"",
-			      text_in(host, "name"), text_in(vpc, "name"));
+	if (!host_carries(host, vpc))
+		return refuse(
+			change->problem, 409, "host",
+			"host \"%s\" is of another cluster than vpc \"%s\", and does not have "
+			"that one in other_clusters",
+			text_in(host, "name"), text_in(vpc, "name"));
 	if (!interface && !strcmp(text_in(host, "kind"), "edge"))
 		return refuse(change->problem, 400, "interface",
 			      "interface is missing: host \"%s\" is an edge host",
