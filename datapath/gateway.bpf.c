@@ -947,6 +947,34 @@ int reply(struct xdp_md *ctx)
 			 FORWARDED_FIRST);
 }
 
+// An op on its way back whose last node does not hear whom it is for, or that came here from such a
+// node: straight, or through a voter of the chain, which may hear it. Each try takes one from the
+// hop budget; the last one goes straight.
+SEC("xdp")
+int relay(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	const struct chain_value *c;
+	__u32 *node, whom = NODE_NOBODY;
+	struct in6_addr to;
+	__u8 mac[6];
+
+	if (!d)
+		return finish(ctx, BUG);
+	to = d->op.forwarder;
+	node = bpf_map_lookup_elem(&node_by_ip, &to);
+	if (!node)
+		return finish(ctx, DFT_FOREIGN);
+	c = chain_find(bpf_ntohl(d->op.chain));
+	if (c && d->op.hops && !node_heard(*node))
+		whom = chain_relay(c, *node, d->op.hops);
+	if (whom != NODE_NOBODY)
+		return op_redirect(ctx, d, whom, RELAYED);
+	__builtin_memcpy(mac, d->op.forwarder_mac, 6);
+	return op_send(ctx, &to, mac, d->op.op == DFT_REPLY ? REPLIED : MOVE_TAKEN);
+}
+
 // An ICMP error to the sender of the tenant's packet, which is cut to what the error embeds.
 SEC("xdp")
 int complaint(struct xdp_md *ctx)

@@ -1676,8 +1676,35 @@ static const struct broken_op broken_ops[] = {
 	 1,
 	 {DFT_ENDPOINTS},
 	 .red = "ftn1 DFT_MALFORMED"},
-	{"lookup, at a forwarder", LOOKUP_, FWD2, 0, 0, {}, .red = "fwd2 NOT_MEMBER"},
-	{"reply, at a table node", REPLY_, FTN2, 0, 0, {}, .red = "ftn2 NOT_MEMBER"},
+	{"lookup, at a forwarder",
+	 LOOKUP_,
+	 FWD2,
+	 0,
+	 0,
+	 {},
+	 .red = "fwd2 REDIRECTED > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
+	 .nobody = "fwd2 REDIRECTED > ftn3 NO_VPC"},
+	{"reply, at a table node",
+	 REPLY_,
+	 FTN2,
+	 0,
+	 0,
+	 {},
+	 .red = "ftn2 REPLIED > fwd1 FORWARDED_FIRST"},
+	{"reply, to a table node",
+	 REPLY_,
+	 FTN2,
+	 AT(op.forwarder) + 12,
+	 4,
+	 {172, 16, 0, 1 + FTN2},
+	 .red = "ftn2 NOT_MEMBER"},
+	{"reply, to a stranger",
+	 REPLY_,
+	 FTN2,
+	 AT(op.forwarder) + 12,
+	 4,
+	 {172, 16, 0, 99},
+	 .red = "ftn2 DFT_FOREIGN"},
 	{"replication, at no member", REPLICATION_, FTN8, 0, 0, {}, .red = "ftn8 NOT_MEMBER"},
 	{"unknown chain", LOOKUP_, FTN3, AT(op.chain), 4, {0, 0, 0, 99}, .red = "ftn3 NO_VIEW"},
 	{"replication, as it is",
@@ -1805,7 +1832,7 @@ static const struct broken_op broken_ops[] = {
 	 0,
 	 0,
 	 {},
-	 .red = "fwd2 STALE_REPLY"},
+	 .red = "fwd2 REPLIED > fwd1 FORWARDED_FIRST"},
 	{"reply, late",
 	 REPLY_,
 	 FWD1,
@@ -3582,6 +3609,146 @@ static int test_liveness(struct world *w)
 	return wrong;
 }
 
+// O1, O6: two nodes that do not hear each other are no outage where others hear both. No frame goes
+// from one of them to the other.
+#define DOWN_TO_FTN3 "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
+static const struct parted {
+	const char *name;
+	uint32_t pair[4][2];
+	const char *arp, *open; // open: a flow without a session
+	const char *begin, *end;
+} parted_rows[] = {
+	{"forwarder and tail",
+	 {{FWD1, FTN3}},
+	 "fwd1 LOOKED_UP > ftn2 REPLIED > fwd1 ",
+	 "fwd1 LOOKED_UP > ftn2 REDIRECTED > ftn3 RELAYED > ftn4 REPLIED > fwd1 ",
+	 "fwd1 LOOKED_UP > ftn2 REDIRECTED > ftn3 INSERTED > " DOWN_TO_FTN3
+	 "RELAYED > ftn4 REPLIED > fwd1 ",
+	 "fwd1 UPDATED > " DOWN_TO_FTN3 "RELAYED > ftn4 REPLIED > fwd1 "},
+	{"forwarder and head",
+	 {{FWD1, FTN1}},
+	 FIRST,
+	 FIRST,
+	 INSERTED_,
+	 "fwd1 UPDATED > ftn2 REDIRECTED > " DOWN_TO_FTN3 "REPLIED > fwd1 "},
+	{"forwarder and tail, and whom that gives the reply",
+	 {{FWD1, FTN3}, {FWD1, FTN1 + 3}},
+	 "fwd1 LOOKED_UP > ftn2 REPLIED > fwd1 ",
+	 "fwd1 LOOKED_UP > ftn2 REDIRECTED > ftn3 RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 ",
+	 "fwd1 LOOKED_UP > ftn2 REDIRECTED > ftn3 INSERTED > " DOWN_TO_FTN3
+	 "RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 ",
+	 "fwd1 UPDATED > " DOWN_TO_FTN3 "RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 "},
+	{"forwarder and all that hold the table",
+	 {{FWD1, FTN1}, {FWD1, FTN2}, {FWD1, FTN3}, {FWD1, FTN1 + 3}},
+	 "fwd1 LOOKED_UP > fwd2 REDIRECTED > ftn3 RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 ",
+	 "fwd1 LOOKED_UP > fwd2 REDIRECTED > ftn3 RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 ",
+	 "fwd1 LOOKED_UP > fwd2 REDIRECTED > ftn3 INSERTED > " DOWN_TO_FTN3
+	 "RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 ",
+	 "fwd1 UPDATED > fwd2 REDIRECTED > " DOWN_TO_FTN3
+	 "RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 "},
+};
+
+static void set_parted(struct world *w, const struct parted *row, int heard)
+{
+	for (size_t i = 0; i < COUNT(row->pair) && row->pair[i][0] != row->pair[i][1]; i++) {
+		const uint32_t *pair = row->pair[i];
+
+		node_heard(&w->node[pair[0]], pair[1], node_boot(pair[1]), heard);
+		node_heard(&w->node[pair[1]], pair[0], node_boot(pair[0]), heard);
+	}
+}
+
+// Nobody hears the forwarder, which may be hearsay: the last who may pass the reply on sends it.
+static int check_unheard(struct world *w)
+{
+	struct inner open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11");
+	struct journey j;
+	struct frame f;
+	int relayed = 0, wrong;
+
+	forget(w);
+	for (int i = 0; i < NODES; i++)
+		node_heard(&w->node[i], FWD1, node_boot(FWD1), 0);
+	write_inner(&f, &open);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong = travel(w, FWD1, &f, &j);
+	for (const char *at = j.path; (at = strstr(at, "RELAYED")); at++)
+		relayed++;
+	if (relayed != MAX_HOPS || !strstr(j.path, "REPLIED > fwd1 FORWARDED_FIRST")) {
+		fprintf(stderr, "nobody hears the forwarder: %s\n", j.path);
+		wrong++;
+	}
+	for (int i = 0; i < NODES; i++)
+		node_heard(&w->node[i], FWD1, node_boot(FWD1), 1);
+	return wrong;
+}
+
+// M7: the other op that goes back.
+static int check_taken(struct world *w)
+{
+	struct inner open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11");
+	const uint32_t ftn6 = FTN1 + 5;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &open, &from_b);
+	struct dft_packet d;
+	struct journey j;
+	char ip[16], mac[18];
+	struct frame f;
+
+	write_keyed(&f, FTN3, FTN2, &key, DFT_TAKEN, (struct dft_stamp){0, 1});
+	d = op_get(&f);
+	node_ip_text(ftn6, ip);
+	node_mac_text(ftn6, mac);
+	d.op.forwarder = address_must(ip);
+	mac_must(d.op.forwarder_mac, mac);
+	op_put(&f, &d);
+	wrong += travel(w, FTN2, &f, &j);
+	wrong += path_is("taken, to another", &j, "ftn2 MOVE_TAKEN > ftn6 COPY_CONFIRMED");
+	node_heard(&w->node[FTN2], ftn6, node_boot(ftn6), 0);
+	wrong += travel(w, FTN2, &f, &j);
+	wrong += path_is("taken, to whom is not heard", &j,
+			 "ftn2 RELAYED > ftn3 MOVE_TAKEN > ftn6 COPY_CONFIRMED");
+	node_heard(&w->node[FTN2], ftn6, node_boot(ftn6), 1);
+	return wrong;
+}
+
+static int test_parted(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), fin = syn,
+		     open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
+		     arp = ARP(.from = "10.0.1.10", .to = "10.0.1.11");
+	const uint32_t voter[] = {FTN1, FTN2, FTN3, FTN1 + 3, FWD2};
+	struct chain_value c = {
+		.epoch = EPOCH, .term = TERM, .live = 3, .node = {FTN1, FTN2, FTN3}};
+	char path[PATH_ROOM];
+	struct journey j;
+	int wrong = 0;
+
+	fin.flags = FIN | ACK;
+	for (c.voters = 0; c.voters < COUNT(voter); c.voters++) {
+		c.voter[c.voters].node = voter[c.voters];
+		c.voter[c.voters].boot = node_boot(voter[c.voters]);
+	}
+	for (int i = 0; i < NODES; i++)
+		node_chain(&w->node[i], 0, &c);
+	for (size_t i = 0; i < COUNT(parted_rows); i++) {
+		const struct parted *row = &parted_rows[i];
+
+		forget(w);
+		set_parted(w, row, 0);
+		snprintf(path, sizeof(path), "%sFORWARDED_FIRST", row->open);
+		wrong += sends(w, row->name, FWD1, OF_FWD1, RED, &open, path, DELIVERED, &j);
+		snprintf(path, sizeof(path), "%sENDPOINT_ARP", row->arp);
+		wrong += sends(w, row->name, FWD1, OF_FWD1, RED, &arp, path, ANSWERED, &j);
+		snprintf(path, sizeof(path), "%sFORWARDED_FIRST", row->begin);
+		wrong += sends(w, row->name, FWD1, OF_FWD1, RED, &syn, path, DELIVERED, &j);
+		snprintf(path, sizeof(path), "%sFORWARDED_FIRST", row->end);
+		wrong += sends(w, row->name, FWD1, OF_FWD1, RED, &fin, path, DELIVERED, &j);
+		set_parted(w, row, 1);
+	}
+	return wrong + check_unheard(w) + check_taken(w);
+}
+
 // ---- the forwarder's cache ----
 
 static struct cache_value cache_get(struct world *w, int node, const struct session_key *key)
@@ -4722,6 +4889,7 @@ static const struct test tests[] = {
 	{"leases", test_leases},
 	{"fences", test_fences},
 	{"who is alive", test_liveness},
+	{"who does not hear whom", test_parted},
 	{"the cache", test_cache},
 	{"the cache's order", test_cache_order},
 	{"refreshing beside the packets", test_refresh},
