@@ -291,6 +291,25 @@ static void print_chains(const json_t *chains)
 	table_print(&table, stdout, 2);
 }
 
+// What nobody voted for is said, as long as the chain lives.
+static void print_forced(const json_t *chains)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (chains, i, item) {
+		json_int_t forced = integer_in(item, "forced");
+
+		if (forced)
+			printf("  chain %lld began anew by force at %s, epoch %lld, with %s\n",
+			       (long long)integer_in(item, "number"),
+			       text_or_empty(item, "forced_at"), (long long)forced,
+			       forced == integer_in(item, "founded")
+				       ? "nothing: nobody had its sessions"
+				       : "what was left of its list");
+	}
+}
+
 struct verdict_words {
 	const char *name, *kind, *meaning;
 };
@@ -394,6 +413,7 @@ static void print_status(const json_t *status, int wide)
 	print_entrances(json_object_get(status, "entrances"));
 	putchar('\n');
 	print_chains(json_object_get(status, "chains"));
+	print_forced(json_object_get(status, "chains"));
 	putchar('\n');
 	limits_print(json_object_get(status, "vpcs"));
 	if (wide)

@@ -214,6 +214,7 @@ struct watched {
 	bool deaf;	      // voters take up nothing
 	bool slow;	      // learners are not filled
 	json_int_t silent;    // the node, from 1, that does not report of chains
+	json_int_t still;     // that does not report at all
 	json_t *chains;	      // number: what its nodes say of it
 };
 
@@ -254,7 +255,8 @@ static json_t *carry_out(const struct watched *w, const json_t *told, const json
 	json_t *live = json_array(), *voters = json_object_get(told, "voters"), *name,
 	       *learner = NULL;
 	size_t i, replicas = (size_t)integer_in(told, "replicas");
-	bool founded = integer_in(before, "founded") != integer_in(told, "founded");
+	bool founded = integer_in(before, "founded") != integer_in(told, "founded") ||
+		       integer_in(before, "forced") != integer_in(told, "forced");
 
 	json_array_foreach (json_object_get(before, "live"), i, name) {
 		if (!founded && is_name_alive(w, name))
@@ -276,11 +278,12 @@ static json_t *carry_out(const struct watched *w, const json_t *told, const json
 		if (!wanted)
 			json_array_remove(live, i);
 	}
-	return json_pack("{s:O, s:O, s:i, s:o, s:O?, s:O, s:O, s:b}", "number",
+	return json_pack("{s:O, s:O, s:i, s:o, s:O?, s:O, s:O, s:O, s:O, s:b}", "number",
 			 json_object_get(told, "number"), "epoch", json_object_get(told, "epoch"),
 			 "term", 8, "live", live, "learner", learner, "voters_epoch",
 			 json_object_get(told, "epoch"), "founded",
-			 json_object_get(told, "founded"), "leased", 1);
+			 json_object_get(told, "founded"), "forced",
+			 json_object_get(told, "forced"), "voters", voters, "leased", 1);
 }
 
 // Everybody reports; then the controller looks.
@@ -301,7 +304,7 @@ static void look(struct watched *w)
 
 		if (w->silent != n + 1)
 			json_object_set_new(report, "chains", json_deep_copy(w->chains));
-		if (w->boot[n])
+		if (w->boot[n] && w->still != n + 1)
 			assert_int_equal(status_report(w->model->status, node_name(n), report), 0);
 		else
 			json_decref(report);
@@ -583,18 +586,110 @@ static void test_founded_anew(void **state)
 		look(&w);
 	for (size_t i = 0; i < 5; i++)
 		assert_int_equal(chain_number(&w, i, "founded"), 1);
-	assert_int_equal(alarms(&w, "chain-without-majority"), 5);
+	assert_int_equal(alarms(&w, "chain-needs-force"), 5);
 	connect_node(&w, 0, 201);
-	look(&w);
+	look_until(&w, epochs(&w) == 10);
 	for (size_t i = 0; i < 5; i++) {
 		assert_int_equal(chain_number(&w, i, "founded"), 2);
+		assert_int_equal(chain_number(&w, i, "forced"), 2);
 		assert_int_equal(chain_number(&w, i, "epoch"), 2);
 	}
 	w.deaf = false;
 	look(&w);
 	look(&w);
-	assert_int_equal(alarms(&w, "chain-without-majority"), 0);
+	assert_int_equal(alarms(&w, "chain-needs-force"), 0);
 	assert_int_equal(epochs(&w), 10);
+	watched_gone(&w);
+}
+
+static bool is_forced(struct watched *w)
+{
+	for (size_t i = 0; i < 5; i++)
+		if (chain_number(w, i, "forced"))
+			return true;
+	return false;
+}
+
+static bool has_voter(const json_t *chain, const char *node)
+{
+	json_t *name = json_string(node);
+	bool is_so = is_listed(json_object_get(chain, "replicas"), name) ||
+		     is_listed(json_object_get(chain, "witnesses"), name);
+
+	json_decref(name);
+	return is_so;
+}
+
+static void assert_not_forced_for(struct watched *w, time_t seconds)
+{
+	struct timespec begin, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do {
+		look(w);
+		assert_false(is_forced(w));
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec - begin.tv_sec < seconds);
+}
+
+// A majority has forgotten: those of the lists that are left begin anew, when nothing can come any
+// more of what was under way, and everybody who is left has said since what he knows.
+static void test_by_force(void **state)
+{
+	auto_(json_decrefp) json_t *view = NULL, *before = NULL;
+	unsigned int kept = 0, forced = 0, asked = 0;
+	struct watched w;
+	json_t *chain;
+	size_t i;
+
+	watched_new(&w, *state);
+	before = view_of(&w);
+	w.deaf = true;
+	for (int n = 0; n < 3; n++)
+		connect_node(&w, n, (uint32_t)n + 201);
+	// What a node said before does not count, be it of chains or of nothing.
+	w.still = 5;
+	assert_not_forced_for(&w, 2);
+	assert_true(alarms(&w, "chain-needs-force") > 2);
+	w.still = 0;
+	w.silent = 4;
+	for (int n = 0; n < 5; n++)
+		look(&w);
+	json_array_foreach (json_object_get(before, "chains"), i, chain) {
+		if (has_voter(chain, "n4"))
+			assert_int_equal(chain_number(&w, i, "forced"), 0);
+	}
+	w.silent = 0;
+	look_until(&w, !alarms(&w, "chain-needs-force"));
+	view = view_of(&w);
+	json_array_foreach (json_object_get(view, "chains"), i, chain) {
+		json_t *replicas = json_object_get(chain, "replicas"), *name;
+		bool is_kept = integer_in(chain, "founded") == 1;
+		size_t k;
+
+		if (!integer_in(chain, "forced"))
+			continue;
+		forced++;
+		kept += is_kept;
+		asked += has_voter(json_array_get(json_object_get(before, "chains"), i), "n4");
+		assert_int_equal(integer_in(chain, "forced"), 2);
+		assert_int_equal(integer_in(chain, "epoch"), 2);
+		assert_true(json_is_string(json_object_get(chain, "forced_at")));
+		json_array_foreach (replicas, k, name) {
+			if (is_kept)
+				assert_true(!strcmp(json_string_value(name), "n4") ||
+					    !strcmp(json_string_value(name), "n5"));
+		}
+	}
+	assert_true(kept > 1 && forced > kept && asked);
+	// Not again while the nodes do not know it; and when they do, every chain becomes whole.
+	for (int n = 0; n < 5; n++)
+		look(&w);
+	assert_int_equal(chain_number(&w, 0, "epoch"), 2);
+	w.deaf = false;
+	look_until(&w, !alarms(&w, "chain-short-of-replicas"));
+	assert_int_equal(alarms(&w, "chain-needs-force"), 0);
 	watched_gone(&w);
 }
 
@@ -646,6 +741,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_drain, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_majority_is_needed, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_founded_anew, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_by_force, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_patience, open_model, close_model),
 	};
 

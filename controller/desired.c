@@ -479,6 +479,7 @@ static int compile_chain(struct desired *d, struct source *source, const json_t 
 	chain_id(id, source->id, chain.number);
 	chain.id = id;
 	chain.epoch = number(entry, "epoch");
+	chain.forced = number(entry, "forced");
 	chain.replicas = number(entry, "replicas");
 	chain.voter = voters;
 	chain.live = live;

@@ -358,6 +358,19 @@ int status_raise(struct status *status, const char *cluster, const char *name, j
 	return err ? -ENOMEM : 0;
 }
 
+uint64_t status_raised_ms(struct status *status, const char *cluster, const char *key)
+{
+	const json_t *alarm;
+	uint64_t ms = 0;
+
+	pthread_mutex_lock(&status->lock);
+	alarm = raised_before(json_object_get(status->alarms, cluster), key);
+	if (alarm)
+		ms = now_ms() - (uint64_t)integer_in(alarm, "since_ms");
+	pthread_mutex_unlock(&status->lock);
+	return ms;
+}
+
 static int add_sounding(json_t *to, const json_t *list, uint64_t now)
 {
 	json_t *alarm;

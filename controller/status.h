@@ -21,7 +21,7 @@ void status_listen(struct status *status, void (*fn)(void *arg), void *arg);
 // taken over, NULL too: {connected, boot, version, revision, error, verdicts: {NAME: {packets,
 // bytes}}, sessions, session_digest (hex string), cached, ready_ports [ids], chains [{number,
 // epoch, term, live [{node, boot}], learner ({node, boot} or null), acts, leased, copied, to_copy,
-// voters_epoch}], peers [{node, boot, alive, hears_us, silent_ms}]}; the last three may be missing;
+// voters_epoch, voters [{node, boot}]}], peers [{node, boot, alive, hears_us, silent_ms}]}; the last three may be missing;
 // reported_at is set here. Any thread. Returns 0, -EINVAL: not an object, or -ENOMEM.
 int status_report(struct status *status, const char *name, json_t *report);
 // The stream of the member ended: connected is false from now on, the rest is as last reported.
@@ -55,6 +55,8 @@ json_t *status_peers(struct status *status, const char *name);
 // (number or null), node (name or null), message, mark, patience_ms} that is taken over: an alarm
 // sounds when it has been raised, with the same key and mark, for so long. Returns 0 or -ENOMEM.
 int status_raise(struct status *status, const char *cluster, const char *name, json_t *raised);
+// For how long the alarm with that key has been raised, with the same mark; 0: it is not.
+uint64_t status_raised_ms(struct status *status, const char *cluster, const char *key);
 // [{since, severity, what, cluster (name), chain, node, message}] in the order in which they were
 // raised; cluster NULL: of all. A new reference; NULL: out of memory.
 json_t *status_alarms(struct status *status, const char *cluster);

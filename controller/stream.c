@@ -157,23 +157,31 @@ static json_t *name_json(const Zeta__Node__V1__Name *name)
 			 (json_int_t)name->boot);
 }
 
-static json_t *chain_json(const Zeta__Node__V1__ChainState *chain)
+static json_t *names_json(Zeta__Node__V1__Name *const *names, size_t count)
 {
-	json_t *live = json_array();
+	json_t *list = json_array();
 
-	for (size_t i = 0; live && i < chain->n_live; i++) {
-		if (json_array_append_new(live, name_json(chain->live[i]))) {
-			json_decref(live);
+	for (size_t i = 0; list && i < count; i++) {
+		if (json_array_append_new(list, name_json(names[i]))) {
+			json_decref(list);
 			return NULL;
 		}
 	}
-	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:b, s:b, s:I, s:I, s:I}", "number",
+	return list;
+}
+
+static json_t *chain_json(const Zeta__Node__V1__ChainState *chain)
+{
+	json_t *live = names_json(chain->live, chain->n_live);
+
+	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:b, s:b, s:I, s:I, s:I, s:o}", "number",
 			 (json_int_t)chain->number, "epoch", (json_int_t)chain->epoch, "term",
 			 (json_int_t)chain->term, "live", live, "learner",
 			 chain->learner ? name_json(chain->learner) : json_null(), "acts",
 			 chain->acts, "leased", chain->leased, "copied", (json_int_t)chain->copied,
 			 "to_copy", (json_int_t)chain->to_copy, "voters_epoch",
-			 (json_int_t)chain->voters_epoch);
+			 (json_int_t)chain->voters_epoch, "voters",
+			 names_json(chain->voter, chain->n_voter));
 }
 
 static json_t *chains_json(const Report *report)
@@ -223,7 +231,8 @@ static bool is_bounded(const Report *report)
 			return false;
 	for (size_t i = 0; i < report->n_chain; i++)
 		if (report->chain[i]->number >= MAX_CHAINS ||
-		    report->chain[i]->n_live > MAX_CHAIN_LENGTH)
+		    report->chain[i]->n_live > MAX_CHAIN_LENGTH ||
+		    report->chain[i]->n_voter > MAX_VOTERS)
 			return false;
 	return true;
 }

@@ -1455,6 +1455,73 @@ static void chains_follow_their_nodes(void **state)
 	node_stop(all[2]);
 }
 
+// Two of three voters forget: the third has the chain begun anew with what it has.
+static void lists_are_forced(void **state)
+{
+	struct cloud *c = *state;
+	struct node *all[] = {node_new("ftn-1"), node_new("ftn-2"), node_new("fwd-1")};
+	Zeta__Node__V1__ChainState states = ZETA__NODE__V1__CHAIN_STATE__INIT, *told = &states;
+	Zeta__Node__V1__Name voter[3], *voters[3];
+	Report r = ZETA__NODE__V1__REPORT__INIT;
+	uint32_t forced = 0;
+
+	begin(c);
+	put(c, "clusters",
+	    json_pack("{s:s, s:s, s:s, s:i, s:i, s:i}", "id", "zgc-1", "entrance_first",
+		      "10.0.0.100", "entrance_last", "10.0.0.100", "replicas", 1, "chains", 1,
+		      "repair_after_s", 600));
+	put(c, "nodes", gateway_node("ftn-1", "zgc-1", 1, "ftn", NULL));
+	put(c, "nodes", gateway_node("ftn-2", "zgc-1", 2, "ftn", NULL));
+	put(c, "nodes", gateway_node("fwd-1", "zgc-1", 3, "fwd", NULL));
+	commit(c);
+	assert_int_equal(repair_start(&c->repair, c->store, c->status), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		all[i]->boot = 40 + i;
+		node_start(all[i], c);
+		zeta__node__v1__name__init(&voter[i]);
+		voter[i].node = i + 1;
+		voter[i].boot = 40 + i;
+		voters[i] = &voter[i];
+	}
+	for (int i = 0; i < 3; i++)
+		wait_for(all[i], chain_of(all[i]) != NULL);
+	states.epoch = states.voters_epoch = 1;
+	states.live = states.voter = voters;
+	states.n_live = 1;
+	states.n_voter = 3;
+	r.chain = &told;
+	r.n_chain = 1;
+	for (int i = 0; i < 3; i++)
+		report(all[i], &r);
+	for (uint32_t i = 1; i < 3; i++) {
+		node_stop(all[i]);
+		all[i]->boot = 50 + i;
+		node_start(all[i], c);
+	}
+	while (!forced) {
+		report(all[0], &r);
+		report(all[1], NULL);
+		report(all[2], NULL);
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		pthread_mutex_lock(&all[0]->lock);
+		forced = chain_of(all[0])->forced;
+		pthread_mutex_unlock(&all[0]->lock);
+	}
+	wait_for(all[2], chain_of(all[2]) && chain_of(all[2])->forced);
+	pthread_mutex_lock(&all[2]->lock);
+	assert_int_equal(chain_of(all[2])->forced, 2);
+	assert_int_equal(chain_of(all[2])->epoch, 2);
+	assert_int_equal(chain_of(all[2])->founded, 1);
+	assert_int_equal(chain_of(all[2])->replicas, 1);
+	assert_int_equal(chain_of(all[2])->n_voter, 3);
+	assert_int_equal(chain_of(all[2])->voter[0]->node, 1);
+	assert_int_equal(chain_of(all[2])->voter[0]->boot, 40);
+	assert_in_range(chain_of(all[2])->voter[1]->boot, 51, 52);
+	pthread_mutex_unlock(&all[2]->lock);
+	for (int i = 0; i < 3; i++)
+		node_stop(all[i]);
+}
+
 // ---- under load
 
 struct writer {
@@ -1741,6 +1808,7 @@ int main(void)
 		FILLED(nonsense_is_refused),
 		FILLED(too_much_is_refused),
 		EMPTY(chains_follow_their_nodes),
+		EMPTY(lists_are_forced),
 		FILLED(order_under_concurrent_changes),
 		FILLED(slow_node_gets_the_sum),
 		FILLED(parts_are_the_whole),

@@ -364,12 +364,26 @@ struct states {
 	Zeta__Node__V1__ChainState chain[MAX_CHAINS], *chains[MAX_CHAINS];
 	Zeta__Node__V1__PeerState peer[MAX_NODES], *peers[MAX_NODES];
 	Zeta__Node__V1__Name name[MAX_CHAINS][DFT_PATH_MOST], *names[MAX_CHAINS][DFT_PATH_MOST];
+	Zeta__Node__V1__Name voter[MAX_CHAINS][MAX_VOTERS], *voters[MAX_CHAINS][MAX_VOTERS];
 };
+
+static void write_names(const struct dft_name *from, size_t count, Zeta__Node__V1__Name *to,
+			Zeta__Node__V1__Name **list)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		zeta__node__v1__name__init(&to[i]);
+		to[i].node = from[i].node;
+		to[i].boot = from[i].boot;
+		list[i] = &to[i];
+	}
+}
 
 // What the ballots and the heartbeats say, lent to the report.
 static void report_membership(struct state *s, struct states *all, Zeta__Node__V1__Report *report)
 {
-	size_t i, k;
+	size_t i;
 
 	report->n_chain = term_states(s->term, all->member, MAX_CHAINS);
 	report->chain = all->chains;
@@ -379,12 +393,10 @@ static void report_membership(struct state *s, struct states *all, Zeta__Node__V
 		const struct dft_configuration *active = &member->active;
 
 		zeta__node__v1__chain_state__init(chain);
-		for (k = 0; k < active->live + active->learner; k++) {
-			zeta__node__v1__name__init(&all->name[i][k]);
-			all->name[i][k].node = active->path[k].node;
-			all->name[i][k].boot = active->path[k].boot;
-			all->names[i][k] = &all->name[i][k];
-		}
+		write_names(active->path, active->live + active->learner, all->name[i],
+			    all->names[i]);
+		write_names(member->voters.voter, member->voters.count, all->voter[i],
+			    all->voters[i]);
 		chain->number = member->chain;
 		chain->epoch = active->term.epoch;
 		chain->term = active->term.number;
@@ -397,7 +409,9 @@ static void report_membership(struct state *s, struct states *all, Zeta__Node__V
 		chain->to_copy = member->to_copy;
 		chain->move = member->move;
 		chain->to_move = member->to_move;
-		chain->voters_epoch = member->voters_epoch;
+		chain->voters_epoch = member->voters.epoch;
+		chain->n_voter = member->voters.count;
+		chain->voter = all->voters[i];
 	}
 	report->n_peer = term_peers(s->term, all->known, MAX_NODES);
 	report->peer = all->peers;

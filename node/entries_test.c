@@ -154,15 +154,27 @@ static void chain_wish(void **state)
 	assert_int_equal(r.count, 1);
 	assert_int_equal(r.table[0], TABLE_WISHES);
 	assert_int_equal(*(uint32_t *)r.key[0], 3);
-	assert_int_equal(wish->founded, 2);
+	assert_int_equal(wish->listed, 2);
+	assert_int_equal(wish->voters.founded, 2);
 	assert_int_equal(wish->voters.epoch, 4);
 	assert_int_equal(wish->voters.replicas, 3);
 	assert_int_equal(wish->voters.count, MAX_VOTERS);
 	assert_int_equal(wish->voters.voter[4].node, 14);
 	assert_int_equal(wish->voters.voter[4].boot, 104);
+	// Its list began later, by force.
+	c.forced = 3;
+	r.count = 0;
+	assert_int_equal(chain_entries(&c, &r.entries), 0);
+	assert_int_equal(wish->listed, 3);
+	assert_int_equal(wish->voters.founded, 2);
 	c.n_voter++;
 	REFUSES(chain_entries(&c, &r.entries), "voters");
 	c.n_voter = 2;
+	c.forced = 1;
+	REFUSES(chain_entries(&c, &r.entries), "forced");
+	c.forced = 5;
+	REFUSES(chain_entries(&c, &r.entries), "forced");
+	c.forced = 0;
 	c.founded = 5;
 	REFUSES(chain_entries(&c, &r.entries), "founded");
 	c.founded = 0;

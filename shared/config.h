@@ -44,6 +44,7 @@ _Static_assert(sizeof(struct gateway_config) == 100, "no padding");
 #define LEASE_HALF_BEATS 5 // halves of an interval: 25 ms of 10
 #define GUARD_BEATS 3
 #define SUSPECT_BEATS 3
+#define BALLOT_BEATS 6 // after which a ballot that came to nothing is given up
 // After so much more silence nobody waits any longer for a suspected node to refute it.
 #define DEAD_BEATS 20
 // A node whose rounds came late by so many intervals waits that much longer before it suspects

@@ -12,7 +12,7 @@ static int wish_entry(const Zeta__Node__V1__Chain *chain, struct entries *entrie
 					     .count = (__u32)chain->n_voter,
 					     .replicas = chain->replicas,
 					     .founded = chain->founded},
-				  .founded = chain->founded};
+				  .listed = chain->forced ?: chain->founded};
 	size_t i, k;
 
 	if (chain->n_voter > MAX_VOTERS)
@@ -21,6 +21,9 @@ static int wish_entry(const Zeta__Node__V1__Chain *chain, struct entries *entrie
 	if (!chain->epoch || !chain->founded || chain->founded > chain->epoch)
 		return entries_refuse(entries, "epoch %u, founded in %u", chain->epoch,
 				      chain->founded);
+	if (chain->forced && (chain->forced < chain->founded || chain->forced > chain->epoch))
+		return entries_refuse(entries, "epoch %u, founded in %u, forced in %u",
+				      chain->epoch, chain->founded, chain->forced);
 	// One place of the path is the learner's.
 	if (!chain->replicas || chain->replicas >= DFT_PATH_MOST)
 		return entries_refuse(entries, "%u replicas, not 1 to %u", chain->replicas,

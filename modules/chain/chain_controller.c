@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/address.h"
 #include "lib/log.h"
@@ -17,7 +18,12 @@
 #define SILENT_MS 3000
 #define LOADING_MS 60000 // a node that is connected may take so long to load its programs
 #define REPAIR_AFTER_S 5 // of a cluster that does not say
+#define HEARTBEAT_MS 10	 // as above
 #define STUCK_MS 10000 // nothing was copied to a learner, or nobody took up new voters, for so long
+
+// Alarms are known by these.
+#define ALARM_KEY 64
+#define NEEDS_FORCE "chain-needs-force"
 
 // The cluster's nodes in order of index.
 struct members {
@@ -40,7 +46,7 @@ struct build {
 	struct members members;
 	struct view_cluster cluster;
 	char id[OBJECT_ID], name[OBJECT_ID]; // of the cluster
-	json_int_t repair_after_s;
+	json_int_t repair_after_s, heartbeat_ms;
 	bool has_before;
 	struct view before;
 	struct view after;
@@ -163,6 +169,8 @@ static void read_chain(const json_t *item, struct view_chain *chain)
 
 	chain->epoch = (uint32_t)integer_in(item, "epoch");
 	chain->founded = (uint32_t)integer_in(item, "founded");
+	chain->forced = (uint32_t)integer_in(item, "forced");
+	chain->forced_s = integer_in(item, "forced_s");
 	json_array_foreach (json_object_get(item, "voters"), i, voter) {
 		if (chain->voters < MAX_VOTERS)
 			chain->voter[chain->voters++] = read_name(voter);
@@ -233,6 +241,11 @@ static void read_path(const json_t *state, struct view_report *report)
 		if (report->live < MAX_CHAIN_LENGTH)
 			report->path[report->live++] = read_name(name);
 	}
+	report->voters = 0;
+	json_array_foreach (json_object_get(state, "voters"), i, name) {
+		if (report->voters < MAX_VOTERS)
+			report->voter[report->voters++] = read_name(name);
+	}
 	report->learner = json_is_object(learner);
 	if (report->learner)
 		report->path[report->live] = read_name(learner);
@@ -300,6 +313,34 @@ static void read_reports(struct build *build)
 	}
 }
 
+static void alarm_key(char key[ALARM_KEY], const char *what, int chain, uint32_t node)
+{
+	snprintf(key, ALARM_KEY, "%s/%d/%u", what, chain, node);
+}
+
+// M6, by force: whether for the time of a ballot and of two guards this was the last hope, so that
+// all leases have ended and what was proposed is decided or dead; and whether all who are here have
+// said since what they know: a late accept may have removed who was to keep everything.
+static void find_ripe(struct build *build)
+{
+	const uint64_t wait_ms = (uint64_t)build->heartbeat_ms * (BALLOT_BEATS + 2 * GUARD_BEATS);
+	const struct members *members = &build->members;
+	uint64_t last_ms = 0;
+	unsigned int i;
+	char key[ALARM_KEY];
+	size_t n;
+
+	for (n = 0; n < members->count; n++)
+		if (members->node[n].presence == PRESENCE_HERE &&
+		    members->sighting[n].silent_ms > last_ms)
+			last_ms = members->sighting[n].silent_ms;
+	for (i = 0; i < build->before.chains; i++) {
+		alarm_key(key, NEEDS_FORCE, (int)i, 0);
+		build->report[i].ripe =
+			status_raised_ms(build->status, build->id, key) > wait_ms + last_ms;
+	}
+}
+
 static int read_cluster(const struct object *object, void *arg)
 {
 	struct build *build = arg;
@@ -312,6 +353,7 @@ static int read_cluster(const struct object *object, void *arg)
 	build->cluster.replicas = (unsigned int)integer_in(object->body, "replicas");
 	build->cluster.chains = (unsigned int)integer_in(object->body, "chains");
 	build->repair_after_s = integer_in(object->body, "repair_after_s") ?: REPAIR_AFTER_S;
+	build->heartbeat_ms = integer_in(object->body, "heartbeat_ms") ?: HEARTBEAT_MS;
 	snprintf(build->id, sizeof(build->id), "%s", object->id);
 	snprintf(build->name, sizeof(build->name), "%s", object->name);
 	return 0;
@@ -337,6 +379,7 @@ static int gather(struct store *store, struct status *status, const char *cluste
 		build->has_before = true;
 		read_view(before, &build->members, &build->before);
 		read_reports(build);
+		find_ripe(build);
 	}
 	*out = take_ptr(build);
 	return 0;
@@ -396,18 +439,21 @@ static json_t *write_chains(const struct view *view)
 							(json_int_t)chain->voter[k].node, "boot",
 							(json_int_t)chain->voter[k].boot));
 		if (json_array_append_new(list,
-					  json_pack("{s:i, s:I, s:I, s:i, s:o}", "number", (int)i,
-						    "epoch", (json_int_t)chain->epoch, "founded",
-						    (json_int_t)chain->founded, "replicas",
+					  json_pack("{s:i, s:I, s:I, s:I, s:I, s:i, s:o}", "number",
+						    (int)i, "epoch", (json_int_t)chain->epoch,
+						    "founded", (json_int_t)chain->founded, "forced",
+						    (json_int_t)chain->forced, "forced_s",
+						    (json_int_t)chain->forced_s, "replicas",
 						    (int)chain->replicas, "voters", voters)))
 			return NULL;
 	}
 	return take_ptr(list);
 }
 
-static void log_changes(const struct build *build)
+static void note_changes(struct build *build)
 {
-	const struct view_chain *before, *after;
+	const struct view_chain *before;
+	struct view_chain *after;
 	unsigned int i;
 
 	for (i = 0; i < build->after.chains; i++) {
@@ -415,7 +461,13 @@ static void log_changes(const struct build *build)
 		after = &build->after.chain[i];
 		if (after->epoch == before->epoch)
 			continue;
-		if (after->founded == before->founded)
+		if (after->forced != before->forced)
+			after->forced_s = time(NULL);
+		if (after->forced != before->forced && after->founded == before->founded)
+			log_warnx("cluster %s: chain %u begins anew by force, with what %u nodes "
+				  "have, epoch %u",
+				  build->name, i, after->replicas, after->epoch);
+		else if (after->founded == before->founded)
 			log_info("cluster %s: chain %u gets other voters, epoch %u", build->name, i,
 				 after->epoch);
 		else if (!before->founded)
@@ -433,6 +485,7 @@ static int store_next(struct store *store, struct build *build)
 
 	view_build(&build->after, build->has_before ? &build->before : NULL, &build->cluster,
 		   build->members.node, build->members.count, build->report);
+	note_changes(build);
 	entrances = write_entrances(build);
 	chains = write_chains(&build->after);
 	if (!entrances || !chains)
@@ -447,7 +500,6 @@ static int store_next(struct store *store, struct build *build)
 			  entrances, "chains", chains);
 	if (!build->body)
 		return -ENOMEM;
-	log_changes(build);
 	return store_put(store, "views", "", build->body, NULL);
 }
 
@@ -488,13 +540,13 @@ static void raise(const struct build *build, json_t *list, struct alarm alarm, c
 static void raise(const struct build *build, json_t *list, struct alarm alarm, const char *format,
 		  ...)
 {
-	char key[64], message[256];
+	char key[ALARM_KEY], message[256];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	snprintf(key, sizeof(key), "%s/%d/%u", alarm.what, alarm.chain, alarm.node);
+	alarm_key(key, alarm.what, alarm.chain, alarm.node);
 	json_array_append_new(
 		list,
 		json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:I}", "key", key, "severity",
@@ -547,17 +599,6 @@ static void alarms_of_entrances(const struct build *build, json_t *list)
 	}
 }
 
-// Whether anybody who has the chain's data lives.
-static bool is_data_here(const struct build *build, const struct view_report *report)
-{
-	unsigned int i;
-
-	for (i = 0; i < report->live; i++)
-		if (view_lives(build->members.node, build->members.count, report->path[i]))
-			return true;
-	return false;
-}
-
 static unsigned int count_over(const struct build *build, const struct view_chain *chain)
 {
 	unsigned int i, over = 0;
@@ -567,23 +608,22 @@ static unsigned int count_over(const struct build *build, const struct view_chai
 	return over;
 }
 
-static void alarm_of_majority(const struct build *build, json_t *list, unsigned int number,
-			      unsigned int living)
+static void alarm_of_force(const struct build *build, json_t *list, unsigned int number,
+			   enum view_force force)
 {
 	const struct view_chain *chain = &build->after.chain[number];
-	const struct view_report *report = &build->report[number];
-	unsigned int over = count_over(build, chain);
 
 	raise(build, list,
 	      (struct alarm){.severity = CRITICAL,
-			     .what = "chain-without-majority",
+			     .what = NEEDS_FORCE,
 			     .chain = (int)number,
-			     .mark = over},
-	      "chain %u: %u of its %u voters are here, %u have forgotten%s", number, living,
-	      chain->voters, over,
-	      over * 2 < chain->voters	    ? ""
-	      : is_data_here(build, report) ? "; it needs a forced list"
-					    : "; it waits for the others");
+			     .mark = chain->epoch},
+	      "chain %u: %u of its %u voters have forgotten; %s", number, count_over(build, chain),
+	      chain->voters,
+	      force == FORCE_WAITS
+		      ? "it waits for those that are away: start them, or take them out"
+	      : force == FORCE_LIST ? "what is left of its list begins anew"
+				    : "nobody has its sessions, and it begins anew");
 }
 
 static void alarms_of_chain(const struct build *build, json_t *list, unsigned int number)
@@ -594,9 +634,19 @@ static void alarms_of_chain(const struct build *build, json_t *list, unsigned in
 	const struct progress *progress = &build->progress[number];
 	unsigned int living = view_living_voters(chain, members->node, members->count);
 	unsigned int wanted = build->cluster.replicas, k, live = 0;
+	enum view_force force = view_force(chain, report, members->node, members->count);
 
+	if (force) {
+		alarm_of_force(build, list, number, force);
+		return;
+	}
 	if (living * 2 <= chain->voters) {
-		alarm_of_majority(build, list, number, living);
+		raise(build, list,
+		      (struct alarm){.severity = CRITICAL,
+				     .what = "chain-without-majority",
+				     .chain = (int)number,
+				     .mark = living},
+		      "chain %u: %u of its %u voters are here", number, living, chain->voters);
 		return;
 	}
 	if (chain->epoch == build->before.chain[number].epoch &&
@@ -831,6 +881,20 @@ static json_t *chain_state(const struct build *build, unsigned int number)
 			 (json_int_t)progress->to_copy, "leased", leased);
 }
 
+// When its list began by force, for people.
+static json_t *forced_at(const struct view_chain *chain)
+{
+	time_t seconds = (time_t)chain->forced_s;
+	char text[32];
+	struct tm tm;
+
+	if (!chain->forced)
+		return json_null();
+	gmtime_r(&seconds, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_string(text);
+}
+
 static json_t *answer_chains(const struct build *build, const json_int_t *buckets)
 {
 	auto_(json_decrefp) json_t *list = json_array();
@@ -841,9 +905,11 @@ static json_t *answer_chains(const struct build *build, const json_int_t *bucket
 
 		if (json_array_append_new(
 			    list,
-			    json_pack("{s:i, s:I, s:I, s:o, s:o, s:I, s:o}", "number", (int)i,
-				      "epoch", (json_int_t)chain->epoch, "founded",
-				      (json_int_t)chain->founded, "replicas",
+			    json_pack("{s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o}", "number",
+				      (int)i, "epoch", (json_int_t)chain->epoch, "founded",
+				      (json_int_t)chain->founded, "forced",
+				      (json_int_t)chain->forced, "forced_at", forced_at(chain),
+				      "replicas",
 				      names_of(&build->members, chain->voter, chain->replicas),
 				      "witnesses",
 				      names_of(&build->members, chain->voter + chain->replicas,

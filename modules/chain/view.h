@@ -48,6 +48,8 @@ struct view_name {
 struct view_chain {
 	uint32_t epoch;	       // grows by one with each change of the voters; 0: not founded yet
 	uint32_t founded;      // the epoch in which it began, with nothing
+	uint32_t forced;       // the epoch in which its list last began by force; 0: never
+	int64_t forced_s;      // when, since 1970; the caller's to say
 	unsigned int replicas; // so many voters, the first, are to hold its data
 	unsigned int voters;
 	struct view_name voter[MAX_VOTERS]; // not founded: whom it would take, boots unknown
@@ -62,6 +64,9 @@ struct view_report {
 	unsigned int live; // in path[0 .. live), head first
 	bool learner;	   // path[live]
 	struct view_name path[MAX_CHAIN_LENGTH + 1];
+	unsigned int voters; // in force in that term
+	struct view_name voter[MAX_VOTERS];
+	bool ripe; // the chain has needed force for long enough, and everybody reported since
 };
 
 struct view {
@@ -91,6 +96,16 @@ unsigned int view_replicas(const struct view_cluster *cluster, const struct view
 bool view_is_busy(const struct view_chain *chain, const struct view_report *report,
 		  const struct view_node *nodes, size_t count);
 
+// docs/dft.md M6, by force: what is to be done about a chain that cannot go on by itself.
+enum view_force {
+	FORCE_NONE = 0,	 // it can
+	FORCE_WAITS,	 // somebody is away who may know more, or have its data
+	FORCE_LIST,	 // those of its list that live begin anew, with what they have
+	FORCE_EMPTY,	 // nobody has its data any more
+};
+enum view_force view_force(const struct view_chain *chain, const struct view_report *report,
+			   const struct view_node *nodes, size_t count);
+
 // Fills *view with the successor of *before, which may be NULL: there was none. nodes are in order
 // of index; reports has one for each chain of before, NULL: nothing is known.
 //
@@ -104,8 +119,8 @@ bool view_is_busy(const struct view_chain *chain, const struct view_report *repo
 // changes at most one voter in a step, and only when what it was told last is in force and
 // majorities of its voters live, before and after: they carry the change themselves (docs/dft.md
 // M6). What has to be done for safety comes first, for all chains alike; what is planned (leaving
-// nodes, spreading places evenly) is done for one chain at a time, when nothing is on its way. A
-// chain whose data nobody has any more is founded anew.
+// nodes, spreading places evenly) is done for one chain at a time, when nothing is on its way. What
+// cannot go on by itself is founded anew by force.
 void view_build(struct view *view, const struct view *before, const struct view_cluster *cluster,
 		const struct view_node *nodes, size_t count, const struct view_report *reports);
 

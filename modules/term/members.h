@@ -80,7 +80,7 @@ __u64 members_pace(const struct members *members);
 struct member_state {
 	__u32 chain;
 	struct dft_configuration active;
-	__u32 voters_epoch;
+	struct dft_voters voters; // in force
 	int acts;   // it is in the path, and has promised no higher term
 	int leased; // and holds its lease
 	__u64 copied, to_copy;
