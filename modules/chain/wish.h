@@ -8,4 +8,6 @@
 struct chain_wish {
 	struct dft_voters voters; // in order of preference; of the epoch that it is
 	__u32 founded; // the epoch in which the chain begins; its first term follows from it
+	__u32 move;    // of the cluster: number of the last move of buckets (M7)
+	__u32 moving;  // it is under way
 };
