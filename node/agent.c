@@ -399,6 +399,7 @@ static void report_membership(struct state *s, struct states *all, Zeta__Node__V
 		chain->to_move = member->to_move;
 		chain->voters_epoch = member->voters_epoch;
 	}
+	report->cleared = term_cleared(s->term);
 	report->n_peer = term_peers(s->term, all->known, MAX_NODES);
 	report->peer = all->peers;
 	for (i = 0; i < report->n_peer; i++) {
