@@ -65,7 +65,7 @@ static int complete(struct change *change)
 			return err;
 		first.s6_addr32[3] = htonl(ntohl(first.s6_addr32[3]) + 1);
 	}
-	return view_check_chains(change);
+	return 0;
 }
 
 static int changed(struct change *change)
