@@ -215,6 +215,9 @@ struct watched {
 	bool slow;	      // learners are not filled
 	json_int_t silent;    // the node, from 1, that does not report of chains
 	json_int_t still;     // that does not report at all
+	json_int_t move;      // what heads say of this one ..
+	json_int_t left[7];   // .. of each chain
+	json_int_t cleared;   // what nodes have cleared after
 	json_t *chains;	      // number: what its nodes say of it
 };
 
@@ -278,12 +281,13 @@ static json_t *carry_out(const struct watched *w, const json_t *told, const json
 		if (!wanted)
 			json_array_remove(live, i);
 	}
-	return json_pack("{s:O, s:O, s:i, s:o, s:O?, s:O, s:O, s:O, s:O, s:b}", "number",
+	return json_pack("{s:O, s:O, s:i, s:o, s:O?, s:O, s:O, s:O, s:O, s:b, s:I, s:I}", "number",
 			 json_object_get(told, "number"), "epoch", json_object_get(told, "epoch"),
 			 "term", 8, "live", live, "learner", learner, "voters_epoch",
 			 json_object_get(told, "epoch"), "founded",
 			 json_object_get(told, "founded"), "forced",
-			 json_object_get(told, "forced"), "voters", voters, "leased", 1);
+			 json_object_get(told, "forced"), "voters", voters, "leased", 1, "move",
+			 w->move, "to_move", w->left[integer_in(told, "number")]);
 }
 
 // Everybody reports; then the controller looks.
@@ -294,13 +298,15 @@ static void look(struct watched *w)
 	size_t i;
 
 	json_array_foreach (json_object_get(view, "chains"), i, told) {
+		if (i == json_array_size(w->chains))
+			json_array_append_new(w->chains, json_object());
 		if (!w->deaf && integer_in(told, "founded"))
 			json_array_set_new(w->chains, i,
 					   carry_out(w, told, json_array_get(w->chains, i)));
 	}
 	for (int n = 0; n < NODES; n++) {
-		json_t *report =
-			json_pack("{s:b, s:I}", "connected", 1, "boot", (json_int_t)w->boot[n]);
+		json_t *report = json_pack("{s:b, s:I, s:I}", "connected", 1, "boot",
+					   (json_int_t)w->boot[n], "cleared", w->cleared);
 
 		if (w->silent != n + 1)
 			json_object_set_new(report, "chains", json_deep_copy(w->chains));
@@ -433,10 +439,125 @@ static void test_founding(void **state)
 	assert_int_equal(node_number(&w, FORWARDER, "votes"), 4); // 10 witnesses, 15 replicas
 	assert_int_equal(alarms(&w, "chain-short-of-replicas"), 0);
 	assert_int_equal(alarms(&w, "chain-stuck"), 0);
-	// From now on there are five, whatever nodes come.
-	json_decref(ask(w.model, 409, "PUT", "/v1/clusters/c",
-			"{'entrance_first': '10.0.0.1', 'entrance_last': '10.0.0.2',"
-			" 'chains': 6, 'repair_after_s': 1}"));
+	watched_gone(&w);
+}
+
+static void want_chains(struct watched *w, int chains)
+{
+	char body[256];
+
+	snprintf(body, sizeof(body),
+		 "{'entrance_first': '10.0.0.1', 'entrance_last': '10.0.0.2', 'chains': %d,"
+		 " 'repair_after_s': 1}",
+		 chains);
+	json_decref(ask(w->model, 200, "PUT", "/v1/clusters/c", body));
+}
+
+static json_int_t spread(struct watched *w, const char *field)
+{
+	auto_(json_decrefp) json_t *view = view_of(w);
+	const json_t *value = json_object_get(json_object_get(view, "spread"), field);
+
+	return json_is_boolean(value) ? json_is_true(value) : json_integer_value(value);
+}
+
+static size_t count_chains(struct watched *w)
+{
+	auto_(json_decrefp) json_t *view = view_of(w);
+
+	return json_array_size(json_object_get(view, "chains"));
+}
+
+static void look_often(struct watched *w)
+{
+	for (int i = 0; i < 5; i++)
+		look(w);
+}
+
+// More chains are founded and whole before buckets come; buckets are gone before chains are taken
+// away; and one move is over, everywhere, before the next begins.
+static void test_scaling(void **state)
+{
+	struct watched w;
+	json_int_t before;
+
+	watched_new(&w, *state);
+	w.slow = w.deaf = true;
+	want_chains(&w, 6);
+	look_often(&w);
+	assert_int_equal(count_chains(&w), 6);
+	assert_true(chain_number(&w, 5, "founded") > 1);
+	assert_int_equal(spread(&w, "chains"), 5);
+	assert_int_equal(chain_number(&w, 5, "buckets"), 0);
+	w.deaf = false;
+	w.left[0] = 1; // of no move yet
+	look_often(&w);
+	assert_int_equal(spread(&w, "moving"), 1);
+	assert_int_equal(spread(&w, "chains"), 6);
+	assert_in_range(chain_number(&w, 5, "buckets"), 65537 / 6, 65537 / 6 + 1);
+	assert_in_range(spread(&w, "leaving"), 65537 / 6, 65537 / 5);
+	assert_int_equal(spread(&w, "left"), spread(&w, "leaving"));
+
+	// What is said of another move says nothing of this one; what all but one say is not all.
+	w.move = spread(&w, "move") - 1;
+	w.left[0] = 0;
+	look_often(&w);
+	assert_int_equal(spread(&w, "left"), spread(&w, "leaving"));
+	w.move++;
+	w.left[3] = 70;
+	look_often(&w);
+	assert_int_equal(spread(&w, "left"), 70);
+	assert_int_equal(spread(&w, "moving"), 1);
+	// Another request waits; a voter that forgot is replaced; and a controller that starts
+	// again knows what goes on.
+	want_chains(&w, 2);
+	before = epochs(&w);
+	connect_node(&w, 1, 302);
+	status_freep(&w.model->status);
+	assert_int_equal(status_new(&w.model->status), 0);
+	look_until(&w, epochs(&w) > before);
+	assert_int_equal(spread(&w, "chains"), 6);
+	assert_int_equal(spread(&w, "moving"), 1);
+	w.slow = false;
+	w.left[3] = 0;
+	look_often(&w);
+	assert_int_equal(spread(&w, "moving"), 0);
+	assert_int_equal(spread(&w, "chains"), 6);
+	// Nobody has cleared up yet.
+	look_often(&w);
+	assert_int_equal(spread(&w, "moving"), 0);
+	w.cleared = w.move;
+	look_until(&w, spread(&w, "moving"));
+	assert_true(spread(&w, "move") > w.move);
+	assert_int_equal(spread(&w, "chains"), 2);
+	assert_int_equal(spread(&w, "left"), spread(&w, "leaving"));
+	assert_int_equal(count_chains(&w), 6);
+	assert_int_equal(chain_number(&w, 5, "buckets"), 0);
+
+	w.move = spread(&w, "move");
+	look_often(&w);
+	assert_int_equal(spread(&w, "moving"), 0);
+	assert_int_equal(count_chains(&w), 6);
+	// A forwarder that is gone may still ask where it asked before.
+	connect_node(&w, FORWARDER, 0);
+	w.cleared = w.move;
+	look_until(&w, is_gone(&w, FORWARDER));
+	look_often(&w);
+	assert_int_equal(count_chains(&w), 6);
+	connect_node(&w, FORWARDER, 106);
+	look_until(&w, count_chains(&w) == 2);
+	// Chains that never had buckets go at once.
+	w.deaf = true;
+	want_chains(&w, 3);
+	look_until(&w, count_chains(&w) == 3);
+	want_chains(&w, 2);
+	look_until(&w, count_chains(&w) == 2);
+	// The same number as before begins another life.
+	w.deaf = false;
+	before = spread(&w, "move");
+	want_chains(&w, 3);
+	look_until(&w, spread(&w, "moving"));
+	assert_true(chain_number(&w, 2, "founded") > before);
 	watched_gone(&w);
 }
 
@@ -733,6 +854,7 @@ int main(void)
 						close_model),
 		cmocka_unit_test_setup_teardown(test_broken_store, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_founding, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_scaling, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_founding_waits_for_loading, open_model,
 						close_model),
 		cmocka_unit_test_setup_teardown(test_gone_is_replaced, open_model, close_model),

@@ -463,7 +463,8 @@ static int compile_entrance(struct desired *d, struct source *source, const json
 }
 
 // Not before it is founded: until then there is nothing to act on.
-static int compile_chain(struct desired *d, struct source *source, const json_t *entry)
+static int compile_chain(struct desired *d, struct source *source, const json_t *entry,
+			 const json_t *spread)
 {
 	Zeta__Node__V1__Chain chain = ZETA__NODE__V1__CHAIN__INIT;
 	Zeta__Node__V1__Name names[MAX_VOTERS], *voters[MAX_VOTERS];
@@ -481,6 +482,8 @@ static int compile_chain(struct desired *d, struct source *source, const json_t 
 	chain.epoch = number(entry, "epoch");
 	chain.forced = number(entry, "forced");
 	chain.replicas = number(entry, "replicas");
+	chain.move = number(spread, "move");
+	chain.moving = json_is_true(json_object_get(spread, "moving"));
 	chain.voter = voters;
 	chain.live = live;
 	json_array_foreach (json_object_get(entry, "voters"), i, voter) {
@@ -497,21 +500,37 @@ static int compile_chain(struct desired *d, struct source *source, const json_t 
 	return emit_as(d, source, group_gateways(d, source->id), CHAIN, chain, &chain);
 }
 
+static ProtobufCBinaryData table_bytes(uint16_t table[BUCKETS])
+{
+	size_t i;
+
+	for (i = 0; i < BUCKETS; i++)
+		table[i] = htons(table[i]);
+	return (ProtobufCBinaryData){BUCKETS * sizeof(*table), (uint8_t *)table};
+}
+
+// The table is large, and changes with a move only: it does not say of which view it is.
 static int compile_buckets(struct desired *d, struct source *source, const json_t *view)
 {
+	const json_t *spread = json_object_get(view, "spread");
 	Zeta__Node__V1__Buckets buckets = ZETA__NODE__V1__BUCKETS__INIT;
-	auto_(freep) uint16_t *table = calloc(BUCKETS, sizeof(*table));
+	auto_(freep) uint16_t *table = calloc(2, BUCKETS * sizeof(*table));
+	uint16_t *from = table ? table + BUCKETS : NULL;
 	int err;
 
 	if (!table)
 		return -ENOMEM;
 	if ((err = view_buckets(view, table)))
 		return err;
-	for (size_t i = 0; i < BUCKETS; i++)
-		table[i] = htons(table[i]);
 	buckets.id = source->id;
-	buckets.epoch = 1; // no bucket moves yet, and the table is large: not told with each view
-	buckets.chain = (ProtobufCBinaryData){BUCKETS * sizeof(*table), (uint8_t *)table};
+	buckets.epoch = 1;
+	buckets.move = number(spread, "move");
+	if (json_is_true(json_object_get(spread, "moving"))) {
+		if ((err = view_origins(view, table, from)))
+			return err;
+		buckets.from = table_bytes(from);
+	}
+	buckets.chain = table_bytes(table);
 	return emit_as(d, source, group_gateways(d, source->id), BUCKETS, buckets, &buckets);
 }
 
@@ -527,7 +546,8 @@ static int compile_view(struct desired *d, struct source *source, const struct o
 			return err;
 	}
 	json_array_foreach (json_object_get(object->body, "chains"), i, chain) {
-		if ((err = compile_chain(d, source, chain)))
+		if ((err = compile_chain(d, source, chain,
+					 json_object_get(object->body, "spread"))))
 			return err;
 	}
 	return compile_buckets(d, source, object->body);

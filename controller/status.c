@@ -18,7 +18,7 @@ struct seen {
 	json_t *ready;		 // {port id: true}
 	json_t *chains, *peers;	 // as reported, or NULL
 	bool connected;
-	uint32_t boot;
+	uint32_t boot, cleared;
 	uint64_t told, current; // revisions: see status_told()
 	uint64_t reported_ms;	// when
 	uint64_t missing_ms;	// since when it is not here; 0: it is
@@ -161,10 +161,12 @@ static void keep(struct status *status, struct seen *seen, json_t *report, json_
 {
 	json_t *chains = take_out(report, "chains"), *peers = take_out(report, "peers");
 	uint32_t boot = (uint32_t)integer_in(report, "boot");
+	uint32_t cleared = (uint32_t)integer_in(report, "cleared");
 	bool connected = json_is_true(json_object_get(report, "connected"));
 	bool changed = seen->connected != connected || seen->boot != boot ||
-		       !is_same(seen->chains, chains);
+		       seen->cleared != cleared || !is_same(seen->chains, chains);
 
+	json_object_del(report, "cleared");
 	seen_clear(seen);
 	seen->report = report;
 	seen->ready = ready;
@@ -172,6 +174,7 @@ static void keep(struct status *status, struct seen *seen, json_t *report, json_
 	seen->peers = peers;
 	seen->connected = connected;
 	seen->boot = boot;
+	seen->cleared = cleared;
 	seen->reported_ms = now_ms();
 	if (connected && boot)
 		seen->missing_ms = 0;
@@ -283,6 +286,7 @@ void status_sighting(struct status *status, const char *name, struct sighting *o
 		*out = (struct sighting){
 			.connected = seen->connected,
 			.boot = seen->boot,
+			.cleared = seen->cleared,
 			.silent_ms = now - seen->reported_ms,
 			.missing_ms = seen->missing_ms ? now - seen->missing_ms + 1 : 0,
 		};

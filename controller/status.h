@@ -21,8 +21,9 @@ void status_listen(struct status *status, void (*fn)(void *arg), void *arg);
 // taken over, NULL too: {connected, boot, version, revision, error, verdicts: {NAME: {packets,
 // bytes}}, sessions, session_digest (hex string), cached, ready_ports [ids], chains [{number,
 // epoch, term, live [{node, boot}], learner ({node, boot} or null), acts, leased, copied, to_copy,
-// voters_epoch, voters [{node, boot}]}], peers [{node, boot, alive, hears_us, silent_ms}]}; the last three may be missing;
-// reported_at is set here. Any thread. Returns 0, -EINVAL: not an object, or -ENOMEM.
+// voters_epoch, voters [{node, boot}], move, to_move}], cleared, peers [{node, boot, alive,
+// hears_us, silent_ms}]}; the last three may be missing; reported_at is set here. Any thread.
+// Returns 0, -EINVAL: not an object, or -ENOMEM.
 int status_report(struct status *status, const char *name, json_t *report);
 // The stream of the member ended: connected is false from now on, the rest is as last reported.
 void status_disconnected(struct status *status, const char *name);
@@ -41,6 +42,7 @@ bool status_port_ready(struct status *status, const char *host, const char *port
 struct sighting {
 	bool connected;
 	uint32_t boot;	     // as last reported; 0: it has no programs loaded, or never spoke
+	uint32_t cleared;    // the same: the last move whose end left nothing there
 	uint64_t silent_ms;  // since its last report
 	uint64_t missing_ms; // since it is not connected with programs loaded, 0: it is. Of who
 			     // never was: since it was first asked for

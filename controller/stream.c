@@ -174,14 +174,15 @@ static json_t *chain_json(const Zeta__Node__V1__ChainState *chain)
 {
 	json_t *live = names_json(chain->live, chain->n_live);
 
-	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:b, s:b, s:I, s:I, s:I, s:o}", "number",
-			 (json_int_t)chain->number, "epoch", (json_int_t)chain->epoch, "term",
-			 (json_int_t)chain->term, "live", live, "learner",
+	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:b, s:b, s:I, s:I, s:I, s:o, s:I, s:I}",
+			 "number", (json_int_t)chain->number, "epoch", (json_int_t)chain->epoch,
+			 "term", (json_int_t)chain->term, "live", live, "learner",
 			 chain->learner ? name_json(chain->learner) : json_null(), "acts",
 			 chain->acts, "leased", chain->leased, "copied", (json_int_t)chain->copied,
 			 "to_copy", (json_int_t)chain->to_copy, "voters_epoch",
 			 (json_int_t)chain->voters_epoch, "voters",
-			 names_json(chain->voter, chain->n_voter));
+			 names_json(chain->voter, chain->n_voter), "move", (json_int_t)chain->move,
+			 "to_move", (json_int_t)chain->to_move);
 }
 
 static json_t *chains_json(const Report *report)
@@ -267,14 +268,14 @@ static json_t *report_json(const Report *report)
 	if (!is_bounded(report))
 		return NULL;
 	snprintf(digest, sizeof(digest), "%016" PRIx64, report->session_digest);
-	return json_pack("{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:I, s:o}",
 			 "connected", 1, "boot", (json_int_t)report->boot, "version",
 			 report->version, "revision", (json_int_t)report->revision, "error",
 			 report->error, "verdicts", verdicts_json(report), "sessions",
 			 (json_int_t)report->sessions, "session_digest", digest, "cached",
 			 (json_int_t)report->cached, "vpcs", vpcs_json(report), "ready_ports",
-			 ports_json(report), "chains", chains_json(report), "peers",
-			 peers_json(report));
+			 ports_json(report), "chains", chains_json(report), "cleared",
+			 (json_int_t)report->cleared, "peers", peers_json(report));
 }
 
 static void report_came(struct stream *s, struct peer *peer, const Report *report)

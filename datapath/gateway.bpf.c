@@ -728,6 +728,13 @@ int table(struct xdp_md *ctx)
 	}
 	if ((v = step_of(d, place == c->live, change)))
 		return finish(ctx, v);
+	// M7: what the old chain's learner has is the new chain's, whole, and that may have
+	// collected this.
+	if (d->op.op == DFT_COPY) {
+		m = move_of(change->bucket);
+		if (m.from == number + 1 && m.state & MOVE_COMPLETE)
+			return copied(ctx, d, c);
+	}
 	if (change->step == SESSION_INSERT)
 		change->refuse = quota_refuses(&f.key, number);
 	if ((v = session_change(&f.key, hash, room)))

@@ -259,6 +259,13 @@ def not_whole(status, since, nodes):
         return f"{' '.join(sorted(lost))} is no member"
     for alarm in status.get("alarms", []):
         return alarm["message"]
+    spread = status["spread"]
+    if spread["moving"]:
+        return f"{spread['left']} buckets have not moved"
+    if not spread["wanted"] == spread["chains"] == len(status["chains"]):
+        return f"there are {len(status['chains'])} chains, {spread['chains']} with buckets, not {spread['wanted']}"
+    if spread["uncleared"] and spread["move"]:
+        return f"{' '.join(spread['uncleared'])} may have records that moved"
     for chain in status["chains"]:
         state = chain.get("state", {"live": chain["replicas"]}) or {"live": []}
         if set(state["live"]) != set(chain["replicas"]):
@@ -271,7 +278,7 @@ def not_whole(status, since, nodes):
 
 
 def diverging(cloud, ftns):
-    """Sessions that are not the same on all replicas of their chain, with what each holds."""
+    """Sessions that are not the same on all replicas of their chain, or on others too, with what each holds."""
     status = cloud.status()
     if not status:
         return [{"session": "?", "held": "the controller does not answer"}]
@@ -290,7 +297,7 @@ def diverging(cloud, ftns):
     for (key, holders), hash_ in zip(held.items(), hashes):
         chain = chains.get(buckets[hash_ % len(buckets)], [])
         what = [holders.get(node) for node in chain]
-        if any(w != what[0] for w in what):
+        if any(w != what[0] for w in what) or set(holders) - set(chain):
             out.append({"session": " ".join(key), "chain": chain, "held": holders})
     return out
 

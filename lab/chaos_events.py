@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may happen to a cloud (for lab/chaos.py)."""
+import json
 import signal
 
 from chaos_cloud import ALL
@@ -178,6 +179,21 @@ class Replace(Event):
         self.cloud.order("apply", "-f", "-", given=self.object)
 
 
+class Scale(Event):
+    """Another number of chains: some buckets move, with their sessions."""
+    lossless = planned = True
+    roles = (CONTROLLER,)
+    variants = {CONTROLLER: ("to 1", "to 2", "to 3", "to 5")}
+
+    def begin(self):
+        cluster = json.loads(self.cloud.order("get", "cluster", "-o", "json"))[0]
+        self.cloud.order("apply", "-f", "-", given="kind: Cluster\n" + "".join(
+            f"{field}: {json.dumps(cluster[field])}\n"
+            for field in ("name", "entrance_first", "entrance_last", "overlay", "replicas",
+                          "tenant_mtu", "oam_port", "heartbeat_ms", "repair_after_s")) +
+            f"chains: {self.variant.split()[1]}\n")
+
+
 class Blackout(Event):
     """More than any cluster survives: to see that it is seen."""
     roles = (ALL_FWD,)
@@ -207,6 +223,7 @@ KINDS = {
     "part": Part,
     "drain": Drain,
     "replace": Replace,
+    "scale": Scale,
     "blackout": Blackout,
 }
 ALL_KINDS = [kind for kind in KINDS if kind != "blackout"]

@@ -413,6 +413,7 @@ static void report_membership(struct state *s, struct states *all, Zeta__Node__V
 		chain->n_voter = member->voters.count;
 		chain->voter = all->voters[i];
 	}
+	report->cleared = term_cleared(s->term);
 	report->n_peer = term_peers(s->term, all->known, MAX_NODES);
 	report->peer = all->peers;
 	for (i = 0; i < report->n_peer; i++) {

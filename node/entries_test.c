@@ -150,12 +150,16 @@ static void chain_wish(void **state)
 	c.replicas = 3;
 	c.voter = voters;
 	c.n_voter = MAX_VOTERS;
+	c.move = 7;
+	c.moving = 1;
 	assert_int_equal(chain_entries(&c, &r.entries), 0);
 	assert_int_equal(r.count, 1);
 	assert_int_equal(r.table[0], TABLE_WISHES);
 	assert_int_equal(*(uint32_t *)r.key[0], 3);
 	assert_int_equal(wish->listed, 2);
 	assert_int_equal(wish->voters.founded, 2);
+	assert_int_equal(wish->move, 7);
+	assert_int_equal(wish->moving, 1);
 	assert_int_equal(wish->voters.epoch, 4);
 	assert_int_equal(wish->voters.replicas, 3);
 	assert_int_equal(wish->voters.count, MAX_VOTERS);
@@ -194,7 +198,7 @@ static void buckets(void **state)
 	static uint8_t table[BUCKETS * 2] = {0, 0, 0, 1, 4, 0}, from[BUCKETS * 2] = {0, 0, 0, 2};
 	Zeta__Node__V1__Buckets b = ZETA__NODE__V1__BUCKETS__INIT;
 	struct recorded r = recorder();
-	const struct origin_value *origin = (const void *)r.value[1];
+	const struct origin_value *origin = (const void *)r.value[2];
 
 	b.chain = BYTES(table);
 	assert_int_equal(buckets_entries(&b, &r.entries), 0);
@@ -214,13 +218,21 @@ static void buckets(void **state)
 	b.move = 9;
 	r = recorder();
 	assert_int_equal(buckets_entries(&b, &r.entries), 0);
-	assert_int_equal(r.count, BUCKETS + 2);
-	assert_int_equal(r.table[1], TABLE_ORIGINS);
-	assert_int_equal(*(uint32_t *)r.key[1], 1);
+	assert_int_equal(r.count, 2 * BUCKETS + 1);
+	assert_int_equal(r.table[2], TABLE_ORIGINS);
+	assert_int_equal(*(uint32_t *)r.key[2], 1);
 	assert_int_equal(origin->move, 9);
 	assert_int_equal(origin->from, 2);
-	assert_int_equal(r.table[2], TABLE_BUCKETS);
-	assert_int_equal(*(uint32_t *)r.key[2], 1);
+	assert_int_equal(r.table[3], TABLE_BUCKETS);
+	assert_int_equal(*(uint32_t *)r.key[3], 1);
+	// With its end nothing comes from anywhere.
+	b.from.len = 0;
+	r = recorder();
+	assert_int_equal(buckets_entries(&b, &r.entries), 0);
+	assert_int_equal(r.table[2], TABLE_ORIGINS);
+	assert_int_equal(origin->move, 9);
+	assert_int_equal(origin->from, 0);
+	b.from = BYTES(from);
 	from[0] = 0xFF;
 	REFUSES(buckets_entries(&b, &r.entries), "comes from");
 	b.from = SHORT(from);

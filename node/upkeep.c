@@ -76,7 +76,8 @@ static void follow_loads(struct upkeep *upkeep)
 	if (!err)
 		err = outbox_open(&upkeep->outbox, d->own[MAP_OUTBOX], d->own[MAP_OUTBOX_NEXT],
 				  program);
-	if (!err && ((err = roles_use(&upkeep->roles, d->tables[TABLE_BUCKETS])) ||
+	if (!err && ((err = roles_use(&upkeep->roles, d->tables[TABLE_BUCKETS],
+				      d->tables[TABLE_ORIGINS])) ||
 		     (err = copying_use(&upkeep->copying, d->own[MAP_COPIES], d->own[MAP_FLOORS],
 					d->own[MAP_SESSIONS], d->own[MAP_FLAT_SESSIONS])) ||
 		     (err = moving_use(&upkeep->moving, d->own[MAP_DEPARTURES],
@@ -99,7 +100,7 @@ static void read_roles(struct upkeep *upkeep, __u64 now)
 	roles_read(&upkeep->roles, d->tables[TABLE_CHAINS], d->settings.index,
 		   upkeep->ageing.now_s);
 	copying_follow(&upkeep->copying);
-	moving_follow(&upkeep->moving, d->tables[TABLE_ORIGINS]);
+	moving_follow(&upkeep->moving);
 }
 
 static void told(void *context, const struct outbox_entry *entry, __u8 owner, int confirmed)

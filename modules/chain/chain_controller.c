@@ -46,6 +46,7 @@ struct build {
 	struct members members;
 	struct view_cluster cluster;
 	char id[OBJECT_ID], name[OBJECT_ID]; // of the cluster
+	unsigned int leaving;		     // buckets of the move that is under way
 	json_int_t repair_after_s, heartbeat_ms;
 	bool has_before;
 	struct view before;
@@ -81,6 +82,7 @@ static int add_member(const struct object *object, void *arg)
 	node->drain = json_is_true(json_object_get(object->body, "drain"));
 	status_sighting(build->status, object->name, &members->sighting[members->count]);
 	node->boot = members->sighting[members->count].boot;
+	node->cleared = members->sighting[members->count].cleared;
 	snprintf(members->id[members->count], OBJECT_ID, "%s", object->id);
 	snprintf(members->name[members->count++], OBJECT_ID, "%s", object->name);
 	return 0;
@@ -180,12 +182,25 @@ static void read_chain(const json_t *item, struct view_chain *chain)
 		chain->replicas = chain->voters;
 }
 
+// A view that says nothing of it is of a former controller: all of its chains have buckets.
+static void read_spread(const json_t *view, struct view_spread *out)
+{
+	const json_t *spread = json_object_get(view, "spread");
+
+	out->chains = (unsigned int)integer_in(spread, "chains")
+			      ?: (unsigned int)json_array_size(json_object_get(view, "chains"));
+	out->before = (unsigned int)integer_in(spread, "before");
+	out->move = (uint32_t)integer_in(spread, "move");
+	out->moving = json_is_true(json_object_get(spread, "moving"));
+}
+
 static void read_view(const json_t *body, const struct members *members, struct view *view)
 {
 	struct view_entrance *entrance;
 	json_t *item;
 	size_t i;
 
+	read_spread(body, &view->spread);
 	view->epoch = (uint32_t)integer_in(body, "epoch");
 	json_array_foreach (json_object_get(body, "entrances"), i, item) {
 		if (i == MAX_ENTRANCES)
@@ -283,6 +298,9 @@ static void read_state(struct build *build, struct view_name self, const json_t 
 		return;
 	if (json_is_true(json_object_get(state, "leased")))
 		progress->leased |= 1u << place;
+	// What is wholly the new chain's stays so, whoever is head then.
+	if (place == 0 && build->before.spread.move == (uint32_t)integer_in(state, "move"))
+		report->left = (unsigned int)integer_in(state, "to_move");
 	if (place == (int)report->live - 1) {
 		progress->copied = (uint64_t)integer_in(state, "copied");
 		progress->to_copy = (uint64_t)integer_in(state, "to_copy");
@@ -341,6 +359,29 @@ static void find_ripe(struct build *build)
 	}
 }
 
+// Until its head says otherwise, nothing has left a chain.
+static int count_leaving(struct build *build, const json_t *before)
+{
+	auto_(freep) uint16_t *table = calloc(2, BUCKETS * sizeof(*table));
+	uint16_t *from = table ? table + BUCKETS : NULL;
+	size_t i;
+	int err;
+
+	if (!build->before.spread.moving)
+		return 0;
+	if (!table)
+		return -ENOMEM;
+	if ((err = view_buckets(before, table)) || (err = view_origins(before, table, from)))
+		return err;
+	for (i = 0; i < BUCKETS; i++) {
+		if (!from[i])
+			continue;
+		build->report[from[i] - 1].left++;
+		build->leaving++;
+	}
+	return 0;
+}
+
 static int read_cluster(const struct object *object, void *arg)
 {
 	struct build *build = arg;
@@ -378,6 +419,8 @@ static int gather(struct store *store, struct status *status, const char *cluste
 	if (before) {
 		build->has_before = true;
 		read_view(before, &build->members, &build->before);
+		if ((err = count_leaving(build, before)))
+			return err;
 		read_reports(build);
 		find_ripe(build);
 	}
@@ -450,12 +493,34 @@ static json_t *write_chains(const struct view *view)
 	return take_ptr(list);
 }
 
+static json_t *write_spread(const struct view_spread *spread)
+{
+	return json_pack("{s:i, s:i, s:I, s:b}", "chains", (int)spread->chains, "before",
+			 (int)spread->before, "move", (json_int_t)spread->move, "moving",
+			 spread->moving);
+}
+
+static void log_spread(const struct build *build)
+{
+	const struct view_spread *before = &build->before.spread, *after = &build->after.spread;
+
+	if (after->move != before->move)
+		log_info("cluster %s: buckets move from %u chains to %u, move %u", build->name,
+			 after->before, after->chains, after->move);
+	else if (before->moving && !after->moving)
+		log_info("cluster %s: move %u is over", build->name, after->move);
+	if (build->after.chains < build->before.chains)
+		log_info("cluster %s: chains from %u on are taken away", build->name,
+			 build->after.chains);
+}
+
 static void note_changes(struct build *build)
 {
 	const struct view_chain *before;
 	struct view_chain *after;
 	unsigned int i;
 
+	log_spread(build);
 	for (i = 0; i < build->after.chains; i++) {
 		before = &build->before.chain[i];
 		after = &build->after.chain[i];
@@ -481,23 +546,25 @@ static void note_changes(struct build *build)
 static int store_next(struct store *store, struct build *build)
 {
 	auto_(json_decrefp) json_t *before = store_body(store, "views", build->id);
-	auto_(json_decrefp) json_t *entrances = NULL, *chains = NULL;
+	auto_(json_decrefp) json_t *entrances = NULL, *chains = NULL, *spread = NULL;
 
 	view_build(&build->after, build->has_before ? &build->before : NULL, &build->cluster,
 		   build->members.node, build->members.count, build->report);
 	note_changes(build);
 	entrances = write_entrances(build);
 	chains = write_chains(&build->after);
-	if (!entrances || !chains)
+	spread = write_spread(&build->after.spread);
+	if (!entrances || !chains || !spread)
 		return -ENOMEM;
 	if (json_equal(json_object_get(before, "entrances"), entrances) &&
 	    json_equal(json_object_get(before, "chains"), chains) &&
+	    json_equal(json_object_get(before, "spread"), spread) &&
 	    !strcmp(text_or_empty(before, "name"), build->name))
 		return 0;
 	build->body =
-		json_pack("{s:s, s:s, s:s, s:I, s:O, s:O}", "id", build->id, "name", build->name,
-			  "description", "", "epoch", (json_int_t)build->after.epoch, "entrances",
-			  entrances, "chains", chains);
+		json_pack("{s:s, s:s, s:s, s:I, s:O, s:O, s:O}", "id", build->id, "name",
+			  build->name, "description", "", "epoch", (json_int_t)build->after.epoch,
+			  "entrances", entrances, "chains", chains, "spread", spread);
 	if (!build->body)
 		return -ENOMEM;
 	return store_put(store, "views", "", build->body, NULL);
@@ -687,6 +754,27 @@ static void alarms_of_chain(const struct build *build, json_t *list, unsigned in
 		      (unsigned long long)progress->copied, (unsigned long long)progress->to_copy);
 }
 
+static unsigned int count_left(const struct build *build)
+{
+	unsigned int left = 0, i;
+
+	for (i = 0; i < build->before.chains; i++)
+		left += build->report[i].left;
+	return left;
+}
+
+static void alarms_of_spread(const struct build *build, json_t *list)
+{
+	if (build->before.spread.moving)
+		raise(build, list,
+		      (struct alarm){.what = "buckets-stuck",
+				     .chain = -1,
+				     .mark = count_left(build),
+				     .patience = STUCK_MS},
+		      "%u buckets do not get to their new chains, and nobody joins a chain meanwhile",
+		      count_left(build));
+}
+
 static json_t *alarms_of(const struct build *build)
 {
 	const struct view *view = &build->after;
@@ -695,6 +783,7 @@ static json_t *alarms_of(const struct build *build)
 
 	alarms_of_nodes(build, list);
 	alarms_of_entrances(build, list);
+	alarms_of_spread(build, list);
 	if (!view->chains || !view->chain[0].founded) {
 		raise(build, list,
 		      (struct alarm){.severity = CRITICAL,
@@ -775,20 +864,6 @@ int view_check_removal(struct change *change)
 			      "first, or stop it and wait %lld s",
 			      name, places.votes, places.holds, (long long)build->repair_after_s);
 	return 0;
-}
-
-int view_check_chains(struct change *change)
-{
-	auto_(json_decrefp) json_t *view = store_body(change->store, "views", change->id);
-	const json_t *chains = json_object_get(view, "chains");
-	json_int_t wanted = integer_in(change->after, "chains");
-
-	if (!wanted || !integer_in(json_array_get(chains, 0), "founded") ||
-	    (size_t)wanted == json_array_size(chains))
-		return 0;
-	return refuse(change->problem, 409, "chains",
-		      "chains cannot be changed any more: %zu were founded, and have sessions",
-		      json_array_size(chains));
 }
 
 static json_t *names_of(const struct members *members, const struct view_name *names,
@@ -895,6 +970,25 @@ static json_t *forced_at(const struct view_chain *chain)
 	return json_string(text);
 }
 
+// What people are told: how many chains have the buckets, are wanted, and how far a move is.
+static json_t *answer_spread(const struct build *build)
+{
+	const struct view_spread *spread = &build->before.spread;
+	const struct members *members = &build->members;
+	json_t *uncleared = json_array();
+	size_t n;
+
+	for (n = 0; n < members->count; n++)
+		if (members->node[n].presence == PRESENCE_HERE &&
+		    members->node[n].cleared < spread->move)
+			json_array_append_new(uncleared, json_string(members->name[n]));
+	return json_pack("{s:i, s:i, s:I, s:b, s:i, s:i, s:o}", "wanted",
+			 (int)(build->cluster.chains ?: spread->chains), "chains",
+			 (int)spread->chains, "move", (json_int_t)spread->move, "moving",
+			 spread->moving, "left", (int)count_left(build), "leaving",
+			 (int)build->leaving, "uncleared", uncleared);
+}
+
 static json_t *answer_chains(const struct build *build, const json_int_t *buckets)
 {
 	auto_(json_decrefp) json_t *list = json_array();
@@ -975,6 +1069,7 @@ static int answer(struct model *model, json_t *body)
 	if (json_object_set_new(body, "entrances", name_entrances(model->store, body)) ||
 	    json_object_set_new(body, "nodes", answer_nodes(build)) ||
 	    json_object_set_new(body, "chains", answer_chains(build, buckets)) ||
+	    json_object_set_new(body, "spread", answer_spread(build)) ||
 	    json_object_set_new(body, "alarms", status_alarms(model->status, build->id)))
 		return -ENOMEM;
 	return 0;

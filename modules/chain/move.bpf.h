@@ -10,6 +10,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, BUCKETS);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct origin_value);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);

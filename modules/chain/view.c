@@ -713,31 +713,29 @@ static bool may_found(const struct work *w)
 	return here && here >= w->replicas;
 }
 
-static void plan_chains(struct work *w, unsigned int chains)
+// Chains are added up to this number, of this epoch; 0: they cannot be founded yet.
+static void add_chains(struct work *w, unsigned int chains, uint32_t epoch)
 {
-	bool found = may_found(w);
 	struct view_chain *chain;
 	unsigned int i, k;
 
-	w->view->chains = chains;
-	for (i = 0; i < chains; i++) {
+	for (i = w->view->chains; i < chains; i++) {
 		chain = &w->view->chain[i];
-		plan_chain(w, chain, i, found);
-		chain->epoch = chain->founded = found;
-		for (k = 0; !found && k < chain->voters; k++)
+		plan_chain(w, chain, i, epoch != 0);
+		chain->epoch = chain->founded = epoch;
+		for (k = 0; !epoch && k < chain->voters; k++)
 			chain->voter[k].boot = 0;
 	}
+	w->view->chains = chains;
 }
 
 static void step_chains(struct work *w, const struct view *before)
 {
 	unsigned int i, living;
 
-	w->view->chains = before->chains;
-	memcpy(w->view->chain, before->chain, before->chains * sizeof(*before->chain));
 	if (!w->reports)
 		return;
-	w->may_plan = true;
+	w->may_plan = !before->spread.moving;
 	for (i = 0; i < before->chains; i++) {
 		count_places(w, &before->chain[i], 1);
 		// Who waits for a majority to come back may wait for ever.
@@ -750,12 +748,99 @@ static void step_chains(struct work *w, const struct view *before)
 		step_chain(w, i);
 }
 
+// ---- how many chains
+
+// Whether no voter of a chain is missing, and all who are to have its data do.
+static bool is_whole(const struct work *w, unsigned int number)
+{
+	const struct view_chain *chain = &w->view->chain[number];
+	const struct view_report *report = &w->reports[number];
+	unsigned int i;
+
+	if (report->epoch < chain->founded || view_is_busy(chain, report, w->nodes, w->count) ||
+	    report->live != chain->replicas)
+		return false;
+	for (i = 0; i < chain->voters; i++)
+		if (!view_lives(w->nodes, w->count, chain->voter[i]))
+			return false;
+	return true;
+}
+
+// How many nodes may know nothing yet of the last move's end, or have something left of it.
+static unsigned int count_behind(const struct work *w)
+{
+	unsigned int behind = 0;
+	size_t i;
+
+	for (i = 0; i < w->count; i++)
+		behind += w->nodes[i].presence != PRESENCE_HERE ||
+			  w->nodes[i].cleared < w->view->spread.move;
+	return behind;
+}
+
+static unsigned int count_gone(const struct work *w)
+{
+	unsigned int gone = 0;
+	size_t i;
+
+	for (i = 0; i < w->count; i++)
+		gone += w->nodes[i].presence == PRESENCE_GONE;
+	return gone;
+}
+
+static bool has_moved(const struct work *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->view->chains; i++)
+		if (w->reports[i].left)
+			return false;
+	return true;
+}
+
+// One step towards the wanted number, where nothing else has changed.
+static void step_spread(struct work *w, const struct view *before, unsigned int wanted)
+{
+	struct view_spread *spread = &w->view->spread;
+	unsigned int behind, i;
+
+	if (spread->moving) {
+		spread->moving = !has_moved(w);
+		return;
+	}
+	if (!wanted)
+		wanted = spread->chains;
+	if ((w->view->chains == wanted && spread->chains == wanted) ||
+	    memcmp(w->view->chain, before->chain, before->chains * sizeof(*before->chain)) != 0)
+		return;
+	behind = count_behind(w);
+	if (w->view->chains > wanted && w->view->chains > spread->chains) {
+		// Who does not know better asks there, and is told where to ask.
+		if (!behind)
+			w->view->chains = wanted > spread->chains ? wanted : spread->chains;
+		return;
+	}
+	if (behind > count_gone(w))
+		return;
+	for (i = 0; i < w->view->chains; i++)
+		if (!is_whole(w, i))
+			return;
+	if (w->view->chains < wanted) {
+		if (may_found(w))
+			add_chains(w, wanted, w->view->epoch);
+		return;
+	}
+	*spread = (struct view_spread){
+		.chains = wanted, .before = spread->chains, .move = w->view->epoch, .moving = true};
+}
+
 static void build_chains(struct view *view, const struct view *before,
 			 const struct view_cluster *cluster, const struct view_node *nodes,
 			 size_t count, const struct view_report *reports)
 {
 	struct work w = {.view = view, .nodes = nodes, .count = count, .reports = reports};
 	unsigned int ftns = 0;
+	bool found;
 	size_t i;
 
 	for (i = 0; i < count; i++) {
@@ -768,10 +853,19 @@ static void build_chains(struct view *view, const struct view *before,
 	// An even number tolerates no more deaths than the odd one below it.
 	if (w.voters % 2 == 0 && w.voters > w.replicas)
 		w.voters--;
-	if (before && before->chains && before->chain[0].founded)
-		step_chains(&w, before);
-	else if (ftns)
-		plan_chains(&w, cluster->chains ? cluster->chains : ftns);
+	if (!before || !before->chains || !before->chain[0].founded) {
+		found = may_found(&w);
+		if (ftns)
+			add_chains(&w, cluster->chains ? cluster->chains : ftns, found);
+		view->spread.chains = view->chains;
+		return;
+	}
+	view->chains = before->chains;
+	view->spread = before->spread;
+	memcpy(view->chain, before->chain, before->chains * sizeof(*before->chain));
+	step_chains(&w, before);
+	if (reports)
+		step_spread(&w, before, cluster->chains);
 }
 
 void view_build(struct view *view, const struct view *before, const struct view_cluster *cluster,

@@ -125,10 +125,8 @@ static int complete(struct change *change)
 			return err;
 		first.s6_addr32[3] = htonl(ntohl(first.s6_addr32[3]) + 1);
 	}
-	if ((err = store_list_referring(change->store, "hosts", "clusters", change->id,
-					agrees_at_host, change)))
-		return err;
-	return view_check_chains(change);
+	return store_list_referring(change->store, "hosts", "clusters", change->id, agrees_at_host,
+				    change);
 }
 
 static int changed(struct change *change)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "modules/session/moving.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -16,17 +15,23 @@
 // Of the outbox: deletes and a learner's copy go on meanwhile.
 #define WINDOW (MAX_OUTBOX / 4)
 
-#define FOLLOW_MS 1000 // reading the whole map takes milliseconds
+#define FOLLOW_MS 1000 // the view's buckets are half a megabyte, which mostly is as it was
+
+// Of what is said of buckets, until it is confirmed. Nobody serves a bucket from when its fence is
+// at the old head until the new chain knows: that shall be a round trip, not the time that many
+// wait in some queue, or until one that was dropped there is sent again.
+#define AT_ONCE 64
+
+#define SOON_MS 20 // the view is being written
 
 #define BATCHES 16 // that are looked at in one step, where none has anything to hand over
 
 struct moving_room {
-	__u32 key[BUCKETS]; // as the kernel gives them back
-	struct origin_value origin[BUCKETS];
-	__u32 move[BUCKETS];	// whose phase this is
-	__u64 term[BUCKETS];	// in which this node is the old chain's head
-	__u64 head[MAX_CHAINS]; // as the roles were when they were followed last
-	__u8 phase[BUCKETS];	// enum move_phase
+	struct origin_value origin[BUCKETS]; // as the view was when it was followed last
+	__u32 move[BUCKETS];		     // whose phase this is
+	__u64 term[BUCKETS];		     // in which this node is the old chain's head
+	__u64 head[MAX_CHAINS];		     // as the roles were when they were followed last
+	__u8 phase[BUCKETS];		     // enum move_phase
 	__u32 round[MOVE_AT_ONCE];
 };
 
@@ -61,7 +66,7 @@ static void end_round(struct moving *moving)
 {
 	moving->stage = MOVE_IDLE;
 	moving->number++;
-	moving->round = moving->due = moving->on_way = 0;
+	moving->round = moving->due = moving->flight = moving->on_way = 0;
 	moving->wanted = 1;
 }
 
@@ -70,6 +75,7 @@ static void begin_anew(struct moving *moving)
 	memset(moving->room->phase, MOVE_NOTHING, sizeof(moving->room->phase));
 	end_round(moving);
 	moving->follow_ms = 0;
+	moving->followed = 0;
 	scan_begin(&moving->scan, -1, -1);
 }
 
@@ -122,28 +128,35 @@ static int in_round(__u8 phase)
 	return phase != MOVE_NOTHING && phase != MOVE_WANTED && phase != MOVE_DONE;
 }
 
-void moving_follow(struct moving *moving, int origins)
+void moving_follow(struct moving *moving)
 {
-	LIBBPF_OPTS(bpf_map_batch_opts, options);
+	const struct origin_value *origins = moving->roles->origins;
 	struct moving_room *r = moving->room;
-	__u32 count = BUCKETS, cursor, i;
 	const __u64 now = now_ms();
-	int disturbed = 0;
+	int disturbed = 0, others, early = 0;
+	__u32 i;
 
 	if (!moving->told ||
 	    (now < moving->follow_ms && !memcmp(r->head, moving->roles->head, sizeof(r->head))))
 		return;
 	moving->follow_ms = now + FOLLOW_MS;
+	others = memcmp(r->head, moving->roles->head, sizeof(r->head));
+	if (!others && moving->followed &&
+	    (!origins || !memcmp(r->origin, origins, sizeof(r->origin))))
+		return;
 	memcpy(r->head, moving->roles->head, sizeof(r->head));
-	if (origins < 0 ||
-	    (bpf_map_lookup_batch(origins, NULL, &cursor, r->key, r->origin, &count, &options) &&
-	     errno != ENOENT))
-		memset(r->origin, 0, sizeof(r->origin));
+	if (origins)
+		memcpy(r->origin, origins, sizeof(r->origin));
 	for (i = 0; i < BUCKETS; i++) {
 		const struct origin_value *o = &r->origin[i];
 		const __u32 chain = o->from - 1u;
-		const __u64 term = chain < MAX_CHAINS ? r->head[chain] : 0;
+		__u64 term = chain < MAX_CHAINS ? r->head[chain] : 0;
 
+		// Where it goes to is told after where it comes from.
+		if (term && roles_chain(moving->roles, i) == chain) {
+			term = 0;
+			early = 1;
+		}
 		if (r->phase[i] != MOVE_NOTHING && r->move[i] == o->move && r->term[i] == term)
 			continue;
 		disturbed |= in_round(r->phase[i]);
@@ -160,6 +173,9 @@ void moving_follow(struct moving *moving, int origins)
 		end_round(moving);
 	}
 	moving->wanted = 1;
+	moving->followed = !early;
+	if (early)
+		moving->follow_ms = now + SOON_MS;
 	tell(moving);
 }
 
@@ -207,12 +223,15 @@ static void send_round(struct moving *moving, __u8 due, __u8 sent, __u32 op)
 	struct outbox_entry e;
 	__u32 i;
 
-	for (i = 0; i < moving->round && outbox_room(moving->outbox) > WINDOW; i++) {
+	for (i = 0;
+	     i < moving->round && moving->flight < AT_ONCE && outbox_room(moving->outbox) > WINDOW;
+	     i++) {
 		const __u32 bucket = r->round[i];
 
 		if (r->phase[bucket] != due)
 			continue;
 		r->phase[bucket] = sent;
+		moving->flight++;
 		e = entry_of(moving, bucket, op);
 		outbox_add(moving->outbox, &e, moving->number);
 	}
@@ -302,6 +321,7 @@ int moving_step(struct moving *moving)
 static void settle(struct moving *moving, __u32 bucket, __u8 due, __u8 then, int confirmed)
 {
 	moving->room->phase[bucket] = confirmed ? then : due;
+	moving->flight--;
 	if (confirmed)
 		moving->due--;
 }

@@ -34,6 +34,7 @@ struct membership {
 	int nothing; // it begins the active term with nothing
 	int empty;   // no record of the chain is here, and none is being stored: it may join
 	int wiping;  // its records are being removed
+	int again;   // and are to be after that, as other buckets are its by now
 };
 
 struct members {
@@ -405,6 +406,11 @@ void members_wish(struct members *s, __u32 chain, const struct chain_wish *wish)
 	size_t size;
 	__u32 i;
 
+	// M7: what was another chain's may be this one's now, and still be here.
+	if (!wish->moving && (c->wish.moving || c->wish.move != wish->move)) {
+		c->empty = 0;
+		c->again = c->wiping;
+	}
 	c->wish = *wish;
 	// The first term follows from what the controller says: everybody takes it as known.
 	if (wish->voters.epoch != wish->listed)
@@ -557,7 +563,8 @@ static void clear_out(struct members *s, struct membership *c)
 	if (s->host.wipe(s->host.context, (__u32)(c - s->chain), 0))
 		return;
 	c->wiping = 0;
-	c->empty = 1;
+	c->empty = !c->again;
+	c->again = 0;
 }
 
 // Nodes that are told of a new chain come up one after the other: nobody is taken for lost before
@@ -588,8 +595,9 @@ static void tick(struct members *s, struct membership *c)
 		feed(s, c);
 		// Not before: what the kernel heard meanwhile would lie ahead, and seem long ago.
 		now = now_of(s);
-		// Who still has what it had asks to be taken in when it has nothing.
-		if (!c->empty)
+		// Who still has what it had asks to be taken in when it has nothing. M7: nobody
+		// joins while buckets move: of what he has of them could not be told whose it is.
+		if (!c->empty || c->wish.moving)
 			c->member.asked = now;
 		if (!is_assembling(s, c, now))
 			dft_term_tick(&c->member, &s->times, draw(s, s->times.suspect), now, &out);
@@ -701,4 +709,22 @@ size_t members_states(const struct members *s, struct member_state *out, size_t 
 		n++;
 	}
 	return n;
+}
+
+__u32 members_cleared(const struct members *s)
+{
+	__u32 move = 0, i;
+
+	for (i = 0; i < MAX_CHAINS; i++) {
+		const struct membership *c = &s->chain[i];
+
+		if (!c->wish.voters.count)
+			continue;
+		if (c->wish.moving ||
+		    (!c->empty && dft_configuration_place(&c->member.active, s->self) < 0) ||
+		    (move && c->wish.move != move))
+			return 0;
+		move = c->wish.move;
+	}
+	return move;
 }

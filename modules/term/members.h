@@ -89,5 +89,8 @@ struct member_state {
 
 // Of the chains of which it is a voter or a replica; at most most of them. Returns how many.
 size_t members_states(const struct members *members, struct member_state *out, size_t most);
+// Number of the last move of buckets that is over, when nothing is left here of any chain in whose
+// path this node is not; else 0.
+__u32 members_cleared(const struct members *members);
 // Whether some chain that this node has a part in is shared with that node.
 int members_share(const struct members *members, __u32 node);
