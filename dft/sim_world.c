@@ -498,9 +498,33 @@ static void move(struct world *w)
 	send_op(w, CONTROLLER, w->chain[0].latest.path[0].node, &op);
 }
 
-// A majority of the voters is gone for good: what is left of the list that is known begins alone,
-// and becomes whole by the next view. Nothing is lost, unless nobody is left, or who knew of a
-// later list is gone too.
+// Whether everybody who could tell is reached, and nobody has the records.
+static bool lost(const struct world *w, const struct chain *c, const struct dft_configuration *list)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->slots; i++)
+		if (w->node[c->node[i]].up && severed(w, c->node[i], CONTROLLER))
+			return false;
+	return !survives(w, list, CONTROLLER);
+}
+
+// Whether so many voters were told of the founding that it does not end with one of them.
+static bool founded(const struct world *w, const struct chain *c)
+{
+	uint32_t i, bits = 0;
+
+	for (i = 0; i < c->voters.count; i++)
+		if (is_up(w, c->voters.voter[i]) &&
+		    c->replica[slot_of(c, c->voters.voter[i].node)].member.voters.epoch ==
+			    c->voters.epoch)
+			bits |= 1u << i;
+	return dft_majority(&c->voters, bits);
+}
+
+// A majority of the voters is gone for good, or all of the list: what is left of the list that is
+// known begins alone, and becomes whole by the next view. Nothing is lost, unless nobody is left,
+// or who knew of a later list is gone too.
 static void force(struct world *w, struct chain *c, const struct dft_configuration *known)
 {
 	struct dft_voters v = {.epoch = c->voters.epoch + 1};
@@ -561,17 +585,17 @@ static void repair(struct world *w, uint32_t chain)
 	if (w->plan.controller_rests && !w->quiet && w->now / (300 * MS) % 2)
 		return;
 	give(w, chain);
-	if (!ill(w, c)) {
+	known = reported(w, c);
+	list = known ? &known->active : &c->latest;
+	in_force = known ? &known->voters : &c->latest_voters;
+	if (!ill(w, c) && !lost(w, c, list)) {
 		c->ill_since = 0;
 		return;
 	}
 	if (!c->ill_since)
 		c->ill_since = w->now;
-	known = reported(w, c);
-	list = known ? &known->active : &c->latest;
-	in_force = known ? &known->voters : &c->latest_voters;
 	// By then their leases have ended, and ballots that they began.
-	if (!quorate(w, in_force, CONTROLLER)) {
+	if (!quorate(w, in_force, CONTROLLER) || lost(w, c, list)) {
 		if (w->now - c->ill_since < 2 * w->plan.times.guard + w->plan.times.give_up)
 			return;
 		// Who knew better is gone as well: what was written since is lost, and no test.
@@ -581,6 +605,8 @@ static void repair(struct world *w, uint32_t chain)
 		c->ill_since = 0;
 		return;
 	}
+	if (c->forced && quorate(w, &c->voters, CONTROLLER) && !founded(w, c))
+		return;
 	// One view after the other, unless the last one cannot come true any more.
 	if (in_force->epoch < c->voters.epoch && quorate(w, &c->voters, CONTROLLER))
 		return;
@@ -922,7 +948,8 @@ void world_run(struct world *w)
 			return;
 	}
 	if (!w->broken)
-		broken(w, "I9 rest", w->unsettled, NOWHERE, "3 s after the last fault: %s", why);
+		broken(w, "I9 rest", w->unsettled, w->unsettled_key, "3 s after the last fault: %s",
+		       why);
 }
 
 static int chains_new(struct world *w)
