@@ -185,7 +185,7 @@ struct chain {
 	uint32_t given;
 	bool forced, kept;	 // it is a founding by force; with records that were left
 	struct dft_term checked; // of the last ballot whose proposal was looked at
-	uint64_t ill_since;
+	uint64_t ill_since, stuck_since;
 };
 
 struct node {

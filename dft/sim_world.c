@@ -509,6 +509,25 @@ static bool lost(const struct world *w, const struct chain *c, const struct dft_
 	return !survives(w, list, CONTROLLER);
 }
 
+// Whether a view can still become true by the voters in force: not by who has accepted one that was
+// passed over (M6). (Of who is not reached nobody knows.)
+static bool may_change(const struct world *w, const struct chain *c, const struct dft_voters *v)
+{
+	uint32_t i, bits = 0;
+
+	for (i = 0; i < v->count; i++) {
+		uint32_t epoch =
+			c->replica[slot_of(c, v->voter[i].node)].member.accepted.term.epoch;
+
+		if (epoch > v->epoch && epoch < c->voters.epoch &&
+		    !severed(w, v->voter[i].node, CONTROLLER))
+			continue;
+		if (is_up(w, v->voter[i]) && v->voter[i].node != w->deaf)
+			bits |= 1u << i;
+	}
+	return dft_majority(v, bits);
+}
+
 // Whether so many voters were told of the founding that it does not end with one of them.
 static bool founded(const struct world *w, const struct chain *c)
 {
@@ -580,6 +599,7 @@ static void repair(struct world *w, uint32_t chain)
 	const struct dft_member *known;
 	const struct dft_configuration *list;
 	const struct dft_voters *in_force;
+	bool stuck;
 
 	at(w, w->now + 10 * MS + pick(w, 5 * MS), REPAIR, CONTROLLER, chain);
 	if (w->plan.controller_rests && !w->quiet && w->now / (300 * MS) % 2)
@@ -588,21 +608,26 @@ static void repair(struct world *w, uint32_t chain)
 	known = reported(w, c);
 	list = known ? &known->active : &c->latest;
 	in_force = known ? &known->voters : &c->latest_voters;
-	if (!ill(w, c) && !lost(w, c, list)) {
+	stuck = !may_change(w, c, in_force) || lost(w, c, list);
+	if (!stuck)
+		c->stuck_since = 0;
+	else if (!c->stuck_since)
+		c->stuck_since = w->now;
+	if (!ill(w, c) && !stuck) {
 		c->ill_since = 0;
 		return;
 	}
 	if (!c->ill_since)
 		c->ill_since = w->now;
 	// By then their leases have ended, and ballots that they began.
-	if (!quorate(w, in_force, CONTROLLER) || lost(w, c, list)) {
-		if (w->now - c->ill_since < 2 * w->plan.times.guard + w->plan.times.give_up)
+	if (stuck) {
+		if (w->now - c->stuck_since < 2 * w->plan.times.guard + w->plan.times.give_up)
 			return;
 		// Who knew better is gone as well: what was written since is lost, and no test.
 		if (dft_term_compare(list->term, c->latest.term) < 0)
 			w->abandoned = true;
 		force(w, c, list);
-		c->ill_since = 0;
+		c->ill_since = c->stuck_since = 0;
 		return;
 	}
 	if (c->forced && quorate(w, &c->voters, CONTROLLER) && !founded(w, c))
