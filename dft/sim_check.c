@@ -139,6 +139,13 @@ static void check_pair(struct world *w, uint32_t chain, uint32_t key, const stru
 	if (x->life && y->life && !dft_stamp_compare(x->stamp, y->stamp) && !dft_record_equal(x, y))
 		broken(w, "I4 equal stamps", chain, key, "nodes %u and %u at (%u,%u)",
 		       a->member.self.node, b->member.self.node, x->stamp.floor, x->stamp.counter);
+	// Whoever begins a session's life knows that all of the path has seen the end of the last.
+	if ((key < w->plan.keys || w->plan.move_at) && x->life == DFT_LIVE && y->life == DFT_LIVE &&
+	    dft_stamp_compare(x->incarnation, y->incarnation))
+		broken(w, "I5 two lives", chain, key,
+		       "node %u has (%u,%u), node %u after it still (%u,%u)", a->member.self.node,
+		       x->incarnation.floor, x->incarnation.counter, b->member.self.node,
+		       y->incarnation.floor, y->incarnation.counter);
 }
 
 static const struct replica *member_at(struct world *w, struct chain *c, uint32_t place)
