@@ -221,28 +221,10 @@ static bool leased(const struct dft_member *m)
 	return dft_leased(m, &times, NOW);
 }
 
-// Messages lie sorted: in which order they were sent means nothing.
 static void send(struct state *s, struct message m, bool *lost)
 {
-	uint8_t i;
-
-	for (i = 0; i < MESSAGES && s->message[i].kind; i++)
-		if (!memcmp(&s->message[i], &m, sizeof(m)))
-			return; // twice the same is a doubling, which has its own event
-	if (i == MESSAGES - s->fewer) {
+	if (!message_put(s->message, MESSAGES - s->fewer, &m, sizeof(m)))
 		*lost = true;
-		return;
-	}
-	for (; i > 0 && memcmp(&s->message[i - 1], &m, sizeof(m)) < 0; i--)
-		s->message[i] = s->message[i - 1];
-	s->message[i] = m;
-}
-
-static void taken(struct state *s, uint8_t i)
-{
-	for (; i + 1 < MESSAGES; i++)
-		s->message[i] = s->message[i + 1];
-	memset(&s->message[MESSAGES - 1], 0, sizeof(s->message[0]));
 }
 
 // Which proposals were chosen: by majorities of the voters before and after.
@@ -561,7 +543,7 @@ static void step_messages(struct search *s, const struct state *was, const struc
 		const char *wrong;
 		bool lost = false;
 
-		taken(&next, i);
+		message_take(next.message, MESSAGES, i, sizeof(*m));
 		event(s, "%s for key %u is lost", kinds[m->kind], m->key);
 		if (p->lossy)
 			came(s, &next, NULL);
