@@ -485,7 +485,25 @@ inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet
 	return op_send_to_node(ctx, chain_head(c), UPDATED);
 }
 
-// A lookup at the leased tail: what it has, or what is decided now.
+// Said by what may find that nothing is recorded: it is decided now.
+#define UNDECIDED (-1)
+
+// O4: what the evaluator saw goes with what it will decide.
+inlined int undecided(struct dft_packet *d, const struct dft_record *record, __u32 floor)
+{
+	stamp_write(&d->op.stamp, dft_observe(record, floor));
+	return UNDECIDED;
+}
+
+// M5: what is answered or succeeded has passed the learner, or it would have holes.
+inlined int pass_learner(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+			 __u32 floor)
+{
+	d->op.floor = bpf_htonl(floor);
+	return op_replicate(ctx, d, c, c->live);
+}
+
+// A lookup at the leased tail: what it has, or UNDECIDED.
 inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		    const struct chain_value *c, const struct flow *f, __u64 hash,
 		    const struct move *m, struct session_room *room)
@@ -513,21 +531,18 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 			if (dft_age(record, 0, (__u64)idle * 1000, 0, REFRESH_MS, PACKET_LIFE_MS) !=
 			    DFT_SUCCEEDS)
 				return finish(ctx, SESSION_ENDING);
-			break;
+			if (!c->learner)
+				break;
+			record_write(d, record);
+			return pass_learner(ctx, d, c, floor);
 		}
 		record_write(d, record);
 		d->op.flags |= DFT_STATEFUL;
 		if (!session_answers(room, record))
 			return reopen(ctx, p, d, c, f, record);
-		if (!c->learner)
-			return op_release(ctx, d);
-		// M5: what is released has passed the learner, or it would have holes.
-		d->op.floor = bpf_htonl(floor);
-		return op_replicate(ctx, d, c, c->live);
+		return c->learner ? pass_learner(ctx, d, c, floor) : op_release(ctx, d);
 	}
-	// O4: what the evaluator saw goes with what it will decide.
-	stamp_write(&d->op.stamp, dft_observe(record, floor));
-	return evaluate(ctx, p, f);
+	return undecided(d, record, floor);
 }
 
 // What an op asks of this node's record. Returns GO_ON, or that it is malformed.
@@ -586,7 +601,8 @@ inlined int copied(struct xdp_md *ctx, struct dft_packet *d, const struct chain_
 	return op_send_to_node(ctx, chain_tail(c), COPY_TAKEN);
 }
 
-// O4 to O8: what follows from a change of this node's record, for the op that made it.
+// O4 to O8: what follows from a change of this node's record, for the op that made it; or
+// UNDECIDED.
 inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
 		    __u32 place, const struct session_room *room)
 {
@@ -594,6 +610,8 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 	const struct dft_record *record = &change->record;
 	enum dft_outcome outcome = room->outcome;
 	int removes = change->step == SESSION_REMOVE || change->step == SESSION_COLLECT;
+	// The tombstone over which the tail would decide, and now this learner has it.
+	int over = d->op.op == DFT_LOOKUP && record->life == DFT_TOMBSTONE && outcome != DFT_OWN;
 	__u32 elsewhere;
 	struct move m;
 	int found = 1;
@@ -626,7 +644,7 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 		return copied(ctx, d, c);
 	if (op_keyed(d->op.op))
 		return finish(ctx, OP_DONE);
-	if (!found || record->life != DFT_LIVE)
+	if (!found || (record->life != DFT_LIVE && !over))
 		return op_look_up_again(ctx, d);
 	// Fenced meanwhile: it is stored, but not this chain's to answer for.
 	m = move_of(change->bucket);
@@ -635,6 +653,8 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 		return move_over(ctx, d, elsewhere - 1);
 	if (!chain_leased(bpf_ntohl(d->op.chain), c))
 		return finish(ctx, NO_LEASE);
+	if (over)
+		return undecided(d, record, change->floor);
 	d->op.flags |= DFT_STATEFUL;
 	return op_release(ctx, d);
 }
@@ -650,7 +670,7 @@ int table(struct xdp_md *ctx)
 	const struct chain_value *c;
 	__u32 number, elsewhere, serial = 0;
 	struct flow f = {};
-	int place, acts, keyed, current;
+	int place, acts, keyed, current, done;
 	struct move m = {};
 	__u64 hash, owned;
 	enum verdict v;
@@ -711,8 +731,10 @@ int table(struct xdp_md *ctx)
 	change->begins = (f.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !f.icmp_error;
 	if (place + 1 == c->live)
 		change->mark = session_mark(c->epoch, c->term);
-	if (d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION))
-		return look_up(ctx, &p, d, c, &f, hash, &m, room);
+	if (d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION)) {
+		done = look_up(ctx, &p, d, c, &f, hash, &m, room);
+		return done == UNDECIDED ? evaluate(ctx, &p, &f) : done;
+	}
 
 	record_read(d, &change->record);
 	if (d->op.op == DFT_COPY && change->record.life == DFT_ABSENT) {
@@ -744,7 +766,8 @@ int table(struct xdp_md *ctx)
 	usage_change(&f.key, number, room->before, room->after);
 	if (room->dying)
 		return finish(ctx, SESSION_ENDING);
-	return pass_on(ctx, d, c, place, room);
+	done = pass_on(ctx, d, c, place, room);
+	return done == UNDECIDED && !keyed ? evaluate(ctx, &p, &f) : done;
 }
 
 // TOLD: the new chain adopts what the old one had.

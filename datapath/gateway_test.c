@@ -3015,7 +3015,7 @@ static int test_learner(struct world *w)
 	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
 	int from_b, wrong = 0;
 	struct session_key key = key_of(RED, &syn, &from_b);
-	struct dft_record want = want_record(RED, 5, &syn, 1, 0), got, newer = want,
+	struct dft_record want = want_record(RED, 5, &syn, 1, 0), got, newer = want, ended = want,
 			  none = {.stamp.floor = 9};
 	struct frame f, copy, bare;
 	struct dft_packet d;
@@ -3132,7 +3132,42 @@ static int test_learner(struct world *w)
 	wrong += path_is("a hit for the learner", &j,
 			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
 	wrong += replicas_equal(w, "a hit for the learner", &key, &want);
+
+	// So does what is decided anew over a tombstone, which the learner may have missed.
 	put_floors(w, &key, 0);
+	forget(w);
+	ended.life = DFT_TOMBSTONE;
+	ended.stamp.counter = 2;
+	for (int i = FTN1; i <= FTN2; i++)
+		node_session_put(&w->node[i], &key, &ended);
+	node_session_put(&w->node[FTN3], &key, &want);
+	j = (struct journey){};
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN2, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	if (!node_session(&w->node[FTN3], &key, &got) || memcmp(&got, &ended, sizeof(got))) {
+		fprintf(stderr, "a tombstone for the learner: not there\n");
+		wrong++;
+	}
+	wrong += go_on(w, &j);
+	wrong += path_is("a tombstone for the learner", &j,
+			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 INSERTED > ftn1 REPLICATED > "
+			 "ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
+	newer = want;
+	newer.stamp.counter = newer.incarnation.counter = 3;
+	wrong += replicas_equal(w, "a tombstone for the learner", &key, &newer);
+	// Of what the learner has that is newer the tail has not said that its time is over.
+	newer = ended;
+	newer.stamp.counter = 4;
+	forget(w);
+	for (int i = FTN1; i <= FTN3; i++)
+		node_session_put(&w->node[i], &key, i == FTN3 ? &newer : &ended);
+	j = (struct journey){};
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN2, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += path_is("a newer tombstone at the learner", &j,
+			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 LOOKED_UP_AGAIN");
 	return wrong;
 }
 

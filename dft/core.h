@@ -258,7 +258,8 @@ enum dft_age {
 	DFT_IN_USE,   // answer for it
 	DFT_DYING,    // a delete is under way: answer nothing, ask for the delete again
 	DFT_LINGERS,  // a tombstone that caches may not know yet: answer nothing
-	DFT_SUCCEEDS, // a tombstone that may be collected, or succeeded by a new life
+	DFT_SUCCEEDS, // a tombstone that may be collected, or succeeded by a new life, once all of
+		      // the path has it (M5)
 };
 
 // timeout: of a live record in this state. refresh, packet_life: R and D. What any cache says of

@@ -78,24 +78,7 @@ static struct dft_member member_of(const struct state *s, uint8_t n)
 
 static bool send(struct state *s, struct message m)
 {
-	uint8_t i;
-
-	for (i = 0; i < MESSAGES && s->message[i].kind; i++)
-		if (!memcmp(&s->message[i], &m, sizeof(m)))
-			return true;
-	if (i == MESSAGES)
-		return false;
-	for (; i > 0 && memcmp(&s->message[i - 1], &m, sizeof(m)) < 0; i--)
-		s->message[i] = s->message[i - 1];
-	s->message[i] = m;
-	return true;
-}
-
-static void taken(struct state *s, uint8_t i)
-{
-	for (; i + 1 < MESSAGES; i++)
-		s->message[i] = s->message[i + 1];
-	memset(&s->message[MESSAGES - 1], 0, sizeof(s->message[0]));
+	return message_put(s->message, MESSAGES, &m, sizeof(m));
 }
 
 static const char *release(struct state *s, uint8_t decision)
@@ -320,7 +303,7 @@ static void move_step(struct search *s, const void *state, const void *with)
 		struct message m = was->message[i];
 
 		next = *was;
-		taken(&next, i);
+		message_take(next.message, MESSAGES, i, sizeof(m));
 		event(s, "%s is lost", kinds[m.kind]);
 		came(s, &next, NULL);
 		kept = true;

@@ -185,7 +185,7 @@ struct chain {
 	uint32_t given;
 	bool forced, kept;	 // it is a founding by force; with records that were left
 	struct dft_term checked; // of the last ballot whose proposal was looked at
-	uint64_t ill_since;
+	uint64_t ill_since, stuck_since;
 };
 
 struct node {
@@ -251,10 +251,10 @@ struct world {
 		bool both;
 		uint64_t until;
 	} broken_link;
-	unsigned ruthless;  // crashes: 1: may take majorities of voters; 2: and whole lists
-	bool abandoned;	    // what was lost was to be lost: no test any more
-	uint32_t unsettled; // the chain that is not at rest
-	const char *broken; // the invariant, once one is
+	unsigned ruthless; // crashes: 1: may take majorities of voters; 2: and whole lists
+	bool abandoned;	   // what was lost was to be lost: no test any more
+	uint32_t unsettled, unsettled_key; // the chain that is not at rest, perhaps a key
+	const char *broken;		   // the invariant, once one is
 	char why[LINE_BYTES];
 	uint32_t broken_chain, broken_key;
 	uint32_t alias_chain, alias_key; // that it is about

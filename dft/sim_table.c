@@ -112,6 +112,7 @@ static bool uses(const struct dft_record *r, const struct alias_use *use)
 }
 
 static void down(struct world *w, struct replica *r, struct op *op);
+static void evaluate(struct world *w, struct replica *r, struct op *op);
 
 // M7.
 
@@ -279,6 +280,11 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 		w->counters.no_lease++;
 		return;
 	}
+	// Over this tombstone the tail would decide, and here it is now.
+	if (op->kind == OP_COPY && op->read && op->record.life == DFT_TOMBSTONE) {
+		evaluate(w, r, op);
+		return;
+	}
 	if (op->kind != OP_COPY || op->record.life != DFT_LIVE) {
 		look_up_again(w, r, op);
 		return;
@@ -398,6 +404,7 @@ static void evaluate(struct world *w, struct replica *r, struct op *op)
 
 	w->counters.evaluated++;
 	op->pair = 0;
+	op->read = 0;
 	if (w->plan.aliases && op->key % 2) {
 		alias_chain = pick(w, w->plan.chains);
 		alias_key = w->plan.keys + pick(w, w->plan.aliases);
@@ -434,6 +441,16 @@ static void evaluate(struct world *w, struct replica *r, struct op *op)
 	send_sluggish(w, node, guess(w, alias_chain, true), &alias);
 }
 
+// M5. What is answered or succeeded has passed the learner, or it would have holes.
+static void pass_learner(struct world *w, struct replica *r, struct op *op)
+{
+	op->kind = OP_COPY;
+	op->read = 1;
+	op->floor = r->floor[bucket_of(w, op->key)];
+	op->alias.chain = NOWHERE;
+	down(w, r, op);
+}
+
 static void lookup(struct world *w, struct replica *r, struct op *op)
 {
 	struct entry *e = &r->entry[op->key];
@@ -456,7 +473,11 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 	switch (dft_age(&e->record, e->deleting, now - last, w->plan.timeout, w->plan.refresh,
 			w->plan.packet_life)) {
 	case DFT_SUCCEEDS:
-		evaluate(w, r, op);
+		op->record = e->record;
+		if (r->member.active.learner && !BUGGY(TOMBSTONE_PASSED_BY))
+			pass_learner(w, r, op);
+		else
+			evaluate(w, r, op);
 		return;
 	case DFT_LINGERS:
 		return;
@@ -468,11 +489,7 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 		op->record = e->record;
 		op->alias.chain = NOWHERE;
 		if (r->member.active.learner && !BUGGY(LEARNER_PASSED_BY)) {
-			// Whatever is released has passed the learner, or it would have holes.
-			op->kind = OP_COPY;
-			op->read = 1;
-			op->floor = r->floor[bucket_of(w, op->key)];
-			down(w, r, op);
+			pass_learner(w, r, op);
 			return;
 		}
 		reply(w, r, op);
@@ -759,6 +776,9 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 		outcome = dft_copy_read(&e->record, &floor, op->floor, &op->record);
 	else
 		outcome = dft_copy(&e->record, floor, &op->record);
+	// What goes on is not what the tail read.
+	if (outcome == DFT_OWN)
+		op->read = 0;
 	raise_floor(w, op->chain, slot, bucket, floor);
 	note(w, node, op->chain, op->key, "copy: outcome %d, now %u (%u,%u) of (%u,%u)", outcome,
 	     e->record.life, e->record.stamp.floor, e->record.stamp.counter,
