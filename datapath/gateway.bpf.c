@@ -503,6 +503,18 @@ inlined int pass_learner(struct xdp_md *ctx, struct dft_packet *d, const struct 
 	return op_replicate(ctx, d, c, c->live);
 }
 
+// What was decided when a session began goes to whom asked now.
+inlined int release_recorded(struct xdp_md *ctx, struct dft_packet *d,
+			     const struct session_key *key)
+{
+	__u32 vni = vni_of(key->vni);
+
+	decide_where(&d->towards[0].decision, &key->b, vni);
+	decide_where(&d->towards[1].decision, &key->a, vni);
+	d->op.flags |= DFT_STATEFUL;
+	return op_release(ctx, d);
+}
+
 // A lookup at the leased tail: what it has, or UNDECIDED.
 inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		    const struct chain_value *c, const struct flow *f, __u64 hash,
@@ -537,10 +549,10 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 			return pass_learner(ctx, d, c, floor);
 		}
 		record_write(d, record);
-		d->op.flags |= DFT_STATEFUL;
 		if (!session_answers(room, record))
 			return reopen(ctx, p, d, c, f, record);
-		return c->learner ? pass_learner(ctx, d, c, floor) : op_release(ctx, d);
+		return c->learner ? pass_learner(ctx, d, c, floor)
+				  : release_recorded(ctx, d, &f->key);
 	}
 	return undecided(d, record, floor);
 }
@@ -604,7 +616,7 @@ inlined int copied(struct xdp_md *ctx, struct dft_packet *d, const struct chain_
 // O4 to O8: what follows from a change of this node's record, for the op that made it; or
 // UNDECIDED.
 inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
-		    __u32 place, const struct session_room *room)
+		    __u32 place, const struct session_key *key, const struct session_room *room)
 {
 	const struct session_change *change = &room->change;
 	const struct dft_record *record = &change->record;
@@ -655,8 +667,7 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 		return finish(ctx, NO_LEASE);
 	if (over)
 		return undecided(d, record, change->floor);
-	d->op.flags |= DFT_STATEFUL;
-	return op_release(ctx, d);
+	return release_recorded(ctx, d, key);
 }
 
 // An op at a flow table node.
@@ -766,7 +777,7 @@ int table(struct xdp_md *ctx)
 	usage_change(&f.key, number, room->before, room->after);
 	if (room->dying)
 		return finish(ctx, SESSION_ENDING);
-	done = pass_on(ctx, d, c, place, room);
+	done = pass_on(ctx, d, c, place, &f.key, room);
 	return done == UNDECIDED && !keyed ? evaluate(ctx, &p, &f) : done;
 }
 
@@ -804,7 +815,7 @@ inlined int adopt(struct xdp_md *ctx, struct dft_packet *d, const struct chain_v
 	}
 	if (!keyed) {
 		d->op.op = DFT_INSERT;
-		return pass_on(ctx, d, c, place, room);
+		return pass_on(ctx, d, c, place, key, room);
 	}
 	record_write(d, &change->record);
 	if (place + 1 < (__u32)c->live + c->learner)

@@ -2495,10 +2495,11 @@ static int test_copies(struct world *w)
 	int from_b, wrong = 0;
 	struct session_key key = key_of(RED, &syn, &from_b);
 	struct dft_record record = want_record(RED, 5, &syn, 1, 0), other = record, got;
+	struct cache_value cached;
 	struct journey j;
 
 	// Equal stamps, other content: nothing goes on, and the replica keeps what it has.
-	other.towards[0].host_mac[5] = 99;
+	other.towards[0].flags ^= DECISION_ROUTED;
 	node_session_put(&w->node[FTN2], &key, &other);
 	wrong += sends(w, "conflict", FWD1, OF_FWD1, RED, &syn,
 		       "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 STAMP_CONFLICT",
@@ -2511,14 +2512,15 @@ static int test_copies(struct world *w)
 	wrong += sends(w, "conflict", FWD1, OF_FWD1, BLUE, &syn, FIRST "FORWARDED_FIRST", DELIVERED,
 		       &j);
 
-	// A newer one wins, and is what is released. (It names another host's MAC.)
+	// A newer one wins, and is what is released. (It is routed.)
 	forget(w);
 	other.stamp.counter = 9;
 	node_session_put(&w->node[FTN2], &key, &other);
 	wrong += sends(w, "newer", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DROPPED,
 		       &j);
 	if (!node_session(&w->node[FTN3], &key, &got) || memcmp(&got, &other, sizeof(got)) ||
-	    j.out.byte[5] != (from_b ? 11 : 99)) {
+	    !node_cached(&w->node[FWD1], &key, &cached) ||
+	    cached.record.towards[0].flags != other.towards[0].flags) {
 		fprintf(stderr, "newer: did not win\n");
 		wrong++;
 	}
@@ -3123,8 +3125,8 @@ static int test_learner(struct world *w)
 	wrong += step(w, FWD1, &f, &j);
 	wrong += step(w, FTN2, &j.out, &j);
 	d = op_get(&j.out);
-	if (d.op.op != DFT_LOOKUP || d.op.flags != (DFT_REPLICATION | DFT_STATEFUL) ||
-	    d.op.floor != htonl(6) || d.op.stamp.counter != htonl(1)) {
+	if (d.op.op != DFT_LOOKUP || d.op.flags != DFT_REPLICATION || d.op.floor != htonl(6) ||
+	    d.op.stamp.counter != htonl(1)) {
 		fprintf(stderr, "a hit for the learner: op %u, flags %x\n", d.op.op, d.op.flags);
 		wrong++;
 	}
@@ -4255,6 +4257,53 @@ static int test_cache_order(struct world *w)
 	return wrong;
 }
 
+// An endpoint goes to another host in the middle of a session: what was decided stays, and its
+// packets come to where it is now.
+static int test_moved_endpoint(struct world *w)
+{
+	struct inner there = UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20");
+	struct endpoint_row elsewhere = *endpoint(RED, "10.0.1.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &there, &from_b);
+	struct dft_record before, after;
+	char ip[16], mac[18];
+	struct in6_addr host;
+	struct cache_value c;
+	struct journey j;
+
+	elsewhere.host = 11;
+	elsewhere.mac = "02:01:00:00:01:1f";
+	host_text(elsewhere.host, ip, mac);
+	host = address_must(ip);
+	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &there, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	node_session(&w->node[FTN3], &key, &before);
+	for (int i = FTN1; i <= FTN3; i++)
+		put_endpoint(&w->node[i], &elsewhere);
+	cache_age(w, FWD1, &key, REFRESH_MS);
+	wrong +=
+		sends(w, "there", FWD1, OF_FWD1, RED, &there, FIRST "FORWARDED_FIRST", DROPPED, &j);
+	if (memcmp(j.out.byte + ETH_HLEN + offsetof(struct iphdr, daddr), &host.s6_addr32[3], 4)) {
+		fprintf(stderr, "not to the host where the endpoint lives now\n");
+		wrong++;
+	}
+	c = cache_get(w, FWD1, &key);
+	mac_parse(elsewhere.mac, (uint8_t *)mac);
+	if (memcmp(c.record.towards[from_b].to_mac, mac, 6)) {
+		fprintf(stderr, "not to the MAC that the endpoint has now\n");
+		wrong++;
+	}
+	if (!node_session(&w->node[FTN3], &key, &after) || !dft_record_equal(&before, &after)) {
+		fprintf(stderr, "the record is another one\n");
+		wrong++;
+	}
+	for (int i = FTN1; i <= FTN3; i++)
+		put_endpoint(&w->node[i], endpoint(RED, "10.0.1.20"));
+	cache_age(w, FWD1, &key, REFRESH_MS);
+	return wrong + sends(w, "back again", FWD1, OF_FWD1, RED, &there, FIRST "FORWARDED_FIRST",
+			     DELIVERED, &j);
+}
+
 // ---- one node with both roles ----
 
 static int test_both_roles(struct world *w)
@@ -4927,6 +4976,7 @@ static const struct test tests[] = {
 	{"who does not hear whom", test_parted},
 	{"the cache", test_cache},
 	{"the cache's order", test_cache_order},
+	{"an endpoint that moved", test_moved_endpoint},
 	{"refreshing beside the packets", test_refresh},
 	{"a connection's life", test_lifecycle},
 	{"a former life", test_former_life},
