@@ -799,9 +799,6 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 		outcome = dft_copy_read(&e->record, &floor, op->floor, &op->record);
 	else
 		outcome = dft_copy(&e->record, floor, &op->record);
-	// What goes on is not what the tail read.
-	if (outcome == DFT_OWN)
-		op->read = 0;
 	raise_floor(w, op->chain, slot, bucket, floor);
 	note(w, node, op->chain, op->key, "copy: outcome %d, now %u (%u,%u) of (%u,%u)", outcome,
 	     e->record.life, e->record.stamp.floor, e->record.stamp.counter,
@@ -814,6 +811,11 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 	check_touched(w, op->chain, slot, op->key);
 	if (outcome == DFT_ENDED || outcome == DFT_CONFLICT)
 		return;
+	// What the learner has is not what the tail read: nor has the tail answered for it.
+	if (op->read && outcome == DFT_OWN) {
+		look_up_again(w, r, op);
+		return;
+	}
 	// M7: the old chain's tail may have answered for a key that is new here until just now.
 	if (outcome == DFT_STORED && (!dft_is_tail(&r->member) || was == DFT_ABSENT))
 		e->used = clock_of(w, node);
