@@ -47,7 +47,8 @@
 	BUG(MOVE_ANY_ANSWERS, "M7: any node of the old chain answers for it")                      \
 	BUG(MOVE_FORMER_HEAD, "M7: a former head answers for the old chain")                       \
 	BUG(MOVE_HASTY, "M7: a bucket is complete when the new head alone has all of it")          \
-	BUG(MOVE_COLLECTS, "M7: the new chain collects before its copy is complete")
+	BUG(MOVE_COLLECTS, "M7: the new chain collects before its copy is complete")               \
+	BUG(MOVE_KEEPS, "M7: a bucket that comes back finds what it had left")
 
 // These need views, or deaths, that meet at one moment; the model has all of the ways in which they
 // do.

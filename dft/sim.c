@@ -168,6 +168,7 @@ static struct plan plan_of(uint64_t seed)
 	themed(&p, &dice);
 	if (p.chains == 2 && !p.massacres && chance(&dice, 400))
 		p.move_at = 1 + pick(&dice, 700) * MS;
+	p.moves = chance(&dice, 500) ? 4 : 1;
 	if (p.move_at) {
 		p.aliases = 0;
 		p.capacity = 2 * p.keys;

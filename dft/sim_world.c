@@ -474,17 +474,24 @@ static bool ill(const struct world *w, const struct chain *c)
 	return false;
 }
 
-// M7: asks the old head to fence the bucket until the new chain's head has it.
+// M7: asks the old head to fence the bucket until the new chain's head has it. When that has all of
+// it, it may go back.
 static void move(struct world *w)
 {
 	struct op op = {.kind = OP_FENCE, .hops = 8};
-	struct chain *new = &w->chain[1];
+	const struct chain *old, *new = &w->chain[w->move % 2];
 	const struct dft_bucket *b = &new->replica[slot_of(new, new->latest.path[0].node)].bucket;
+	bool begins = !w->move || (!w->quiet && w->move < w->plan.moves && b->move == w->move &&
+				   b->complete && chance(w, 500));
 
+	w->move += begins;
+	new = &w->chain[w->move % 2];
+	old = &w->chain[!(w->move % 2)];
+	b = &new->replica[slot_of(new, new->latest.path[0].node)].bucket;
 	// The worst moment: the head that is fenced first loses its chain, and does not hear of it.
-	if (w->now == w->plan.move_at && chance(w, 700)) {
-		w->broken_link.from = w->chain[0].latest.path[0].node;
-		w->broken_link.to = w->chain[0].latest.path[1].node;
+	if (begins && chance(w, 700)) {
+		w->broken_link.from = old->latest.path[0].node;
+		w->broken_link.to = old->latest.path[1].node;
 		w->broken_link.both = true;
 		w->broken_link.until = w->now + 120 * MS + pick(w, 4 * w->plan.timeout);
 		w->node[w->broken_link.from].daemon_until = w->broken_link.until;
@@ -492,10 +499,13 @@ static void move(struct world *w)
 		     w->broken_link.to);
 	}
 	at(w, w->now + 5 * MS + pick(w, w->quiet ? 1 : 120 * MS), MOVE, CONTROLLER, 0);
-	if (b->owned.epoch)
+	if (b->move == w->move && b->owned.epoch)
 		return;
+	op.chain = (uint32_t)(old - w->chain);
+	op.key = guest_key(op.chain, 0);
+	op.bucket.move = w->move;
 	op.alias.chain = NOWHERE;
-	send_op(w, CONTROLLER, w->chain[0].latest.path[0].node, &op);
+	send_op(w, CONTROLLER, old->latest.path[0].node, &op);
 }
 
 // Whether everybody who could tell is reached, and nobody has the records.
@@ -704,7 +714,7 @@ static void forget(struct world *w, uint32_t node)
 		memset(&c->replica[slot], 0, sizeof(c->replica[slot]));
 		c->replica[slot].member.self = (struct dft_name){node, w->node[node].boot};
 		c->replica[slot].member.founded = 1;
-		c->replica[slot].bucket.guest = w->plan.move_at && i == 1;
+		c->replica[slot].bucket = bucket_begun(w, i);
 	}
 }
 
@@ -1048,7 +1058,7 @@ int world_new(struct world *w, const struct plan *plan)
 		for (key = 0; key < KEYS_MOST; key++)
 			w->chain[i].facts[key].at = i;
 	for (i = 0; plan->move_at && i < w->chain[1].slots; i++)
-		w->chain[1].replica[i].bucket.guest = 1;
+		w->chain[1].replica[i].bucket = bucket_begun(w, 1);
 	if (plan->move_at)
 		at(w, plan->move_at, MOVE, CONTROLLER, 0);
 	return 0;
