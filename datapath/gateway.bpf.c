@@ -656,7 +656,9 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 		return copied(ctx, d, c);
 	if (op_keyed(d->op.op))
 		return finish(ctx, OP_DONE);
-	if (!found || (record->life != DFT_LIVE && !over))
+	// Nor has the tail answered for what it did not read.
+	if (!found || (record->life != DFT_LIVE && !over) ||
+	    (d->op.op == DFT_LOOKUP && outcome == DFT_OWN))
 		return op_look_up_again(ctx, d);
 	// Fenced meanwhile: it is stored, but not this chain's to answer for.
 	m = move_of(change->bucket);

@@ -3170,6 +3170,18 @@ static int test_learner(struct world *w)
 	wrong += step(w, FTN3, &j.out, &j);
 	wrong += path_is("a newer tombstone at the learner", &j,
 			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 LOOKED_UP_AGAIN");
+	// Nor has it answered for a session that began since it read.
+	newer = want;
+	newer.stamp.counter = newer.incarnation.counter = 3;
+	forget(w);
+	for (int i = FTN1; i <= FTN3; i++)
+		node_session_put(&w->node[i], &key, i == FTN3 ? &newer : &ended);
+	j = (struct journey){};
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN2, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += path_is("a newer session at the learner", &j,
+			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 LOOKED_UP_AGAIN");
 	return wrong;
 }
 
