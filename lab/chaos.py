@@ -251,13 +251,15 @@ class Chaos:
     def await_agreement(self):
         """Nodes are read one after the other, and sessions end meanwhile: what differs in the same
         way at two looks is not on its way."""
-        found, lasting = None, []
+        found, lasting = [], []
 
         def agree():
             nonlocal found, lasting
             before, found = found, diverging(self.cloud, self.nodes[FTN])
-            lasting = [entry for entry in found if before is None or entry in before]
-            return not lasting
+            lasting = [entry for entry in found if entry in before]
+            self.tell(f"of {len(found)} sessions that differ, {len(lasting)} did before")
+            return not found
+        agree()
         until(30, agree, 1)
         return lasting
 
