@@ -27,8 +27,9 @@ sim: all
 
 # Gateway nodes die, pause, are cut off and replaced under load: docs/chaos.md. JSON=file keeps the report.
 chaos: all
-	@lab/chaos.py $(BUILD) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
-		$(if $(EVENTS),--events $(EVENTS)) $(if $(JSON),--json $(JSON)) $(OPTIONS)
+	@lab/chaos.py $(BUILD) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(COUNT),--count $(COUNT)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS)) \
+		$(if $(JSON),--json $(JSON)) $(OPTIONS)
 
 # A replica with a million sessions is replaced while connections are made. SESSIONS=n, JSON=file.
 repair: all

@@ -19,6 +19,11 @@ class Event:
         self.cloud, self.node, self.variant = cloud, node, variant
         self.other = other  # another node, for what two have part in
 
+    @classmethod
+    def needs(cls, node, other):
+        """Whom no other event may strike at the same time."""
+        return {node}
+
     @staticmethod
     def missing(cloud):
         """Why this kind cannot happen here, or None."""
@@ -43,6 +48,10 @@ class Kill(Event):
 
 class Orphan(Kill):
     """The same while no controller runs: failover is the nodes' own business."""
+
+    @classmethod
+    def needs(cls, node, other):
+        return {node, CONTROLLER}
 
     def begin(self):
         self.cloud.crash("controller")
@@ -143,6 +152,10 @@ class OneWay(Event):
 class Part(Event):
     """Two nodes do not hear each other, and all others hear both."""
 
+    @classmethod
+    def needs(cls, node, other):
+        return {node, other}
+
     def begin(self):
         self.variant = f"and {self.other}"
         self.cloud.part(self.node, self.other)
@@ -153,6 +166,8 @@ class Part(Event):
 
 class Drain(Event):
     lossless = planned = True
+
+    needs = Orphan.needs
 
     @staticmethod
     def missing(cloud):
@@ -169,6 +184,7 @@ class Replace(Event):
     """A node is drained and removed, and later added as a new one."""
     lossless = planned = True
 
+    needs = Orphan.needs
     missing = Drain.missing
 
     def begin(self):

@@ -585,6 +585,29 @@ static int is_assembling(const struct members *s, const struct membership *c, __
 	return 0;
 }
 
+// Two that do not hear each other, while others hear both, would remove each other by turns. So who
+// is not in the path and does not hear one of it leaves that to those whom it hears there: any of
+// them who could be named can begin a ballot itself, if they all are voters. Nor does it ask in: it
+// would be a hole in the path.
+static int is_left_to_path(const struct members *s, const struct membership *c, __u64 now)
+{
+	const struct dft_configuration *active = &c->member.active;
+	int unheard = 0, judges = 0;
+	__u32 i;
+
+	if (dft_configuration_place(active, s->self) >= 0)
+		return 0;
+	for (i = 0; i < active->live + active->learner; i++) {
+		if (!dft_trusts(&c->member, &s->times, active->path[i], now))
+			unheard = 1;
+		else if (dft_voter_place(&c->member.voters, active->path[i]) < 0)
+			return 0;
+		else if (i < active->live)
+			judges = 1;
+	}
+	return unheard && judges;
+}
+
 static void tick(struct members *s, struct membership *c)
 {
 	struct dft_out out = {.count = 0};
@@ -599,7 +622,8 @@ static void tick(struct members *s, struct membership *c)
 		// joins while buckets move: of what he has of them could not be told whose it is.
 		if (!c->empty || c->wish.moving)
 			c->member.asked = now;
-		if (!is_assembling(s, c, now))
+		if (!is_assembling(s, c, now) &&
+		    (c->member.ballot.phase || !is_left_to_path(s, c, now)))
 			dft_term_tick(&c->member, &s->times, draw(s, s->times.suspect), now, &out);
 	}
 	settle(s, c, NULL, &out);
