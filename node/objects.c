@@ -33,5 +33,6 @@ const struct step_program step_programs[] = {
 	{STEP_COMPLAINT, "complaint"},
 	{STEP_MOVING, "moving"},
 	{STEP_BEAT, "beat"},
+	{STEP_REFUSAL, "refusal"},
 	{}, // ends the list
 };

@@ -10,6 +10,7 @@ enum gateway_step {
 	STEP_COMPLAINT = 3, // forwarder: tell the sender by ICMP
 	STEP_MOVING = 4,    // flow table node: an op about a bucket that moves arrived
 	STEP_BEAT = 5,	    // a heartbeat arrived, or the answer to one
+	STEP_REFUSAL = 6,   // flow table node: a replica has no room for a session
 	STEPS,
 };
 
