@@ -98,10 +98,10 @@ bool view_is_busy(const struct view_chain *chain, const struct view_report *repo
 
 // docs/dft.md M6, by force: what is to be done about a chain that cannot go on by itself.
 enum view_force {
-	FORCE_NONE = 0,	 // it can
-	FORCE_WAITS,	 // somebody is away who may know more, or have its data
-	FORCE_LIST,	 // those of its list that live begin anew, with what they have
-	FORCE_EMPTY,	 // nobody has its data any more
+	FORCE_NONE = 0, // it can
+	FORCE_WAITS,	// somebody is away who may know more, or have its data
+	FORCE_LIST,	// those of its list that live begin anew, with what they have
+	FORCE_EMPTY,	// nobody has its data any more
 };
 enum view_force view_force(const struct view_chain *chain, const struct view_report *report,
 			   const struct view_node *nodes, size_t count);
