@@ -682,7 +682,7 @@ int table(struct xdp_md *ctx)
 	struct session_change *change;
 	const struct chain_value *c;
 	__u32 number, elsewhere, serial = 0;
-	struct flow f = {};
+	struct flow *f;
 	int place, acts, keyed, current, done;
 	struct move m = {};
 	__u64 hash, owned;
@@ -690,6 +690,8 @@ int table(struct xdp_md *ctx)
 
 	if (!d || !room)
 		return finish(ctx, BUG);
+	f = &room->flow;
+	__builtin_memset(f, 0, sizeof(*f));
 	change = &room->change;
 	__builtin_memset(change, 0, sizeof(*change));
 	change->bucket = bpf_ntohl(d->op.bucket);
@@ -734,19 +736,19 @@ int table(struct xdp_md *ctx)
 		}
 	}
 	keyed = op_keyed(d->op.op);
-	v = keyed ? op_key(&p, d, &f.key, &serial) : read_tenant(&p, d, &f);
+	v = keyed ? op_key(&p, d, &f->key, &serial) : read_tenant(&p, d, f);
 	if (v)
 		return finish(ctx, v);
 	if (d->op.op == DFT_COPIED)
 		return finish(ctx, outbox_confirm(serial));
-	hash = key_hash(&f.key);
+	hash = key_hash(&f->key);
 	change->answers = !keyed;
-	change->begins = (f.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !f.icmp_error;
+	change->begins = (f->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !f->icmp_error;
 	if (place + 1 == c->live)
 		change->mark = session_mark(c->epoch, c->term);
 	if (d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION)) {
-		done = look_up(ctx, &p, d, c, &f, hash, &m, room);
-		return done == UNDECIDED ? evaluate(ctx, &p, &f) : done;
+		done = look_up(ctx, &p, d, c, f, hash, &m, room);
+		return done == UNDECIDED && !keyed ? evaluate(ctx, &p, f) : done;
 	}
 
 	record_read(d, &change->record);
@@ -757,7 +759,7 @@ int table(struct xdp_md *ctx)
 			return finish(ctx, DFT_MALFORMED);
 		session_raise_floor(floor, bpf_ntohl(d->op.floor));
 		// M7: and what is known of the bucket's moves.
-		if (move_read((const struct dft_bucket_wire *)&f.key, &m, &owned))
+		if (move_read((const struct dft_bucket_wire *)&f->key, &m, &owned))
 			move_learn(change->bucket, &m, owned);
 		return copied(ctx, d, c);
 	}
@@ -771,16 +773,89 @@ int table(struct xdp_md *ctx)
 			return copied(ctx, d, c);
 	}
 	if (change->step == SESSION_INSERT)
-		change->refuse = quota_refuses(&f.key, number);
-	if ((v = session_change(&f.key, hash, room)))
+		change->refuse = quota_refuses(&f->key, number);
+	if ((v = session_change(&f->key, hash, room))) {
+		// O11: a learner is not of the list yet, and who is has to wait for it.
+		if (v == TABLE_FULL && change->step == SESSION_COPY && change->answers &&
+		    place < c->live) {
+			d->op.op = DFT_FULL;
+			d->op.flags &= ~DFT_REPLICATION;
+			if (place + 1 == c->live)
+				return go_to(ctx, STEP_REFUSAL);
+			return op_send_to_node(ctx, chain_tail(c), REPLICA_FULL);
+		}
 		return finish(ctx, v);
+	}
 	if (change->refused)
-		return finish(ctx, quota_refused(&f.key, number, change->refuse));
-	usage_change(&f.key, number, room->before, room->after);
+		return finish(ctx, quota_refused(&f->key, number, change->refuse));
+	usage_change(&f->key, number, room->before, room->after);
 	if (room->dying)
 		return finish(ctx, SESSION_ENDING);
-	done = pass_on(ctx, d, c, place, &f.key, room);
-	return done == UNDECIDED && !keyed ? evaluate(ctx, &p, &f) : done;
+	done = pass_on(ctx, d, c, place, &f->key, room);
+	return done == UNDECIDED && !keyed ? evaluate(ctx, &p, f) : done;
+}
+
+// O11: a replica has no room for a session. The tail, if it has none of it either, sees to it that
+// it never will, by its floor: so nobody was told of it, nor will be. Then the head takes it back,
+// and with it all of the path.
+SEC("xdp")
+int refusal(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct session_room *room = session_room();
+	struct session_change *change;
+	const struct chain_value *c;
+	struct flow f = {};
+	enum verdict v;
+	__u32 number;
+	struct move m;
+	int place;
+
+	if (!d || !room)
+		return finish(ctx, BUG);
+	change = &room->change;
+	__builtin_memset(change, 0, sizeof(*change));
+	change->bucket = bpf_ntohl(d->op.bucket);
+	if (d->op.table != DFT_SESSIONS || change->bucket >= BUCKETS)
+		return finish(ctx, DFT_MALFORMED);
+	number = bpf_ntohl(d->op.chain);
+	c = chain_find(number);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	place = chain_place(c);
+	if (place < 0)
+		return finish(ctx, NOT_MEMBER);
+	if (chain_fenced(number, c) || bpf_ntohl(d->op.epoch) != c->epoch ||
+	    bpf_ntohl(d->op.term) != c->term)
+		return finish(ctx, STALE_TERM);
+	if ((v = read_tenant(&p, d, &f)))
+		return finish(ctx, v);
+	change->seen = stamp_read(&d->op.stamp);
+	change->floor = bpf_ntohl(d->op.floor);
+	change->step = d->op.flags & DFT_REPLICATION ? SESSION_REMOVE
+		       : place			     ? SESSION_FENCE
+						     : SESSION_TAKE_BACK;
+	if (change->step == SESSION_FENCE && place + 1 != c->live)
+		return finish(ctx, NOT_MEMBER);
+	if (change->step == SESSION_TAKE_BACK) {
+		// M7: as what is collected.
+		m = move_of(change->bucket);
+		if (move_elsewhere(&m, number) || move_incomplete(&m, number))
+			return finish(ctx, BUCKET_MOVES);
+	}
+	if ((v = session_change(&f.key, key_hash(&f.key), room)))
+		return finish(ctx, v);
+	usage_change(&f.key, number, room->before, room->after);
+	// It is there by now, or is another: what the head has it keeps, and pushes.
+	if (room->outcome == DFT_ENDED)
+		return finish(ctx, TABLE_FULL);
+	d->op.floor = bpf_htonl(change->floor);
+	if (change->step == SESSION_FENCE)
+		return op_send_to_node(ctx, chain_head(c), REPLICA_FULL);
+	if (place + 1 < c->live + c->learner)
+		return op_replicate(ctx, d, c, place + 1);
+	return finish(ctx, TABLE_FULL);
 }
 
 // TOLD: the new chain adopts what the old one had.

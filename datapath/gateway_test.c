@@ -2395,6 +2395,12 @@ static uint32_t get_floor(struct world *w, int node, const struct session_key *k
 	return floor;
 }
 
+static void put_floors(struct world *w, const struct session_key *key, uint32_t floor)
+{
+	for (int i = FTN1; i <= FTN8; i++)
+		put_floor(w, i, key, floor);
+}
+
 // Down the path with the news, looked up again at its end, and then accepted.
 #define REFUSED                                                                                    \
 	"fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "               \
@@ -2600,6 +2606,124 @@ static int test_updates(struct world *w)
 	return wrong + replicas_equal(w, "update of this life", &key, &record);
 }
 
+// Whether the three replicas of a chain are equal: with the key's record at this stamp, or, where
+// it is 0, without any; and the floor of its bucket.
+static int three_have(struct world *w, const char *name, const int node[3],
+		      const struct session_key *key, uint32_t floor, uint32_t counter)
+{
+	struct dft_record r;
+	int wrong = 0;
+
+	for (int i = 0; i < 3; i++) {
+		int has = node_session(&w->node[node[i]], key, &r);
+
+		if (has != (counter > 0) ||
+		    (has && (r.stamp.floor != floor || r.stamp.counter != counter ||
+			     r.life != DFT_LIVE)) ||
+		    get_floor(w, node[i], key) != floor) {
+			fprintf(stderr, "%s: %s has %d, stamp %u.%u, floor %u; not %u.%u\n", name,
+				w->node[node[i]].name, has, has ? r.stamp.floor : 0,
+				has ? r.stamp.counter : 0, get_floor(w, node[i], key), floor,
+				counter);
+			wrong++;
+		}
+	}
+	return wrong;
+}
+
+// A replica in the middle without room says so to the tail, and that to the head: nobody has the
+// session then, whatever is lost, late or doubled.
+static int test_replica_full(struct world *w)
+{
+	const struct chain_value chain = {
+		.epoch = EPOCH, .term = TERM, .live = 3, .node = {FTN1, FTN8, FTN3}};
+	const int node[] = {FTN1, FTN8, FTN3};
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	struct frame first, copied, told;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct journey j = {};
+
+	put_floors(w, &key, 0);
+	node_sessions_fill(&w->node[FTN8], FEW_SESSIONS);
+	for (int i = 0; i < NODES; i++)
+		node_chain(&w->node[i], 0, &chain);
+	write_inner(&first, &syn);
+	wrap_from_host(&first, 11, OF_FWD1, RED);
+	for (uint32_t i = 1; i <= 2; i++) {
+		wrong += sends(
+			w, "full middle", FWD1, OF_FWD1, RED, &syn,
+			"fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn8 REPLICA_FULL "
+			"> ftn3 REPLICA_FULL > ftn1 REPLICATED > ftn8 REPLICATED > ftn3 "
+			"TABLE_FULL",
+			DROPPED, &j);
+		wrong += three_have(w, "full middle", node, &key, i, 0);
+	}
+
+	// A copy of what was refused comes late, when there is room: it is of no life.
+	put_floors(w, &key, 0);
+	j.path[0] = 0;
+	wrong += step(w, FWD1, &first, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += step(w, FTN1, &j.out, &j);
+	copied = j.out;
+	wrong += go_on(w, &j);
+	node_clear(&w->node[FTN8], "sessions");
+	wrong += travel(w, FTN8, &copied, &j);
+	wrong += path_is("late copy", &j, "ftn8 OLD_INCARNATION");
+	wrong += three_have(w, "late copy", node, &key, 1, 0);
+
+	// The copy that there was room for was before: who asked has its answer, and it stays.
+	put_floors(w, &key, 0);
+	node_sessions_fill(&w->node[FTN8], FEW_SESSIONS);
+	j.path[0] = 0;
+	wrong += step(w, FWD1, &first, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += step(w, FTN1, &j.out, &j);
+	copied = j.out;
+	wrong += step(w, FTN8, &j.out, &j);
+	told = j.out;
+	node_clear(&w->node[FTN8], "sessions");
+	wrong += travel(w, FTN8, &copied, &j);
+	wrong += path_is("a copy that finds room", &j,
+			 "ftn8 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
+	wrong += travel(w, FTN3, &told, &j);
+	wrong += path_is("told too late", &j, "ftn3 TABLE_FULL");
+	wrong += three_have(w, "told too late", node, &key, 0, 1);
+	forget(w);
+
+	// The tail's word to the head is lost: what the head still has passes nobody as it is.
+	node_sessions_fill(&w->node[FTN8], FEW_SESSIONS);
+	j.path[0] = 0;
+	wrong += step(w, FWD1, &first, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += step(w, FTN1, &j.out, &j);
+	copied = j.out;
+	wrong += step(w, FTN8, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	told = j.out;
+	node_clear(&w->node[FTN8], "sessions");
+	wrong += travel(w, FTN8, &copied, &j);
+	wrong += path_is("a word lost", &j, "ftn8 REPLICATED > ftn3 OLD_INCARNATION");
+	// Sent again, it is the head's again, under the floor that the tail has seen.
+	wrong += sends(w, "sent again", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn8 REPLICATED > ftn3 "
+		       "REPLIED > fwd1 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += travel(w, FTN1, &told, &j);
+	wrong += path_is("a word about another", &j, "ftn1 TABLE_FULL");
+	for (int i = 0; i < 3; i++) {
+		struct dft_record r = {};
+
+		wrong += node_session(&w->node[node[i]], &key, &r) != 1 || r.stamp.floor != 1 ||
+			 r.stamp.counter != 2;
+	}
+	forget(w);
+	put_floors(w, &key, 0);
+	set_chain(w, 3, 0);
+	return wrong;
+}
+
 // A replica without room: nothing is released, neither where it is the head nor where it is not.
 static int test_table_full(struct world *w)
 {
@@ -2611,8 +2735,10 @@ static int test_table_full(struct world *w)
 					 .term = TERM,
 					 .live = 2,
 					 .node = {FTN1, FTN8}};
+	struct dft_record r;
 	struct journey j;
-	int wrong = 0;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
 
 	node_sessions_fill(&w->node[FTN8], FEW_SESSIONS);
 	for (int i = 0; i < NODES; i++)
@@ -2633,9 +2759,12 @@ static int test_table_full(struct world *w)
 	for (int i = 0; i < NODES; i++)
 		node_chain(&w->node[i], 0, &last);
 	for (int i = 0; i < 2; i++)
-		wrong += sends(w, "full tail", FWD1, OF_FWD1, RED, &syn,
-			       "fwd1 LOOKED_UP > ftn8 INSERTED > ftn1 REPLICATED > ftn8 TABLE_FULL",
-			       DROPPED, &j);
+		wrong += sends(
+			w, "full tail", FWD1, OF_FWD1, RED, &syn,
+			"fwd1 LOOKED_UP > ftn8 INSERTED > ftn1 REPLICATED > ftn8 REPLICA_FULL > "
+			"ftn1 REPLICATED > ftn8 TABLE_FULL",
+			DROPPED, &j);
+	wrong += node_session(&w->node[FTN1], &key, &r) != 0;
 	return wrong;
 }
 
@@ -2726,12 +2855,6 @@ static int floors_are(struct world *w, const char *name, const struct session_ke
 			wrong++;
 		}
 	return wrong;
-}
-
-static void put_floors(struct world *w, const struct session_key *key, uint32_t floor)
-{
-	for (int i = FTN1; i <= FTN8; i++)
-		put_floor(w, i, key, floor);
 }
 
 #define DOWN "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 OP_DONE"
@@ -4977,6 +5100,7 @@ static const struct test tests[] = {
 	{"copies", test_copies},
 	{"updates", test_updates},
 	{"full tables", test_table_full},
+	{"a full replica", test_replica_full},
 	{"deletes and collects", test_deletes},
 	{"what is dying", test_dying},
 	{"a learner", test_learner},

@@ -27,8 +27,7 @@ const struct embedded_object embedded_objects[] = {
 };
 
 const struct step_program step_programs[] = {
-	{STEP_TABLE, "table"},	 {STEP_DECIDED, "decided"},
-	{STEP_REPLY, "reply"},	 {STEP_COMPLAINT, "complaint"},
-	{STEP_MOVING, "moving"}, {STEP_BEAT, "beat"},
-	{STEP_RELAY, "relay"},	 {}, // ends the list
+	{STEP_TABLE, "table"},	       {STEP_DECIDED, "decided"}, {STEP_REPLY, "reply"},
+	{STEP_COMPLAINT, "complaint"}, {STEP_MOVING, "moving"},	  {STEP_BEAT, "beat"},
+	{STEP_RELAY, "relay"},	       {STEP_REFUSAL, "refusal"}, {}, // ends the list
 };

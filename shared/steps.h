@@ -11,6 +11,7 @@ enum gateway_step {
 	STEP_MOVING = 4,    // flow table node: an op about a bucket that moves arrived
 	STEP_BEAT = 5,	    // a heartbeat arrived, or the answer to one
 	STEP_RELAY = 6,	    // an op goes back to whom this node does not hear, or was not for it
+	STEP_REFUSAL = 7,   // flow table node: a replica has no room for a session
 	STEPS,
 };
 

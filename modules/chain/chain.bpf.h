@@ -338,7 +338,9 @@ inlined int op_enter(struct xdp_md *ctx, const struct dft_packet *d)
 		return go_to(ctx, STEP_RELAY);
 	if (d->op.op == DFT_REPLY)
 		return cfg.roles & ROLE_FWD ? go_to(ctx, STEP_REPLY) : finish(ctx, NOT_MEMBER);
-	return go_to(ctx, d->op.op >= DFT_FENCE ? STEP_MOVING : STEP_TABLE);
+	return go_to(ctx, d->op.op == DFT_FULL	  ? STEP_REFUSAL
+			  : d->op.op >= DFT_FENCE ? STEP_MOVING
+						  : STEP_TABLE);
 }
 
 // Sends the op that the packet begins with. To this very node it goes by calling what the entry

@@ -31,7 +31,7 @@ inlined void decide_for(struct decision *d, const struct endpoint_value *to, __u
 
 // A session's decision stays for its whole life, but where an endpoint lives is no part of it: it
 // may have moved since.
-inlined void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni)
+called void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni)
 {
 	const struct endpoint_value *to;
 
