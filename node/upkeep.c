@@ -104,6 +104,8 @@ static void read_roles(struct upkeep *upkeep, __u64 now)
 		   upkeep->ageing.now_s);
 	copying_follow(&upkeep->copying);
 	moving_follow(&upkeep->moving);
+	if (upkeep->moving.under_way)
+		upkeep->ageing.moved_s = upkeep->ageing.now_s;
 	recount_follow(&upkeep->recount, upkeep->moving.move, upkeep->moving.under_way);
 }
 

@@ -897,9 +897,11 @@ static int test_move_ages_nothing(struct test *t)
 	const struct dft_record r = record_of(4, DFT_FIN_FROM_A | DFT_FIN_FROM_B);
 	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
 	struct dft_record left = {};
+	uint64_t term;
 	int wrong = 0;
 
 	path(t, 1, (uint32_t[]){NEAR}, 0);
+	term = TERM_WORD(1, t->term);
 	path_of(t, 1, 2, (uint32_t[]){FAR, NEAR}, 0);
 	put(near, &key, &r, 0);
 	hear(far, 0);
@@ -907,6 +909,9 @@ static int test_move_ages_nothing(struct test *t)
 	wrong += until(t, "it would end", near->upkeep.ageing.deletes > 3);
 	wrong += is("sent", counted(near, EMITTED_DELETE), 0);
 	hear(far, 1);
+	// A node that is in both was not told who was answered: timers begin with the move's end.
+	wrong += until(t, "it is handed over", departed(near, term, 1));
+	end_move(t, 1);
 	wrong += until(t, "it ends in the new chain",
 		       !node_session(&far->node, &key, &left) &&
 			       !node_session(&near->node, &key, &left) &&
