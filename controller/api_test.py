@@ -610,6 +610,8 @@ class Objects(Case):
         view = self.expect(200, "GET", "/v1/views/zgc")
         self.assertEqual(view["epoch"], 9)
         self.assertEqual([c["replicas"] for c in view["chains"]], [["gw2"], ["gw3"]])
+        self.assertEqual(view["spread"], {"wanted": 2, "chains": 2, "move": 0, "moving": False,
+                                          "leaving": 0, "left": 0, "uncleared": []})
         self.assertEqual(len(view["entrances"]), 2)
         # The entrances that were given up may be used.
         self.make("hosts", **host(1, ip="172.16.0.3"))

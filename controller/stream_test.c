@@ -941,7 +941,6 @@ static void buckets_move(void **state)
 	json_object_set_new(next, "spread", spread(1, 8, true));
 	revision = put_alone(c, "views", next);
 	wait_for(all.fwd, all.fwd->revision == revision);
-	pthread_mutex_lock(&all.fwd->lock);
 	b = get(all.fwd, KIND(BUCKETS), "zgc-1")->buckets;
 	assert_int_equal(b->move, 8);
 	assert_int_equal(b->from.len, 2 * BUCKETS);
@@ -955,18 +954,15 @@ static void buckets_move(void **state)
 	assert_int_equal(left, BUCKETS / 2);
 	assert_int_equal(get(all.fwd, KIND(CHAIN), "zgc-1/1")->chain->move, 8);
 	assert_true(get(all.fwd, KIND(CHAIN), "zgc-1/1")->chain->moving);
-	pthread_mutex_unlock(&all.fwd->lock);
 	next = view("zgc-1", 9);
 	json_object_set_new(next, "spread", spread(1, 8, false));
 	revision = put_alone(c, "views", next);
 	wait_for(all.fwd, all.fwd->revision == revision);
-	pthread_mutex_lock(&all.fwd->lock);
 	b = get(all.fwd, KIND(BUCKETS), "zgc-1")->buckets;
 	assert_int_equal(b->move, 8);
 	assert_int_equal(b->from.len, 0);
 	assert_int_equal(get(all.fwd, KIND(CHAIN), "zgc-1/1")->chain->move, 8);
 	assert_false(get(all.fwd, KIND(CHAIN), "zgc-1/1")->chain->moving);
-	pthread_mutex_unlock(&all.fwd->lock);
 	stop_all(&all);
 }
 

@@ -3401,6 +3401,14 @@ static int test_moves(struct world *w)
 	insert = j.out;
 	wrong += go_on(w, &j);
 
+	// Where it comes from is told before where it goes to.
+	for (int i = 0; i < NODES; i++)
+		put_view(w, i, bucket, 0, 1);
+	forget(w);
+	wrong += sends(w, "half of a view", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	put_view(w, FWD1, bucket, 0, 0);
+
 	// The view says so to all but fwd1. Until it is fenced the old chain serves.
 	for (int i = 0; i < NODES; i++)
 		if (i != FWD1)

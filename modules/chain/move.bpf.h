@@ -52,8 +52,8 @@ inlined struct move move_of(__u32 bucket)
 		m = (struct move){.number = origin->move, .from = origin->from, .to = *now};
 	if (!m.number)
 		m.to = *now;
-	// The view says that it is over.
-	if (m.number == origin->move && !origin->from)
+	// The view says that it is over; or not yet where the bucket goes to.
+	if ((m.number == origin->move && !origin->from) || m.from == m.to)
 		m.from = 0;
 	return m;
 }

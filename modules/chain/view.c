@@ -750,7 +750,7 @@ static void step_chains(struct work *w, const struct view *before)
 
 // ---- how many chains
 
-// Whether no voter of a chain is missing, and all who are to have its data do.
+// Whether all who are to have a chain's data do, and are here.
 static bool is_whole(const struct work *w, unsigned int number)
 {
 	const struct view_chain *chain = &w->view->chain[number];
@@ -760,7 +760,7 @@ static bool is_whole(const struct work *w, unsigned int number)
 	if (report->epoch < chain->founded || view_is_busy(chain, report, w->nodes, w->count) ||
 	    report->live != chain->replicas)
 		return false;
-	for (i = 0; i < chain->voters; i++)
+	for (i = 0; i < chain->replicas; i++)
 		if (!view_lives(w->nodes, w->count, chain->voter[i]))
 			return false;
 	return true;

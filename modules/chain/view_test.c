@@ -277,7 +277,8 @@ struct world {
 	struct view before, after;
 	struct view_report report[MAX_CHAINS];
 	struct world_chain chain[WORLD_CHAINS];
-	unsigned int changes, anew, forced;
+	unsigned int left; // buckets of the move that is under way
+	unsigned int changes, anew, forced, moves;
 	bool stuck;
 };
 
@@ -356,6 +357,11 @@ static void world_report(struct world *w)
 	unsigned int i, k;
 
 	memset(w->report, 0, sizeof(w->report));
+	if (!w->before.spread.moving)
+		w->left = 1 + below(w, 5);
+	else if (w->left)
+		w->left -= below(w, 2);
+	w->report[below(w, w->before.spread.chains + 1)].left = w->before.spread.moving * w->left;
 	for (i = 0; i < w->before.chains; i++) {
 		struct view_report *r = &w->report[i];
 		struct world_chain *c = &w->chain[i];
@@ -398,7 +404,10 @@ static void world_fault(struct world *w)
 	size_t n = w->count ? below(w, (unsigned int)w->count) : 0;
 	struct view_node *node = &w->node[n];
 
-	switch (below(w, 9)) {
+	switch (below(w, 10)) {
+	case 9:
+		w->cluster.chains = 1 + below(w, WORLD_CHAINS);
+		return;
 	case 0:
 		add_node(w);
 		return;
@@ -495,6 +504,59 @@ static void check_chain(struct world *w, unsigned int number)
 	c->told = *b;
 }
 
+static bool has_cleared(const struct world *w, const struct view_node *node)
+{
+	return node->presence == PRESENCE_HERE && node->cleared >= w->before.spread.move;
+}
+
+// One move at a time, and none while anything else is on its way; chains come whole, and go when
+// nobody knows them any more.
+static void check_spread(struct world *w)
+{
+	const struct view *a = &w->before, *b = &w->after;
+	unsigned int left = 0, i, k;
+	size_t n;
+
+	for (i = 0; i < a->chains; i++)
+		left += w->report[i].left;
+	for (i = a->chains; i < b->chains; i++) {
+		assert_int_equal(b->chain[i].founded, b->epoch);
+		assert_int_equal(b->chain[i].epoch, b->epoch);
+		memset(&w->chain[i], 0, sizeof(w->chain[i]));
+		w->chain[i].told = b->chain[i];
+	}
+	assert_in_range(b->spread.chains, 1, b->chains);
+	for (n = 0; n < w->count && b->chains < a->chains; n++)
+		assert_true(has_cleared(w, &w->node[n]));
+	if (a->spread.moving) {
+		assert_int_equal(b->chains, a->chains);
+		assert_int_equal(b->spread.chains, a->spread.chains);
+		assert_int_equal(b->spread.move, a->spread.move);
+		assert_int_equal(b->spread.moving, left != 0);
+		return;
+	}
+	if (!b->spread.moving) {
+		assert_int_equal(b->spread.chains, a->spread.chains);
+		return;
+	}
+	w->moves++;
+	assert_int_equal(b->spread.move, b->epoch);
+	assert_int_equal(b->spread.before, a->spread.chains);
+	assert_int_equal(b->chains, a->chains);
+	assert_memory_equal(b->chain, a->chain, a->chains * sizeof(*a->chain));
+	for (i = 0; i < a->chains; i++) {
+		const struct world_chain *c = &w->chain[i];
+
+		assert_int_equal(c->carried.epoch, a->chain[i].epoch);
+		assert_false(c->learner.boot);
+		assert_int_equal(c->lives, a->chain[i].replicas);
+		for (k = 0; k < c->lives; k++)
+			assert_true(lives(w, c->live[k]));
+	}
+	for (n = 0; n < w->count; n++)
+		assert_true(w->node[n].presence == PRESENCE_GONE || has_cleared(w, &w->node[n]));
+}
+
 static void world_view(struct world *w)
 {
 	unsigned int i;
@@ -505,14 +567,18 @@ static void world_view(struct world *w)
 	view_build(&w->after, &w->before, &w->cluster, w->node, w->count, w->report);
 	for (i = 0; i < w->after.chains && w->after.chain[0].founded; i++) {
 		if (!is_first) {
-			check_chain(w, i);
+			if (i < w->before.chains)
+				check_chain(w, i);
 			continue;
 		}
 		assert_int_equal(w->after.chain[i].founded, 1);
 		w->chain[i].told = w->after.chain[i];
 	}
-	if (!is_first) // and with them all buckets stay
-		assert_int_equal(w->after.chains, w->before.chains);
+	if (!is_first)
+		check_spread(w);
+	for (i = 0; i < w->count; i++)
+		if (!w->after.spread.moving && below(w, 2))
+			w->node[i].cleared = w->after.spread.move;
 	w->before = w->after;
 	for (i = 0; i < w->after.chains; i++)
 		if (w->after.chain[0].founded && below(w, 2))
@@ -539,6 +605,10 @@ static void world_settle(struct world *w)
 			w->stuck = true;
 			return;
 		}
+	if (replicas) {
+		assert_int_equal(w->before.chains, w->cluster.chains);
+		assert_int_equal(w->before.spread.chains, w->cluster.chains);
+	}
 	for (i = 0; i < w->before.chains; i++) {
 		const struct view_chain *chain = &w->before.chain[i];
 		struct world_chain *c = &w->chain[i];
@@ -573,7 +643,7 @@ static void world_settle(struct world *w)
 static void test_histories(void **state)
 {
 	struct world *w = malloc(sizeof(*w));
-	unsigned int changes = 0, anew = 0, forced = 0, whole = 0;
+	unsigned int changes = 0, anew = 0, forced = 0, moves = 0, whole = 0;
 
 	for (uint64_t seed = 1; seed <= 100; seed++) {
 		memset(w, 0, sizeof(*w));
@@ -591,11 +661,13 @@ static void test_histories(void **state)
 		changes += w->changes;
 		anew += w->anew;
 		forced += w->forced;
+		moves += w->moves;
 		whole += !w->stuck;
 	}
-	print_message("%u changes of voters, %u lists by force, %u chains founded anew, %u of 100 "
-		      "worlds whole\n",
-		      changes, forced, anew, whole);
+	print_message("%u changes of voters, %u lists by force, %u chains founded anew, %u moves, "
+		      "%u of 100 worlds whole\n",
+		      changes, forced, anew, moves, whole);
+	assert_true(moves > 20);
 	assert_true(changes > 1000);
 	assert_true(anew > 10);
 	assert_true(forced > 10);

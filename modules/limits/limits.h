@@ -19,3 +19,8 @@ void limits_tell(struct limits *limits, const struct datapath *datapath,
 // User space has removed so many records, all there were of the chains for which is_wiped says 1.
 void limits_wiped(const struct datapath *datapath, __u64 removed,
 		  int (*is_wiped)(const void *context, __u32 chain), const void *context);
+
+// Calls fn for every entry of the map "usage".
+void limits_each_usage(const struct datapath *datapath,
+		       void (*fn)(void *context, const void *key, const void *value),
+		       void *context);

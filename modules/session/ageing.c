@@ -14,6 +14,9 @@ static __u32 idle_s(const struct ageing *ageing, const struct session_seen *seen
 	// O9: who was answered by the tail before is not known.
 	if (idle > tail)
 		idle = tail;
+	// M7: nor by another chain's, whose replica this node may have been.
+	if (ageing->moved_s && idle > (__s32)(ageing->now_s - ageing->moved_s))
+		idle = (__s32)(ageing->now_s - ageing->moved_s);
 	return idle > 1 ? (__u32)idle - 1 : 0;
 }
 

@@ -147,11 +147,14 @@ void moving_follow(struct moving *moving)
 	memcpy(r->head, moving->roles->head, sizeof(r->head));
 	if (origins)
 		memcpy(r->origin, origins, sizeof(r->origin));
+	moving->under_way = 0;
 	for (i = 0; i < BUCKETS; i++) {
 		const struct origin_value *o = &r->origin[i];
 		const __u32 chain = o->from - 1u;
 		__u64 term = chain < MAX_CHAINS ? r->head[chain] : 0;
 
+		moving->move = o->move;
+		moving->under_way |= o->from != 0;
 		// Where it goes to is told after where it comes from.
 		if (term && roles_chain(moving->roles, i) == chain) {
 			term = 0;

@@ -42,6 +42,8 @@ struct moving {
 	__u64 since_ms;		      // of the stage
 	__u64 follow_ms;	      // when the view is looked at again
 	int followed;		      // since the maps are these
+	__u32 move;		      // number of the view's last move
+	int under_way;		      // that is
 	__u32 at;		      // which of what the scan has seen is next
 	struct scan scan;
 };

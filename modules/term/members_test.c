@@ -1035,6 +1035,57 @@ static void learns_late_that_it_began_empty(void **state)
 	assert_int_equal(node[3].registers[CHAIN].founded, 2);
 }
 
+static int nothing_lacks(void)
+{
+	__u32 i;
+
+	copy();
+	for (i = 1; i < NODES; i++) {
+		const struct chain_value *c = &node[i].chains[CHAIN];
+
+		if (c->learner || c->live != 3 || term_of(c) != term_of(&node[1].chains[CHAIN]))
+			return 0;
+	}
+	return 1;
+}
+
+// M7. Who was lost comes back when the move is over; and what is here of chains that this node is
+// not in is removed then, once more where that had begun before.
+static void nobody_joins_while_buckets_move(void **state)
+{
+	const __u32 two[] = {1, 2, 0};
+	struct chain_wish wish = wish_of(1, 1, 3, five);
+	int wipes;
+
+	found_five();
+	assert_int_equal(members_cleared(node[1].members), 0);
+	node[3].cut = 1;
+	assert_true(waits_for(two, 3, 1000) >= 0);
+	wish.move = 7;
+	wish.moving = 1;
+	wish_all(&wish);
+	node[3].cut = 0;
+	pass(3000);
+	assert_true(live_is(1, two));
+	assert_int_equal(node[1].chains[CHAIN].learner, 0);
+	assert_int_equal(members_cleared(node[1].members), 0);
+	assert_int_equal(members_cleared(node[4].members), 0);
+	wish.moving = 0;
+	wipes = node[4].wipes;
+	node[4].wipe_slow = 10;
+	wish_all(&wish);
+	assert_int_equal(members_cleared(node[1].members), 7);
+	assert_int_equal(members_cleared(node[4].members), 0);
+	while (node[4].wipes < wipes + 3)
+		step();
+	wish.move = 8;
+	wish_all(&wish);
+	pass(3000);
+	assert_int_equal(node[4].wipes, wipes + 10 + 2);
+	assert_int_equal(members_cleared(node[4].members), 8);
+	assert_true(until(nothing_lacks, 10000) >= 0);
+}
+
 static void without_heartbeats_nothing_changes(void **state)
 {
 	struct chain_wish wish = wish_of(1, 1, 3, five);
@@ -1077,20 +1128,6 @@ static void strangers_are_ignored(void **state)
 	message_write(&bytes, CLUSTER, CHAIN, &m);
 	members_take(node[1].members, 2, &bytes, sizeof(bytes));
 	assert_int_equal(node[1].registers[CHAIN].promised.number, 64);
-}
-
-static int nothing_lacks(void)
-{
-	__u32 i;
-
-	copy();
-	for (i = 1; i < NODES; i++) {
-		const struct chain_value *c = &node[i].chains[CHAIN];
-
-		if (c->learner || c->live != 3 || term_of(c) != term_of(&node[1].chains[CHAIN]))
-			return 0;
-	}
-	return 1;
 }
 
 // Cuts, daemons that end, loss: never two leased tails (step() looks), and in the end it is whole.
@@ -1192,6 +1229,7 @@ int main(void)
 		TEST(force_is_missed),
 		TEST(begins_empty_by_force),
 		TEST(learns_late_that_it_began_empty),
+		TEST(nobody_joins_while_buckets_move),
 		TEST(without_heartbeats_nothing_changes),
 		TEST(strangers_are_ignored),
 		TEST(parts_with_one),
