@@ -419,9 +419,38 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 	return op_release(ctx, d);
 }
 
-// Nothing is recorded: the VPC's service chain decides. Who sends is checked before: what a liar
-// sends must not decide about the packets of whom he claims to be.
-inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
+// Whether the packet's session was begun by the other side.
+inlined int begun_by_other(const struct flow *f, const struct dft_record *record)
+{
+	return f->from_b != (record->state & DFT_BEGUN_BY_B ? 1 : 0);
+}
+
+// What a live session's first packet was: of the packet only whose session it is counts. What only
+// a fragment can have for ports says that it was one.
+inlined void evaluate_as_first(struct evaluation *e, const struct flow *f,
+			       const struct dft_record *record)
+{
+	const __be16 no_echo = bpf_htons(0xFFFF);
+
+	if (begun_by_other(f, record)) {
+		e->source = address_of_v4(f->destination);
+		e->destination = address_of_v4(f->source);
+		e->source_port = f->destination_port;
+		e->destination_port = f->source_port;
+		e->from_b = !f->from_b;
+	}
+	e->again = 1;
+	e->icmp_error = 0;
+	e->icmp_type = ICMP_ECHO_REQUEST;
+	e->tcp_flags = TCP_SYN;
+	e->fragment = !f->key.a_port && (!f->key.b_port || f->key.b_port == no_echo);
+}
+
+// The VPC's service chain decides: about a packet of which nothing is recorded, or, again, about a
+// live session. Who sends is checked before: what a liar sends must not decide about the packets of
+// whom he claims to be.
+inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
+		     const struct dft_record *again)
 {
 	const struct endpoint_value *from;
 	struct evaluation *e = evaluation_now();
@@ -449,6 +478,8 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 	e->functions = vpc->functions;
 	__builtin_memcpy(e->function, vpc->function, sizeof(e->function));
 	e->policy = vpc->policy;
+	if (again)
+		evaluate_as_first(e, f, again);
 
 	from = endpoint_find(p->vni, &e->source);
 	if (!from) {
@@ -456,7 +487,7 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 		return function_refuse(ctx, e, DECIDE_DROP, NO_SOURCE);
 	}
 	// An ICMP error may come from a router on the way, not from the endpoint it speaks for.
-	if (!f->icmp_error && !mac_equal(from->mac, e->frame_from_mac)) {
+	if (!again && !f->icmp_error && !mac_equal(from->mac, e->frame_from_mac)) {
 		e->undecidable = 1;
 		return function_refuse(ctx, e, DECIDE_DROP, SPOOFED);
 	}
@@ -473,9 +504,8 @@ inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet
 		   const struct dft_record *record)
 {
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
-	__u32 begun_by_b = record->state & DFT_BEGUN_BY_B ? 1 : 0;
 
-	if (!vpc || vpc->policy != record->policy || f->from_b != begun_by_b)
+	if (!vpc || vpc->policy != record->policy || begun_by_other(f, record))
 		return finish(ctx, SESSION_ENDING);
 	d->op.op = DFT_UPDATE;
 	d->op.state = bpf_htons(dft_state_reopened(record->state, f->from_b) |
@@ -483,6 +513,14 @@ inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet
 	if (chain_head(c) == cfg.node)
 		return go_to(ctx, STEP_TABLE);
 	return op_send_to_node(ctx, chain_head(c), UPDATED);
+}
+
+// Whether something that decisions are made of has changed since the record's was made.
+inlined int policy_moved(__u32 vni, const struct dft_record *record)
+{
+	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &vni);
+
+	return vpc && (__s32)(vpc->policy - record->policy) > 0;
 }
 
 // A lookup at the leased tail: what it has, or what is decided now.
@@ -519,6 +557,8 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		d->op.flags |= DFT_STATEFUL;
 		if (!session_answers(room, record))
 			return reopen(ctx, p, d, c, f, record);
+		if (policy_moved(p->vni, record))
+			return evaluate(ctx, p, f, record);
 		if (!c->learner)
 			return op_release(ctx, d);
 		// M5: what is released has passed the learner, or it would have holes.
@@ -527,7 +567,7 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 	}
 	// O4: what the evaluator saw goes with what it will decide.
 	stamp_write(&d->op.stamp, dft_observe(record, floor));
-	return evaluate(ctx, p, f);
+	return evaluate(ctx, p, f, NULL);
 }
 
 // What an op asks of this node's record. Returns GO_ON, or that it is malformed.
@@ -838,6 +878,29 @@ int emit(struct xdp_md *ctx)
 	return emit_next(ctx);
 }
 
+// O7. The service chain has decided again about a live session, whose record the op has. It stands:
+// then it does so under this policy, which all of the chain shall know. Or it ends.
+inlined int decided_again(struct xdp_md *ctx, struct dft_packet *d, const struct evaluation *e,
+			  const struct chain_value *c)
+{
+	const struct decision no = {.action = DECIDE_DROP, .reason = e->forth.reason};
+	struct dft_stamp stamp = stamp_read(&d->op.stamp);
+
+	d->op.policy = bpf_htonl(e->policy);
+	if (e->forth.action == DECIDE_FORWARD) {
+		d->op.op = DFT_UPDATE;
+		if (chain_head(c) == cfg.node)
+			return go_to(ctx, STEP_TABLE);
+		return op_send_to_node(ctx, chain_head(c), UPDATED);
+	}
+	session_condemn(&e->key, key_hash(&e->key), &stamp, USED_OR_NOT,
+			session_mark(c->epoch, c->term));
+	d->towards[0].decision = d->towards[1].decision = no;
+	d->op.state = 0;
+	d->op.flags &= ~DFT_STATEFUL;
+	return op_release(ctx, d);
+}
+
 // The service chain has decided about the op's packet.
 SEC("xdp")
 int decided(struct xdp_md *ctx)
@@ -852,6 +915,11 @@ int decided(struct xdp_md *ctx)
 		return finish(ctx, BUG);
 	if (e->forth.action == DECIDE_NOTHING)
 		return finish(ctx, NO_CHAIN_FUNCTION);
+	c = chain_find(bpf_ntohl(d->op.chain));
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	if (e->again)
+		return decided_again(ctx, d, e, c);
 	if (e->undecidable || e->icmp_error)
 		e->forth.flags |= DECISION_UNCACHED;
 	direction = e->from_b ? 1 : 0;
@@ -868,9 +936,6 @@ int decided(struct xdp_md *ctx)
 		return op_release(ctx, d);
 	}
 
-	c = chain_find(bpf_ntohl(d->op.chain));
-	if (!c)
-		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_INSERT;
 	d->op.flags = DFT_OBSERVED | (d->op.flags & (DFT_REFRESH | DFT_ASKED));
 	d->op.state = bpf_htons(DFT_LIVE << DFT_LIFE_SHIFT | (direction ? DFT_BEGUN_BY_B : 0));

@@ -10,6 +10,7 @@
 
 #include "lib/hash.h"
 #include "lib/own.h"
+#include "modules/acl/acl.h"
 #include "modules/chain/chain.h"
 #include "modules/entrance/entrance.h"
 #include "modules/member/member.h"
@@ -230,6 +231,8 @@ static int translate_message(const Zeta__Node__V1__Object *object, struct entrie
 		return port_entries(object->port, entries);
 	case KIND(SECURITY_GROUP):
 		return securitygroup_entries(object->security_group, entries);
+	case KIND(NETWORK_ACL):
+		return acl_entries(object->network_acl, entries);
 	case KIND(LOCAL_PORT):
 		return local_port_entries(object->local_port, entries);
 	default:
@@ -366,6 +369,8 @@ static const char *id_of(const Zeta__Node__V1__Object *object)
 		return object->port->id;
 	case KIND(SECURITY_GROUP):
 		return object->security_group->id;
+	case KIND(NETWORK_ACL):
+		return object->network_acl->id;
 	case KIND(LOCAL_PORT):
 		return object->local_port->id;
 	default:

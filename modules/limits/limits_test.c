@@ -59,7 +59,7 @@ static void put_vpc(const struct world *w, uint32_t vni, const struct vpc_value 
 // Endpoints 10.0.0.1 and 10.0.0.2; who speaks to the second begins a session, whoever he is.
 static void put_tenant(const struct node *n, uint32_t vni)
 {
-	struct security_group_value open = {.rules = 1, .rule = {{.port_max = 65535}}};
+	const struct rule open = {.port_max = 65535, .outcome = RULE_ALLOW};
 	uint32_t group = 1;
 
 	for (uint8_t i = 1; i <= 2; i++) {
@@ -77,7 +77,7 @@ static void put_tenant(const struct node *n, uint32_t vni)
 		key.address = address_must(ip);
 		node_put(n, "endpoints", &key, &value);
 	}
-	node_put(n, "security_groups", &group, &open);
+	node_rules(n, 0, group, &open, 1);
 }
 
 static struct vpc_value unlimited(void)
@@ -351,11 +351,10 @@ static int test_denied(struct world *w)
 {
 	struct packet denied = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000},
 		      flood = {.vni = RED, .protocol = IPPROTO_UDP, .port = 2000};
-	const struct security_group_value nothing = {};
 	uint32_t group = 1;
 	int wrong;
 
-	node_put(&w->node[TAIL], "security_groups", &group, &nothing);
+	node_rules(&w->node[TAIL], 0, group, NULL, 0);
 	wrong = is("denied", travel(w, &denied), SECURITY_GROUP);
 	put_tenant(&w->node[TAIL], RED);
 	limit_red(w);
