@@ -732,12 +732,14 @@ static int compile_rule(struct desired *d, const json_t *body, Zeta__Node__V1__R
 	return 0;
 }
 
-// Of a security group or a network ACL. Who is given them frees them.
+// Of a security group or a network ACL.
 struct rules {
-	Zeta__Node__V1__Rule **pointer;
+	Zeta__Node__V1__Rule **pointer; // sorted by block
 	size_t count;
 	Zeta__Node__V1__Rule *rule;
 	struct in6_addr *remote;
+	uint32_t *block;	       // of rule[i]
+	size_t first[RULE_BLOCKS + 1]; // in pointer, of each block
 };
 
 static void rules_free(struct rules *rules)
@@ -745,27 +747,70 @@ static void rules_free(struct rules *rules)
 	free(rules->pointer);
 	free(rules->rule);
 	free(rules->remote);
+	free(rules->block);
+}
+
+// In which block a rule is follows from what it says, so that it is there whatever others are.
+static uint32_t block_of(const Zeta__Node__V1__Rule *rule)
+{
+	uint8_t bytes[128];
+	size_t size = zeta__node__v1__rule__get_packed_size(rule);
+
+	if (size > sizeof(bytes))
+		return 0;
+	zeta__node__v1__rule__pack(rule, bytes);
+	return (uint32_t)(hash_bytes(bytes, size, 0) % RULE_BLOCKS);
 }
 
 static int compile_rules(struct desired *d, const struct object *object, struct rules *rules)
 {
 	const json_t *bodies = json_object_get(object->body, "rules");
-	size_t count = json_array_size(bodies);
+	size_t count = json_array_size(bodies), next[RULE_BLOCKS];
 	int err;
 
 	rules->pointer = calloc(count + 1, sizeof(*rules->pointer));
 	rules->rule = calloc(count + 1, sizeof(*rules->rule));
 	rules->remote = calloc(count + 1, sizeof(*rules->remote));
-	if (!rules->pointer || !rules->rule || !rules->remote)
+	rules->block = calloc(count + 1, sizeof(*rules->block));
+	if (!rules->pointer || !rules->rule || !rules->remote || !rules->block)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		rules->pointer[i] = &rules->rule[i];
 		if ((err = compile_rule(d, json_array_get(bodies, i), &rules->rule[i],
 					&rules->remote[i])))
 			return err;
+		rules->block[i] = count > RULES_TOGETHER ? block_of(&rules->rule[i]) : 0;
+		rules->first[rules->block[i] + 1]++;
 	}
+	for (size_t b = 0; b < RULE_BLOCKS; b++) {
+		rules->first[b + 1] += rules->first[b];
+		next[b] = rules->first[b];
+	}
+	for (size_t i = 0; i < count; i++)
+		rules->pointer[next[rules->block[i]]++] = &rules->rule[i];
 	rules->count = count;
 	return 0;
+}
+
+// Many rules are told in blocks, each a message of its own. Returns 0 and how many blocks; or an
+// error.
+static int emit_blocks(struct desired *d, struct source *source, struct group *group,
+		       const char *of, const struct rules *rules, uint32_t *blocks)
+{
+	char id[MESSAGE_ID];
+	uint32_t i;
+	int err = 0;
+
+	*blocks = rules->count > RULES_TOGETHER ? RULE_BLOCKS : 0;
+	for (i = 0; i < *blocks && !err; i++) {
+		Zeta__Node__V1__RuleBlock block = ZETA__NODE__V1__RULE_BLOCK__INIT;
+
+		snprintf(id, sizeof(id), "%s/%s/%u", of, source->id, i);
+		block.id = id;
+		block.rule = rules->pointer + rules->first[i];
+		block.n_rule = rules->first[i + 1] - rules->first[i];
+		err = emit_as(d, source, group, RULE_BLOCK, rule_block, &block);
+	}
+	return err;
 }
 
 // The object's revision is its version: it grows with every change of the object.
@@ -775,18 +820,21 @@ static int compile_security_group(struct desired *d, struct source *source,
 	Zeta__Node__V1__SecurityGroup group = ZETA__NODE__V1__SECURITY_GROUP__INIT;
 	auto_(rules_free) struct rules rules = {};
 	const struct facts *vpc;
+	struct group *to;
 	int err;
 
 	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
 	    (err = compile_rules(d, object, &rules)))
 		return err;
+	to = group_flow_tables(d, vpc->cluster);
+	if ((err = emit_blocks(d, source, to, "group", &rules, &group.blocks)))
+		return err;
 	group.id = source->id;
 	group.number = object->number;
 	group.version = (uint32_t)object->revision;
 	group.rule = rules.pointer;
-	group.n_rule = rules.count;
-	return emit_as(d, source, group_flow_tables(d, vpc->cluster), SECURITY_GROUP,
-		       security_group, &group);
+	group.n_rule = group.blocks ? 0 : rules.count;
+	return emit_as(d, source, to, SECURITY_GROUP, security_group, &group);
 }
 
 static int compile_network_acl(struct desired *d, struct source *source,
@@ -795,18 +843,21 @@ static int compile_network_acl(struct desired *d, struct source *source,
 	Zeta__Node__V1__NetworkAcl acl = ZETA__NODE__V1__NETWORK_ACL__INIT;
 	auto_(rules_free) struct rules rules = {};
 	const struct facts *vpc;
+	struct group *to;
 	int err;
 
 	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
 	    (err = compile_rules(d, object, &rules)))
 		return err;
+	to = group_flow_tables(d, vpc->cluster);
+	if ((err = emit_blocks(d, source, to, "acl", &rules, &acl.blocks)))
+		return err;
 	acl.id = source->id;
 	acl.number = object->number;
 	acl.version = (uint32_t)object->revision;
 	acl.rule = rules.pointer;
-	acl.n_rule = rules.count;
-	return emit_as(d, source, group_flow_tables(d, vpc->cluster), NETWORK_ACL, network_acl,
-		       &acl);
+	acl.n_rule = acl.blocks ? 0 : rules.count;
+	return emit_as(d, source, to, NETWORK_ACL, network_acl, &acl);
 }
 
 static int compile_cluster(struct desired *d, struct source *source, const struct object *object)
