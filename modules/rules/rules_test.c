@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random rules and packets: what the real functions decide is what a slow reading of the rules
 // says.
+// And packets while rules change: they meet what was before, or what is after.
 //
 //   rules_test [seed]
 #include "datapath/gateway_nodes.h"
 
 #include <bpf/bpf.h>
 #include <linux/if_ether.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -174,13 +177,15 @@ static uint16_t any_port(void)
 static struct in6_addr any_remote(const struct world *w, uint8_t *bits)
 {
 	struct in6_addr address = address_must(w->endpoint[any(ENDPOINTS)].ip);
-	static const uint8_t usual[] = {0, 96, 104, 118, 120, 126, 127, 128};
+	static const uint8_t usual[] = {0, 96, 97, 104, 118, 120, 127, 128};
 
 	*bits = any(3) ? usual[any(8)] : any(129);
 	if (!any(4))
 		address.s6_addr[12 + any(4)] ^= 1 << any(8);
 	if (!any(8))
 		address.s6_addr[any(16)] ^= 1 << any(8);
+	if (!any(8))
+		address.s6_addr[12] ^= 0x80;
 	for (uint32_t i = *bits; i < 128; i++)
 		address.s6_addr[i / 8] &= ~(0x80 >> i % 8);
 	return address;
@@ -371,6 +376,84 @@ static int check(const struct world *w, const struct sent *p, uint64_t seed)
 	return 1;
 }
 
+// ---- while rules change ----
+
+#define CHANGES 300
+#define OTHERS 300 // rules that match neither packet
+
+struct changing {
+	const struct node *node;
+	struct rule rule[2][OTHERS + 1];
+	atomic_int over;
+};
+
+static void *change(void *arg)
+{
+	struct changing *c = arg;
+
+	for (int i = 0; i < CHANGES; i++)
+		node_rules(c->node, 0, 1, c->rule[i % 2], OTHERS + 1);
+	c->over = 1;
+	return NULL;
+}
+
+// Whether the tail lets a lookup's packet begin a session.
+static int is_inserted(const struct node *n, const struct frame *op)
+{
+	struct dft_packet d;
+	struct frame out;
+	uint32_t action;
+
+	must(target_run(&n->entry, op, &action, &out), n->name);
+	memcpy(&d, out.byte + sizeof(struct ethhdr), sizeof(d));
+	return d.op.op == DFT_INSERT;
+}
+
+// Port 5000 is allowed before and after, by another rule each time; port 7000 never is.
+static int check_changes(struct world *w)
+{
+	struct endpoint *from = &w->endpoint[0], *to = &w->endpoint[1];
+	struct sent allowed = {from, to, IPPROTO_TCP, SYN, 0, 1000, 5000, 0}, refused = allowed;
+	static struct changing c;
+	struct frame ops[2];
+	uint32_t sent = 0;
+	pthread_t thread;
+	int wrong = 0;
+
+	refused.to_port = 7000;
+	for (uint32_t i = 0; i < SUBNETS; i++)
+		put_subnet(&w->node[TAIL], i, 0);
+	memset(from->group, 0, sizeof(from->group));
+	memcpy(to->group, (uint32_t[MAX_PORT_GROUPS]){1}, sizeof(to->group));
+	put_endpoint(&w->node[TAIL], from, 0);
+	put_endpoint(&w->node[TAIL], to, 1);
+	c.node = &w->node[TAIL];
+	for (uint16_t i = 0; i < 2 * OTHERS + 2; i++) {
+		struct rule *r = &c.rule[i % 2][i / 2];
+
+		*r = (struct rule){
+			RULE_INGRESS, IPPROTO_TCP, i % 2 ? 128 : 96, 10000 + i,
+			10000 + i,    0,	   RULE_ALLOW,	     address_must(from->ip)};
+		r->remote.s6_addr[13] += i / 2 % 50;
+	}
+	c.rule[0][0].port_min = 4000;
+	c.rule[0][0].port_max = 6000;
+	c.rule[1][0].port_min = c.rule[1][0].port_max = 5000;
+	node_rules(c.node, 0, 1, c.rule[1], OTHERS + 1);
+	for (int i = 0; i < 2; i++) {
+		write_frame(&ops[i], i ? &refused : &allowed);
+		run(&w->node[FWD], &ops[i]);
+	}
+	if (pthread_create(&thread, NULL, change, &c))
+		fatal("no thread");
+	for (; !c.over && !wrong; sent++)
+		wrong += is_inserted(c.node, &ops[0]) != 1 || is_inserted(c.node, &ops[1]) != 0;
+	pthread_join(thread, NULL);
+	printf("%u packets while rules changed %d times%s\n", 2 * sent, CHANGES,
+	       wrong ? ": one met a change half done" : "");
+	return wrong;
+}
+
 static void put_view(const struct node *n)
 {
 	struct chain_value chain = {.epoch = 1, .term = 1, .live = 2, .node = {HEAD, TAIL}};
@@ -424,6 +507,7 @@ int main(int argc, char **argv)
 		if (counts[v])
 			printf(" %u %s", counts[v], verdict_name(v));
 	puts("");
+	wrong += check_changes(&w);
 	for (uint32_t i = 0; i < NODES; i++)
 		node_free(&w.node[i]);
 	for (uint32_t i = 1; i <= GROUPS; i++)
