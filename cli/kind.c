@@ -97,9 +97,11 @@ const struct kind kinds[] = {
 		.path = "subnets",
 		.per_vpc = 1,
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
-			  FIELD("cidr"), FIELD("gateway"), FIELD("gateway_mac")},
+			  FIELD("cidr"), FIELD("gateway"), FIELD("gateway_mac"),
+			  REFERENCE("network_acl", "network-acls")},
 		.column = {COLUMN("VPC", "vpc"), COLUMN("CIDR", "cidr"),
-			   COLUMN("GATEWAY", "gateway"), WIDE("GATEWAY-MAC", "gateway_mac")},
+			   COLUMN("GATEWAY", "gateway"), WIDE("GATEWAY-MAC", "gateway_mac"),
+			   COLUMN("ACL", "network_acl")},
 	},
 	{
 		.name = "SecurityGroup",
@@ -109,6 +111,15 @@ const struct kind kinds[] = {
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
 			  FIELD("rules"),
 			  REFERENCE("remote_group", "security-groups")}, // inside a rule
+		.column = {COLUMN("VPC", "vpc"), COLUMN("RULES", "rules")},
+	},
+	{
+		.name = "NetworkAcl",
+		.word = "network-acl",
+		.path = "network-acls",
+		.per_vpc = 1,
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
+			  FIELD("rules")},
 		.column = {COLUMN("VPC", "vpc"), COLUMN("RULES", "rules")},
 	},
 	{

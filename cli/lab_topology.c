@@ -640,8 +640,9 @@ static int mtu_check(const struct topology *topology)
 static int fill(struct topology *topology)
 {
 	static const char *const sections[] = {
-		"name",	   "underlay", "cluster", "clusters",	     "nodes",	  "hosts",
-		"tenants", "vpcs",     "subnets", "security_groups", "endpoints", NULL};
+		"name",	   "underlay", "cluster",      "clusters", "nodes",	      "hosts",
+		"tenants", "vpcs",     "network_acls", "subnets",  "security_groups", "endpoints",
+		NULL};
 	int err;
 
 	if ((err = known_fields("topology", topology->source, sections)) ||
@@ -651,6 +652,7 @@ static int fill(struct topology *topology)
 	    (err = machines_read(topology)) || (err = clusters_read(topology)) ||
 	    (err = mtu_check(topology)) || (err = objects_read(topology, "tenants", "Tenant")) ||
 	    (err = objects_read(topology, "vpcs", "Vpc")) ||
+	    (err = objects_read(topology, "network_acls", "NetworkAcl")) ||
 	    (err = objects_read(topology, "subnets", "Subnet")) ||
 	    (err = objects_read(topology, "security_groups", "SecurityGroup")))
 		return err;

@@ -236,6 +236,7 @@ class Case(unittest.TestCase):
         self.make("subnets", name="web", vpc="blue", cidr="10.0.1.0/24")
         self.make("security-groups", name="http", vpc="blue",
                   rules=[{"direction": "ingress", "protocol": "tcp", "port_min": 80}])
+        self.make("network-acls", name="fence", vpc="blue")
         self.make("ports", **port(1, security_groups=["http"]))
 
     def everything(self):
@@ -252,7 +253,7 @@ def lasting(item):
 
 
 KINDS = ["tenants", "clusters", "nodes", "hosts", "vpcs", "subnets", "ports", "security-groups",
-         "views"]
+         "network-acls", "views"]
 
 
 def node(n, **more):
@@ -478,8 +479,8 @@ class Objects(Case):
                            ("vpcs/blue", '"'), ("hosts/host1", 'port "p1"'),
                            ("subnets/web", 'port "p1"'), ("security-groups/http", 'port "p1"')):
             self.refuse(409, None, "DELETE", f"/v1/{path}", says=says)
-        for path in ("ports/p1", "security-groups/http", "subnets/web", "vpcs/blue",
-                     "hosts/host1", "nodes/gw1", "clusters/zgc", "tenants/red"):
+        for path in ("ports/p1", "security-groups/http", "network-acls/fence", "subnets/web",
+                     "vpcs/blue", "hosts/host1", "nodes/gw1", "clusters/zgc", "tenants/red"):
             self.expect(204, "DELETE", f"/v1/{path}")
             self.expect(404, "GET", f"/v1/{path}")
         for kind in KINDS:
@@ -518,7 +519,7 @@ class Objects(Case):
             return self.expect(200, "GET", f"/v1/vpcs/{vpc}")["functions"]
 
         self.assertEqual(functions("green"), plain)
-        self.assertEqual(functions("blue"), plain + ["security-group"])
+        self.assertEqual(functions("blue"), plain + ["acl", "security-group"])
         for name in ("a", "b"):
             self.make("security-groups", name=name, vpc="green")
             self.assertEqual(functions("green"), plain + ["security-group"])
@@ -528,7 +529,13 @@ class Objects(Case):
         self.assertEqual(functions("green"), plain + ["security-group"])
         self.expect(204, "DELETE", "/v1/security-groups/b")
         self.assertEqual(functions("green"), plain)
-        self.assertEqual(functions("blue"), plain + ["security-group"])
+        self.make("network-acls", name="hedge", vpc="green")
+        self.assertEqual(functions("green"), plain + ["acl"])
+        self.make("security-groups", name="a", vpc="green")
+        self.assertEqual(functions("green"), plain + ["acl", "security-group"])
+        self.expect(204, "DELETE", "/v1/network-acls/hedge")
+        self.assertEqual(functions("green"), plain + ["security-group"])
+        self.assertEqual(functions("blue"), plain + ["acl", "security-group"])
 
     def test_policy(self):
         self.world()
@@ -544,6 +551,12 @@ class Objects(Case):
                 ("POST", "security-groups", {"name": "g", "vpc": "blue"}),
                 ("PUT", "security-groups/g", {"vpc": "blue", "rules": [{"direction": "egress"}]}),
                 ("DELETE", "security-groups/g", None),
+                ("POST", "network-acls", {"name": "f", "vpc": "blue"}),
+                ("PUT", "network-acls/f", {"vpc": "blue", "rules": [
+                    {"priority": 1, "action": "deny", "direction": "egress"}]}),
+                ("PUT", "subnets/web", {"vpc": "blue", "cidr": "10.0.1.0/24", "network_acl": "f"}),
+                ("PUT", "subnets/web", {"vpc": "blue", "cidr": "10.0.1.0/24"}),
+                ("DELETE", "network-acls/f", None),
                 ("PUT", "hosts/host1", host(1, mac="02:00:00:00:03:99"))):
             status, answer, _ = self.ask(method, f"/v1/{path}", body)
             self.assertLess(status, 300, answer)
@@ -631,7 +644,8 @@ class Refusals(Case):
                   "nodes": node(9), "hosts": host(9),
                   "vpcs": {"name": "v", "tenant": "red", "cluster": "zgc"},
                   "subnets": {"name": "s", "vpc": "blue", "cidr": "10.0.9.0/24"},
-                  "ports": port(9), "security-groups": {"name": "g", "vpc": "blue", "rules": []}}
+                  "ports": port(9), "security-groups": {"name": "g", "vpc": "blue", "rules": []},
+                  "network-acls": {"name": "f", "vpc": "blue", "rules": []}}
         gone = object()
         cases = [(kind, field, value) for kind in bodies for field, value in (
             ("name", ""), ("name", "a b"), ("name", "x" * 65), ("name", 5), ("name", "a/b"),
@@ -690,7 +704,7 @@ class Refusals(Case):
             ("ports", "security_groups", ["a", "b", "c", "d", "e"]),
             ("ports", "status", {"ready": True}),
             ("security-groups", "rules", {}), ("security-groups", "rules[0]", [1]),
-            ("security-groups", "rules", [{"direction": "egress"}] * 65)]
+            ("security-groups", "rules", [{"direction": "egress"}] * 10001)]
         for field, rule in (
                 ("direction", {}), ("direction", {"direction": "up"}),
                 ("protocol", {"protocol": "sctp"}), ("protocol", {"protocol": 256}),
@@ -703,6 +717,12 @@ class Refusals(Case):
                 ("colour", {"colour": 1})):
             rule = rule if field == "direction" else {"direction": "ingress", **rule}
             cases.append(("security-groups", f"rules[0].{field}", [rule]))
+        allow = {"priority": 1, "action": "allow", "direction": "ingress"}
+        for field, change in (
+                ("priority", {"priority": 65536}), ("priority", {"priority": None}),
+                ("action", {"action": "drop"}), ("port_min", {"port_min": 80}),
+                ("remote_group", {"remote_group": "http"})):
+            cases.append(("network-acls", f"rules[0].{field}", [{**allow, **change}]))
         for kind, field, value in cases:
             with self.subTest(kind=kind, field=field, value=value):
                 body = dict(bodies[kind])
@@ -724,10 +744,25 @@ class Refusals(Case):
                 ("ports", "vpc", port(9, vpc="x")), ("ports", "host", port(9, host="x")),
                 ("ports", "security_groups[1]", port(9, security_groups=["http", "x"])),
                 ("security-groups", "vpc", {"vpc": "x"}),
+                ("subnets", "network_acl", {"vpc": "blue", "cidr": "10.0.9.0/24",
+                                            "network_acl": "x"}),
                 ("security-groups", "rules[0].remote_group",
                  {"vpc": "blue", "rules": [{"direction": "egress", "remote_group": "x"}]})):
             with self.subTest(kind=kind, field=field):
                 self.refuse(404, field, "POST", f"/v1/{kind}", body)
+
+    def test_too_many_rules(self):
+        """As many as a VPC may have, in two groups; not one more, nor in another group."""
+        rules = [{"direction": "ingress", "protocol": "tcp", "port_min": n} for n in range(9000)]
+        self.make("security-groups", name="a", vpc="blue", rules=rules)
+        self.make("security-groups", name="b", vpc="blue", rules=rules[:999])
+        self.refuse(409, "rules", "POST", "/v1/security-groups",
+                    says="10001 rules, more than 10000",
+                    body={"name": "c", "vpc": "blue", "rules": rules[:1]})
+        self.refuse(409, "rules", "PUT", "/v1/security-groups/b", says="10001 rules",
+                    body={"vpc": "blue", "rules": rules[:1000]})
+        self.expect(200, "PUT", "/v1/security-groups/a", {"vpc": "blue", "rules": rules[1:]})
+        self.expect(200, "PUT", "/v1/security-groups/b", {"vpc": "blue", "rules": rules[:1000]})
 
     def test_conflicts(self):
         self.cluster("other", 9)
@@ -855,10 +890,10 @@ class Refusals(Case):
         self.expect(201, "POST", "/v1/tenants", {"name": "deep", "description": "[" * 900 + "\"{"})
 
     def test_sizes(self):
-        big = json.dumps({"name": "big", "description": "x" * (1 << 20)}).encode()
+        big = json.dumps({"name": "big", "description": "x" * (4 << 20)}).encode()
         self.assertEqual(self.sized(big)[0], 413)
         fits = json.dumps({"name": "fits"}).encode()
-        fits += b" " * ((1 << 20) - len(fits))
+        fits += b" " * ((4 << 20) - len(fits))
         self.assertEqual(self.sized(fits)[0], 201)
         self.assertEqual(self.sized(fits + b" ")[0], 413)
         self.expect(200, "GET", "/v1/tenants/fits")

@@ -26,12 +26,29 @@ typedef Zeta__Node__V1__Object Message;
 
 // The kinds that matter to nodes, in the order in which a whole store is compiled: what is needed
 // to compile others comes first.
-enum kind { CLUSTERS, VIEWS, NODES, HOSTS, VPCS, SECURITY_GROUPS, SUBNETS, PORTS, KINDS };
+enum kind {
+	CLUSTERS,
+	VIEWS,
+	NODES,
+	HOSTS,
+	VPCS,
+	SECURITY_GROUPS,
+	NETWORK_ACLS,
+	SUBNETS,
+	PORTS,
+	KINDS
+};
 
 static const char *const kind_name[KINDS] = {
-	[CLUSTERS] = "clusters", [VIEWS] = "views", [NODES] = "nodes",
-	[HOSTS] = "hosts",	 [VPCS] = "vpcs",   [SECURITY_GROUPS] = "security-groups",
-	[SUBNETS] = "subnets",	 [PORTS] = "ports",
+	[CLUSTERS] = "clusters",
+	[VIEWS] = "views",
+	[NODES] = "nodes",
+	[HOSTS] = "hosts",
+	[VPCS] = "vpcs",
+	[SECURITY_GROUPS] = "security-groups",
+	[NETWORK_ACLS] = "network-acls",
+	[SUBNETS] = "subnets",
+	[PORTS] = "ports",
 };
 
 // Whose messages depend on the facts of a kind; each of these refers to it.
@@ -42,7 +59,8 @@ static const struct dependence {
 } dependences[] = {
 	{CLUSTERS, NODES, CLUSTERS},   {CLUSTERS, HOSTS, CLUSTERS}, {VIEWS, NODES, CLUSTERS},
 	{VIEWS, HOSTS, CLUSTERS},      {HOSTS, PORTS, HOSTS},	    {VPCS, SUBNETS, VPCS},
-	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, PORTS, VPCS},	    {CLUSTERS, VPCS, CLUSTERS},
+	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, NETWORK_ACLS, VPCS},  {VPCS, PORTS, VPCS},
+	{CLUSTERS, VPCS, CLUSTERS},
 };
 
 // What the messages of other objects need to know of one. Zeroed before it is filled and without
@@ -561,6 +579,7 @@ static uint32_t function_slot_of(const char *name)
 	} functions[] = {
 		{"divider", FUNCTION_DIVIDER},
 		{"bouncer", FUNCTION_BOUNCER},
+		{"acl", FUNCTION_ACL},
 		{"security-group", FUNCTION_SECURITY_GROUP},
 	};
 
@@ -616,7 +635,8 @@ static int compile_vpc(struct desired *d, struct source *source, const struct ob
 static int compile_subnet(struct desired *d, struct source *source, const struct object *object)
 {
 	Zeta__Node__V1__Subnet subnet = ZETA__NODE__V1__SUBNET__INIT;
-	const struct facts *vpc;
+	const char *acl_id = text_in(object->body, "network_acl");
+	const struct facts *vpc, *acl;
 	struct in6_addr prefix, gateway;
 	uint8_t gateway_mac[6];
 	int err;
@@ -631,6 +651,10 @@ static int compile_subnet(struct desired *d, struct source *source, const struct
 	subnet.prefix = (ProtobufCBinaryData){sizeof(prefix), (uint8_t *)&prefix};
 	subnet.gateway = ip_bytes(text_or_empty(object->body, "gateway"), &gateway);
 	subnet.gateway_mac = mac_bytes(text_or_empty(object->body, "gateway_mac"), gateway_mac);
+	if (acl_id && (err = facts_of(d, NETWORK_ACLS, acl_id, &acl)))
+		return err;
+	if (acl_id)
+		subnet.acl = acl->number;
 	return emit_as(d, source, group_gateways(d, vpc->cluster), SUBNET, subnet, &subnet);
 }
 
@@ -725,6 +749,8 @@ static int compile_rule(struct desired *d, const json_t *body, Zeta__Node__V1__R
 
 	zeta__node__v1__rule__init(rule);
 	rule->egress = !strcmp(text_or_empty(body, "direction"), "egress");
+	rule->priority = number(body, "priority");
+	rule->deny = !strcmp(text_or_empty(body, "action"), "deny");
 	rule->protocol = protocol_of(json_object_get(body, "protocol"));
 	rule->port_min = number(body, "port_min");
 	rule->port_max = json_is_integer(port_max) ? (uint32_t)json_integer_value(port_max) : 65535;
@@ -740,33 +766,132 @@ static int compile_rule(struct desired *d, const json_t *body, Zeta__Node__V1__R
 	return 0;
 }
 
+// Of a security group or a network ACL.
+struct rules {
+	Zeta__Node__V1__Rule **pointer; // sorted by block
+	size_t count;
+	Zeta__Node__V1__Rule *rule;
+	struct in6_addr *remote;
+	uint32_t *block;	       // of rule[i]
+	size_t first[RULE_BLOCKS + 1]; // in pointer, of each block
+};
+
+static void rules_free(struct rules *rules)
+{
+	free(rules->pointer);
+	free(rules->rule);
+	free(rules->remote);
+	free(rules->block);
+}
+
+// In which block a rule is follows from what it says, so that it is there whatever others are.
+static uint32_t block_of(const Zeta__Node__V1__Rule *rule)
+{
+	uint8_t bytes[128];
+	size_t size = zeta__node__v1__rule__get_packed_size(rule);
+
+	if (size > sizeof(bytes))
+		return 0;
+	zeta__node__v1__rule__pack(rule, bytes);
+	return (uint32_t)(hash_bytes(bytes, size, 0) % RULE_BLOCKS);
+}
+
+static int compile_rules(struct desired *d, const struct object *object, struct rules *rules)
+{
+	const json_t *bodies = json_object_get(object->body, "rules");
+	size_t count = json_array_size(bodies), next[RULE_BLOCKS];
+	int err;
+
+	rules->pointer = calloc(count + 1, sizeof(*rules->pointer));
+	rules->rule = calloc(count + 1, sizeof(*rules->rule));
+	rules->remote = calloc(count + 1, sizeof(*rules->remote));
+	rules->block = calloc(count + 1, sizeof(*rules->block));
+	if (!rules->pointer || !rules->rule || !rules->remote || !rules->block)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		if ((err = compile_rule(d, json_array_get(bodies, i), &rules->rule[i],
+					&rules->remote[i])))
+			return err;
+		rules->block[i] = count > RULES_TOGETHER ? block_of(&rules->rule[i]) : 0;
+		rules->first[rules->block[i] + 1]++;
+	}
+	for (size_t b = 0; b < RULE_BLOCKS; b++) {
+		rules->first[b + 1] += rules->first[b];
+		next[b] = rules->first[b];
+	}
+	for (size_t i = 0; i < count; i++)
+		rules->pointer[next[rules->block[i]]++] = &rules->rule[i];
+	rules->count = count;
+	return 0;
+}
+
+// Many rules are told in blocks, each a message of its own. Returns 0 and how many blocks; or an
+// error.
+static int emit_blocks(struct desired *d, struct source *source, struct group *group,
+		       const char *of, const struct rules *rules, uint32_t *blocks)
+{
+	char id[MESSAGE_ID];
+	uint32_t i;
+	int err = 0;
+
+	*blocks = rules->count > RULES_TOGETHER ? RULE_BLOCKS : 0;
+	for (i = 0; i < *blocks && !err; i++) {
+		Zeta__Node__V1__RuleBlock block = ZETA__NODE__V1__RULE_BLOCK__INIT;
+
+		snprintf(id, sizeof(id), "%s/%s/%u", of, source->id, i);
+		block.id = id;
+		block.rule = rules->pointer + rules->first[i];
+		block.n_rule = rules->first[i + 1] - rules->first[i];
+		err = emit_as(d, source, group, RULE_BLOCK, rule_block, &block);
+	}
+	return err;
+}
+
+// The object's revision is its version: it grows with every change of the object.
 static int compile_security_group(struct desired *d, struct source *source,
 				  const struct object *object)
 {
-	const json_t *bodies = json_object_get(object->body, "rules");
-	size_t count = json_array_size(bodies);
-	auto_(freep) Zeta__Node__V1__Rule *rules = calloc(count + 1, sizeof(*rules));
-	auto_(freep) Zeta__Node__V1__Rule **pointers = calloc(count + 1, sizeof(*pointers));
-	auto_(freep) struct in6_addr *remotes = calloc(count + 1, sizeof(*remotes));
 	Zeta__Node__V1__SecurityGroup group = ZETA__NODE__V1__SECURITY_GROUP__INIT;
+	auto_(rules_free) struct rules rules = {};
 	const struct facts *vpc;
+	struct group *to;
 	int err;
 
-	if (!rules || !pointers || !remotes)
-		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		pointers[i] = &rules[i];
-		if ((err = compile_rule(d, json_array_get(bodies, i), &rules[i], &remotes[i])))
-			return err;
-	}
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
+	    (err = compile_rules(d, object, &rules)))
+		return err;
+	to = group_flow_tables(d, vpc->cluster);
+	if ((err = emit_blocks(d, source, to, "group", &rules, &group.blocks)))
+		return err;
 	group.id = source->id;
 	group.number = object->number;
-	group.rule = pointers;
-	group.n_rule = count;
-	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)))
+	group.version = (uint32_t)object->revision;
+	group.rule = rules.pointer;
+	group.n_rule = group.blocks ? 0 : rules.count;
+	return emit_as(d, source, to, SECURITY_GROUP, security_group, &group);
+}
+
+static int compile_network_acl(struct desired *d, struct source *source,
+			       const struct object *object)
+{
+	Zeta__Node__V1__NetworkAcl acl = ZETA__NODE__V1__NETWORK_ACL__INIT;
+	auto_(rules_free) struct rules rules = {};
+	const struct facts *vpc;
+	struct group *to;
+	int err;
+
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
+	    (err = compile_rules(d, object, &rules)))
 		return err;
-	return emit_as(d, source, group_flow_tables(d, vpc->cluster), SECURITY_GROUP,
-		       security_group, &group);
+	to = group_flow_tables(d, vpc->cluster);
+	if ((err = emit_blocks(d, source, to, "acl", &rules, &acl.blocks)))
+		return err;
+	acl.id = source->id;
+	acl.number = object->number;
+	acl.version = (uint32_t)object->revision;
+	acl.rule = rules.pointer;
+	acl.n_rule = acl.blocks ? 0 : rules.count;
+	return emit_as(d, source, to, NETWORK_ACL, network_acl, &acl);
 }
 
 static int compile_cluster(struct desired *d, struct source *source, const struct object *object)
@@ -777,10 +902,15 @@ static int compile_cluster(struct desired *d, struct source *source, const struc
 typedef int (*compile_fn)(struct desired *d, struct source *source, const struct object *object);
 
 static const compile_fn compilers[KINDS] = {
-	[CLUSTERS] = compile_cluster, [VIEWS] = compile_view,
-	[NODES] = compile_node,	      [HOSTS] = compile_host,
-	[VPCS] = compile_vpc,	      [SECURITY_GROUPS] = compile_security_group,
-	[SUBNETS] = compile_subnet,   [PORTS] = compile_port,
+	[CLUSTERS] = compile_cluster,
+	[VIEWS] = compile_view,
+	[NODES] = compile_node,
+	[HOSTS] = compile_host,
+	[VPCS] = compile_vpc,
+	[SECURITY_GROUPS] = compile_security_group,
+	[NETWORK_ACLS] = compile_network_acl,
+	[SUBNETS] = compile_subnet,
+	[PORTS] = compile_port,
 };
 
 // ---- from the store

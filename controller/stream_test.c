@@ -860,6 +860,58 @@ static void new_port_reaches_whom_it_matters(void **state)
 	stop_all(&all);
 }
 
+static json_t *many_rules(size_t count)
+{
+	json_t *rules = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(rules, json_pack("{s:s, s:s, s:i, s:i}", "direction",
+						       "ingress", "protocol", "tcp", "port_min",
+						       (int)i, "port_max", (int)i));
+	return json_pack("{s:s, s:s, s:o}", "id", "many", "vpc", "blue", "rules", rules);
+}
+
+static size_t rules_in_blocks(struct node *n)
+{
+	size_t rules = 0;
+	char id[32];
+
+	for (uint32_t i = 0; i < RULE_BLOCKS; i++) {
+		snprintf(id, sizeof(id), "group/many/%u", i);
+		rules += get(n, KIND(RULE_BLOCK), id)->rule_block->n_rule;
+	}
+	return rules;
+}
+
+// Of many rules one more, or one less, is a change of one block.
+static void many_rules_in_blocks(void **state)
+{
+	struct cloud *c = *state;
+	struct all all = ALL;
+	uint64_t revision;
+
+	join_all(&all, c);
+	revision = put_alone(c, "security-groups", many_rules(10000));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_int_equal(count_of(all.ftn1, KIND(RULE_BLOCK)), RULE_BLOCKS);
+	assert_int_equal(get(all.ftn1, KIND(SECURITY_GROUP), "many")->security_group->n_rule, 0);
+	assert_int_equal(get(all.ftn1, KIND(SECURITY_GROUP), "many")->security_group->version,
+			 revision);
+	assert_int_equal(rules_in_blocks(all.ftn1), 10000);
+	revision = put_alone(c, "security-groups", many_rules(9999));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_int_equal(all.ftn1->puts, 2);
+	assert_int_equal(all.ftn1->removes, 0);
+	assert_int_equal(rules_in_blocks(all.ftn1), 9999);
+	// Few are told as one.
+	revision = put_alone(c, "security-groups", many_rules(RULES_TOGETHER));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_int_equal(count_of(all.ftn1, KIND(RULE_BLOCK)), 0);
+	assert_int_equal(get(all.ftn1, KIND(SECURITY_GROUP), "many")->security_group->n_rule,
+			 RULES_TOGETHER);
+	stop_all(&all);
+}
+
 static void removed_objects(void **state)
 {
 	struct cloud *c = *state;
@@ -1837,7 +1889,7 @@ int main(void)
 		FILLED(host_of_two_clusters),
 		FILLED(other_cluster_is_apart),
 		FILLED(new_port_reaches_whom_it_matters),
-		FILLED(removed_objects),
+		FILLED(many_rules_in_blocks), FILLED(removed_objects),
 		FILLED(smaller_view),
 		FILLED(buckets_move),
 		FILLED(port_moves),

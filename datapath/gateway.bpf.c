@@ -419,10 +419,40 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 	return op_release(ctx, d);
 }
 
-// Nothing is recorded: the VPC's service chain decides. Who sends is checked before: what a liar
-// sends must not decide about the packets of whom he claims to be.
-inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
+// Whether the packet's session was begun by the other side.
+inlined int begun_by_other(const struct flow *f, const struct dft_record *record)
 {
+	return f->from_b != (record->state & DFT_BEGUN_BY_B ? 1 : 0);
+}
+
+// What a live session's first packet was: of the packet only whose session it is counts. What only
+// a fragment can have for ports says that it was one.
+inlined void evaluate_as_first(struct evaluation *e, const struct flow *f,
+			       const struct dft_record *record)
+{
+	const __be16 no_echo = bpf_htons(0xFFFF);
+
+	if (begun_by_other(f, record)) {
+		e->source = address_of_v4(f->destination);
+		e->destination = address_of_v4(f->source);
+		e->source_port = f->destination_port;
+		e->destination_port = f->source_port;
+		e->from_b = !f->from_b;
+	}
+	e->again = 1;
+	e->icmp_error = 0;
+	e->icmp_type = ICMP_ECHO_REQUEST;
+	e->tcp_flags = TCP_SYN;
+	e->fragment = !f->key.a_port && (!f->key.b_port || f->key.b_port == no_echo);
+}
+
+// The VPC's service chain decides: about a packet of which nothing is recorded, or, again, about a
+// live session, as recorded. Who sends is checked before: what a liar sends must not decide about
+// the packets of whom he claims to be.
+inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
+		     const struct dft_record *recorded)
+{
+	const int again = recorded->life == DFT_LIVE;
 	const struct endpoint_value *from;
 	struct evaluation *e = evaluation_now();
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
@@ -449,6 +479,8 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 	e->functions = vpc->functions;
 	__builtin_memcpy(e->function, vpc->function, sizeof(e->function));
 	e->policy = vpc->policy;
+	if (again)
+		evaluate_as_first(e, f, recorded);
 
 	from = endpoint_find(p->vni, &e->source);
 	if (!from) {
@@ -456,7 +488,7 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 		return function_refuse(ctx, e, DECIDE_DROP, NO_SOURCE);
 	}
 	// An ICMP error may come from a router on the way, not from the endpoint it speaks for.
-	if (!f->icmp_error && !mac_equal(from->mac, e->frame_from_mac)) {
+	if (!again && !f->icmp_error && !mac_equal(from->mac, e->frame_from_mac)) {
 		e->undecidable = 1;
 		return function_refuse(ctx, e, DECIDE_DROP, SPOOFED);
 	}
@@ -473,9 +505,8 @@ inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet
 		   const struct dft_record *record)
 {
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
-	__u32 begun_by_b = record->state & DFT_BEGUN_BY_B ? 1 : 0;
 
-	if (!vpc || vpc->policy != record->policy || f->from_b != begun_by_b)
+	if (!vpc || vpc->policy != record->policy || begun_by_other(f, record))
 		return finish(ctx, SESSION_ENDING);
 	d->op.op = DFT_UPDATE;
 	d->op.state = bpf_htons(dft_state_reopened(record->state, f->from_b) |
@@ -485,7 +516,7 @@ inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet
 	return op_send_to_node(ctx, chain_head(c), UPDATED);
 }
 
-// Said by what may find that nothing is recorded: it is decided now.
+// Said by what may find that nothing is recorded, or only what has to be decided again.
 #define UNDECIDED (-1)
 
 // O4: what the evaluator saw goes with what it will decide.
@@ -513,6 +544,14 @@ inlined int release_recorded(struct xdp_md *ctx, struct dft_packet *d,
 	decide_where(&d->towards[1].decision, &key->a, vni);
 	d->op.flags |= DFT_STATEFUL;
 	return op_release(ctx, d);
+}
+
+// Whether something that decisions are made of has changed since the record's was made.
+inlined int policy_moved(__u32 vni, const struct dft_record *record)
+{
+	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &vni);
+
+	return vpc && (__s32)(vpc->policy - record->policy) > 0;
 }
 
 // A lookup at the leased tail: what it has, or UNDECIDED.
@@ -551,6 +590,8 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		record_write(d, record);
 		if (!session_answers(room, record))
 			return reopen(ctx, p, d, c, f, record);
+		if (policy_moved(p->vni, record))
+			return UNDECIDED;
 		return c->learner ? pass_learner(ctx, d, c, floor)
 				  : release_recorded(ctx, d, &f->key);
 	}
@@ -748,7 +789,7 @@ int table(struct xdp_md *ctx)
 		change->mark = session_mark(c->epoch, c->term);
 	if (d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION)) {
 		done = look_up(ctx, &p, d, c, f, hash, &m, room);
-		return done == UNDECIDED && !keyed ? evaluate(ctx, &p, f) : done;
+		return done == UNDECIDED && !keyed ? evaluate(ctx, &p, f, &change->record) : done;
 	}
 
 	record_read(d, &change->record);
@@ -792,7 +833,7 @@ int table(struct xdp_md *ctx)
 	if (room->dying)
 		return finish(ctx, SESSION_ENDING);
 	done = pass_on(ctx, d, c, place, &f->key, room);
-	return done == UNDECIDED && !keyed ? evaluate(ctx, &p, f) : done;
+	return done == UNDECIDED && !keyed ? evaluate(ctx, &p, f, &change->record) : done;
 }
 
 // O11: a replica has no room for a session. The tail, if it has none of it either, sees to it that
@@ -956,6 +997,29 @@ int emit(struct xdp_md *ctx)
 	return emit_next(ctx);
 }
 
+// O7. The service chain has decided again about a live session, whose record the op has. It stands:
+// then it does so under this policy, which all of the chain shall know. Or it ends.
+inlined int decided_again(struct xdp_md *ctx, struct dft_packet *d, const struct evaluation *e,
+			  const struct chain_value *c)
+{
+	const struct decision no = {.action = DECIDE_DROP, .reason = e->forth.reason};
+	struct dft_stamp stamp = stamp_read(&d->op.stamp);
+
+	d->op.policy = bpf_htonl(e->policy);
+	if (e->forth.action == DECIDE_FORWARD) {
+		d->op.op = DFT_UPDATE;
+		if (chain_head(c) == cfg.node)
+			return go_to(ctx, STEP_TABLE);
+		return op_send_to_node(ctx, chain_head(c), UPDATED);
+	}
+	session_condemn(&e->key, key_hash(&e->key), &stamp, USED_OR_NOT,
+			session_mark(c->epoch, c->term));
+	d->towards[0].decision = d->towards[1].decision = no;
+	d->op.state = 0;
+	d->op.flags &= ~DFT_STATEFUL;
+	return op_release(ctx, d);
+}
+
 // The service chain has decided about the op's packet.
 SEC("xdp")
 int decided(struct xdp_md *ctx)
@@ -970,6 +1034,11 @@ int decided(struct xdp_md *ctx)
 		return finish(ctx, BUG);
 	if (e->forth.action == DECIDE_NOTHING)
 		return finish(ctx, NO_CHAIN_FUNCTION);
+	c = chain_find(bpf_ntohl(d->op.chain));
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	if (e->again)
+		return decided_again(ctx, d, e, c);
 	if (e->undecidable || e->icmp_error)
 		e->forth.flags |= DECISION_UNCACHED;
 	direction = e->from_b ? 1 : 0;
@@ -986,9 +1055,6 @@ int decided(struct xdp_md *ctx)
 		return op_release(ctx, d);
 	}
 
-	c = chain_find(bpf_ntohl(d->op.chain));
-	if (!c)
-		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_INSERT;
 	d->op.flags = DFT_OBSERVED | (d->op.flags & (DFT_REFRESH | DFT_ASKED));
 	d->op.state = bpf_htons(DFT_LIVE << DFT_LIFE_SHIFT | (direction ? DFT_BEGUN_BY_B : 0));

@@ -7,6 +7,7 @@
 
 #include "datapath/testing.h"
 #include "dft/record.h"
+#include "modules/rules/rules.h"
 #include "shared/config.h"
 #include "shared/membership.h"
 #include "shared/session.h"
@@ -18,6 +19,7 @@ struct gateway;
 struct divider;
 struct bouncer;
 struct securitygroup;
+struct acl;
 
 struct node {
 	const char *name;
@@ -26,6 +28,7 @@ struct node {
 	struct divider *divider;
 	struct bouncer *bouncer;
 	struct securitygroup *securitygroup;
+	struct acl *acl;
 	struct target entry; // program "gateway"
 	struct target oam;
 	uint32_t flat; // pages of each flat table; 0: kernel maps instead
@@ -63,6 +66,10 @@ void node_remove(const struct node *n, const char *map, const void *key);
 // Empties a hash; "sessions" and "cache" whatever implements them.
 void node_clear(const struct node *n, const char *map);
 unsigned int node_count(const struct node *n, const char *map);
+// The rules of a security group; of: 0; of a network ACL: RULES_OF_ACL. They take the place of
+// those that it had, as zetad would have it: at no time are they half there.
+void node_rules(const struct node *n, uint32_t of, uint32_t number, const struct rule *rules,
+		size_t count);
 // Tells the node of an entrance, and what it has to do for it, as the pacemaker would.
 void node_entrance(const struct node *n, uint32_t index, const struct entrance_value *value);
 // Tells the node of the cluster's first so many, itself among them: all are alive.

@@ -41,6 +41,7 @@
 #define FLAT 0x0400A4	// a VPC without subnets
 #define EMPTY 0x0500A5	// its service chain has no function
 #define BROKEN 0x0600A6 // its service chain names a function that is not loaded
+#define FENCED 0x0700A7 // its subnets have network ACLs
 
 #define SYN 0x02
 #define FIN 0x01
@@ -94,20 +95,25 @@ static const struct {
 	[OF_BOTH] = {BOTH, 1}, [DEAD] = {FWD1, 0},
 };
 
+enum { WEB = 1, CLIENTS, LIMITED, NOTHING, OPEN, UNKNOWN = 77 }; // security groups
+enum { GATE = 1 };						 // network ACLs
+
 static const struct subnet_row {
 	uint32_t vni, subnet;
 	const char *prefix, *gateway, *mac;
+	uint32_t acl;
 } subnet_rows[] = {
-	{RED, 1, "10.0.1.0/24", "10.0.1.1", "02:f1:00:00:01:01"},
-	{RED, 2, "10.0.2.0/24", "10.0.2.1", "02:f1:00:00:02:01"},
-	{RED, 3, "10.0.3.0/24", NULL, NULL},
-	{BLUE, 4, "10.0.1.0/24", "10.0.1.1", "02:f2:00:00:01:01"},
-	{BLUE, 5, "10.0.2.0/24", "10.0.2.254", "02:f2:00:00:02:01"},
-	{EMPTY, 6, "10.0.1.0/24", "10.0.1.1", "02:f5:00:00:01:01"},
-	{BROKEN, 7, "10.0.1.0/24", "10.0.1.1", "02:f6:00:00:01:01"},
+	{RED, 1, "10.0.1.0/24", "10.0.1.1", "02:f1:00:00:01:01", 0},
+	{RED, 2, "10.0.2.0/24", "10.0.2.1", "02:f1:00:00:02:01", 0},
+	{RED, 3, "10.0.3.0/24", NULL, NULL, 0},
+	{BLUE, 4, "10.0.1.0/24", "10.0.1.1", "02:f2:00:00:01:01", 0},
+	{BLUE, 5, "10.0.2.0/24", "10.0.2.254", "02:f2:00:00:02:01", 0},
+	{EMPTY, 6, "10.0.1.0/24", "10.0.1.1", "02:f5:00:00:01:01", 0},
+	{BROKEN, 7, "10.0.1.0/24", "10.0.1.1", "02:f6:00:00:01:01", 0},
+	{FENCED, 8, "10.0.1.0/24", "10.0.1.1", "02:f7:00:00:01:01", GATE},
+	{FENCED, 9, "10.0.2.0/24", "10.0.2.1", "02:f7:00:00:02:01", 0},
+	{FENCED, 10, "10.0.3.0/24", "10.0.3.1", "02:f7:00:00:03:01", UNKNOWN},
 };
-
-enum { WEB = 1, CLIENTS, LIMITED, NOTHING, OPEN, UNKNOWN = 77 };
 
 // host n is 192.168.0.n with the MAC 02:0a:00:00:00:n.
 static const struct endpoint_row {
@@ -142,6 +148,10 @@ static const struct endpoint_row {
 	{FLAT, "172.20.0.1", "02:04:00:00:01:0b", 12, {}},
 	{EMPTY, "10.0.1.10", "02:01:00:00:01:0a", 11, {}},
 	{BROKEN, "10.0.1.10", "02:01:00:00:01:0a", 11, {}},
+	{FENCED, "10.0.1.10", "02:01:00:00:01:0a", 11, {}},
+	{FENCED, "10.0.1.11", "02:01:00:00:01:0b", 12, {}},
+	{FENCED, "10.0.2.10", "02:01:00:00:02:0a", 13, {}},
+	{FENCED, "10.0.3.10", "02:01:00:00:03:0a", 13, {}},
 };
 
 static const struct {
@@ -188,6 +198,10 @@ static const struct {
 	 {.policy = 1,
 	  .functions = 3,
 	  .function = {FUNCTION_DIVIDER, FUNCTION_FIRST_FREE, FUNCTION_BOUNCER}}},
+	{FENCED,
+	 {.policy = 1,
+	  .functions = 3,
+	  .function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FUNCTION_ACL}}},
 };
 
 #define EPOCH 3
@@ -255,7 +269,7 @@ static void put_subnets(const struct node *n)
 	for (size_t i = 0; i < COUNT(subnet_rows); i++) {
 		const struct subnet_row *row = &subnet_rows[i];
 		struct subnet_key key = {.vni = htonl(row->vni)};
-		struct subnet_value value = {.subnet = row->subnet};
+		struct subnet_value value = {.subnet = row->subnet, .acl = row->acl};
 		unsigned int bits;
 
 		if (prefix_parse(row->prefix, &key.address, &bits))
@@ -292,10 +306,11 @@ static void put_endpoint(const struct node *n, const struct endpoint_row *row)
 static void put_groups(const struct node *n)
 {
 	for (uint32_t group = WEB; group <= OPEN; group++) {
-		struct security_group_value value = {};
+		struct rule rules[COUNT(rule_rows)];
+		size_t count = 0;
 
 		for (size_t i = 0; i < COUNT(rule_rows); i++) {
-			struct rule *rule = &value.rule[value.rules];
+			struct rule *rule = &rules[count];
 			unsigned int bits = 0;
 
 			if (rule_rows[i].group != group || !RULES(group))
@@ -305,11 +320,27 @@ static void put_groups(const struct node *n)
 			    prefix_parse(rule_rows[i].remote, &rule->remote, &bits))
 				fatalx("%s is no prefix", rule_rows[i].remote);
 			rule->remote_bits = bits;
-			value.rules++;
-			value.egress_rules += rule->direction == RULE_EGRESS;
+			rule->outcome = RULE_ALLOW;
+			count++;
 		}
-		node_put(n, "security_groups", &group, &value);
+		node_rules(n, 0, group, rules, count);
 	}
+}
+
+// What may enter the first subnet; all may leave it.
+static void put_acl(const struct node *n)
+{
+	struct rule rules[] = {
+		{RULE_INGRESS, IPPROTO_TCP, 96, 80, 80, 0, rule_outcome(100, 0), {}},
+		{RULE_INGRESS, IPPROTO_UDP, 128, 1500, 1500, 0, rule_outcome(10, 1), {}},
+		{RULE_INGRESS, IPPROTO_UDP, 96, 0, 65535, 0, rule_outcome(20, 0), {}},
+		{RULE_INGRESS, IPPROTO_UDP, 128, 1501, 1501, 0, rule_outcome(21, 1), {}},
+		{RULE_EGRESS, 0, 0, 0, 65535, 0, rule_outcome(0, 0), {}},
+	};
+
+	for (size_t i = 0; i < COUNT(rules); i++)
+		rules[i].remote = address_must("10.0.2.10");
+	node_rules(n, RULES_OF_ACL, GATE, rules, COUNT(rules));
 }
 
 static void fill(const struct node *n)
@@ -320,6 +351,7 @@ static void fill(const struct node *n)
 	put_entrances(n);
 	put_subnets(n);
 	put_groups(n);
+	put_acl(n);
 	for (size_t i = 0; i < COUNT(vpc_rows); i++)
 		put_vpc(n, vpc_rows[i].vni, 0);
 	for (size_t i = 0; i < COUNT(endpoint_rows); i++)
@@ -2770,12 +2802,6 @@ static int test_table_full(struct world *w)
 
 // ---- ops without a packet ----
 
-// The mark of what is dying, as session_mark() of session.bpf.h.
-static uint32_t mark_of(uint32_t epoch, uint32_t term)
-{
-	return 1 + (epoch ^ term ^ term >> 3) % FLAT_MARKS;
-}
-
 // As the loader of `from` has it sent; op: what differs.
 static void write_keyed(struct frame *f, int from, int to, const struct session_key *key,
 			uint8_t op, struct dft_stamp stamp)
@@ -3016,7 +3042,7 @@ static int test_dying(struct world *w)
 	int from_b, wrong = 0;
 	struct session_key key = key_of(RED, &syn, &from_b);
 	struct dft_record want = want_record(RED, 5, &syn, 1, 0);
-	const uint32_t mark = mark_of(EPOCH, TERM);
+	const uint32_t mark = session_mark(EPOCH, TERM);
 	struct journey j;
 	struct frame f;
 
@@ -3070,7 +3096,7 @@ static int test_dying(struct world *w)
 		       "FORWARDED_FIRST",
 		       DELIVERED, &j);
 	// A mark of a former term, or at who is not the tail, means nothing.
-	node_session_mark(&w->node[FTN3], &key, 100, mark_of(EPOCH, TERM - 1));
+	node_session_mark(&w->node[FTN3], &key, 100, session_mark(EPOCH, TERM - 1));
 	syn.flags = ACK;
 	node_clear(&w->node[FWD2], "cache");
 	wrong += sends(w, "another term's mark", FWD2, OF_FWD2, RED, &syn,
@@ -4519,6 +4545,165 @@ static int test_service_chains(struct world *w)
 	return wrong + frames_compare("no subnets, nobody", &want, &j.out);
 }
 
+static int test_acls(struct world *w)
+{
+	const struct {
+		const char *name;
+		struct inner in;
+		const char *path;
+	} rows[] = {
+		{"ACL: allowed", TCP(80, SYN, .from = "10.0.2.10", .to = "10.0.1.10"),
+		 INSERTED_ "FORWARDED_FIRST"},
+		{"ACL: no rule", TCP(81, SYN, .from = "10.0.2.10", .to = "10.0.1.10"),
+		 FIRST "NETWORK_ACL"},
+		{"ACL: denied first", UDP(1500, .from = "10.0.2.10", .to = "10.0.1.10"),
+		 FIRST "NETWORK_ACL"},
+		{"ACL: allowed first", UDP(1501, .from = "10.0.2.10", .to = "10.0.1.10"),
+		 INSERTED_ "FORWARDED_FIRST"},
+		{"ACL: denied to another only", UDP(1500, .from = "10.0.3.10", .to = "10.0.1.10"),
+		 FIRST "NETWORK_ACL"},
+		{"ACL: out", TCP(81, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+		 INSERTED_ "FORWARDED_FIRST"},
+		{"ACL: within the subnet", TCP(81, SYN, .from = "10.0.1.10", .to = "10.0.1.11"),
+		 FIRST "FORWARDED_FIRST"},
+		{"ACL: the middle of no connection",
+		 TCP(80, ACK, .from = "10.0.2.10", .to = "10.0.1.11"), FIRST "NO_SESSION"},
+		{"ACL: not known here, in", TCP(80, SYN, .from = "10.0.2.10", .to = "10.0.3.10"),
+		 FIRST "NETWORK_ACL"},
+		{"ACL: not known here, out", TCP(80, SYN, .from = "10.0.3.10", .to = "10.0.2.10"),
+		 FIRST "NETWORK_ACL"},
+	};
+	struct journey j;
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct inner answer = reversed(&rows[i].in, SYN | ACK);
+
+		forget(w);
+		wrong += sends(w, rows[i].name, FWD1, OF_FWD1, FENCED, &rows[i].in, rows[i].path,
+			       strstr(rows[i].path, "FORWARDED") ? DELIVERED : DROPPED, &j);
+		if (!strcmp(rows[i].path, INSERTED_ "FORWARDED_FIRST"))
+			wrong += sends(w, rows[i].name, FWD2, OF_FWD2, FENCED, &answer,
+				       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST",
+				       DELIVERED, &j);
+	}
+	return wrong;
+}
+
+// ---- what is decided again about live sessions ----
+
+#define AGAIN_                                                                                     \
+	"fwd1 LOOKED_UP > ftn3 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+
+// All of the chain has the session under this policy, and its decision is what it was.
+static int stands(struct world *w, const char *name, const struct session_key *key, uint32_t policy,
+		  const struct dft_record *was)
+{
+	struct dft_record is;
+	int wrong = 0;
+
+	for (int n = FTN1; n <= FTN3; n++)
+		if (!node_session(&w->node[n], key, &is) || is.policy != policy ||
+		    memcmp(is.towards, was->towards, sizeof(is.towards)) != 0 ||
+		    memcmp(&is.incarnation, &was->incarnation, sizeof(is.incarnation)) != 0) {
+			fprintf(stderr, "%s: %s has policy %u\n", name, w->node[n].name, is.policy);
+			wrong++;
+		}
+	return wrong;
+}
+
+static int test_decided_again(struct world *w)
+{
+	struct inner rows[] = {
+		TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		TCP(443, SYN, .from = "10.0.1.25", .to = "10.0.1.10"),
+		UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20"),
+		ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.20"),
+		UDP(1500, .from = "10.0.1.10", .to = "10.0.1.27", .fragment = 8, .payload = 64),
+	};
+	uint32_t policy = 5;
+	struct dft_record was;
+	struct journey j;
+	int from_b, wrong = 0;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct session_key key = key_of(RED, &rows[i], &from_b);
+		struct inner answer = reversed(&rows[i], ACK);
+
+		answer.fragment = rows[i].fragment;
+		answer.payload = rows[i].payload;
+		if (rows[i].protocol == IPPROTO_ICMP)
+			answer.from_port = rows[i].from_port;
+		wrong += sends(w, "again: begun", FWD1, OF_FWD1, RED, &rows[i],
+			       INSERTED_ "FORWARDED_FIRST", DELIVERED, &j);
+		if (!node_session(&w->node[FTN3], &key, &was))
+			return wrong + 1;
+		rows[i].flags = rows[i].flags ? ACK : 0;
+		raise_policy(w, ++policy);
+		wrong += sends(w, "again: cached", FWD1, OF_FWD1, RED, &rows[i], "fwd1 FORWARDED",
+			       DELIVERED, &j);
+		// By whoever comes first, and once.
+		node_clear(&w->node[FWD1], "cache");
+		wrong += sends(w, "again: stands", FWD1, OF_FWD1, RED, &rows[i],
+			       AGAIN_ "FORWARDED_FIRST", DELIVERED, &j);
+		wrong += stands(w, "again: stands", &key, policy, &was);
+		wrong += sends(w, "again: said already", FWD2, OF_FWD2, RED, &rows[i],
+			       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED,
+			       &j);
+		raise_policy(w, ++policy);
+		node_clear(&w->node[FWD1], "cache");
+		wrong += sends(w, "again: by its answer", FWD1, OF_FWD1, RED, &answer,
+			       AGAIN_ "FORWARDED_FIRST", DELIVERED, &j);
+		wrong += stands(w, "again: by its answer", &key, policy, &was);
+	}
+	raise_policy(w, 0);
+	return wrong;
+}
+
+static int test_revoked(struct world *w)
+{
+	struct inner guarded = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		     other = UDP(1500, .from = "10.0.1.10", .to = "10.0.1.27"), answer;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &guarded, &from_b);
+	struct journey j;
+
+	answer = reversed(&guarded, ACK);
+	wrong += sends(w, "revoked", FWD1, OF_FWD1, RED, &guarded, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += sends(w, "beside the revoked", FWD1, OF_FWD1, RED, &other,
+		       INSERTED_ "FORWARDED_FIRST", DELIVERED, &j);
+	guarded.flags = ACK;
+	never_refreshed(w, FWD1, &key);
+	wrong +=
+		sends(w, "answered", FWD1, OF_FWD1, RED, &guarded, "fwd1 FORWARDED", DELIVERED, &j);
+	wrong += beside(w, "answered", FWD1, &j,
+			"fwd1 REFRESHING > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+			"REFRESHED");
+	node_rules(&w->node[FTN3], 0, WEB, NULL, 0);
+	raise_policy(w, 6);
+	// What is cached goes on, until the table is asked beside it.
+	cache_age(w, FWD1, &key, REFRESH_DUE_MS);
+	never_refreshed(w, FWD1, &key);
+	wrong += sends(w, "revoked, cached", FWD1, OF_FWD1, RED, &guarded, "fwd1 FORWARDED",
+		       DELIVERED, &j);
+	wrong += beside(w, "revoked, asked beside", FWD1, &j,
+			"fwd1 REFRESHING > ftn3 REPLIED > fwd1 REFRESHED");
+	wrong += sends(w, "revoked", FWD1, OF_FWD1, RED, &guarded, "fwd1 SECURITY_GROUP", DROPPED,
+		       &j);
+	wrong += sends(w, "revoked, its answer", FWD1, OF_FWD1, RED, &answer, "fwd1 SECURITY_GROUP",
+		       DROPPED, &j);
+	cache_age(w, FWD1, &key, DENIAL_MS);
+	wrong += sends(w, "revoked, ending", FWD1, OF_FWD1, RED, &answer,
+		       "fwd1 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	node_clear(&w->node[FWD1], "cache");
+	wrong += sends(w, "beside the revoked", FWD1, OF_FWD1, RED, &other,
+		       AGAIN_ "FORWARDED_FIRST", DELIVERED, &j);
+	put_groups(&w->node[FTN3]);
+	raise_policy(w, 0);
+	return wrong;
+}
+
 static int test_no_view(struct world *w)
 {
 	struct inner in = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
@@ -5126,6 +5311,9 @@ static const struct test tests[] = {
 	{"a former life", test_former_life},
 	{"both roles in one node", test_both_roles},
 	{"service chains", test_service_chains},
+	{"network ACLs", test_acls},
+	{"decided again", test_decided_again},
+	{"revoked", test_revoked},
 	{"a view that lacks something", test_no_view},
 	{"ICMP errors", test_icmp_errors},
 	{"no ports", test_no_ports},

@@ -456,7 +456,7 @@ static const char *delivered(struct state *s, const struct plan *p, struct messa
 			return NULL;
 		outcome = dft_update_at_head(&mine, raised,
 					     (struct dft_stamp){msg.seen_floor, msg.seen_counter},
-					     rec_out(&msg.rec).state, &op);
+					     rec_out(&msg.rec).state, 0, &op);
 		if (outcome == DFT_ENDED)
 			return NULL;
 		if (op.towards[0].action != msg.rec.decision)

@@ -607,7 +607,8 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 		w->counters.inserted += outcome == DFT_STORED;
 		break;
 	case OP_UPDATE:
-		outcome = dft_update_at_head(&e->record, floor, op->stamp, op->state, &op->record);
+		outcome = dft_update_at_head(&e->record, floor, op->stamp, op->state,
+					     e->record.policy, &op->record);
 		if (outcome == DFT_ENDED) {
 			look_up_again(w, r, op);
 			return;

@@ -27,9 +27,9 @@ struct recorded {
 	size_t count;
 	enum table table[4];
 	uint8_t key[4][64];
-	uint8_t value[4][sizeof(struct security_group_value)];
+	uint8_t value[4][sizeof(union rule_page)];
 	enum table last;
-	uint8_t last_value[sizeof(struct security_group_value)];
+	uint8_t last_value[sizeof(union rule_page)];
 };
 
 static int record(struct entries *entries, enum table table, const void *key, const void *value)
@@ -367,10 +367,13 @@ static void security_group(void **state)
 {
 	Zeta__Node__V1__SecurityGroup g = ZETA__NODE__V1__SECURITY_GROUP__INIT;
 	Zeta__Node__V1__Rule rule = ZETA__NODE__V1__RULE__INIT, out = ZETA__NODE__V1__RULE__INIT;
-	Zeta__Node__V1__Rule *rules[MAX_RULES + 1] = {&rule, &out};
+	static Zeta__Node__V1__Rule *rules[MAX_RULES + 1];
 	struct recorded r = recorder();
-	const struct security_group_value *value = (const void *)r.value[0];
+	const struct rule_page_key *page = (const void *)r.key[0];
+	const struct rule_set *set = (const void *)r.last_value;
 
+	rules[0] = &rule;
+	rules[1] = &out;
 	rule.protocol = 6;
 	rule.port_min = 80;
 	rule.port_max = 65535;
@@ -380,20 +383,21 @@ static void security_group(void **state)
 	out.port_max = 65535;
 	out.remote_group = 31;
 	g.number = 30;
+	g.version = 7;
 	g.rule = rules;
 	g.n_rule = 2;
 	assert_int_equal(securitygroup_entries(&g, &r.entries), 0);
-	assert_int_equal(*(uint32_t *)r.key[0], 30);
-	assert_int_equal(value->rules, 2);
-	assert_int_equal(value->egress_rules, 1);
-	assert_int_equal(value->rule[0].direction, RULE_INGRESS);
-	assert_int_equal(value->rule[0].protocol, 6);
-	assert_int_equal(value->rule[0].port_min, 80);
-	assert_int_equal(value->rule[0].port_max, 65535);
-	assert_int_equal(value->rule[0].remote_bits, 112);
-	assert_memory_equal(&value->rule[0].remote, net, 16);
-	assert_int_equal(value->rule[1].direction, RULE_EGRESS);
-	assert_int_equal(value->rule[1].remote_group, 31);
+	assert_int_equal(r.count, 3);
+	assert_int_equal(r.table[0], TABLE_RULE_PAGES);
+	assert_int_equal(page->set, 30);
+	assert_int_equal(page->version, 7);
+	assert_int_equal(page->page, 1);
+	// The set comes after its pages.
+	assert_int_equal(r.last, TABLE_SECURITY_GROUPS);
+	assert_int_equal(*(uint32_t *)r.key[2], 30);
+	assert_int_equal(set->version, 7);
+	assert_int_equal(set->root, 2);
+	assert_int_equal(set->traits, RULES_EGRESS | RULES_GROUPS);
 	out.port_max = 65536;
 	REFUSES(securitygroup_entries(&g, &r.entries), "ports");
 	out.port_max = 1;
@@ -403,6 +407,11 @@ static void security_group(void **state)
 	out.protocol = 256;
 	REFUSES(securitygroup_entries(&g, &r.entries), "protocol");
 	out.protocol = 0;
+	REFUSES(securitygroup_entries(&g, &r.entries), "of no protocol");
+	out.port_max = 65535;
+	out.remote_group = RULES_OF_ACL;
+	REFUSES(securitygroup_entries(&g, &r.entries), "remote group");
+	out.remote_group = 31;
 	out.remote_length = 1;
 	REFUSES(securitygroup_entries(&g, &r.entries), "remote is 0");
 	g.n_rule = MAX_RULES + 1;

@@ -7,6 +7,7 @@
 #include "shared/steps.h"
 
 // They name the types of shared/, so they come last.
+#include "acl.skel.h"
 #include "bouncer.skel.h"
 #include "divider.skel.h"
 #include "edge.skel.h"
@@ -21,6 +22,7 @@ const struct embedded_object embedded_objects[] = {
 	{"divider", GATEWAY, divider__elf_bytes, FUNCTION_DIVIDER},
 	{"bouncer", GATEWAY, bouncer__elf_bytes, FUNCTION_BOUNCER},
 	{"securitygroup", GATEWAY, securitygroup__elf_bytes, FUNCTION_SECURITY_GROUP},
+	{"acl", GATEWAY, acl__elf_bytes, FUNCTION_ACL},
 	{"pacemaker", GATEWAY, pacemaker__elf_bytes, 0},
 	{"edge", NODE_EDGE, edge__elf_bytes, 0},
 	{},

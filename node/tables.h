@@ -9,6 +9,7 @@
 #include "shared/edge.h"
 #include "shared/membership.h"
 #include "shared/move.h"
+#include "shared/rules.h"
 #include "shared/tenant.h"
 #include "shared/view.h"
 

@@ -446,6 +446,34 @@ static int test_used_meanwhile(struct test *t)
 	return wrong;
 }
 
+// What is marked ends, however lately it was used: the rule that allowed it is gone.
+static int test_marked_ends(struct test *t)
+{
+	const struct session_key key = key_of(5, IPPROTO_TCP), other = key_of(6, IPPROTO_TCP);
+	const struct dft_record r = record_of(5, DFT_ANSWERED);
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	struct dft_record left = {};
+	uint64_t term;
+	int wrong = 0;
+
+	path(t, 2, (uint32_t[]){FAR, NEAR}, 0);
+	put(near, &key, &r, 0);
+	put(far, &key, &r, 0);
+	put(near, &other, &r, 0);
+	rounds(near, 1);
+	wrong += is("asked", near->upkeep.ageing.deletes, 0);
+	term = near->upkeep.roles.role[0].term;
+	node_session_mark(&near->node, &other, 0, session_mark((uint32_t)(term >> 32), term - 1));
+	node_session_mark(&near->node, &key, 0, session_mark((uint32_t)(term >> 32), term));
+	wrong += until(t, "a tombstone at the tail",
+		       node_session(&near->node, &key, &left) && left.life == DFT_TOMBSTONE);
+	wrong += holds("at the head too",
+		       !node_session(&far->node, &key, &left) || left.life == DFT_TOMBSTONE);
+	wrong += holds("another term's mark is none",
+		       node_session(&near->node, &other, &left) && left.life == DFT_LIVE);
+	return wrong;
+}
+
 // A session's whole end: unused, deleted at the head, at all of the path, collected after 2R + D.
 static int test_whole_end(struct test *t)
 {
@@ -926,6 +954,7 @@ static const struct {
 	{"sessions are ended by their tail alone", test_tail_alone},
 	{"timers begin anew with a term", test_timers_begin_anew},
 	{"used meanwhile", test_used_meanwhile},
+	{"what is marked ends", test_marked_ends},
 	{"a session's whole end", test_whole_end},
 	{"a copy", test_copy},
 	{"a learner that hears nothing", test_deaf_learner},

@@ -57,7 +57,6 @@ static void put_vpc(const struct world *w, uint32_t vni, const struct vpc_value 
 		node_put(&w->node[i], "vpcs", &vni, value);
 }
 
-// Endpoints 10.0.0.1 and 10.0.0.2; who speaks to the second begins a session, whoever he is.
 static struct vpc_value unlimited(void)
 {
 	return (struct vpc_value){
@@ -329,11 +328,10 @@ static int test_denied(struct world *w)
 {
 	struct packet denied = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000},
 		      flood = {.vni = RED, .protocol = IPPROTO_UDP, .port = 2000};
-	const struct security_group_value nothing = {};
 	uint32_t group = 1;
 	int wrong;
 
-	node_put(&w->node[TAIL], "security_groups", &group, &nothing);
+	node_rules(&w->node[TAIL], 0, group, NULL, 0);
 	wrong = is("denied", travel(w, &denied), SECURITY_GROUP);
 	node_tenant(&w->node[TAIL], RED, 2);
 	limit_red(w);

@@ -202,7 +202,8 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 			c->record = (struct dft_record){.stamp = {.floor = floor}};
 		break;
 	case SESSION_UPDATE:
-		outcome = dft_update_at_head(mine, floor, c->seen, c->record.state, &c->record);
+		outcome = dft_update_at_head(mine, floor, c->seen, c->record.state,
+					     c->record.policy, &c->record);
 		break;
 	case SESSION_DELETE:
 		outcome = dft_delete_at_head(mine, floor, c->seen, &c->record);
@@ -266,12 +267,6 @@ inlined union flat_page *flat_cache_page(__u64 hash)
 	__u32 page = flat_page_of(hash, cfg.cache_pages);
 
 	return bpf_map_lookup_elem(&flat_cache, &page);
-}
-
-// Marks what is dying, so that a mark which a former term left means nothing.
-inlined __u32 session_mark(__u32 epoch, __u32 term)
-{
-	return 1 + (epoch ^ term ^ term >> 3) % FLAT_MARKS;
 }
 
 enum session_found {
@@ -415,6 +410,8 @@ called int session_peek(const struct session_key *key, __u64 hash, struct dft_re
 	return session_peek_kernel(key, session_check(hash), out);
 }
 
+#define USED_OR_NOT 0xFFFFFFFFu // no session_now_s()
+
 called int session_condemn_kernel(const struct session_key *key, __u32 check,
 				  const struct dft_stamp *stamp, __u32 used_s, __u32 mark)
 {
@@ -425,8 +422,8 @@ called int session_condemn_kernel(const struct session_key *key, __u32 check,
 	if (!s)
 		return 0;
 	bpf_spin_lock(&s->lock);
-	unused = session_is(s, check) && s->used_s == used_s && s->record.life == DFT_LIVE &&
-		 !dft_stamp_compare(s->record.stamp, named);
+	unused = session_is(s, check) && (used_s == USED_OR_NOT || s->used_s == used_s) &&
+		 s->record.life == DFT_LIVE && !dft_stamp_compare(s->record.stamp, named);
 	if (unused)
 		s->dying = mark;
 	bpf_spin_unlock(&s->lock);
@@ -434,7 +431,8 @@ called int session_condemn_kernel(const struct session_key *key, __u32 check,
 }
 
 // O9. The end of this very record is going to be asked for, unless it was used since used_s: from
-// now on it is not answered. mark: session_mark() of the term. Returns 0 where it was, or is gone.
+// now on it is not answered. USED_OR_NOT: in any case. mark: session_mark() of the term. Returns 0
+// where it was, or is gone.
 called int session_condemn(const struct session_key *key, __u64 hash, const struct dft_stamp *stamp,
 			   __u32 used_s, __u32 mark)
 {
@@ -454,8 +452,8 @@ called int session_condemn(const struct session_key *key, __u64 hash, const stru
 	k = flat_key_of(key);
 	i = flat_find_locked(page, &k, flat_place_of(hash));
 	if (i && flat_read(page, i, &k, &room->half, record, &asked))
-		unused = (__u16)asked == (__u16)used_s && record->life == DFT_LIVE &&
-			 !dft_stamp_compare(record->stamp, *stamp) &&
+		unused = (used_s == USED_OR_NOT || (__u16)asked == (__u16)used_s) &&
+			 record->life == DFT_LIVE && !dft_stamp_compare(record->stamp, *stamp) &&
 			 flat_swap(&flat_slot_of(page, i)->half[0].asked, asked,
 				   (asked & ~FLAT_DYING) | mark << FLAT_DYING_SHIFT) == asked;
 	else
@@ -759,6 +757,7 @@ inlined const struct dft_record *cache_record(const struct session_key *key, __u
 	if (!i || !flat_read(page, i, &k, &room->half, &room->draft.record, &asked))
 		return NULL;
 	room->draft.record.state = room->half.policy & DFT_STATE_BITS;
+	room->draft.record.policy = 0; // which the state has the place of
 	return room->half.what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL ? &room->draft.record : NULL;
 }
 

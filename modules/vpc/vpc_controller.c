@@ -54,20 +54,24 @@ static int found(const struct object *object, void *arg)
 	return 1;
 }
 
-// The service chain: without security groups where the VPC has none. That function asks for state,
-// and such a VPC must not touch the chains.
+// The service chain: without network ACLs and security groups where the VPC has none. These
+// functions ask for state, and such a VPC must not touch the chains.
 static int set_functions(struct store *store, const char *vpc, json_t *body)
 {
-	int grouped = store_list_referring(store, "security-groups", "vpcs", vpc, found, NULL);
+	static const struct {
+		const char *kind, *function;
+	} optional[] = {{"network-acls", "acl"}, {"security-groups", "security-group"}};
 	auto_(json_decrefp) json_t *functions = json_pack("[ss]", "divider", "bouncer");
 
-	if (grouped < 0)
-		return grouped;
-	if (!functions ||
-	    (grouped && json_array_append_new(functions, json_string("security-group"))) ||
-	    json_object_set(body, "functions", functions))
-		return -ENOMEM;
-	return 0;
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++) {
+		int has = store_list_referring(store, optional[i].kind, "vpcs", vpc, found, NULL);
+
+		if (has < 0)
+			return has;
+		if (has && json_array_append_new(functions, json_string(optional[i].function)))
+			return -ENOMEM;
+	}
+	return functions && !json_object_set(body, "functions", functions) ? 0 : -ENOMEM;
 }
 
 static int complete(struct change *change)
