@@ -12,6 +12,7 @@
 #include "lib/own.h"
 #include "modules/chain/chain.h"
 #include "modules/entrance/entrance.h"
+#include "modules/function/function.h"
 #include "modules/member/member.h"
 #include "modules/port/port.h"
 #include "modules/securitygroup/securitygroup.h"
@@ -232,6 +233,8 @@ static int translate_message(const Zeta__Node__V1__Object *object, struct entrie
 		return securitygroup_entries(object->security_group, entries);
 	case KIND(LOCAL_PORT):
 		return local_port_entries(object->local_port, entries);
+	case KIND(FUNCTION):
+		return function_entries(object->function, entries);
 	default:
 		return 0; // the settings: no entries
 	}
@@ -368,6 +371,8 @@ static const char *id_of(const Zeta__Node__V1__Object *object)
 		return object->security_group->id;
 	case KIND(LOCAL_PORT):
 		return object->local_port->id;
+	case KIND(FUNCTION):
+		return object->function->id;
 	default:
 		return NULL;
 	}

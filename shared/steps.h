@@ -10,6 +10,8 @@ enum gateway_step {
 	STEP_COMPLAINT = 3, // forwarder: tell the sender by ICMP
 	STEP_MOVING = 4,    // flow table node: an op about a bucket that moves arrived
 	STEP_BEAT = 5,	    // a heartbeat arrived, or the answer to one
+	STEP_SEEN = 6,	    // forwarder: functions want to see every packet of this flow
+	STEP_PASSED = 7,    // forwarder: all functions that see every packet have seen this one
 	STEPS,
 };
 

@@ -112,11 +112,8 @@ int securitygroup(struct xdp_md *ctx)
 	if (!has_group(e->source_group) && !has_group(e->destination_group))
 		return function_next(ctx, e);
 
-	// Only a first packet begins a session: what claims to be in the middle of one has none.
-	// Of ICMP that is an echo request; a rule for it lets nothing else in.
-	if (e->icmp_error ||
-	    (e->protocol == IPPROTO_ICMP && !e->fragment && e->icmp_type != ICMP_ECHO_REQUEST) ||
-	    (e->protocol == IPPROTO_TCP && (e->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)) {
+	// Of ICMP, a rule lets nothing in but an echo request.
+	if (!evaluation_begins(e)) {
 		e->undecidable = 1;
 		return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
 	}
