@@ -29,7 +29,15 @@ const struct embedded_object embedded_objects[] = {
 };
 
 const struct step_program step_programs[] = {
-	{STEP_TABLE, "table"},	       {STEP_DECIDED, "decided"}, {STEP_REPLY, "reply"},
-	{STEP_COMPLAINT, "complaint"}, {STEP_MOVING, "moving"},	  {STEP_BEAT, "beat"},
-	{STEP_SEEN, "seen"},	       {STEP_PASSED, "passed"},	  {}, // ends the list
+	// clang-format off
+	{STEP_TABLE, "table"},
+	{STEP_DECIDED, "decided"},
+	{STEP_REPLY, "reply"},
+	{STEP_COMPLAINT, "complaint"},
+	{STEP_MOVING, "moving"},
+	{STEP_BEAT, "beat"},
+	{STEP_SEEN, "seen"},
+	{STEP_PASSED, "passed"},
+	{}, // ends the list
+	// clang-format on
 };
