@@ -170,7 +170,7 @@ static int check_length(struct function_loaded *v, struct bpf_object *object)
 }
 
 static int load_linked(const struct functions *functions, struct function_loaded *v,
-		       const struct function_version_key *key, const struct object *read,
+		       const struct function_version_key *key, const struct function_object *read,
 		       const char *path)
 {
 	const struct function_setup setup = {
@@ -222,7 +222,7 @@ static void clear_counts(const struct functions *functions, const struct functio
 static void load(const struct functions *functions, struct function_loaded *v,
 		 const struct function_version_key *key)
 {
-	struct object read;
+	struct function_object read;
 	char path[32];
 	int err;
 

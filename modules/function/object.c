@@ -129,7 +129,7 @@ static int check_sections(const struct file *f)
 }
 
 static int check_symbol(const struct file *f, const Elf64_Sym *s, const char *name,
-			struct object *out)
+			struct function_object *out)
 {
 	const int type = ELF64_ST_TYPE(s->st_info), binding = ELF64_ST_BIND(s->st_info);
 	const char *section;
@@ -158,7 +158,7 @@ static int check_symbol(const struct file *f, const Elf64_Sym *s, const char *na
 	return refuse(f, "\"%.60s\" is no entry point and no map: it must be static", name);
 }
 
-static int check_symbols(const struct file *f, struct object *out)
+static int check_symbols(const struct file *f, struct function_object *out)
 {
 	const Elf64_Shdr *table = section_find(f, ".symtab"), *names;
 	const Elf64_Sym *symbol;
@@ -231,7 +231,7 @@ static int check_instructions(const struct file *f)
 	return 0;
 }
 
-static int read_manifest(const struct file *f, struct object *out)
+static int read_manifest(const struct file *f, struct function_object *out)
 {
 	static const char *const licenses[] = {
 		"GPL",		"GPL v2",	"GPL and additional rights",
@@ -306,7 +306,7 @@ static int read_type(const struct btf *btf, __u32 id, struct object_field *out)
 	return btf_is_struct(t) && t->size == 16 && name && !strcmp(name, "in6_addr") ? 0 : -EINVAL;
 }
 
-static int read_config(const struct file *f, const struct btf *btf, struct object *out)
+static int read_config(const struct file *f, const struct btf *btf, struct function_object *out)
 {
 	int id = btf__find_by_name_kind(btf, "zeta_config", BTF_KIND_STRUCT), i;
 	const struct btf_type *t;
@@ -427,7 +427,7 @@ static int check_maps(const struct file *f, const struct btf *btf, unsigned int 
 	return 0;
 }
 
-static int read_btf(const struct file *f, unsigned int cpus, struct object *out)
+static int read_btf(const struct file *f, unsigned int cpus, struct function_object *out)
 {
 	const Elf64_Shdr *section = section_find(f, ".BTF");
 	struct btf *btf;
@@ -445,7 +445,7 @@ static int read_btf(const struct file *f, unsigned int cpus, struct object *out)
 	return err;
 }
 
-int object_read(const void *bytes, size_t size, unsigned int cpus, struct object *out,
+int object_read(const void *bytes, size_t size, unsigned int cpus, struct function_object *out,
 		char why[OBJECT_WHY])
 {
 	// Of its own, aligned for the structures in it.
@@ -456,7 +456,7 @@ int object_read(const void *bytes, size_t size, unsigned int cpus, struct object
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, bytes, size);
-	*out = (struct object){};
+	*out = (struct function_object){};
 	if ((err = read_header(&f)) || (err = check_sections(&f)) ||
 	    (err = check_symbols(&f, out)) || (err = check_instructions(&f)) ||
 	    (err = read_manifest(&f, out)))

@@ -26,7 +26,7 @@ struct object_field {
 	__u32 count; // 0: no array
 };
 
-struct object {
+struct function_object {
 	__u32 may;	  // ZETA_MAY_*
 	int first, every; // it has that entry point
 	__u32 config_size;
@@ -35,5 +35,5 @@ struct object {
 };
 
 // cpus: how often a per-CPU value counts. Returns 0; -EINVAL: why is a sentence; -ENOMEM.
-int object_read(const void *bytes, size_t size, unsigned int cpus, struct object *out,
+int object_read(const void *bytes, size_t size, unsigned int cpus, struct function_object *out,
 		char why[OBJECT_WHY]);
