@@ -54,15 +54,16 @@
 #define ZETA_CONFIG_BYTES 256
 #define ZETA_OBJECT_BYTES 65536 // of the object file, without debugging information
 #define ZETA_MAPS 8
-#define ZETA_MAP_BYTES                                                                             \
-	4194304 // keys and values of all maps; per-CPU values count once for each CPU
+// Keys and values of all maps together; per-CPU values count once for each CPU.
+#define ZETA_MAP_BYTES 4194304
 #define ZETA_INSTRUCTIONS 65536
 #define ZETA_REASONS 8
 
 enum zeta_answer {
 	ZETA_NEXT = 1, // go on: with the next function of the VPC's service chain
 	ZETA_DONE = 2, // first packet: decided as it stands, the functions after this one do not
-		       // run; needs ZETA_MAY_END
+		       // run; needs ZETA_MAY_END. Before bouncer has run nothing is decided:
+		       // the packet is dropped
 	ZETA_DROP = 3, // not this one; p->reason may say why; needs ZETA_MAY_DROP
 };
 
@@ -74,12 +75,14 @@ enum zeta_answer {
 #define ZETA_MAY_MARK 0x10     // edit p->dscp
 #define ZETA_MAY_ALL 0x1F
 
-// What a packet is (zeta_first_packet.what, zeta_packet.what).
-#define ZETA_FRAGMENT 0x01 // any fragment: ports, TCP flags and ICMP type are 0
-#define ZETA_ICMP_ERROR                                                                            \
-	0x02 // an ICMP error: addresses and ports are those of the flow that it is
-	     // about, turned round, so that source is who the flow was meant for
-#define ZETA_CONFIGURED 0x04 // the VPC gives this function a configuration
+// What a packet is (zeta_first_packet.what, zeta_packet.what):
+// any fragment; ports, TCP flags and ICMP type are 0;
+#define ZETA_FRAGMENT 0x01
+// an ICMP error; addresses and ports are those of the flow that it is about, turned round, so that
+// source is who the flow was meant for;
+#define ZETA_ICMP_ERROR 0x02
+// the VPC gives this function a configuration.
+#define ZETA_CONFIGURED 0x04
 
 // A packet that begins a flow, or is of one that is not known any more.
 struct zeta_first_packet {
@@ -102,7 +105,8 @@ struct zeta_first_packet {
 	// To be edited, as declared.
 	__u8 reason;   // with ZETA_DROP: 0 to ZETA_REASONS - 1, counted apart
 	__u8 remember; // 1: the flow becomes a session: both directions keep what is decided now
-		       // until it ends. 0: who answers is decided about anew, as a first packet
+		       // until it ends. 0: at any time a packet of either direction may be decided
+		       // about anew
 	__u8 hold; // 1: its packets go on coming through a forwarder, whatever other functions
 		   // say; 0: hosts may learn the direct path
 	__u8 pad[5];

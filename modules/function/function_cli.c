@@ -14,6 +14,7 @@
 #include "cli/connect.h"
 #include "cli/output.h"
 #include "lib/base64.h"
+#include "lib/file.h"
 #include "lib/own.h"
 #include "modules/function/object.h"
 
@@ -91,29 +92,20 @@ static int compile(const char *source, const char *object)
 	return err;
 }
 
-// The caller frees *bytes.
-static int read_file(const char *path, uint8_t **bytes, size_t *size)
+// The caller frees *text.
+static int read_object(const char *path, char **text, size_t *size)
 {
-	auto_(freep) uint8_t *room = malloc(ZETA_OBJECT_BYTES + 1);
-	FILE *f = fopen(path, "re");
+	int err = file_read(path, ZETA_OBJECT_BYTES, text, size);
 
-	if (!room || !f) {
-		if (f)
-			fclose(f);
-		return sorry(room ? -errno : -ENOMEM, "%s: %s", path, strerror(errno));
-	}
-	*size = fread(room, 1, ZETA_OBJECT_BYTES + 1, f);
-	fclose(f);
-	*bytes = take_ptr(room);
-	return 0;
+	return err ? sorry(err, "%s: %s", path, strerror(-err)) : 0;
 }
 
 static int examine(const char *path, struct function_object *out)
 {
-	auto_(freep) uint8_t *bytes = NULL;
+	auto_(freep) char *bytes = NULL;
 	char why[OBJECT_WHY];
 	size_t size;
-	int err = read_file(path, &bytes, &size);
+	int err = read_object(path, &bytes, &size);
 
 	if (err)
 		return err;
@@ -280,15 +272,15 @@ static int poll_until(struct nf *nf, const char *version,
 
 static int push(struct cli *cli, struct nf *nf, const char *version, const char *file)
 {
-	auto_(freep) uint8_t *bytes = NULL;
+	auto_(freep) char *bytes = NULL;
 	auto_(freep) char *text = NULL;
 	auto_(json_decrefp) json_t *cluster = NULL;
 	const char *running = running_of(nf->function);
 	json_t *versions = json_array();
 	size_t size;
-	int err = read_file(file, &bytes, &size);
+	int err = read_object(file, &bytes, &size);
 
-	if (!err && !(text = base64_encode(bytes, size)))
+	if (!err && !(text = base64_encode((const uint8_t *)bytes, size)))
 		err = -ENOMEM;
 	if (!err && nf->function)
 		cluster = json_incref(json_object_get(nf->function, "cluster"));

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "datapath/gateway_nodes.h"
+#include "lib/file.h"
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/own.h"
@@ -92,16 +93,13 @@ static void end(struct world *w)
 static size_t read_object(const struct world *w, const char *sample,
 			  uint8_t bytes[ZETA_OBJECT_BYTES])
 {
+	auto_(freep) char *text = NULL;
 	char path[512];
 	size_t size;
-	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/sample_%s.o", w->objects, sample);
-	f = fopen(path, "r");
-	if (!f)
-		fatal("%s", path);
-	size = fread(bytes, 1, ZETA_OBJECT_BYTES, f);
-	fclose(f);
+	must(file_read(path, ZETA_OBJECT_BYTES, &text, &size), path);
+	memcpy(bytes, text, size);
 	return size;
 }
 
