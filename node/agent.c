@@ -426,7 +426,7 @@ static void report_functions(struct state *s, struct function_states *all,
 	__u32 next = 0;
 
 	report->function = all->all;
-	while (report->n_function < PUSHED_FUNCTIONS * FUNCTION_PLACES) {
+	while (report->n_function < sizeof(all->state) / sizeof(all->state[0])) {
 		struct function_state *state = &all->state[report->n_function];
 		Zeta__Node__V1__FunctionState *said = &all->said[report->n_function];
 

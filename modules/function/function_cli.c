@@ -75,6 +75,9 @@ static void remove_header(const char *dir)
 	rmdir(dir);
 }
 
+// Where the kernel's headers find those of the architecture.
+static const char multiarch[] = "/usr/include/" ZETA_MULTIARCH;
+
 static int compile(const char *source, const char *object)
 {
 	char dir[PATH_MAX], include[PATH_MAX + 2];
@@ -84,8 +87,8 @@ static int compile(const char *source, const char *object)
 	if (!err)
 		err = run((const char *[]){"clang", "-target", "bpf", "-mcpu=v3", "-std=gnu17",
 					   "-g", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter",
-					   include, "-idirafter", "/usr/include/" ZETA_MULTIARCH,
-					   "-c", source, "-o", object, NULL});
+					   include, "-idirafter", multiarch, "-c", source, "-o",
+					   object, NULL});
 	if (!err)
 		err = run((const char *[]){"llvm-strip", "-g", object, NULL});
 	remove_header(dir);

@@ -15,7 +15,7 @@
 #include "modules/vpc/vpc_controller.h"
 #include "shared/function.h"
 
-#define OBJECT_TEXT ((ZETA_OBJECT_BYTES + 2) / 3 * 4)
+#define OBJECT_TEXT ((json_int_t)(ZETA_OBJECT_BYTES + 2) / 3 * 4) // in base64
 
 static const struct field version_fields[] = {
 	{.name = "version", .type = FIELD_WORD, .required = true},
