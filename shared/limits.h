@@ -28,8 +28,8 @@
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
 #define MAX_FUNCTIONS 64    // slots for network functions on a node
 #define MAX_FUNCTION_CONFIGS 65536 // one for each VPC
-#define MAX_HOPS 8	    // redirects of one op: longer is a loop
-#define MAX_OUTBOX 8192	    // a power of two: what is on its way in 50 ms at full speed
+#define MAX_HOPS 8		   // redirects of one op: longer is a loop
+#define MAX_OUTBOX 8192		   // a power of two: what is on its way in 50 ms at full speed
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
 #define DENIAL_MS 1000	      // a cached denial: a new endpoint changes it without a new policy
