@@ -76,6 +76,10 @@ holds "and the other is not" page a $shop/
 holds "another version" prints 'version 2 loaded' ctl nf push gate 2 "$work/open.o"
 on a ping -i 0.01 -c 1000 -q 10.0.2.10 >"$work/ping" &
 pinger=$!
+# TCP sends again what is lost; these flows do not, and each of them is new.
+on a bash -c "until [ -e $work/rolled ]; do ping -q -c 1 -W 1 10.0.2.10 >/dev/null || echo lost; done" \
+	>"$work/flows" &
+flows=$!
 (
 	for _ in {1..100}; do
 		on a curl -s -f --max-time 10 -o /dev/null $shop/ || echo lost
@@ -88,10 +92,15 @@ for version in 2 1 2 1; do
 		ctl nf rollout gate "$version"
 done
 holds "rollback under traffic" prints 'runs version 2' ctl nf rollback gate
+touch "$work/rolled"
+wait $flows || true
 wait $pinger || true
 wait $curler || true
 holds "no ping was lost" grep -q ' 0% packet loss' "$work/ping"
+holds "no first packet was lost" test ! -s "$work/flows"
 holds "no connection failed" test ! -s "$work/curls"
+fresh_status >/dev/null
+fails "no packet found the function missing" prints NO_CHAIN_FUNCTION ctl status
 holds "the port that was shut is open" until_true 15 page a $shop:8080/
 
 # What was decided stays: a download that began under version 2 goes on under version 1.
