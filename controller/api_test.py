@@ -4,6 +4,7 @@
 
 usage: api_test.py CONTROLLER OPENAPI [unittest arguments]
 """
+import base64
 import http.client
 import json
 import os
@@ -23,6 +24,7 @@ import yaml
 
 PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "zeta-controller"
 DEFINITION = sys.argv.pop(1) if len(sys.argv) > 1 else "openapi.yaml"
+OBJECTS = sys.argv.pop(1) if len(sys.argv) > 1 else "."  # network functions, built
 PATIENCE = 60  # seconds for anything that must happen at all
 
 with open(DEFINITION, encoding="utf-8") as file:
@@ -253,7 +255,12 @@ def lasting(item):
 
 
 KINDS = ["tenants", "clusters", "nodes", "hosts", "vpcs", "subnets", "ports", "security-groups",
-         "network-acls", "views"]
+         "network-acls", "functions", "views"]
+
+
+def sample(name):
+    with open(f"{OBJECTS}/sample_{name}.o", "rb") as file:
+        return base64.b64encode(file.read()).decode()
 
 
 def node(n, **more):
@@ -363,6 +370,8 @@ class Service(Case):
 class Objects(Case):
     def test_read_and_list(self):
         self.world()
+        self.make("functions", name="f", cluster="zgc",
+                  versions=[{"version": "v1", "object": sample("NOTHING")}])
         for kind in KINDS:
             listed = self.expect(200, "GET", f"/v1/{kind}")
             self.assertEqual(len(listed["items"]), 1, kind)
@@ -536,6 +545,102 @@ class Objects(Case):
         self.expect(204, "DELETE", "/v1/network-acls/hedge")
         self.assertEqual(functions("green"), plain + ["security-group"])
         self.assertEqual(functions("blue"), plain + ["acl", "security-group"])
+
+    def test_pushed_functions(self):
+        self.world()
+        self.expect(204, "DELETE", "/v1/ports/p1")
+        self.expect(204, "DELETE", "/v1/nodes/gw1")
+        port, every = sample("PORT"), sample("EVERY")
+        made = self.make("functions", name="f", cluster="zgc",
+                         versions=[{"version": "v1", "object": port}])
+        self.assertEqual((made["slot"], made["running"], made["nodes"]), (24, None, []))
+        version = made["versions"][0]
+        self.assertEqual((version["sees"], version["may"], version["object"], version["place"]),
+                         (["first"], ["drop", "remember"], None, 0))
+        self.assertEqual([(f["name"], f["type"], f["count"]) for f in version["fields"]],
+                         [("port", "integer of 16 bits", 0), ("small", "integer of 8 bits", 3),
+                          ("number", "integer of 32 bits", 0), ("large", "integer of 64 bits", 0),
+                          ("peer", "address", 0), ("network", "integer of 32 bits", 2)])
+        self.assertEqual(self.make("functions", name="e", cluster="zgc",
+                                   versions=[{"version": "v1", "object": every}])["slot"], 16)
+
+        def put(status=200, field=None, says=None, name="f", running=None, **versions):
+            body = {"cluster": "zgc", "running": running,
+                    "versions": [{"version": v, "object": o} for v, o in versions.items()]}
+            if status == 200:
+                return self.expect(200, "PUT", f"/v1/functions/{name}", body)
+            return self.refuse(status, field, "PUT", f"/v1/functions/{name}", body, says=says)
+
+        for bad, says in [("HELPER", "calls helper 6"), ("PINNED", "sets \"pinning\""),
+                          ("GLOBAL", "must be static"), ("PROGRAM", "section \"xdp\""),
+                          ("MEMORY", "maps need more"), ("WEAK", "is weak"),
+                          ("UNDEFINED", "is not in the object"), ("KIND", "of kind 3"),
+                          ("NO_ENTRY", "neither"), ("CONFIG", "field negative"),
+                          ("LICENSE", "license")]:
+            put(400, "versions[1].object", says, v1=None, v2=sample(bad))
+        put(400, "versions[0].object", "base64", v9="a")
+        put(400, "versions[0].object", "no object file", v9="AAAA")
+        put(400, "versions[1].object", "is missing", v1=None, v2=None)
+        put(409, "versions[0].object", "new name", v1=every)
+        put(409, "versions", "first packets only", v1=None, v2=every)
+        put(409, "running", "is not among", running="v3", v1=None)
+        self.refuse(409, "name", "PUT", "/v1/functions/f",
+                    {"name": "g", "cluster": "zgc", "versions": [{"version": "v1"}]})
+        self.refuse(409, "name", "POST", "/v1/functions",
+                    {"name": "bouncer", "cluster": "zgc",
+                     "versions": [{"version": "v1", "object": port}]})
+        got = put(v1=None, v2=sample("VIEW"))
+        self.assertEqual([v["place"] for v in got["versions"]], [0, 1])
+        # A third takes the place of the one that goes.
+        got = put(v2=None, v3=port)
+        self.assertEqual([(v["version"], v["place"]) for v in got["versions"]],
+                         [("v2", 1), ("v3", 0)])
+
+        def chain(*names, config=None, status=200, field="service_chain", says=None):
+            body = {"tenant": "red", "cluster": "zgc", "service_chain": [
+                {"function": name, "config": config if name == "f" else None}
+                for name in names]}
+            if status == 200:
+                return self.expect(200, "PUT", "/v1/vpcs/blue", body)
+            return self.refuse(status, field, "PUT", "/v1/vpcs/blue", body, says=says)
+
+        plain = ["divider", "bouncer", "acl", "security-group"]
+        at_f = "service_chain[0].function"
+        chain("f", *plain, status=409, field=at_f, says="no version of function \"f\" runs")
+        chain("g", *plain, status=404, field=at_f, says="no function \"g\"")
+        put(running="v3", v2=None, v3=None)
+        policy = self.policy()
+        got = chain("f", *plain, config={"port": 25, "peer": "10.0.0.1", "network": [1]})
+        self.assertEqual(got["functions"], ["f", *plain])
+        self.assertEqual(got["policy"], policy + 1)
+        for config, says in [({"colour": 1}, "no field"), ({"port": -1}, "from 0 to 65535"),
+                             ({"port": 65536}, "from 0 to 65535"), ({"port": "a"}, "integer"),
+                             ({"peer": 1}, "address"), ({"network": [1, 2, 3]}, "at most 2"),
+                             ({"network": 1}, "list")]:
+            chain("f", *plain, config=config, status=400, field=at_f, says=says)
+        chain("f", "f", *plain, status=400, field="service_chain[1].function", says="twice")
+        for name in plain:
+            chain(*(other for other in plain if other != name), status=409, says=f"needs {name}")
+        chain("bouncer", "divider", "acl", "security-group", status=409, says="before divider")
+        chain("divider", "acl", "security-group", "bouncer", status=409, says="before bouncer")
+        self.refuse(409, None, "DELETE", "/v1/functions/f", says="referred to by vpc \"blue\"")
+        put(409, "running", "one version must run", v2=None, v3=None)
+        put(409, "running", "vpc \"blue\"", running="v2", v2=None, v3=None)
+        # What runs and is used decides from now on: the policy grows.
+        chain("f", *plain)
+        policy = self.policy()
+        put(running="v2", v2=None, v3=None)
+        self.assertEqual(self.policy(), policy + 1)
+        # A node that is connected would have to have it; one that is not loads it when it comes.
+        self.make("nodes", **node(1))
+        put(running="v3", v2=None, v3=None)
+        self.assertEqual(self.expect(200, "GET", "/v1/functions/f")["nodes"],
+                         [{"node": "gw1", "connected": False, "versions": {}}])
+        self.expect(200, "PUT", "/v1/vpcs/blue", {"tenant": "red", "cluster": "zgc"})
+        self.assertEqual(self.expect(200, "GET", "/v1/vpcs/blue")["functions"], plain)
+        self.expect(204, "DELETE", "/v1/functions/f")
+        self.assertEqual(self.expect(200, "GET", "/v1/functions?cluster=zgc")["items"][0]["name"],
+                         "e")
 
     def test_policy(self):
         self.world()

@@ -10,14 +10,18 @@
 #include "controller/ledger.h"
 #include "controller/store.h"
 #include "lib/address.h"
+#include "lib/base64.h"
 #include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/own.h"
 #include "modules/chain/buckets.h"
 #include "modules/chain/view.h"
+#include "modules/function/config.h"
+#include "modules/function/function_controller.h"
 #include "node.pb-c.h"
 #include "shared/config.h"
+#include "shared/function.h"
 #include "shared/tenant.h"
 
 #define MESSAGE_ID ((size_t)2 * OBJECT_ID) // "cluster/7" where an entrance needs one
@@ -31,6 +35,7 @@ enum kind {
 	VIEWS,
 	NODES,
 	HOSTS,
+	FUNCTIONS,
 	VPCS,
 	SECURITY_GROUPS,
 	NETWORK_ACLS,
@@ -44,6 +49,7 @@ static const char *const kind_name[KINDS] = {
 	[VIEWS] = "views",
 	[NODES] = "nodes",
 	[HOSTS] = "hosts",
+	[FUNCTIONS] = "functions",
 	[VPCS] = "vpcs",
 	[SECURITY_GROUPS] = "security-groups",
 	[NETWORK_ACLS] = "network-acls",
@@ -57,10 +63,10 @@ static const struct dependence {
 	enum kind dependent;
 	enum kind reference; // what the dependent refers to, with the same id
 } dependences[] = {
-	{CLUSTERS, NODES, CLUSTERS},   {CLUSTERS, HOSTS, CLUSTERS}, {VIEWS, NODES, CLUSTERS},
-	{VIEWS, HOSTS, CLUSTERS},      {HOSTS, PORTS, HOSTS},	    {VPCS, SUBNETS, VPCS},
-	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, NETWORK_ACLS, VPCS},  {VPCS, PORTS, VPCS},
-	{CLUSTERS, VPCS, CLUSTERS},
+	{CLUSTERS, NODES, CLUSTERS},   {CLUSTERS, HOSTS, CLUSTERS},  {VIEWS, NODES, CLUSTERS},
+	{VIEWS, HOSTS, CLUSTERS},      {HOSTS, PORTS, HOSTS},	     {VPCS, SUBNETS, VPCS},
+	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, NETWORK_ACLS, VPCS},   {VPCS, PORTS, VPCS},
+	{CLUSTERS, VPCS, CLUSTERS},    {FUNCTIONS, VPCS, FUNCTIONS},
 };
 
 // What the messages of other objects need to know of one. Zeroed before it is filled and without
@@ -77,6 +83,7 @@ struct facts {
 	uint32_t entrances;	 // clusters: how many
 	uint32_t first_packets;	 // clusters: per second, of a VPC that does not say
 	uint32_t sessions;	 // clusters: of a VPC that does not say
+	uint32_t versions;	 // functions: a hash of what they are
 	uint32_t roles;		 // nodes: ROLE_*
 	char name[OBJECT_ID];	 // nodes and hosts
 	char cluster[OBJECT_ID]; // nodes, hosts, vpcs
@@ -84,7 +91,7 @@ struct facts {
 	uint8_t edge;		 // hosts: it runs our edge
 	uint8_t pad[3];
 };
-_Static_assert(sizeof(struct facts) == 16 + 11 * 4 + 2 * OBJECT_ID + 10, "no padding");
+_Static_assert(sizeof(struct facts) == 16 + 12 * 4 + 2 * OBJECT_ID + 10, "no padding");
 
 // One stored object.
 struct source {
@@ -205,6 +212,18 @@ static uint32_t entrances(const json_t *body)
 	return entrance_count(&first, &last);
 }
 
+static uint32_t versions_hash(const json_t *versions)
+{
+	json_t *version;
+	uint64_t hash = 0;
+	size_t i;
+
+	json_array_foreach (versions, i, version)
+		hash = hash_text(text_or_empty(version, "object"),
+				 hash ^ (uint64_t)integer_in(version, "place"));
+	return (uint32_t)hash;
+}
+
 static void facts_read(struct facts *f, enum kind kind, const struct object *object)
 {
 	json_t *body = object->body;
@@ -235,6 +254,9 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 		f->edge = !strcmp(text_or_empty(body, "kind"), "edge");
 		address_parse(text_or_empty(body, "ip"), &f->ip);
 		mac_parse(text_or_empty(body, "mac"), f->mac);
+		break;
+	case FUNCTIONS:
+		f->versions = versions_hash(json_object_get(body, "versions"));
 		break;
 	case VPCS:
 		f->vni = number(body, "vni");
@@ -571,6 +593,96 @@ static int compile_view(struct desired *d, struct source *source, const struct o
 	return compile_buckets(d, source, object->body);
 }
 
+struct version_bytes {
+	Zeta__Node__V1__FunctionVersion version[FUNCTION_PLACES], *pointers[FUNCTION_PLACES];
+	uint8_t *object[FUNCTION_PLACES];
+};
+
+static void free_versions(struct version_bytes *v)
+{
+	for (size_t i = 0; i < FUNCTION_PLACES; i++)
+		free(v->object[i]);
+}
+
+static int compile_function(struct desired *d, struct source *source, const struct object *object)
+{
+	Zeta__Node__V1__Function function = ZETA__NODE__V1__FUNCTION__INIT;
+	const char *running = text_in(object->body, "running");
+	auto_(free_versions) struct version_bytes v = {};
+	json_t *version;
+	size_t i, size;
+	int err;
+
+	function.id = source->id;
+	function.slot = number(object->body, "slot");
+	function.version = v.pointers;
+	json_array_foreach (json_object_get(object->body, "versions"), i, version) {
+		if (i == FUNCTION_PLACES)
+			return -EINVAL;
+		if ((err = base64_decode(text_or_empty(version, "object"), &v.object[i], &size)))
+			return err;
+		v.pointers[i] = &v.version[i];
+		zeta__node__v1__function_version__init(v.pointers[i]);
+		v.version[i].place = number(version, "place");
+		v.version[i].object = (ProtobufCBinaryData){size, v.object[i]};
+		function.n_version++;
+		if (running && !strcmp(running, text_or_empty(version, "version")))
+			function.running = v.version[i].place + 1;
+	}
+	return emit_as(d, source, group_gateways(d, source->facts->cluster), FUNCTION, function,
+		       &function);
+}
+
+// What a VPC tells functions, lent to its message.
+struct configs {
+	Zeta__Node__V1__FunctionConfig config[MAX_SERVICE_CHAIN * FUNCTION_PLACES];
+	Zeta__Node__V1__FunctionConfig *pointers[MAX_SERVICE_CHAIN * FUNCTION_PLACES];
+	uint8_t bytes[MAX_SERVICE_CHAIN * FUNCTION_PLACES][ZETA_CONFIG_BYTES];
+};
+
+// For each version that takes it: the one that does not cannot be rolled out.
+static void compile_config(const json_t *function, const json_t *said, struct configs *configs,
+			   Zeta__Node__V1__Vpc *vpc)
+{
+	struct function_object read;
+	char why[OBJECT_WHY];
+	json_t *version;
+	size_t i;
+
+	json_array_foreach (json_object_get(function, "versions"), i, version) {
+		Zeta__Node__V1__FunctionConfig *config = &configs->config[vpc->n_config];
+		uint8_t *bytes = configs->bytes[vpc->n_config];
+
+		if (i == FUNCTION_PLACES || function_read(version, &read, NULL, NULL, why) ||
+		    config_bytes(&read, said, bytes, why))
+			continue;
+		zeta__node__v1__function_config__init(config);
+		config->slot = number(function, "slot");
+		config->place = number(version, "place");
+		config->config = (ProtobufCBinaryData){read.config_size, bytes};
+		configs->pointers[vpc->n_config++] = config;
+	}
+}
+
+// The slot of a function that was pushed, and what the VPC tells it. 0: there is none.
+static uint32_t compile_pushed(struct desired *d, const json_t *vpc_body, const char *name,
+			       struct configs *configs, Zeta__Node__V1__Vpc *vpc)
+{
+	auto_(json_decrefp) json_t *function = function_named(d->store, name);
+	const json_t *said = NULL;
+	json_t *entry;
+	size_t i;
+
+	if (!function)
+		return 0;
+	json_array_foreach (json_object_get(vpc_body, "service_chain"), i, entry)
+		if (!strcmp(text_or_empty(entry, "function"), name))
+			said = json_object_get(entry, "config");
+	if (json_is_object(said))
+		compile_config(function, said, configs, vpc);
+	return number(function, "slot");
+}
+
 static uint32_t function_slot_of(const char *name)
 {
 	static const struct {
@@ -610,19 +722,27 @@ static int vpc_limits(struct desired *d, const char *cluster, const json_t *body
 static int compile_vpc(struct desired *d, struct source *source, const struct object *object)
 {
 	Zeta__Node__V1__Vpc vpc = ZETA__NODE__V1__VPC__INIT;
+	auto_(freep) struct configs *configs = calloc(1, sizeof(*configs));
 	uint32_t slots[MAX_SERVICE_CHAIN];
 	json_t *function;
 	size_t i;
 	int err;
 
+	if (!configs)
+		return -ENOMEM;
 	if ((err = vpc_limits(d, source->facts->cluster, object->body, &vpc)))
 		return err;
+	vpc.config = configs->pointers;
 	vpc.id = source->id;
 	vpc.vni = source->facts->vni;
 	vpc.policy = number(object->body, "policy");
 	vpc.functions = slots;
 	json_array_foreach (json_object_get(object->body, "functions"), i, function) {
-		uint32_t slot = function_slot_of(json_string_value(function) ?: "");
+		const char *name = json_string_value(function) ?: "";
+		uint32_t slot = function_slot_of(name);
+
+		if (!slot && vpc.n_functions < MAX_SERVICE_CHAIN)
+			slot = compile_pushed(d, object->body, name, configs, &vpc);
 
 		// A VPC whose functions we cannot all name must not work without one of them.
 		if (!slot || vpc.n_functions == MAX_SERVICE_CHAIN)
@@ -902,6 +1022,7 @@ static int compile_cluster(struct desired *d, struct source *source, const struc
 typedef int (*compile_fn)(struct desired *d, struct source *source, const struct object *object);
 
 static const compile_fn compilers[KINDS] = {
+	[FUNCTIONS] = compile_function,
 	[CLUSTERS] = compile_cluster,
 	[VIEWS] = compile_view,
 	[NODES] = compile_node,

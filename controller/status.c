@@ -13,10 +13,10 @@
 
 // A node or a host.
 struct seen {
-	struct hash_entry entry; // by name
-	json_t *report;		 // what REST answers; NULL: nothing yet
-	json_t *ready;		 // {port id: true}
-	json_t *chains, *peers;	 // as reported, or NULL
+	struct hash_entry entry;	    // by name
+	json_t *report;			    // what REST answers; NULL: nothing yet
+	json_t *ready;			    // {port id: true}
+	json_t *chains, *peers, *functions; // as reported, or NULL
 	bool connected;
 	uint32_t boot, cleared;
 	uint64_t told, current; // revisions: see status_told()
@@ -72,7 +72,8 @@ static void seen_clear(struct seen *seen)
 	json_decref(seen->ready);
 	json_decref(seen->chains);
 	json_decref(seen->peers);
-	seen->report = seen->ready = seen->chains = seen->peers = NULL;
+	json_decref(seen->functions);
+	seen->report = seen->ready = seen->chains = seen->peers = seen->functions = NULL;
 }
 
 void status_freep(struct status **pointer)
@@ -160,6 +161,7 @@ static bool is_same(const json_t *a, const json_t *b)
 static void keep(struct status *status, struct seen *seen, json_t *report, json_t *ready)
 {
 	json_t *chains = take_out(report, "chains"), *peers = take_out(report, "peers");
+	json_t *functions = take_out(report, "functions");
 	uint32_t boot = (uint32_t)integer_in(report, "boot");
 	uint32_t cleared = (uint32_t)integer_in(report, "cleared");
 	bool connected = json_is_true(json_object_get(report, "connected"));
@@ -172,6 +174,7 @@ static void keep(struct status *status, struct seen *seen, json_t *report, json_
 	seen->ready = ready;
 	seen->chains = chains;
 	seen->peers = peers;
+	seen->functions = functions;
 	seen->connected = connected;
 	seen->boot = boot;
 	seen->cleared = cleared;
@@ -293,7 +296,9 @@ void status_sighting(struct status *status, const char *name, struct sighting *o
 	pthread_mutex_unlock(&status->lock);
 }
 
-static json_t *part_of(struct status *status, const char *name, bool chains)
+enum part { CHAINS, PEERS, FUNCTIONS };
+
+static json_t *part_of(struct status *status, const char *name, enum part which)
 {
 	struct seen *seen;
 	json_t *part = NULL;
@@ -301,19 +306,26 @@ static json_t *part_of(struct status *status, const char *name, bool chains)
 	pthread_mutex_lock(&status->lock);
 	seen = find(status, name);
 	if (seen && seen->connected)
-		part = json_incref(chains ? seen->chains : seen->peers);
+		part = json_incref(which == CHAINS  ? seen->chains
+				   : which == PEERS ? seen->peers
+						    : seen->functions);
 	pthread_mutex_unlock(&status->lock);
 	return part;
 }
 
 json_t *status_chains(struct status *status, const char *name)
 {
-	return part_of(status, name, true);
+	return part_of(status, name, CHAINS);
 }
 
 json_t *status_peers(struct status *status, const char *name)
 {
-	return part_of(status, name, false);
+	return part_of(status, name, PEERS);
+}
+
+json_t *status_functions(struct status *status, const char *name)
+{
+	return part_of(status, name, FUNCTIONS);
 }
 
 static const json_t *raised_before(const json_t *list, const char *key)

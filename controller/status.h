@@ -22,8 +22,9 @@ void status_listen(struct status *status, void (*fn)(void *arg), void *arg);
 // bytes}}, sessions, session_digest (hex string), cached, ready_ports [ids], chains [{number,
 // epoch, term, live [{node, boot}], learner ({node, boot} or null), acts, leased, copied, to_copy,
 // voters_epoch, voters [{node, boot}], move, to_move}], cleared, peers [{node, boot, alive,
-// hears_us, silent_ms}]}; the last three may be missing; reported_at is set here. Any thread.
-// Returns 0, -EINVAL: not an object, or -ENOMEM.
+// hears_us, silent_ms}], functions [{slot, place, digest (hex string), loaded, why, ..}]}; the last
+// four may be missing; reported_at is set here. Any thread. Returns 0, -EINVAL: not an object, or
+// -ENOMEM.
 int status_report(struct status *status, const char *name, json_t *report);
 // The stream of the member ended: connected is false from now on, the rest is as last reported.
 void status_disconnected(struct status *status, const char *name);
@@ -33,7 +34,8 @@ void status_disconnected(struct status *status, const char *name);
 // is what is answered of it. Returns 0 or -ENOMEM.
 int status_told(struct status *status, const char *name, uint64_t told, uint64_t now);
 
-// What REST answers of the member, without ready_ports, chains and peers: a new reference,
+// What REST answers of the member, without ready_ports, chains, peers and functions: a new
+// reference,
 // {"connected": false} where nothing was reported. NULL: out of memory.
 json_t *status_get(struct status *status, const char *name);
 // Whether the host of this name last reported the port as attached, and is connected.
@@ -52,6 +54,8 @@ void status_sighting(struct status *status, const char *name, struct sighting *o
 // changes; NULL: nothing.
 json_t *status_chains(struct status *status, const char *name);
 json_t *status_peers(struct status *status, const char *name);
+// The same of pushed functions.
+json_t *status_functions(struct status *status, const char *name);
 
 // Replaces what is wrong with the cluster (its id). raised is a list of {key, severity, what, chain
 // (number or null), node (name or null), message, mark, patience_ms} that is taken over: an alarm

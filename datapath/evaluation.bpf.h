@@ -29,6 +29,8 @@ struct evaluation {
 	__u8 stateful;	  // some function wants the session remembered
 	__u8 undecidable; // valid for this packet only, whatever is decided
 	__u8 again;	  // of a live session: what is above is as its first packet had it
+	__u8 hold;	  // some function wants later packets to come through the forwarders
+	__u8 every;	  // functions that want to see every packet: bits of decision.reason
 	__u32 policy;
 
 	// What is being decided: towards the destination, and back. The sender's host is in back

@@ -24,6 +24,7 @@
 #include "modules/chain/rights.bpf.h"
 #include "modules/directpath/directpath.bpf.h"
 #include "modules/entrance/entrance.bpf.h"
+#include "modules/function/function.bpf.h"
 #include "modules/heartbeat/heartbeat.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
 #include "modules/limits/limits.bpf.h"
@@ -123,6 +124,33 @@ inlined int complain_back(struct xdp_md *ctx, const struct packet *p, const stru
 	return complain(ctx, p, f, &back->host, back->host_mac, entrance, v, type, code);
 }
 
+// A packet that is going to a host, from the cache as c says: whether it goes twice, so that the
+// flow table or the sender's host is told.
+inlined void send_beside(struct cached *c, const struct flow *f, const struct decision *d,
+			 __u64 hash)
+{
+	if (cache_refresh(c, f, hash, tick_ms()) || direct_due(c, f, d))
+		bpf_redirect_map(&clone, 0, BPF_F_BROADCAST);
+}
+
+// Some functions see every packet of this flow: they first.
+inlined int see_every(struct xdp_md *ctx, const struct packet *p, const struct decision *d,
+		      int told, __u32 entrance, __u64 hash, enum verdict v)
+{
+	struct passage *t = passage_now();
+
+	if (!t)
+		return finish(ctx, BUG);
+	t->decision = *d;
+	t->hash = hash;
+	t->vni = p->vni;
+	t->entrance = entrance;
+	t->verdict = v;
+	t->inner_offset = p->inner_offset;
+	t->told = told;
+	return go_to(ctx, STEP_SEEN);
+}
+
 // Carries out what was decided for this packet's direction; back as above. told: the session in the
 // cache, where the sender's host may be told the direct path.
 inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct flow *f,
@@ -140,10 +168,11 @@ inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct f
 	if ((d->flags & DECISION_ROUTED) && p->inner.ip->ttl <= 1)
 		return complain_back(ctx, p, f, back, told, entrance, hash, TIME_EXCEEDED,
 				     ICMP_TIME_EXCEEDED, 0);
+	if (d->reason)
+		return see_every(ctx, p, d, told != NULL, entrance, hash, v);
 	v = send_to_host(ctx, p->inner_offset, d, entrance, hash, v);
-	if ((v == FORWARDED || v == FORWARDED_FIRST) && told &&
-	    (cache_refresh(told, f, hash, tick_ms()) || direct_due(told, f, d)))
-		bpf_redirect_map(&clone, 0, BPF_F_BROADCAST);
+	if ((v == FORWARDED || v == FORWARDED_FIRST) && told)
+		send_beside(told, f, d, hash);
 	return finish(ctx, v);
 }
 
@@ -1041,6 +1070,14 @@ int decided(struct xdp_md *ctx)
 		return decided_again(ctx, d, e, c);
 	if (e->undecidable || e->icmp_error)
 		e->forth.flags |= DECISION_UNCACHED;
+	if (e->hold || e->every) {
+		e->forth.flags &= ~DECISION_DIRECT;
+		e->back.flags &= ~DECISION_DIRECT;
+	}
+	if (e->forth.action == DECIDE_FORWARD) {
+		e->forth.reason = e->every;
+		e->back.reason = e->every;
+	}
 	direction = e->from_b ? 1 : 0;
 	if (direction) {
 		d->towards[1].decision = e->forth;
@@ -1157,6 +1194,73 @@ int relay(struct xdp_md *ctx)
 		return op_redirect(ctx, d, whom, RELAYED);
 	__builtin_memcpy(mac, d->op.forwarder_mac, 6);
 	return op_send(ctx, &to, mac, d->op.op == DFT_REPLY ? REPLIED : MOVE_TAKEN);
+}
+
+// A packet of a flow of which some functions see every one: what they are told of it.
+SEC("xdp")
+int seen(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct passage *t = passage_now();
+	const struct vpc_value *vpc;
+	struct flow f = {};
+	enum verdict v;
+
+	if (!t || t->inner_offset > 512)
+		return finish(ctx, BUG);
+	p.vni = t->vni;
+	vpc = bpf_map_lookup_elem(&vpcs, &p.vni);
+	if (!vpc)
+		return finish(ctx, NO_VPC);
+	p.at += t->inner_offset & 511; // which the verifier believes
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	if (!p.inner.eth)
+		return finish(ctx, TRUNCATED);
+	if ((v = read_inner_ipv4(&p)) || (v = read_flow(&p, &f)))
+		return finish(ctx, v);
+	t->flow = f;
+	t->bytes = bpf_ntohs(p.inner.ip->tot_len);
+	t->ttl = p.inner.ip->ttl;
+	t->dscp = t->dscp_before = p.inner.ip->tos >> 2;
+	t->next = 0;
+	t->functions = vpc->functions;
+	__builtin_memcpy(t->function, vpc->function, sizeof(t->function));
+	return passage_next(ctx, t);
+}
+
+// The tenant's packet that is behind a tunnel's headers gets this DSCP.
+inlined int mark(struct xdp_md *ctx, __u8 dscp)
+{
+	struct packet p = packet_of(ctx);
+
+	p.at += OUTER_BYTES + sizeof(struct ethhdr);
+	p.inner.ip = take(&p, sizeof(*p.inner.ip));
+	if (!p.inner.ip)
+		return -1;
+	p.inner.ip->tos = (dscp << 2) | (p.inner.ip->tos & 3);
+	p.inner.ip->check = 0;
+	p.inner.ip->check = ipv4_checksum(p.inner.ip);
+	return 0;
+}
+
+// Every function that wants to has seen the packet: on to the host.
+SEC("xdp")
+int passed(struct xdp_md *ctx)
+{
+	struct passage *t = passage_now();
+	struct cached c;
+	enum verdict v;
+
+	if (!t || t->inner_offset > 512)
+		return finish(ctx, BUG);
+	v = send_to_host(ctx, t->inner_offset, &t->decision, t->entrance, t->hash, t->verdict);
+	if (v != FORWARDED && v != FORWARDED_FIRST)
+		return finish(ctx, v);
+	if (t->dscp != t->dscp_before && mark(ctx, t->dscp))
+		return finish(ctx, BUG);
+	if (t->told && cache_find(&t->flow.key, t->hash, t->flow.from_b ? 1 : 0, &c))
+		send_beside(&c, &t->flow, &t->decision, t->hash);
+	return finish(ctx, v);
 }
 
 // An ICMP error to the sender of the tenant's packet, which is cut to what the error embeds.

@@ -5231,6 +5231,8 @@ static int test_all_verdicts(struct world *w)
 	static const enum verdict edges[] = {
 		// Of what is sent without a packet: node/upkeep_test.c.
 		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY, EMITTED_MOVE, EMIT_VOID,
+		// modules/function/function_test.c.
+		FUNCTION_DROPPED, FUNCTION_BEYOND, FUNCTION_ANSWER,
 		// modules/limits/limits_test.c.
 		MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED,
 		FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED, OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE,

@@ -428,6 +428,48 @@ static void report_membership(struct state *s, struct states *all, Zeta__Node__V
 	}
 }
 
+struct function_states {
+	struct function_state state[PUSHED_FUNCTIONS * FUNCTION_PLACES];
+	Zeta__Node__V1__FunctionState said[PUSHED_FUNCTIONS * FUNCTION_PLACES];
+	Zeta__Node__V1__FunctionState *all[PUSHED_FUNCTIONS * FUNCTION_PLACES];
+};
+
+// What the loader has of pushed functions, lent to the report.
+static void report_functions(struct state *s, struct function_states *all,
+			     Zeta__Node__V1__Report *report)
+{
+	__u32 next = 0;
+
+	report->function = all->all;
+	while (report->n_function < sizeof(all->state) / sizeof(all->state[0])) {
+		struct function_state *state = &all->state[report->n_function];
+		Zeta__Node__V1__FunctionState *said = &all->said[report->n_function];
+
+		begin(s, MESSAGE_FUNCTION, 0);
+		s->message.function.next = next;
+		ask(s);
+		next = s->message.function.next;
+		if (!next)
+			return;
+		*state = s->message.function;
+		zeta__node__v1__function_state__init(said);
+		said->slot = state->slot;
+		said->place = state->place;
+		said->digest = state->digest;
+		said->loaded = state->loaded;
+		said->why = state->why;
+		said->runs = state->count.runs;
+		said->dropped = state->count.dropped;
+		said->beyond = state->count.beyond;
+		said->timed = state->count.timed;
+		said->timed_ns = state->count.timed_ns;
+		said->longest_ns = state->count.longest_ns;
+		said->n_reason = ZETA_REASONS;
+		said->reason = (uint64_t *)state->count.reason;
+		all->all[report->n_function++] = said;
+	}
+}
+
 static void report(struct state *s)
 {
 	static const char *const names[VERDICTS] = {
@@ -440,9 +482,10 @@ static void report(struct state *s)
 	Zeta__Node__V1__Report report = ZETA__NODE__V1__REPORT__INIT;
 	auto_(freep) char **ready = calloc(MAX_LOCAL_PORTS, sizeof(*ready));
 	auto_(freep) struct states *states = malloc(sizeof(*states));
+	auto_(freep) struct function_states *functions = malloc(sizeof(*functions));
 	int i;
 
-	if (!s->connected || !ready || !states)
+	if (!s->connected || !ready || !states || !functions)
 		return;
 	look(s);
 	s->ports_told = s->status.ports;
@@ -466,6 +509,7 @@ static void report(struct state *s)
 		count->bytes = s->status.verdicts[i].bytes;
 		verdicts[report.n_verdicts++] = count;
 	}
+	report_functions(s, functions, &report);
 	report.vpc = vpcs;
 	for (i = 0; i < (int)s->status.vpcs && i < VPCS_TOLD; i++) {
 		const struct vpc_usage *vpc = &s->status.vpc[i];

@@ -13,6 +13,7 @@
 #include "modules/acl/acl.h"
 #include "modules/chain/chain.h"
 #include "modules/entrance/entrance.h"
+#include "modules/function/function.h"
 #include "modules/member/member.h"
 #include "modules/port/port.h"
 #include "modules/securitygroup/securitygroup.h"
@@ -301,6 +302,8 @@ static int translate_message(const struct desired *desired, const Zeta__Node__V1
 		return translate_acl(desired, object->network_acl, entries);
 	case KIND(LOCAL_PORT):
 		return local_port_entries(object->local_port, entries);
+	case KIND(FUNCTION):
+		return function_entries(object->function, entries);
 	default:
 		return 0; // the settings, blocks of rules: no entries of their own
 	}
@@ -441,6 +444,8 @@ static const char *id_of(const Zeta__Node__V1__Object *object)
 		return object->rule_block->id;
 	case KIND(LOCAL_PORT):
 		return object->local_port->id;
+	case KIND(FUNCTION):
+		return object->function->id;
 	default:
 		return NULL;
 	}

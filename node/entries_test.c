@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include "modules/chain/chain.h"
+#include "lib/hash.h"
 #include "modules/entrance/entrance.h"
+#include "modules/function/function.h"
 #include "modules/member/member.h"
 #include "modules/port/port.h"
 #include "modules/securitygroup/securitygroup.h"
@@ -21,15 +23,19 @@
 #include "modules/vpc/vpc.h"
 #include "node/messages.h"
 
+#define VALUE_MOST                                                                                 \
+	(sizeof(union rule_page) > sizeof(struct function_part) ? sizeof(union rule_page)          \
+								: sizeof(struct function_part))
+
 // What was put first, and last, and how many there were.
 struct recorded {
 	struct entries entries; // first
 	size_t count;
 	enum table table[4];
 	uint8_t key[4][64];
-	uint8_t value[4][sizeof(union rule_page)];
+	uint8_t value[4][VALUE_MOST];
 	enum table last;
-	uint8_t last_value[sizeof(union rule_page)];
+	uint8_t last_value[VALUE_MOST];
 };
 
 static int record(struct entries *entries, enum table table, const void *key, const void *value)
@@ -277,6 +283,74 @@ static void vpc(void **state)
 	REFUSES(vpc_entries(&v, &r.entries), "VNI");
 }
 
+static void function(void **state)
+{
+	static uint8_t object[FUNCTION_PART + 5] = {[0] = 7, [FUNCTION_PART + 4] = 9};
+	static uint8_t large[ZETA_OBJECT_BYTES + 1];
+	Zeta__Node__V1__FunctionVersion version = ZETA__NODE__V1__FUNCTION_VERSION__INIT,
+					*versions[] = {&version};
+	Zeta__Node__V1__Function f = ZETA__NODE__V1__FUNCTION__INIT;
+	struct recorded r = recorder();
+	const struct function_part_key *second = (const void *)r.key[1];
+	const struct function_version *told = (const void *)r.value[2];
+	const struct function_run *run = (const void *)r.value[3];
+
+	version.place = 1;
+	version.object = BYTES(object);
+	f.slot = FUNCTION_FIRST_FREE;
+	f.running = 2;
+	f.version = versions;
+	f.n_version = 1;
+	assert_int_equal(function_entries(&f, &r.entries), 0);
+	assert_int_equal(r.count, 4);
+	assert_int_equal(r.table[0], TABLE_FUNCTION_PARTS);
+	assert_int_equal(r.value[0][0], 7);
+	assert_int_equal(second->place, 1);
+	assert_int_equal(second->part, 1);
+	assert_int_equal(r.value[1][4], 9);
+	assert_int_equal(r.table[2], TABLE_FUNCTION_VERSIONS);
+	assert_int_equal(told->size, sizeof(object));
+	assert_int_equal(told->digest, hash_bytes(object, sizeof(object), 0));
+	assert_int_equal(r.table[3], TABLE_FUNCTION_RUNS);
+	assert_int_equal(run->place, 1);
+
+	f.running = 3;
+	REFUSES(function_entries(&f, &r.entries), "place 2");
+	f.running = 0;
+	version.place = 2;
+	REFUSES(function_entries(&f, &r.entries), "place 2");
+	version.place = 0;
+	version.object.len = 0;
+	REFUSES(function_entries(&f, &r.entries), "0 bytes");
+	version.object = BYTES(large);
+	REFUSES(function_entries(&f, &r.entries), "bytes");
+	f.slot = FUNCTION_FIRST_FREE - 1;
+	REFUSES(function_entries(&f, &r.entries), "slot 15");
+	f.slot = FUNCTION_FIRST_FREE + PUSHED_FUNCTIONS;
+	REFUSES(function_entries(&f, &r.entries), "slot");
+}
+
+static void function_config(void **state)
+{
+	static uint8_t bytes[ZETA_CONFIG_BYTES + 1] = {5};
+	Zeta__Node__V1__FunctionConfig c = ZETA__NODE__V1__FUNCTION_CONFIG__INIT;
+	struct recorded r = recorder();
+	const struct function_config_key *key = (const void *)r.key[0];
+
+	c.slot = FUNCTION_FIRST_FREE;
+	c.place = 1;
+	c.config = SHORT(bytes);
+	assert_int_equal(function_config_entry(9, &c, &r.entries), 0);
+	assert_int_equal(r.table[0], TABLE_FUNCTION_CONFIGS);
+	assert_int_equal(key->vni, 9);
+	assert_int_equal(key->place, 1);
+	assert_int_equal(r.value[0][0], 5);
+	c.config = BYTES(bytes);
+	REFUSES(function_config_entry(9, &c, &r.entries), "too large");
+	c.place = 2;
+	REFUSES(function_config_entry(9, &c, &r.entries), "place 2");
+}
+
 static void subnet(void **state)
 {
 	Zeta__Node__V1__Subnet s = ZETA__NODE__V1__SUBNET__INIT;
@@ -486,6 +560,8 @@ int main(void)
 		cmocka_unit_test(chain_wish),
 		cmocka_unit_test(buckets),
 		cmocka_unit_test(vpc),
+		cmocka_unit_test(function),
+		cmocka_unit_test(function_config),
 		cmocka_unit_test(subnet),
 		cmocka_unit_test(port),
 		cmocka_unit_test(local_port),

@@ -7,6 +7,7 @@
 
 #include "modules/chain/wish.h"
 #include "shared/edge.h"
+#include "shared/function.h"
 #include "shared/membership.h"
 #include "shared/move.h"
 #include "shared/rules.h"
@@ -36,6 +37,7 @@ enum table_kind {
 	TABLE_IS_PORTS,
 	TABLE_IS_KEPT,
 	TABLE_IS_WISHES,
+	TABLE_IS_FUNCTIONS,
 };
 
 struct table_shape {

@@ -29,16 +29,17 @@
 #define MAX_SECURITY_GROUPS 65536 // one for each VPC
 #define MAX_NETWORK_ACLS 65536	  // one for each VPC
 #define MAX_RULES 10000		  // of a VPC's security groups, and of its ACLs
-#define RULE_BLOCKS 256	    // that rules are told to nodes in: of 40 each, where there are most
-#define RULES_TOGETHER 64   // but so few are told as one
-#define MAX_PRIORITY 65535	  // of an ACL's rule: more than there may be
+#define RULE_BLOCKS 256	   // that rules are told to nodes in: of 40 each, where there are most
+#define RULES_TOGETHER 64  // but so few are told as one
+#define MAX_PRIORITY 65535 // of an ACL's rule: more than there may be
 #define MAX_RULE_PAGES                                                                             \
 	524288		    // two for each group, a million rules, and each twice while it changes
 #define MAX_PORT_GROUPS 4   // security groups of one port
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
 #define MAX_FUNCTIONS 64    // slots for network functions on a node
-#define MAX_HOPS 8	    // redirects of one op: longer is a loop
-#define MAX_OUTBOX 8192	    // a power of two: what is on its way in 50 ms at full speed
+#define MAX_FUNCTION_CONFIGS 65536 // one for each VPC
+#define MAX_HOPS 8		   // redirects of one op: longer is a loop
+#define MAX_OUTBOX 8192		   // a power of two: what is on its way in 50 ms at full speed
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
 #define DENIAL_MS 1000	      // a cached denial: a new endpoint changes it without a new policy
