@@ -25,9 +25,9 @@
 #define MAX_SECURITY_GROUPS 65536 // one for each VPC
 #define MAX_NETWORK_ACLS 65536	  // one for each VPC
 #define MAX_RULES 10000		  // of a VPC's security groups, and of its ACLs
-#define RULE_BLOCKS 256	    // that rules are told to nodes in: of 40 each, where there are most
-#define RULES_TOGETHER 64   // but so few are told as one
-#define MAX_PRIORITY 65535	  // of an ACL's rule: more than there may be
+#define RULE_BLOCKS 256	   // that rules are told to nodes in: of 40 each, where there are most
+#define RULES_TOGETHER 64  // but so few are told as one
+#define MAX_PRIORITY 65535 // of an ACL's rule: more than there may be
 #define MAX_RULE_PAGES                                                                             \
 	524288		    // two for each group, a million rules, and each twice while it changes
 #define MAX_PORT_GROUPS 4   // security groups of one port
