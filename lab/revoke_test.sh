@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Do established connections end when the rule that allowed them goes, and only they?
+# Do established connections end when the rule that allowed them goes, or a network ACL denies them, and only they?
 #
 #            host1                host2                host3
 #   red      red-web .1.10        red-client .1.11     red-extra .1.12
@@ -14,8 +14,11 @@ begin "$lab/demo.yaml"
 tcp() {
 	echo "{direction: ingress, protocol: tcp, port_min: $1, port_max: $1}"
 }
+apply() {
+	"$zetactl" --lab "$cloud" apply -f - <<<"$1"
+}
 rules() {
-	"$zetactl" --lab "$cloud" apply -f - <<<"{kind: SecurityGroup, name: shop, vpc: red, rules: [$1]}"
+	apply "{kind: SecurityGroup, name: shop, vpc: red, rules: [$1]}"
 }
 # stream NAME ENDPOINT PORT: an endless page from the shop.
 stream() {
@@ -62,4 +65,14 @@ fails "a new one is refused" page red-client http://10.0.2.10:8080/
 
 rules "$(tcp 80), $(tcp 8080)"
 holds "the rule again: a new one begins" until_true 30 page red-client http://10.0.2.10:8080/
+
+apply '{kind: NetworkAcl, name: fence, vpc: red, rules: [
+	{priority: 10, action: deny, direction: ingress, remote_cidr: 10.0.1.11/32},
+	{priority: 20, action: allow, direction: ingress},
+	{priority: 20, action: allow, direction: egress}]}'
+apply '{kind: Subnet, name: back, vpc: red, network_acl: fence}'
+holds "a network ACL for the subnet: what it denies ends" until_true 20 stalls kept
+holds "what it allows goes on" goes_on other
+fails "and a new one that it denies is refused" page red-client http://10.0.2.10/
+holds "one that it allows is not" page red-web http://10.0.2.10/
 verdict "They do."

@@ -465,6 +465,8 @@ static int test_marked_ends(struct test *t)
 	term = near->upkeep.roles.role[0].term;
 	node_session_mark(&near->node, &other, 0, session_mark((uint32_t)(term >> 32), term - 1));
 	node_session_mark(&near->node, &key, 0, session_mark((uint32_t)(term >> 32), term));
+	rounds(near, 1);
+	wrong += is("asked at once", near->upkeep.ageing.deletes, 1);
 	wrong += until(t, "a tombstone at the tail",
 		       node_session(&near->node, &key, &left) && left.life == DFT_TOMBSTONE);
 	wrong += holds("at the head too",

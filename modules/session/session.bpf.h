@@ -757,7 +757,6 @@ inlined const struct dft_record *cache_record(const struct session_key *key, __u
 	if (!i || !flat_read(page, i, &k, &room->half, &room->draft.record, &asked))
 		return NULL;
 	room->draft.record.state = room->half.policy & DFT_STATE_BITS;
-	room->draft.record.policy = 0; // which the state has the place of
 	return room->half.what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL ? &room->draft.record : NULL;
 }
 
