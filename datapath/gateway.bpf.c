@@ -460,6 +460,7 @@ inlined void evaluate_as_first(struct evaluation *e, const struct flow *f,
 			       const struct dft_record *record)
 {
 	const __be16 no_echo = bpf_htons(0xFFFF);
+	__u32 kept = 0;
 
 	if (begun_by_other(f, record)) {
 		e->source = address_of_v4(f->destination);
@@ -468,6 +469,12 @@ inlined void evaluate_as_first(struct evaluation *e, const struct flow *f,
 		e->destination_port = f->source_port;
 		e->from_b = !f->from_b;
 	}
+	// What people pushed has decided for good: only the rules are asked again.
+	UNROLLED
+	for (int i = 0; i < MAX_SERVICE_CHAIN; i++)
+		if (i < e->functions && e->function[i] < FUNCTION_FIRST_FREE)
+			e->function[kept++ % MAX_SERVICE_CHAIN] = e->function[i];
+	e->functions = kept;
 	e->again = 1;
 	e->icmp_error = 0;
 	e->icmp_type = ICMP_ECHO_REQUEST;

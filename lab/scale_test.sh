@@ -10,7 +10,7 @@ make_work
 trap 'rm -rf "$work"' EXIT
 
 scales() {
-	"$lab/chaos.py" "$build" --json "$work/scale.json" --keep "$build/scale" --events scale --count 4 --seed 96 \
+	"$lab/chaos.py" "$build" --json "$work/scale.json" --keep "$build/scale" --events scale --count 4 --seed 386 \
 		--hold 1-2 --rate 300 --load 0.5 --heartbeat 50 --whole 90
 }
 # First packets that come while nobody has their bucket, which is a round trip for each that moves; on a machine
