@@ -2,7 +2,7 @@
 # The verbs. Meson builds; this file only names what people do.
 BUILD ?= build
 
-.PHONY: all programs packages configured check bench sim chaos demo lint format clean
+.PHONY: all programs packages configured check bench sim chaos repair demo lint format clean
 
 all: configured
 	@ninja -C $(BUILD)
@@ -27,8 +27,13 @@ sim: all
 
 # Gateway nodes die, pause, are cut off and replaced under load: docs/chaos.md. JSON=file keeps the report.
 chaos: all
-	@lab/chaos.py $(BUILD) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
-		$(if $(EVENTS),--events $(EVENTS)) $(if $(JSON),--json $(JSON)) $(OPTIONS)
+	@lab/chaos.py $(BUILD) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(COUNT),--count $(COUNT)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS)) \
+		$(if $(JSON),--json $(JSON)) $(OPTIONS)
+
+# A replica with a million sessions is replaced while connections are made. SESSIONS=n, JSON=file.
+repair: all
+	@lab/repair.py $(BUILD) $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(JSON),--json $(JSON))
 
 demo: PACKAGES = demo
 demo: programs

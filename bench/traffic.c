@@ -2,12 +2,14 @@
 // The ends of a measured path: answers, connections and small datagrams, counted.
 //
 //   traffic serve PORT                    until killed: TCP: each 64 bytes are answered by 64
-//                                         ("!" as the first byte: and then closed); UDP: counted
+//                                         ("!" as the first byte: and then closed); UDP, on the
+//                                         FILL_PORTS after it too: counted
 //   traffic ask ADDRESS PORT SECONDS      one connection, one request at a time
 //   traffic connect ADDRESS PORT SECONDS  new connections, WINDOW at once, one request each
 //   traffic send ADDRESS PORT SECONDS     64-byte datagrams as fast as they go
 //   traffic first ADDRESS PORT COUNT      UDP: round trip of new flows' first packets, one at a
 //   time
+//   traffic fill ADDRESS PORT COUNT       UDP: new flows, each asked until answered, WINDOW at once
 // Each prints one line of JSON.
 #include <arpa/inet.h>
 #include <errno.h>
@@ -33,6 +35,10 @@
 #define MOST_SAMPLES 2000000
 #define ASKS_COUNT 'c' // a datagram that wants to know how many came
 #define LOST_MS 1000L
+#define FILL_PORTS 32 // of the server: to each of them go FILL_FLOWS
+#define FILL_FLOWS 50000
+#define FILL_FIRST 10000 // the lowest port of these flows
+#define FILL_TRIES 20
 
 static uint64_t now_ns(void)
 {
@@ -64,11 +70,13 @@ static int socket_must(int type)
 	return s;
 }
 
-static void watch(int poll, int fd)
-{
-	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+#define DATAGRAMS (1ull << 32) // beside a descriptor: it is no connection
 
-	if (epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event))
+static void watch(int poll, uint64_t fd)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = fd};
+
+	if (epoll_ctl(poll, EPOLL_CTL_ADD, (int)fd, &event))
 		fatal("epoll_ctl");
 }
 
@@ -119,32 +127,42 @@ static uint64_t count_datagrams(int udp, uint64_t came)
 	return came;
 }
 
+static int serve_datagrams(struct sockaddr_in at)
+{
+	int udp = socket_must(SOCK_DGRAM), room = 8 << 20;
+
+	setsockopt(udp, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	if (bind(udp, (struct sockaddr *)&at, sizeof(at)))
+		fatal("port %u", ntohs(at.sin_port));
+	return udp;
+}
+
 static int serve(const char *port)
 {
 	struct sockaddr_in any = address_of("0.0.0.0", port);
-	int poll = epoll_create1(EPOLL_CLOEXEC), tcp = socket_must(SOCK_STREAM);
-	int udp = socket_must(SOCK_DGRAM), room = 8 << 20, fd, i, n;
+	int poll = epoll_create1(EPOLL_CLOEXEC), tcp = socket_must(SOCK_STREAM), fd, i, n;
 	struct epoll_event events[BATCH];
 	const int one = 1;
 	uint64_t came = 0;
 
-	setsockopt(udp, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	if (poll < 0 || bind(tcp, (struct sockaddr *)&any, sizeof(any)) || listen(tcp, 1024) ||
-	    bind(udp, (struct sockaddr *)&any, sizeof(any)))
+	if (poll < 0 || bind(tcp, (struct sockaddr *)&any, sizeof(any)) || listen(tcp, 1024))
 		fatal("port %s", port);
-	watch(poll, tcp);
-	watch(poll, udp);
+	watch(poll, (uint64_t)tcp);
+	for (i = 0; i <= FILL_PORTS; i++) {
+		watch(poll, DATAGRAMS | (uint64_t)serve_datagrams(any));
+		any.sin_port = htons((uint16_t)(ntohs(any.sin_port) + 1));
+	}
 	for (;;) {
 		n = epoll_wait(poll, events, BATCH, -1);
 		for (i = 0; i < n; i++) {
 			fd = events[i].data.fd;
-			if (fd == udp) {
-				came = count_datagrams(udp, came);
+			if (events[i].data.u64 & DATAGRAMS) {
+				came = count_datagrams(fd, came);
 			} else if (fd != tcp) {
 				answer(fd);
 			} else if ((fd = accept4(tcp, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
 				setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-				watch(poll, fd);
+				watch(poll, (uint64_t)fd);
 			}
 		}
 	}
@@ -337,6 +355,54 @@ static int first_packets(const struct sockaddr_in *to, uint64_t count)
 	return 0;
 }
 
+// A flow of its own: asks, and waits for nothing.
+static int flow_begin(const struct sockaddr_in *server, uint64_t number)
+{
+	const struct timeval patience = {.tv_usec = LOST_MS * 1000 / 5};
+	struct sockaddr_in from = {.sin_family = AF_INET}, to = *server;
+	int udp = socket_must(SOCK_DGRAM);
+
+	from.sin_port = htons((uint16_t)(FILL_FIRST + number % FILL_FLOWS));
+	to.sin_port = htons((uint16_t)(ntohs(to.sin_port) + 1 + number / FILL_FLOWS));
+	setsockopt(udp, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (bind(udp, (struct sockaddr *)&from, sizeof(from)) ||
+	    connect(udp, (struct sockaddr *)&to, sizeof(to)))
+		fatal("flow %llu", (unsigned long long)number);
+	return udp;
+}
+
+static int fill(const struct sockaddr_in *to, uint64_t count)
+{
+	const char question[DATAGRAM] = {ASKS_COUNT};
+	uint64_t began = now_ns(), flow, lost = 0, answered;
+	int udp[WINDOW], i, tries, some;
+
+	for (flow = 0; flow < count; flow += WINDOW) {
+		for (i = 0; i < WINDOW && flow + i < count; i++) {
+			udp[i] = flow_begin(to, flow + i);
+			if (send(udp[i], question, sizeof(question), 0) < 0)
+				lost++;
+		}
+		some = i;
+		for (i = 0; i < some; i++) {
+			for (tries = 0; tries < FILL_TRIES; tries++) {
+				if (recv(udp[i], &answered, sizeof(answered), 0) ==
+				    sizeof(answered))
+					break;
+				lost++;
+				if (send(udp[i], question, sizeof(question), 0) < 0)
+					break;
+			}
+			if (tries == FILL_TRIES)
+				fatalx("flow %llu is never answered", (unsigned long long)flow + i);
+			close(udp[i]);
+		}
+	}
+	printf("{\"per_second\": %.1f, \"sent_again\": %llu}\n",
+	       (double)count * 1e9 / (double)(now_ns() - began), (unsigned long long)lost);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in to;
@@ -347,12 +413,15 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc == 3 && !strcmp(argv[1], "serve"))
 		return serve(argv[2]);
-	if (argc != 5 || (number = strtoull(argv[4], NULL, 10)) == 0 || number > 100000)
-		fatalx("usage: traffic serve PORT | traffic ask|connect|send|first ADDRESS PORT "
-		       "NUMBER");
+	if (argc != 5 || (number = strtoull(argv[4], NULL, 10)) == 0 ||
+	    number > (uint64_t)FILL_PORTS * FILL_FLOWS)
+		fatalx("usage: traffic serve PORT | traffic ask|connect|send|first|fill ADDRESS "
+		       "PORT NUMBER");
 	to = address_of(argv[2], argv[3]);
 	if (!strcmp(argv[1], "first"))
 		return first_packets(&to, number);
+	if (!strcmp(argv[1], "fill"))
+		return fill(&to, number);
 	number *= 1000000000;
 	if (!strcmp(argv[1], "ask"))
 		return ask(&to, number);

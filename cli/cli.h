@@ -19,6 +19,7 @@ struct cli {
 	const char *file;	// -f
 	const char *name;	// --name
 	const char *bpf;	// --bpf
+	const char *cluster;	// --cluster
 	int no_wait;		// --no-wait
 	enum output output;	// -o
 	int argc;		// the words after the command's own name
@@ -50,6 +51,12 @@ int command_delete(struct cli *cli);
 int command_node_drain(struct cli *cli);
 int command_node_undrain(struct cli *cli);
 int command_node_delete(struct cli *cli);
+int command_nf_build(struct cli *cli);
+int command_nf_push(struct cli *cli);
+int command_nf_list(struct cli *cli);
+int command_nf_rollout(struct cli *cli);
+int command_nf_rollback(struct cli *cli);
+int command_nf_top(struct cli *cli);
 int command_status(struct cli *cli);
 int command_sessions(struct cli *cli);
 int command_completion(struct cli *cli);

@@ -58,7 +58,7 @@ static void print_kinds(const char *separator)
 		printf("%s%s", kind == kinds ? "" : separator, kind->path);
 }
 
-// The words that may follow "zetactl", "zetactl lab" or "zetactl node".
+// The words that may follow "zetactl", "zetactl lab", "zetactl nf" or "zetactl node".
 static void print_words(const char *group)
 {
 	size_t length = strlen(group), i;
@@ -151,7 +151,7 @@ static void print_completion(void)
 	print_values();
 	print_split();
 	puts("	local command=${plain[0]-}\n"
-	     "	case $command in lab|node) command=\"$command ${plain[1]-}\" at=2;; esac");
+	     "	case $command in lab|nf|node) command=\"$command ${plain[1]-}\" at=2;; esac");
 	fputs("	if [ ${#plain[@]} = 0 ]; then\n		words=\"", stdout);
 	print_words("");
 	fputs("\" options=\"", stdout);
@@ -160,6 +160,8 @@ static void print_completion(void)
 	      "		lab*) words=\"",
 	      stdout);
 	print_words("lab ");
+	fputs("\";;\n		nf*) words=\"", stdout);
+	print_words("nf ");
 	fputs("\";;\n		*) words=\"", stdout);
 	print_words("node ");
 	fputs("\";;\n		esac", stdout);

@@ -275,11 +275,28 @@ static void host_object(struct topology *topology, const struct machine *machine
 	add_object(topology, object);
 }
 
+static int options_field(const json_t **out, const char *where, const json_t *object)
+{
+	const json_t *options = json_object_get(object, "options");
+	size_t i;
+
+	if (!options)
+		return 0;
+	if (!json_is_array(options) || json_array_size(options) > MAX_OPTIONS)
+		return sorry(-EINVAL, "%s: options: not a list of at most %d", where, MAX_OPTIONS);
+	for (i = 0; i < json_array_size(options); i++)
+		if (!json_is_string(json_array_get(options, i)))
+			return sorry(-EINVAL, "%s: options: [%zu] is not text", where, i);
+	*out = options;
+	return 0;
+}
+
 static int machine_read(struct topology *topology, const char *section, size_t index,
 			const json_t *item, int is_host)
 {
-	static const char *const node_fields[] = {"name", "cluster", "roles", NULL};
-	static const char *const host_fields[] = {"name", "cluster", "other_clusters", NULL};
+	static const char *const node_fields[] = {"name", "cluster", "roles", "options", NULL};
+	static const char *const host_fields[] = {"name", "cluster", "other_clusters", "options",
+						  NULL};
 	struct machine *machine = &topology->machine[topology->machines];
 	struct where where = at(section, index, item);
 	size_t number = topology->machines + 1;
@@ -289,6 +306,7 @@ static int machine_read(struct topology *topology, const char *section, size_t i
 	err = known_fields(where.text, item, is_host ? host_fields : node_fields);
 	if (err || (err = text_field(&machine->name, where.text, item, "name")) ||
 	    (err = check_name(topology, where.text, machine->name)) ||
+	    (err = options_field(&machine->options, where.text, item)) ||
 	    (err = cluster_fields(topology, where.text, item, machine)) ||
 	    (err = give_address(&machine->tenant_ip, "tenant", &topology->tenant)) ||
 	    (err = give_address(&machine->control_ip, "control", &topology->control)))
@@ -622,8 +640,9 @@ static int mtu_check(const struct topology *topology)
 static int fill(struct topology *topology)
 {
 	static const char *const sections[] = {
-		"name",	   "underlay", "cluster", "clusters",	     "nodes",	  "hosts",
-		"tenants", "vpcs",     "subnets", "security_groups", "endpoints", NULL};
+		"name",	   "underlay", "cluster",      "clusters", "nodes",	      "hosts",
+		"tenants", "vpcs",     "network_acls", "subnets",  "security_groups", "endpoints",
+		NULL};
 	int err;
 
 	if ((err = known_fields("topology", topology->source, sections)) ||
@@ -633,6 +652,7 @@ static int fill(struct topology *topology)
 	    (err = machines_read(topology)) || (err = clusters_read(topology)) ||
 	    (err = mtu_check(topology)) || (err = objects_read(topology, "tenants", "Tenant")) ||
 	    (err = objects_read(topology, "vpcs", "Vpc")) ||
+	    (err = objects_read(topology, "network_acls", "NetworkAcl")) ||
 	    (err = objects_read(topology, "subnets", "Subnet")) ||
 	    (err = objects_read(topology, "security_groups", "SecurityGroup")))
 		return err;

@@ -15,11 +15,14 @@ struct segment {
 };
 
 // A machine of the underlay: a gateway node or a host. Strings are the topology's.
+#define MAX_OPTIONS 16 // of one machine
+
 struct machine {
 	const char *name;
 	const char *cluster;
 	const json_t *other_clusters; // hosts, or NULL
 	int is_host;
+	const json_t *options; // list of text: what its zetad is told beside the rest; or NULL
 	struct in6_addr tenant_ip;
 	struct in6_addr zgc_ip; // gateway nodes only
 	struct in6_addr control_ip;

@@ -107,10 +107,11 @@ static int start_node(struct up *up, const struct machine *machine, const char *
 {
 	char ca[CLOUD_PATH], cert[CLOUD_PATH], key[CLOUD_PATH], bpf[CLOUD_PATH], run[CLOUD_PATH];
 	char controller[ADDRESS_TEXT + 8], path[CLOUD_PATH], file[128], address[ADDRESS_TEXT];
-	const char *const argv[] = {
-		daemon, "--name", machine->name, "--controller", controller, "--ca",  ca,  "--cert",
-		cert,	"--key",  key,		 "--bpf",	 bpf,	     "--run", run, NULL};
+	const char *argv[15 + MAX_OPTIONS + 1] = {
+		daemon, "--name", machine->name, "--controller", controller, "--ca",  ca, "--cert",
+		cert,	"--key",  key,		 "--bpf",	 bpf,	     "--run", run};
 	struct netns netns = NETNS_NONE;
+	size_t i;
 	int err;
 
 	snprintf(controller, sizeof(controller), "%s:%d",
@@ -122,6 +123,8 @@ static int start_node(struct up *up, const struct machine *machine, const char *
 	cloud_path(&up->cloud, key, "certs", file);
 	cloud_path(&up->cloud, bpf, "bpf", NULL);
 	cloud_path(&up->cloud, run, "run", NULL);
+	for (i = 0; i < json_array_size(machine->options); i++)
+		argv[15 + i] = json_string_value(json_array_get(machine->options, i));
 	err = netns_open(&netns, cloud_path(&up->cloud, path, "net", machine->name));
 	if (err)
 		return sorry(err, "cannot open %s: %s", path, strerror(-err));

@@ -88,6 +88,9 @@ static int set(struct cli *cli, char letter, const char *value)
 	case 'b':
 		cli->bpf = value;
 		return 0;
+	case 'k':
+		cli->cluster = value;
+		return 0;
 	case 'w':
 		cli->no_wait = 1;
 		return 0;

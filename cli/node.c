@@ -117,8 +117,8 @@ static int drain(struct cli *cli, struct node *node)
 	while (!(state = look(node, told)))
 		nanosleep(&pause, NULL);
 	// What still reaches it, until the last host has heard of its entrances' new owners, it
-	// serves.
-	if (state > 0 && told[0])
+	// serves. (They may be others' at the first look already.)
+	if (state > 0)
 		nanosleep(&handover, NULL);
 	return state < 0 ? state : 0;
 }

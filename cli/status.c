@@ -85,7 +85,7 @@ static int add_members(struct inventory *inventory, const char *cluster, json_t 
 
 static int cluster_status(struct inventory *inventory, const json_t *cluster, json_t **out)
 {
-	static const char *const parts[] = {"alarms", "nodes", "entrances", "chains"};
+	static const char *const parts[] = {"alarms", "nodes", "entrances", "chains", "spread"};
 	auto_(freep) char *path = NULL;
 	json_t *status, *view = NULL, *members = json_array(), *verdicts = json_object();
 	json_t *vpcs = NULL;
@@ -291,6 +291,43 @@ static void print_chains(const json_t *chains)
 	table_print(&table, stdout, 2);
 }
 
+// What nobody voted for is said, as long as the chain lives.
+static void print_forced(const json_t *chains)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (chains, i, item) {
+		json_int_t forced = integer_in(item, "forced");
+
+		if (forced)
+			printf("  chain %lld began anew by force at %s, epoch %lld, with %s\n",
+			       (long long)integer_in(item, "number"),
+			       text_or_empty(item, "forced_at"), (long long)forced,
+			       forced == integer_in(item, "founded")
+				       ? "nothing: nobody had its sessions"
+				       : "what was left of its list");
+	}
+}
+
+// Nothing where the chains are as many as they shall be.
+static void print_spread(const json_t *spread, size_t chains)
+{
+	const long long wanted = integer_in(spread, "wanted"), has = integer_in(spread, "chains");
+	const long long leaving = integer_in(spread, "leaving"), left = integer_in(spread, "left");
+	char nodes[512];
+
+	join(nodes, sizeof(nodes), json_object_get(spread, "uncleared"));
+	if (json_is_true(json_object_get(spread, "moving")))
+		printf("  buckets move, to %lld chains: %lld of %lld left\n", has, left, leaving);
+	else if (*nodes && integer_in(spread, "move"))
+		printf("  buckets have moved, to %lld chains: %s still to be cleared\n", has,
+		       nodes);
+	if (wanted != has || (size_t)wanted != chains)
+		printf("  %lld chains are wanted: %zu are there, %lld have buckets\n", wanted,
+		       chains, has);
+}
+
 struct verdict_words {
 	const char *name, *kind, *meaning;
 };
@@ -394,6 +431,9 @@ static void print_status(const json_t *status, int wide)
 	print_entrances(json_object_get(status, "entrances"));
 	putchar('\n');
 	print_chains(json_object_get(status, "chains"));
+	print_forced(json_object_get(status, "chains"));
+	print_spread(json_object_get(status, "spread"),
+		     json_array_size(json_object_get(status, "chains")));
 	putchar('\n');
 	limits_print(json_object_get(status, "vpcs"));
 	if (wide)

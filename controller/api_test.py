@@ -4,6 +4,7 @@
 
 usage: api_test.py CONTROLLER OPENAPI [unittest arguments]
 """
+import base64
 import http.client
 import json
 import os
@@ -23,6 +24,7 @@ import yaml
 
 PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "zeta-controller"
 DEFINITION = sys.argv.pop(1) if len(sys.argv) > 1 else "openapi.yaml"
+OBJECTS = sys.argv.pop(1) if len(sys.argv) > 1 else "."  # network functions, built
 PATIENCE = 60  # seconds for anything that must happen at all
 
 with open(DEFINITION, encoding="utf-8") as file:
@@ -236,6 +238,7 @@ class Case(unittest.TestCase):
         self.make("subnets", name="web", vpc="blue", cidr="10.0.1.0/24")
         self.make("security-groups", name="http", vpc="blue",
                   rules=[{"direction": "ingress", "protocol": "tcp", "port_min": 80}])
+        self.make("network-acls", name="fence", vpc="blue")
         self.make("ports", **port(1, security_groups=["http"]))
 
     def everything(self):
@@ -252,7 +255,12 @@ def lasting(item):
 
 
 KINDS = ["tenants", "clusters", "nodes", "hosts", "vpcs", "subnets", "ports", "security-groups",
-         "views"]
+         "network-acls", "functions", "views"]
+
+
+def sample(name):
+    with open(f"{OBJECTS}/sample_{name}.o", "rb") as file:
+        return base64.b64encode(file.read()).decode()
 
 
 def node(n, **more):
@@ -362,6 +370,8 @@ class Service(Case):
 class Objects(Case):
     def test_read_and_list(self):
         self.world()
+        self.make("functions", name="f", cluster="zgc",
+                  versions=[{"version": "v1", "object": sample("NOTHING")}])
         for kind in KINDS:
             listed = self.expect(200, "GET", f"/v1/{kind}")
             self.assertEqual(len(listed["items"]), 1, kind)
@@ -478,8 +488,8 @@ class Objects(Case):
                            ("vpcs/blue", '"'), ("hosts/host1", 'port "p1"'),
                            ("subnets/web", 'port "p1"'), ("security-groups/http", 'port "p1"')):
             self.refuse(409, None, "DELETE", f"/v1/{path}", says=says)
-        for path in ("ports/p1", "security-groups/http", "subnets/web", "vpcs/blue",
-                     "hosts/host1", "nodes/gw1", "clusters/zgc", "tenants/red"):
+        for path in ("ports/p1", "security-groups/http", "network-acls/fence", "subnets/web",
+                     "vpcs/blue", "hosts/host1", "nodes/gw1", "clusters/zgc", "tenants/red"):
             self.expect(204, "DELETE", f"/v1/{path}")
             self.expect(404, "GET", f"/v1/{path}")
         for kind in KINDS:
@@ -518,7 +528,7 @@ class Objects(Case):
             return self.expect(200, "GET", f"/v1/vpcs/{vpc}")["functions"]
 
         self.assertEqual(functions("green"), plain)
-        self.assertEqual(functions("blue"), plain + ["security-group"])
+        self.assertEqual(functions("blue"), plain + ["acl", "security-group"])
         for name in ("a", "b"):
             self.make("security-groups", name=name, vpc="green")
             self.assertEqual(functions("green"), plain + ["security-group"])
@@ -528,7 +538,109 @@ class Objects(Case):
         self.assertEqual(functions("green"), plain + ["security-group"])
         self.expect(204, "DELETE", "/v1/security-groups/b")
         self.assertEqual(functions("green"), plain)
-        self.assertEqual(functions("blue"), plain + ["security-group"])
+        self.make("network-acls", name="hedge", vpc="green")
+        self.assertEqual(functions("green"), plain + ["acl"])
+        self.make("security-groups", name="a", vpc="green")
+        self.assertEqual(functions("green"), plain + ["acl", "security-group"])
+        self.expect(204, "DELETE", "/v1/network-acls/hedge")
+        self.assertEqual(functions("green"), plain + ["security-group"])
+        self.assertEqual(functions("blue"), plain + ["acl", "security-group"])
+
+    def test_pushed_functions(self):
+        self.world()
+        self.expect(204, "DELETE", "/v1/ports/p1")
+        self.expect(204, "DELETE", "/v1/nodes/gw1")
+        port, every = sample("PORT"), sample("EVERY")
+        made = self.make("functions", name="f", cluster="zgc",
+                         versions=[{"version": "v1", "object": port}])
+        self.assertEqual((made["slot"], made["running"], made["nodes"]), (24, None, []))
+        version = made["versions"][0]
+        self.assertEqual((version["sees"], version["may"], version["object"], version["place"]),
+                         (["first"], ["drop", "remember"], None, 0))
+        self.assertEqual([(f["name"], f["type"], f["count"]) for f in version["fields"]],
+                         [("port", "integer of 16 bits", 0), ("small", "integer of 8 bits", 3),
+                          ("number", "integer of 32 bits", 0), ("large", "integer of 64 bits", 0),
+                          ("peer", "address", 0), ("network", "integer of 32 bits", 2)])
+        self.assertEqual(self.make("functions", name="e", cluster="zgc",
+                                   versions=[{"version": "v1", "object": every}])["slot"], 16)
+
+        def put(status=200, field=None, says=None, name="f", running=None, **versions):
+            body = {"cluster": "zgc", "running": running,
+                    "versions": [{"version": v, "object": o} for v, o in versions.items()]}
+            if status == 200:
+                return self.expect(200, "PUT", f"/v1/functions/{name}", body)
+            return self.refuse(status, field, "PUT", f"/v1/functions/{name}", body, says=says)
+
+        for bad, says in [("HELPER", "calls helper 6"), ("PINNED", "sets \"pinning\""),
+                          ("GLOBAL", "must be static"), ("PROGRAM", "section \"xdp\""),
+                          ("MEMORY", "maps need more"), ("WEAK", "is weak"),
+                          ("UNDEFINED", "is not in the object"), ("KIND", "of kind 3"),
+                          ("NO_ENTRY", "neither"), ("CONFIG", "field negative"),
+                          ("LICENSE", "license")]:
+            put(400, "versions[1].object", says, v1=None, v2=sample(bad))
+        put(400, "versions[0].object", "base64", v9="a")
+        put(400, "versions[0].object", "no object file", v9="AAAA")
+        put(400, "versions[1].object", "is missing", v1=None, v2=None)
+        put(409, "versions[0].object", "new name", v1=every)
+        put(409, "versions", "first packets only", v1=None, v2=every)
+        put(409, "running", "is not among", running="v3", v1=None)
+        self.refuse(409, "name", "PUT", "/v1/functions/f",
+                    {"name": "g", "cluster": "zgc", "versions": [{"version": "v1"}]})
+        self.refuse(409, "name", "POST", "/v1/functions",
+                    {"name": "bouncer", "cluster": "zgc",
+                     "versions": [{"version": "v1", "object": port}]})
+        got = put(v1=None, v2=sample("VIEW"))
+        self.assertEqual([v["place"] for v in got["versions"]], [0, 1])
+        # A third takes the place of the one that goes.
+        got = put(v2=None, v3=port)
+        self.assertEqual([(v["version"], v["place"]) for v in got["versions"]],
+                         [("v2", 1), ("v3", 0)])
+
+        def chain(*names, config=None, status=200, field="service_chain", says=None):
+            body = {"tenant": "red", "cluster": "zgc", "service_chain": [
+                {"function": name, "config": config if name == "f" else None}
+                for name in names]}
+            if status == 200:
+                return self.expect(200, "PUT", "/v1/vpcs/blue", body)
+            return self.refuse(status, field, "PUT", "/v1/vpcs/blue", body, says=says)
+
+        plain = ["divider", "bouncer", "acl", "security-group"]
+        at_f = "service_chain[0].function"
+        chain("f", *plain, status=409, field=at_f, says="no version of function \"f\" runs")
+        chain("g", *plain, status=404, field=at_f, says="no function \"g\"")
+        put(running="v3", v2=None, v3=None)
+        policy = self.policy()
+        got = chain("f", *plain, config={"port": 25, "peer": "10.0.0.1", "network": [1]})
+        self.assertEqual(got["functions"], ["f", *plain])
+        self.assertEqual(got["policy"], policy + 1)
+        for config, says in [({"colour": 1}, "no field"), ({"port": -1}, "from 0 to 65535"),
+                             ({"port": 65536}, "from 0 to 65535"), ({"port": "a"}, "integer"),
+                             ({"peer": 1}, "address"), ({"network": [1, 2, 3]}, "at most 2"),
+                             ({"network": 1}, "list")]:
+            chain("f", *plain, config=config, status=400, field=at_f, says=says)
+        chain("f", "f", *plain, status=400, field="service_chain[1].function", says="twice")
+        for name in plain:
+            chain(*(other for other in plain if other != name), status=409, says=f"needs {name}")
+        chain("bouncer", "divider", "acl", "security-group", status=409, says="before divider")
+        chain("divider", "acl", "security-group", "bouncer", status=409, says="before bouncer")
+        self.refuse(409, None, "DELETE", "/v1/functions/f", says="referred to by vpc \"blue\"")
+        put(409, "running", "one version must run", v2=None, v3=None)
+        put(409, "running", "vpc \"blue\"", running="v2", v2=None, v3=None)
+        # What runs and is used decides from now on: the policy grows.
+        chain("f", *plain)
+        policy = self.policy()
+        put(running="v2", v2=None, v3=None)
+        self.assertEqual(self.policy(), policy + 1)
+        # A node that is connected would have to have it; one that is not loads it when it comes.
+        self.make("nodes", **node(1))
+        put(running="v3", v2=None, v3=None)
+        self.assertEqual(self.expect(200, "GET", "/v1/functions/f")["nodes"],
+                         [{"node": "gw1", "connected": False, "versions": {}}])
+        self.expect(200, "PUT", "/v1/vpcs/blue", {"tenant": "red", "cluster": "zgc"})
+        self.assertEqual(self.expect(200, "GET", "/v1/vpcs/blue")["functions"], plain)
+        self.expect(204, "DELETE", "/v1/functions/f")
+        self.assertEqual(self.expect(200, "GET", "/v1/functions?cluster=zgc")["items"][0]["name"],
+                         "e")
 
     def test_policy(self):
         self.world()
@@ -544,6 +656,12 @@ class Objects(Case):
                 ("POST", "security-groups", {"name": "g", "vpc": "blue"}),
                 ("PUT", "security-groups/g", {"vpc": "blue", "rules": [{"direction": "egress"}]}),
                 ("DELETE", "security-groups/g", None),
+                ("POST", "network-acls", {"name": "f", "vpc": "blue"}),
+                ("PUT", "network-acls/f", {"vpc": "blue", "rules": [
+                    {"priority": 1, "action": "deny", "direction": "egress"}]}),
+                ("PUT", "subnets/web", {"vpc": "blue", "cidr": "10.0.1.0/24", "network_acl": "f"}),
+                ("PUT", "subnets/web", {"vpc": "blue", "cidr": "10.0.1.0/24"}),
+                ("DELETE", "network-acls/f", None),
                 ("PUT", "hosts/host1", host(1, mac="02:00:00:00:03:99"))):
             status, answer, _ = self.ask(method, f"/v1/{path}", body)
             self.assertLess(status, 300, answer)
@@ -610,6 +728,8 @@ class Objects(Case):
         view = self.expect(200, "GET", "/v1/views/zgc")
         self.assertEqual(view["epoch"], 9)
         self.assertEqual([c["replicas"] for c in view["chains"]], [["gw2"], ["gw3"]])
+        self.assertEqual(view["spread"], {"wanted": 2, "chains": 2, "move": 0, "moving": False,
+                                          "leaving": 0, "left": 0, "uncleared": []})
         self.assertEqual(len(view["entrances"]), 2)
         # The entrances that were given up may be used.
         self.make("hosts", **host(1, ip="172.16.0.3"))
@@ -629,7 +749,8 @@ class Refusals(Case):
                   "nodes": node(9), "hosts": host(9),
                   "vpcs": {"name": "v", "tenant": "red", "cluster": "zgc"},
                   "subnets": {"name": "s", "vpc": "blue", "cidr": "10.0.9.0/24"},
-                  "ports": port(9), "security-groups": {"name": "g", "vpc": "blue", "rules": []}}
+                  "ports": port(9), "security-groups": {"name": "g", "vpc": "blue", "rules": []},
+                  "network-acls": {"name": "f", "vpc": "blue", "rules": []}}
         gone = object()
         cases = [(kind, field, value) for kind in bodies for field, value in (
             ("name", ""), ("name", "a b"), ("name", "x" * 65), ("name", 5), ("name", "a/b"),
@@ -688,7 +809,7 @@ class Refusals(Case):
             ("ports", "security_groups", ["a", "b", "c", "d", "e"]),
             ("ports", "status", {"ready": True}),
             ("security-groups", "rules", {}), ("security-groups", "rules[0]", [1]),
-            ("security-groups", "rules", [{"direction": "egress"}] * 65)]
+            ("security-groups", "rules", [{"direction": "egress"}] * 10001)]
         for field, rule in (
                 ("direction", {}), ("direction", {"direction": "up"}),
                 ("protocol", {"protocol": "sctp"}), ("protocol", {"protocol": 256}),
@@ -701,6 +822,12 @@ class Refusals(Case):
                 ("colour", {"colour": 1})):
             rule = rule if field == "direction" else {"direction": "ingress", **rule}
             cases.append(("security-groups", f"rules[0].{field}", [rule]))
+        allow = {"priority": 1, "action": "allow", "direction": "ingress"}
+        for field, change in (
+                ("priority", {"priority": 65536}), ("priority", {"priority": None}),
+                ("action", {"action": "drop"}), ("port_min", {"port_min": 80}),
+                ("remote_group", {"remote_group": "http"})):
+            cases.append(("network-acls", f"rules[0].{field}", [{**allow, **change}]))
         for kind, field, value in cases:
             with self.subTest(kind=kind, field=field, value=value):
                 body = dict(bodies[kind])
@@ -722,10 +849,25 @@ class Refusals(Case):
                 ("ports", "vpc", port(9, vpc="x")), ("ports", "host", port(9, host="x")),
                 ("ports", "security_groups[1]", port(9, security_groups=["http", "x"])),
                 ("security-groups", "vpc", {"vpc": "x"}),
+                ("subnets", "network_acl", {"vpc": "blue", "cidr": "10.0.9.0/24",
+                                            "network_acl": "x"}),
                 ("security-groups", "rules[0].remote_group",
                  {"vpc": "blue", "rules": [{"direction": "egress", "remote_group": "x"}]})):
             with self.subTest(kind=kind, field=field):
                 self.refuse(404, field, "POST", f"/v1/{kind}", body)
+
+    def test_too_many_rules(self):
+        """As many as a VPC may have, in two groups; not one more, nor in another group."""
+        rules = [{"direction": "ingress", "protocol": "tcp", "port_min": n} for n in range(9000)]
+        self.make("security-groups", name="a", vpc="blue", rules=rules)
+        self.make("security-groups", name="b", vpc="blue", rules=rules[:999])
+        self.refuse(409, "rules", "POST", "/v1/security-groups",
+                    says="10001 rules, more than 10000",
+                    body={"name": "c", "vpc": "blue", "rules": rules[:1]})
+        self.refuse(409, "rules", "PUT", "/v1/security-groups/b", says="10001 rules",
+                    body={"vpc": "blue", "rules": rules[:1000]})
+        self.expect(200, "PUT", "/v1/security-groups/a", {"vpc": "blue", "rules": rules[1:]})
+        self.expect(200, "PUT", "/v1/security-groups/b", {"vpc": "blue", "rules": rules[:1000]})
 
     def test_conflicts(self):
         self.cluster("other", 9)
@@ -867,10 +1009,10 @@ class Refusals(Case):
         self.expect(201, "POST", "/v1/tenants", {"name": "deep", "description": "[" * 900 + "\"{"})
 
     def test_sizes(self):
-        big = json.dumps({"name": "big", "description": "x" * (1 << 20)}).encode()
+        big = json.dumps({"name": "big", "description": "x" * (4 << 20)}).encode()
         self.assertEqual(self.sized(big)[0], 413)
         fits = json.dumps({"name": "fits"}).encode()
-        fits += b" " * ((1 << 20) - len(fits))
+        fits += b" " * ((4 << 20) - len(fits))
         self.assertEqual(self.sized(fits)[0], 201)
         self.assertEqual(self.sized(fits + b" ")[0], 413)
         self.expect(200, "GET", "/v1/tenants/fits")

@@ -214,6 +214,10 @@ struct watched {
 	bool deaf;	      // voters take up nothing
 	bool slow;	      // learners are not filled
 	json_int_t silent;    // the node, from 1, that does not report of chains
+	json_int_t still;     // that does not report at all
+	json_int_t move;      // what heads say of this one ..
+	json_int_t left[7];   // .. of each chain
+	json_int_t cleared;   // what nodes have cleared after
 	json_t *chains;	      // number: what its nodes say of it
 };
 
@@ -254,7 +258,8 @@ static json_t *carry_out(const struct watched *w, const json_t *told, const json
 	json_t *live = json_array(), *voters = json_object_get(told, "voters"), *name,
 	       *learner = NULL;
 	size_t i, replicas = (size_t)integer_in(told, "replicas");
-	bool founded = integer_in(before, "founded") != integer_in(told, "founded");
+	bool founded = integer_in(before, "founded") != integer_in(told, "founded") ||
+		       integer_in(before, "forced") != integer_in(told, "forced");
 
 	json_array_foreach (json_object_get(before, "live"), i, name) {
 		if (!founded && is_name_alive(w, name))
@@ -276,11 +281,13 @@ static json_t *carry_out(const struct watched *w, const json_t *told, const json
 		if (!wanted)
 			json_array_remove(live, i);
 	}
-	return json_pack("{s:O, s:O, s:i, s:o, s:O?, s:O, s:O, s:b}", "number",
+	return json_pack("{s:O, s:O, s:i, s:o, s:O?, s:O, s:O, s:O, s:O, s:b, s:I, s:I}", "number",
 			 json_object_get(told, "number"), "epoch", json_object_get(told, "epoch"),
 			 "term", 8, "live", live, "learner", learner, "voters_epoch",
 			 json_object_get(told, "epoch"), "founded",
-			 json_object_get(told, "founded"), "leased", 1);
+			 json_object_get(told, "founded"), "forced",
+			 json_object_get(told, "forced"), "voters", voters, "leased", 1, "move",
+			 w->move, "to_move", w->left[integer_in(told, "number")]);
 }
 
 // Everybody reports; then the controller looks.
@@ -291,17 +298,19 @@ static void look(struct watched *w)
 	size_t i;
 
 	json_array_foreach (json_object_get(view, "chains"), i, told) {
+		if (i == json_array_size(w->chains))
+			json_array_append_new(w->chains, json_object());
 		if (!w->deaf && integer_in(told, "founded"))
 			json_array_set_new(w->chains, i,
 					   carry_out(w, told, json_array_get(w->chains, i)));
 	}
 	for (int n = 0; n < NODES; n++) {
-		json_t *report =
-			json_pack("{s:b, s:I}", "connected", 1, "boot", (json_int_t)w->boot[n]);
+		json_t *report = json_pack("{s:b, s:I, s:I}", "connected", 1, "boot",
+					   (json_int_t)w->boot[n], "cleared", w->cleared);
 
 		if (w->silent != n + 1)
 			json_object_set_new(report, "chains", json_deep_copy(w->chains));
-		if (w->boot[n])
+		if (w->boot[n] && w->still != n + 1)
 			assert_int_equal(status_report(w->model->status, node_name(n), report), 0);
 		else
 			json_decref(report);
@@ -430,10 +439,178 @@ static void test_founding(void **state)
 	assert_int_equal(node_number(&w, FORWARDER, "votes"), 4); // 10 witnesses, 15 replicas
 	assert_int_equal(alarms(&w, "chain-short-of-replicas"), 0);
 	assert_int_equal(alarms(&w, "chain-stuck"), 0);
-	// From now on there are five, whatever nodes come.
-	json_decref(ask(w.model, 409, "PUT", "/v1/clusters/c",
-			"{'entrance_first': '10.0.0.1', 'entrance_last': '10.0.0.2',"
-			" 'chains': 6, 'repair_after_s': 1}"));
+	watched_gone(&w);
+}
+
+static void want_chains(struct watched *w, int chains)
+{
+	char body[256];
+
+	snprintf(body, sizeof(body),
+		 "{'entrance_first': '10.0.0.1', 'entrance_last': '10.0.0.2', 'chains': %d,"
+		 " 'repair_after_s': 1}",
+		 chains);
+	json_decref(ask(w->model, 200, "PUT", "/v1/clusters/c", body));
+}
+
+static json_int_t spread(struct watched *w, const char *field)
+{
+	auto_(json_decrefp) json_t *view = view_of(w);
+	const json_t *value = json_object_get(json_object_get(view, "spread"), field);
+
+	return json_is_boolean(value) ? json_is_true(value) : json_integer_value(value);
+}
+
+static size_t count_chains(struct watched *w)
+{
+	auto_(json_decrefp) json_t *view = view_of(w);
+
+	return json_array_size(json_object_get(view, "chains"));
+}
+
+static void look_often(struct watched *w)
+{
+	for (int i = 0; i < 5; i++)
+		look(w);
+}
+
+// More chains are founded and whole before buckets come; buckets are gone before chains are taken
+// away; and one move is over, everywhere, before the next begins.
+static void test_scaling(void **state)
+{
+	struct watched w;
+	json_int_t before;
+
+	watched_new(&w, *state);
+	w.slow = w.deaf = true;
+	want_chains(&w, 6);
+	look_often(&w);
+	assert_int_equal(count_chains(&w), 6);
+	assert_true(chain_number(&w, 5, "founded") > 1);
+	assert_int_equal(spread(&w, "chains"), 5);
+	assert_int_equal(chain_number(&w, 5, "buckets"), 0);
+	w.deaf = false;
+	w.left[0] = 1; // of no move yet
+	look_often(&w);
+	assert_int_equal(spread(&w, "moving"), 1);
+	assert_int_equal(spread(&w, "chains"), 6);
+	assert_in_range(chain_number(&w, 5, "buckets"), 65537 / 6, 65537 / 6 + 1);
+	assert_in_range(spread(&w, "leaving"), 65537 / 6, 65537 / 5);
+	assert_int_equal(spread(&w, "left"), spread(&w, "leaving"));
+
+	// What is said of another move says nothing of this one; what all but one say is not all.
+	w.move = spread(&w, "move") - 1;
+	w.left[0] = 0;
+	look_often(&w);
+	assert_int_equal(spread(&w, "left"), spread(&w, "leaving"));
+	w.move++;
+	w.left[3] = 70;
+	look_often(&w);
+	assert_int_equal(spread(&w, "left"), 70);
+	assert_int_equal(spread(&w, "moving"), 1);
+	// Another request waits; a voter that forgot is replaced; and a controller that starts
+	// again knows what goes on.
+	want_chains(&w, 2);
+	before = epochs(&w);
+	connect_node(&w, 1, 302);
+	status_freep(&w.model->status);
+	assert_int_equal(status_new(&w.model->status), 0);
+	look_until(&w, epochs(&w) > before);
+	assert_int_equal(spread(&w, "chains"), 6);
+	assert_int_equal(spread(&w, "moving"), 1);
+	w.slow = false;
+	w.left[3] = 0;
+	look_often(&w);
+	assert_int_equal(spread(&w, "moving"), 0);
+	assert_int_equal(spread(&w, "chains"), 6);
+	// Nobody has cleared up yet.
+	look_often(&w);
+	assert_int_equal(spread(&w, "moving"), 0);
+	w.cleared = w.move;
+	look_until(&w, spread(&w, "moving"));
+	assert_true(spread(&w, "move") > w.move);
+	assert_int_equal(spread(&w, "chains"), 2);
+	assert_int_equal(spread(&w, "left"), spread(&w, "leaving"));
+	assert_int_equal(count_chains(&w), 6);
+	assert_int_equal(chain_number(&w, 5, "buckets"), 0);
+
+	w.move = spread(&w, "move");
+	look_often(&w);
+	assert_int_equal(spread(&w, "moving"), 0);
+	assert_int_equal(count_chains(&w), 6);
+	// A forwarder that is gone may still ask where it asked before.
+	connect_node(&w, FORWARDER, 0);
+	w.cleared = w.move;
+	look_until(&w, is_gone(&w, FORWARDER));
+	look_often(&w);
+	assert_int_equal(count_chains(&w), 6);
+	connect_node(&w, FORWARDER, 106);
+	look_until(&w, count_chains(&w) == 2);
+	// Chains that never had buckets go at once.
+	w.deaf = true;
+	want_chains(&w, 3);
+	look_until(&w, count_chains(&w) == 3);
+	want_chains(&w, 2);
+	look_until(&w, count_chains(&w) == 2);
+	// The same number as before begins another life.
+	w.deaf = false;
+	before = spread(&w, "move");
+	want_chains(&w, 3);
+	look_until(&w, spread(&w, "moving"));
+	assert_true(chain_number(&w, 2, "founded") > before);
+	watched_gone(&w);
+}
+
+// As a VPC is that goes from cluster c to d, and has only begun.
+static void set_under_way(struct store *store, bool under_way)
+{
+	auto_(json_decrefp) json_t *vpc = store_body(store, "vpcs", "v");
+	json_t *move = json_pack("{s:s, s:i, s:s, s:i}", "from", "c", "number", 7, "phase",
+				 "prepare", "since_ms", 0);
+	struct holder holder;
+
+	assert_int_equal(store_begin(store), 0);
+	json_object_set(vpc, "move", under_way ? move : json_null());
+	json_object_set_new(vpc, "cluster", json_string(under_way ? "d" : "c"));
+	assert_int_equal(store_put(store, "vpcs", "", vpc, NULL), 0);
+	assert_int_equal(under_way ? store_claim(store, "moving", "c", "vpcs", "v", &holder)
+				   : store_release(store, "vpcs", "v"),
+			 0);
+	assert_int_equal(store_commit(store), 0);
+	json_decref(move);
+}
+
+// Buckets move, or a VPC does: one after the other.
+static void test_moves_exclude_each_other(void **state)
+{
+	auto_(json_decrefp) json_t *answer = NULL;
+	struct watched w;
+
+	watched_new(&w, *state);
+	make(w.model, "/v1/clusters",
+	     "{'id': 'd', 'name': 'd', 'entrance_first': '10.0.0.3', 'entrance_last': '10.0.0.3'}");
+	make(w.model, "/v1/vpcs", "{'id': 'v', 'name': 'v', 'tenant': null, 'cluster': 'c'}");
+	set_under_way(w.model->store, true);
+	want_chains(&w, 4);
+	look_often(&w);
+	assert_int_equal(spread(&w, "wanted"), 4);
+	assert_int_equal(spread(&w, "moving"), 0);
+	assert_int_equal(spread(&w, "chains"), 5);
+	want_chains(&w, 6);
+	look_often(&w);
+	assert_int_equal(count_chains(&w), 5);
+	set_under_way(w.model->store, false);
+	w.deaf = true;
+	for (int round = 0; round < 2; round++) {
+		// Chains are there that have no buckets yet; then they get them.
+		look_until(&w, round ? spread(&w, "moving") : count_chains(&w) == 6);
+		json_decref(answer);
+		answer = ask(w.model, 409, "PUT", "/v1/vpcs/v",
+			     "{'name': 'v', 'tenant': null, 'cluster': 'd'}");
+		assert_non_null(strstr(text_or_empty(json_object_get(answer, "error"), "message"),
+				       "changes its number of chains"));
+		w.deaf = false;
+	}
 	watched_gone(&w);
 }
 
@@ -583,18 +760,110 @@ static void test_founded_anew(void **state)
 		look(&w);
 	for (size_t i = 0; i < 5; i++)
 		assert_int_equal(chain_number(&w, i, "founded"), 1);
-	assert_int_equal(alarms(&w, "chain-without-majority"), 5);
+	assert_int_equal(alarms(&w, "chain-needs-force"), 5);
 	connect_node(&w, 0, 201);
-	look(&w);
+	look_until(&w, epochs(&w) == 10);
 	for (size_t i = 0; i < 5; i++) {
 		assert_int_equal(chain_number(&w, i, "founded"), 2);
+		assert_int_equal(chain_number(&w, i, "forced"), 2);
 		assert_int_equal(chain_number(&w, i, "epoch"), 2);
 	}
 	w.deaf = false;
 	look(&w);
 	look(&w);
-	assert_int_equal(alarms(&w, "chain-without-majority"), 0);
+	assert_int_equal(alarms(&w, "chain-needs-force"), 0);
 	assert_int_equal(epochs(&w), 10);
+	watched_gone(&w);
+}
+
+static bool is_forced(struct watched *w)
+{
+	for (size_t i = 0; i < 5; i++)
+		if (chain_number(w, i, "forced"))
+			return true;
+	return false;
+}
+
+static bool has_voter(const json_t *chain, const char *node)
+{
+	json_t *name = json_string(node);
+	bool is_so = is_listed(json_object_get(chain, "replicas"), name) ||
+		     is_listed(json_object_get(chain, "witnesses"), name);
+
+	json_decref(name);
+	return is_so;
+}
+
+static void assert_not_forced_for(struct watched *w, time_t seconds)
+{
+	struct timespec begin, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do {
+		look(w);
+		assert_false(is_forced(w));
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec - begin.tv_sec < seconds);
+}
+
+// A majority has forgotten: those of the lists that are left begin anew, when nothing can come any
+// more of what was under way, and everybody who is left has said since what he knows.
+static void test_by_force(void **state)
+{
+	auto_(json_decrefp) json_t *view = NULL, *before = NULL;
+	unsigned int kept = 0, forced = 0, asked = 0;
+	struct watched w;
+	json_t *chain;
+	size_t i;
+
+	watched_new(&w, *state);
+	before = view_of(&w);
+	w.deaf = true;
+	for (int n = 0; n < 3; n++)
+		connect_node(&w, n, (uint32_t)n + 201);
+	// What a node said before does not count, be it of chains or of nothing.
+	w.still = 5;
+	assert_not_forced_for(&w, 2);
+	assert_true(alarms(&w, "chain-needs-force") > 2);
+	w.still = 0;
+	w.silent = 4;
+	for (int n = 0; n < 5; n++)
+		look(&w);
+	json_array_foreach (json_object_get(before, "chains"), i, chain) {
+		if (has_voter(chain, "n4"))
+			assert_int_equal(chain_number(&w, i, "forced"), 0);
+	}
+	w.silent = 0;
+	look_until(&w, !alarms(&w, "chain-needs-force"));
+	view = view_of(&w);
+	json_array_foreach (json_object_get(view, "chains"), i, chain) {
+		json_t *replicas = json_object_get(chain, "replicas"), *name;
+		bool is_kept = integer_in(chain, "founded") == 1;
+		size_t k;
+
+		if (!integer_in(chain, "forced"))
+			continue;
+		forced++;
+		kept += is_kept;
+		asked += has_voter(json_array_get(json_object_get(before, "chains"), i), "n4");
+		assert_int_equal(integer_in(chain, "forced"), 2);
+		assert_int_equal(integer_in(chain, "epoch"), 2);
+		assert_true(json_is_string(json_object_get(chain, "forced_at")));
+		json_array_foreach (replicas, k, name) {
+			if (is_kept)
+				assert_true(!strcmp(json_string_value(name), "n4") ||
+					    !strcmp(json_string_value(name), "n5"));
+		}
+	}
+	assert_true(kept > 1 && forced > kept && asked);
+	// Not again while the nodes do not know it; and when they do, every chain becomes whole.
+	for (int n = 0; n < 5; n++)
+		look(&w);
+	assert_int_equal(chain_number(&w, 0, "epoch"), 2);
+	w.deaf = false;
+	look_until(&w, !alarms(&w, "chain-short-of-replicas"));
+	assert_int_equal(alarms(&w, "chain-needs-force"), 0);
 	watched_gone(&w);
 }
 
@@ -638,6 +907,9 @@ int main(void)
 						close_model),
 		cmocka_unit_test_setup_teardown(test_broken_store, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_founding, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_scaling, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_moves_exclude_each_other, open_model,
+						close_model),
 		cmocka_unit_test_setup_teardown(test_founding_waits_for_loading, open_model,
 						close_model),
 		cmocka_unit_test_setup_teardown(test_gone_is_replaced, open_model, close_model),
@@ -646,6 +918,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_drain, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_majority_is_needed, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_founded_anew, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_by_force, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_patience, open_model, close_model),
 	};
 

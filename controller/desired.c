@@ -10,15 +10,19 @@
 #include "controller/ledger.h"
 #include "controller/store.h"
 #include "lib/address.h"
+#include "lib/base64.h"
 #include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/own.h"
 #include "modules/chain/buckets.h"
 #include "modules/chain/view.h"
+#include "modules/function/config.h"
+#include "modules/function/function_controller.h"
 #include "modules/vpc/transfer.h"
 #include "node.pb-c.h"
 #include "shared/config.h"
+#include "shared/function.h"
 #include "shared/move.h"
 #include "shared/tenant.h"
 
@@ -28,12 +32,31 @@ typedef Zeta__Node__V1__Object Message;
 
 // The kinds that matter to nodes, in the order in which a whole store is compiled: what is needed
 // to compile others comes first.
-enum kind { CLUSTERS, VIEWS, NODES, HOSTS, VPCS, SECURITY_GROUPS, SUBNETS, PORTS, KINDS };
+enum kind {
+	CLUSTERS,
+	VIEWS,
+	NODES,
+	HOSTS,
+	FUNCTIONS,
+	VPCS,
+	SECURITY_GROUPS,
+	NETWORK_ACLS,
+	SUBNETS,
+	PORTS,
+	KINDS
+};
 
 static const char *const kind_name[KINDS] = {
-	[CLUSTERS] = "clusters", [VIEWS] = "views", [NODES] = "nodes",
-	[HOSTS] = "hosts",	 [VPCS] = "vpcs",   [SECURITY_GROUPS] = "security-groups",
-	[SUBNETS] = "subnets",	 [PORTS] = "ports",
+	[CLUSTERS] = "clusters",
+	[VIEWS] = "views",
+	[NODES] = "nodes",
+	[HOSTS] = "hosts",
+	[FUNCTIONS] = "functions",
+	[VPCS] = "vpcs",
+	[SECURITY_GROUPS] = "security-groups",
+	[NETWORK_ACLS] = "network-acls",
+	[SUBNETS] = "subnets",
+	[PORTS] = "ports",
 };
 
 // Whose messages depend on the facts of a kind; each of these refers to it.
@@ -42,9 +65,10 @@ static const struct dependence {
 	enum kind dependent;
 	enum kind reference; // what the dependent refers to, with the same id
 } dependences[] = {
-	{CLUSTERS, NODES, CLUSTERS},   {CLUSTERS, HOSTS, CLUSTERS}, {VIEWS, NODES, CLUSTERS},
-	{VIEWS, HOSTS, CLUSTERS},      {HOSTS, PORTS, HOSTS},	    {VPCS, SUBNETS, VPCS},
-	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, PORTS, VPCS},	    {CLUSTERS, VPCS, CLUSTERS},
+	{CLUSTERS, NODES, CLUSTERS},   {CLUSTERS, HOSTS, CLUSTERS},  {VIEWS, NODES, CLUSTERS},
+	{VIEWS, HOSTS, CLUSTERS},      {HOSTS, PORTS, HOSTS},	     {VPCS, SUBNETS, VPCS},
+	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, NETWORK_ACLS, VPCS},   {VPCS, PORTS, VPCS},
+	{CLUSTERS, VPCS, CLUSTERS},    {FUNCTIONS, VPCS, FUNCTIONS},
 };
 
 // What the messages of other objects need to know of one. Zeroed before it is filled and without
@@ -61,6 +85,7 @@ struct facts {
 	uint32_t entrances;	 // clusters: how many
 	uint32_t first_packets;	 // clusters: per second, of a VPC that does not say
 	uint32_t sessions;	 // clusters: of a VPC that does not say
+	uint32_t versions;	 // functions: a hash of what they are
 	uint32_t roles;		 // nodes: ROLE_*
 	uint32_t phase;		 // vpcs: enum transfer_phase
 	char name[OBJECT_ID];	 // nodes and hosts
@@ -70,7 +95,7 @@ struct facts {
 	uint8_t edge;		 // hosts: it runs our edge
 	uint8_t pad[2];
 };
-_Static_assert(sizeof(struct facts) == 16 + 12 * 4 + 3 * OBJECT_ID + 9, "no padding");
+_Static_assert(sizeof(struct facts) == 16 + 13 * 4 + 3 * OBJECT_ID + 9, "no padding");
 
 // One stored object.
 struct source {
@@ -199,6 +224,18 @@ static uint32_t entrances(const json_t *body)
 	return entrance_count(&first, &last);
 }
 
+static uint32_t versions_hash(const json_t *versions)
+{
+	json_t *version;
+	uint64_t hash = 0;
+	size_t i;
+
+	json_array_foreach (versions, i, version)
+		hash = hash_text(text_or_empty(version, "object"),
+				 hash ^ (uint64_t)integer_in(version, "place"));
+	return (uint32_t)hash;
+}
+
 static void facts_read(struct facts *f, enum kind kind, const struct object *object)
 {
 	json_t *body = object->body;
@@ -229,6 +266,9 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 		f->edge = !strcmp(text_or_empty(body, "kind"), "edge");
 		address_parse(text_or_empty(body, "ip"), &f->ip);
 		mac_parse(text_or_empty(body, "mac"), f->mac);
+		break;
+	case FUNCTIONS:
+		f->versions = versions_hash(json_object_get(body, "versions"));
 		break;
 	case VPCS:
 		f->vni = number(body, "vni");
@@ -478,7 +518,8 @@ static int compile_entrance(struct desired *d, struct source *source, const json
 }
 
 // Not before it is founded: until then there is nothing to act on.
-static int compile_chain(struct desired *d, struct source *source, const json_t *entry)
+static int compile_chain(struct desired *d, struct source *source, const json_t *entry,
+			 const json_t *spread)
 {
 	Zeta__Node__V1__Chain chain = ZETA__NODE__V1__CHAIN__INIT;
 	Zeta__Node__V1__Name names[MAX_VOTERS], *voters[MAX_VOTERS];
@@ -494,7 +535,10 @@ static int compile_chain(struct desired *d, struct source *source, const json_t 
 	chain_id(id, source->id, chain.number);
 	chain.id = id;
 	chain.epoch = number(entry, "epoch");
+	chain.forced = number(entry, "forced");
 	chain.replicas = number(entry, "replicas");
+	chain.move = number(spread, "move");
+	chain.moving = json_is_true(json_object_get(spread, "moving"));
 	chain.voter = voters;
 	chain.live = live;
 	json_array_foreach (json_object_get(entry, "voters"), i, voter) {
@@ -511,21 +555,37 @@ static int compile_chain(struct desired *d, struct source *source, const json_t 
 	return emit_as(d, source, group_gateways(d, source->id), CHAIN, chain, &chain);
 }
 
+static ProtobufCBinaryData table_bytes(uint16_t table[BUCKETS])
+{
+	size_t i;
+
+	for (i = 0; i < BUCKETS; i++)
+		table[i] = htons(table[i]);
+	return (ProtobufCBinaryData){BUCKETS * sizeof(*table), (uint8_t *)table};
+}
+
+// The table is large, and changes with a move only: it does not say of which view it is.
 static int compile_buckets(struct desired *d, struct source *source, const json_t *view)
 {
+	const json_t *spread = json_object_get(view, "spread");
 	Zeta__Node__V1__Buckets buckets = ZETA__NODE__V1__BUCKETS__INIT;
-	auto_(freep) uint16_t *table = calloc(BUCKETS, sizeof(*table));
+	auto_(freep) uint16_t *table = calloc(2, BUCKETS * sizeof(*table));
+	uint16_t *from = table ? table + BUCKETS : NULL;
 	int err;
 
 	if (!table)
 		return -ENOMEM;
 	if ((err = view_buckets(view, table)))
 		return err;
-	for (size_t i = 0; i < BUCKETS; i++)
-		table[i] = htons(table[i]);
 	buckets.id = source->id;
-	buckets.epoch = 1; // no bucket moves yet, and the table is large: not told with each view
-	buckets.chain = (ProtobufCBinaryData){BUCKETS * sizeof(*table), (uint8_t *)table};
+	buckets.epoch = 1;
+	buckets.move = number(spread, "move");
+	if (json_is_true(json_object_get(spread, "moving"))) {
+		if ((err = view_origins(view, table, from)))
+			return err;
+		buckets.from = table_bytes(from);
+	}
+	buckets.chain = table_bytes(table);
 	return emit_as(d, source, group_gateways(d, source->id), BUCKETS, buckets, &buckets);
 }
 
@@ -541,10 +601,101 @@ static int compile_view(struct desired *d, struct source *source, const struct o
 			return err;
 	}
 	json_array_foreach (json_object_get(object->body, "chains"), i, chain) {
-		if ((err = compile_chain(d, source, chain)))
+		if ((err = compile_chain(d, source, chain,
+					 json_object_get(object->body, "spread"))))
 			return err;
 	}
 	return compile_buckets(d, source, object->body);
+}
+
+struct version_bytes {
+	Zeta__Node__V1__FunctionVersion version[FUNCTION_PLACES], *pointers[FUNCTION_PLACES];
+	uint8_t *object[FUNCTION_PLACES];
+};
+
+static void free_versions(struct version_bytes *v)
+{
+	for (size_t i = 0; i < FUNCTION_PLACES; i++)
+		free(v->object[i]);
+}
+
+static int compile_function(struct desired *d, struct source *source, const struct object *object)
+{
+	Zeta__Node__V1__Function function = ZETA__NODE__V1__FUNCTION__INIT;
+	const char *running = text_in(object->body, "running");
+	auto_(free_versions) struct version_bytes v = {};
+	json_t *version;
+	size_t i, size;
+	int err;
+
+	function.id = source->id;
+	function.slot = number(object->body, "slot");
+	function.version = v.pointers;
+	json_array_foreach (json_object_get(object->body, "versions"), i, version) {
+		if (i == FUNCTION_PLACES)
+			return -EINVAL;
+		if ((err = base64_decode(text_or_empty(version, "object"), &v.object[i], &size)))
+			return err;
+		v.pointers[i] = &v.version[i];
+		zeta__node__v1__function_version__init(v.pointers[i]);
+		v.version[i].place = number(version, "place");
+		v.version[i].object = (ProtobufCBinaryData){size, v.object[i]};
+		function.n_version++;
+		if (running && !strcmp(running, text_or_empty(version, "version")))
+			function.running = v.version[i].place + 1;
+	}
+	return emit_as(d, source, group_gateways(d, source->facts->cluster), FUNCTION, function,
+		       &function);
+}
+
+// What a VPC tells functions, lent to its message.
+struct configs {
+	Zeta__Node__V1__FunctionConfig config[MAX_SERVICE_CHAIN * FUNCTION_PLACES];
+	Zeta__Node__V1__FunctionConfig *pointers[MAX_SERVICE_CHAIN * FUNCTION_PLACES];
+	uint8_t bytes[MAX_SERVICE_CHAIN * FUNCTION_PLACES][ZETA_CONFIG_BYTES];
+};
+
+// For each version that takes it: the one that does not cannot be rolled out.
+static void compile_config(const json_t *function, const json_t *said, struct configs *configs,
+			   Zeta__Node__V1__Vpc *vpc)
+{
+	struct function_object read;
+	char why[OBJECT_WHY];
+	json_t *version;
+	size_t i;
+
+	json_array_foreach (json_object_get(function, "versions"), i, version) {
+		Zeta__Node__V1__FunctionConfig *config = &configs->config[vpc->n_config];
+		uint8_t *bytes = configs->bytes[vpc->n_config];
+
+		if (i == FUNCTION_PLACES || function_read(version, &read, NULL, NULL, why) ||
+		    config_bytes(&read, said, bytes, why))
+			continue;
+		zeta__node__v1__function_config__init(config);
+		config->slot = number(function, "slot");
+		config->place = number(version, "place");
+		config->config = (ProtobufCBinaryData){read.config_size, bytes};
+		configs->pointers[vpc->n_config++] = config;
+	}
+}
+
+// The slot of a function that was pushed, and what the VPC tells it. 0: there is none.
+static uint32_t compile_pushed(struct desired *d, const json_t *vpc_body, const char *name,
+			       struct configs *configs, Zeta__Node__V1__Vpc *vpc)
+{
+	auto_(json_decrefp) json_t *function = function_named(d->store, name);
+	const json_t *said = NULL;
+	json_t *entry;
+	size_t i;
+
+	if (!function)
+		return 0;
+	json_array_foreach (json_object_get(vpc_body, "service_chain"), i, entry)
+		if (!strcmp(text_or_empty(entry, "function"), name))
+			said = json_object_get(entry, "config");
+	if (json_is_object(said))
+		compile_config(function, said, configs, vpc);
+	return number(function, "slot");
 }
 
 static uint32_t function_slot_of(const char *name)
@@ -555,6 +706,7 @@ static uint32_t function_slot_of(const char *name)
 	} functions[] = {
 		{"divider", FUNCTION_DIVIDER},
 		{"bouncer", FUNCTION_BOUNCER},
+		{"acl", FUNCTION_ACL},
 		{"security-group", FUNCTION_SECURITY_GROUP},
 	};
 
@@ -698,19 +850,27 @@ static int compile_transfer(struct desired *d, struct source *source, const stru
 static int compile_vpc(struct desired *d, struct source *source, const struct object *object)
 {
 	Zeta__Node__V1__Vpc vpc = ZETA__NODE__V1__VPC__INIT;
+	auto_(freep) struct configs *configs = calloc(1, sizeof(*configs));
 	uint32_t slots[MAX_SERVICE_CHAIN];
 	json_t *function;
 	size_t i;
 	int err;
 
+	if (!configs)
+		return -ENOMEM;
 	if ((err = vpc_limits(d, source->facts->cluster, object->body, &vpc)))
 		return err;
+	vpc.config = configs->pointers;
 	vpc.id = source->id;
 	vpc.vni = source->facts->vni;
 	vpc.policy = number(object->body, "policy");
 	vpc.functions = slots;
 	json_array_foreach (json_object_get(object->body, "functions"), i, function) {
-		uint32_t slot = function_slot_of(json_string_value(function) ?: "");
+		const char *name = json_string_value(function) ?: "";
+		uint32_t slot = function_slot_of(name);
+
+		if (!slot && vpc.n_functions < MAX_SERVICE_CHAIN)
+			slot = compile_pushed(d, object->body, name, configs, &vpc);
 
 		// A VPC whose functions we cannot all name must not work without one of them.
 		if (!slot || vpc.n_functions == MAX_SERVICE_CHAIN)
@@ -725,7 +885,8 @@ static int compile_vpc(struct desired *d, struct source *source, const struct ob
 static int compile_subnet(struct desired *d, struct source *source, const struct object *object)
 {
 	Zeta__Node__V1__Subnet subnet = ZETA__NODE__V1__SUBNET__INIT;
-	const struct facts *vpc;
+	const char *acl_id = text_in(object->body, "network_acl");
+	const struct facts *vpc, *acl;
 	struct in6_addr prefix, gateway;
 	uint8_t gateway_mac[6];
 	int err;
@@ -740,6 +901,10 @@ static int compile_subnet(struct desired *d, struct source *source, const struct
 	subnet.prefix = (ProtobufCBinaryData){sizeof(prefix), (uint8_t *)&prefix};
 	subnet.gateway = ip_bytes(text_or_empty(object->body, "gateway"), &gateway);
 	subnet.gateway_mac = mac_bytes(text_or_empty(object->body, "gateway_mac"), gateway_mac);
+	if (acl_id && (err = facts_of(d, NETWORK_ACLS, acl_id, &acl)))
+		return err;
+	if (acl_id)
+		subnet.acl = acl->number;
 	return emit_of_vpc(d, source, group_gateways, vpc, SUBNET, subnet, &subnet);
 }
 
@@ -837,6 +1002,8 @@ static int compile_rule(struct desired *d, const json_t *body, Zeta__Node__V1__R
 
 	zeta__node__v1__rule__init(rule);
 	rule->egress = !strcmp(text_or_empty(body, "direction"), "egress");
+	rule->priority = number(body, "priority");
+	rule->deny = !strcmp(text_or_empty(body, "action"), "deny");
 	rule->protocol = protocol_of(json_object_get(body, "protocol"));
 	rule->port_min = number(body, "port_min");
 	rule->port_max = json_is_integer(port_max) ? (uint32_t)json_integer_value(port_max) : 65535;
@@ -852,33 +1019,130 @@ static int compile_rule(struct desired *d, const json_t *body, Zeta__Node__V1__R
 	return 0;
 }
 
+// Of a security group or a network ACL.
+struct rules {
+	Zeta__Node__V1__Rule **pointer; // sorted by block
+	size_t count;
+	Zeta__Node__V1__Rule *rule;
+	struct in6_addr *remote;
+	uint32_t *block;	       // of rule[i]
+	size_t first[RULE_BLOCKS + 1]; // in pointer, of each block
+};
+
+static void rules_free(struct rules *rules)
+{
+	free(rules->pointer);
+	free(rules->rule);
+	free(rules->remote);
+	free(rules->block);
+}
+
+// In which block a rule is follows from what it says, so that it is there whatever others are.
+static uint32_t block_of(const Zeta__Node__V1__Rule *rule)
+{
+	uint8_t bytes[128];
+	size_t size = zeta__node__v1__rule__get_packed_size(rule);
+
+	if (size > sizeof(bytes))
+		return 0;
+	zeta__node__v1__rule__pack(rule, bytes);
+	return (uint32_t)(hash_bytes(bytes, size, 0) % RULE_BLOCKS);
+}
+
+static int compile_rules(struct desired *d, const struct object *object, struct rules *rules)
+{
+	const json_t *bodies = json_object_get(object->body, "rules");
+	size_t count = json_array_size(bodies), next[RULE_BLOCKS];
+	int err;
+
+	rules->pointer = calloc(count + 1, sizeof(*rules->pointer));
+	rules->rule = calloc(count + 1, sizeof(*rules->rule));
+	rules->remote = calloc(count + 1, sizeof(*rules->remote));
+	rules->block = calloc(count + 1, sizeof(*rules->block));
+	if (!rules->pointer || !rules->rule || !rules->remote || !rules->block)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		if ((err = compile_rule(d, json_array_get(bodies, i), &rules->rule[i],
+					&rules->remote[i])))
+			return err;
+		rules->block[i] = count > RULES_TOGETHER ? block_of(&rules->rule[i]) : 0;
+		rules->first[rules->block[i] + 1]++;
+	}
+	for (size_t b = 0; b < RULE_BLOCKS; b++) {
+		rules->first[b + 1] += rules->first[b];
+		next[b] = rules->first[b];
+	}
+	for (size_t i = 0; i < count; i++)
+		rules->pointer[next[rules->block[i]]++] = &rules->rule[i];
+	rules->count = count;
+	return 0;
+}
+
+// Many rules are told in blocks, each a message of its own. Returns 0 and how many blocks; or an
+// error.
+static int emit_blocks(struct desired *d, struct source *source, const struct facts *vpc,
+		       const char *of, const struct rules *rules, uint32_t *blocks)
+{
+	char id[MESSAGE_ID];
+	uint32_t i;
+	int err = 0;
+
+	*blocks = rules->count > RULES_TOGETHER ? RULE_BLOCKS : 0;
+	for (i = 0; i < *blocks && !err; i++) {
+		Zeta__Node__V1__RuleBlock block = ZETA__NODE__V1__RULE_BLOCK__INIT;
+
+		snprintf(id, sizeof(id), "%s/%s/%u", of, source->id, i);
+		block.id = id;
+		block.rule = rules->pointer + rules->first[i];
+		block.n_rule = rules->first[i + 1] - rules->first[i];
+		err = emit_of_vpc(d, source, group_flow_tables, vpc, RULE_BLOCK, rule_block,
+				  &block);
+	}
+	return err;
+}
+
+// The object's revision is its version: it grows with every change of the object.
 static int compile_security_group(struct desired *d, struct source *source,
 				  const struct object *object)
 {
-	const json_t *bodies = json_object_get(object->body, "rules");
-	size_t count = json_array_size(bodies);
-	auto_(freep) Zeta__Node__V1__Rule *rules = calloc(count + 1, sizeof(*rules));
-	auto_(freep) Zeta__Node__V1__Rule **pointers = calloc(count + 1, sizeof(*pointers));
-	auto_(freep) struct in6_addr *remotes = calloc(count + 1, sizeof(*remotes));
 	Zeta__Node__V1__SecurityGroup group = ZETA__NODE__V1__SECURITY_GROUP__INIT;
+	auto_(rules_free) struct rules rules = {};
 	const struct facts *vpc;
 	int err;
 
-	if (!rules || !pointers || !remotes)
-		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		pointers[i] = &rules[i];
-		if ((err = compile_rule(d, json_array_get(bodies, i), &rules[i], &remotes[i])))
-			return err;
-	}
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
+	    (err = compile_rules(d, object, &rules)))
+		return err;
+	if ((err = emit_blocks(d, source, vpc, "group", &rules, &group.blocks)))
+		return err;
 	group.id = source->id;
 	group.number = object->number;
-	group.rule = pointers;
-	group.n_rule = count;
-	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)))
-		return err;
+	group.version = (uint32_t)object->revision;
+	group.rule = rules.pointer;
+	group.n_rule = group.blocks ? 0 : rules.count;
 	return emit_of_vpc(d, source, group_flow_tables, vpc, SECURITY_GROUP, security_group,
 			   &group);
+}
+
+static int compile_network_acl(struct desired *d, struct source *source,
+			       const struct object *object)
+{
+	Zeta__Node__V1__NetworkAcl acl = ZETA__NODE__V1__NETWORK_ACL__INIT;
+	auto_(rules_free) struct rules rules = {};
+	const struct facts *vpc;
+	int err;
+
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
+	    (err = compile_rules(d, object, &rules)))
+		return err;
+	if ((err = emit_blocks(d, source, vpc, "acl", &rules, &acl.blocks)))
+		return err;
+	acl.id = source->id;
+	acl.number = object->number;
+	acl.version = (uint32_t)object->revision;
+	acl.rule = rules.pointer;
+	acl.n_rule = acl.blocks ? 0 : rules.count;
+	return emit_of_vpc(d, source, group_flow_tables, vpc, NETWORK_ACL, network_acl, &acl);
 }
 
 static int compile_cluster(struct desired *d, struct source *source, const struct object *object)
@@ -889,10 +1153,16 @@ static int compile_cluster(struct desired *d, struct source *source, const struc
 typedef int (*compile_fn)(struct desired *d, struct source *source, const struct object *object);
 
 static const compile_fn compilers[KINDS] = {
-	[CLUSTERS] = compile_cluster, [VIEWS] = compile_view,
-	[NODES] = compile_node,	      [HOSTS] = compile_host,
-	[VPCS] = compile_vpc,	      [SECURITY_GROUPS] = compile_security_group,
-	[SUBNETS] = compile_subnet,   [PORTS] = compile_port,
+	[FUNCTIONS] = compile_function,
+	[CLUSTERS] = compile_cluster,
+	[VIEWS] = compile_view,
+	[NODES] = compile_node,
+	[HOSTS] = compile_host,
+	[VPCS] = compile_vpc,
+	[SECURITY_GROUPS] = compile_security_group,
+	[NETWORK_ACLS] = compile_network_acl,
+	[SUBNETS] = compile_subnet,
+	[PORTS] = compile_port,
 };
 
 // ---- from the store

@@ -302,6 +302,11 @@ static json_t *check_one(const struct field *field, const json_t *given, const c
 		return check_mac(given, path, problem);
 	case FIELD_PROTOCOL:
 		return check_protocol(given, path, problem);
+	case FIELD_FREE:
+		if (json_is_object(given))
+			return json_deep_copy(given);
+		refuse(problem, 400, path, "%s must be an object", path);
+		return NULL;
 	case FIELD_OBJECT:
 		if (!json_is_object(given)) {
 			refuse(problem, 400, path, "%s must be an object", path);

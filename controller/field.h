@@ -35,6 +35,7 @@ enum field_type {
 	FIELD_PROTOCOL,	 // tcp, udp, icmp, any or a number; kept as a word where there is one
 	FIELD_REFERENCE, // id or name of an object of this kind; kept as its id
 	FIELD_OBJECT,	 // of fields
+	FIELD_FREE,	 // an object with any fields: the kind checks it
 };
 
 struct field {

@@ -55,7 +55,9 @@ extern const struct kind vpc_kind;
 extern const struct kind subnet_kind;
 extern const struct kind port_kind;
 extern const struct kind security_group_kind;
+extern const struct kind network_acl_kind;
 extern const struct kind view_kind;
+extern const struct kind function_kind;
 
 extern const struct kind *const model_kinds[]; // all of them, NULL ends
 

@@ -15,7 +15,7 @@
 #include "lib/file.h"
 #include "lib/log.h"
 
-#define BODY_MAX (1 << 20)
+#define BODY_MAX (4 << 20) // MAX_RULES of a group, with all their fields
 #define FILE_MAX (1 << 16) // token, certificate, key
 #define TOKEN_MIN 16	   // shorter ones can be guessed
 #define THREADS 4

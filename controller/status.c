@@ -13,12 +13,12 @@
 
 // A node or a host.
 struct seen {
-	struct hash_entry entry; // by name
-	json_t *report;		 // what REST answers; NULL: nothing yet
-	json_t *ready;		 // {port id: true}
-	json_t *chains, *peers;	 // as reported, or NULL
+	struct hash_entry entry;	    // by name
+	json_t *report;			    // what REST answers; NULL: nothing yet
+	json_t *ready;			    // {port id: true}
+	json_t *chains, *peers, *functions; // as reported, or NULL
 	bool connected;
-	uint32_t boot, swept;
+	uint32_t boot, swept, cleared;
 	uint64_t told, current; // revisions: see status_told()
 	uint64_t reported_ms;	// when
 	uint64_t missing_ms;	// since when it is not here; 0: it is
@@ -72,7 +72,8 @@ static void seen_clear(struct seen *seen)
 	json_decref(seen->ready);
 	json_decref(seen->chains);
 	json_decref(seen->peers);
-	seen->report = seen->ready = seen->chains = seen->peers = NULL;
+	json_decref(seen->functions);
+	seen->report = seen->ready = seen->chains = seen->peers = seen->functions = NULL;
 }
 
 void status_freep(struct status **pointer)
@@ -160,20 +161,27 @@ static bool is_same(const json_t *a, const json_t *b)
 static void keep(struct status *status, struct seen *seen, json_t *report, json_t *ready)
 {
 	json_t *chains = take_out(report, "chains"), *peers = take_out(report, "peers");
-	auto_(json_decrefp) json_t *swept = take_out(report, "swept");
+	json_t *functions = take_out(report, "functions");
 	uint32_t boot = (uint32_t)integer_in(report, "boot");
+	uint32_t cleared = (uint32_t)integer_in(report, "cleared");
+	uint32_t swept = (uint32_t)integer_in(report, "swept");
 	bool connected = json_is_true(json_object_get(report, "connected"));
 	bool changed = seen->connected != connected || seen->boot != boot ||
+		       seen->cleared != cleared || seen->swept != swept ||
 		       !is_same(seen->chains, chains);
 
+	json_object_del(report, "cleared");
+	json_object_del(report, "swept");
 	seen_clear(seen);
 	seen->report = report;
 	seen->ready = ready;
 	seen->chains = chains;
 	seen->peers = peers;
+	seen->functions = functions;
 	seen->connected = connected;
 	seen->boot = boot;
-	seen->swept = (uint32_t)json_integer_value(swept);
+	seen->cleared = cleared;
+	seen->swept = swept;
 	seen->reported_ms = now_ms();
 	if (connected && boot)
 		seen->missing_ms = 0;
@@ -294,13 +302,16 @@ void status_sighting(struct status *status, const char *name, struct sighting *o
 			.revision = revision_of(seen),
 			.failing = *text_or_empty(seen->report, "error") != 0,
 			.swept = seen->swept,
+			.cleared = seen->cleared,
 			.silent_ms = now - seen->reported_ms,
 			.missing_ms = seen->missing_ms ? now - seen->missing_ms + 1 : 0,
 		};
 	pthread_mutex_unlock(&status->lock);
 }
 
-static json_t *part_of(struct status *status, const char *name, bool chains)
+enum part { CHAINS, PEERS, FUNCTIONS };
+
+static json_t *part_of(struct status *status, const char *name, enum part which)
 {
 	struct seen *seen;
 	json_t *part = NULL;
@@ -308,19 +319,26 @@ static json_t *part_of(struct status *status, const char *name, bool chains)
 	pthread_mutex_lock(&status->lock);
 	seen = find(status, name);
 	if (seen && seen->connected)
-		part = json_incref(chains ? seen->chains : seen->peers);
+		part = json_incref(which == CHAINS  ? seen->chains
+				   : which == PEERS ? seen->peers
+						    : seen->functions);
 	pthread_mutex_unlock(&status->lock);
 	return part;
 }
 
 json_t *status_chains(struct status *status, const char *name)
 {
-	return part_of(status, name, true);
+	return part_of(status, name, CHAINS);
 }
 
 json_t *status_peers(struct status *status, const char *name)
 {
-	return part_of(status, name, false);
+	return part_of(status, name, PEERS);
+}
+
+json_t *status_functions(struct status *status, const char *name)
+{
+	return part_of(status, name, FUNCTIONS);
 }
 
 static const json_t *raised_before(const json_t *list, const char *key)
@@ -367,6 +385,19 @@ int status_raise(struct status *status, const char *cluster, const char *name, j
 		json_object_del(status->alarms, cluster);
 	pthread_mutex_unlock(&status->lock);
 	return err ? -ENOMEM : 0;
+}
+
+uint64_t status_raised_ms(struct status *status, const char *cluster, const char *key)
+{
+	const json_t *alarm;
+	uint64_t ms = 0;
+
+	pthread_mutex_lock(&status->lock);
+	alarm = raised_before(json_object_get(status->alarms, cluster), key);
+	if (alarm)
+		ms = now_ms() - (uint64_t)integer_in(alarm, "since_ms");
+	pthread_mutex_unlock(&status->lock);
+	return ms;
 }
 
 static int add_sounding(json_t *to, const json_t *list, uint64_t now)

@@ -21,7 +21,8 @@ void status_listen(struct status *status, void (*fn)(void *arg), void *arg);
 // taken over, NULL too: {connected, boot, version, revision, error, verdicts: {NAME: {packets,
 // bytes}}, sessions, session_digest (hex string), cached, ready_ports [ids], chains [{number,
 // epoch, term, live [{node, boot}], learner ({node, boot} or null), acts, leased, copied, to_copy,
-// voters_epoch, move, to_move}], swept, peers [{node, boot, alive, hears_us, silent_ms}]}; the last
+// voters_epoch, voters [{node, boot}], move, to_move}], swept, cleared, peers [{node, boot, alive,
+// hears_us, silent_ms}], functions [{slot, place, digest (hex string), loaded, why, ..}]}; the last
 // four may be missing; reported_at is set here. Any thread. Returns 0, -EINVAL: not an object, or
 // -ENOMEM.
 int status_report(struct status *status, const char *name, json_t *report);
@@ -33,7 +34,8 @@ void status_disconnected(struct status *status, const char *name);
 // is what is answered of it. Returns 0 or -ENOMEM.
 int status_told(struct status *status, const char *name, uint64_t told, uint64_t now);
 
-// What REST answers of the member, without ready_ports, chains and peers: a new reference,
+// What REST answers of the member, without ready_ports, chains, peers and functions: a new
+// reference,
 // {"connected": false} where nothing was reported. NULL: out of memory.
 json_t *status_get(struct status *status, const char *name);
 // Whether the host of this name last reported the port as attached, and is connected.
@@ -45,6 +47,7 @@ struct sighting {
 	uint64_t revision;   // of the store: it has what it needs of that
 	bool failing;	     // it could not apply something
 	uint32_t swept;	     // as last reported
+	uint32_t cleared;    // the same: the last move whose end left nothing there
 	uint64_t silent_ms;  // since its last report
 	uint64_t missing_ms; // since it is not connected with programs loaded, 0: it is. Of who
 			     // never was: since it was first asked for
@@ -54,11 +57,15 @@ void status_sighting(struct status *status, const char *name, struct sighting *o
 // changes; NULL: nothing.
 json_t *status_chains(struct status *status, const char *name);
 json_t *status_peers(struct status *status, const char *name);
+// The same of pushed functions.
+json_t *status_functions(struct status *status, const char *name);
 
 // Replaces what is wrong with the cluster (its id). raised is a list of {key, severity, what, chain
 // (number or null), node (name or null), message, mark, patience_ms} that is taken over: an alarm
 // sounds when it has been raised, with the same key and mark, for so long. Returns 0 or -ENOMEM.
 int status_raise(struct status *status, const char *cluster, const char *name, json_t *raised);
+// For how long the alarm with that key has been raised, with the same mark; 0: it is not.
+uint64_t status_raised_ms(struct status *status, const char *cluster, const char *key);
 // [{since, severity, what, cluster (name), chain, node, message}] in the order in which they were
 // raised; cluster NULL: of all. A new reference; NULL: out of memory.
 json_t *status_alarms(struct status *status, const char *cluster);

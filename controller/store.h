@@ -14,7 +14,7 @@
 //       "vni", "member" (name of a node or host, as in its certificate), "underlay:<cluster id>"
 //       (entrance, node and host addresses on the tenant side), "zgc:<cluster id>" (node
 //       addresses), "address:<vpc id>", "mac:<vpc id>", "interface:<host id>",
-//       "moving" (id of a cluster that a VPC goes to or comes from).
+//       "function-slot:<cluster id>", "moving" (id of a cluster that a VPC goes to or comes from).
 //   refs(kind, id, to_kind, to_id)   who refers to whom; keeps what is referred to from going.
 //   counters(kind, last, live)   the last number given, and how many objects there are.
 //   changes(revision, kind, id, removed)   the last change of each object, PRIMARY KEY(kind, id).
@@ -24,10 +24,11 @@
 //   views   {id: cluster id, name, description, epoch, entrances [{index, ip, mac, owner: node id
 //           or null, preference [node ids]}], chains [{number (from 0), epoch, founded (0: not
 //           yet), replicas: how many of the voters, voters [{node: index, boot}]}], revision}
-//   vpcs    policy: integer, grows with every change that may alter a decision of the VPC;
-//           functions: names of the network functions in order: "divider", "bouncer", and
-//           "security-group" where it has any; tenant may be null; move: null, or as
-//           modules/vpc/transfer.h says
+//   functions   versions[]: object in base64, place 0 or 1; slot in the nodes' table
+//   vpcs    service_chain may be null; policy: integer, grows with every change that may alter a
+//           decision of the VPC; functions: names of the network functions in order, as
+//           service_chain has them; else "divider", "bouncer", and "security-group" where it has
+//           any; tenant may be null; move: null, or as modules/vpc/transfer.h says
 //   security-groups   rules[]: every rule has direction, protocol (word or number), port_min,
 //           port_max (0..65535: any), remote_cidr and remote_group (id), at most one not null
 //   ports   interface may be null (OVS hosts); subnets: gateway may be null

@@ -21,12 +21,15 @@
 #include "lib/own.h"
 #include "lib/rpc.h"
 #include "node.pb-c.h"
+#include "shared/function.h"
 #include "shared/limits.h"
 
 #define METHOD "/zeta.node.v1.Controller/Stream"
 #define RETRY_MS 1000 // when the store or memory fails
 #define REASON_MAX 256
-#define TEXT_MOST 4096	  // of a report's version and error
+#define TEXT_MOST 4096 // of a report's version and error
+#define FUNCTIONS_MOST (PUSHED_FUNCTIONS * FUNCTION_PLACES)
+#define WHY_MOST 4096	  // of what a verifier says, as nodes cut it
 #define VERDICTS_MOST 256 // there are fewer (shared/verdicts.def)
 
 typedef Zeta__Node__V1__Report Report;
@@ -157,23 +160,31 @@ static json_t *name_json(const Zeta__Node__V1__Name *name)
 			 (json_int_t)name->boot);
 }
 
-static json_t *chain_json(const Zeta__Node__V1__ChainState *chain)
+static json_t *names_json(Zeta__Node__V1__Name *const *names, size_t count)
 {
-	json_t *live = json_array();
+	json_t *list = json_array();
 
-	for (size_t i = 0; live && i < chain->n_live; i++) {
-		if (json_array_append_new(live, name_json(chain->live[i]))) {
-			json_decref(live);
+	for (size_t i = 0; list && i < count; i++) {
+		if (json_array_append_new(list, name_json(names[i]))) {
+			json_decref(list);
 			return NULL;
 		}
 	}
-	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:b, s:b, s:I, s:I, s:I, s:I, s:I}", "number",
-			 (json_int_t)chain->number, "epoch", (json_int_t)chain->epoch, "term",
-			 (json_int_t)chain->term, "live", live, "learner",
+	return list;
+}
+
+static json_t *chain_json(const Zeta__Node__V1__ChainState *chain)
+{
+	json_t *live = names_json(chain->live, chain->n_live);
+
+	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:b, s:b, s:I, s:I, s:I, s:o, s:I, s:I}",
+			 "number", (json_int_t)chain->number, "epoch", (json_int_t)chain->epoch,
+			 "term", (json_int_t)chain->term, "live", live, "learner",
 			 chain->learner ? name_json(chain->learner) : json_null(), "acts",
 			 chain->acts, "leased", chain->leased, "copied", (json_int_t)chain->copied,
 			 "to_copy", (json_int_t)chain->to_copy, "voters_epoch",
-			 (json_int_t)chain->voters_epoch, "move", (json_int_t)chain->move,
+			 (json_int_t)chain->voters_epoch, "voters",
+			 names_json(chain->voter, chain->n_voter), "move", (json_int_t)chain->move,
 			 "to_move", (json_int_t)chain->to_move);
 }
 
@@ -209,6 +220,45 @@ static json_t *peers_json(const Report *report)
 	return peers;
 }
 
+static json_t *reasons_json(const Zeta__Node__V1__FunctionState *f)
+{
+	json_t *reasons = json_array();
+
+	for (size_t i = 0; reasons && i < f->n_reason; i++) {
+		if (json_array_append_new(reasons, json_integer((json_int_t)f->reason[i]))) {
+			json_decref(reasons);
+			return NULL;
+		}
+	}
+	return reasons;
+}
+
+static json_t *functions_json(const Report *report)
+{
+	json_t *functions = json_array();
+	char digest[17];
+
+	for (size_t i = 0; functions && i < report->n_function; i++) {
+		const Zeta__Node__V1__FunctionState *f = report->function[i];
+
+		snprintf(digest, sizeof(digest), "%016" PRIx64, f->digest);
+		if (json_array_append_new(
+			    functions,
+			    json_pack(
+				    "{s:I, s:I, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+				    "slot", (json_int_t)f->slot, "place", (json_int_t)f->place,
+				    "digest", digest, "loaded", f->loaded, "why", f->why, "runs",
+				    (json_int_t)f->runs, "dropped", (json_int_t)f->dropped,
+				    "beyond", (json_int_t)f->beyond, "timed", (json_int_t)f->timed,
+				    "timed_ns", (json_int_t)f->timed_ns, "longest_ns",
+				    (json_int_t)f->longest_ns, "reasons", reasons_json(f)))) {
+			json_decref(functions);
+			return NULL;
+		}
+	}
+	return functions;
+}
+
 // A node may err, or lie: nothing that it says makes us keep more than a node can have.
 static bool is_bounded(const Report *report)
 {
@@ -222,9 +272,16 @@ static bool is_bounded(const Report *report)
 	for (size_t i = 0; i < report->n_ready_port; i++)
 		if (strlen(report->ready_port[i]) >= OBJECT_ID)
 			return false;
+	if (report->n_function > FUNCTIONS_MOST)
+		return false;
+	for (size_t i = 0; i < report->n_function; i++)
+		if (strlen(report->function[i]->why) > WHY_MOST ||
+		    report->function[i]->n_reason > ZETA_REASONS)
+			return false;
 	for (size_t i = 0; i < report->n_chain; i++)
 		if (report->chain[i]->number >= MAX_CHAINS ||
-		    report->chain[i]->n_live > MAX_CHAIN_LENGTH)
+		    report->chain[i]->n_live > MAX_CHAIN_LENGTH ||
+		    report->chain[i]->n_voter > MAX_VOTERS)
 			return false;
 	return true;
 }
@@ -259,14 +316,15 @@ static json_t *report_json(const Report *report)
 	if (!is_bounded(report))
 		return NULL;
 	snprintf(digest, sizeof(digest), "%016" PRIx64, report->session_digest);
-	return json_pack("{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:o, s:I}",
-			 "connected", 1, "boot", (json_int_t)report->boot, "version",
-			 report->version, "revision", (json_int_t)report->revision, "error",
-			 report->error, "verdicts", verdicts_json(report), "sessions",
-			 (json_int_t)report->sessions, "session_digest", digest, "cached",
-			 (json_int_t)report->cached, "vpcs", vpcs_json(report), "ready_ports",
-			 ports_json(report), "chains", chains_json(report), "peers",
-			 peers_json(report), "swept", (json_int_t)report->swept);
+	return json_pack(
+		"{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:o}",
+		"connected", 1, "boot", (json_int_t)report->boot, "version", report->version,
+		"revision", (json_int_t)report->revision, "error", report->error, "verdicts",
+		verdicts_json(report), "sessions", (json_int_t)report->sessions, "session_digest",
+		digest, "cached", (json_int_t)report->cached, "vpcs", vpcs_json(report),
+		"ready_ports", ports_json(report), "chains", chains_json(report), "swept",
+		(json_int_t)report->swept, "cleared", (json_int_t)report->cleared, "peers",
+		peers_json(report), "functions", functions_json(report));
 }
 
 static void report_came(struct stream *s, struct peer *peer, const Report *report)

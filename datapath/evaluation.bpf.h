@@ -28,6 +28,9 @@ struct evaluation {
 	__u8 function[MAX_SERVICE_CHAIN];
 	__u8 stateful;	  // some function wants the session remembered
 	__u8 undecidable; // valid for this packet only, whatever is decided
+	__u8 again;	  // of a live session: what is above is as its first packet had it
+	__u8 hold;	  // some function wants later packets to come through the forwarders
+	__u8 every;	  // functions that want to see every packet: bits of decision.reason
 	__u32 policy;
 
 	// What is being decided: towards the destination, and back. The sender's host is in back
@@ -68,6 +71,17 @@ inlined struct evaluation *evaluation_now(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&evaluations, &zero);
+}
+
+// Whether the packet may begin a session. What claims to be in the middle of one has none; of ICMP
+// it is an echo request, so that a rule for it lets nothing else in.
+inlined int evaluation_begins(const struct evaluation *e)
+{
+	if (e->icmp_error)
+		return 0;
+	if (e->protocol == IPPROTO_ICMP)
+		return e->fragment || e->icmp_type == ICMP_ECHO_REQUEST;
+	return e->protocol != IPPROTO_TCP || (e->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
 // A step never returns where the loader has filled its slot.

@@ -24,6 +24,7 @@
 #include "modules/chain/rights.bpf.h"
 #include "modules/directpath/directpath.bpf.h"
 #include "modules/entrance/entrance.bpf.h"
+#include "modules/function/function.bpf.h"
 #include "modules/heartbeat/heartbeat.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
 #include "modules/limits/limits.bpf.h"
@@ -123,6 +124,33 @@ inlined int complain_back(struct xdp_md *ctx, const struct packet *p, const stru
 	return complain(ctx, p, f, &back->host, back->host_mac, entrance, v, type, code);
 }
 
+// A packet that is going to a host, from the cache as c says: whether it goes twice, so that the
+// flow table or the sender's host is told.
+inlined void send_beside(struct cached *c, const struct flow *f, const struct decision *d,
+			 __u64 hash)
+{
+	if (cache_refresh(c, f, hash, tick_ms()) || direct_due(c, f, d))
+		bpf_redirect_map(&clone, 0, BPF_F_BROADCAST);
+}
+
+// Some functions see every packet of this flow: they first.
+inlined int see_every(struct xdp_md *ctx, const struct packet *p, const struct decision *d,
+		      int told, __u32 entrance, __u64 hash, enum verdict v)
+{
+	struct passage *t = passage_now();
+
+	if (!t)
+		return finish(ctx, BUG);
+	t->decision = *d;
+	t->hash = hash;
+	t->vni = p->vni;
+	t->entrance = entrance;
+	t->verdict = v;
+	t->inner_offset = p->inner_offset;
+	t->told = told;
+	return go_to(ctx, STEP_SEEN);
+}
+
 // Carries out what was decided for this packet's direction; back as above. told: the session in the
 // cache, where the sender's host may be told the direct path.
 inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct flow *f,
@@ -140,10 +168,11 @@ inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct f
 	if ((d->flags & DECISION_ROUTED) && p->inner.ip->ttl <= 1)
 		return complain_back(ctx, p, f, back, told, entrance, hash, TIME_EXCEEDED,
 				     ICMP_TIME_EXCEEDED, 0);
+	if (d->reason)
+		return see_every(ctx, p, d, told != NULL, entrance, hash, v);
 	v = send_to_host(ctx, p->inner_offset, d, entrance, hash, v);
-	if ((v == FORWARDED || v == FORWARDED_FIRST) && told &&
-	    (cache_refresh(told, f, hash, tick_ms()) || direct_due(told, f, d)))
-		bpf_redirect_map(&clone, 0, BPF_F_BROADCAST);
+	if ((v == FORWARDED || v == FORWARDED_FIRST) && told)
+		send_beside(told, f, d, hash);
 	return finish(ctx, v);
 }
 
@@ -422,10 +451,47 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 	return op_release(ctx, d);
 }
 
-// Nothing is recorded: the VPC's service chain decides. Who sends is checked before: what a liar
-// sends must not decide about the packets of whom he claims to be.
-inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
+// Whether the packet's session was begun by the other side.
+inlined int begun_by_other(const struct flow *f, const struct dft_record *record)
 {
+	return f->from_b != (record->state & DFT_BEGUN_BY_B ? 1 : 0);
+}
+
+// What a live session's first packet was: of the packet only whose session it is counts. What only
+// a fragment can have for ports says that it was one.
+inlined void evaluate_as_first(struct evaluation *e, const struct flow *f,
+			       const struct dft_record *record)
+{
+	const __be16 no_echo = bpf_htons(0xFFFF);
+	__u32 kept = 0;
+
+	if (begun_by_other(f, record)) {
+		e->source = address_of_v4(f->destination);
+		e->destination = address_of_v4(f->source);
+		e->source_port = f->destination_port;
+		e->destination_port = f->source_port;
+		e->from_b = !f->from_b;
+	}
+	// What people pushed has decided for good: only the rules are asked again.
+	UNROLLED
+	for (int i = 0; i < MAX_SERVICE_CHAIN; i++)
+		if (i < e->functions && e->function[i] < FUNCTION_FIRST_FREE)
+			e->function[kept++ % MAX_SERVICE_CHAIN] = e->function[i];
+	e->functions = kept;
+	e->again = 1;
+	e->icmp_error = 0;
+	e->icmp_type = ICMP_ECHO_REQUEST;
+	e->tcp_flags = TCP_SYN;
+	e->fragment = !f->key.a_port && (!f->key.b_port || f->key.b_port == no_echo);
+}
+
+// The VPC's service chain decides: about a packet of which nothing is recorded, or, again, about a
+// live session, as recorded. Who sends is checked before: what a liar sends must not decide about
+// the packets of whom he claims to be.
+inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
+		     const struct dft_record *recorded)
+{
+	const int again = recorded->life == DFT_LIVE;
 	const struct endpoint_value *from;
 	struct evaluation *e = evaluation_now();
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
@@ -452,6 +518,8 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 	e->functions = vpc->functions;
 	__builtin_memcpy(e->function, vpc->function, sizeof(e->function));
 	e->policy = vpc->policy;
+	if (again)
+		evaluate_as_first(e, f, recorded);
 
 	from = endpoint_find(p->vni, &e->source);
 	if (!from) {
@@ -459,7 +527,7 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f)
 		return function_refuse(ctx, e, DECIDE_DROP, NO_SOURCE);
 	}
 	// An ICMP error may come from a router on the way, not from the endpoint it speaks for.
-	if (!f->icmp_error && !mac_equal(from->mac, e->frame_from_mac)) {
+	if (!again && !f->icmp_error && !mac_equal(from->mac, e->frame_from_mac)) {
 		e->undecidable = 1;
 		return function_refuse(ctx, e, DECIDE_DROP, SPOOFED);
 	}
@@ -476,9 +544,8 @@ inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet
 		   const struct dft_record *record)
 {
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
-	__u32 begun_by_b = record->state & DFT_BEGUN_BY_B ? 1 : 0;
 
-	if (!vpc || vpc->policy != record->policy || f->from_b != begun_by_b)
+	if (!vpc || vpc->policy != record->policy || begun_by_other(f, record))
 		return finish(ctx, SESSION_ENDING);
 	d->op.op = DFT_UPDATE;
 	d->op.state = bpf_htons(dft_state_reopened(record->state, f->from_b) |
@@ -488,7 +555,45 @@ inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet
 	return op_send_to_node(ctx, chain_head(c), UPDATED);
 }
 
-// A lookup at the leased tail: what it has, or what is decided now.
+// Said by what may find that nothing is recorded, or only what has to be decided again.
+#define UNDECIDED (-1)
+
+// O4: what the evaluator saw goes with what it will decide.
+inlined int undecided(struct dft_packet *d, const struct dft_record *record, __u32 floor)
+{
+	stamp_write(&d->op.stamp, dft_observe(record, floor));
+	return UNDECIDED;
+}
+
+// M5: what is answered or succeeded has passed the learner, or it would have holes.
+inlined int pass_learner(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+			 __u32 floor)
+{
+	d->op.floor = bpf_htonl(floor);
+	return op_replicate(ctx, d, c, c->live);
+}
+
+// What was decided when a session began goes to whom asked now.
+inlined int release_recorded(struct xdp_md *ctx, struct dft_packet *d,
+			     const struct session_key *key)
+{
+	__u32 vni = vni_of(key->vni);
+
+	decide_where(&d->towards[0].decision, &key->b, vni);
+	decide_where(&d->towards[1].decision, &key->a, vni);
+	d->op.flags |= DFT_STATEFUL;
+	return op_release(ctx, d);
+}
+
+// Whether something that decisions are made of has changed since the record's was made.
+inlined int policy_moved(__u32 vni, const struct dft_record *record)
+{
+	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &vni);
+
+	return vpc && (__s32)(vpc->policy - record->policy) > 0;
+}
+
+// A lookup at the leased tail: what it has, or UNDECIDED.
 inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		    const struct chain_value *c, const struct flow *f, __u64 hash,
 		    const struct move *m, struct session_room *room)
@@ -516,21 +621,20 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 			if (dft_age(record, 0, (__u64)idle * 1000, 0, REFRESH_MS, PACKET_LIFE_MS) !=
 			    DFT_SUCCEEDS)
 				return finish(ctx, SESSION_ENDING);
-			break;
+			if (!c->learner)
+				break;
+			record_write(d, record);
+			return pass_learner(ctx, d, c, floor);
 		}
 		record_write(d, record);
-		d->op.flags |= DFT_STATEFUL;
 		if (!session_answers(room, record))
 			return reopen(ctx, p, d, c, f, record);
-		if (!c->learner)
-			return op_release(ctx, d);
-		// M5: what is released has passed the learner, or it would have holes.
-		d->op.floor = bpf_htonl(floor);
-		return op_replicate(ctx, d, c, c->live);
+		if (policy_moved(p->vni, record))
+			return UNDECIDED;
+		return c->learner ? pass_learner(ctx, d, c, floor)
+				  : release_recorded(ctx, d, &f->key);
 	}
-	// O4: what the evaluator saw goes with what it will decide.
-	stamp_write(&d->op.stamp, dft_observe(record, floor));
-	return evaluate(ctx, p, f);
+	return undecided(d, record, floor);
 }
 
 // What an op asks of this node's record. Returns GO_ON, or that it is malformed.
@@ -589,14 +693,17 @@ inlined int copied(struct xdp_md *ctx, struct dft_packet *d, const struct chain_
 	return op_send_to_node(ctx, chain_tail(c), COPY_TAKEN);
 }
 
-// O4 to O8: what follows from a change of this node's record, for the op that made it.
+// O4 to O8: what follows from a change of this node's record, for the op that made it; or
+// UNDECIDED.
 inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
-		    __u32 place, const struct session_room *room)
+		    __u32 place, const struct session_key *key, const struct session_room *room)
 {
 	const struct session_change *change = &room->change;
 	const struct dft_record *record = &change->record;
 	enum dft_outcome outcome = room->outcome;
 	int removes = change->step == SESSION_REMOVE || change->step == SESSION_COLLECT;
+	// The tombstone over which the tail would decide, and now this learner has it.
+	int over = d->op.op == DFT_LOOKUP && record->life == DFT_TOMBSTONE && outcome != DFT_OWN;
 	__u32 elsewhere;
 	struct move m;
 	int found = 1;
@@ -629,7 +736,9 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 		return copied(ctx, d, c);
 	if (op_keyed(d->op.op))
 		return finish(ctx, OP_DONE);
-	if (!found || record->life != DFT_LIVE)
+	// Nor has the tail answered for what it did not read.
+	if (!found || (record->life != DFT_LIVE && !over) ||
+	    (d->op.op == DFT_LOOKUP && outcome == DFT_OWN))
 		return op_look_up_again(ctx, d);
 	// Fenced meanwhile: it is stored, but not this chain's to answer for.
 	m = move_of(move_place(change->bucket, vni_of(d->geneve.vni)));
@@ -638,8 +747,9 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 		return move_over(ctx, d, elsewhere - 1);
 	if (!chain_leased(bpf_ntohl(d->op.chain), c))
 		return finish(ctx, NO_LEASE);
-	d->op.flags |= DFT_STATEFUL;
-	return op_release(ctx, d);
+	if (over)
+		return undecided(d, record, change->floor);
+	return release_recorded(ctx, d, key);
 }
 
 // An op at a flow table node.
@@ -652,14 +762,16 @@ int table(struct xdp_md *ctx)
 	struct session_change *change;
 	const struct chain_value *c;
 	__u32 number, elsewhere, where, serial = 0;
-	struct flow f = {};
-	int place, acts, keyed, current;
+	struct flow *f;
+	int place, acts, keyed, current, done;
 	struct move m = {};
 	__u64 hash, owned;
 	enum verdict v;
 
 	if (!d || !room)
 		return finish(ctx, BUG);
+	f = &room->flow;
+	__builtin_memset(f, 0, sizeof(*f));
 	change = &room->change;
 	__builtin_memset(change, 0, sizeof(*change));
 	change->bucket = bpf_ntohl(d->op.bucket);
@@ -711,18 +823,20 @@ int table(struct xdp_md *ctx)
 	keyed = op_keyed(d->op.op);
 	// The verifier must see it where the compiler knows it from the op.
 	asm volatile("" : "+r"(keyed));
-	v = keyed ? op_key(&p, d, &f.key, &serial) : read_tenant(&p, d, &f);
+	v = keyed ? op_key(&p, d, &f->key, &serial) : read_tenant(&p, d, f);
 	if (v)
 		return finish(ctx, v);
 	if (d->op.op == DFT_COPIED)
 		return finish(ctx, outbox_confirm(serial));
-	hash = key_hash(&f.key);
+	hash = key_hash(&f->key);
 	change->answers = !keyed;
-	change->begins = (f.tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !f.icmp_error;
+	change->begins = (f->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !f->icmp_error;
 	if (place + 1 == c->live)
 		change->mark = session_mark(c->epoch, c->term);
-	if (!keyed && d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION))
-		return look_up(ctx, &p, d, c, &f, hash, &m, room);
+	if (!keyed && d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION)) {
+		done = look_up(ctx, &p, d, c, f, hash, &m, room);
+		return done == UNDECIDED ? evaluate(ctx, &p, f, &change->record) : done;
+	}
 
 	record_read(d, &change->record);
 	if (d->op.op == DFT_COPY && change->record.life == DFT_ABSENT) {
@@ -732,7 +846,7 @@ int table(struct xdp_md *ctx)
 			return finish(ctx, DFT_MALFORMED);
 		session_raise_floor(floor, bpf_ntohl(d->op.floor));
 		// M7: and what is known of the bucket's moves.
-		if (move_read((const struct dft_bucket_wire *)&f.key, &m, &owned)) {
+		if (move_read((const struct dft_bucket_wire *)&f->key, &m, &owned)) {
 			if (!move_place_known(where, m.number))
 				return finish(ctx, BUCKET_MOVES);
 			move_learn(where, &m, owned);
@@ -741,16 +855,97 @@ int table(struct xdp_md *ctx)
 	}
 	if ((v = step_of(d, place == c->live, change)))
 		return finish(ctx, v);
+	// M7: what the old chain's learner has is the new chain's, whole, and that may have
+	// collected this.
+	if (d->op.op == DFT_COPY) {
+		m = move_of(where);
+		if (m.from == number + 1 && m.state & MOVE_COMPLETE)
+			return copied(ctx, d, c);
+	}
 	if (change->step == SESSION_INSERT)
-		change->refuse = quota_refuses(&f.key, number);
-	if ((v = session_change(&f.key, hash, room)))
+		change->refuse = quota_refuses(&f->key, number);
+	if ((v = session_change(&f->key, hash, room))) {
+		// O11: a learner is not of the list yet, and who is has to wait for it.
+		if (v == TABLE_FULL && change->step == SESSION_COPY && change->answers &&
+		    place < c->live) {
+			d->op.op = DFT_FULL;
+			d->op.flags &= ~DFT_REPLICATION;
+			if (place + 1 == c->live)
+				return go_to(ctx, STEP_REFUSAL);
+			return op_send_to_node(ctx, chain_tail(c), REPLICA_FULL);
+		}
 		return finish(ctx, v);
+	}
 	if (change->refused)
-		return finish(ctx, quota_refused(&f.key, number, change->refuse));
-	usage_change(&f.key, number, room->before, room->after);
+		return finish(ctx, quota_refused(&f->key, number, change->refuse));
+	usage_change(&f->key, number, room->before, room->after);
 	if (room->dying)
 		return finish(ctx, SESSION_ENDING);
-	return pass_on(ctx, d, c, place, room);
+	done = pass_on(ctx, d, c, place, &f->key, room);
+	return done == UNDECIDED && !keyed ? evaluate(ctx, &p, f, &change->record) : done;
+}
+
+// O11: a replica has no room for a session. The tail, if it has none of it either, sees to it that
+// it never will, by its floor: so nobody was told of it, nor will be. Then the head takes it back,
+// and with it all of the path.
+SEC("xdp")
+int refusal(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct session_room *room = session_room();
+	struct session_change *change;
+	const struct chain_value *c;
+	struct flow f = {};
+	enum verdict v;
+	__u32 number;
+	struct move m;
+	int place;
+
+	if (!d || !room)
+		return finish(ctx, BUG);
+	change = &room->change;
+	__builtin_memset(change, 0, sizeof(*change));
+	change->bucket = bpf_ntohl(d->op.bucket);
+	if (d->op.table != DFT_SESSIONS || change->bucket >= BUCKETS)
+		return finish(ctx, DFT_MALFORMED);
+	number = bpf_ntohl(d->op.chain);
+	c = chain_find(number);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	place = chain_place(c);
+	if (place < 0)
+		return finish(ctx, NOT_MEMBER);
+	if (chain_fenced(number, c) || bpf_ntohl(d->op.epoch) != c->epoch ||
+	    bpf_ntohl(d->op.term) != c->term)
+		return finish(ctx, STALE_TERM);
+	if ((v = read_tenant(&p, d, &f)))
+		return finish(ctx, v);
+	change->seen = stamp_read(&d->op.stamp);
+	change->floor = bpf_ntohl(d->op.floor);
+	change->step = d->op.flags & DFT_REPLICATION ? SESSION_REMOVE
+		       : place			     ? SESSION_FENCE
+						     : SESSION_TAKE_BACK;
+	if (change->step == SESSION_FENCE && place + 1 != c->live)
+		return finish(ctx, NOT_MEMBER);
+	if (change->step == SESSION_TAKE_BACK) {
+		// M7: as what is collected.
+		m = move_of(move_place(change->bucket, vni_of(d->geneve.vni)));
+		if (move_elsewhere(&m, number) || move_incomplete(&m, number))
+			return finish(ctx, BUCKET_MOVES);
+	}
+	if ((v = session_change(&f.key, key_hash(&f.key), room)))
+		return finish(ctx, v);
+	usage_change(&f.key, number, room->before, room->after);
+	// It is there by now, or is another: what the head has it keeps, and pushes.
+	if (room->outcome == DFT_ENDED)
+		return finish(ctx, TABLE_FULL);
+	d->op.floor = bpf_htonl(change->floor);
+	if (change->step == SESSION_FENCE)
+		return op_send_to_node(ctx, chain_head(c), REPLICA_FULL);
+	if (place + 1 < c->live + c->learner)
+		return op_replicate(ctx, d, c, place + 1);
+	return finish(ctx, TABLE_FULL);
 }
 
 // TOLD: the new chain adopts what the old one had.
@@ -787,7 +982,7 @@ inlined int adopt(struct xdp_md *ctx, struct dft_packet *d, const struct chain_v
 	}
 	if (!keyed) {
 		d->op.op = DFT_INSERT;
-		return pass_on(ctx, d, c, place, room);
+		return pass_on(ctx, d, c, place, key, room);
 	}
 	record_write(d, &change->record);
 	if (place + 1 < (__u32)c->live + c->learner)
@@ -851,6 +1046,29 @@ int emit(struct xdp_md *ctx)
 	return emit_next(ctx);
 }
 
+// O7. The service chain has decided again about a live session, whose record the op has. It stands:
+// then it does so under this policy, which all of the chain shall know. Or it ends.
+inlined int decided_again(struct xdp_md *ctx, struct dft_packet *d, const struct evaluation *e,
+			  const struct chain_value *c)
+{
+	const struct decision no = {.action = DECIDE_DROP, .reason = e->forth.reason};
+	struct dft_stamp stamp = stamp_read(&d->op.stamp);
+
+	d->op.policy = bpf_htonl(e->policy);
+	if (e->forth.action == DECIDE_FORWARD) {
+		d->op.op = DFT_UPDATE;
+		if (chain_head(c) == cfg.node)
+			return go_to(ctx, STEP_TABLE);
+		return op_send_to_node(ctx, chain_head(c), UPDATED);
+	}
+	session_condemn(&e->key, key_hash(&e->key), &stamp, USED_OR_NOT,
+			session_mark(c->epoch, c->term));
+	d->towards[0].decision = d->towards[1].decision = no;
+	d->op.state = 0;
+	d->op.flags &= ~DFT_STATEFUL;
+	return op_release(ctx, d);
+}
+
 // The service chain has decided about the op's packet.
 SEC("xdp")
 int decided(struct xdp_md *ctx)
@@ -865,8 +1083,21 @@ int decided(struct xdp_md *ctx)
 		return finish(ctx, BUG);
 	if (e->forth.action == DECIDE_NOTHING)
 		return finish(ctx, NO_CHAIN_FUNCTION);
+	c = chain_find(bpf_ntohl(d->op.chain));
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	if (e->again)
+		return decided_again(ctx, d, e, c);
 	if (e->undecidable || e->icmp_error)
 		e->forth.flags |= DECISION_UNCACHED;
+	if (e->hold || e->every) {
+		e->forth.flags &= ~DECISION_DIRECT;
+		e->back.flags &= ~DECISION_DIRECT;
+	}
+	if (e->forth.action == DECIDE_FORWARD) {
+		e->forth.reason = e->every;
+		e->back.reason = e->every;
+	}
 	direction = e->from_b ? 1 : 0;
 	if (direction) {
 		d->towards[1].decision = e->forth;
@@ -881,9 +1112,6 @@ int decided(struct xdp_md *ctx)
 		return op_release(ctx, d);
 	}
 
-	c = chain_find(bpf_ntohl(d->op.chain));
-	if (!c)
-		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_INSERT;
 	d->op.flags = DFT_OBSERVED | (d->op.flags & (DFT_REFRESH | DFT_ASKED));
 	d->op.state = bpf_htons(DFT_LIVE << DFT_LIFE_SHIFT | (direction ? DFT_BEGUN_BY_B : 0));
@@ -958,6 +1186,101 @@ int reply(struct xdp_md *ctx)
 	known = cache_find(&f.key, hash, direction, &c);
 	return carry_out(ctx, &p, &f, forth, back, known ? &c : NULL, entrance, hash,
 			 FORWARDED_FIRST);
+}
+
+// An op on its way back whose last node does not hear whom it is for, or that came here from such a
+// node: straight, or through a voter of the chain, which may hear it. Each try takes one from the
+// hop budget; the last one goes straight.
+SEC("xdp")
+int relay(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	const struct chain_value *c;
+	__u32 *node, whom = NODE_NOBODY;
+	struct in6_addr to;
+	__u8 mac[6];
+
+	if (!d)
+		return finish(ctx, BUG);
+	to = d->op.forwarder;
+	node = bpf_map_lookup_elem(&node_by_ip, &to);
+	if (!node)
+		return finish(ctx, DFT_FOREIGN);
+	c = chain_find(bpf_ntohl(d->op.chain));
+	if (c && d->op.hops && !node_straight(*node))
+		whom = chain_relay(c, *node, d->op.hops);
+	if (whom != NODE_NOBODY)
+		return op_redirect(ctx, d, whom, RELAYED);
+	__builtin_memcpy(mac, d->op.forwarder_mac, 6);
+	return op_send(ctx, &to, mac, d->op.op == DFT_REPLY ? REPLIED : MOVE_TAKEN);
+}
+
+// A packet of a flow of which some functions see every one: what they are told of it.
+SEC("xdp")
+int seen(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct passage *t = passage_now();
+	const struct vpc_value *vpc;
+	struct flow f = {};
+	enum verdict v;
+
+	if (!t || t->inner_offset > 512)
+		return finish(ctx, BUG);
+	p.vni = t->vni;
+	vpc = bpf_map_lookup_elem(&vpcs, &p.vni);
+	if (!vpc)
+		return finish(ctx, NO_VPC);
+	p.at += t->inner_offset & 511; // which the verifier believes
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	if (!p.inner.eth)
+		return finish(ctx, TRUNCATED);
+	if ((v = read_inner_ipv4(&p)) || (v = read_flow(&p, &f)))
+		return finish(ctx, v);
+	t->flow = f;
+	t->bytes = bpf_ntohs(p.inner.ip->tot_len);
+	t->ttl = p.inner.ip->ttl;
+	t->dscp = t->dscp_before = p.inner.ip->tos >> 2;
+	t->next = 0;
+	t->functions = vpc->functions;
+	__builtin_memcpy(t->function, vpc->function, sizeof(t->function));
+	return passage_next(ctx, t);
+}
+
+// The tenant's packet that is behind a tunnel's headers gets this DSCP.
+inlined int mark(struct xdp_md *ctx, __u8 dscp)
+{
+	struct packet p = packet_of(ctx);
+
+	p.at += OUTER_BYTES + sizeof(struct ethhdr);
+	p.inner.ip = take(&p, sizeof(*p.inner.ip));
+	if (!p.inner.ip)
+		return -1;
+	p.inner.ip->tos = (dscp << 2) | (p.inner.ip->tos & 3);
+	p.inner.ip->check = 0;
+	p.inner.ip->check = ipv4_checksum(p.inner.ip);
+	return 0;
+}
+
+// Every function that wants to has seen the packet: on to the host.
+SEC("xdp")
+int passed(struct xdp_md *ctx)
+{
+	struct passage *t = passage_now();
+	struct cached c;
+	enum verdict v;
+
+	if (!t || t->inner_offset > 512)
+		return finish(ctx, BUG);
+	v = send_to_host(ctx, t->inner_offset, &t->decision, t->entrance, t->hash, t->verdict);
+	if (v != FORWARDED && v != FORWARDED_FIRST)
+		return finish(ctx, v);
+	if (t->dscp != t->dscp_before && mark(ctx, t->dscp))
+		return finish(ctx, BUG);
+	if (t->told && cache_find(&t->flow.key, t->hash, t->flow.from_b ? 1 : 0, &c))
+		send_beside(&c, &t->flow, &t->decision, t->hash);
+	return finish(ctx, v);
 }
 
 // An ICMP error to the sender of the tenant's packet, which is cut to what the error embeds.

@@ -2,7 +2,7 @@
 // What each step of the gateway costs: nanoseconds of one program run, as the kernel measures it
 // (PROG_TEST_RUN), beside a run that only reads the outer headers and passes.
 //
-//   gateway_bench [-j] [-n runs] [-f flows]      -j: JSON
+//   gateway_bench [-j] [-r] [-n runs] [-f flows]      -j: JSON; -r: what rules cost instead
 #include "datapath/gateway_nodes.h"
 
 #include <bpf/bpf.h>
@@ -26,7 +26,7 @@ enum { FWD, HEAD, MIDDLE, TAIL, NODES };
 struct bench {
 	struct node node[NODES];
 	uint32_t runs, flows;
-	int json;
+	int json, rules;
 	uint32_t *ns;  // of each run
 	uint32_t pass; // median of the run that only passes
 };
@@ -61,37 +61,14 @@ static void put_view(const struct node *n)
 	node_buckets(n, 0);
 }
 
-// Two endpoints without security groups, and a third that has one which lets all in.
-static void put_tenant(const struct node *n)
-{
-	struct security_group_value open = {.rules = 1, .rule = {{.port_max = 65535}}};
-	uint32_t group = 1;
-
-	for (uint8_t i = 1; i <= 3; i++) {
-		char ip[16];
-		struct endpoint_key key = {.vni = VNI};
-		struct endpoint_value value = {
-			.host_mac = {2, 10, 0, 0, 0, i},
-			.mac = {2, 1, 0, 0, 0, i},
-			.group = {i == 3 ? group : 0},
-		};
-
-		snprintf(ip, sizeof(ip), "192.168.0.%u", 10u + i);
-		value.host = address_must(ip);
-		snprintf(ip, sizeof(ip), "10.0.0.%u", i);
-		key.address = address_must(ip);
-		node_put(n, "endpoints", &key, &value);
-	}
-	node_put(n, "security_groups", &group, &open);
-}
-
-// From the first endpoint to another, 64 bytes and the tunnel.
-static void write_frame(struct frame *f, const char *to, uint16_t port, uint8_t flags)
+// 64 bytes and the tunnel, from whom has the first endpoint's MAC.
+static void write_frame_between(struct frame *f, const char *from, const char *to, uint16_t port,
+				uint16_t to_port, uint8_t flags)
 {
 	frame_clear(f);
 	frame_fill(f, 10);
-	frame_tcp(f, port, 80, flags);
-	frame_ipv4(f, (struct ipv4_header){.from = "10.0.0.1", .to = to, .protocol = IPPROTO_TCP});
+	frame_tcp(f, port, to_port, flags);
+	frame_ipv4(f, (struct ipv4_header){.from = from, .to = to, .protocol = IPPROTO_TCP});
 	frame_ethernet(f, "02:01:00:00:00:02", "02:01:00:00:00:01", ETH_P_IP);
 	frame_vxlan(f, VNI);
 	frame_udp(f, 50000, 4789, 0);
@@ -99,6 +76,12 @@ static void write_frame(struct frame *f, const char *to, uint16_t port, uint8_t 
 					   .to = "192.168.0.201",
 					   .protocol = IPPROTO_UDP});
 	frame_ethernet(f, "02:0e:00:00:00:01", "02:0a:00:00:00:01", ETH_P_IP);
+}
+
+// From the first endpoint to another.
+static void write_frame(struct frame *f, const char *to, uint16_t port, uint8_t flags)
+{
+	write_frame_between(f, "10.0.0.1", to, port, 80, flags);
 }
 
 static uint32_t run(const struct node *n, const struct frame *in, struct frame *out)
@@ -233,20 +216,141 @@ static void bench_all(struct bench *b)
 	measure(b, "table: record found", TAIL, &lookup, 1, REPLIED, NULL);
 }
 
+// ---- rules: what a first packet costs by how many rules the group it goes to has ----
+
+#define MEMBERS 1000 // of the remote group that rules name
+#define SAMPLES 512
+#define REMOTE_GROUP 2
+
+static uint32_t any(uint32_t below)
+{
+	static uint32_t state = 1;
+
+	state = state * 1664525 + 1013904223;
+	return (uint32_t)((uint64_t)state * below >> 32);
+}
+
+// Members live in 10.1.0.0/16, others in 10.2.0.0/16.
+static void member_ip(char out[16], uint32_t number, int member)
+{
+	snprintf(out, 16, "10.%u.%u.%u", member ? 1u : 2u, number >> 8, number & 255);
+}
+
+static void put_members(const struct node *n)
+{
+	for (uint32_t i = 0; i < 2 * MEMBERS; i++) {
+		struct endpoint_key key = {.vni = VNI};
+		struct endpoint_value value = {
+			.host = address_must("192.168.0.11"),
+			.host_mac = {2, 10, 0, 0, 0, 1},
+			.mac = {2, 1, 0, 0, 0, 1},
+			.group = {i < MEMBERS ? REMOTE_GROUP : 0},
+		};
+		char ip[16];
+
+		member_ip(ip, i % MEMBERS, i < MEMBERS);
+		key.address = address_must(ip);
+		node_put(n, "endpoints", &key, &value);
+	}
+}
+
+// One rule of ten is for the remote group, the others for hosts and networks; half are for single
+// ports, the others for a few.
+static void any_rules(struct rule *rules, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct rule *r = &rules[i];
+		char ip[16];
+
+		*r = (struct rule){.protocol = i % 2 ? IPPROTO_UDP : IPPROTO_TCP,
+				   .port_min = any(60000),
+				   .remote_bits = 96 + 16 + any(17),
+				   .outcome = RULE_ALLOW};
+		r->port_max = r->port_min + (any(2) ? 0 : any(16));
+		member_ip(ip, any(MEMBERS), any(2));
+		r->remote = address_must(ip);
+		r->remote_group = any(10) ? 0 : REMOTE_GROUP;
+	}
+}
+
+// A packet that the rule matches.
+static void write_match(struct frame *f, const struct rule *rule)
+{
+	char ip[ADDRESS_TEXT];
+
+	address_text(&rule->remote, ip);
+	if (rule->remote_group)
+		member_ip(ip, any(MEMBERS), 1);
+	write_frame_between(f, ip, "10.0.0.3", 1024 + any(60000), rule->port_min, SYN);
+}
+
+static void write_any(struct frame *f)
+{
+	char ip[16];
+
+	member_ip(ip, any(MEMBERS), any(2));
+	write_frame_between(f, ip, "10.0.0.3", 1024 + any(60000), any(60000), SYN);
+}
+
+// Packets as the tail gets them, which it is to let in, or not.
+static void sample(struct bench *b, const struct rule *rules, uint32_t count, enum verdict v,
+		   struct frame ops[SAMPLES])
+{
+	const struct node *tail = &b->node[TAIL];
+	struct frame in, out;
+
+	for (uint32_t i = 0; i < SAMPLES;) {
+		uint64_t before = counted(tail, v);
+
+		if (v == INSERTED)
+			write_match(&in, &rules[any(count) & ~1u]);
+		else
+			write_any(&in);
+		run(&b->node[FWD], &in, &ops[i]);
+		run(tail, &ops[i], &out);
+		i += counted(tail, v) != before;
+	}
+}
+
+static void bench_rules(struct bench *b)
+{
+	static const enum verdict verdicts[] = {INSERTED, REPLIED};
+	static struct frame ops[SAMPLES];
+	static struct rule rules[MAX_RULES];
+	char name[48];
+
+	put_members(&b->node[TAIL]);
+	write_any(ops);
+	ops->byte[36]++; // another port
+	measure(b, "headers read, passed", FWD, ops, 1, PASS, NULL);
+	for (uint32_t count = 10; count <= MAX_RULES; count *= 10) {
+		any_rules(rules, count);
+		node_rules(&b->node[TAIL], 0, 1, rules, count);
+		for (int i = 0; i < 2; i++) {
+			sample(b, rules, count, verdicts[i], ops);
+			snprintf(name, sizeof(name), "%u rules: %s", count,
+				 i ? "refused" : "allowed");
+			measure(b, name, TAIL, ops, SAMPLES, verdicts[i], NULL);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static struct bench b = {.runs = 20000, .flows = 32768};
 	int option;
 
-	while ((option = getopt(argc, argv, "jn:f:")) != -1)
+	while ((option = getopt(argc, argv, "jrn:f:")) != -1)
 		if (option == 'j')
 			b.json = 1;
+		else if (option == 'r')
+			b.rules = 1;
 		else if (option == 'n' && atoi(optarg) >= 100)
 			b.runs = atoi(optarg);
 		else if (option == 'f' && atoi(optarg) > 0 && atoi(optarg) <= 64000)
 			b.flows = atoi(optarg);
 		else
-			fatalx("usage: gateway_bench [-j] [-n runs, 100 or more] [-f flows, to 64000]");
+			fatalx("usage: gateway_bench [-j] [-r] [-n runs, 100 or more] [-f flows, to 64000]");
 	b.ns = calloc(b.runs, sizeof(*b.ns));
 	if (!b.ns)
 		fatal("no memory");
@@ -260,12 +364,15 @@ int main(int argc, char **argv)
 							  .beat_ms = 10,
 							  .cached = i == FWD ? 2 * b.flows : 0});
 		put_view(&b.node[i]);
-		put_tenant(&b.node[i]);
+		node_tenant(&b.node[i], VNI, 3);
 	}
 	if (!b.json)
 		printf("%-44s %-16s %6s %6s %6s %8s\n", "ns per run", "verdict", "median", "p10",
 		       "p90", "over pass");
-	bench_all(&b);
+	if (b.rules)
+		bench_rules(&b);
+	else
+		bench_all(&b);
 	if (b.json)
 		puts("\n]");
 	for (uint32_t i = 0; i < NODES; i++)

@@ -10,6 +10,7 @@
 
 #include "gateway.skel.h"
 #include "divider.skel.h"
+#include "acl.skel.h"
 #include "bouncer.skel.h"
 #include "securitygroup.skel.h"
 #include "lib/address.h"
@@ -88,6 +89,7 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 		.tick_q10 = wish->tick_q10,
 		.beat_ms = wish->beat_ms,
 		.cluster = wish->cluster,
+		.sessions = wish->sessions ? wish->sessions : SESSIONS,
 	};
 	node_ip_text(wish->index, ip);
 	node_mac_text(wish->index, mac);
@@ -106,6 +108,8 @@ int node_map(const struct node *n, const char *name)
 	if (fd < 0)
 		fd = bpf_object__find_map_fd_by_name(n->securitygroup->obj, name);
 	if (fd < 0)
+		fd = bpf_object__find_map_fd_by_name(n->acl->obj, name);
+	if (fd < 0)
 		fatalx("%s has no map %s", n->name, name);
 	return fd;
 }
@@ -114,6 +118,27 @@ void node_put(const struct node *n, const char *map, const void *key, const void
 {
 	if (bpf_map_update_elem(node_map(n, map), key, value, BPF_ANY))
 		fatal("%s: %s takes no entry", n->name, map);
+}
+
+void node_rules(const struct node *n, uint32_t of, uint32_t number, const struct rule *rules,
+		size_t count)
+{
+	const char *map = of ? "network_acls" : "security_groups";
+	struct rule_page_key key = {.set = number | of, .version = 1};
+	struct rule_book book;
+	struct rule_set was = {};
+
+	bpf_map_lookup_elem(node_map(n, map), &number, &was);
+	if (rules_compile(rules, count, &book))
+		fatal("no memory");
+	book.set.version = key.version = was.version + 1;
+	for (key.page = 1; key.page <= book.pages; key.page++)
+		node_put(n, "rule_pages", &key, &book.page[key.page - 1]);
+	node_put(n, map, &number, &book.set);
+	rule_book_free(&book);
+	key.version = was.version;
+	for (key.page = 1; !bpf_map_delete_elem(node_map(n, "rule_pages"), &key);)
+		key.page++;
 }
 
 void node_remove(const struct node *n, const char *map, const void *key)
@@ -417,6 +442,29 @@ void node_lease(const struct node *n, uint32_t chain, uint64_t term, uint64_t en
 	node_put(n, "leases", &chain, &value);
 }
 
+void node_tenant(const struct node *n, uint32_t vni, uint8_t endpoints)
+{
+	const struct rule open = {.port_max = 65535, .outcome = RULE_ALLOW};
+	const uint32_t group = 1;
+
+	for (uint8_t i = 1; i <= endpoints; i++) {
+		char ip[16];
+		struct endpoint_key key = {.vni = vni};
+		struct endpoint_value value = {
+			.host_mac = {2, 10, 0, 0, 0, i},
+			.mac = {2, 1, 0, 0, 0, i},
+			.group = {i == endpoints ? group : 0},
+		};
+
+		snprintf(ip, sizeof(ip), "192.168.0.%u", 10u + i);
+		value.host = address_must(ip);
+		snprintf(ip, sizeof(ip), "10.0.0.%u", i);
+		key.address = address_must(ip);
+		node_put(n, "endpoints", &key, &value);
+	}
+	node_rules(n, 0, group, &open, 1);
+}
+
 void node_chain(const struct node *n, uint32_t chain, const struct chain_value *value)
 {
 	struct chain_value copy = *value;
@@ -462,7 +510,8 @@ void node_load(struct node *n, const struct node_wish *wish)
 	n->divider = divider__open_opts(&options);
 	n->bouncer = bouncer__open_opts(&options);
 	n->securitygroup = securitygroup__open_opts(&options);
-	if (!n->gw || !n->divider || !n->bouncer || !n->securitygroup)
+	n->acl = acl__open_opts(&options);
+	if (!n->gw || !n->divider || !n->bouncer || !n->securitygroup || !n->acl)
 		fatal("%s does not open", wish->name);
 	configure((struct gateway_config *)&n->gw->rodata->cfg, wish);
 	// The real sizes are for a machine of its own, not for a dozen nodes in one test.
@@ -473,7 +522,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 		bpf_map__set_max_entries(n->gw->maps.flat_cache, wish->flat);
 	}
 	if (gateway__load(n->gw) || divider__load(n->divider) || bouncer__load(n->bouncer) ||
-	    securitygroup__load(n->securitygroup))
+	    securitygroup__load(n->securitygroup) || acl__load(n->acl))
 		fatal("%s does not load", wish->name);
 
 	step_put(n, STEP_TABLE, n->gw->progs.table);
@@ -482,9 +531,14 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_COMPLAINT, n->gw->progs.complaint);
 	step_put(n, STEP_MOVING, n->gw->progs.moving);
 	step_put(n, STEP_BEAT, n->gw->progs.beat);
+	step_put(n, STEP_RELAY, n->gw->progs.relay);
+	step_put(n, STEP_REFUSAL, n->gw->progs.refusal);
+	step_put(n, STEP_SEEN, n->gw->progs.seen);
+	step_put(n, STEP_PASSED, n->gw->progs.passed);
 	function_put(n, FUNCTION_DIVIDER, n->divider->progs.divider);
 	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);
 	function_put(n, FUNCTION_SECURITY_GROUP, n->securitygroup->progs.securitygroup);
+	function_put(n, FUNCTION_ACL, n->acl->progs.acl);
 	key = CLONE_TENANT;
 	node_put(n, "clone", &key, &loopback);
 	key = CLONE_OAM;
@@ -497,6 +551,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 
 void node_free(struct node *n)
 {
+	acl__destroy(n->acl);
 	securitygroup__destroy(n->securitygroup);
 	bouncer__destroy(n->bouncer);
 	divider__destroy(n->divider);

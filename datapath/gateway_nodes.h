@@ -7,6 +7,7 @@
 
 #include "datapath/testing.h"
 #include "dft/record.h"
+#include "modules/rules/rules.h"
 #include "shared/config.h"
 #include "shared/membership.h"
 #include "shared/session.h"
@@ -18,6 +19,7 @@ struct gateway;
 struct divider;
 struct bouncer;
 struct securitygroup;
+struct acl;
 
 struct node {
 	const char *name;
@@ -26,13 +28,14 @@ struct node {
 	struct divider *divider;
 	struct bouncer *bouncer;
 	struct securitygroup *securitygroup;
+	struct acl *acl;
 	struct target entry; // program "gateway"
 	struct target oam;
 	uint32_t flat; // pages of each flat table; 0: kernel maps instead
 };
 
-// What differs between nodes; the rest follows from the index. sessions 0: room for 4096; cached 0:
-// for 1024; zgc_ifindex 0: that of the tenants' side.
+// What differs between nodes; the rest follows from the index. sessions 0: room for 4096;
+// cached 0: for 1024; zgc_ifindex 0: that of the tenants' side.
 struct node_wish {
 	const char *name;
 	uint32_t index;
@@ -63,6 +66,10 @@ void node_remove(const struct node *n, const char *map, const void *key);
 // Empties a hash; "sessions" and "cache" whatever implements them.
 void node_clear(const struct node *n, const char *map);
 unsigned int node_count(const struct node *n, const char *map);
+// The rules of a security group; of: 0; of a network ACL: RULES_OF_ACL. They take the place of
+// those that it had, as zetad would have it: at no time are they half there.
+void node_rules(const struct node *n, uint32_t of, uint32_t number, const struct rule *rules,
+		size_t count);
 // Tells the node of an entrance, and what it has to do for it, as the pacemaker would.
 void node_entrance(const struct node *n, uint32_t index, const struct entrance_value *value);
 // Tells the node of the cluster's first so many, itself among them: all are alive.
@@ -71,6 +78,9 @@ void node_peers(const struct node *n, uint32_t count);
 void node_heard(const struct node *n, uint32_t index, uint32_t boot, int alive);
 // All buckets belong to this chain; -1: to none.
 void node_buckets(const struct node *n, int chain);
+// Endpoints of a VPC: "10.0.0.i" at host "192.168.0.(10 + i)", i from 1. The last has security
+// group 1, which lets everything in.
+void node_tenant(const struct node *n, uint32_t vni, uint8_t endpoints);
 // Its term of a chain, whose members are meant in the life that node_boot() says where boot is 0.
 // It has promised nothing above, holds a lease for ever, and if it is the tail, has been for an
 // hour.

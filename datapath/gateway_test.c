@@ -41,6 +41,7 @@
 #define FLAT 0x0400A4	// a VPC without subnets
 #define EMPTY 0x0500A5	// its service chain has no function
 #define BROKEN 0x0600A6 // its service chain names a function that is not loaded
+#define FENCED 0x0700A7 // its subnets have network ACLs
 
 #define SYN 0x02
 #define FIN 0x01
@@ -94,20 +95,25 @@ static const struct {
 	[OF_BOTH] = {BOTH, 1}, [DEAD] = {FWD1, 0},
 };
 
+enum { WEB = 1, CLIENTS, LIMITED, NOTHING, OPEN, UNKNOWN = 77 }; // security groups
+enum { GATE = 1 };						 // network ACLs
+
 static const struct subnet_row {
 	uint32_t vni, subnet;
 	const char *prefix, *gateway, *mac;
+	uint32_t acl;
 } subnet_rows[] = {
-	{RED, 1, "10.0.1.0/24", "10.0.1.1", "02:f1:00:00:01:01"},
-	{RED, 2, "10.0.2.0/24", "10.0.2.1", "02:f1:00:00:02:01"},
-	{RED, 3, "10.0.3.0/24", NULL, NULL},
-	{BLUE, 4, "10.0.1.0/24", "10.0.1.1", "02:f2:00:00:01:01"},
-	{BLUE, 5, "10.0.2.0/24", "10.0.2.254", "02:f2:00:00:02:01"},
-	{EMPTY, 6, "10.0.1.0/24", "10.0.1.1", "02:f5:00:00:01:01"},
-	{BROKEN, 7, "10.0.1.0/24", "10.0.1.1", "02:f6:00:00:01:01"},
+	{RED, 1, "10.0.1.0/24", "10.0.1.1", "02:f1:00:00:01:01", 0},
+	{RED, 2, "10.0.2.0/24", "10.0.2.1", "02:f1:00:00:02:01", 0},
+	{RED, 3, "10.0.3.0/24", NULL, NULL, 0},
+	{BLUE, 4, "10.0.1.0/24", "10.0.1.1", "02:f2:00:00:01:01", 0},
+	{BLUE, 5, "10.0.2.0/24", "10.0.2.254", "02:f2:00:00:02:01", 0},
+	{EMPTY, 6, "10.0.1.0/24", "10.0.1.1", "02:f5:00:00:01:01", 0},
+	{BROKEN, 7, "10.0.1.0/24", "10.0.1.1", "02:f6:00:00:01:01", 0},
+	{FENCED, 8, "10.0.1.0/24", "10.0.1.1", "02:f7:00:00:01:01", GATE},
+	{FENCED, 9, "10.0.2.0/24", "10.0.2.1", "02:f7:00:00:02:01", 0},
+	{FENCED, 10, "10.0.3.0/24", "10.0.3.1", "02:f7:00:00:03:01", UNKNOWN},
 };
-
-enum { WEB = 1, CLIENTS, LIMITED, NOTHING, OPEN, UNKNOWN = 77 };
 
 // host n is 192.168.0.n with the MAC 02:0a:00:00:00:n.
 static const struct endpoint_row {
@@ -142,6 +148,10 @@ static const struct endpoint_row {
 	{FLAT, "172.20.0.1", "02:04:00:00:01:0b", 12, {}},
 	{EMPTY, "10.0.1.10", "02:01:00:00:01:0a", 11, {}},
 	{BROKEN, "10.0.1.10", "02:01:00:00:01:0a", 11, {}},
+	{FENCED, "10.0.1.10", "02:01:00:00:01:0a", 11, {}},
+	{FENCED, "10.0.1.11", "02:01:00:00:01:0b", 12, {}},
+	{FENCED, "10.0.2.10", "02:01:00:00:02:0a", 13, {}},
+	{FENCED, "10.0.3.10", "02:01:00:00:03:0a", 13, {}},
 };
 
 static const struct {
@@ -188,6 +198,10 @@ static const struct {
 	 {.policy = 1,
 	  .functions = 3,
 	  .function = {FUNCTION_DIVIDER, FUNCTION_FIRST_FREE, FUNCTION_BOUNCER}}},
+	{FENCED,
+	 {.policy = 1,
+	  .functions = 3,
+	  .function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FUNCTION_ACL}}},
 };
 
 #define EPOCH 3
@@ -255,7 +269,7 @@ static void put_subnets(const struct node *n)
 	for (size_t i = 0; i < COUNT(subnet_rows); i++) {
 		const struct subnet_row *row = &subnet_rows[i];
 		struct subnet_key key = {.vni = htonl(row->vni)};
-		struct subnet_value value = {.subnet = row->subnet};
+		struct subnet_value value = {.subnet = row->subnet, .acl = row->acl};
 		unsigned int bits;
 
 		if (prefix_parse(row->prefix, &key.address, &bits))
@@ -292,10 +306,11 @@ static void put_endpoint(const struct node *n, const struct endpoint_row *row)
 static void put_groups(const struct node *n)
 {
 	for (uint32_t group = WEB; group <= OPEN; group++) {
-		struct security_group_value value = {};
+		struct rule rules[COUNT(rule_rows)];
+		size_t count = 0;
 
 		for (size_t i = 0; i < COUNT(rule_rows); i++) {
-			struct rule *rule = &value.rule[value.rules];
+			struct rule *rule = &rules[count];
 			unsigned int bits = 0;
 
 			if (rule_rows[i].group != group || !RULES(group))
@@ -305,11 +320,27 @@ static void put_groups(const struct node *n)
 			    prefix_parse(rule_rows[i].remote, &rule->remote, &bits))
 				fatalx("%s is no prefix", rule_rows[i].remote);
 			rule->remote_bits = bits;
-			value.rules++;
-			value.egress_rules += rule->direction == RULE_EGRESS;
+			rule->outcome = RULE_ALLOW;
+			count++;
 		}
-		node_put(n, "security_groups", &group, &value);
+		node_rules(n, 0, group, rules, count);
 	}
+}
+
+// What may enter the first subnet; all may leave it.
+static void put_acl(const struct node *n)
+{
+	struct rule rules[] = {
+		{RULE_INGRESS, IPPROTO_TCP, 96, 80, 80, 0, rule_outcome(100, 0), {}},
+		{RULE_INGRESS, IPPROTO_UDP, 128, 1500, 1500, 0, rule_outcome(10, 1), {}},
+		{RULE_INGRESS, IPPROTO_UDP, 96, 0, 65535, 0, rule_outcome(20, 0), {}},
+		{RULE_INGRESS, IPPROTO_UDP, 128, 1501, 1501, 0, rule_outcome(21, 1), {}},
+		{RULE_EGRESS, 0, 0, 0, 65535, 0, rule_outcome(0, 0), {}},
+	};
+
+	for (size_t i = 0; i < COUNT(rules); i++)
+		rules[i].remote = address_must("10.0.2.10");
+	node_rules(n, RULES_OF_ACL, GATE, rules, COUNT(rules));
 }
 
 static void fill(const struct node *n)
@@ -320,6 +351,7 @@ static void fill(const struct node *n)
 	put_entrances(n);
 	put_subnets(n);
 	put_groups(n);
+	put_acl(n);
 	for (size_t i = 0; i < COUNT(vpc_rows); i++)
 		put_vpc(n, vpc_rows[i].vni, 0);
 	for (size_t i = 0; i < COUNT(endpoint_rows); i++)
@@ -670,6 +702,18 @@ static int step_of(struct world *w, int node, const struct target *t, const stru
 static int step(struct world *w, int node, const struct frame *in, struct journey *j)
 {
 	return step_of(w, node, &w->node[node].entry, in, j);
+}
+
+// A first packet of host 11, red, as far as the chain's tail has decided it.
+static int decided(struct world *w, const struct inner *in, struct journey *j)
+{
+	struct frame f;
+	int wrong;
+
+	write_inner(&f, in);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong = step(w, FWD1, &f, j);
+	return wrong + step(w, FTN3, &j->out, j);
 }
 
 // On from where j is, until the frame leaves the cluster.
@@ -1664,8 +1708,35 @@ static const struct broken_op broken_ops[] = {
 	 1,
 	 {DFT_ENDPOINTS},
 	 .red = "ftn1 DFT_MALFORMED"},
-	{"lookup, at a forwarder", LOOKUP_, FWD2, 0, 0, {}, .red = "fwd2 NOT_MEMBER"},
-	{"reply, at a table node", REPLY_, FTN2, 0, 0, {}, .red = "ftn2 NOT_MEMBER"},
+	{"lookup, at a forwarder",
+	 LOOKUP_,
+	 FWD2,
+	 0,
+	 0,
+	 {},
+	 .red = "fwd2 REDIRECTED > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
+	 .nobody = "fwd2 REDIRECTED > ftn3 NO_VPC"},
+	{"reply, at a table node",
+	 REPLY_,
+	 FTN2,
+	 0,
+	 0,
+	 {},
+	 .red = "ftn2 REPLIED > fwd1 FORWARDED_FIRST"},
+	{"reply, to a table node",
+	 REPLY_,
+	 FTN2,
+	 AT(op.forwarder) + 12,
+	 4,
+	 {172, 16, 0, 1 + FTN2},
+	 .red = "ftn2 NOT_MEMBER"},
+	{"reply, to a stranger",
+	 REPLY_,
+	 FTN2,
+	 AT(op.forwarder) + 12,
+	 4,
+	 {172, 16, 0, 99},
+	 .red = "ftn2 DFT_FOREIGN"},
 	{"replication, at no member", REPLICATION_, FTN8, 0, 0, {}, .red = "ftn8 NOT_MEMBER"},
 	{"unknown chain", LOOKUP_, FTN3, AT(op.chain), 4, {0, 0, 0, 99}, .red = "ftn3 NO_VIEW"},
 	{"replication, as it is",
@@ -1793,7 +1864,7 @@ static const struct broken_op broken_ops[] = {
 	 0,
 	 0,
 	 {},
-	 .red = "fwd2 STALE_REPLY"},
+	 .red = "fwd2 REPLIED > fwd1 FORWARDED_FIRST"},
 	{"reply, late",
 	 REPLY_,
 	 FWD1,
@@ -2226,10 +2297,7 @@ static int test_concurrent_insert(struct world *w)
 	struct dft_packet d;
 	struct frame f;
 
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += step(w, FWD1, &f, &one);
-	wrong += step(w, FTN3, &one.out, &one);
+	wrong += decided(w, &syn, &one);
 	write_inner(&f, &syn);
 	wrap_from_host(&f, 11, OF_FWD2, RED);
 	wrong += step(w, FWD2, &f, &two);
@@ -2359,6 +2427,12 @@ static uint32_t get_floor(struct world *w, int node, const struct session_key *k
 	return floor;
 }
 
+static void put_floors(struct world *w, const struct session_key *key, uint32_t floor)
+{
+	for (int i = FTN1; i <= FTN8; i++)
+		put_floor(w, i, key, floor);
+}
+
 // Down the path with the news, looked up again at its end, and then accepted.
 #define REFUSED                                                                                    \
 	"fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "               \
@@ -2374,14 +2448,10 @@ static int test_observations(struct world *w)
 	struct dft_record want = want_record(RED, 5, &syn, 1, 0), tombstone = want;
 	struct journey j = {};
 	struct dft_packet d;
-	struct frame f;
 
 	// The head's floor has risen since.
 	put_floor(w, FTN1, &key, 5);
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += step(w, FWD1, &f, &j);
-	wrong += step(w, FTN3, &j.out, &j);
+	wrong += decided(w, &syn, &j);
 	wrong += step(w, FTN1, &j.out, &j);
 	// It goes down the path, as what the head knows: nothing, at that floor.
 	d = op_get(&j.out);
@@ -2433,10 +2503,7 @@ static int test_observations(struct world *w)
 	// The tombstone came after the observation.
 	forget(w);
 	j.path[0] = 0;
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += step(w, FWD1, &f, &j);
-	wrong += step(w, FTN3, &j.out, &j);
+	wrong += decided(w, &syn, &j);
 	for (int i = FTN1; i <= FTN3; i++)
 		node_session_put(&w->node[i], &key, &tombstone);
 	wrong += go_on(w, &j);
@@ -2446,10 +2513,7 @@ static int test_observations(struct world *w)
 	// Only the head and the one behind it have it: the rest learn it from the refused packet.
 	forget(w);
 	j.path[0] = 0;
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += step(w, FWD1, &f, &j);
-	wrong += step(w, FTN3, &j.out, &j);
+	wrong += decided(w, &syn, &j);
 	node_session_put(&w->node[FTN1], &key, &tombstone);
 	wrong += step(w, FTN1, &j.out, &j);
 	wrong += step(w, FTN2, &j.out, &j);
@@ -2469,10 +2533,11 @@ static int test_copies(struct world *w)
 	int from_b, wrong = 0;
 	struct session_key key = key_of(RED, &syn, &from_b);
 	struct dft_record record = want_record(RED, 5, &syn, 1, 0), other = record, got;
+	struct cache_value cached;
 	struct journey j;
 
 	// Equal stamps, other content: nothing goes on, and the replica keeps what it has.
-	other.towards[0].host_mac[5] = 99;
+	other.towards[0].flags ^= DECISION_ROUTED;
 	node_session_put(&w->node[FTN2], &key, &other);
 	wrong += sends(w, "conflict", FWD1, OF_FWD1, RED, &syn,
 		       "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 STAMP_CONFLICT",
@@ -2485,14 +2550,15 @@ static int test_copies(struct world *w)
 	wrong += sends(w, "conflict", FWD1, OF_FWD1, BLUE, &syn, FIRST "FORWARDED_FIRST", DELIVERED,
 		       &j);
 
-	// A newer one wins, and is what is released. (It names another host's MAC.)
+	// A newer one wins, and is what is released. (It is routed.)
 	forget(w);
 	other.stamp.counter = 9;
 	node_session_put(&w->node[FTN2], &key, &other);
 	wrong += sends(w, "newer", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DROPPED,
 		       &j);
 	if (!node_session(&w->node[FTN3], &key, &got) || memcmp(&got, &other, sizeof(got)) ||
-	    j.out.byte[5] != (from_b ? 11 : 99)) {
+	    !node_cached(&w->node[FWD1], &key, &cached) ||
+	    cached.record.towards[0].flags != other.towards[0].flags) {
 		fprintf(stderr, "newer: did not win\n");
 		wrong++;
 	}
@@ -2572,6 +2638,124 @@ static int test_updates(struct world *w)
 	return wrong + replicas_equal(w, "update of this life", &key, &record);
 }
 
+// Whether the three replicas of a chain are equal: with the key's record at this stamp, or, where
+// it is 0, without any; and the floor of its bucket.
+static int three_have(struct world *w, const char *name, const int node[3],
+		      const struct session_key *key, uint32_t floor, uint32_t counter)
+{
+	struct dft_record r;
+	int wrong = 0;
+
+	for (int i = 0; i < 3; i++) {
+		int has = node_session(&w->node[node[i]], key, &r);
+
+		if (has != (counter > 0) ||
+		    (has && (r.stamp.floor != floor || r.stamp.counter != counter ||
+			     r.life != DFT_LIVE)) ||
+		    get_floor(w, node[i], key) != floor) {
+			fprintf(stderr, "%s: %s has %d, stamp %u.%u, floor %u; not %u.%u\n", name,
+				w->node[node[i]].name, has, has ? r.stamp.floor : 0,
+				has ? r.stamp.counter : 0, get_floor(w, node[i], key), floor,
+				counter);
+			wrong++;
+		}
+	}
+	return wrong;
+}
+
+// A replica in the middle without room says so to the tail, and that to the head: nobody has the
+// session then, whatever is lost, late or doubled.
+static int test_replica_full(struct world *w)
+{
+	const struct chain_value chain = {
+		.epoch = EPOCH, .term = TERM, .live = 3, .node = {FTN1, FTN8, FTN3}};
+	const int node[] = {FTN1, FTN8, FTN3};
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	struct frame first, copied, told;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct journey j = {};
+
+	put_floors(w, &key, 0);
+	node_sessions_fill(&w->node[FTN8], FEW_SESSIONS);
+	for (int i = 0; i < NODES; i++)
+		node_chain(&w->node[i], 0, &chain);
+	write_inner(&first, &syn);
+	wrap_from_host(&first, 11, OF_FWD1, RED);
+	for (uint32_t i = 1; i <= 2; i++) {
+		wrong += sends(
+			w, "full middle", FWD1, OF_FWD1, RED, &syn,
+			"fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn8 REPLICA_FULL "
+			"> ftn3 REPLICA_FULL > ftn1 REPLICATED > ftn8 REPLICATED > ftn3 "
+			"TABLE_FULL",
+			DROPPED, &j);
+		wrong += three_have(w, "full middle", node, &key, i, 0);
+	}
+
+	// A copy of what was refused comes late, when there is room: it is of no life.
+	put_floors(w, &key, 0);
+	j.path[0] = 0;
+	wrong += step(w, FWD1, &first, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += step(w, FTN1, &j.out, &j);
+	copied = j.out;
+	wrong += go_on(w, &j);
+	node_clear(&w->node[FTN8], "sessions");
+	wrong += travel(w, FTN8, &copied, &j);
+	wrong += path_is("late copy", &j, "ftn8 OLD_INCARNATION");
+	wrong += three_have(w, "late copy", node, &key, 1, 0);
+
+	// The copy that there was room for was before: who asked has its answer, and it stays.
+	put_floors(w, &key, 0);
+	node_sessions_fill(&w->node[FTN8], FEW_SESSIONS);
+	j.path[0] = 0;
+	wrong += step(w, FWD1, &first, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += step(w, FTN1, &j.out, &j);
+	copied = j.out;
+	wrong += step(w, FTN8, &j.out, &j);
+	told = j.out;
+	node_clear(&w->node[FTN8], "sessions");
+	wrong += travel(w, FTN8, &copied, &j);
+	wrong += path_is("a copy that finds room", &j,
+			 "ftn8 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
+	wrong += travel(w, FTN3, &told, &j);
+	wrong += path_is("told too late", &j, "ftn3 TABLE_FULL");
+	wrong += three_have(w, "told too late", node, &key, 0, 1);
+	forget(w);
+
+	// The tail's word to the head is lost: what the head still has passes nobody as it is.
+	node_sessions_fill(&w->node[FTN8], FEW_SESSIONS);
+	j.path[0] = 0;
+	wrong += step(w, FWD1, &first, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += step(w, FTN1, &j.out, &j);
+	copied = j.out;
+	wrong += step(w, FTN8, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	told = j.out;
+	node_clear(&w->node[FTN8], "sessions");
+	wrong += travel(w, FTN8, &copied, &j);
+	wrong += path_is("a word lost", &j, "ftn8 REPLICATED > ftn3 OLD_INCARNATION");
+	// Sent again, it is the head's again, under the floor that the tail has seen.
+	wrong += sends(w, "sent again", FWD1, OF_FWD1, RED, &syn,
+		       "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn8 REPLICATED > ftn3 "
+		       "REPLIED > fwd1 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += travel(w, FTN1, &told, &j);
+	wrong += path_is("a word about another", &j, "ftn1 TABLE_FULL");
+	for (int i = 0; i < 3; i++) {
+		struct dft_record r = {};
+
+		wrong += node_session(&w->node[node[i]], &key, &r) != 1 || r.stamp.floor != 1 ||
+			 r.stamp.counter != 2;
+	}
+	forget(w);
+	put_floors(w, &key, 0);
+	set_chain(w, 3, 0);
+	return wrong;
+}
+
 // A replica without room: nothing is released, neither where it is the head nor where it is not.
 static int test_table_full(struct world *w)
 {
@@ -2583,8 +2767,10 @@ static int test_table_full(struct world *w)
 					 .term = TERM,
 					 .live = 2,
 					 .node = {FTN1, FTN8}};
+	struct dft_record r;
 	struct journey j;
-	int wrong = 0;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
 
 	node_sessions_fill(&w->node[FTN8], FEW_SESSIONS);
 	for (int i = 0; i < NODES; i++)
@@ -2605,19 +2791,16 @@ static int test_table_full(struct world *w)
 	for (int i = 0; i < NODES; i++)
 		node_chain(&w->node[i], 0, &last);
 	for (int i = 0; i < 2; i++)
-		wrong += sends(w, "full tail", FWD1, OF_FWD1, RED, &syn,
-			       "fwd1 LOOKED_UP > ftn8 INSERTED > ftn1 REPLICATED > ftn8 TABLE_FULL",
-			       DROPPED, &j);
+		wrong += sends(
+			w, "full tail", FWD1, OF_FWD1, RED, &syn,
+			"fwd1 LOOKED_UP > ftn8 INSERTED > ftn1 REPLICATED > ftn8 REPLICA_FULL > "
+			"ftn1 REPLICATED > ftn8 TABLE_FULL",
+			DROPPED, &j);
+	wrong += node_session(&w->node[FTN1], &key, &r) != 0;
 	return wrong;
 }
 
 // ---- ops without a packet ----
-
-// The mark of what is dying, as session_mark() of session.bpf.h.
-static uint32_t mark_of(uint32_t epoch, uint32_t term)
-{
-	return 1 + (epoch ^ term ^ term >> 3) % FLAT_MARKS;
-}
 
 // As the loader of `from` has it sent; op: what differs.
 static void write_keyed(struct frame *f, int from, int to, const struct session_key *key,
@@ -2700,12 +2883,6 @@ static int floors_are(struct world *w, const char *name, const struct session_ke
 	return wrong;
 }
 
-static void put_floors(struct world *w, const struct session_key *key, uint32_t floor)
-{
-	for (int i = FTN1; i <= FTN8; i++)
-		put_floor(w, i, key, floor);
-}
-
 #define DOWN "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 OP_DONE"
 
 // O8: every byte of a delete and of a collect on their way.
@@ -2753,10 +2930,7 @@ static int test_deletes(struct world *w)
 	wrong += asks(w, "delete of nothing", &key, DFT_DELETE, want.stamp, "ftn1 OLD_INCARNATION");
 
 	// Kept back until the session's next life: it saw that there was nothing.
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += step(w, FWD1, &f, &j);
-	wrong += step(w, FTN3, &j.out, &j);
+	wrong += decided(w, &syn, &j);
 	insert = j.out;
 
 	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DELIVERED,
@@ -2868,7 +3042,7 @@ static int test_dying(struct world *w)
 	int from_b, wrong = 0;
 	struct session_key key = key_of(RED, &syn, &from_b);
 	struct dft_record want = want_record(RED, 5, &syn, 1, 0);
-	const uint32_t mark = mark_of(EPOCH, TERM);
+	const uint32_t mark = session_mark(EPOCH, TERM);
 	struct journey j;
 	struct frame f;
 
@@ -2922,7 +3096,7 @@ static int test_dying(struct world *w)
 		       "FORWARDED_FIRST",
 		       DELIVERED, &j);
 	// A mark of a former term, or at who is not the tail, means nothing.
-	node_session_mark(&w->node[FTN3], &key, 100, mark_of(EPOCH, TERM - 1));
+	node_session_mark(&w->node[FTN3], &key, 100, session_mark(EPOCH, TERM - 1));
 	syn.flags = ACK;
 	node_clear(&w->node[FWD2], "cache");
 	wrong += sends(w, "another term's mark", FWD2, OF_FWD2, RED, &syn,
@@ -2992,7 +3166,7 @@ static int test_learner(struct world *w)
 	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
 	int from_b, wrong = 0;
 	struct session_key key = key_of(RED, &syn, &from_b);
-	struct dft_record want = want_record(RED, 5, &syn, 1, 0), got, newer = want,
+	struct dft_record want = want_record(RED, 5, &syn, 1, 0), got, newer = want, ended = want,
 			  none = {.stamp.floor = 9};
 	struct frame f, copy, bare;
 	struct dft_packet d;
@@ -3100,8 +3274,8 @@ static int test_learner(struct world *w)
 	wrong += step(w, FWD1, &f, &j);
 	wrong += step(w, FTN2, &j.out, &j);
 	d = op_get(&j.out);
-	if (d.op.op != DFT_LOOKUP || d.op.flags != (DFT_REPLICATION | DFT_STATEFUL) ||
-	    d.op.floor != htonl(6) || d.op.stamp.counter != htonl(1)) {
+	if (d.op.op != DFT_LOOKUP || d.op.flags != DFT_REPLICATION || d.op.floor != htonl(6) ||
+	    d.op.stamp.counter != htonl(1)) {
 		fprintf(stderr, "a hit for the learner: op %u, flags %x\n", d.op.op, d.op.flags);
 		wrong++;
 	}
@@ -3109,7 +3283,54 @@ static int test_learner(struct world *w)
 	wrong += path_is("a hit for the learner", &j,
 			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
 	wrong += replicas_equal(w, "a hit for the learner", &key, &want);
+
+	// So does what is decided anew over a tombstone, which the learner may have missed.
 	put_floors(w, &key, 0);
+	forget(w);
+	ended.life = DFT_TOMBSTONE;
+	ended.stamp.counter = 2;
+	for (int i = FTN1; i <= FTN2; i++)
+		node_session_put(&w->node[i], &key, &ended);
+	node_session_put(&w->node[FTN3], &key, &want);
+	j = (struct journey){};
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN2, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	if (!node_session(&w->node[FTN3], &key, &got) || memcmp(&got, &ended, sizeof(got))) {
+		fprintf(stderr, "a tombstone for the learner: not there\n");
+		wrong++;
+	}
+	wrong += go_on(w, &j);
+	wrong += path_is("a tombstone for the learner", &j,
+			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 INSERTED > ftn1 REPLICATED > "
+			 "ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST");
+	newer = want;
+	newer.stamp.counter = newer.incarnation.counter = 3;
+	wrong += replicas_equal(w, "a tombstone for the learner", &key, &newer);
+	// Of what the learner has that is newer the tail has not said that its time is over.
+	newer = ended;
+	newer.stamp.counter = 4;
+	forget(w);
+	for (int i = FTN1; i <= FTN3; i++)
+		node_session_put(&w->node[i], &key, i == FTN3 ? &newer : &ended);
+	j = (struct journey){};
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN2, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += path_is("a newer tombstone at the learner", &j,
+			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 LOOKED_UP_AGAIN");
+	// Nor has it answered for a session that began since it read.
+	newer = want;
+	newer.stamp.counter = newer.incarnation.counter = 3;
+	forget(w);
+	for (int i = FTN1; i <= FTN3; i++)
+		node_session_put(&w->node[i], &key, i == FTN3 ? &newer : &ended);
+	j = (struct journey){};
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN2, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += path_is("a newer session at the learner", &j,
+			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 LOOKED_UP_AGAIN");
 	return wrong;
 }
 
@@ -3205,6 +3426,14 @@ static int test_moves(struct world *w)
 	wrong += step(w, FTN3, &j.out, &j);
 	insert = j.out;
 	wrong += go_on(w, &j);
+
+	// Where it comes from is told before where it goes to.
+	for (int i = 0; i < NODES; i++)
+		put_view(w, i, bucket, 0, 1);
+	forget(w);
+	wrong += sends(w, "half of a view", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	put_view(w, FWD1, bucket, 0, 0);
 
 	// The view says so to all but fwd1. Until it is fenced the old chain serves.
 	for (int i = 0; i < NODES; i++)
@@ -3454,7 +3683,7 @@ static int west_has(struct world *w, const char *name, const struct session_key 
 }
 
 #define IN_WEST "REPLICATED > ftn5 REPLICATED > ftn6 REPLIED > "
-#define FENCED "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 MOVE_TOLD > "
+#define FENCED_ "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 MOVE_TOLD > "
 
 // M8: east hands RED over to west. BLUE stays, though its keys may be of the same buckets.
 static int test_transfer(struct world *w)
@@ -3516,10 +3745,10 @@ static int test_transfer(struct world *w)
 	// West, too, may have to hear of it first.
 	put_transfer(w, FTN4, RED, TRANSFER - 1, 0);
 	wrong += transfers(w, "fence, west has not heard", &key, DFT_FENCE,
-			   FENCED "ftn4 BUCKET_MOVES");
+			   FENCED_ "ftn4 BUCKET_MOVES");
 	put_transfer(w, FTN4, RED, TRANSFER, 0);
 	for (int again = 0; again < 2; again++) {
-		wrong += transfers(w, "fence", &key, DFT_FENCE, FENCED "ftn4 " TOLD_ALL);
+		wrong += transfers(w, "fence", &key, DFT_FENCE, FENCED_ "ftn4 " TOLD_ALL);
 		wrong += outbox_is_at(w, "fence", FTN1, SERIAL, OUTBOX_CONFIRMED);
 	}
 	wrong += asks(w, "delete in east", &key, DFT_DELETE, want.stamp, "ftn1 BUCKET_MOVES");
@@ -3848,6 +4077,146 @@ static int test_liveness(struct world *w)
 	for (int i = FTN1; i <= FTN3; i++)
 		heard_by_all(w, i, node_boot(i), 1);
 	return wrong;
+}
+
+// O1, O6: two nodes that do not hear each other are no outage where others hear both. No frame goes
+// from one of them to the other.
+#define DOWN_TO_FTN3 "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
+static const struct parted {
+	const char *name;
+	uint32_t pair[4][2];
+	const char *arp, *open; // open: a flow without a session
+	const char *begin, *end;
+} parted_rows[] = {
+	{"forwarder and tail",
+	 {{FWD1, FTN3}},
+	 "fwd1 LOOKED_UP > ftn2 REPLIED > fwd1 ",
+	 "fwd1 LOOKED_UP > ftn2 REDIRECTED > ftn3 RELAYED > ftn4 REPLIED > fwd1 ",
+	 "fwd1 LOOKED_UP > ftn2 REDIRECTED > ftn3 INSERTED > " DOWN_TO_FTN3
+	 "RELAYED > ftn4 REPLIED > fwd1 ",
+	 "fwd1 UPDATED > " DOWN_TO_FTN3 "RELAYED > ftn4 REPLIED > fwd1 "},
+	{"forwarder and head",
+	 {{FWD1, FTN1}},
+	 FIRST,
+	 FIRST,
+	 INSERTED_,
+	 "fwd1 UPDATED > ftn2 REDIRECTED > " DOWN_TO_FTN3 "REPLIED > fwd1 "},
+	{"forwarder and tail, and whom that gives the reply",
+	 {{FWD1, FTN3}, {FWD1, FTN1 + 3}},
+	 "fwd1 LOOKED_UP > ftn2 REPLIED > fwd1 ",
+	 "fwd1 LOOKED_UP > ftn2 REDIRECTED > ftn3 RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 ",
+	 "fwd1 LOOKED_UP > ftn2 REDIRECTED > ftn3 INSERTED > " DOWN_TO_FTN3
+	 "RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 ",
+	 "fwd1 UPDATED > " DOWN_TO_FTN3 "RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 "},
+	{"forwarder and all that hold the table",
+	 {{FWD1, FTN1}, {FWD1, FTN2}, {FWD1, FTN3}, {FWD1, FTN1 + 3}},
+	 "fwd1 LOOKED_UP > fwd2 REDIRECTED > ftn3 RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 ",
+	 "fwd1 LOOKED_UP > fwd2 REDIRECTED > ftn3 RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 ",
+	 "fwd1 LOOKED_UP > fwd2 REDIRECTED > ftn3 INSERTED > " DOWN_TO_FTN3
+	 "RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 ",
+	 "fwd1 UPDATED > fwd2 REDIRECTED > " DOWN_TO_FTN3
+	 "RELAYED > ftn4 RELAYED > fwd2 REPLIED > fwd1 "},
+};
+
+static void set_parted(struct world *w, const struct parted *row, int heard)
+{
+	for (size_t i = 0; i < COUNT(row->pair) && row->pair[i][0] != row->pair[i][1]; i++) {
+		const uint32_t *pair = row->pair[i];
+
+		node_heard(&w->node[pair[0]], pair[1], node_boot(pair[1]), heard);
+		node_heard(&w->node[pair[1]], pair[0], node_boot(pair[0]), heard);
+	}
+}
+
+// Nobody hears the forwarder, which may be hearsay: the last who may pass the reply on sends it.
+static int check_unheard(struct world *w)
+{
+	struct inner open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11");
+	struct journey j;
+	struct frame f;
+	int relayed = 0, wrong;
+
+	forget(w);
+	for (int i = 0; i < NODES; i++)
+		node_heard(&w->node[i], FWD1, node_boot(FWD1), 0);
+	write_inner(&f, &open);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong = travel(w, FWD1, &f, &j);
+	for (const char *at = j.path; (at = strstr(at, "RELAYED")); at++)
+		relayed++;
+	if (relayed != MAX_HOPS || !strstr(j.path, "REPLIED > fwd1 FORWARDED_FIRST")) {
+		fprintf(stderr, "nobody hears the forwarder: %s\n", j.path);
+		wrong++;
+	}
+	for (int i = 0; i < NODES; i++)
+		node_heard(&w->node[i], FWD1, node_boot(FWD1), 1);
+	return wrong;
+}
+
+// M7: the other op that goes back.
+static int check_taken(struct world *w)
+{
+	struct inner open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11");
+	const uint32_t ftn6 = FTN1 + 5;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &open, &from_b);
+	struct dft_packet d;
+	struct journey j;
+	char ip[16], mac[18];
+	struct frame f;
+
+	write_keyed(&f, FTN3, FTN2, &key, DFT_TAKEN, (struct dft_stamp){0, 1});
+	d = op_get(&f);
+	node_ip_text(ftn6, ip);
+	node_mac_text(ftn6, mac);
+	d.op.forwarder = address_must(ip);
+	mac_must(d.op.forwarder_mac, mac);
+	op_put(&f, &d);
+	wrong += travel(w, FTN2, &f, &j);
+	wrong += path_is("taken, to another", &j, "ftn2 MOVE_TAKEN > ftn6 COPY_CONFIRMED");
+	node_heard(&w->node[FTN2], ftn6, node_boot(ftn6), 0);
+	wrong += travel(w, FTN2, &f, &j);
+	wrong += path_is("taken, to whom is not heard", &j,
+			 "ftn2 RELAYED > ftn3 MOVE_TAKEN > ftn6 COPY_CONFIRMED");
+	node_heard(&w->node[FTN2], ftn6, node_boot(ftn6), 1);
+	return wrong;
+}
+
+static int test_parted(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), fin = syn,
+		     open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
+		     arp = ARP(.from = "10.0.1.10", .to = "10.0.1.11");
+	const uint32_t voter[] = {FTN1, FTN2, FTN3, FTN1 + 3, FWD2};
+	struct chain_value c = {
+		.epoch = EPOCH, .term = TERM, .live = 3, .node = {FTN1, FTN2, FTN3}};
+	char path[PATH_ROOM];
+	struct journey j;
+	int wrong = 0;
+
+	fin.flags = FIN | ACK;
+	for (c.voters = 0; c.voters < COUNT(voter); c.voters++) {
+		c.voter[c.voters].node = voter[c.voters];
+		c.voter[c.voters].boot = node_boot(voter[c.voters]);
+	}
+	for (int i = 0; i < NODES; i++)
+		node_chain(&w->node[i], 0, &c);
+	for (size_t i = 0; i < COUNT(parted_rows); i++) {
+		const struct parted *row = &parted_rows[i];
+
+		forget(w);
+		set_parted(w, row, 0);
+		snprintf(path, sizeof(path), "%sFORWARDED_FIRST", row->open);
+		wrong += sends(w, row->name, FWD1, OF_FWD1, RED, &open, path, DELIVERED, &j);
+		snprintf(path, sizeof(path), "%sENDPOINT_ARP", row->arp);
+		wrong += sends(w, row->name, FWD1, OF_FWD1, RED, &arp, path, ANSWERED, &j);
+		snprintf(path, sizeof(path), "%sFORWARDED_FIRST", row->begin);
+		wrong += sends(w, row->name, FWD1, OF_FWD1, RED, &syn, path, DELIVERED, &j);
+		snprintf(path, sizeof(path), "%sFORWARDED_FIRST", row->end);
+		wrong += sends(w, row->name, FWD1, OF_FWD1, RED, &fin, path, DELIVERED, &j);
+		set_parted(w, row, 1);
+	}
+	return wrong + check_unheard(w) + check_taken(w);
 }
 
 // ---- the forwarder's cache ----
@@ -4257,16 +4626,12 @@ static int test_former_life(struct world *w)
 	struct session_key key = key_of(RED, &syn, &from_b);
 	struct dft_record want = want_record(RED, 5, &syn, 8, 0);
 	struct journey late = {}, j;
-	struct frame f;
 
 	wrong += sends(w, "begin", FWD2, OF_FWD2, RED, &syn,
 		       "fwd2 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
 		       "REPLIED > fwd2 FORWARDED_FIRST",
 		       DELIVERED, &j);
-	write_inner(&f, &syn);
-	wrap_from_host(&f, 11, OF_FWD1, RED);
-	wrong += step(w, FWD1, &f, &late);
-	wrong += step(w, FTN3, &late.out, &late);
+	wrong += decided(w, &syn, &late);
 	want.incarnation.counter = 7;
 	for (int i = FTN1; i <= FTN3; i++)
 		node_session_put(&w->node[i], &key, &want);
@@ -4323,6 +4688,53 @@ static int test_cache_order(struct world *w)
 		put_endpoint(&w->node[i], endpoint(RED, "10.0.1.20"));
 	}
 	return wrong;
+}
+
+// An endpoint goes to another host in the middle of a session: what was decided stays, and its
+// packets come to where it is now.
+static int test_moved_endpoint(struct world *w)
+{
+	struct inner there = UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20");
+	struct endpoint_row elsewhere = *endpoint(RED, "10.0.1.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &there, &from_b);
+	struct dft_record before, after;
+	char ip[16], mac[18];
+	struct in6_addr host;
+	struct cache_value c;
+	struct journey j;
+
+	elsewhere.host = 11;
+	elsewhere.mac = "02:01:00:00:01:1f";
+	host_text(elsewhere.host, ip, mac);
+	host = address_must(ip);
+	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &there, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	node_session(&w->node[FTN3], &key, &before);
+	for (int i = FTN1; i <= FTN3; i++)
+		put_endpoint(&w->node[i], &elsewhere);
+	cache_age(w, FWD1, &key, REFRESH_MS);
+	wrong +=
+		sends(w, "there", FWD1, OF_FWD1, RED, &there, FIRST "FORWARDED_FIRST", DROPPED, &j);
+	if (memcmp(j.out.byte + ETH_HLEN + offsetof(struct iphdr, daddr), &host.s6_addr32[3], 4)) {
+		fprintf(stderr, "not to the host where the endpoint lives now\n");
+		wrong++;
+	}
+	c = cache_get(w, FWD1, &key);
+	mac_parse(elsewhere.mac, (uint8_t *)mac);
+	if (memcmp(c.record.towards[from_b].to_mac, mac, 6)) {
+		fprintf(stderr, "not to the MAC that the endpoint has now\n");
+		wrong++;
+	}
+	if (!node_session(&w->node[FTN3], &key, &after) || !dft_record_equal(&before, &after)) {
+		fprintf(stderr, "the record is another one\n");
+		wrong++;
+	}
+	for (int i = FTN1; i <= FTN3; i++)
+		put_endpoint(&w->node[i], endpoint(RED, "10.0.1.20"));
+	cache_age(w, FWD1, &key, REFRESH_MS);
+	return wrong + sends(w, "back again", FWD1, OF_FWD1, RED, &there, FIRST "FORWARDED_FIRST",
+			     DELIVERED, &j);
 }
 
 // ---- one node with both roles ----
@@ -4395,6 +4807,165 @@ static int test_service_chains(struct world *w)
 	frame_ethernet(&want, mac_of(RED, stray.from), stray.to_mac, ETH_P_IP);
 	wrap_to_host(&want, 11, OF_FWD1, FLAT, 0, FWD1);
 	return wrong + frames_compare("no subnets, nobody", &want, &j.out);
+}
+
+static int test_acls(struct world *w)
+{
+	const struct {
+		const char *name;
+		struct inner in;
+		const char *path;
+	} rows[] = {
+		{"ACL: allowed", TCP(80, SYN, .from = "10.0.2.10", .to = "10.0.1.10"),
+		 INSERTED_ "FORWARDED_FIRST"},
+		{"ACL: no rule", TCP(81, SYN, .from = "10.0.2.10", .to = "10.0.1.10"),
+		 FIRST "NETWORK_ACL"},
+		{"ACL: denied first", UDP(1500, .from = "10.0.2.10", .to = "10.0.1.10"),
+		 FIRST "NETWORK_ACL"},
+		{"ACL: allowed first", UDP(1501, .from = "10.0.2.10", .to = "10.0.1.10"),
+		 INSERTED_ "FORWARDED_FIRST"},
+		{"ACL: denied to another only", UDP(1500, .from = "10.0.3.10", .to = "10.0.1.10"),
+		 FIRST "NETWORK_ACL"},
+		{"ACL: out", TCP(81, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+		 INSERTED_ "FORWARDED_FIRST"},
+		{"ACL: within the subnet", TCP(81, SYN, .from = "10.0.1.10", .to = "10.0.1.11"),
+		 FIRST "FORWARDED_FIRST"},
+		{"ACL: the middle of no connection",
+		 TCP(80, ACK, .from = "10.0.2.10", .to = "10.0.1.11"), FIRST "NO_SESSION"},
+		{"ACL: not known here, in", TCP(80, SYN, .from = "10.0.2.10", .to = "10.0.3.10"),
+		 FIRST "NETWORK_ACL"},
+		{"ACL: not known here, out", TCP(80, SYN, .from = "10.0.3.10", .to = "10.0.2.10"),
+		 FIRST "NETWORK_ACL"},
+	};
+	struct journey j;
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct inner answer = reversed(&rows[i].in, SYN | ACK);
+
+		forget(w);
+		wrong += sends(w, rows[i].name, FWD1, OF_FWD1, FENCED, &rows[i].in, rows[i].path,
+			       strstr(rows[i].path, "FORWARDED") ? DELIVERED : DROPPED, &j);
+		if (!strcmp(rows[i].path, INSERTED_ "FORWARDED_FIRST"))
+			wrong += sends(w, rows[i].name, FWD2, OF_FWD2, FENCED, &answer,
+				       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST",
+				       DELIVERED, &j);
+	}
+	return wrong;
+}
+
+// ---- what is decided again about live sessions ----
+
+#define AGAIN_                                                                                     \
+	"fwd1 LOOKED_UP > ftn3 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+
+// All of the chain has the session under this policy, and its decision is what it was.
+static int stands(struct world *w, const char *name, const struct session_key *key, uint32_t policy,
+		  const struct dft_record *was)
+{
+	struct dft_record is;
+	int wrong = 0;
+
+	for (int n = FTN1; n <= FTN3; n++)
+		if (!node_session(&w->node[n], key, &is) || is.policy != policy ||
+		    memcmp(is.towards, was->towards, sizeof(is.towards)) != 0 ||
+		    memcmp(&is.incarnation, &was->incarnation, sizeof(is.incarnation)) != 0) {
+			fprintf(stderr, "%s: %s has policy %u\n", name, w->node[n].name, is.policy);
+			wrong++;
+		}
+	return wrong;
+}
+
+static int test_decided_again(struct world *w)
+{
+	struct inner rows[] = {
+		TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		TCP(443, SYN, .from = "10.0.1.25", .to = "10.0.1.10"),
+		UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20"),
+		ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.20"),
+		UDP(1500, .from = "10.0.1.10", .to = "10.0.1.27", .fragment = 8, .payload = 64),
+	};
+	uint32_t policy = 5;
+	struct dft_record was;
+	struct journey j;
+	int from_b, wrong = 0;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct session_key key = key_of(RED, &rows[i], &from_b);
+		struct inner answer = reversed(&rows[i], ACK);
+
+		answer.fragment = rows[i].fragment;
+		answer.payload = rows[i].payload;
+		if (rows[i].protocol == IPPROTO_ICMP)
+			answer.from_port = rows[i].from_port;
+		wrong += sends(w, "again: begun", FWD1, OF_FWD1, RED, &rows[i],
+			       INSERTED_ "FORWARDED_FIRST", DELIVERED, &j);
+		if (!node_session(&w->node[FTN3], &key, &was))
+			return wrong + 1;
+		rows[i].flags = rows[i].flags ? ACK : 0;
+		raise_policy(w, ++policy);
+		wrong += sends(w, "again: cached", FWD1, OF_FWD1, RED, &rows[i], "fwd1 FORWARDED",
+			       DELIVERED, &j);
+		// By whoever comes first, and once.
+		node_clear(&w->node[FWD1], "cache");
+		wrong += sends(w, "again: stands", FWD1, OF_FWD1, RED, &rows[i],
+			       AGAIN_ "FORWARDED_FIRST", DELIVERED, &j);
+		wrong += stands(w, "again: stands", &key, policy, &was);
+		wrong += sends(w, "again: said already", FWD2, OF_FWD2, RED, &rows[i],
+			       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED,
+			       &j);
+		raise_policy(w, ++policy);
+		node_clear(&w->node[FWD1], "cache");
+		wrong += sends(w, "again: by its answer", FWD1, OF_FWD1, RED, &answer,
+			       AGAIN_ "FORWARDED_FIRST", DELIVERED, &j);
+		wrong += stands(w, "again: by its answer", &key, policy, &was);
+	}
+	raise_policy(w, 0);
+	return wrong;
+}
+
+static int test_revoked(struct world *w)
+{
+	struct inner guarded = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		     other = UDP(1500, .from = "10.0.1.10", .to = "10.0.1.27"), answer;
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &guarded, &from_b);
+	struct journey j;
+
+	answer = reversed(&guarded, ACK);
+	wrong += sends(w, "revoked", FWD1, OF_FWD1, RED, &guarded, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += sends(w, "beside the revoked", FWD1, OF_FWD1, RED, &other,
+		       INSERTED_ "FORWARDED_FIRST", DELIVERED, &j);
+	guarded.flags = ACK;
+	never_refreshed(w, FWD1, &key);
+	wrong +=
+		sends(w, "answered", FWD1, OF_FWD1, RED, &guarded, "fwd1 FORWARDED", DELIVERED, &j);
+	wrong += beside(w, "answered", FWD1, &j,
+			"fwd1 REFRESHING > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+			"REFRESHED");
+	node_rules(&w->node[FTN3], 0, WEB, NULL, 0);
+	raise_policy(w, 6);
+	// What is cached goes on, until the table is asked beside it.
+	cache_age(w, FWD1, &key, REFRESH_DUE_MS);
+	never_refreshed(w, FWD1, &key);
+	wrong += sends(w, "revoked, cached", FWD1, OF_FWD1, RED, &guarded, "fwd1 FORWARDED",
+		       DELIVERED, &j);
+	wrong += beside(w, "revoked, asked beside", FWD1, &j,
+			"fwd1 REFRESHING > ftn3 REPLIED > fwd1 REFRESHED");
+	wrong += sends(w, "revoked", FWD1, OF_FWD1, RED, &guarded, "fwd1 SECURITY_GROUP", DROPPED,
+		       &j);
+	wrong += sends(w, "revoked, its answer", FWD1, OF_FWD1, RED, &answer, "fwd1 SECURITY_GROUP",
+		       DROPPED, &j);
+	cache_age(w, FWD1, &key, DENIAL_MS);
+	wrong += sends(w, "revoked, ending", FWD1, OF_FWD1, RED, &answer,
+		       "fwd1 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	node_clear(&w->node[FWD1], "cache");
+	wrong += sends(w, "beside the revoked", FWD1, OF_FWD1, RED, &other,
+		       AGAIN_ "FORWARDED_FIRST", DELIVERED, &j);
+	put_groups(&w->node[FTN3]);
+	raise_policy(w, 0);
+	return wrong;
 }
 
 static int test_no_view(struct world *w)
@@ -4924,6 +5495,8 @@ static int test_all_verdicts(struct world *w)
 	static const enum verdict edges[] = {
 		// Of what is sent without a packet: node/upkeep_test.c.
 		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY, EMITTED_MOVE, EMIT_VOID,
+		// modules/function/function_test.c.
+		FUNCTION_DROPPED, FUNCTION_BEYOND, FUNCTION_ANSWER,
 		// modules/limits/limits_test.c.
 		MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED,
 		FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED, OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE,
@@ -4986,6 +5559,7 @@ static const struct test tests[] = {
 	{"copies", test_copies},
 	{"updates", test_updates},
 	{"full tables", test_table_full},
+	{"a full replica", test_replica_full},
 	{"deletes and collects", test_deletes},
 	{"what is dying", test_dying},
 	{"a learner", test_learner},
@@ -4995,13 +5569,18 @@ static const struct test tests[] = {
 	{"leases", test_leases},
 	{"fences", test_fences},
 	{"who is alive", test_liveness},
+	{"who does not hear whom", test_parted},
 	{"the cache", test_cache},
 	{"the cache's order", test_cache_order},
+	{"an endpoint that moved", test_moved_endpoint},
 	{"refreshing beside the packets", test_refresh},
 	{"a connection's life", test_lifecycle},
 	{"a former life", test_former_life},
 	{"both roles in one node", test_both_roles},
 	{"service chains", test_service_chains},
+	{"network ACLs", test_acls},
+	{"decided again", test_decided_again},
+	{"revoked", test_revoked},
 	{"a view that lacks something", test_no_view},
 	{"ICMP errors", test_icmp_errors},
 	{"no ports", test_no_ports},

@@ -20,6 +20,7 @@
 	BUG(LEARNER_AT_HEAD, "M5: a returning node joins at the head")                             \
 	BUG(LEARNER_UNFILLED, "M5: a learner becomes a replica before its copy is complete")       \
 	BUG(LEARNER_PASSED_BY, "M5: a tail answers hits past its learner")                         \
+	BUG(TOMBSTONE_PASSED_BY, "M5: a tail decides over a tombstone past its learner")           \
 	BUG(READ_BY_STAMP, "M5: what the tail reads for its learner is measured by its old stamp") \
 	BUG(NO_WIPE, "M5: a removed replica that returns keeps what it had")                       \
 	BUG(NO_SUBSET, "M2: a ballot may propose replicas that the last term had removed")         \
@@ -46,7 +47,8 @@
 	BUG(MOVE_ANY_ANSWERS, "M7: any node of the old chain answers for it")                      \
 	BUG(MOVE_FORMER_HEAD, "M7: a former head answers for the old chain")                       \
 	BUG(MOVE_HASTY, "M7: a bucket is complete when the new head alone has all of it")          \
-	BUG(MOVE_COLLECTS, "M7: the new chain collects before its copy is complete")
+	BUG(MOVE_COLLECTS, "M7: the new chain collects before its copy is complete")               \
+	BUG(MOVE_KEEPS, "M7: a bucket that comes back finds what it had left")
 
 // These need views, or deaths, that meet at one moment; the model has all of the ways in which they
 // do.

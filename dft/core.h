@@ -176,11 +176,12 @@ inlined __u16 dft_state_merge(__u16 mine, __u16 told)
 	return ahead <= DFT_GENERATION_MASK / 2 ? told : mine;
 }
 
-// O7. At the head: the state seen by a forwarder is merged into the life it was seen in.
+// O7. At the head: the state seen by a forwarder is merged into the life it was seen in; and the
+// later policy, where somebody says that the decision stands under it.
 // Under a risen floor the record is stamped anew even where nothing is new, as by an insert that it
 // wins against: a replica that lacks the key drops what is below its floor (O8).
 inlined enum dft_outcome dft_update_at_head(struct dft_record *mine, __u32 floor,
-					    struct dft_stamp incarnation, __u16 state,
+					    struct dft_stamp incarnation, __u16 state, __u32 policy,
 					    struct dft_record *op)
 {
 	enum dft_outcome outcome = DFT_SAME;
@@ -190,8 +191,11 @@ inlined enum dft_outcome dft_update_at_head(struct dft_record *mine, __u32 floor
 		return DFT_ENDED;
 	if (dft_stamp_compare(mine->incarnation, incarnation) != 0 && !BUGGY(ANY_UPDATE))
 		return DFT_ENDED;
-	if (merged != mine->state || mine->stamp.floor < floor) {
+	if ((__s32)(policy - mine->policy) <= 0)
+		policy = mine->policy;
+	if (merged != mine->state || policy != mine->policy || mine->stamp.floor < floor) {
 		mine->state = merged;
+		mine->policy = policy;
 		mine->stamp = dft_stamp_next(mine->stamp, floor);
 		outcome = DFT_STORED;
 	}
@@ -258,7 +262,8 @@ enum dft_age {
 	DFT_IN_USE,   // answer for it
 	DFT_DYING,    // a delete is under way: answer nothing, ask for the delete again
 	DFT_LINGERS,  // a tombstone that caches may not know yet: answer nothing
-	DFT_SUCCEEDS, // a tombstone that may be collected, or succeeded by a new life
+	DFT_SUCCEEDS, // a tombstone that may be collected, or succeeded by a new life, once all of
+		      // the path has it (M5)
 };
 
 // timeout: of a live record in this state. refresh, packet_life: R and D. What any cache says of

@@ -397,7 +397,7 @@ static void test_update_at_head(void **state)
 			mine.incarnation = (struct dft_stamp){1, 1};
 			mine.state = rows[i].mine;
 		}
-		got = dft_update_at_head(&mine, rows[i].floor, rows[i].incarnation, rows[i].seen,
+		got = dft_update_at_head(&mine, rows[i].floor, rows[i].incarnation, rows[i].seen, 0,
 					 &op);
 		if (got != rows[i].want || mine.state != rows[i].want_state ||
 		    dft_stamp_compare(mine.stamp, rows[i].stamp))
@@ -408,6 +408,29 @@ static void test_update_at_head(void **state)
 		assert_true(dft_record_equal(&mine, &op));
 		assert_int_equal(decision_of(&mine), MINE);
 		assert_int_equal(mine.incarnation.counter, 1);
+	}
+}
+
+// That a decision stands under a later policy is news; an earlier one is none.
+static void test_policy_at_head(void **state)
+{
+	static const struct {
+		uint32_t mine, told, want;
+	} rows[] = {{5, 6, 6}, {5, 5, 5},	   {5, 4, 5},
+		    {5, 0, 5}, {0xFFFFFFFF, 1, 1}, {1, 0xFFFFFFFF, 1}};
+	struct dft_record mine, op;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		mine = record(LIVE, 1, 5, MINE);
+		mine.incarnation = (struct dft_stamp){1, 1};
+		mine.policy = rows[i].mine;
+		assert_int_equal(dft_update_at_head(&mine, 1, mine.incarnation, mine.state,
+						    rows[i].told, &op),
+				 rows[i].mine == rows[i].want ? DFT_SAME : DFT_STORED);
+		assert_int_equal(mine.policy, rows[i].want);
+		assert_int_equal(mine.stamp.counter, rows[i].mine == rows[i].want ? 5 : 6);
+		assert_int_equal(decision_of(&mine), MINE);
+		assert_true(dft_record_equal(&mine, &op));
 	}
 }
 
@@ -607,7 +630,7 @@ static void deliver(struct chain *c, struct message m)
 	case UPDATE: // at the head
 		outcome = dft_update_at_head(mine, r->floor,
 					     BLIND_UPDATE ? mine->incarnation : m.stamp, m.op.state,
-					     &m.op);
+					     0, &m.op);
 		if (outcome == DFT_ENDED)
 			return;
 		if (dft_stamp_compare(m.op.incarnation, m.stamp))
@@ -859,9 +882,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stamps),	       cmocka_unit_test(test_equality),
 		cmocka_unit_test(test_insert_at_head), cmocka_unit_test(test_copy),
-		cmocka_unit_test(test_update_at_head), cmocka_unit_test(test_state_merge),
-		cmocka_unit_test(test_state_closed),   cmocka_unit_test(test_state_reopened),
-		cmocka_unit_test(test_place),	       cmocka_unit_test(test_explorer),
+		cmocka_unit_test(test_update_at_head), cmocka_unit_test(test_policy_at_head),
+		cmocka_unit_test(test_state_merge),    cmocka_unit_test(test_state_closed),
+		cmocka_unit_test(test_state_reopened), cmocka_unit_test(test_place),
+		cmocka_unit_test(test_explorer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

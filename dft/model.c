@@ -151,6 +151,32 @@ void came(struct search *s, const void *state, const char *wrong)
 	s->next.marks[s->next.count++] = s->marks - 1;
 }
 
+bool message_put(void *messages, size_t room, const void *message, size_t bytes)
+{
+	uint8_t *first = messages, *at = first, *end;
+	int order = -1;
+
+	while (at < first + room * bytes && *at && (order = memcmp(message, at, bytes)) < 0)
+		at += bytes;
+	for (end = at; end < first + room * bytes && *end;)
+		end += bytes;
+	if (at < end && !order)
+		return true;
+	if (end == first + room * bytes)
+		return false;
+	memmove(at + bytes, at, end - at);
+	memcpy(at, message, bytes);
+	return true;
+}
+
+void message_take(void *messages, size_t room, size_t at, size_t bytes)
+{
+	uint8_t *first = messages;
+
+	memmove(first + at * bytes, first + (at + 1) * bytes, (room - at - 1) * bytes);
+	memset(first + (room - 1) * bytes, 0, bytes);
+}
+
 // Goes the way again, and says what happened.
 static void tell(struct search *s)
 {

@@ -32,6 +32,13 @@ struct model {
 // A state that follows. wrong: the invariant that broke on the way; NULL.
 void came(struct search *s, const void *state, const char *wrong);
 
+// Messages on their way: an array of bytes, sorted, as it means nothing in which order they were
+// sent. The first byte of each is its kind; 0: there is none.
+
+// Twice the same is a doubling, which has its own event. Returns 0 where there is no room.
+bool message_put(void *messages, size_t room, const void *message, size_t bytes);
+void message_take(void *messages, size_t room, size_t at, size_t bytes);
+
 // What happened, for the trace; costs nothing where none is told.
 bool telling(const struct search *s);
 char *event_text(struct search *s);

@@ -87,24 +87,7 @@ static struct dft_alias owner_of(uint8_t session, struct dft_stamp life)
 
 static bool send(struct state *s, struct message m)
 {
-	uint8_t i;
-
-	for (i = 0; i < MESSAGES && s->message[i].kind; i++)
-		if (!memcmp(&s->message[i], &m, sizeof(m)))
-			return true;
-	if (i == MESSAGES)
-		return false;
-	for (; i > 0 && memcmp(&s->message[i - 1], &m, sizeof(m)) < 0; i--)
-		s->message[i] = s->message[i - 1];
-	s->message[i] = m;
-	return true;
-}
-
-static void taken(struct state *s, uint8_t i)
-{
-	for (; i + 1 < MESSAGES; i++)
-		s->message[i] = s->message[i + 1];
-	memset(&s->message[MESSAGES - 1], 0, sizeof(s->message[0]));
+	return message_put(s->message, MESSAGES, &m, sizeof(m));
 }
 
 // I6: who is released and lives has its alias, at every node, and no other session shares it.
@@ -290,7 +273,7 @@ static void alias_step(struct search *s, const void *state, const void *with)
 		const struct message *m = &was->message[i];
 
 		next = *was;
-		taken(&next, i);
+		message_take(next.message, MESSAGES, i, sizeof(*m));
 		event(s, "%s is lost", kinds[m->kind]);
 		came(s, &next, NULL);
 		kept = true;

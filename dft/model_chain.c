@@ -221,28 +221,10 @@ static bool leased(const struct dft_member *m)
 	return dft_leased(m, &times, NOW);
 }
 
-// Messages lie sorted: in which order they were sent means nothing.
 static void send(struct state *s, struct message m, bool *lost)
 {
-	uint8_t i;
-
-	for (i = 0; i < MESSAGES && s->message[i].kind; i++)
-		if (!memcmp(&s->message[i], &m, sizeof(m)))
-			return; // twice the same is a doubling, which has its own event
-	if (i == MESSAGES - s->fewer) {
+	if (!message_put(s->message, MESSAGES - s->fewer, &m, sizeof(m)))
 		*lost = true;
-		return;
-	}
-	for (; i > 0 && memcmp(&s->message[i - 1], &m, sizeof(m)) < 0; i--)
-		s->message[i] = s->message[i - 1];
-	s->message[i] = m;
-}
-
-static void taken(struct state *s, uint8_t i)
-{
-	for (; i + 1 < MESSAGES; i++)
-		s->message[i] = s->message[i + 1];
-	memset(&s->message[MESSAGES - 1], 0, sizeof(s->message[0]));
 }
 
 // Which proposals were chosen: by majorities of the voters before and after.
@@ -336,6 +318,9 @@ static const char *invariants(struct state *s, const struct plan *p)
 				return "I3 newer further down";
 			if (ra->life && !rec_compare(ra, rb) && memcmp(ra, rb, sizeof(*ra)))
 				return "I4 equal stamps, different content";
+			if (ra->life == DFT_LIVE && rb->life == DFT_LIVE &&
+			    (ra->inc_floor != rb->inc_floor || ra->inc_counter != rb->inc_counter))
+				return "I5 two lives in one path";
 		}
 	}
 	return NULL;
@@ -372,6 +357,18 @@ static void ended(struct truth *t, uint8_t decision)
 		t->released = t->inc_floor = t->inc_counter = t->state = 0;
 }
 
+// What a service chain decides, for the head.
+static struct message evaluated(struct state *s, uint8_t key, struct dft_stamp seen)
+{
+	struct message msg = {.kind = INSERT, .key = key, .packet = 1};
+
+	msg.rec.life = DFT_LIVE;
+	msg.rec.decision = ++s->decisions;
+	msg.seen_floor = seen.floor;
+	msg.seen_counter = seen.counter;
+	return msg;
+}
+
 // From a node to the next in the path of its active term, or out at the end.
 static const char *down(struct state *s, const struct dft_member *m, struct message msg, bool *lost)
 {
@@ -390,6 +387,14 @@ static const char *down(struct state *s, const struct dft_member *m, struct mess
 		return NULL;
 	if (msg.rec.life == DFT_TOMBSTONE) {
 		ended(&s->truth[msg.key], msg.rec.decision);
+		if (msg.kind == READ && s->decisions < DECISIONS) {
+			struct dft_record record = rec_out(&msg.rec);
+			struct dft_stamp seen = dft_observe(&record, msg.floor);
+
+			msg = evaluated(s, msg.key, seen);
+			msg.to = m->active.path[0].node - 1;
+			send(s, msg, lost);
+		}
 		return NULL;
 	}
 	if (!msg.packet || !leased(m))
@@ -451,7 +456,7 @@ static const char *delivered(struct state *s, const struct plan *p, struct messa
 			return NULL;
 		outcome = dft_update_at_head(&mine, raised,
 					     (struct dft_stamp){msg.seen_floor, msg.seen_counter},
-					     rec_out(&msg.rec).state, &op);
+					     rec_out(&msg.rec).state, 0, &op);
 		if (outcome == DFT_ENDED)
 			return NULL;
 		if (op.towards[0].action != msg.rec.decision)
@@ -502,6 +507,9 @@ static const char *delivered(struct state *s, const struct plan *p, struct messa
 			outcome = dft_copy_read(&mine, &raised, msg.floor, &op);
 		else
 			outcome = dft_copy(&mine, raised, &op);
+		// What goes on is not what the tail read.
+		if (outcome == DFT_OWN)
+			msg.kind = COPY;
 		break;
 	}
 	if (outcome == DFT_CONFLICT)
@@ -535,7 +543,7 @@ static void step_messages(struct search *s, const struct state *was, const struc
 		const char *wrong;
 		bool lost = false;
 
-		taken(&next, i);
+		message_take(next.message, MESSAGES, i, sizeof(*m));
 		event(s, "%s for key %u is lost", kinds[m->kind], m->key);
 		if (p->lossy)
 			came(s, &next, NULL);
@@ -583,7 +591,9 @@ static void step_ops(struct search *s, const struct state *was, const struct pla
 			next = *was;
 			next.looks++;
 			lost = false;
-			if (r->life == DFT_LIVE && m->active.learner && !BUGGY(LEARNER_PASSED_BY)) {
+			if (m->active.learner &&
+			    ((r->life == DFT_LIVE && !BUGGY(LEARNER_PASSED_BY)) ||
+			     (r->life == DFT_TOMBSTONE && !BUGGY(TOMBSTONE_PASSED_BY)))) {
 				msg = (struct message){
 					.kind = READ, .key = key, .packet = 1, .rec = *r};
 				msg.floor = floor;
@@ -600,11 +610,7 @@ static void step_ops(struct search *s, const struct state *was, const struct pla
 
 				if (r->life == DFT_TOMBSTONE)
 					ended(&next.truth[key], r->decision);
-				msg = (struct message){.kind = INSERT, .key = key, .packet = 1};
-				msg.rec.life = DFT_LIVE;
-				msg.rec.decision = ++next.decisions;
-				msg.seen_floor = seen.floor;
-				msg.seen_counter = seen.counter;
+				msg = evaluated(&next, key, seen);
 				to_heads(s, &next, p, msg, "a tail evaluates: insert");
 			}
 		}
@@ -1134,6 +1140,9 @@ static const struct plan crashes = {CHAIN_OF(5, 3, 3), .looks = 1,	  .ballots = 
 				    .fewer = 2,	       .proposers = 0x08, .victims = 0x05};
 static const struct plan learner = {CHAIN_OF(3, 3, 2), .looks = 1, .ballots = 2, .whole = true,
 				    .proposers = 0x02};
+static const struct plan tombstone = {CHAIN_OF(3, 2, 1), .looks = 3,	   .deletes = 1,
+				      .ballots = 2,	 .fewer = 2,	   .lossy = true,
+				      .whole = true,	 .proposers = 0x01};
 static const struct plan one = {CHAIN_OF(3, 2, 1), .looks = 1, .ballots = 2,	 .updates = 1,
 				.whole = true,	   .fewer = 2, .proposers = 0x01};
 #define VIEWS                                                                                      \
@@ -1158,6 +1167,7 @@ const struct model chain_models[] = {
 	CHAIN("two terms, a crash", terms, ""),
 	CHAIN("two crashes, two terms", crashes, ""),
 	CHAIN("a learner", learner, "LEARNER_UNFILLED LEARNER_AT_HEAD NO_SUBSET "),
+	CHAIN("a learner, a tombstone", tombstone, "TOMBSTONE_PASSED_BY "),
 	CHAIN("a list of one", one, ""),
 	CHAIN("a view changes", view, "DRAIN_HASTY "),
 	CHAIN("two change the view", views, "VIEW_BY_NEW VIEW_BY_OLD "),

@@ -8,7 +8,7 @@
 
 struct plan {
 	uint8_t looks, deletes, doubles;
-	bool replaces;
+	bool replaces, back; // the new chain had the bucket before, and has an ended life of then
 };
 
 struct rec {
@@ -20,7 +20,7 @@ enum who { HEAD, TAIL, NEW };
 struct node {
 	struct rec rec;
 	uint8_t floor, term; // of the old chain
-	uint8_t fenced, owned, complete;
+	uint8_t fenced, owned, base, complete;
 };
 
 enum kind { NONE, LOOKUP, INSERT, COPY, FENCE, MOVED, PULL, PULLED, DELETE };
@@ -59,7 +59,12 @@ static struct dft_bucket bucket_of(const struct state *s, uint8_t n)
 {
 	const struct node *x = &s->node[n];
 
-	return (struct dft_bucket){x->fenced, n == NEW, {x->owned, 0}, x->complete};
+	return (struct dft_bucket){.move = 1,
+				   .fenced = x->fenced,
+				   .guest = n == NEW,
+				   .owned = {x->owned, 0},
+				   .complete = x->complete,
+				   .base = x->base};
 }
 
 // Term 1 of the old chain is head and tail; in term 2 the tail is alone.
@@ -78,24 +83,7 @@ static struct dft_member member_of(const struct state *s, uint8_t n)
 
 static bool send(struct state *s, struct message m)
 {
-	uint8_t i;
-
-	for (i = 0; i < MESSAGES && s->message[i].kind; i++)
-		if (!memcmp(&s->message[i], &m, sizeof(m)))
-			return true;
-	if (i == MESSAGES)
-		return false;
-	for (; i > 0 && memcmp(&s->message[i - 1], &m, sizeof(m)) < 0; i--)
-		s->message[i] = s->message[i - 1];
-	s->message[i] = m;
-	return true;
-}
-
-static void taken(struct state *s, uint8_t i)
-{
-	for (; i + 1 < MESSAGES; i++)
-		s->message[i] = s->message[i + 1];
-	memset(&s->message[MESSAGES - 1], 0, sizeof(s->message[0]));
+	return message_put(s->message, MESSAGES, &m, sizeof(m));
 }
 
 static const char *release(struct state *s, uint8_t decision)
@@ -172,7 +160,7 @@ static const char *deliver(struct state *s, struct message m, bool *kept)
 {
 	struct node *x = &s->node[m.to];
 	struct dft_record mine = rec_out(&x->rec), op = rec_out(&m.rec);
-	struct dft_bucket bucket = bucket_of(s, m.to);
+	struct dft_bucket bucket = bucket_of(s, m.to), told;
 	struct dft_member member = member_of(s, m.to);
 	struct dft_stamp stamp = {m.floor, m.counter};
 	struct message next;
@@ -244,6 +232,7 @@ static const char *deliver(struct state *s, struct message m, bool *kept)
 		x->fenced = 1;
 		if (BUGGY(MOVE_UNFENCED) || x->term != 1 || m.to == TAIL) {
 			next = (struct message){.kind = MOVED, .to = NEW, .term = x->term};
+			next.floor = x->floor;
 			*kept = send(s, next);
 		}
 		if (x->term == 1 && m.to == HEAD) {
@@ -252,8 +241,14 @@ static const char *deliver(struct state *s, struct message m, bool *kept)
 		}
 		return NULL;
 	case MOVED:
-		if (x->owned < m.term)
-			x->owned = m.term;
+		told = dft_bucket_owned(1, (struct dft_term){m.term, 0}, m.floor);
+		dft_bucket_learn(&bucket, &told);
+		x->owned = bucket.owned.epoch;
+		x->base = bucket.base;
+		if (dft_bucket_left(&bucket, &mine))
+			memset(&x->rec, 0, sizeof(x->rec));
+		if (x->floor < x->base)
+			x->floor = x->base;
 		return NULL;
 	case PULL:
 		if (!dft_bucket_answers(&bucket, &member, (struct dft_term){m.term, 0}))
@@ -320,7 +315,7 @@ static void move_step(struct search *s, const void *state, const void *with)
 		struct message m = was->message[i];
 
 		next = *was;
-		taken(&next, i);
+		message_take(next.message, MESSAGES, i, sizeof(m));
 		event(s, "%s is lost", kinds[m.kind]);
 		came(s, &next, NULL);
 		kept = true;
@@ -400,19 +395,26 @@ static void move_step(struct search *s, const void *state, const void *with)
 
 static void move_begin(void *state, const void *with)
 {
+	const struct plan *p = with;
 	struct state *s = state;
 
-	(void)with;
 	memset(s, 0, sizeof(*s));
 	s->node[HEAD].term = s->node[TAIL].term = 1;
+	if (!p->back)
+		return;
+	s->node[HEAD].floor = s->node[TAIL].floor = 1;
+	s->node[NEW].rec = (struct rec){DFT_LIVE, DECISIONS + 1, 0, 1, 0, 1};
+	ended(s, &s->node[NEW].rec);
 }
 
 static const struct plan moves = {.looks = 3, .deletes = 1, .doubles = 1};
+static const struct plan back = {.looks = 3, .deletes = 1, .back = true};
 static const struct plan replaced = {.looks = 3, .deletes = 1, .replaces = true};
 
 const struct model move_models[] = {
 	{"a bucket moves", sizeof(struct state), move_begin, move_step, &moves,
 	 "MOVE_UNFENCED MOVE_NO_ASK "},
+	{"a bucket comes back", sizeof(struct state), move_begin, move_step, &back, "MOVE_KEEPS "},
 	{"a bucket moves, the head goes", sizeof(struct state), move_begin, move_step, &replaced,
 	 "MOVE_FORMER_HEAD MOVE_ANY_ANSWERS "},
 	{0},

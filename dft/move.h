@@ -9,20 +9,44 @@
 // A node's knowledge of one bucket. It goes down a path with the bucket's floor, and to a learner
 // with what is copied; it only grows.
 struct dft_bucket {
+	__u32 move;	       // number of its last move: a later one has a higher; 0: none
 	__u32 fenced;	       // the old chain: nothing is answered, accepted or aged any more
 	__u32 guest;	       // the new chain: it comes from elsewhere
 	struct dft_term owned; // the new chain: the old one's term under which all of its live list
 			       // was fenced; epoch 0: the old chain still owns it
 	__u32 complete;	       // the new chain: every key was asked for
+	__u32 base;	       // the new chain: what it stamps is not below this floor
 };
 
 inlined void dft_bucket_learn(struct dft_bucket *mine, const struct dft_bucket *told)
 {
+	if (told->move != mine->move) {
+		if (told->move > mine->move)
+			*mine = *told;
+		return;
+	}
 	mine->fenced |= told->fenced;
 	mine->guest |= told->guest;
 	mine->complete |= told->complete;
 	if (dft_term_compare(told->owned, mine->owned) > 0)
 		mine->owned = told->owned;
+	if (mine->base < told->base)
+		mine->base = told->base;
+}
+
+// What the new chain begins with, by the old one's report: the term in which all of its list was
+// fenced, and its floor, which has not risen since.
+inlined struct dft_bucket dft_bucket_owned(__u32 move, struct dft_term owned, __u32 old_floor)
+{
+	return (struct dft_bucket){.move = move, .guest = 1, .owned = owned, .base = old_floor + 1};
+}
+
+// Whether a record of the bucket was left here by an earlier move, or by another chain that the
+// node is or was in. It is as good as none: all that counts is stamped anew.
+inlined int dft_bucket_left(const struct dft_bucket *mine, const struct dft_record *record)
+{
+	return mine->guest && record->life != DFT_ABSENT && record->stamp.floor < mine->base &&
+	       !BUGGY(MOVE_KEEPS);
 }
 
 // Whether this chain answers and accepts for the bucket; else the other one does.

@@ -168,6 +168,7 @@ static struct plan plan_of(uint64_t seed)
 	themed(&p, &dice);
 	if (p.chains == 2 && !p.massacres && chance(&dice, 400))
 		p.move_at = 1 + pick(&dice, 700) * MS;
+	p.moves = chance(&dice, 500) ? 4 : 1;
 	if (p.move_at) {
 		p.aliases = 0;
 		p.capacity = 2 * p.keys;
@@ -222,8 +223,9 @@ static bool concerns(const struct world *w, const struct trace *t)
 	if (t->chain == w->alias_chain && t->key == w->alias_key)
 		return true;
 	// A key that moves has two names.
-	if (w->plan.move_at && t->key < KEYS_MOST && w->broken_key < KEYS_MOST)
-		return t->key % GUEST == w->broken_key % GUEST && w->broken_key % 2 == 0;
+	if (w->plan.move_at && t->key < KEYS_MOST && w->broken_key < KEYS_MOST &&
+	    w->broken_key % SIM_BUCKETS == 0)
+		return t->key % GUEST == w->broken_key % GUEST;
 	return (t->chain == w->broken_chain || t->chain == NOWHERE) &&
 	       (t->key == w->broken_key || t->key == NOWHERE);
 }

@@ -46,6 +46,7 @@ struct plan {
 		controller_rests, forwarders_crash;
 	uint64_t fault_every;
 	uint64_t move_at; // when chain 0's bucket 0 moves to chain 1; 0: never
+	unsigned moves;	  // then back, and so on: so many times
 	int favourite;	  // the fault that this world sees most, -1: none
 };
 
@@ -163,6 +164,7 @@ struct key_facts {
 	uint64_t forgiven;	  // until when lives from before a loss may be used beside others
 	uint64_t answered;	  // when the op was asked that was answered last
 	// Of an alias: whose packets carried it last, and whose before.
+	uint32_t move; // after which it was released last
 	uint32_t user_chain, user_key;
 	struct dft_stamp user_life;
 	struct {
@@ -185,7 +187,7 @@ struct chain {
 	uint32_t given;
 	bool forced, kept;	 // it is a founding by force; with records that were left
 	struct dft_term checked; // of the last ballot whose proposal was looked at
-	uint64_t ill_since;
+	uint64_t ill_since, stuck_since;
 };
 
 struct node {
@@ -246,15 +248,16 @@ struct world {
 		deaf; // node that sends and receives nothing, or the other way round, to the end; 0
 	bool mute;
 	uint64_t heal_at;
+	uint32_t move; // number of the bucket's last move
 	struct {
 		uint32_t from, to;
 		bool both;
 		uint64_t until;
 	} broken_link;
-	unsigned ruthless;  // crashes: 1: may take majorities of voters; 2: and whole lists
-	bool abandoned;	    // what was lost was to be lost: no test any more
-	uint32_t unsettled; // the chain that is not at rest
-	const char *broken; // the invariant, once one is
+	unsigned ruthless; // crashes: 1: may take majorities of voters; 2: and whole lists
+	bool abandoned;	   // what was lost was to be lost: no test any more
+	uint32_t unsettled, unsettled_key; // the chain that is not at rest, perhaps a key
+	const char *broken;		   // the invariant, once one is
 	char why[LINE_BYTES];
 	uint32_t broken_chain, broken_key;
 	uint32_t alias_chain, alias_key; // that it is about
@@ -304,6 +307,9 @@ char *broken_line(struct world *w, const char *invariant, uint32_t chain, uint32
 
 uint32_t bucket_of(const struct world *w, uint32_t key);
 uint32_t keys_of(const struct world *w);
+bool moves(const struct world *w, uint32_t chain, uint32_t key);
+uint32_t guest_key(uint32_t chain, uint32_t key);
+struct dft_bucket bucket_begun(const struct world *w, uint32_t chain);
 void home(const struct world *w, uint32_t *chain, uint32_t *key);
 uint32_t decision_of(const struct dft_record *r);
 void decide(struct dft_record *r, uint32_t number, uint32_t alias_chain, uint32_t alias_key);

@@ -43,6 +43,35 @@ uint32_t keys_of(const struct world *w)
 	return w->plan.move_at ? GUEST + w->plan.keys : w->plan.keys + w->plan.aliases;
 }
 
+// Whether a key, as a chain calls it, is of the bucket that moves.
+bool moves(const struct world *w, uint32_t chain, uint32_t key)
+{
+	if (!w->plan.move_at)
+		return false;
+	return chain == 0 ? key % SIM_BUCKETS == 0 : key >= GUEST;
+}
+
+// The last move that brought the key to the chain.
+static uint32_t brought_by(const struct world *w, uint32_t chain, uint32_t key)
+{
+	return moves(w, chain, key) ? w->move - ((w->move ^ chain) & 1) : 0;
+}
+
+// What a chain calls a key of the bucket that moves.
+uint32_t guest_key(uint32_t chain, uint32_t key)
+{
+	return chain ? key % GUEST + GUEST : key % GUEST;
+}
+
+// What the view says of the bucket to who knows nothing: the second chain gets it by the first
+// move.
+struct dft_bucket bucket_begun(const struct world *w, uint32_t chain)
+{
+	int guest = w->plan.move_at && chain == 1;
+
+	return (struct dft_bucket){.move = guest, .guest = guest};
+}
+
 // Whether a chain has such a key: there are gaps before the guests.
 static bool has_key(const struct world *w, uint32_t chain, uint32_t key)
 {
@@ -127,6 +156,19 @@ static struct dft_stamp says(const struct world *w, const struct replica *r, uin
 	return (struct dft_stamp){ahead ? r->floor[bucket_of(w, key)] : 0, 0};
 }
 
+// Whether a node knows, or will, that the record was left by an earlier move.
+static bool left_over(const struct world *w, uint32_t chain, uint32_t key,
+		      const struct dft_record *r)
+{
+	const struct chain *c = &w->chain[chain];
+	uint32_t i;
+
+	for (i = 0; i < c->slots && moves(w, chain, key); i++)
+		if (dft_bucket_left(&c->replica[i].bucket, r))
+			return true;
+	return false;
+}
+
 static void check_pair(struct world *w, uint32_t chain, uint32_t key, const struct replica *a,
 		       const struct replica *b)
 {
@@ -139,6 +181,13 @@ static void check_pair(struct world *w, uint32_t chain, uint32_t key, const stru
 	if (x->life && y->life && !dft_stamp_compare(x->stamp, y->stamp) && !dft_record_equal(x, y))
 		broken(w, "I4 equal stamps", chain, key, "nodes %u and %u at (%u,%u)",
 		       a->member.self.node, b->member.self.node, x->stamp.floor, x->stamp.counter);
+	// Whoever begins a session's life knows that all of the path has seen the end of the last.
+	if ((key < w->plan.keys || w->plan.move_at) && x->life == DFT_LIVE && y->life == DFT_LIVE &&
+	    dft_stamp_compare(x->incarnation, y->incarnation) && !left_over(w, chain, key, y))
+		broken(w, "I5 two lives", chain, key,
+		       "node %u has (%u,%u), node %u after it still (%u,%u)", a->member.self.node,
+		       x->incarnation.floor, x->incarnation.counter, b->member.self.node,
+		       y->incarnation.floor, y->incarnation.counter);
 }
 
 static const struct replica *member_at(struct world *w, struct chain *c, uint32_t place)
@@ -161,7 +210,9 @@ void check_touched(struct world *w, uint32_t chain, uint32_t slot, uint32_t key)
 	struct chain *c = &w->chain[chain];
 	const struct replica *r = &c->replica[slot], *other;
 	struct key_facts *f = facts_of(w, chain, key);
-	const struct life *l = f->at == chain ? newest(f) : NULL;
+	// (A bucket that came back since it was released here has been elsewhere.)
+	const struct life *l =
+		f->at == chain && f->move == brought_by(w, chain, key) ? newest(f) : NULL;
 	int place = dft_configuration_place(&c->latest, r->member.self);
 
 	if (place < 0 || !has_key(w, chain, key))
@@ -221,11 +272,13 @@ void check_released(struct world *w, const struct op *op)
 	struct chain *c = &w->chain[chain];
 	struct key_facts *f = facts_of(w, chain, key);
 	struct life *l = NULL, *last = newest(f);
-	uint32_t i, slot, alias_chain, alias_key, generation;
+	uint32_t i, slot, alias_chain, alias_key, generation, move;
 	struct dft_alias owner;
 
-	if (f->at > chain && w->plan.move_at)
+	move = brought_by(w, chain, key);
+	if (f->move > move)
 		broken(w, "M7 two chains", chain, key, "the old chain releases after the new one");
+	f->move = move;
 	if (w->plan.move_at)
 		f->at = chain;
 	// An answer counts from the asking: a cache ends by that, and a late one is not applied.
@@ -430,7 +483,7 @@ void check_chosen(struct world *w, uint32_t chain, const struct dft_configuratio
 			continue;
 		f = facts_of(w, chain, key);
 		l = newest(f);
-		if (!l || l->ended || f->at != chain)
+		if (!l || l->ended || f->at != chain || f->move != brought_by(w, chain, key))
 			continue;
 		for (i = 0; i < c->live; i++) {
 			slot = slot_of(k, c->path[i].node);
@@ -466,6 +519,7 @@ bool settled(struct world *w, char *why, size_t room)
 		const struct replica *head = NULL;
 
 		w->unsettled = i;
+		w->unsettled_key = NOWHERE;
 		if (c->latest.learner ||
 		    (w->plan.repair &&
 		     (c->latest.live != REPLICAS || c->latest.term.epoch != c->voters.epoch))) {
@@ -498,17 +552,24 @@ bool settled(struct world *w, char *why, size_t room)
 			}
 			if (!head)
 				head = r;
-			if (w->plan.move_at && i == 1 && !r->bucket.complete) {
+			if (w->move && i == w->move % 2 &&
+			    (r->bucket.move != w->move || !r->bucket.complete)) {
 				snprintf(why, room, "the moved bucket is not complete at %u",
 					 r->member.self.node);
 				return false;
 			}
 			for (key = 0; key < keys_of(w); key++) {
-				if (r->entry[key].record.life == head->entry[key].record.life &&
-				    (!r->entry[key].record.life ||
-				     dft_record_equal(&r->entry[key].record,
-						      &head->entry[key].record)))
+				const struct dft_record *x = &r->entry[key].record;
+				const struct dft_record *y = &head->entry[key].record;
+
+				// Of a fenced bucket nothing is collected any more, nor collected
+				// again where that was lost.
+				if (head->bucket.fenced && moves(w, i, key) &&
+				    x->life != DFT_LIVE && y->life != DFT_LIVE)
 					continue;
+				if (x->life == y->life && (!x->life || dft_record_equal(x, y)))
+					continue;
+				w->unsettled_key = key;
 				snprintf(why, room, "chain %u key %u: nodes %u and %u differ", i,
 					 key, head->member.self.node, r->member.self.node);
 				return false;

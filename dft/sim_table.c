@@ -112,15 +112,28 @@ static bool uses(const struct dft_record *r, const struct alias_use *use)
 }
 
 static void down(struct world *w, struct replica *r, struct op *op);
+static void evaluate(struct world *w, struct replica *r, struct op *op);
 
 // M7.
 
-// Whether a key, as a chain calls it, is of the bucket that moves.
-static bool moves(const struct world *w, uint32_t chain, uint32_t key)
+// What is known of the bucket, and of what it left here when it moved away.
+static void learn(struct world *w, struct replica *r, uint32_t chain, uint32_t slot,
+		  const struct dft_bucket *told)
 {
+	uint32_t was = r->bucket.move, key, i;
+
 	if (!w->plan.move_at)
-		return false;
-	return chain == 0 ? key % SIM_BUCKETS == 0 : key >= GUEST;
+		return;
+	dft_bucket_learn(&r->bucket, told);
+	if (r->bucket.move != was)
+		r->pulled = 0;
+	for (i = 0; i < w->plan.keys; i += SIM_BUCKETS) {
+		key = guest_key(chain, i);
+		if (dft_bucket_left(&r->bucket, &r->entry[key].record))
+			memset(&r->entry[key], 0, sizeof(r->entry[key]));
+		if (r->floor[bucket_of(w, key)] < r->bucket.base)
+			raise_floor(w, chain, slot, bucket_of(w, key), r->bucket.base);
+	}
 }
 
 // The other chain serves: the request goes there.
@@ -129,25 +142,29 @@ static void pass_over(struct world *w, struct replica *r, struct op *op)
 	if (!op->packet || !op->hops--)
 		return;
 	op->read = 0;
-	op->key = op->chain ? op->key - GUEST : op->key + GUEST;
 	op->chain = !op->chain;
+	op->key = guest_key(op->chain, op->key);
 	send_op(w, r->member.self.node, guess(w, op->chain, op->kind != OP_LOOKUP), op);
 }
 
 // To the new chain's head: under this term all of the old live list is fenced.
-static void report(struct world *w, struct replica *r, struct dft_term term)
+static void report(struct world *w, struct replica *r, const struct op *fence, struct dft_term term)
 {
-	struct op op = {.kind = OP_MOVED, .hops = 8, .chain = 1, .key = GUEST, .term = term};
+	struct op op = {.kind = OP_MOVED, .hops = 8, .chain = !fence->chain, .term = term};
 
+	op.key = guest_key(op.chain, 0);
+	op.floor = fence->floor;
+	op.bucket.move = fence->bucket.move;
 	op.alias.chain = NOWHERE;
-	send_op(w, r->member.self.node, guess(w, 1, true), &op);
+	send_op(w, r->member.self.node, guess(w, op.chain, true), &op);
 }
 
 static void report_adopted(struct world *w, struct replica *r, const struct op *op)
 {
-	struct op done = {.kind = OP_ADOPTED, .hops = 8, .chain = 1, .key = op->key};
+	struct op done = {.kind = OP_ADOPTED, .hops = 8, .chain = op->chain, .key = op->key};
 
 	done.term = op->term;
+	done.bucket.move = r->bucket.move;
 	done.alias.chain = NOWHERE;
 	send_op(w, r->member.self.node, r->member.active.path[0].node, &done);
 }
@@ -155,20 +172,21 @@ static void report_adopted(struct world *w, struct replica *r, const struct op *
 // Asks the old head; op may bring a packet along.
 static void ask_old(struct world *w, struct replica *r, struct op *op)
 {
-	uint32_t to = guess(w, 0, true);
+	uint32_t old = !op->chain, to = guess(w, old, true);
 
 	w->counters.pulls++;
 	op->kind = OP_PULL;
 	op->term = r->bucket.owned;
-	op->chain = 0;
-	op->key -= GUEST;
+	op->bucket.move = r->bucket.move;
+	op->chain = old;
+	op->key = guest_key(old, op->key);
 	op->alias.chain = NOWHERE;
 	// Whom it takes for the old head may be whoever was just replaced.
 	if (chance(w, 200))
-		to = w->chain[0].node[pick(w, w->chain[0].slots)];
+		to = w->chain[old].node[pick(w, w->chain[old].slots)];
 	else if (w->now < w->broken_link.until && chance(w, 500))
 		to = w->broken_link.from;
-	if (w->chain[0].node[slot_of(&w->chain[0], to)] != to)
+	if (w->chain[old].node[slot_of(&w->chain[old], to)] != to)
 		return;
 	send_sluggish(w, r->member.self.node, to, op);
 }
@@ -178,14 +196,15 @@ static void answer_new(struct world *w, struct replica *r, struct op *op)
 {
 	const struct dft_record *mine = &r->entry[op->key].record;
 
-	if (!dft_bucket_answers(&r->bucket, &r->member, op->term))
+	if (r->bucket.move != op->bucket.move ||
+	    !dft_bucket_answers(&r->bucket, &r->member, op->term))
 		return;
 	op->record = *mine;
 	op->floor = r->floor[bucket_of(w, op->key)];
 	op->kind = OP_PULLED;
-	op->chain = 1;
-	op->key += GUEST;
-	send_op(w, r->member.self.node, guess(w, 1, true), op);
+	op->chain = !op->chain;
+	op->key = guest_key(op->chain, op->key);
+	send_op(w, r->member.self.node, guess(w, op->chain, true), op);
 }
 
 // The worst moment: nobody but the new head hears what was adopted.
@@ -210,20 +229,20 @@ static void pull(struct world *w, struct replica *r, uint32_t chain)
 	struct op op = {.hops = 8, .chain = chain};
 	uint32_t key, missing = 0;
 
-	if (!w->plan.move_at || chain != 1 || !r->bucket.owned.epoch || r->bucket.complete)
+	if (!r->bucket.owned.epoch || r->bucket.complete)
 		return;
 	for (key = 0; key < w->plan.keys; key += SIM_BUCKETS)
 		if (!(r->pulled >> key & 1)) {
 			missing++;
-			op.key = GUEST + key;
+			op.key = guest_key(chain, key);
 		}
 	if (!missing) {
 		r->bucket.complete = 1;
 		w->counters.moves++;
 		note(w, r->member.self.node, chain, NOWHERE, "has all of the bucket");
 		op.kind = OP_FLOOR;
-		op.key = GUEST;
-		op.floor = r->floor[bucket_of(w, GUEST)];
+		op.key = guest_key(chain, 0);
+		op.floor = r->floor[bucket_of(w, op.key)];
 		op.alias.chain = NOWHERE;
 		down(w, r, &op);
 		// The worst moment: now it depends on who else has it.
@@ -264,7 +283,7 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 		send_op(w, node, r->member.active.path[0].node, &next);
 	}
 	if (op->report == REPORT_FENCE)
-		report(w, r, op->term);
+		report(w, r, op, op->term);
 	if (op->report == REPORT_ADOPTED)
 		report_adopted(w, r, op);
 	op->report = NO_REPORT;
@@ -277,6 +296,11 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 	}
 	if (!dft_leased(&r->member, &w->plan.times, clock_of(w, node))) {
 		w->counters.no_lease++;
+		return;
+	}
+	// Over this tombstone the tail would decide, and here it is now.
+	if (op->kind == OP_COPY && op->read && op->record.life == DFT_TOMBSTONE) {
+		evaluate(w, r, op);
 		return;
 	}
 	if (op->kind != OP_COPY || op->record.life != DFT_LIVE) {
@@ -398,6 +422,7 @@ static void evaluate(struct world *w, struct replica *r, struct op *op)
 
 	w->counters.evaluated++;
 	op->pair = 0;
+	op->read = 0;
 	if (w->plan.aliases && op->key % 2) {
 		alias_chain = pick(w, w->plan.chains);
 		alias_key = w->plan.keys + pick(w, w->plan.aliases);
@@ -434,6 +459,16 @@ static void evaluate(struct world *w, struct replica *r, struct op *op)
 	send_sluggish(w, node, guess(w, alias_chain, true), &alias);
 }
 
+// M5. What is answered or succeeded has passed the learner, or it would have holes.
+static void pass_learner(struct world *w, struct replica *r, struct op *op)
+{
+	op->kind = OP_COPY;
+	op->read = 1;
+	op->floor = r->floor[bucket_of(w, op->key)];
+	op->alias.chain = NOWHERE;
+	down(w, r, op);
+}
+
 static void lookup(struct world *w, struct replica *r, struct op *op)
 {
 	struct entry *e = &r->entry[op->key];
@@ -456,7 +491,11 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 	switch (dft_age(&e->record, e->deleting, now - last, w->plan.timeout, w->plan.refresh,
 			w->plan.packet_life)) {
 	case DFT_SUCCEEDS:
-		evaluate(w, r, op);
+		op->record = e->record;
+		if (r->member.active.learner && !BUGGY(TOMBSTONE_PASSED_BY))
+			pass_learner(w, r, op);
+		else
+			evaluate(w, r, op);
 		return;
 	case DFT_LINGERS:
 		return;
@@ -468,11 +507,7 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 		op->record = e->record;
 		op->alias.chain = NOWHERE;
 		if (r->member.active.learner && !BUGGY(LEARNER_PASSED_BY)) {
-			// Whatever is released has passed the learner, or it would have holes.
-			op->kind = OP_COPY;
-			op->read = 1;
-			op->floor = r->floor[bucket_of(w, op->key)];
-			down(w, r, op);
+			pass_learner(w, r, op);
 			return;
 		}
 		reply(w, r, op);
@@ -572,7 +607,8 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 		w->counters.inserted += outcome == DFT_STORED;
 		break;
 	case OP_UPDATE:
-		outcome = dft_update_at_head(&e->record, floor, op->stamp, op->state, &op->record);
+		outcome = dft_update_at_head(&e->record, floor, op->stamp, op->state,
+					     e->record.policy, &op->record);
 		if (outcome == DFT_ENDED) {
 			look_up_again(w, r, op);
 			return;
@@ -645,35 +681,39 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 	case OP_FENCE:
 		if (!r->bucket.fenced)
 			note(w, node, op->chain, NOWHERE, "fences the bucket");
-		r->bucket.fenced = 1;
+		if (op->bucket.move < r->bucket.move)
+			return;
+		op->bucket.fenced = 1;
+		learn(w, r, op->chain, slot, &op->bucket);
 		op->kind = OP_FLOOR;
 		op->report = REPORT_FENCE;
 		op->stamp = (struct dft_stamp){0, 0};
 		op->floor = floor;
 		if (BUGGY(MOVE_UNFENCED))
-			report(w, r, r->member.active.term);
+			report(w, r, op, r->member.active.term);
 		down(w, r, op);
 		return;
 	case OP_MOVED:
 		if (!r->bucket.owned.epoch)
 			note(w, node, op->chain, NOWHERE, "owns the bucket, fenced in %u.%u",
 			     op->term.epoch, op->term.number);
-		if (dft_term_compare(op->term, r->bucket.owned) > 0)
-			r->bucket.owned = op->term;
+		op->bucket = dft_bucket_owned(op->bucket.move, op->term, op->floor);
+		learn(w, r, op->chain, slot, &op->bucket);
 		op->kind = OP_FLOOR;
 		op->stamp = (struct dft_stamp){0, 0};
-		op->floor = floor;
+		op->floor = r->floor[bucket];
 		down(w, r, op);
 		return;
 	case OP_PULL:
 		answer_new(w, r, op);
 		return;
 	case OP_ADOPTED:
-		if (!dft_term_compare(op->term, r->member.active.term))
-			r->pulled |= 1u << (op->key - GUEST);
+		if (!dft_term_compare(op->term, r->member.active.term) &&
+		    op->bucket.move == r->bucket.move)
+			r->pulled |= 1u << op->key % GUEST;
 		return;
 	case OP_PULLED:
-		if (!r->bucket.owned.epoch)
+		if (!r->bucket.owned.epoch || op->bucket.move != r->bucket.move)
 			return;
 		outcome = dft_adopt_at_head(&e->record, &r->bucket, &floor, op->floor, &op->record);
 		if (outcome == DFT_ENDED) {
@@ -683,7 +723,7 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 		op->report = REPORT_ADOPTED;
 		keep_apart(w, r);
 		if (BUGGY(MOVE_HASTY))
-			r->pulled |= 1u << (op->key - GUEST);
+			r->pulled |= 1u << op->key % GUEST;
 		if (outcome == DFT_SAME) {
 			raise_floor(w, op->chain, slot, bucket, floor);
 			op->pulled = 1;
@@ -732,7 +772,8 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 		return;
 	}
 	if (op->kind == OP_FLOOR) {
-		dft_bucket_learn(&r->bucket, &op->bucket);
+		learn(w, r, op->chain, slot, &op->bucket);
+		floor = r->floor[bucket];
 		outcome = dft_collect(&e->record, &floor, op->stamp, op->floor);
 		raise_floor(w, op->chain, slot, bucket, floor);
 		if (outcome == DFT_STORED)
@@ -771,6 +812,11 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 	check_touched(w, op->chain, slot, op->key);
 	if (outcome == DFT_ENDED || outcome == DFT_CONFLICT)
 		return;
+	// What the learner has is not what the tail read: nor has the tail answered for it.
+	if (op->read && outcome == DFT_OWN) {
+		look_up_again(w, r, op);
+		return;
+	}
 	// M7: the old chain's tail may have answered for a key that is new here until just now.
 	if (outcome == DFT_STORED && (!dft_is_tail(&r->member) || was == DFT_ABSENT))
 		e->used = clock_of(w, node);
@@ -801,7 +847,7 @@ static void bulk(struct world *w, struct replica *r, uint32_t slot, struct op *o
 		       r->member.self.node);
 	if (outcome == DFT_ENDED && !BUGGY(READ_BY_STAMP))
 		return;
-	dft_bucket_learn(&r->bucket, &op->bucket);
+	learn(w, r, op->chain, slot, &op->bucket);
 	note(w, r->member.self.node, op->chain, op->key, "bulk: now %u (%u,%u) floor %u",
 	     e->record.life, e->record.stamp.floor, e->record.stamp.counter, r->floor[bucket]);
 	check_touched(w, op->chain, slot, op->key);
@@ -999,8 +1045,7 @@ static void activated(struct world *w, uint32_t chain, uint32_t slot)
 	if (place == (int)c->live && c->learner && !BUGGY(NO_WIPE)) {
 		memset(r->entry, 0, sizeof(r->entry));
 		memset(r->floor, 0, sizeof(r->floor));
-		memset(&r->bucket, 0, sizeof(r->bucket));
-		r->bucket.guest = w->plan.move_at && chain == 1;
+		r->bucket = bucket_begun(w, chain);
 	}
 	r->pulled = 0;
 	check_chosen(w, chain, c, &r->member.voters);

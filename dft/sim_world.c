@@ -474,17 +474,24 @@ static bool ill(const struct world *w, const struct chain *c)
 	return false;
 }
 
-// M7: asks the old head to fence the bucket until the new chain's head has it.
+// M7: asks the old head to fence the bucket until the new chain's head has it. When that has all of
+// it, it may go back.
 static void move(struct world *w)
 {
 	struct op op = {.kind = OP_FENCE, .hops = 8};
-	struct chain *new = &w->chain[1];
+	const struct chain *old, *new = &w->chain[w->move % 2];
 	const struct dft_bucket *b = &new->replica[slot_of(new, new->latest.path[0].node)].bucket;
+	bool begins = !w->move || (!w->quiet && w->move < w->plan.moves && b->move == w->move &&
+				   b->complete && chance(w, 500));
 
+	w->move += begins;
+	new = &w->chain[w->move % 2];
+	old = &w->chain[!(w->move % 2)];
+	b = &new->replica[slot_of(new, new->latest.path[0].node)].bucket;
 	// The worst moment: the head that is fenced first loses its chain, and does not hear of it.
-	if (w->now == w->plan.move_at && chance(w, 700)) {
-		w->broken_link.from = w->chain[0].latest.path[0].node;
-		w->broken_link.to = w->chain[0].latest.path[1].node;
+	if (begins && chance(w, 700)) {
+		w->broken_link.from = old->latest.path[0].node;
+		w->broken_link.to = old->latest.path[1].node;
 		w->broken_link.both = true;
 		w->broken_link.until = w->now + 120 * MS + pick(w, 4 * w->plan.timeout);
 		w->node[w->broken_link.from].daemon_until = w->broken_link.until;
@@ -492,15 +499,61 @@ static void move(struct world *w)
 		     w->broken_link.to);
 	}
 	at(w, w->now + 5 * MS + pick(w, w->quiet ? 1 : 120 * MS), MOVE, CONTROLLER, 0);
-	if (b->owned.epoch)
+	if (b->move == w->move && b->owned.epoch)
 		return;
+	op.chain = (uint32_t)(old - w->chain);
+	op.key = guest_key(op.chain, 0);
+	op.bucket.move = w->move;
 	op.alias.chain = NOWHERE;
-	send_op(w, CONTROLLER, w->chain[0].latest.path[0].node, &op);
+	send_op(w, CONTROLLER, old->latest.path[0].node, &op);
 }
 
-// A majority of the voters is gone for good: what is left of the list that is known begins alone,
-// and becomes whole by the next view. Nothing is lost, unless nobody is left, or who knew of a
-// later list is gone too.
+// Whether everybody who could tell is reached, and nobody has the records.
+static bool lost(const struct world *w, const struct chain *c, const struct dft_configuration *list)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->slots; i++)
+		if (w->node[c->node[i]].up && severed(w, c->node[i], CONTROLLER))
+			return false;
+	return !survives(w, list, CONTROLLER);
+}
+
+// Whether a view can still become true by the voters in force: not by who has accepted one that was
+// passed over (M6). (Of who is not reached nobody knows.)
+static bool may_change(const struct world *w, const struct chain *c, const struct dft_voters *v)
+{
+	uint32_t i, bits = 0;
+
+	for (i = 0; i < v->count; i++) {
+		uint32_t epoch =
+			c->replica[slot_of(c, v->voter[i].node)].member.accepted.term.epoch;
+
+		if (epoch > v->epoch && epoch < c->voters.epoch &&
+		    !severed(w, v->voter[i].node, CONTROLLER))
+			continue;
+		if (is_up(w, v->voter[i]) && v->voter[i].node != w->deaf)
+			bits |= 1u << i;
+	}
+	return dft_majority(v, bits);
+}
+
+// Whether so many voters were told of the founding that it does not end with one of them.
+static bool founded(const struct world *w, const struct chain *c)
+{
+	uint32_t i, bits = 0;
+
+	for (i = 0; i < c->voters.count; i++)
+		if (is_up(w, c->voters.voter[i]) &&
+		    c->replica[slot_of(c, c->voters.voter[i].node)].member.voters.epoch ==
+			    c->voters.epoch)
+			bits |= 1u << i;
+	return dft_majority(&c->voters, bits);
+}
+
+// A majority of the voters is gone for good, or all of the list: what is left of the list that is
+// known begins alone, and becomes whole by the next view. Nothing is lost, unless nobody is left,
+// or who knew of a later list is gone too.
 static void force(struct world *w, struct chain *c, const struct dft_configuration *known)
 {
 	struct dft_voters v = {.epoch = c->voters.epoch + 1};
@@ -556,31 +609,39 @@ static void repair(struct world *w, uint32_t chain)
 	const struct dft_member *known;
 	const struct dft_configuration *list;
 	const struct dft_voters *in_force;
+	bool stuck;
 
 	at(w, w->now + 10 * MS + pick(w, 5 * MS), REPAIR, CONTROLLER, chain);
 	if (w->plan.controller_rests && !w->quiet && w->now / (300 * MS) % 2)
 		return;
 	give(w, chain);
-	if (!ill(w, c)) {
+	known = reported(w, c);
+	list = known ? &known->active : &c->latest;
+	in_force = known ? &known->voters : &c->latest_voters;
+	stuck = !may_change(w, c, in_force) || lost(w, c, list);
+	if (!stuck)
+		c->stuck_since = 0;
+	else if (!c->stuck_since)
+		c->stuck_since = w->now;
+	if (!ill(w, c) && !stuck) {
 		c->ill_since = 0;
 		return;
 	}
 	if (!c->ill_since)
 		c->ill_since = w->now;
-	known = reported(w, c);
-	list = known ? &known->active : &c->latest;
-	in_force = known ? &known->voters : &c->latest_voters;
 	// By then their leases have ended, and ballots that they began.
-	if (!quorate(w, in_force, CONTROLLER)) {
-		if (w->now - c->ill_since < 2 * w->plan.times.guard + w->plan.times.give_up)
+	if (stuck) {
+		if (w->now - c->stuck_since < 2 * w->plan.times.guard + w->plan.times.give_up)
 			return;
 		// Who knew better is gone as well: what was written since is lost, and no test.
 		if (dft_term_compare(list->term, c->latest.term) < 0)
 			w->abandoned = true;
 		force(w, c, list);
-		c->ill_since = 0;
+		c->ill_since = c->stuck_since = 0;
 		return;
 	}
+	if (c->forced && quorate(w, &c->voters, CONTROLLER) && !founded(w, c))
+		return;
 	// One view after the other, unless the last one cannot come true any more.
 	if (in_force->epoch < c->voters.epoch && quorate(w, &c->voters, CONTROLLER))
 		return;
@@ -653,7 +714,7 @@ static void forget(struct world *w, uint32_t node)
 		memset(&c->replica[slot], 0, sizeof(c->replica[slot]));
 		c->replica[slot].member.self = (struct dft_name){node, w->node[node].boot};
 		c->replica[slot].member.founded = 1;
-		c->replica[slot].bucket.guest = w->plan.move_at && i == 1;
+		c->replica[slot].bucket = bucket_begun(w, i);
 	}
 }
 
@@ -922,7 +983,8 @@ void world_run(struct world *w)
 			return;
 	}
 	if (!w->broken)
-		broken(w, "I9 rest", w->unsettled, NOWHERE, "3 s after the last fault: %s", why);
+		broken(w, "I9 rest", w->unsettled, w->unsettled_key, "3 s after the last fault: %s",
+		       why);
 }
 
 static int chains_new(struct world *w)
@@ -996,7 +1058,7 @@ int world_new(struct world *w, const struct plan *plan)
 		for (key = 0; key < KEYS_MOST; key++)
 			w->chain[i].facts[key].at = i;
 	for (i = 0; plan->move_at && i < w->chain[1].slots; i++)
-		w->chain[1].replica[i].bucket.guest = 1;
+		w->chain[1].replica[i].bucket = bucket_begun(w, 1);
 	if (plan->move_at)
 		at(w, plan->move_at, MOVE, CONTROLLER, 0);
 	return 0;

@@ -624,8 +624,18 @@ inlined int dft_may_name(const struct dft_member *m, const struct dft_times *tim
 	return place >= 0 && (m->ballot.promised >> place & 1);
 }
 
+// M5. Whether a node may become the learner: it is wanted, is no replica, and asks in.
+inlined int dft_comes_in(const struct dft_member *m, const struct dft_times *times,
+			 const struct dft_configuration *c, const struct dft_voters *v,
+			 const struct dft_peer *p, __u64 now)
+{
+	return p->name.boot && p->asked && now - p->asked < 4 * times->suspect &&
+	       dft_wanted(v, p->name) && dft_configuration_place(c, p->name) < 0 &&
+	       dft_trusts(m, times, p->name, now);
+}
+
 // Whether a proposer has all promises that it may expect: a majority, and a short while for those
-// that it has heard lately.
+// that it has heard lately, the learner and who comes in too: they would have to begin again.
 inlined int dft_ballot_ready(const struct dft_member *m, const struct dft_times *times, __u64 now)
 {
 	const struct dft_configuration *best = &m->ballot.best;
@@ -635,9 +645,13 @@ inlined int dft_ballot_ready(const struct dft_member *m, const struct dft_times 
 		return 0;
 	if (now - m->ballot.begun >= times->retry)
 		return 1;
-	for (i = 0; i < best->live && i < DFT_PATH_MOST; i++)
+	for (i = 0; i < best->live + best->learner && i < DFT_PATH_MOST; i++)
 		if (dft_trusts(m, times, best->path[i], now) &&
 		    !dft_may_name(m, times, best->path[i], now))
+			return 0;
+	for (i = 0; i < DFT_PEERS_MOST && !best->learner; i++)
+		if (dft_comes_in(m, times, best, &m->ballot.new, &m->peer[i], now) &&
+		    !dft_may_name(m, times, m->peer[i].name, now))
 			return 0;
 	return 1;
 }
@@ -666,16 +680,6 @@ inlined void dft_configuration_drop(struct dft_configuration *c, __u32 place)
 			c->path[i] = c->path[i + 1];
 	c->path[DFT_PATH_MOST - 1] = (struct dft_name){0, 0};
 	c->live--;
-}
-
-// M5. Whether a node may become the learner: it is wanted, is no replica, and asks in.
-inlined int dft_comes_in(const struct dft_member *m, const struct dft_times *times,
-			 const struct dft_configuration *c, const struct dft_voters *v,
-			 const struct dft_peer *p, __u64 now)
-{
-	return p->name.boot && p->asked && now - p->asked < 4 * times->suspect &&
-	       dft_wanted(v, p->name) && dft_configuration_place(c, p->name) < 0 &&
-	       dft_trusts(m, times, p->name, now);
 }
 
 // M2 (b), M5, M6. What is proposed on a majority of promises: those of the last accepted live list

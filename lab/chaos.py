@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does anything break while gateway nodes die, pause, are cut off, drained and replaced?
 
-A cloud of its own (lab/chaos.yaml), steady load in it (lab/chaos_load.c), and events at random, one
-after the other: each begins, lasts, is undone, and the cluster is to be whole again. Prints what
+A cloud of its own (lab/chaos.yaml), steady load in it (lab/chaos_load.c), and events at random: some
+begin, last, are undone, and the next come when the cluster is whole again. Prints what
 happened, and exits 1 if a connection broke, a planned event lost a packet, or replicas differ at
 the end. See docs/chaos.md.
 """
@@ -23,7 +23,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from chaos_cloud import Cloud, Refused, now, until  # noqa: E402
 from chaos_events import ALL_FWD, ALL_KINDS, CONTROLLER, FTN, FWD, KINDS  # noqa: E402
-from chaos_report import Phase, Report, View, live_of, print_table  # noqa: E402
+from chaos_report import Phase, Report, View, live_of, print_kinds, print_table  # noqa: E402
 from chaos_traffic import VNI, Traffic  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -36,8 +36,10 @@ def read_options():
     parser.add_argument("--count", type=int, help="how many events, instead")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--events", default="all", help="kinds, with commas: " + ",".join(KINDS))
-    parser.add_argument("--at-once", type=int, default=1, help="how many nodes at a time")
+    parser.add_argument("--at-once", type=int, default=1, choices=(1, 2), help="how many nodes at a time, at most")
     parser.add_argument("--hold", default="1-4", help="seconds that an event lasts, from-to")
+    parser.add_argument("--every", type=float, default=0,
+                        help="seconds from event to event; not less than until the cluster is whole again")
     parser.add_argument("--heartbeat", type=int, help="ms between heartbeats, where 10 is too fast for this machine")
     parser.add_argument("--whole", type=float, default=30, help="seconds to become whole again")
     parser.add_argument("--patience", type=int, default=15, help="seconds until a connection is given up")
@@ -69,6 +71,7 @@ class Chaos:
         self.unrepaired = 0
         self.log = []
         self.refused = []
+        self.waited = {}  # for what, after the last event: seconds
 
     def tell(self, text):
         print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
@@ -127,16 +130,20 @@ class Chaos:
     def draw(self):
         """What happens next: follows from the seed and the options alone."""
         batch, taken = [], set()
-        for _ in range(self.random.randint(1, self.options.at_once)):
+        most = self.options.at_once
+        if self.options.count:
+            most = min(most, self.options.count - self.events)
+        for _ in range(self.random.randint(1, most)):
             kind = self.random.choice(self.kinds)
             role = self.random.choice(KINDS[kind].roles)
             node = self.random.choice(self.nodes[role])
             variant = self.random.choice(KINDS[kind].variants[role])
             other = self.random.choice([n for n in self.nodes[FWD] + self.nodes[FTN] if n != node])
             apart = self.random.uniform(0, 0.5)
-            if node not in taken:
+            needs = KINDS[kind].needs(node, other)
+            if not needs & taken:
                 batch.append((kind, node, variant, other, apart))
-            taken.add(node)
+                taken |= needs
         return batch, self.random.uniform(self.options.hold_from, self.options.hold_to)
 
     def begin(self, kind, node, variant, other):
@@ -163,6 +170,7 @@ class Chaos:
 
     def event(self):
         batch, hold = self.draw()
+        begun = time.monotonic()
         events = []
         for kind, node, variant, other, apart in batch:
             if events:
@@ -176,11 +184,14 @@ class Chaos:
         whole = self.await_whole()
         dropped = drops_since(before, self.counts) if not whole else {}
         took = time.monotonic() - undone
-        self.rest(0.5)
+        # What was on its way when it became whole.
+        self.rest(0.2)
         ended = now()
         for event in events:
             event.back.ended = ended
             self.tell_event(event, hold, took, whole, dropped)
+        # Alone for a moment: what comes now is nobody's doing.
+        self.rest(max(0.1, begun + self.options.every * len(events) - time.monotonic()))
 
     def tell_event(self, event, hold, took, whole, dropped):
         away, lost, opening = self.report.worst(event.away)
@@ -189,6 +200,7 @@ class Chaos:
             "number": event.number, "kind": event.kind, "node": event.node, "variant": event.variant,
             "was": event.away.view.describe(event.node), "began": event.away.began,
             "undone": event.back.began, "whole_after_s": round(took, 1), "not_whole": whole,
+            "waited_s": {reason: round(seconds, 1) for reason, seconds in self.waited.items()},
             "dropped": dropped, "gap_ms": round(away), "lost": lost, "new_flow_ms": round(opening),
             "gap_back_ms": round(back), "lost_back": lost_back, "new_flow_back_ms": round(opening_back)})
         name = " ".join(filter(None, (event.kind, event.node, event.variant)))
@@ -202,26 +214,29 @@ class Chaos:
     def await_whole(self):
         """Returns what is not whole after all, or None."""
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        reason = ["?"]
+        self.waited = {}
+        looked = time.monotonic()
 
         def is_whole():
+            nonlocal looked
             self.report.take(self.traffic.take())
             status = self.cloud.status()
-            reason[0] = not_whole(status, since, self.nodes)
-            if not reason[0]:
+            reason = not_whole(status, since, self.nodes)
+            if reason:
+                self.waited[reason] = self.waited.pop(reason, 0) + time.monotonic() - looked
+            else:
                 self.look(status)
-            return not reason[0]
-        if until(self.options.whole, is_whole, 0.3):
+            looked = time.monotonic()
+            return not reason
+        if until(self.options.whole, is_whole, 0.1):
             return None
         self.unrepaired += 1
-        return reason[0]
+        return list(self.waited)[-1]
 
     def run(self):
         end = time.monotonic() + self.options.seconds
         while (self.events < self.options.count if self.options.count else time.monotonic() < end):
             self.event()
-            # Alone for a moment: what comes now is nobody's doing.
-            self.rest(self.random.uniform(0.5, 1.5))
 
     # The end.
 
@@ -234,13 +249,19 @@ class Chaos:
         return self.await_agreement()
 
     def await_agreement(self):
-        found = [None]
+        """Nodes are read one after the other, and sessions end meanwhile: what differs in the same
+        way at two looks is not on its way."""
+        found, lasting = [], []
 
         def agree():
-            found[0] = diverging(self.cloud, self.nodes[FTN])
-            return not found[0]
+            nonlocal found, lasting
+            before, found = found, diverging(self.cloud, self.nodes[FTN])
+            lasting = [entry for entry in found if entry in before]
+            self.tell(f"of {len(found)} sessions that differ, {len(lasting)} did before")
+            return not found
+        agree()
         until(30, agree, 1)
-        return found[0]
+        return lasting
 
 
 def not_whole(status, since, nodes):
@@ -259,6 +280,13 @@ def not_whole(status, since, nodes):
         return f"{' '.join(sorted(lost))} is no member"
     for alarm in status.get("alarms", []):
         return alarm["message"]
+    spread = status["spread"]
+    if spread["moving"]:
+        return f"{spread['left']} buckets have not moved"
+    if not spread["wanted"] == spread["chains"] == len(status["chains"]):
+        return f"there are {len(status['chains'])} chains, {spread['chains']} with buckets, not {spread['wanted']}"
+    if spread["uncleared"] and spread["move"]:
+        return f"{' '.join(spread['uncleared'])} may have records that moved"
     for chain in status["chains"]:
         state = chain.get("state", {"live": chain["replicas"]}) or {"live": []}
         if set(state["live"]) != set(chain["replicas"]):
@@ -271,7 +299,7 @@ def not_whole(status, since, nodes):
 
 
 def diverging(cloud, ftns):
-    """Sessions that are not the same on all replicas of their chain, with what each holds."""
+    """Sessions that are not the same on all replicas of their chain, or on others too, with what each holds."""
     status = cloud.status()
     if not status:
         return [{"session": "?", "held": "the controller does not answer"}]
@@ -290,7 +318,7 @@ def diverging(cloud, ftns):
     for (key, holders), hash_ in zip(held.items(), hashes):
         chain = chains.get(buckets[hash_ % len(buckets)], [])
         what = [holders.get(node) for node in chain]
-        if any(w != what[0] for w in what):
+        if any(w != what[0] for w in what) or set(holders) - set(chain):
             out.append({"session": " ".join(key), "chain": chain, "held": holders})
     return out
 
@@ -344,6 +372,8 @@ def print_report(report):
     print()
     print_table(report["gaps"])
     print()
+    print_kinds(report["kinds"])
+    print()
     connections, probes, openings = report["connections"], report["probes"], report["openings"]
     print(f"events: {sum(report['events'].values())}: " +
           ", ".join(f"{n} {kind}" for kind, n in sorted(report["events"].items())))
@@ -370,11 +400,12 @@ def print_report(report):
 
 
 def command_of(options):
-    words = ["make chaos", f"SECONDS={options.seconds:g}", f"SEED={options.seed}"]
+    much = f"COUNT={options.count}" if options.count else f"SECONDS={options.seconds:g}"
+    words = ["make chaos", much, f"SEED={options.seed}"]
     if options.events != "all":
         words.append(f"EVENTS={options.events}")
     rest = [(option, getattr(options, option.strip("-").replace("-", "_")), default)
-            for option, default in (("--count", None), ("--at-once", 1), ("--hold", "1-4"),
+            for option, default in (("--at-once", 1), ("--hold", "1-4"), ("--every", 0),
                                     ("--rate", 1000), ("--flows", 3), ("--streams", 2), ("--load", 1),
                                     ("--whole", 30), ("--patience", 15),
                                     ("--heartbeat", None))]

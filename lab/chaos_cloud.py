@@ -227,6 +227,6 @@ class Cloud:
 def is_chaos(pid):
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return b"chaos.py" in file.read()
+            return re.search(rb"/(chaos|repair)\.py\0", file.read()) is not None
     except OSError:
         return False

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may happen to a cloud (for lab/chaos.py)."""
+import json
 import signal
 
 from chaos_cloud import ALL
@@ -17,6 +18,11 @@ class Event:
     def __init__(self, cloud, node, variant, other):
         self.cloud, self.node, self.variant = cloud, node, variant
         self.other = other  # another node, for what two have part in
+
+    @classmethod
+    def needs(cls, node, other):
+        """Whom no other event may strike at the same time."""
+        return {node}
 
     @staticmethod
     def missing(cloud):
@@ -42,6 +48,10 @@ class Kill(Event):
 
 class Orphan(Kill):
     """The same while no controller runs: failover is the nodes' own business."""
+
+    @classmethod
+    def needs(cls, node, other):
+        return {node, CONTROLLER}
 
     def begin(self):
         self.cloud.crash("controller")
@@ -142,6 +152,10 @@ class OneWay(Event):
 class Part(Event):
     """Two nodes do not hear each other, and all others hear both."""
 
+    @classmethod
+    def needs(cls, node, other):
+        return {node, other}
+
     def begin(self):
         self.variant = f"and {self.other}"
         self.cloud.part(self.node, self.other)
@@ -152,6 +166,8 @@ class Part(Event):
 
 class Drain(Event):
     lossless = planned = True
+
+    needs = Orphan.needs
 
     @staticmethod
     def missing(cloud):
@@ -168,6 +184,7 @@ class Replace(Event):
     """A node is drained and removed, and later added as a new one."""
     lossless = planned = True
 
+    needs = Orphan.needs
     missing = Drain.missing
 
     def begin(self):
@@ -176,6 +193,21 @@ class Replace(Event):
 
     def undo(self):
         self.cloud.order("apply", "-f", "-", given=self.object)
+
+
+class Scale(Event):
+    """Another number of chains: some buckets move, with their sessions."""
+    lossless = planned = True
+    roles = (CONTROLLER,)
+    variants = {CONTROLLER: ("to 1", "to 2", "to 3", "to 5")}
+
+    def begin(self):
+        cluster = json.loads(self.cloud.order("get", "cluster", "-o", "json"))[0]
+        self.cloud.order("apply", "-f", "-", given="kind: Cluster\n" + "".join(
+            f"{field}: {json.dumps(cluster[field])}\n"
+            for field in ("name", "entrance_first", "entrance_last", "overlay", "replicas",
+                          "tenant_mtu", "oam_port", "heartbeat_ms", "repair_after_s")) +
+            f"chains: {self.variant.split()[1]}\n")
 
 
 class Blackout(Event):
@@ -207,6 +239,7 @@ KINDS = {
     "part": Part,
     "drain": Drain,
     "replace": Replace,
+    "scale": Scale,
     "blackout": Blackout,
 }
 ALL_KINDS = [kind for kind in KINDS if kind != "blackout"]

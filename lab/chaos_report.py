@@ -84,7 +84,9 @@ class Report:
         self.sums = collections.Counter()
 
     def phase_of(self, record):
-        return next((p for p in self.phases if p.contains(record)), None)
+        """Of two at once the one that may lose packets has done it."""
+        found = [p for p in self.phases if p.contains(record)]
+        return next((p for p in found if not p.event.lossless), found[0] if found else None)
 
     def take(self, records):
         """Sorts what was said since."""
@@ -124,7 +126,8 @@ class Report:
             phase = self.phase_of(record)
             event = phase.event if phase else None
             self.broken[record["name"]] = {
-                **record, "during": f"#{event.number} {event.kind} {event.node}" if event else "none"}
+                **record, "during": f"#{event.number} {event.kind} {event.node}" if event else "none",
+                "kind": event.kind if event else None}
 
     def take_short(self, record):
         if record["side"] == "client":
@@ -221,6 +224,30 @@ class Report:
                 "openings_p50_ms": percentile(o, 50), "openings_max_ms": max(o, default=None)})
         return rows
 
+    def kinds(self):
+        """Of each kind: the longest gap and the slowest new flow of each event, and what it broke."""
+        events = collections.defaultdict(dict)
+        for phase in self.phases:
+            gap, lost, opening = self.worst(phase)
+            before = events[phase.event.kind].get(phase.event.number, (0, 0, 0))
+            events[phase.event.kind][phase.event.number] = (
+                max(before[0], gap), before[1] + lost, max(before[2], opening))
+        unopened = collections.Counter()
+        for record in self.unopened:
+            phase = self.phase_of(record)
+            unopened[phase.event.kind if phase else None] += 1
+        broken = collections.Counter(record.get("kind") for record in self.broken.values())
+        rows = []
+        for kind in sorted(events):
+            gaps, lost, openings = zip(*events[kind].values())
+            rows.append({
+                "kind": kind, "events": len(gaps), "p50_ms": percentile(gaps, 50),
+                "p99_ms": percentile(gaps, 99), "max_ms": max(gaps), "lost": sum(lost),
+                "openings_p50_ms": percentile(openings, 50),
+                "openings_p99_ms": percentile(openings, 99), "openings_max_ms": max(openings),
+                "unopened": unopened[kind], "broken": broken[kind]})
+        return rows
+
     def planned_losses(self):
         return sum(g["lost"] for p in self.phases if p.event.lossless for g in p.gaps)
 
@@ -243,6 +270,7 @@ class Report:
             "lost_in_lossless_events": self.planned_losses(),
             "lost_outside_events": sum(g["lost"] for g in self.outside),
             "gaps": self.table(),
+            "kinds": self.kinds(),
         }
 
 
@@ -250,12 +278,25 @@ def cell(value):
     return "-" if value is None else f"{value:.0f}"
 
 
+def print_columns(lines, left):
+    """The first of them are words, the others numbers."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    for line in lines:
+        print("  " + "  ".join(w.ljust(n) if i < left else w.rjust(n)
+                               for i, (w, n) in enumerate(zip(line, widths))))
+
+
 def print_table(rows):
     titles = ("EVENT", "PHASE", "ROLE", "SAMPLES", "P50", "P99", "MAX ms", "NEW FLOWS: P50", "MAX ms")
-    lines = [titles] + [
+    print_columns([titles] + [
         (r["kind"], r["phase"], r["role"], str(r["samples"]), cell(r["p50_ms"]), cell(r["p99_ms"]),
-         cell(r["max_ms"]), cell(r["openings_p50_ms"]), cell(r["openings_max_ms"])) for r in rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(titles))]
-    for line in lines:
-        print("  " + "  ".join(w.ljust(n) if i < 3 else w.rjust(n)
-                               for i, (w, n) in enumerate(zip(line, widths))))
+         cell(r["max_ms"]), cell(r["openings_p50_ms"]), cell(r["openings_max_ms"])) for r in rows], 3)
+
+
+def print_kinds(rows):
+    titles = ("EVENT", "COUNT", "LONGEST GAP: P50", "P99", "MAX ms", "LOST", "SLOWEST NEW FLOW: P50", "P99",
+              "MAX ms", "NOT OPENED", "BROKEN")
+    print_columns([titles] + [
+        (r["kind"], str(r["events"]), cell(r["p50_ms"]), cell(r["p99_ms"]), cell(r["max_ms"]),
+         str(r["lost"]), cell(r["openings_p50_ms"]), cell(r["openings_p99_ms"]),
+         cell(r["openings_max_ms"]), str(r["unopened"]), str(r["broken"])) for r in rows], 1)

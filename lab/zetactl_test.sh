@@ -127,6 +127,8 @@ holds "topology: an address of another subnet" prints "ip: not in its subnet 10.
 	topology 's/10.0.1.11/10.0.9.11/'
 holds "topology: an unknown field" prints 'endpoints\[0\] \(a\): colour: no such field' \
 	topology 's/{name: a,/{name: a, colour: red,/'
+holds "topology: options that are no list" prints 'nodes\[0\] \(gw1\): options: not a list of at most 16' \
+	topology 's/{name: gw1,/{name: gw1, options: fast,/'
 holds "topology: what the controller refuses" prints 'vpc red: vni' topology 's/vni: 100/vni: 0/'
 holds "topology: too small an underlay" prints 'underlay.tenant: mtu: 1300 is too small' \
 	topology 's/^cluster:/underlay: {tenant: {mtu: 1300}}\ncluster:/'

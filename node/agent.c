@@ -364,12 +364,26 @@ struct states {
 	Zeta__Node__V1__ChainState chain[MAX_CHAINS], *chains[MAX_CHAINS];
 	Zeta__Node__V1__PeerState peer[MAX_NODES], *peers[MAX_NODES];
 	Zeta__Node__V1__Name name[MAX_CHAINS][DFT_PATH_MOST], *names[MAX_CHAINS][DFT_PATH_MOST];
+	Zeta__Node__V1__Name voter[MAX_CHAINS][MAX_VOTERS], *voters[MAX_CHAINS][MAX_VOTERS];
 };
+
+static void write_names(const struct dft_name *from, size_t count, Zeta__Node__V1__Name *to,
+			Zeta__Node__V1__Name **list)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		zeta__node__v1__name__init(&to[i]);
+		to[i].node = from[i].node;
+		to[i].boot = from[i].boot;
+		list[i] = &to[i];
+	}
+}
 
 // What the ballots and the heartbeats say, lent to the report.
 static void report_membership(struct state *s, struct states *all, Zeta__Node__V1__Report *report)
 {
-	size_t i, k;
+	size_t i;
 
 	report->n_chain = term_states(s->term, all->member, MAX_CHAINS);
 	report->chain = all->chains;
@@ -379,12 +393,10 @@ static void report_membership(struct state *s, struct states *all, Zeta__Node__V
 		const struct dft_configuration *active = &member->active;
 
 		zeta__node__v1__chain_state__init(chain);
-		for (k = 0; k < active->live + active->learner; k++) {
-			zeta__node__v1__name__init(&all->name[i][k]);
-			all->name[i][k].node = active->path[k].node;
-			all->name[i][k].boot = active->path[k].boot;
-			all->names[i][k] = &all->name[i][k];
-		}
+		write_names(active->path, active->live + active->learner, all->name[i],
+			    all->names[i]);
+		write_names(member->voters.voter, member->voters.count, all->voter[i],
+			    all->voters[i]);
 		chain->number = member->chain;
 		chain->epoch = active->term.epoch;
 		chain->term = active->term.number;
@@ -397,8 +409,11 @@ static void report_membership(struct state *s, struct states *all, Zeta__Node__V
 		chain->to_copy = member->to_copy;
 		chain->move = member->move;
 		chain->to_move = member->to_move;
-		chain->voters_epoch = member->voters_epoch;
+		chain->voters_epoch = member->voters.epoch;
+		chain->n_voter = member->voters.count;
+		chain->voter = all->voters[i];
 	}
+	report->cleared = term_cleared(s->term);
 	report->n_peer = term_peers(s->term, all->known, MAX_NODES);
 	report->peer = all->peers;
 	for (i = 0; i < report->n_peer; i++) {
@@ -410,6 +425,48 @@ static void report_membership(struct state *s, struct states *all, Zeta__Node__V
 		peer->alive = all->known[i].alive;
 		peer->hears_us = all->known[i].hears_us;
 		peer->silent_ms = all->known[i].silent_ms;
+	}
+}
+
+struct function_states {
+	struct function_state state[PUSHED_FUNCTIONS * FUNCTION_PLACES];
+	Zeta__Node__V1__FunctionState said[PUSHED_FUNCTIONS * FUNCTION_PLACES];
+	Zeta__Node__V1__FunctionState *all[PUSHED_FUNCTIONS * FUNCTION_PLACES];
+};
+
+// What the loader has of pushed functions, lent to the report.
+static void report_functions(struct state *s, struct function_states *all,
+			     Zeta__Node__V1__Report *report)
+{
+	__u32 next = 0;
+
+	report->function = all->all;
+	while (report->n_function < sizeof(all->state) / sizeof(all->state[0])) {
+		struct function_state *state = &all->state[report->n_function];
+		Zeta__Node__V1__FunctionState *said = &all->said[report->n_function];
+
+		begin(s, MESSAGE_FUNCTION, 0);
+		s->message.function.next = next;
+		ask(s);
+		next = s->message.function.next;
+		if (!next)
+			return;
+		*state = s->message.function;
+		zeta__node__v1__function_state__init(said);
+		said->slot = state->slot;
+		said->place = state->place;
+		said->digest = state->digest;
+		said->loaded = state->loaded;
+		said->why = state->why;
+		said->runs = state->count.runs;
+		said->dropped = state->count.dropped;
+		said->beyond = state->count.beyond;
+		said->timed = state->count.timed;
+		said->timed_ns = state->count.timed_ns;
+		said->longest_ns = state->count.longest_ns;
+		said->n_reason = ZETA_REASONS;
+		said->reason = (uint64_t *)state->count.reason;
+		all->all[report->n_function++] = said;
 	}
 }
 
@@ -425,9 +482,10 @@ static void report(struct state *s)
 	Zeta__Node__V1__Report report = ZETA__NODE__V1__REPORT__INIT;
 	auto_(freep) char **ready = calloc(MAX_LOCAL_PORTS, sizeof(*ready));
 	auto_(freep) struct states *states = malloc(sizeof(*states));
+	auto_(freep) struct function_states *functions = malloc(sizeof(*functions));
 	int i;
 
-	if (!s->connected || !ready || !states)
+	if (!s->connected || !ready || !states || !functions)
 		return;
 	look(s);
 	s->ports_told = s->status.ports;
@@ -452,6 +510,7 @@ static void report(struct state *s)
 		count->bytes = s->status.verdicts[i].bytes;
 		verdicts[report.n_verdicts++] = count;
 	}
+	report_functions(s, functions, &report);
 	report.vpc = vpcs;
 	for (i = 0; i < (int)s->status.vpcs && i < VPCS_TOLD; i++) {
 		const struct vpc_usage *vpc = &s->status.vpc[i];

@@ -92,13 +92,19 @@ static void close_maps(struct datapath *datapath)
 		closep(&datapath->own[i]);
 }
 
+static int is_map(enum table table)
+{
+	return tables[table].kind != TABLE_IS_PORTS && tables[table].kind != TABLE_IS_WISHES &&
+	       tables[table].kind != TABLE_IS_FUNCTIONS;
+}
+
 static void open_maps(struct datapath *datapath)
 {
 	int i;
 
 	close_maps(datapath);
 	for (i = 0; i < TABLES; i++)
-		if (tables[i].kind != TABLE_IS_PORTS && tables[i].kind != TABLE_IS_WISHES)
+		if (is_map(i))
 			datapath->tables[i] = open_shaped(datapath, &tables[i]);
 	for (i = 0; i < OWN_MAPS; i++)
 		datapath->own[i] = open_shaped(datapath, &own_shapes[i]);
@@ -115,9 +121,10 @@ static __u32 read_boot(const struct datapath *datapath)
 }
 
 int datapath_open(struct datapath *datapath, const char *dir, enum xdp_mode mode,
-		  enum session_table table)
+		  enum session_table table, __u32 sessions)
 {
-	*datapath = (struct datapath){.dir = dir, .mode = mode, .table = table};
+	*datapath =
+		(struct datapath){.dir = dir, .mode = mode, .table = table, .sessions = sessions};
 	memset(datapath->tables, -1, sizeof(datapath->tables));
 	memset(datapath->own, -1, sizeof(datapath->own));
 	datapath->cpus = libbpf_num_possible_cpus();
@@ -144,8 +151,8 @@ void datapath_close(struct datapath *datapath)
 	close_objects(datapath->objects);
 }
 
-// Sets the read-only variable "cfg" of an object that has one.
-static int set_config(struct bpf_object *object, const void *config, size_t size)
+int datapath_set(struct bpf_object *object, const char *variable_name, const void *value,
+		 size_t size)
 {
 	const struct btf *btf = bpf_object__btf(object);
 	const struct btf_var_secinfo *variables;
@@ -162,7 +169,9 @@ static int set_config(struct bpf_object *object, const void *config, size_t size
 	for (i = 0; i < btf_vlen(section); i++) {
 		const struct btf_type *variable = btf__type_by_id(btf, variables[i].type);
 
-		if (!strcmp(btf__name_by_offset(btf, variable->name_off), "cfg"))
+		// A static one is another file's business.
+		if (btf_var(variable)->linkage == BTF_VAR_GLOBAL_ALLOCATED &&
+		    !strcmp(btf__name_by_offset(btf, variable->name_off), variable_name))
 			break;
 	}
 	if (i == btf_vlen(section))
@@ -172,7 +181,7 @@ static int set_config(struct bpf_object *object, const void *config, size_t size
 	data = rodata ? (char *)bpf_map__initial_value(rodata, &room) : NULL;
 	if (!data || variables[i].size != size || variables[i].offset + size > room)
 		return -EPROTO;
-	memcpy(data + variables[i].offset, config, size);
+	memcpy(data + variables[i].offset, value, size);
 	return 0;
 }
 
@@ -187,6 +196,17 @@ static __u32 tick_q10(void)
 	return (__u32)((__u64)tick.tv_nsec * 1024 / 1000000);
 }
 
+// Pages of a flat flow table for so many sessions: a power of two.
+static __u32 flat_pages(__u32 sessions)
+{
+	__u64 slots = (__u64)sessions * FLAT_SPARE;
+	__u32 pages = 1;
+
+	while ((__u64)pages * (FLAT_SLOTS + 1) < slots)
+		pages *= 2;
+	return pages;
+}
+
 // How large the tables of sessions are, which follows from what implements them.
 static int size_tables(const struct datapath *datapath, struct bpf_object *object,
 		       const struct node_settings *s)
@@ -196,9 +216,9 @@ static int size_tables(const struct datapath *datapath, struct bpf_object *objec
 		const char *map;
 		__u32 entries;
 	} sizes[] = {
-		{"sessions", flat ? MAX_UNFLAT : MAX_SESSIONS},
+		{"sessions", flat ? MAX_UNFLAT : datapath->sessions},
 		{"cache", flat ? MAX_UNFLAT : MAX_CACHED},
-		{"flat_sessions", flat && s->roles & NODE_FTN ? FLAT_PAGES : 1},
+		{"flat_sessions", flat && s->roles & NODE_FTN ? flat_pages(datapath->sessions) : 1},
 		{"flat_cache", flat && s->roles & NODE_FWD ? FLAT_PAGES : 1},
 	};
 	struct bpf_map *map;
@@ -231,16 +251,18 @@ static int configure_object(const struct datapath *datapath, struct bpf_object *
 			.tick_q10 = tick_q10(),
 			.beat_ms = s->beat_ms,
 			.cluster = s->cluster,
+			.sessions = datapath->sessions,
 		};
 
 		if (datapath->table == SESSIONS_FLAT) {
-			config.session_pages = s->roles & NODE_FTN ? FLAT_PAGES : 0;
+			config.session_pages =
+				s->roles & NODE_FTN ? flat_pages(datapath->sessions) : 0;
 			config.cache_pages = s->roles & NODE_FWD ? FLAT_PAGES : 0;
 		}
 
 		memcpy(config.tenant_mac, s->tenant_mac, sizeof(config.tenant_mac));
 		memcpy(config.zgc_mac, s->zgc_mac, sizeof(config.zgc_mac));
-		return set_config(object, &config, sizeof(config));
+		return datapath_set(object, "cfg", &config, sizeof(config));
 	}
 	struct edge_config config = {
 		.overlay = s->overlay,
@@ -251,7 +273,7 @@ static int configure_object(const struct datapath *datapath, struct bpf_object *
 	};
 
 	memcpy(config.host_mac, s->tenant_mac, sizeof(config.host_mac));
-	return set_config(object, &config, sizeof(config));
+	return datapath_set(object, "cfg", &config, sizeof(config));
 }
 
 // Whether a pinned map is what the object declares. The kernel adds a flag of its own to device
@@ -300,6 +322,7 @@ static int adopt_maps(struct datapath *datapath, struct bpf_object *object)
 			log_warnx("map %s is made otherwise now: beginning with an empty one%s",
 				  bpf_map__name(map), is_per_cpu(map) ? "" : " and a new boot id");
 			pin_drop(datapath->dir, bpf_map__name(map));
+			datapath->reshaped |= !strcmp(bpf_map__name(map), "evaluations");
 			if (!is_per_cpu(map))
 				pin_drop(datapath->dir, "boot");
 			continue;
@@ -448,8 +471,14 @@ static int fill_arrays(struct datapath *datapath, const struct node_settings *se
 		       char why[DATAPATH_WHY])
 {
 	const struct step_program *step;
+	__u32 slot;
 	int err, i;
 
+	// What decides about packets has another shape now: functions that are loaded again soon
+	// must not read it as the old one.
+	for (slot = FUNCTION_FIRST_FREE; datapath->reshaped && slot < MAX_FUNCTIONS; slot++)
+		bpf_map_delete_elem(map_of(objects[0], "functions"), &slot);
+	datapath->reshaped = 0;
 	for (step = step_programs; step->program; step++)
 		if ((err = fill_slot(objects[0], "steps", step->index, objects[0], step->program)))
 			return refuse(why, err, "program %s does not go into its slot: %s",
@@ -517,7 +546,7 @@ static int open_objects(struct datapath *datapath, const struct node_settings *s
 		const void *bytes;
 		size_t size;
 
-		if (!(e->roles & settings->roles))
+		if (!(e->roles & settings->roles)) // also what is loaded later
 			continue;
 		options.object_name = e->name;
 		options.pin_root_path = datapath->dir;

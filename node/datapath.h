@@ -45,6 +45,7 @@ struct datapath {
 	const char *dir; // lent
 	enum xdp_mode mode;
 	enum session_table table;
+	__u32 sessions;		       // that the flow table has room for
 	struct node_settings settings; // roles 0: none were carried out yet
 	unsigned int tenant_ifindex;
 	unsigned int zgc_ifindex;
@@ -54,12 +55,13 @@ struct datapath {
 	int tables[TABLES]; // descriptors, -1: this node has no such map
 	int own[OWN_MAPS];
 	struct bpf_object *objects[DATAPATH_OBJECTS];
+	int reshaped; // map "evaluations" is another than before, since the last load
 	struct pacer pacer;
 };
 
 // Opens what is pinned in dir, which exists and is lent for good. Returns 0 or a negative errno.
 int datapath_open(struct datapath *datapath, const char *dir, enum xdp_mode mode,
-		  enum session_table table);
+		  enum session_table table, __u32 sessions);
 // Closes; what is pinned goes on.
 void datapath_close(struct datapath *datapath);
 
@@ -78,6 +80,9 @@ int datapath_remove(struct datapath *datapath, struct message *message, __u32 *d
 // Turns the request into its answer. -ENOENT: no such map on this node.
 int datapath_keys(struct datapath *datapath, struct message *message);
 
+// Sets a read-only global variable of an opened object before it is loaded. 0 also where the object
+// has none of that name.
+int datapath_set(struct bpf_object *object, const char *variable, const void *value, size_t size);
 // The descriptor of a loaded program, lent. -ENOENT: it is not loaded.
 int datapath_program(const struct datapath *datapath, const char *name);
 // Descriptors of the arrays that ballots look at; the caller closes them. -ENOENT:

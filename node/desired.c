@@ -10,8 +10,10 @@
 
 #include "lib/hash.h"
 #include "lib/own.h"
+#include "modules/acl/acl.h"
 #include "modules/chain/chain.h"
 #include "modules/entrance/entrance.h"
+#include "modules/function/function.h"
 #include "modules/member/member.h"
 #include "modules/port/port.h"
 #include "modules/securitygroup/securitygroup.h"
@@ -211,7 +213,73 @@ static void unwant(struct desired *desired, struct entry *entry)
 	set_state(desired, entry, ENTRY_REMOVE);
 }
 
-static int translate_message(const Zeta__Node__V1__Object *object, struct entries *entries)
+// Rules that are told in blocks, gathered. Returns 0 and *rules, which the caller frees; -EINVAL: a
+// block is missing; -ENOMEM.
+static int gather_rules(const struct desired *desired, struct entries *entries, const char *of,
+			const char *id, __u32 blocks, Zeta__Node__V1__Rule ***rules, size_t *count)
+{
+	auto_(freep) Zeta__Node__V1__Rule **all = calloc(MAX_RULES + 1, sizeof(*all));
+	struct object *object;
+	char key[256];
+	size_t n = 0;
+	int length;
+	__u32 i;
+
+	if (!all)
+		return -ENOMEM;
+	key[0] = KIND(RULE_BLOCK);
+	for (i = 0; i < blocks; i++) {
+		const Zeta__Node__V1__RuleBlock *block;
+
+		length = snprintf(key + 1, sizeof(key) - 1, "%s/%s/%u", of, id, i);
+		object = (size_t)length < sizeof(key) - 1
+				 ? object_find(desired, (const __u8 *)key, 1 + (size_t)length)
+				 : NULL;
+		if (!object)
+			return entries_refuse(entries, "block %u of its rules is missing", i);
+		block = object->message->rule_block;
+		if (n + block->n_rule > MAX_RULES)
+			return entries_refuse(entries, "more than %u rules", MAX_RULES);
+		if (block->n_rule)
+			memcpy(all + n, block->rule, block->n_rule * sizeof(*all));
+		n += block->n_rule;
+	}
+	*rules = take_ptr(all);
+	*count = n;
+	return 0;
+}
+
+static int translate_group(const struct desired *desired,
+			   const Zeta__Node__V1__SecurityGroup *group, struct entries *entries)
+{
+	Zeta__Node__V1__SecurityGroup whole = *group;
+	auto_(freep) Zeta__Node__V1__Rule **rules = NULL;
+	int err;
+
+	if (!group->blocks)
+		return securitygroup_entries(group, entries);
+	err = gather_rules(desired, entries, "group", group->id, group->blocks, &rules,
+			   &whole.n_rule);
+	whole.rule = rules;
+	return err ? err : securitygroup_entries(&whole, entries);
+}
+
+static int translate_acl(const struct desired *desired, const Zeta__Node__V1__NetworkAcl *acl,
+			 struct entries *entries)
+{
+	Zeta__Node__V1__NetworkAcl whole = *acl;
+	auto_(freep) Zeta__Node__V1__Rule **rules = NULL;
+	int err;
+
+	if (!acl->blocks)
+		return acl_entries(acl, entries);
+	err = gather_rules(desired, entries, "acl", acl->id, acl->blocks, &rules, &whole.n_rule);
+	whole.rule = rules;
+	return err ? err : acl_entries(&whole, entries);
+}
+
+static int translate_message(const struct desired *desired, const Zeta__Node__V1__Object *object,
+			     struct entries *entries)
 {
 	switch (object->kind_case) {
 	case KIND(MEMBER):
@@ -231,11 +299,15 @@ static int translate_message(const Zeta__Node__V1__Object *object, struct entrie
 	case KIND(PORT):
 		return port_entries(object->port, entries);
 	case KIND(SECURITY_GROUP):
-		return securitygroup_entries(object->security_group, entries);
+		return translate_group(desired, object->security_group, entries);
+	case KIND(NETWORK_ACL):
+		return translate_acl(desired, object->network_acl, entries);
 	case KIND(LOCAL_PORT):
 		return local_port_entries(object->local_port, entries);
+	case KIND(FUNCTION):
+		return function_entries(object->function, entries);
 	default:
-		return 0; // the settings: no entries
+		return 0; // the settings, blocks of rules: no entries of their own
 	}
 }
 
@@ -262,7 +334,7 @@ static int translate(struct desired *desired, struct object *object)
 
 	for (entry = LIST_FIRST(&object->entries); entry; entry = LIST_NEXT(entry, owned))
 		entry->seen = 0;
-	err = object->message ? translate_message(object->message, &t.entries)
+	err = object->message ? translate_message(desired, object->message, &t.entries)
 			      : translate_edge_list(desired, &t.entries);
 	for (entry = LIST_FIRST(&object->entries); entry; entry = next) {
 		next = LIST_NEXT(entry, owned);
@@ -371,8 +443,14 @@ static const char *id_of(const Zeta__Node__V1__Object *object)
 		return object->port->id;
 	case KIND(SECURITY_GROUP):
 		return object->security_group->id;
+	case KIND(NETWORK_ACL):
+		return object->network_acl->id;
+	case KIND(RULE_BLOCK):
+		return object->rule_block->id;
 	case KIND(LOCAL_PORT):
 		return object->local_port->id;
+	case KIND(FUNCTION):
+		return object->function->id;
 	default:
 		return NULL;
 	}
@@ -467,13 +545,26 @@ void desired_break_off(struct desired *desired)
 		drop_part(desired);
 }
 
+// Blocks of rules: what has them comes with them, perhaps before, and is translated after them.
+static int apply_blocks(struct desired *desired, Zeta__Node__V1__Update *update)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < update->n_put && !err; i++)
+		if (update->put[i]->kind_case == KIND(RULE_BLOCK))
+			err = put_object(desired, take_ptr(update->put[i]));
+	return err;
+}
+
 static int apply_part(struct desired *desired, Zeta__Node__V1__Update *update)
 {
 	size_t i;
 	int err = 0;
 
 	for (i = 0; i < update->n_put && !err; i++)
-		err = put_object(desired, take_ptr(update->put[i]));
+		if (update->put[i])
+			err = put_object(desired, take_ptr(update->put[i]));
 	for (i = 0; i < update->n_remove && !err; i++)
 		remove_key(desired, update->remove[i]);
 	return err;
@@ -484,7 +575,12 @@ static int apply_parts(struct desired *desired)
 {
 	int snapshot = STAILQ_FIRST(&desired->parts)->update->snapshot, err = 0;
 
+	struct part *part;
+
 	desired->snapshot += (unsigned int)snapshot;
+	STAILQ_FOREACH(part, &desired->parts, next)
+	if (!err)
+		err = apply_blocks(desired, part->update);
 	for (; !STAILQ_EMPTY(&desired->parts) && !err; drop_part(desired))
 		err = apply_part(desired, STAILQ_FIRST(&desired->parts)->update);
 	if (!err && snapshot)

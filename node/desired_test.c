@@ -98,6 +98,44 @@ static Object *buckets(uint16_t chain)
 	return object;
 }
 
+static Zeta__Node__V1__Rule **one_rule(uint32_t port)
+{
+	Zeta__Node__V1__Rule **rules = malloc(sizeof(*rules));
+
+	rules[0] = INIT(Zeta__Node__V1__Rule, zeta__node__v1__rule);
+	rules[0]->protocol = 6;
+	rules[0]->port_min = rules[0]->port_max = port;
+	return rules;
+}
+
+static Object *group(const char *id, uint32_t number, uint32_t version, uint32_t blocks)
+{
+	Object *object = INIT(Object, zeta__node__v1__object);
+	Zeta__Node__V1__SecurityGroup *g =
+		INIT(Zeta__Node__V1__SecurityGroup, zeta__node__v1__security_group);
+
+	set_text(&g->id, id);
+	g->number = number;
+	g->version = version;
+	g->blocks = blocks;
+	object->kind_case = ZETA__NODE__V1__OBJECT__KIND_SECURITY_GROUP;
+	object->security_group = g;
+	return object;
+}
+
+static Object *block(const char *id, uint32_t port)
+{
+	Object *object = INIT(Object, zeta__node__v1__object);
+	Zeta__Node__V1__RuleBlock *b = INIT(Zeta__Node__V1__RuleBlock, zeta__node__v1__rule_block);
+
+	set_text(&b->id, id);
+	b->rule = one_rule(port);
+	b->n_rule = 1;
+	object->kind_case = ZETA__NODE__V1__OBJECT__KIND_RULE_BLOCK;
+	object->rule_block = b;
+	return object;
+}
+
 enum flags { SNAPSHOT = 1, MORE = 2 };
 
 // Applies an update of these objects (NULL ends them) and the removal of one key (kind 0: none).
@@ -182,6 +220,23 @@ static void puts_what_is_new(void **state)
 	assert_string_equal(told(d), "+vpcs:7");
 	UPDATE(d, vpc("v", 7, 3), port("a", 1, 2));
 	assert_string_equal(told(d), "+endpoints:1 +vpcs:7");
+	desired_free(d);
+}
+
+// The pages of a set are there before it names them, and go after it named others.
+static void rules_come_in_blocks(void **state)
+{
+	struct desired *d = gateway();
+
+	SNAPSHOT(d, group("g", 4, 1, 2), block("group/g/0", 80), block("group/g/1", 90));
+	assert_null(desired_refused(d));
+	assert_string_equal(told(d), "+rule_pages:0 +rule_pages:0 +security_groups:4");
+	UPDATE(d, group("g", 4, 2, 2), block("group/g/1", 91));
+	assert_string_equal(told(d), "+rule_pages:0 +rule_pages:0 +security_groups:4 "
+				     "-rule_pages:0 -rule_pages:0");
+	// Not without all of them.
+	UPDATE(d, group("g", 4, 3, 3));
+	assert_non_null(strstr(desired_refused(d), "block 2 of its rules is missing"));
 	desired_free(d);
 }
 
@@ -430,6 +485,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(puts_what_is_new),
+		cmocka_unit_test(rules_come_in_blocks),
 		cmocka_unit_test(snapshot_removes_the_rest),
 		cmocka_unit_test(snapshot_comes_in_parts),
 		cmocka_unit_test(snapshot_begins_again),

@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include "modules/chain/chain.h"
+#include "lib/hash.h"
 #include "modules/entrance/entrance.h"
+#include "modules/function/function.h"
 #include "modules/member/member.h"
 #include "modules/port/port.h"
 #include "modules/securitygroup/securitygroup.h"
@@ -21,15 +23,19 @@
 #include "modules/vpc/vpc.h"
 #include "node/messages.h"
 
+#define VALUE_MOST                                                                                 \
+	(sizeof(union rule_page) > sizeof(struct function_part) ? sizeof(union rule_page)          \
+								: sizeof(struct function_part))
+
 // What was put first, and last, and how many there were.
 struct recorded {
 	struct entries entries; // first
 	size_t count;
 	enum table table[4];
 	uint8_t key[4][64];
-	uint8_t value[4][sizeof(struct security_group_value)];
+	uint8_t value[4][VALUE_MOST];
 	enum table last;
-	uint8_t last_value[sizeof(struct security_group_value)];
+	uint8_t last_value[VALUE_MOST];
 };
 
 static int record(struct entries *entries, enum table table, const void *key, const void *value)
@@ -162,19 +168,35 @@ static void chain_wish(void **state)
 	c.replicas = 3;
 	c.voter = voters;
 	c.n_voter = MAX_VOTERS;
+	c.move = 7;
+	c.moving = 1;
 	assert_int_equal(chain_entries(&c, &r.entries), 0);
 	assert_int_equal(r.count, 1);
 	assert_int_equal(r.table[0], TABLE_WISHES);
 	assert_int_equal(*(uint32_t *)r.key[0], 3);
-	assert_int_equal(wish->founded, 2);
+	assert_int_equal(wish->listed, 2);
+	assert_int_equal(wish->voters.founded, 2);
+	assert_int_equal(wish->move, 7);
+	assert_int_equal(wish->moving, 1);
 	assert_int_equal(wish->voters.epoch, 4);
 	assert_int_equal(wish->voters.replicas, 3);
 	assert_int_equal(wish->voters.count, MAX_VOTERS);
 	assert_int_equal(wish->voters.voter[4].node, 14);
 	assert_int_equal(wish->voters.voter[4].boot, 104);
+	// Its list began later, by force.
+	c.forced = 3;
+	r.count = 0;
+	assert_int_equal(chain_entries(&c, &r.entries), 0);
+	assert_int_equal(wish->listed, 3);
+	assert_int_equal(wish->voters.founded, 2);
 	c.n_voter++;
 	REFUSES(chain_entries(&c, &r.entries), "voters");
 	c.n_voter = 2;
+	c.forced = 1;
+	REFUSES(chain_entries(&c, &r.entries), "forced");
+	c.forced = 5;
+	REFUSES(chain_entries(&c, &r.entries), "forced");
+	c.forced = 0;
 	c.founded = 5;
 	REFUSES(chain_entries(&c, &r.entries), "founded");
 	c.founded = 0;
@@ -256,7 +278,7 @@ static void buckets(void **state)
 	static uint8_t table[BUCKETS * 2] = {0, 0, 0, 1, 4, 0}, from[BUCKETS * 2] = {0, 0, 0, 2};
 	Zeta__Node__V1__Buckets b = ZETA__NODE__V1__BUCKETS__INIT;
 	struct recorded r = recorder();
-	const struct origin_value *origin = (const void *)r.value[1];
+	const struct origin_value *origin = (const void *)r.value[2];
 
 	b.chain = BYTES(table);
 	assert_int_equal(buckets_entries(&b, &r.entries), 0);
@@ -276,13 +298,21 @@ static void buckets(void **state)
 	b.move = 9;
 	r = recorder();
 	assert_int_equal(buckets_entries(&b, &r.entries), 0);
-	assert_int_equal(r.count, BUCKETS + 2);
-	assert_int_equal(r.table[1], TABLE_ORIGINS);
-	assert_int_equal(*(uint32_t *)r.key[1], 1);
+	assert_int_equal(r.count, 2 * BUCKETS + 1);
+	assert_int_equal(r.table[2], TABLE_ORIGINS);
+	assert_int_equal(*(uint32_t *)r.key[2], 1);
 	assert_int_equal(origin->move, 9);
 	assert_int_equal(origin->from, 2);
-	assert_int_equal(r.table[2], TABLE_BUCKETS);
-	assert_int_equal(*(uint32_t *)r.key[2], 1);
+	assert_int_equal(r.table[3], TABLE_BUCKETS);
+	assert_int_equal(*(uint32_t *)r.key[3], 1);
+	// With its end nothing comes from anywhere.
+	b.from.len = 0;
+	r = recorder();
+	assert_int_equal(buckets_entries(&b, &r.entries), 0);
+	assert_int_equal(r.table[2], TABLE_ORIGINS);
+	assert_int_equal(origin->move, 9);
+	assert_int_equal(origin->from, 0);
+	b.from = BYTES(from);
 	from[0] = 0xFF;
 	REFUSES(buckets_entries(&b, &r.entries), "comes from");
 	b.from = SHORT(from);
@@ -325,6 +355,74 @@ static void vpc(void **state)
 	REFUSES(vpc_entries(&v, &r.entries), "VNI");
 	v.vni = 0;
 	REFUSES(vpc_entries(&v, &r.entries), "VNI");
+}
+
+static void function(void **state)
+{
+	static uint8_t object[FUNCTION_PART + 5] = {[0] = 7, [FUNCTION_PART + 4] = 9};
+	static uint8_t large[ZETA_OBJECT_BYTES + 1];
+	Zeta__Node__V1__FunctionVersion version = ZETA__NODE__V1__FUNCTION_VERSION__INIT,
+					*versions[] = {&version};
+	Zeta__Node__V1__Function f = ZETA__NODE__V1__FUNCTION__INIT;
+	struct recorded r = recorder();
+	const struct function_part_key *second = (const void *)r.key[1];
+	const struct function_version *told = (const void *)r.value[2];
+	const struct function_run *run = (const void *)r.value[3];
+
+	version.place = 1;
+	version.object = BYTES(object);
+	f.slot = FUNCTION_FIRST_FREE;
+	f.running = 2;
+	f.version = versions;
+	f.n_version = 1;
+	assert_int_equal(function_entries(&f, &r.entries), 0);
+	assert_int_equal(r.count, 4);
+	assert_int_equal(r.table[0], TABLE_FUNCTION_PARTS);
+	assert_int_equal(r.value[0][0], 7);
+	assert_int_equal(second->place, 1);
+	assert_int_equal(second->part, 1);
+	assert_int_equal(r.value[1][4], 9);
+	assert_int_equal(r.table[2], TABLE_FUNCTION_VERSIONS);
+	assert_int_equal(told->size, sizeof(object));
+	assert_int_equal(told->digest, hash_bytes(object, sizeof(object), 0));
+	assert_int_equal(r.table[3], TABLE_FUNCTION_RUNS);
+	assert_int_equal(run->place, 1);
+
+	f.running = 3;
+	REFUSES(function_entries(&f, &r.entries), "place 2");
+	f.running = 0;
+	version.place = 2;
+	REFUSES(function_entries(&f, &r.entries), "place 2");
+	version.place = 0;
+	version.object.len = 0;
+	REFUSES(function_entries(&f, &r.entries), "0 bytes");
+	version.object = BYTES(large);
+	REFUSES(function_entries(&f, &r.entries), "bytes");
+	f.slot = FUNCTION_FIRST_FREE - 1;
+	REFUSES(function_entries(&f, &r.entries), "slot 15");
+	f.slot = FUNCTION_FIRST_FREE + PUSHED_FUNCTIONS;
+	REFUSES(function_entries(&f, &r.entries), "slot");
+}
+
+static void function_config(void **state)
+{
+	static uint8_t bytes[ZETA_CONFIG_BYTES + 1] = {5};
+	Zeta__Node__V1__FunctionConfig c = ZETA__NODE__V1__FUNCTION_CONFIG__INIT;
+	struct recorded r = recorder();
+	const struct function_config_key *key = (const void *)r.key[0];
+
+	c.slot = FUNCTION_FIRST_FREE;
+	c.place = 1;
+	c.config = SHORT(bytes);
+	assert_int_equal(function_config_entry(9, &c, &r.entries), 0);
+	assert_int_equal(r.table[0], TABLE_FUNCTION_CONFIGS);
+	assert_int_equal(key->vni, 9);
+	assert_int_equal(key->place, 1);
+	assert_int_equal(r.value[0][0], 5);
+	c.config = BYTES(bytes);
+	REFUSES(function_config_entry(9, &c, &r.entries), "too large");
+	c.place = 2;
+	REFUSES(function_config_entry(9, &c, &r.entries), "place 2");
 }
 
 static void subnet(void **state)
@@ -417,10 +515,13 @@ static void security_group(void **state)
 {
 	Zeta__Node__V1__SecurityGroup g = ZETA__NODE__V1__SECURITY_GROUP__INIT;
 	Zeta__Node__V1__Rule rule = ZETA__NODE__V1__RULE__INIT, out = ZETA__NODE__V1__RULE__INIT;
-	Zeta__Node__V1__Rule *rules[MAX_RULES + 1] = {&rule, &out};
+	static Zeta__Node__V1__Rule *rules[MAX_RULES + 1];
 	struct recorded r = recorder();
-	const struct security_group_value *value = (const void *)r.value[0];
+	const struct rule_page_key *page = (const void *)r.key[0];
+	const struct rule_set *set = (const void *)r.last_value;
 
+	rules[0] = &rule;
+	rules[1] = &out;
 	rule.protocol = 6;
 	rule.port_min = 80;
 	rule.port_max = 65535;
@@ -430,20 +531,21 @@ static void security_group(void **state)
 	out.port_max = 65535;
 	out.remote_group = 31;
 	g.number = 30;
+	g.version = 7;
 	g.rule = rules;
 	g.n_rule = 2;
 	assert_int_equal(securitygroup_entries(&g, &r.entries), 0);
-	assert_int_equal(*(uint32_t *)r.key[0], 30);
-	assert_int_equal(value->rules, 2);
-	assert_int_equal(value->egress_rules, 1);
-	assert_int_equal(value->rule[0].direction, RULE_INGRESS);
-	assert_int_equal(value->rule[0].protocol, 6);
-	assert_int_equal(value->rule[0].port_min, 80);
-	assert_int_equal(value->rule[0].port_max, 65535);
-	assert_int_equal(value->rule[0].remote_bits, 112);
-	assert_memory_equal(&value->rule[0].remote, net, 16);
-	assert_int_equal(value->rule[1].direction, RULE_EGRESS);
-	assert_int_equal(value->rule[1].remote_group, 31);
+	assert_int_equal(r.count, 3);
+	assert_int_equal(r.table[0], TABLE_RULE_PAGES);
+	assert_int_equal(page->set, 30);
+	assert_int_equal(page->version, 7);
+	assert_int_equal(page->page, 1);
+	// The set comes after its pages.
+	assert_int_equal(r.last, TABLE_SECURITY_GROUPS);
+	assert_int_equal(*(uint32_t *)r.key[2], 30);
+	assert_int_equal(set->version, 7);
+	assert_int_equal(set->root, 2);
+	assert_int_equal(set->traits, RULES_EGRESS | RULES_GROUPS);
 	out.port_max = 65536;
 	REFUSES(securitygroup_entries(&g, &r.entries), "ports");
 	out.port_max = 1;
@@ -453,6 +555,11 @@ static void security_group(void **state)
 	out.protocol = 256;
 	REFUSES(securitygroup_entries(&g, &r.entries), "protocol");
 	out.protocol = 0;
+	REFUSES(securitygroup_entries(&g, &r.entries), "of no protocol");
+	out.port_max = 65535;
+	out.remote_group = RULES_OF_ACL;
+	REFUSES(securitygroup_entries(&g, &r.entries), "remote group");
+	out.remote_group = 31;
 	out.remote_length = 1;
 	REFUSES(securitygroup_entries(&g, &r.entries), "remote is 0");
 	g.n_rule = MAX_RULES + 1;
@@ -525,6 +632,7 @@ int main(void)
 		cmocka_unit_test(member),     cmocka_unit_test(chain),
 		cmocka_unit_test(chain_wish), cmocka_unit_test(transfer),
 		cmocka_unit_test(buckets),    cmocka_unit_test(vpc),
+		cmocka_unit_test(function),   cmocka_unit_test(function_config),
 		cmocka_unit_test(subnet),     cmocka_unit_test(port),
 		cmocka_unit_test(local_port), cmocka_unit_test(security_group),
 		cmocka_unit_test(entrance),   cmocka_unit_test(digest),

@@ -17,6 +17,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/function/functions.h"
 #include "modules/limits/limits.h"
 #include "modules/term/wipe.h"
 #include "node/datapath.h"
@@ -38,6 +39,7 @@ struct work {
 	struct upkeep upkeep;
 	struct limits limits;
 	struct wipe wipe;
+	struct functions functions;
 	struct message message;
 	__u32 loads_seen; // by the ports
 	__u64 follow_ms;  // when interfaces are looked up even if nothing was heard of them
@@ -89,7 +91,10 @@ static void change(struct work *work)
 	char why[DATAPATH_WHY] = "";
 	__u32 done;
 
-	if (tables[table].kind == TABLE_IS_PORTS)
+	if (tables[table].kind == TABLE_IS_FUNCTIONS)
+		err = put ? functions_put(&work->functions, &work->message, &done)
+			  : functions_remove(&work->functions, &work->message, &done);
+	else if (tables[table].kind == TABLE_IS_PORTS)
 		err = put ? ports_put(&work->ports, &work->message, &done)
 			  : ports_remove(&work->ports, &work->message, &done);
 	else
@@ -105,7 +110,9 @@ static void tell_keys(struct work *work)
 {
 	int only_ready = work->message.type == MESSAGE_READY, err = 0;
 
-	if (tables[work->message.table].kind == TABLE_IS_PORTS)
+	if (tables[work->message.table].kind == TABLE_IS_FUNCTIONS)
+		functions_keys(&work->functions, &work->message);
+	else if (tables[work->message.table].kind == TABLE_IS_PORTS)
 		ports_keys(&work->ports, &work->message, only_ready);
 	else
 		err = datapath_keys(&work->datapath, &work->message);
@@ -151,6 +158,9 @@ static int serve(struct work *work, int socket)
 	case MESSAGE_KEYS:
 	case MESSAGE_READY:
 		tell_keys(work);
+		break;
+	case MESSAGE_FUNCTION:
+		functions_tell(&work->functions, &work->message);
 		break;
 	default:
 		tell_status(work);
@@ -302,7 +312,8 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 
 static int open_work(struct work *work, const struct loader *loader)
 {
-	int err = datapath_open(&work->datapath, loader->dir, loader->mode, loader->table);
+	int err = datapath_open(&work->datapath, loader->dir, loader->mode, loader->table,
+				loader->sessions);
 
 	if (err)
 		return err;
@@ -335,10 +346,12 @@ int loader_run(const struct loader *loader)
 		log_warnx("the loader cannot start: %s", strerror(-err));
 		return 1;
 	}
+	functions_open(&work->functions, &work->datapath);
 	ports_adopt(&work->ports, &work->datapath);
 	if (work->datapath.boot)
 		log_info("adopted what is pinned, boot id %u", work->datapath.boot);
 	status = loop(work, loader, signals, watch);
+	functions_close(&work->functions);
 	wipe_close(&work->wipe);
 	upkeep_close(&work->upkeep);
 	datapath_close(&work->datapath);

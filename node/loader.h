@@ -11,8 +11,9 @@ struct loader {
 	const char *dir; // of pins
 	enum xdp_mode mode;
 	enum session_table table;
-	int socket;  // to the agent
-	int ballots; // the agent's second one
+	__u32 sessions; // that a flow table has room for
+	int socket;	// to the agent
+	int ballots;	// the agent's second one
 	pid_t agent;
 };
 

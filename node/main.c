@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // zetad: arguments, one instance per name, and the two processes it consists of.
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -18,6 +19,7 @@
 #include "node/emitter.h"
 #include "node/loader.h"
 #include "node/veth.h"
+#include "shared/limits.h"
 
 #define NAME_MAX_LENGTH 64
 
@@ -30,13 +32,14 @@ struct options {
 	const char *user;
 	enum xdp_mode mode;
 	enum session_table table;
+	__u32 sessions;
 	int unload;
 };
 
 static const char usage[] =
 	"usage: zetad --name NAME --controller HOST:PORT --ca FILE --cert FILE --key FILE\n"
 	"             [--bpf DIR] [--run DIR] [--user USER] [--mode native|generic]\n"
-	"             [--sessions kernel|flat] [--foreground]\n"
+	"             [--sessions kernel|flat] [--max-sessions N] [--foreground]\n"
 	"       zetad --unload NAME [--bpf DIR] [--run DIR]\n"
 	"       zetad --version\n";
 
@@ -67,6 +70,22 @@ static enum session_table table_of(const char *text)
 	return SESSIONS_FLAT;
 }
 
+static __u32 sessions_of(const char *text)
+{
+	unsigned long long number;
+	char *end, why[64];
+
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (errno || *end || !isdigit((unsigned char)*text) || number < MIN_SESSIONS ||
+	    number > MAX_SESSIONS) {
+		snprintf(why, sizeof(why), "--max-sessions is a number from %d to %d", MIN_SESSIONS,
+			 MAX_SESSIONS);
+		misused(why);
+	}
+	return (__u32)number;
+}
+
 static int is_name(const char *name)
 {
 	size_t length = strlen(name);
@@ -89,13 +108,17 @@ static struct options parse(int argc, char **argv)
 		{"user", required_argument, NULL, 'u'},
 		{"mode", required_argument, NULL, 'm'},
 		{"sessions", required_argument, NULL, 's'},
+		{"max-sessions", required_argument, NULL, 'l'},
 		{"foreground", no_argument, NULL, 'f'},
 		{"unload", required_argument, NULL, 'x'},
 		{"version", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{},
 	};
-	struct options o = {.bpf = "/sys/fs/bpf/zeta", .run = "/run/zeta", .user = "nobody"};
+	struct options o = {.bpf = "/sys/fs/bpf/zeta",
+			    .run = "/run/zeta",
+			    .user = "nobody",
+			    .sessions = DEFAULT_SESSIONS};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
@@ -129,6 +152,9 @@ static struct options parse(int argc, char **argv)
 			break;
 		case 's':
 			o.table = table_of(optarg);
+			break;
+		case 'l':
+			o.sessions = sessions_of(optarg);
 			break;
 		case 'f':
 			break;
@@ -238,7 +264,7 @@ static pid_t start_agent(const struct options *o, int lock, struct loader *loade
 int main(int argc, char **argv)
 {
 	const struct options o = parse(argc, argv);
-	struct loader loader = {.mode = o.mode, .table = o.table};
+	struct loader loader = {.mode = o.mode, .table = o.table, .sessions = o.sessions};
 	int lock, err;
 	char dir[PIN_PATH];
 	sigset_t set;

@@ -43,6 +43,10 @@ size_t message_size(const struct message *message)
 	case MESSAGE_STATUS_IS:
 		size = count ? 0 : MESSAGE_HEAD + sizeof(message->status);
 		break;
+	case MESSAGE_FUNCTION:
+	case MESSAGE_FUNCTION_IS:
+		size = count ? 0 : MESSAGE_HEAD + sizeof(message->function);
+		break;
 	case MESSAGE_ARRAYS_ARE:
 		size = count ? 0 : MESSAGE_HEAD + sizeof(message->arrays);
 		break;
@@ -98,6 +102,7 @@ int message_is_request(const struct message *message, size_t size)
 	switch (message->type) {
 	case MESSAGE_CONFIGURE:
 	case MESSAGE_STATUS:
+	case MESSAGE_FUNCTION:
 		return 1;
 	case MESSAGE_PUT:
 	case MESSAGE_REMOVE:
@@ -118,6 +123,8 @@ int message_is_answer(const struct message *message, size_t size)
 	switch (message->type) {
 	case MESSAGE_DONE:
 		return message->error <= 0 && !message->text[sizeof(message->text) - 1];
+	case MESSAGE_FUNCTION_IS:
+		return !message->error && !message->function.why[FUNCTION_WHY - 1];
 	case MESSAGE_SOME_KEYS:
 	case MESSAGE_STATUS_IS:
 	case MESSAGE_ARRAYS_ARE:

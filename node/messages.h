@@ -24,11 +24,15 @@ enum message_type {
 	MESSAGE_WIPE,	// wipe: no record of this chain shall be left here. Answer: DONE, at once;
 			// -EINPROGRESS: not yet, ask again
 
+	MESSAGE_FUNCTION, // function.next: the first pushed function from there on. Answer:
+			  // FUNCTION_IS
+
 	// From the loader.
-	MESSAGE_DONE,	    // error, count of entries that were done, and one sentence
-	MESSAGE_SOME_KEYS,  // count keys of table; 0: no more
-	MESSAGE_STATUS_IS,  // status
-	MESSAGE_ARRAYS_ARE, // arrays, and a descriptor of each (enum array)
+	MESSAGE_DONE,	     // error, count of entries that were done, and one sentence
+	MESSAGE_SOME_KEYS,   // count keys of table; 0: no more
+	MESSAGE_STATUS_IS,   // status
+	MESSAGE_ARRAYS_ARE,  // arrays, and a descriptor of each (enum array)
+	MESSAGE_FUNCTION_IS, // function; next 0: there is none any more
 };
 
 // What a node is (NodeSettings of api/node.proto) in fixed sizes. roles 0: nothing; the loader
@@ -99,6 +103,18 @@ struct node_arrays {
 	__u32 loads; // as in struct node_status: when it has changed, the arrays may be others
 };
 
+// One version of a pushed function, as the loader has it.
+#define FUNCTION_WHY 4096
+struct function_state {
+	__u32 next;
+	__u32 slot;
+	__u32 place;
+	__u32 loaded;
+	__u64 digest;
+	struct function_count count;
+	char why[FUNCTION_WHY]; // it is not loaded: what the verifier says, or a sentence
+};
+
 #define MESSAGE_TEXT 200
 #define MESSAGE_ROOM 16384 // bytes of entries or keys in one message
 
@@ -112,6 +128,7 @@ struct message {
 		struct node_settings settings;
 		struct node_status status;
 		struct node_arrays arrays;
+		struct function_state function;
 		struct {
 			__u32 chain, floor;
 		} wipe;

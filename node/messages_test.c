@@ -50,6 +50,8 @@ static void request_has_one_size(void **state)
 	assert_only_size(MESSAGE_HEAD, message_is_request);
 	begin(MESSAGE_CONFIGURE, 0, 0);
 	assert_only_size(MESSAGE_HEAD + sizeof(struct node_settings), message_is_request);
+	begin(MESSAGE_FUNCTION, 0, 0);
+	assert_only_size(MESSAGE_HEAD + sizeof(struct function_state), message_is_request);
 	for (table = 0; table < TABLES; table++) {
 		size_t key = tables[table].key_size, both = key + tables[table].value_size;
 
@@ -163,7 +165,8 @@ static void unknown_is_refused(void **state)
 					 message_is_request(&message, message_size(&message)),
 				 0);
 		begin(type, 0, 0);
-		if (type != MESSAGE_STATUS && type != MESSAGE_CONFIGURE && type != MESSAGE_KEYS)
+		if (type != MESSAGE_STATUS && type != MESSAGE_CONFIGURE && type != MESSAGE_KEYS &&
+		    type != MESSAGE_FUNCTION)
 			assert_false(message_is_request(&message, message_size(&message)));
 	}
 	begin(MESSAGE_READY, TABLE_NODES, 0);

@@ -7,9 +7,11 @@
 #include "shared/steps.h"
 
 // They name the types of shared/, so they come last.
+#include "acl.skel.h"
 #include "bouncer.skel.h"
 #include "divider.skel.h"
 #include "edge.skel.h"
+#include "function.skel.h"
 #include "gateway.skel.h"
 #include "pacemaker.skel.h"
 #include "securitygroup.skel.h"
@@ -21,17 +23,25 @@ const struct embedded_object embedded_objects[] = {
 	{"divider", GATEWAY, divider__elf_bytes, FUNCTION_DIVIDER},
 	{"bouncer", GATEWAY, bouncer__elf_bytes, FUNCTION_BOUNCER},
 	{"securitygroup", GATEWAY, securitygroup__elf_bytes, FUNCTION_SECURITY_GROUP},
+	{"acl", GATEWAY, acl__elf_bytes, FUNCTION_ACL},
+	{"function", 0, function__elf_bytes, 0}, // with each that is pushed
 	{"pacemaker", GATEWAY, pacemaker__elf_bytes, 0},
 	{"edge", NODE_EDGE, edge__elf_bytes, 0},
 	{},
 };
 
 const struct step_program step_programs[] = {
+	// clang-format off
 	{STEP_TABLE, "table"},
 	{STEP_DECIDED, "decided"},
 	{STEP_REPLY, "reply"},
 	{STEP_COMPLAINT, "complaint"},
 	{STEP_MOVING, "moving"},
 	{STEP_BEAT, "beat"},
+	{STEP_RELAY, "relay"},
+	{STEP_REFUSAL, "refusal"},
+	{STEP_SEEN, "seen"},
+	{STEP_PASSED, "passed"},
 	{}, // ends the list
+	// clang-format on
 };

@@ -60,6 +60,7 @@ static void next_table(struct survey *survey)
 	flat_map_close(&survey->flat);
 	survey->begun = 0;
 	if (!survey->round++) {
+		survey->look(survey->context, NULL);
 		survey->sessions = survey->counting;
 		survey->digest = survey->digesting;
 		survey->counting = survey->digesting = 0;

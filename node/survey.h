@@ -7,7 +7,7 @@
 #include "modules/session/scan.h"
 #include "node/datapath.h"
 
-// Who else wants to look at each session that is counted.
+// Who else wants to look at each session that is counted; NULL: this round has seen all.
 typedef void survey_look(void *context, const struct session_seen *seen);
 
 struct survey {

@@ -7,8 +7,10 @@
 
 #include "modules/chain/wish.h"
 #include "shared/edge.h"
+#include "shared/function.h"
 #include "shared/membership.h"
 #include "shared/move.h"
+#include "shared/rules.h"
 #include "shared/tenant.h"
 #include "shared/view.h"
 
@@ -35,6 +37,7 @@ enum table_kind {
 	TABLE_IS_PORTS,
 	TABLE_IS_KEPT,
 	TABLE_IS_WISHES,
+	TABLE_IS_FUNCTIONS,
 };
 
 struct table_shape {

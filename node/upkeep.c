@@ -20,7 +20,8 @@ static void look(void *context, const struct session_seen *seen)
 {
 	struct upkeep *upkeep = context;
 
-	if (outbox_is_open(&upkeep->outbox))
+	recount_look(&upkeep->recount, seen ? &seen->key : NULL, seen ? &seen->record : NULL);
+	if (seen && outbox_is_open(&upkeep->outbox))
 		ageing_look(&upkeep->ageing, seen);
 }
 
@@ -37,6 +38,7 @@ int upkeep_open(struct upkeep *upkeep, const struct datapath *datapath)
 		goto close_roles;
 	if ((err = moving_open(&upkeep->moving, &upkeep->roles, &upkeep->outbox)))
 		goto close_copying;
+	upkeep->recount = (struct recount){.datapath = datapath, .roles = &upkeep->roles};
 	upkeep->ageing = (struct ageing){.roles = &upkeep->roles, .outbox = &upkeep->outbox};
 	return 0;
 close_copying:
@@ -50,6 +52,7 @@ close_survey:
 
 void upkeep_close(struct upkeep *upkeep)
 {
+	recount_close(&upkeep->recount);
 	moving_close(&upkeep->moving);
 	copying_close(&upkeep->copying);
 	outbox_close(&upkeep->outbox);
@@ -76,7 +79,8 @@ static void follow_loads(struct upkeep *upkeep)
 	if (!err)
 		err = outbox_open(&upkeep->outbox, d->own[MAP_OUTBOX], d->own[MAP_OUTBOX_NEXT],
 				  program);
-	if (!err && ((err = roles_use(&upkeep->roles, d->tables[TABLE_BUCKETS])) ||
+	if (!err && ((err = roles_use(&upkeep->roles, d->tables[TABLE_BUCKETS],
+				      d->tables[TABLE_ORIGINS])) ||
 		     (err = copying_use(&upkeep->copying, d->own[MAP_COPIES], d->own[MAP_FLOORS],
 					d->own[MAP_SESSIONS], d->own[MAP_FLAT_SESSIONS],
 					d->tables[TABLE_TRANSFER])) ||
@@ -100,7 +104,10 @@ static void read_roles(struct upkeep *upkeep, __u64 now)
 	roles_read(&upkeep->roles, d->tables[TABLE_CHAINS], d->settings.index,
 		   upkeep->ageing.now_s);
 	copying_follow(&upkeep->copying);
-	moving_follow(&upkeep->moving, d->tables[TABLE_ORIGINS], d->tables[TABLE_TRANSFER]);
+	moving_follow(&upkeep->moving, d->tables[TABLE_TRANSFER]);
+	if (upkeep->moving.under_way)
+		upkeep->ageing.moved_s = upkeep->ageing.now_s;
+	recount_follow(&upkeep->recount, upkeep->moving.move, upkeep->moving.under_way);
 }
 
 static void told(void *context, const struct outbox_entry *entry, __u8 owner, int confirmed)

@@ -6,6 +6,7 @@
 
 #include "modules/chain/outbox.h"
 #include "modules/chain/roles.h"
+#include "modules/limits/recount.h"
 #include "modules/session/ageing.h"
 #include "modules/session/copying.h"
 #include "modules/session/moving.h"
@@ -20,6 +21,7 @@ struct upkeep {
 	struct ageing ageing;
 	struct copying copying;
 	struct moving moving;
+	struct recount recount;
 	__u32 loads_seen; // of the datapath
 	__u64 roles_ms;	  // when they are read again
 	int error;	  // that sending met last; said once

@@ -31,6 +31,7 @@
 #include "shared/key.h"
 #include "shared/membership.h"
 #include "shared/move.h"
+#include "shared/tenant.h"
 
 #define FAST 1000
 #define WAIT_MS 60000
@@ -62,7 +63,7 @@ static void adopt(struct side *s, uint32_t flat)
 		{MAP_SESSIONS, "sessions"},	  {MAP_FLAT_SESSIONS, "flat_sessions"},
 		{MAP_FLOORS, "floors"},		  {MAP_OUTBOX, "outbox"},
 		{MAP_OUTBOX_NEXT, "outbox_next"}, {MAP_COPIES, "copies"},
-		{MAP_DEPARTURES, "departures"},
+		{MAP_DEPARTURES, "departures"},	  {MAP_USAGE, "usage"},
 	};
 	struct datapath *d = &s->datapath;
 
@@ -119,6 +120,7 @@ static void start_again(struct test *t)
 		zero(s, "origins", PLACES);
 		zero(s, "moves", PLACES);
 		zero(s, "departures", MAX_CHAINS);
+		node_clear(&s->node, "usage");
 		zero(s, "verdicts", VERDICTS);
 		hear(s, 1);
 		adopt(s, t->flat);
@@ -445,6 +447,36 @@ static int test_used_meanwhile(struct test *t)
 	return wrong;
 }
 
+// What is marked ends, however lately it was used: the rule that allowed it is gone.
+static int test_marked_ends(struct test *t)
+{
+	const struct session_key key = key_of(5, IPPROTO_TCP), other = key_of(6, IPPROTO_TCP);
+	const struct dft_record r = record_of(5, DFT_ANSWERED);
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	struct dft_record left = {};
+	uint64_t term;
+	int wrong = 0;
+
+	path(t, 2, (uint32_t[]){FAR, NEAR}, 0);
+	put(near, &key, &r, 0);
+	put(far, &key, &r, 0);
+	put(near, &other, &r, 0);
+	rounds(near, 1);
+	wrong += is("asked", near->upkeep.ageing.deletes, 0);
+	term = near->upkeep.roles.role[0].term;
+	node_session_mark(&near->node, &other, 0, session_mark((uint32_t)(term >> 32), term - 1));
+	node_session_mark(&near->node, &key, 0, session_mark((uint32_t)(term >> 32), term));
+	rounds(near, 1);
+	wrong += is("asked at once", near->upkeep.ageing.deletes, 1);
+	wrong += until(t, "a tombstone at the tail",
+		       node_session(&near->node, &key, &left) && left.life == DFT_TOMBSTONE);
+	wrong += holds("at the head too",
+		       !node_session(&far->node, &key, &left) || left.life == DFT_TOMBSTONE);
+	wrong += holds("another term's mark is none",
+		       node_session(&near->node, &other, &left) && left.life == DFT_LIVE);
+	return wrong;
+}
+
 // A session's whole end: unused, deleted at the head, at all of the path, collected after 2R + D.
 static int test_whole_end(struct test *t)
 {
@@ -613,6 +645,22 @@ static void move_buckets(struct test *t, uint32_t count, uint32_t move)
 	}
 }
 
+static void end_move(struct test *t, uint32_t move)
+{
+	static uint32_t key[BUCKETS];
+	static struct origin_value origin[BUCKETS];
+	uint32_t count = BUCKETS;
+
+	for (uint32_t i = 0; i < count; i++) {
+		key[i] = i;
+		origin[i] = (struct origin_value){.move = move};
+	}
+	for (int i = 0; i < NODES; i++)
+		must(bpf_map_update_batch(node_map(&t->side[i].node, "origins"), key, origin,
+					  &count, NULL),
+		     "origins");
+}
+
 // So many sessions of the first buckets. Returns of how many keys they are.
 static uint32_t fill_buckets(struct test *t, uint32_t buckets, uint32_t count)
 {
@@ -683,6 +731,77 @@ static int are_handed_over(const struct test *t, uint32_t buckets, uint32_t keys
 	}
 	return is("records that far lacks", lacks, 0) + is("that differ", differ, 0) +
 	       is("of other buckets", extra, 0);
+}
+
+// M5, M7: the old chain's learner is told of buckets that move, too, and of what is known of that.
+static int test_copy_while_moving(struct test *t)
+{
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	int wrong = 0;
+
+	fill(t, COPIED);
+	path_of(t, 1, 1, (uint32_t[]){5}, 0); // nobody: nothing gets there
+	path(t, 1, (uint32_t[]){NEAR}, 0);
+	move_buckets(t, MOVES, 1);
+	wrong += until(t, "some are fenced", known_of(near, MOVES, MOVE_FENCED));
+	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
+	wrong += until(t, "the copy is complete", copy_of(near, 0).complete);
+	wrong += is("records and buckets", copy_of(near, 0).all, COPIED + MOVES);
+	wrong += same_sessions(t);
+	wrong += holds("it knows what is fenced", known_of(far, MOVES, MOVE_FENCED) != 0);
+	return wrong;
+}
+
+static struct usage_key usage_key_of(uint32_t chain)
+{
+	const struct session_key key = key_of(0, IPPROTO_TCP);
+
+	return (struct usage_key){.vni = (uint32_t)key.vni[0] << 16 | (uint32_t)key.vni[1] << 8 |
+					 key.vni[2],
+				  .chain = chain};
+}
+
+static int64_t usage_of(const struct side *s, uint32_t chain)
+{
+	const struct usage_key key = usage_key_of(chain);
+	struct usage_value value = {};
+
+	bpf_map_lookup_elem(node_map(&s->node, "usage"), &key, &value);
+	return value.sessions;
+}
+
+// A node that is in both chains counts for the new one what it has of it, when the move is over.
+static int test_move_counted(struct test *t)
+{
+	struct side *near = &t->side[NEAR];
+	const struct usage_key key = usage_key_of(0);
+	const struct usage_value counted_before = {.sessions = COPIED, .refused = 5};
+	struct usage_value after;
+	uint32_t moved = 0;
+	uint64_t term;
+	int wrong = 0;
+
+	for (uint32_t i = 0; i < COPIED; i++) {
+		const struct session_key k = key_of(i, IPPROTO_TCP);
+
+		moved += roles_bucket(&k) < MOVES;
+	}
+	fill(t, COPIED);
+	node_put(&near->node, "usage", &key, &counted_before);
+	path(t, 1, (uint32_t[]){NEAR}, 0);
+	term = TERM_WORD(1, t->term);
+	path_of(t, 1, 2, (uint32_t[]){FAR, NEAR}, 0);
+	move_buckets(t, MOVES, 1);
+	wrong += until(t, "all are handed over", departed(near, term, 1));
+	rounds(near, 2);
+	wrong += is("of the old chain", (uint64_t)usage_of(near, 0), COPIED);
+	end_move(t, 1);
+	wrong += until(t, "it is counted", usage_of(near, 0) != COPIED);
+	wrong += is("of the old chain", (uint64_t)usage_of(near, 0), COPIED - moved);
+	wrong += is("of the new one", (uint64_t)usage_of(near, 1), moved);
+	must(bpf_map_lookup_elem(node_map(&near->node, "usage"), &key, &after), "usage");
+	wrong += is("what was refused", after.refused, 5);
+	return wrong;
 }
 
 // From one node to a path of two, in more than one round; far adopts, near has it back as its
@@ -923,9 +1042,11 @@ static int test_move_ages_nothing(struct test *t)
 	const struct dft_record r = record_of(4, DFT_FIN_FROM_A | DFT_FIN_FROM_B);
 	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
 	struct dft_record left = {};
+	uint64_t term;
 	int wrong = 0;
 
 	path(t, 1, (uint32_t[]){NEAR}, 0);
+	term = TERM_WORD(1, t->term);
 	path_of(t, 1, 2, (uint32_t[]){FAR, NEAR}, 0);
 	put(near, &key, &r, 0);
 	hear(far, 0);
@@ -933,6 +1054,9 @@ static int test_move_ages_nothing(struct test *t)
 	wrong += until(t, "it would end", near->upkeep.ageing.deletes > 3);
 	wrong += is("sent", counted(near, EMITTED_DELETE), 0);
 	hear(far, 1);
+	// A node that is in both was not told who was answered: timers begin with the move's end.
+	wrong += until(t, "it is handed over", departed(near, term, 1));
+	end_move(t, 1);
 	wrong += until(t, "it ends in the new chain",
 		       !node_session(&far->node, &key, &left) &&
 			       !node_session(&near->node, &key, &left) &&
@@ -947,12 +1071,15 @@ static const struct {
 	{"sessions are ended by their tail alone", test_tail_alone},
 	{"timers begin anew with a term", test_timers_begin_anew},
 	{"used meanwhile", test_used_meanwhile},
+	{"what is marked ends", test_marked_ends},
 	{"a session's whole end", test_whole_end},
 	{"a copy", test_copy},
 	{"a learner that hears nothing", test_deaf_learner},
 	{"a copy of another term", test_copy_of_another_term},
 	{"two learners", test_two_learners},
 	{"buckets move", test_move},
+	{"a copy while buckets move", test_copy_while_moving},
+	{"what has moved is counted", test_move_counted},
 	{"a move of what is not confirmed", test_move_unheard},
 	{"a move of what comes meanwhile", test_move_of_what_comes},
 	{"a move begins anew", test_move_anew},

@@ -384,7 +384,8 @@ static void start_zetad(void)
 	// Its leak check would need ptrace, which neither process may use any more.
 	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 	execl(program, program, "--name", "n1", "--controller", target, "--ca", ca, "--cert", cert,
-	      "--key", key, "--bpf", bpf, "--run", run, "--sessions", table, NULL);
+	      "--key", key, "--bpf", bpf, "--run", run, "--sessions", table, "--max-sessions",
+	      "131072", NULL);
 	_exit(127);
 }
 
@@ -635,10 +636,14 @@ static void sessions_are_counted(void **state)
 	auto_(closep) int pages = map_of("flat_sessions");
 	auto_(flat_map_close) struct flat_map flat = {};
 	struct expected_sessions expected = {};
+	struct bpf_map_info info = {};
+	uint32_t size = sizeof(info);
 	uint8_t i;
 
 	assert_int_equal(flat_map_open(&flat, pages), 0);
-	assert_int_equal(flat.pages, strcmp(table, "flat") ? 1 : FLAT_PAGES);
+	assert_int_equal(flat.pages, strcmp(table, "flat") ? 1 : 131072 * FLAT_SPARE / 32);
+	assert_int_equal(bpf_obj_get_info_by_fd(map, &info, &size), 0);
+	assert_int_equal(info.max_entries, strcmp(table, "flat") ? 131072 : MAX_UNFLAT);
 	if (flat.pages > 1)
 		for (i = 1; i <= 50; i++)
 			put_flat(&flat, i, &expected);
@@ -817,10 +822,15 @@ static int run_zetad(const char *bpf_dir, const char *name)
 
 static void refuses_to_start(void **state)
 {
+	const char *const numbers[] = {"", "many", "-65536", "65535", "67108865", "65536 "};
 	char path[128];
 
 	assert_int_equal(run_silent((char *[]){(char *)program, NULL}), 2);
 	assert_int_equal(run_silent((char *[]){(char *)program, "--nonsense", NULL}), 2);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		assert_int_equal(run_silent((char *[]){(char *)program, "--max-sessions",
+						       (char *)numbers[i], NULL}),
+				 2);
 	assert_int_equal(run_zetad(bpf, "a/b"), 2);
 	// One of this name runs.
 	assert_int_equal(run_zetad(bpf, "n1"), 1);

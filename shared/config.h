@@ -34,8 +34,9 @@ struct gateway_config {
 	__u32 tick_q10; // a timer tick in 1/1024 ms; 0: not known, the coarse clock instead
 	__u32 beat_ms;	// between heartbeats; 0: none, and every node acts as if it held its lease
 	__u32 cluster;	// number of the cluster
+	__u32 sessions; // records that the flow table has room for
 };
-_Static_assert(sizeof(struct gateway_config) == 96, "no padding");
+_Static_assert(sizeof(struct gateway_config) == 100, "no padding");
 
 // What follows from the interval of heartbeats (docs/dft.md M3): how long a lease runs from the
 // sending of a heartbeat that was answered; how long a voter that answered accepts no term without
@@ -43,6 +44,7 @@ _Static_assert(sizeof(struct gateway_config) == 96, "no padding");
 #define LEASE_HALF_BEATS 5 // halves of an interval: 25 ms of 10
 #define GUARD_BEATS 3
 #define SUSPECT_BEATS 3
+#define BALLOT_BEATS 6 // after which a ballot that came to nothing is given up
 // After so much more silence nobody waits any longer for a suspected node to refute it.
 #define DEAD_BEATS 20
 // A node whose rounds came late by so many intervals waits that much longer before it suspects

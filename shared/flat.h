@@ -12,6 +12,7 @@
 #include <linux/types.h>
 
 #include "dft/record.h"
+#include "shared/inlined.h"
 #include "shared/session.h"
 
 #define FLAT_SLOTS 31 // of a page; slot 0 is its head
@@ -77,6 +78,12 @@ _Static_assert(sizeof(union flat_half) == 64, "a cache line");
 #define FLAT_DYING 0xF0000000u // session_mark() of the term in which its end was asked for
 #define FLAT_DYING_SHIFT 28
 #define FLAT_MARKS 15 // 1 to 15
+
+// Marks what is dying, so that a mark which a former term left means nothing.
+inlined __u32 session_mark(__u32 epoch, __u32 term)
+{
+	return 1 + (epoch ^ term ^ term >> 3) % FLAT_MARKS;
+}
 _Static_assert(!(DFT_STATE_BITS & ~FLAT_STATE), "a state fits");
 
 struct flat_slot {

@@ -17,19 +17,29 @@
 #define MAX_VPCS 65536	      // per cluster
 #define MAX_SUBNETS 131072    // two for each VPC
 #define MAX_ENDPOINTS 1048576 // 16 for each VPC; a flow table node has them all
-#define MAX_SESSIONS 1048576  // per node
-#define MAX_CACHED 1048576    // sessions a forwarder caches; older ones are evicted
-#define FLAT_PAGES 65536      // of a flat table: 2 million slots, half full with MAX_SESSIONS
-#define MAX_UNFLAT 65536      // sessions that a flat table's slots cannot have
-#define MAX_DIRECT 262144     // direct paths a host knows; older ones are evicted
-#define MAX_LOCAL_PORTS 4096  // per host
+#define DEFAULT_SESSIONS 1048576  // per node, where zetad is not told otherwise
+#define MIN_SESSIONS 65536	  // what it may be told: for small machines
+#define MAX_SESSIONS 67108864	  // .. and large ones: some 20 GB
+#define MAX_CACHED 1048576	  // sessions a forwarder caches; older ones are evicted
+#define FLAT_SPARE 2		  // slots of a flat table for each session: so many rarely lack one
+#define FLAT_PAGES 65536	  // of a forwarder's: 2 million slots, half full with MAX_CACHED
+#define MAX_UNFLAT 65536	  // sessions that a flat table's slots cannot have
+#define MAX_DIRECT 262144	  // direct paths a host knows; older ones are evicted
+#define MAX_LOCAL_PORTS 4096	  // per host
 #define MAX_SECURITY_GROUPS 65536 // one for each VPC
-#define MAX_RULES 64	    // per security group: the loop over them runs on first packets only
+#define MAX_NETWORK_ACLS 65536	  // one for each VPC
+#define MAX_RULES 10000		  // of a VPC's security groups, and of its ACLs
+#define RULE_BLOCKS 256	   // that rules are told to nodes in: of 40 each, where there are most
+#define RULES_TOGETHER 64  // but so few are told as one
+#define MAX_PRIORITY 65535 // of an ACL's rule: more than there may be
+#define MAX_RULE_PAGES                                                                             \
+	524288		    // two for each group, a million rules, and each twice while it changes
 #define MAX_PORT_GROUPS 4   // security groups of one port
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
 #define MAX_FUNCTIONS 64    // slots for network functions on a node
-#define MAX_HOPS 8	    // redirects of one op: longer is a loop
-#define MAX_OUTBOX 8192	    // a power of two: what is on its way in 50 ms at full speed
+#define MAX_FUNCTION_CONFIGS 65536 // one for each VPC
+#define MAX_HOPS 8		   // redirects of one op: longer is a loop
+#define MAX_OUTBOX 8192		   // a power of two: what is on its way in 50 ms at full speed
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
 #define DENIAL_MS 1000	      // a cached denial: a new endpoint changes it without a new policy
@@ -59,7 +69,7 @@
 #define MAX_ASKING 65536 // VPCs times entrances in use at a forwarder; idle ones are forgotten
 #define ASK_BURST_MS 250 // of a VPC's first packets at once: short connections come in heaps
 #define ASK_BURST 16	 // but so many packets in any case, where few are allowed per second
-#define MAX_USAGE MAX_SESSIONS // VPCs times chains of a node: there is a session in each
-#define HALF_OPEN_SHARE 4      // of a quota: a SYN flood leaves the rest of it to who is answered
-#define HEAD_RESERVE (MAX_SESSIONS / 16) // records that a node takes from heads, but not as one
+#define MAX_USAGE DEFAULT_SESSIONS // VPCs times chains of a node: there is a session in each
+#define HALF_OPEN_SHARE 4 // of a quota: a SYN flood leaves the rest of it to who is answered
+#define HEAD_RESERVE 16	  // a part of its records that a node takes from heads, but not as one
 #define ASK_RESERVE 4 // the last quarter is for sessions that are known: a flood holds up no FIN

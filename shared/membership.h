@@ -62,7 +62,7 @@ struct register_value {
 		begun; // the term that the kernel was told; who begins with nothing had nothing
 	__u32 nothing; // 1: this node begins the active term with nothing (M5, M6)
 	struct dft_voters voters, next;
-	__u32 pad;
+	__u32 founded; // what this node holds is of the chain that began in this epoch (M6)
 };
 
 // Map "settings": array of one, what the node is, for its daemon alone.

@@ -50,8 +50,8 @@ static inline __u32 chain_mirror(__u32 chain)
 
 // Map "origins": array of PLACES, index bucket. Written by zetad, from the view.
 struct origin_value {
-	__u32 move; // number of the bucket's last move: a later one has a higher number; 0: none
-	__u16 from; // chain + 1 that it comes from; 0: nothing of it is elsewhere
+	__u32 move; // number of the view's last move: a later one has a higher number; 0: none
+	__u16 from; // chain + 1 that it comes from in that; 0: nothing of it is elsewhere
 	__u16 pad;
 };
 

@@ -10,6 +10,10 @@ enum gateway_step {
 	STEP_COMPLAINT = 3, // forwarder: tell the sender by ICMP
 	STEP_MOVING = 4,    // flow table node: an op about a bucket that moves arrived
 	STEP_BEAT = 5,	    // a heartbeat arrived, or the answer to one
+	STEP_RELAY = 6,	    // an op goes back to whom this node does not hear, or was not for it
+	STEP_REFUSAL = 7,   // flow table node: a replica has no room for a session
+	STEP_SEEN = 8,	    // forwarder: functions want to see every packet of this flow
+	STEP_PASSED = 9,    // forwarder: all functions that see every packet have seen this one
 	STEPS,
 };
 

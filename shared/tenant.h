@@ -51,6 +51,7 @@ enum function_slot {
 	FUNCTION_DIVIDER = 1,
 	FUNCTION_BOUNCER = 2,
 	FUNCTION_SECURITY_GROUP = 3,
+	FUNCTION_ACL = 4,
 	FUNCTION_FIRST_FREE = 16,
 };
 
@@ -66,7 +67,9 @@ struct subnet_value {
 	__u8 gateway_mac[6];
 	__u8 pad[2];
 	__u32 subnet; // unique within the cluster, never 0
+	__u32 acl;    // number of its network ACL, 0: none
 };
+_Static_assert(sizeof(struct subnet_value) == 32, "no padding");
 
 // Map "endpoints": hash. One entry for each address of a port.
 struct endpoint_key {
@@ -82,29 +85,3 @@ struct endpoint_value {
 				      // stateful
 };
 _Static_assert(sizeof(struct endpoint_value) == 44, "no padding");
-
-// Map "security_groups": hash, key __u32 group number (unique within the cluster, never 0).
-// A port accepts what some ingress rule of any of its groups allows, and sends what some egress
-// rule allows; where none of its groups has an egress rule it may send anything.
-struct rule {
-	__u8 direction;	  // enum rule_direction
-	__u8 protocol;	  // IP protocol, 0: any
-	__u8 remote_bits; // prefix length of remote, 0 to 128; IPv4: 96 + length
-	__u8 pad;
-	__u16 port_min; // destination port, host byte order; ICMP: type; 0..65535: any
-	__u16 port_max;
-	__u32 remote_group; // not 0: the peer must be in this group, and remote does not count
-	struct in6_addr remote;
-};
-_Static_assert(sizeof(struct rule) == 28, "no padding");
-
-enum rule_direction {
-	RULE_INGRESS = 0, // to the port
-	RULE_EGRESS = 1,  // from the port
-};
-
-struct security_group_value {
-	__u16 rules;
-	__u16 egress_rules; // how many of them are RULE_EGRESS
-	struct rule rule[MAX_RULES];
-};

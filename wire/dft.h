@@ -27,7 +27,8 @@ enum dft_op {
 	DFT_UPDATE,	// state of a session to be merged at the head, then replicated
 	DFT_DELETE,	// a session to be ended
 	DFT_TOUCH,	// this session is in use
-	DFT_INVALIDATE, // forget what you cache
+	DFT_FULL,	// a replica has no room for this session: to the tail, by it to the head,
+			// and down the path (docs/dft.md O11)
 	DFT_COLLECT,	// a tombstone to be removed and the bucket's floor raised
 	DFT_COPY,	// bulk: what the tail has of a key, to its learner
 	DFT_COPIED,	// the learner's answer to that: it has it
@@ -95,9 +96,10 @@ struct decision {
 	__u8 to_mac[6];	      // inner Ethernet destination
 	__u8 from_mac[6];     // inner Ethernet source, where DECISION_ROUTED
 	__u8 action;	      // enum decision_action
-	__u8 reason;	      // with DECIDE_DROP or DECIDE_UNREACHABLE: the verdict (verdicts.def)
-	__u8 vni[3];	      // where the packet goes; differs from its own only between VPCs
-	__u8 flags;	      // DECISION_*
+	__u8 reason;	      // with DECIDE_DROP or DECIDE_UNREACHABLE: the verdict (verdicts.def);
+		     // DECIDE_FORWARD: a bit for each function that sees every packet
+	__u8 vni[3]; // where the packet goes; differs from its own only between VPCs
+	__u8 flags;  // DECISION_*
 };
 _Static_assert(sizeof(struct decision) == 40, "wire and map ABI");
 
@@ -136,7 +138,7 @@ struct dft_op_option {
 	__be16 state;  // DFT_LIFE_*, DFT_FIN_* ..: dft/record.h
 	__be32 policy; // the VPC's policy version that the decision follows from
 	__be32 floor;  // the bucket's: copy, and a hit for the learner: of the tail as it read;
-		       // collect replicated: the new one
+		       // collect replicated, and full from the tail on: the new one
 };
 _Static_assert(sizeof(struct dft_op_option) == 84, "header and 80 bytes of data");
 

@@ -15,5 +15,8 @@
 void chain_id(char id[CHAIN_ID], const char *view, uint32_t number);
 
 // Fills table with chain number + 1, or with 0 everywhere where there are no chains.
-// Returns 0; -EINVAL: more chains or other numbers than there may be; -ENOMEM.
+// Returns 0; -EINVAL: more chains than there may be; -ENOMEM.
 int view_buckets(const json_t *view, uint16_t table[BUCKETS]);
+// Fills from with the chain that each bucket came from in the last move, likewise, and with 0 where
+// it stayed. Returns the same.
+int view_origins(const json_t *view, const uint16_t table[BUCKETS], uint16_t from[BUCKETS]);

@@ -133,9 +133,50 @@ inlined __u32 chain_tail_since(__u32 number, const struct chain_value *c, __u32 
 
 #define NODE_NOBODY 0xFFFFFFFF
 
-// O1: whom to ask, by what this node has heard: of those who are alive, the last of the live list
-// for a lookup, for what changes something the first. others: but for this node itself. Where all
-// seem dead it is whoever should be asked, as that may be hearsay.
+// What is heard of a node; NULL: it is not heard. Of one that heartbeats are exchanged with only
+// these count, whatever others say.
+inlined const struct peer_value *node_heard(__u32 node)
+{
+	const struct peer_value *p = bpf_map_lookup_elem(&peers, &node);
+
+	return p && p->alive ? p : NULL;
+}
+
+// The same of one of its lives.
+inlined int node_heard_as(__u32 node, __u32 boot)
+{
+	const struct peer_value *p = node_heard(node);
+
+	return p && p->boot == boot;
+}
+
+// Whether what is for a node goes straight to it. Those of another cluster nobody here hears (M8).
+inlined int node_straight(__u32 node)
+{
+	return node == cfg.node || node & NODE_FOREIGN || node_heard(node);
+}
+
+// Whom to give what is for a node that is not heard here: one of the chain's voters that is. tries
+// left: with each of them it is another one, where there are several.
+inlined __u32 chain_relay(const struct chain_value *c, __u32 to, __u32 tries)
+{
+	__u32 whom = NODE_NOBODY, best = MAX_VOTERS, i;
+
+	for (i = 0; i < MAX_VOTERS && i < c->voters; i++) {
+		__u32 node = c->voter[i].node, turn = (i + tries) % MAX_VOTERS;
+
+		if (turn >= best || node == to || node == cfg.node ||
+		    !node_heard_as(node, c->voter[i].boot))
+			continue;
+		best = turn;
+		whom = node;
+	}
+	return whom;
+}
+
+// O1: whom to ask, by what this node hears: the last of the live list for a lookup, for what
+// changes something the first. others: but for this node itself. Where it hears none of them, who
+// asks first tries a voter; else it is whoever should be asked, as they may live all the same.
 called __u32 chain_whom(const struct chain_value *c, int lookup, int others)
 {
 	__u32 should, whom = NODE_NOBODY, i;
@@ -145,13 +186,14 @@ called __u32 chain_whom(const struct chain_value *c, int lookup, int others)
 	should = lookup ? chain_tail(c) : chain_head(c);
 	for (i = 0; cfg.beat_ms && i < MAX_CHAIN_LENGTH && i < c->live; i++) {
 		__u32 node = c->node[i], boot = c->boot[i];
-		const struct peer_value *p = bpf_map_lookup_elem(&peers, &node);
-		int able = node == cfg.node ? !others && boot == cfg.boot
-					    : p && p->alive && p->boot == boot;
+		int able =
+			node == cfg.node ? !others && boot == cfg.boot : node_heard_as(node, boot);
 
 		if (able && (lookup || whom == NODE_NOBODY))
 			whom = node;
 	}
+	if (cfg.beat_ms && whom == NODE_NOBODY && !others)
+		whom = chain_relay(c, should, 0);
 	if (whom == NODE_NOBODY && !(others && should == cfg.node))
 		whom = should;
 	return whom;
@@ -289,14 +331,23 @@ inlined enum verdict op_key(struct packet *p, const struct dft_packet *d, struct
 	return (__u32)key_hash(key) % BUCKETS == bpf_ntohl(d->op.bucket) ? GO_ON : DFT_MALFORMED;
 }
 
-// Hands an op to the program of this node that it is for.
+// Whether an op goes back to another node than this one.
+inlined int op_is_passing(const struct dft_packet *d)
+{
+	return (d->op.op == DFT_REPLY || d->op.op == DFT_TAKEN) &&
+	       address_v4(&d->op.forwarder) != cfg.zgc_ip.in6_u.u6_addr32[3];
+}
+
+// Hands an op to the program that it is for, also at a node that only passes it on.
 inlined int op_enter(struct xdp_md *ctx, const struct dft_packet *d)
 {
+	if (op_is_passing(d))
+		return go_to(ctx, STEP_RELAY);
 	if (d->op.op == DFT_REPLY)
 		return cfg.roles & ROLE_FWD ? go_to(ctx, STEP_REPLY) : finish(ctx, NOT_MEMBER);
-	if (!(cfg.roles & ROLE_FTN))
-		return finish(ctx, NOT_MEMBER);
-	return go_to(ctx, d->op.op >= DFT_FENCE ? STEP_MOVING : STEP_TABLE);
+	return go_to(ctx, d->op.op == DFT_FULL	  ? STEP_REFUSAL
+			  : d->op.op >= DFT_FENCE ? STEP_MOVING
+						  : STEP_TABLE);
 }
 
 // Sends the op that the packet begins with. To this very node it goes by calling what the entry
@@ -332,30 +383,6 @@ inlined int op_send_to_node(struct xdp_md *ctx, __u32 node, enum verdict v)
 	return op_send(ctx, &n->zgc_ip, n->zgc_mac, v);
 }
 
-// O6: what has passed the end of the path goes back to whom asked.
-inlined int op_release(struct xdp_md *ctx, struct dft_packet *d)
-{
-	struct in6_addr forwarder = d->op.forwarder;
-	__u8 mac[6];
-
-	__builtin_memcpy(mac, d->op.forwarder_mac, 6);
-	d->op.op = DFT_REPLY;
-	d->op.flags &= DFT_STATEFUL | DFT_REFRESH;
-	return op_send(ctx, &forwarder, mac, REPLIED);
-}
-
-// What was asked for on another node's behalf is done: that node is told.
-inlined int op_taken(struct xdp_md *ctx, struct dft_packet *d)
-{
-	struct in6_addr origin = d->op.forwarder;
-	__u8 mac[6];
-
-	__builtin_memcpy(mac, d->op.forwarder_mac, 6);
-	d->op.op = DFT_TAKEN;
-	d->op.flags = 0;
-	return op_send(ctx, &origin, mac, MOVE_TAKEN);
-}
-
 // O1: being wrong about whom to ask costs a redirect.
 inlined int op_redirect(struct xdp_md *ctx, struct dft_packet *d, __u32 node, enum verdict v)
 {
@@ -365,6 +392,35 @@ inlined int op_redirect(struct xdp_md *ctx, struct dft_packet *d, __u32 node, en
 		return finish(ctx, NO_LEASE);
 	d->op.hops--;
 	return op_send_to_node(ctx, node, v);
+}
+
+// Back to whom the op says; where that node is not heard here, another one may hear it.
+inlined int op_back(struct xdp_md *ctx, struct dft_packet *d, enum verdict v)
+{
+	struct in6_addr to = d->op.forwarder;
+	const __u32 *node = cfg.beat_ms ? bpf_map_lookup_elem(&node_by_ip, &to) : NULL;
+	__u8 mac[6];
+
+	if (node && !node_straight(*node))
+		return go_to(ctx, STEP_RELAY);
+	__builtin_memcpy(mac, d->op.forwarder_mac, 6);
+	return op_send(ctx, &to, mac, v);
+}
+
+// O6: what has passed the end of the path goes back to whom asked.
+inlined int op_release(struct xdp_md *ctx, struct dft_packet *d)
+{
+	d->op.op = DFT_REPLY;
+	d->op.flags &= DFT_STATEFUL | DFT_REFRESH;
+	return op_back(ctx, d, REPLIED);
+}
+
+// What was asked for on another node's behalf is done: that node is told.
+inlined int op_taken(struct xdp_md *ctx, struct dft_packet *d)
+{
+	d->op.op = DFT_TAKEN;
+	d->op.flags = 0;
+	return op_back(ctx, d, MOVE_TAKEN);
 }
 
 // The packet is asked about as if for the first time.

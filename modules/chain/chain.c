@@ -8,11 +8,13 @@
 // Who votes about the chain's terms, for modules/term.
 static int wish_entry(const Zeta__Node__V1__Chain *chain, struct entries *entries)
 {
-	struct chain_wish wish = {.voters = {.epoch = chain->epoch,
+	struct chain_wish wish = {.move = chain->move,
+				  .moving = chain->moving,
+				  .voters = {.epoch = chain->epoch,
 					     .count = (__u32)chain->n_voter,
 					     .replicas = chain->replicas,
 					     .founded = chain->founded},
-				  .founded = chain->founded};
+				  .listed = chain->forced ?: chain->founded};
 	size_t i, k;
 
 	if (chain->n_voter > MAX_VOTERS)
@@ -21,6 +23,9 @@ static int wish_entry(const Zeta__Node__V1__Chain *chain, struct entries *entrie
 	if (!chain->epoch || !chain->founded || chain->founded > chain->epoch)
 		return entries_refuse(entries, "epoch %u, founded in %u", chain->epoch,
 				      chain->founded);
+	if (chain->forced && (chain->forced < chain->founded || chain->forced > chain->epoch))
+		return entries_refuse(entries, "epoch %u, founded in %u, forced in %u",
+				      chain->epoch, chain->founded, chain->forced);
 	// One place of the path is the learner's.
 	if (!chain->replicas || chain->replicas >= DFT_PATH_MOST)
 		return entries_refuse(entries, "%u replicas, not 1 to %u", chain->replicas,
@@ -126,22 +131,22 @@ int buckets_entries(const Zeta__Node__V1__Buckets *buckets, struct entries *entr
 		return entries_refuse(entries, "from is %zu bytes, of move %u", buckets->from.len,
 				      buckets->move);
 	for (bucket = 0; bucket < BUCKETS; bucket++) {
-		origin = (struct origin_value){};
+		origin = (struct origin_value){.move = buckets->move};
 		if (buckets->from.len) {
 			origin.from = (__u16)(from[0] << 8 | from[1]);
-			origin.move = origin.from ? buckets->move : 0;
 			from += 2;
 		}
 		if (origin.from > MAX_CHAINS)
 			return entries_refuse(entries, "bucket %u comes from chain %u", bucket,
 					      origin.from - 1);
-		if (origin.from && (err = entries->put(entries, TABLE_ORIGINS, &bucket, &origin)))
-			return err;
 		chain = (__u32)bytes[0] << 8 | bytes[1];
 		bytes += 2;
 		if (chain > MAX_CHAINS)
 			return entries_refuse(entries, "bucket %u names chain %u", bucket,
 					      chain - 1);
+		// Of those that stay, too: an earlier move of theirs is over.
+		if (origin.move && (err = entries->put(entries, TABLE_ORIGINS, &bucket, &origin)))
+			return err;
 		chains += !seen[chain];
 		seen[chain] = 1;
 		if ((err = entries->put(entries, TABLE_BUCKETS, &bucket, &chain)))

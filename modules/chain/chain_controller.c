@@ -6,18 +6,25 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/address.h"
 #include "lib/log.h"
 #include "modules/chain/buckets.h"
 #include "modules/chain/view.h"
+#include "modules/vpc/transfer.h"
 
 // Nodes report every second. One whose stream is open, that says nothing for so long, and that no
 // other node hears, is not there: TCP takes longer to notice.
 #define SILENT_MS 3000
 #define LOADING_MS 60000 // a node that is connected may take so long to load its programs
 #define REPAIR_AFTER_S 5 // of a cluster that does not say
+#define HEARTBEAT_MS 10	 // as above
 #define STUCK_MS 10000 // nothing was copied to a learner, or nobody took up new voters, for so long
+
+// Alarms are known by these.
+#define ALARM_KEY 64
+#define NEEDS_FORCE "chain-needs-force"
 
 // The cluster's nodes in order of index.
 struct members {
@@ -40,7 +47,8 @@ struct build {
 	struct members members;
 	struct view_cluster cluster;
 	char id[OBJECT_ID], name[OBJECT_ID]; // of the cluster
-	json_int_t repair_after_s;
+	unsigned int leaving;		     // buckets of the move that is under way
+	json_int_t repair_after_s, heartbeat_ms;
 	bool has_before;
 	struct view before;
 	struct view after;
@@ -75,6 +83,7 @@ static int add_member(const struct object *object, void *arg)
 	node->drain = json_is_true(json_object_get(object->body, "drain"));
 	status_sighting(build->status, object->name, &members->sighting[members->count]);
 	node->boot = members->sighting[members->count].boot;
+	node->cleared = members->sighting[members->count].cleared;
 	snprintf(members->id[members->count], OBJECT_ID, "%s", object->id);
 	snprintf(members->name[members->count++], OBJECT_ID, "%s", object->name);
 	return 0;
@@ -163,6 +172,8 @@ static void read_chain(const json_t *item, struct view_chain *chain)
 
 	chain->epoch = (uint32_t)integer_in(item, "epoch");
 	chain->founded = (uint32_t)integer_in(item, "founded");
+	chain->forced = (uint32_t)integer_in(item, "forced");
+	chain->forced_s = integer_in(item, "forced_s");
 	json_array_foreach (json_object_get(item, "voters"), i, voter) {
 		if (chain->voters < MAX_VOTERS)
 			chain->voter[chain->voters++] = read_name(voter);
@@ -172,12 +183,25 @@ static void read_chain(const json_t *item, struct view_chain *chain)
 		chain->replicas = chain->voters;
 }
 
+// A view that says nothing of it is of a former controller: all of its chains have buckets.
+static void read_spread(const json_t *view, struct view_spread *out)
+{
+	const json_t *spread = json_object_get(view, "spread");
+
+	out->chains = (unsigned int)integer_in(spread, "chains")
+			      ?: (unsigned int)json_array_size(json_object_get(view, "chains"));
+	out->before = (unsigned int)integer_in(spread, "before");
+	out->move = (uint32_t)integer_in(spread, "move");
+	out->moving = json_is_true(json_object_get(spread, "moving"));
+}
+
 static void read_view(const json_t *body, const struct members *members, struct view *view)
 {
 	struct view_entrance *entrance;
 	json_t *item;
 	size_t i;
 
+	read_spread(body, &view->spread);
 	view->epoch = (uint32_t)integer_in(body, "epoch");
 	json_array_foreach (json_object_get(body, "entrances"), i, item) {
 		if (i == MAX_ENTRANCES)
@@ -233,6 +257,11 @@ static void read_path(const json_t *state, struct view_report *report)
 		if (report->live < MAX_CHAIN_LENGTH)
 			report->path[report->live++] = read_name(name);
 	}
+	report->voters = 0;
+	json_array_foreach (json_object_get(state, "voters"), i, name) {
+		if (report->voters < MAX_VOTERS)
+			report->voter[report->voters++] = read_name(name);
+	}
 	report->learner = json_is_object(learner);
 	if (report->learner)
 		report->path[report->live] = read_name(learner);
@@ -270,6 +299,9 @@ static void read_state(struct build *build, struct view_name self, const json_t 
 		return;
 	if (json_is_true(json_object_get(state, "leased")))
 		progress->leased |= 1u << place;
+	// What is wholly the new chain's stays so, whoever is head then.
+	if (place == 0 && build->before.spread.move == (uint32_t)integer_in(state, "move"))
+		report->left = (unsigned int)integer_in(state, "to_move");
 	if (place == (int)report->live - 1) {
 		progress->copied = (uint64_t)integer_in(state, "copied");
 		progress->to_copy = (uint64_t)integer_in(state, "to_copy");
@@ -300,6 +332,57 @@ static void read_reports(struct build *build)
 	}
 }
 
+static void alarm_key(char key[ALARM_KEY], const char *what, int chain, uint32_t node)
+{
+	snprintf(key, ALARM_KEY, "%s/%d/%u", what, chain, node);
+}
+
+// M6, by force: whether for the time of a ballot and of two guards this was the last hope, so that
+// all leases have ended and what was proposed is decided or dead; and whether all who are here have
+// said since what they know: a late accept may have removed who was to keep everything.
+static void find_ripe(struct build *build)
+{
+	const uint64_t wait_ms = (uint64_t)build->heartbeat_ms * (BALLOT_BEATS + 2 * GUARD_BEATS);
+	const struct members *members = &build->members;
+	uint64_t last_ms = 0;
+	unsigned int i;
+	char key[ALARM_KEY];
+	size_t n;
+
+	for (n = 0; n < members->count; n++)
+		if (members->node[n].presence == PRESENCE_HERE &&
+		    members->sighting[n].silent_ms > last_ms)
+			last_ms = members->sighting[n].silent_ms;
+	for (i = 0; i < build->before.chains; i++) {
+		alarm_key(key, NEEDS_FORCE, (int)i, 0);
+		build->report[i].ripe =
+			status_raised_ms(build->status, build->id, key) > wait_ms + last_ms;
+	}
+}
+
+// Until its head says otherwise, nothing has left a chain.
+static int count_leaving(struct build *build, const json_t *before)
+{
+	auto_(freep) uint16_t *table = calloc(2, BUCKETS * sizeof(*table));
+	uint16_t *from = table ? table + BUCKETS : NULL;
+	size_t i;
+	int err;
+
+	if (!build->before.spread.moving)
+		return 0;
+	if (!table)
+		return -ENOMEM;
+	if ((err = view_buckets(before, table)) || (err = view_origins(before, table, from)))
+		return err;
+	for (i = 0; i < BUCKETS; i++) {
+		if (!from[i])
+			continue;
+		build->report[from[i] - 1].left++;
+		build->leaving++;
+	}
+	return 0;
+}
+
 static int read_cluster(const struct object *object, void *arg)
 {
 	struct build *build = arg;
@@ -312,6 +395,7 @@ static int read_cluster(const struct object *object, void *arg)
 	build->cluster.replicas = (unsigned int)integer_in(object->body, "replicas");
 	build->cluster.chains = (unsigned int)integer_in(object->body, "chains");
 	build->repair_after_s = integer_in(object->body, "repair_after_s") ?: REPAIR_AFTER_S;
+	build->heartbeat_ms = integer_in(object->body, "heartbeat_ms") ?: HEARTBEAT_MS;
 	snprintf(build->id, sizeof(build->id), "%s", object->id);
 	snprintf(build->name, sizeof(build->name), "%s", object->name);
 	return 0;
@@ -330,13 +414,17 @@ static int gather(struct store *store, struct status *status, const char *cluste
 		return -ENOMEM;
 	build->status = status;
 	if ((err = store_get(store, "clusters", cluster, read_cluster, build)) ||
-	    (err = store_list_referring(store, "nodes", "clusters", cluster, add_member, build)))
+	    (err = store_list_referring(store, "nodes", "clusters", cluster, add_member, build)) ||
+	    (err = transfer_holds(store, cluster, &build->cluster.held)))
 		return err;
 	find_presence(build);
 	if (before) {
 		build->has_before = true;
 		read_view(before, &build->members, &build->before);
+		if ((err = count_leaving(build, before)))
+			return err;
 		read_reports(build);
+		find_ripe(build);
 	}
 	*out = take_ptr(build);
 	return 0;
@@ -396,26 +484,57 @@ static json_t *write_chains(const struct view *view)
 							(json_int_t)chain->voter[k].node, "boot",
 							(json_int_t)chain->voter[k].boot));
 		if (json_array_append_new(list,
-					  json_pack("{s:i, s:I, s:I, s:i, s:o}", "number", (int)i,
-						    "epoch", (json_int_t)chain->epoch, "founded",
-						    (json_int_t)chain->founded, "replicas",
+					  json_pack("{s:i, s:I, s:I, s:I, s:I, s:i, s:o}", "number",
+						    (int)i, "epoch", (json_int_t)chain->epoch,
+						    "founded", (json_int_t)chain->founded, "forced",
+						    (json_int_t)chain->forced, "forced_s",
+						    (json_int_t)chain->forced_s, "replicas",
 						    (int)chain->replicas, "voters", voters)))
 			return NULL;
 	}
 	return take_ptr(list);
 }
 
-static void log_changes(const struct build *build)
+static json_t *write_spread(const struct view_spread *spread)
 {
-	const struct view_chain *before, *after;
+	return json_pack("{s:i, s:i, s:I, s:b}", "chains", (int)spread->chains, "before",
+			 (int)spread->before, "move", (json_int_t)spread->move, "moving",
+			 spread->moving);
+}
+
+static void log_spread(const struct build *build)
+{
+	const struct view_spread *before = &build->before.spread, *after = &build->after.spread;
+
+	if (after->move != before->move)
+		log_info("cluster %s: buckets move from %u chains to %u, move %u", build->name,
+			 after->before, after->chains, after->move);
+	else if (before->moving && !after->moving)
+		log_info("cluster %s: move %u is over", build->name, after->move);
+	if (build->after.chains < build->before.chains)
+		log_info("cluster %s: chains from %u on are taken away", build->name,
+			 build->after.chains);
+}
+
+static void note_changes(struct build *build)
+{
+	const struct view_chain *before;
+	struct view_chain *after;
 	unsigned int i;
 
+	log_spread(build);
 	for (i = 0; i < build->after.chains; i++) {
 		before = &build->before.chain[i];
 		after = &build->after.chain[i];
 		if (after->epoch == before->epoch)
 			continue;
-		if (after->founded == before->founded)
+		if (after->forced != before->forced)
+			after->forced_s = time(NULL);
+		if (after->forced != before->forced && after->founded == before->founded)
+			log_warnx("cluster %s: chain %u begins anew by force, with what %u nodes "
+				  "have, epoch %u",
+				  build->name, i, after->replicas, after->epoch);
+		else if (after->founded == before->founded)
 			log_info("cluster %s: chain %u gets other voters, epoch %u", build->name, i,
 				 after->epoch);
 		else if (!before->founded)
@@ -429,25 +548,27 @@ static void log_changes(const struct build *build)
 static int store_next(struct store *store, struct build *build)
 {
 	auto_(json_decrefp) json_t *before = store_body(store, "views", build->id);
-	auto_(json_decrefp) json_t *entrances = NULL, *chains = NULL;
+	auto_(json_decrefp) json_t *entrances = NULL, *chains = NULL, *spread = NULL;
 
 	view_build(&build->after, build->has_before ? &build->before : NULL, &build->cluster,
 		   build->members.node, build->members.count, build->report);
+	note_changes(build);
 	entrances = write_entrances(build);
 	chains = write_chains(&build->after);
-	if (!entrances || !chains)
+	spread = write_spread(&build->after.spread);
+	if (!entrances || !chains || !spread)
 		return -ENOMEM;
 	if (json_equal(json_object_get(before, "entrances"), entrances) &&
 	    json_equal(json_object_get(before, "chains"), chains) &&
+	    json_equal(json_object_get(before, "spread"), spread) &&
 	    !strcmp(text_or_empty(before, "name"), build->name))
 		return 0;
 	build->body =
-		json_pack("{s:s, s:s, s:s, s:I, s:O, s:O}", "id", build->id, "name", build->name,
-			  "description", "", "epoch", (json_int_t)build->after.epoch, "entrances",
-			  entrances, "chains", chains);
+		json_pack("{s:s, s:s, s:s, s:I, s:O, s:O, s:O}", "id", build->id, "name",
+			  build->name, "description", "", "epoch", (json_int_t)build->after.epoch,
+			  "entrances", entrances, "chains", chains, "spread", spread);
 	if (!build->body)
 		return -ENOMEM;
-	log_changes(build);
 	return store_put(store, "views", "", build->body, NULL);
 }
 
@@ -488,13 +609,13 @@ static void raise(const struct build *build, json_t *list, struct alarm alarm, c
 static void raise(const struct build *build, json_t *list, struct alarm alarm, const char *format,
 		  ...)
 {
-	char key[64], message[256];
+	char key[ALARM_KEY], message[256];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	snprintf(key, sizeof(key), "%s/%d/%u", alarm.what, alarm.chain, alarm.node);
+	alarm_key(key, alarm.what, alarm.chain, alarm.node);
 	json_array_append_new(
 		list,
 		json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:I}", "key", key, "severity",
@@ -547,17 +668,6 @@ static void alarms_of_entrances(const struct build *build, json_t *list)
 	}
 }
 
-// Whether anybody who has the chain's data lives.
-static bool is_data_here(const struct build *build, const struct view_report *report)
-{
-	unsigned int i;
-
-	for (i = 0; i < report->live; i++)
-		if (view_lives(build->members.node, build->members.count, report->path[i]))
-			return true;
-	return false;
-}
-
 static unsigned int count_over(const struct build *build, const struct view_chain *chain)
 {
 	unsigned int i, over = 0;
@@ -567,23 +677,22 @@ static unsigned int count_over(const struct build *build, const struct view_chai
 	return over;
 }
 
-static void alarm_of_majority(const struct build *build, json_t *list, unsigned int number,
-			      unsigned int living)
+static void alarm_of_force(const struct build *build, json_t *list, unsigned int number,
+			   enum view_force force)
 {
 	const struct view_chain *chain = &build->after.chain[number];
-	const struct view_report *report = &build->report[number];
-	unsigned int over = count_over(build, chain);
 
 	raise(build, list,
 	      (struct alarm){.severity = CRITICAL,
-			     .what = "chain-without-majority",
+			     .what = NEEDS_FORCE,
 			     .chain = (int)number,
-			     .mark = over},
-	      "chain %u: %u of its %u voters are here, %u have forgotten%s", number, living,
-	      chain->voters, over,
-	      over * 2 < chain->voters	    ? ""
-	      : is_data_here(build, report) ? "; it needs a forced list"
-					    : "; it waits for the others");
+			     .mark = chain->epoch},
+	      "chain %u: %u of its %u voters have forgotten; %s", number, count_over(build, chain),
+	      chain->voters,
+	      force == FORCE_WAITS
+		      ? "it waits for those that are away: start them, or take them out"
+	      : force == FORCE_LIST ? "what is left of its list begins anew"
+				    : "nobody has its sessions, and it begins anew");
 }
 
 static void alarms_of_chain(const struct build *build, json_t *list, unsigned int number)
@@ -594,9 +703,19 @@ static void alarms_of_chain(const struct build *build, json_t *list, unsigned in
 	const struct progress *progress = &build->progress[number];
 	unsigned int living = view_living_voters(chain, members->node, members->count);
 	unsigned int wanted = build->cluster.replicas, k, live = 0;
+	enum view_force force = view_force(chain, report, members->node, members->count);
 
+	if (force) {
+		alarm_of_force(build, list, number, force);
+		return;
+	}
 	if (living * 2 <= chain->voters) {
-		alarm_of_majority(build, list, number, living);
+		raise(build, list,
+		      (struct alarm){.severity = CRITICAL,
+				     .what = "chain-without-majority",
+				     .chain = (int)number,
+				     .mark = living},
+		      "chain %u: %u of its %u voters are here", number, living, chain->voters);
 		return;
 	}
 	if (chain->epoch == build->before.chain[number].epoch &&
@@ -637,6 +756,27 @@ static void alarms_of_chain(const struct build *build, json_t *list, unsigned in
 		      (unsigned long long)progress->copied, (unsigned long long)progress->to_copy);
 }
 
+static unsigned int count_left(const struct build *build)
+{
+	unsigned int left = 0, i;
+
+	for (i = 0; i < build->before.chains; i++)
+		left += build->report[i].left;
+	return left;
+}
+
+static void alarms_of_spread(const struct build *build, json_t *list)
+{
+	if (build->before.spread.moving)
+		raise(build, list,
+		      (struct alarm){.what = "buckets-stuck",
+				     .chain = -1,
+				     .mark = count_left(build),
+				     .patience = STUCK_MS},
+		      "%u buckets do not get to their new chains, and nobody joins a chain meanwhile",
+		      count_left(build));
+}
+
 static json_t *alarms_of(const struct build *build)
 {
 	const struct view *view = &build->after;
@@ -645,6 +785,7 @@ static json_t *alarms_of(const struct build *build)
 
 	alarms_of_nodes(build, list);
 	alarms_of_entrances(build, list);
+	alarms_of_spread(build, list);
 	if (!view->chains || !view->chain[0].founded) {
 		raise(build, list,
 		      (struct alarm){.severity = CRITICAL,
@@ -725,20 +866,6 @@ int view_check_removal(struct change *change)
 			      "first, or stop it and wait %lld s",
 			      name, places.votes, places.holds, (long long)build->repair_after_s);
 	return 0;
-}
-
-int view_check_chains(struct change *change)
-{
-	auto_(json_decrefp) json_t *view = store_body(change->store, "views", change->id);
-	const json_t *chains = json_object_get(view, "chains");
-	json_int_t wanted = integer_in(change->after, "chains");
-
-	if (!wanted || !integer_in(json_array_get(chains, 0), "founded") ||
-	    (size_t)wanted == json_array_size(chains))
-		return 0;
-	return refuse(change->problem, 409, "chains",
-		      "chains cannot be changed any more: %zu were founded, and have sessions",
-		      json_array_size(chains));
 }
 
 static json_t *names_of(const struct members *members, const struct view_name *names,
@@ -831,6 +958,39 @@ static json_t *chain_state(const struct build *build, unsigned int number)
 			 (json_int_t)progress->to_copy, "leased", leased);
 }
 
+// When its list began by force, for people.
+static json_t *forced_at(const struct view_chain *chain)
+{
+	time_t seconds = (time_t)chain->forced_s;
+	char text[32];
+	struct tm tm;
+
+	if (!chain->forced)
+		return json_null();
+	gmtime_r(&seconds, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return json_string(text);
+}
+
+// What people are told: how many chains have the buckets, are wanted, and how far a move is.
+static json_t *answer_spread(const struct build *build)
+{
+	const struct view_spread *spread = &build->before.spread;
+	const struct members *members = &build->members;
+	json_t *uncleared = json_array();
+	size_t n;
+
+	for (n = 0; n < members->count; n++)
+		if (members->node[n].presence == PRESENCE_HERE &&
+		    members->node[n].cleared < spread->move)
+			json_array_append_new(uncleared, json_string(members->name[n]));
+	return json_pack("{s:i, s:i, s:I, s:b, s:i, s:i, s:o}", "wanted",
+			 (int)(build->cluster.chains ?: spread->chains), "chains",
+			 (int)spread->chains, "move", (json_int_t)spread->move, "moving",
+			 spread->moving, "left", (int)count_left(build), "leaving",
+			 (int)build->leaving, "uncleared", uncleared);
+}
+
 static json_t *answer_chains(const struct build *build, const json_int_t *buckets)
 {
 	auto_(json_decrefp) json_t *list = json_array();
@@ -841,9 +1001,11 @@ static json_t *answer_chains(const struct build *build, const json_int_t *bucket
 
 		if (json_array_append_new(
 			    list,
-			    json_pack("{s:i, s:I, s:I, s:o, s:o, s:I, s:o}", "number", (int)i,
-				      "epoch", (json_int_t)chain->epoch, "founded",
-				      (json_int_t)chain->founded, "replicas",
+			    json_pack("{s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:o}", "number",
+				      (int)i, "epoch", (json_int_t)chain->epoch, "founded",
+				      (json_int_t)chain->founded, "forced",
+				      (json_int_t)chain->forced, "forced_at", forced_at(chain),
+				      "replicas",
 				      names_of(&build->members, chain->voter, chain->replicas),
 				      "witnesses",
 				      names_of(&build->members, chain->voter + chain->replicas,
@@ -909,6 +1071,7 @@ static int answer(struct model *model, json_t *body)
 	if (json_object_set_new(body, "entrances", name_entrances(model->store, body)) ||
 	    json_object_set_new(body, "nodes", answer_nodes(build)) ||
 	    json_object_set_new(body, "chains", answer_chains(build, buckets)) ||
+	    json_object_set_new(body, "spread", answer_spread(build)) ||
 	    json_object_set_new(body, "alarms", status_alarms(model->status, build->id)))
 		return -ENOMEM;
 	return 0;

@@ -17,8 +17,6 @@ int view_watch(struct store *store, struct status *status, const char *cluster);
 
 // Refuses where the removed node still has places and is not gone for long. Within changed().
 int view_check_removal(struct change *change);
-// Refuses another number of chains than the cluster's chains were founded with. Within complete().
-int view_check_chains(struct change *change);
 
 // [{ip, mac, owner: a node's name or null, preference [names]}], a new reference; NULL: the view
 // cannot be read.

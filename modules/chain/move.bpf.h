@@ -10,6 +10,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, PLACES);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct origin_value);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
@@ -87,8 +88,8 @@ inlined struct move move_of(__u32 place)
 		m = (struct move){.number = origin->move, .from = origin->from, .to = *now};
 	if (!m.number)
 		m.to = *now;
-	// The view says that it is over.
-	if (m.number == origin->move && !origin->from)
+	// The view says that it is over; or not yet where the bucket goes to.
+	if ((m.number == origin->move && !origin->from) || m.from == m.to)
 		m.from = 0;
 	return m;
 }

@@ -18,7 +18,8 @@ struct roles_room {
 };
 
 // Values have 8 bytes each in the memory of an array.
-#define BUCKETS_BYTES (sizeof(__u64) * BUCKETS)
+#define PLACES_BYTES (sizeof(__u64) * PLACES)
+_Static_assert(sizeof(struct origin_value) == sizeof(__u64), "of this array, too");
 
 int roles_open(struct roles *roles)
 {
@@ -33,8 +34,11 @@ int roles_open(struct roles *roles)
 static void unmap(struct roles *roles)
 {
 	if (roles->buckets)
-		munmap((void *)roles->buckets, BUCKETS_BYTES);
+		munmap((void *)roles->buckets, PLACES_BYTES);
+	if (roles->origins)
+		munmap((void *)roles->origins, PLACES_BYTES);
 	roles->buckets = NULL;
+	roles->origins = NULL;
 }
 
 void roles_close(struct roles *roles)
@@ -44,14 +48,22 @@ void roles_close(struct roles *roles)
 	roles->room = NULL;
 }
 
-int roles_use(struct roles *roles, int buckets)
+int roles_use(struct roles *roles, int buckets, int origins)
 {
-	void *memory = mmap(NULL, BUCKETS_BYTES, PROT_READ, MAP_SHARED, buckets, 0);
+	void *of_buckets = mmap(NULL, PLACES_BYTES, PROT_READ, MAP_SHARED, buckets, 0);
+	void *of_origins = mmap(NULL, PLACES_BYTES, PROT_READ, MAP_SHARED, origins, 0);
+	const int err = -errno;
 
-	if (memory == MAP_FAILED)
-		return -errno;
+	if (of_buckets == MAP_FAILED || of_origins == MAP_FAILED) {
+		if (of_buckets != MAP_FAILED)
+			munmap(of_buckets, PLACES_BYTES);
+		if (of_origins != MAP_FAILED)
+			munmap(of_origins, PLACES_BYTES);
+		return err;
+	}
 	unmap(roles);
-	roles->buckets = memory;
+	roles->buckets = of_buckets;
+	roles->origins = of_origins;
 	memset(roles->role, 0, sizeof(roles->role));
 	memset(roles->head, 0, sizeof(roles->head));
 	return 0;
@@ -112,6 +124,15 @@ void roles_read(struct roles *roles, int chains, __u32 self, __u32 now_s)
 __u32 roles_chain(const struct roles *roles, __u32 bucket)
 {
 	const __u32 entry = roles->buckets ? *(const volatile __u32 *)&roles->buckets[bucket] : 0;
+
+	return entry && entry <= MAX_CHAINS ? entry - 1 : NO_CHAIN;
+}
+
+__u32 roles_origin(const struct roles *roles, __u32 bucket)
+{
+	const volatile struct origin_value *origin =
+		roles->origins ? &roles->origins[bucket] : NULL;
+	const __u32 entry = origin ? origin->from : 0;
 
 	return entry && entry <= MAX_CHAINS ? entry - 1 : NO_CHAIN;
 }

@@ -8,6 +8,7 @@
 
 #include "shared/limits.h"
 #include "shared/membership.h"
+#include "shared/move.h"
 #include "shared/session.h"
 
 #define NO_CHAIN MAX_CHAINS
@@ -23,6 +24,7 @@ struct roles {
 	struct chain_role role[MAX_CHAINS];
 	__u64 head[MAX_CHAINS]; // TERM_WORD of the term in which this node is the head, or 0
 	const __u64 *buckets;	// map "buckets", mapped; NULL: not known
+	const struct origin_value *origins; // map "origins", likewise
 	struct roles_room *room;
 };
 
@@ -30,13 +32,14 @@ struct roles {
 int roles_open(struct roles *roles);
 void roles_close(struct roles *roles);
 
-// The map "buckets" is this one from now on; its descriptor may be closed then. This node is the
-// nothing for the time being. Returns 0 or a negative errno.
-int roles_use(struct roles *roles, int buckets);
+// The maps "buckets" and "origins" are these from now on; the descriptors may be closed then. This
+// node is nothing for the time being. Returns 0 or a negative errno.
+int roles_use(struct roles *roles, int buckets, int origins);
 // Reads the map "chains". self: this node's index; now_s: that clock now. Where it cannot be read,
 // this node is nothing.
 void roles_read(struct roles *roles, int chains, __u32 self, __u32 now_s);
 
-// The chain of a bucket, or NO_CHAIN.
+// The chain of a bucket, or NO_CHAIN; and while it moves, the one that it comes from.
 __u32 roles_chain(const struct roles *roles, __u32 bucket);
+__u32 roles_origin(const struct roles *roles, __u32 bucket);
 __u32 roles_bucket(const struct session_key *key);

@@ -133,6 +133,82 @@ bool view_is_busy(const struct view_chain *chain, const struct view_report *repo
 	return false;
 }
 
+// ---- by force
+
+static unsigned int count_over(const struct view_node *nodes, size_t count,
+			       const struct view_name *names, unsigned int most)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < most; i++)
+		n += view_is_over(nodes, count, names[i]);
+	return n;
+}
+
+static unsigned int count_lives(const struct view_node *nodes, size_t count,
+				const struct view_name *names, unsigned int most)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < most; i++)
+		n += view_lives(nodes, count, names[i]);
+	return n;
+}
+
+// Whether one of those names is away, and perhaps not for long.
+static bool is_awaited(const struct view_node *nodes, size_t count, const struct view_name *names,
+		       unsigned int most)
+{
+	const struct view_node *node;
+	unsigned int i;
+
+	for (i = 0; i < most; i++) {
+		node = view_node_find(nodes, count, names[i].node);
+		if (!view_is_over(nodes, count, names[i]) && node->presence == PRESENCE_AWAITED)
+			return true;
+	}
+	return false;
+}
+
+// Whether a voter is here that has not said what it knows, or where away ones count, away.
+static bool is_untold(const struct view_chain *chain, const struct view_report *report,
+		      const struct view_node *nodes, size_t count, bool away)
+{
+	unsigned int i;
+
+	for (i = 0; i < chain->voters; i++)
+		if (!(report->heard >> i & 1) &&
+		    (away ? !view_is_over(nodes, count, chain->voter[i])
+			  : view_lives(nodes, count, chain->voter[i])))
+			return true;
+	return false;
+}
+
+enum view_force view_force(const struct view_chain *chain, const struct view_report *report,
+			   const struct view_node *nodes, size_t count)
+{
+	// Who knows nothing since the list began was not told yet.
+	bool is_old = report->epoch < (chain->forced ?: chain->founded);
+	bool is_told = is_old || !report->voters;
+	const struct view_name *voter = is_told ? chain->voter : report->voter;
+	unsigned int voters = is_told ? chain->voters : report->voters;
+	unsigned int live = is_old ? 0 : report->live;
+	bool lost = live && count_over(nodes, count, report->path, live) == live;
+
+	if (count_over(nodes, count, voter, voters) * 2 < voters && !lost)
+		return FORCE_NONE;
+	if (is_awaited(nodes, count, chain->voter, chain->voters) ||
+	    is_awaited(nodes, count, voter, voters) ||
+	    is_awaited(nodes, count, report->path, live) ||
+	    is_untold(chain, report, nodes, count, false))
+		return FORCE_WAITS;
+	if (count_lives(nodes, count, report->path, live))
+		return FORCE_LIST;
+	if (is_untold(chain, report, nodes, count, true) || (report->heard && !lost))
+		return FORCE_WAITS;
+	return FORCE_EMPTY;
+}
+
 // ---- entrances
 
 // Forwarders that may own entrances: those that are not gone and do not leave; where there are none
@@ -338,6 +414,19 @@ static const struct view_node *choose(const struct work *w, const struct view_ch
 	return best;
 }
 
+static void add_witnesses(struct work *w, struct view_chain *chain, size_t start, bool here)
+{
+	const struct view_node *node;
+
+	while (chain->replicas && chain->voters < w->voters) {
+		node = choose(w, chain, chain->voters, PLACE_VOTE, here, start);
+		if (!node)
+			break;
+		start = (size_t)(node - w->nodes) + 1;
+		chain->voter[chain->voters++] = name_of(node);
+	}
+}
+
 // Voters for a chain that has none: heads and replicas spread evenly, then witnesses.
 static void plan_chain(struct work *w, struct view_chain *chain, unsigned int number, bool here)
 {
@@ -353,13 +442,7 @@ static void plan_chain(struct work *w, struct view_chain *chain, unsigned int nu
 		start = (size_t)(node - w->nodes) + 1;
 		chain->voter[chain->voters++] = name_of(node);
 	}
-	while (chain->replicas && chain->voters < w->voters) {
-		node = choose(w, chain, chain->voters, PLACE_VOTE, here, start);
-		if (!node)
-			break;
-		start = (size_t)(node - w->nodes) + 1;
-		chain->voter[chain->voters++] = name_of(node);
-	}
+	add_witnesses(w, chain, start, here);
 	count_places(w, chain, 1);
 }
 
@@ -552,33 +635,36 @@ static bool even_out(struct work *w, struct view_chain *chain)
 	return true;
 }
 
-// Whether all who could tell of the chain's records are here, and nobody has them.
-static bool is_lost_for_good(const struct work *w, const struct view_chain *chain,
-			     const struct view_report *report)
+// Those of the list that are left, as the only replicas: the steps after it make it whole.
+static void list_left(struct work *w, struct view_chain *next, unsigned int number,
+		      const struct view_report *report)
 {
 	unsigned int i;
 
-	for (i = 0; i < chain->voters; i++)
-		if (!view_is_over(w->nodes, w->count, chain->voter[i]) && !(report->heard >> i & 1))
-			return false;
-	for (i = 0; i < report->live; i++)
-		if (!view_is_over(w->nodes, w->count, report->path[i]))
-			return false;
-	// Those that are heard and know nothing since the chain was founded were not told yet.
-	return !report->heard || (report->live && report->epoch >= chain->founded);
+	for (i = 0; i < report->live && next->replicas < MAX_REPLICAS; i++)
+		if (view_lives(w->nodes, w->count, report->path[i])) {
+			next->voter[next->voters++] = report->path[i];
+			next->replicas++;
+		}
+	add_witnesses(w, next, number, true);
+	count_places(w, next, 1);
 }
 
 static bool found_anew(struct work *w, struct view_chain *chain, unsigned int number,
 		       const struct view_report *report)
 {
-	struct view_chain next = {.epoch = chain->epoch + 1, .founded = chain->epoch + 1};
+	enum view_force force = view_force(chain, report, w->nodes, w->count);
+	struct view_chain next = {.epoch = chain->epoch + 1, .forced = chain->epoch + 1};
 
-	if (!is_lost_for_good(w, chain, report))
+	if (!report->ripe || (force != FORCE_LIST && force != FORCE_EMPTY))
 		return false;
+	next.founded = force == FORCE_LIST ? chain->founded : next.epoch;
 	count_places(w, chain, -1u);
-	plan_chain(w, &next, number, true);
+	if (force == FORCE_LIST)
+		list_left(w, &next, number, report);
+	else
+		plan_chain(w, &next, number, true);
 	if (!next.replicas) {
-		count_places(w, &next, -1u);
 		count_places(w, chain, 1);
 		return false;
 	}
@@ -627,31 +713,29 @@ static bool may_found(const struct work *w)
 	return here && here >= w->replicas;
 }
 
-static void plan_chains(struct work *w, unsigned int chains)
+// Chains are added up to this number, of this epoch; 0: they cannot be founded yet.
+static void add_chains(struct work *w, unsigned int chains, uint32_t epoch)
 {
-	bool found = may_found(w);
 	struct view_chain *chain;
 	unsigned int i, k;
 
-	w->view->chains = chains;
-	for (i = 0; i < chains; i++) {
+	for (i = w->view->chains; i < chains; i++) {
 		chain = &w->view->chain[i];
-		plan_chain(w, chain, i, found);
-		chain->epoch = chain->founded = found;
-		for (k = 0; !found && k < chain->voters; k++)
+		plan_chain(w, chain, i, epoch != 0);
+		chain->epoch = chain->founded = epoch;
+		for (k = 0; !epoch && k < chain->voters; k++)
 			chain->voter[k].boot = 0;
 	}
+	w->view->chains = chains;
 }
 
 static void step_chains(struct work *w, const struct view *before)
 {
 	unsigned int i, living;
 
-	w->view->chains = before->chains;
-	memcpy(w->view->chain, before->chain, before->chains * sizeof(*before->chain));
 	if (!w->reports)
 		return;
-	w->may_plan = true;
+	w->may_plan = !before->spread.moving;
 	for (i = 0; i < before->chains; i++) {
 		count_places(w, &before->chain[i], 1);
 		// Who waits for a majority to come back may wait for ever.
@@ -664,12 +748,99 @@ static void step_chains(struct work *w, const struct view *before)
 		step_chain(w, i);
 }
 
+// ---- how many chains
+
+// Whether all who are to have a chain's data do, and are here.
+static bool is_whole(const struct work *w, unsigned int number)
+{
+	const struct view_chain *chain = &w->view->chain[number];
+	const struct view_report *report = &w->reports[number];
+	unsigned int i;
+
+	if (report->epoch < chain->founded || view_is_busy(chain, report, w->nodes, w->count) ||
+	    report->live != chain->replicas)
+		return false;
+	for (i = 0; i < chain->replicas; i++)
+		if (!view_lives(w->nodes, w->count, chain->voter[i]))
+			return false;
+	return true;
+}
+
+// How many nodes may know nothing yet of the last move's end, or have something left of it.
+static unsigned int count_behind(const struct work *w)
+{
+	unsigned int behind = 0;
+	size_t i;
+
+	for (i = 0; i < w->count; i++)
+		behind += w->nodes[i].presence != PRESENCE_HERE ||
+			  w->nodes[i].cleared < w->view->spread.move;
+	return behind;
+}
+
+static unsigned int count_gone(const struct work *w)
+{
+	unsigned int gone = 0;
+	size_t i;
+
+	for (i = 0; i < w->count; i++)
+		gone += w->nodes[i].presence == PRESENCE_GONE;
+	return gone;
+}
+
+static bool has_moved(const struct work *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->view->chains; i++)
+		if (w->reports[i].left)
+			return false;
+	return true;
+}
+
+// One step towards the wanted number, where nothing else has changed.
+static void step_spread(struct work *w, const struct view *before, unsigned int wanted)
+{
+	struct view_spread *spread = &w->view->spread;
+	unsigned int behind, i;
+
+	if (spread->moving) {
+		spread->moving = !has_moved(w);
+		return;
+	}
+	if (!wanted)
+		wanted = spread->chains;
+	if ((w->view->chains == wanted && spread->chains == wanted) ||
+	    memcmp(w->view->chain, before->chain, before->chains * sizeof(*before->chain)) != 0)
+		return;
+	behind = count_behind(w);
+	if (w->view->chains > wanted && w->view->chains > spread->chains) {
+		// Who does not know better asks there, and is told where to ask.
+		if (!behind)
+			w->view->chains = wanted > spread->chains ? wanted : spread->chains;
+		return;
+	}
+	if (behind > count_gone(w))
+		return;
+	for (i = 0; i < w->view->chains; i++)
+		if (!is_whole(w, i))
+			return;
+	if (w->view->chains < wanted) {
+		if (may_found(w))
+			add_chains(w, wanted, w->view->epoch);
+		return;
+	}
+	*spread = (struct view_spread){
+		.chains = wanted, .before = spread->chains, .move = w->view->epoch, .moving = true};
+}
+
 static void build_chains(struct view *view, const struct view *before,
 			 const struct view_cluster *cluster, const struct view_node *nodes,
 			 size_t count, const struct view_report *reports)
 {
 	struct work w = {.view = view, .nodes = nodes, .count = count, .reports = reports};
 	unsigned int ftns = 0;
+	bool found;
 	size_t i;
 
 	for (i = 0; i < count; i++) {
@@ -682,10 +853,19 @@ static void build_chains(struct view *view, const struct view *before,
 	// An even number tolerates no more deaths than the odd one below it.
 	if (w.voters % 2 == 0 && w.voters > w.replicas)
 		w.voters--;
-	if (before && before->chains && before->chain[0].founded)
-		step_chains(&w, before);
-	else if (ftns)
-		plan_chains(&w, cluster->chains ? cluster->chains : ftns);
+	if (!before || !before->chains || !before->chain[0].founded) {
+		found = may_found(&w);
+		if (ftns)
+			add_chains(&w, cluster->chains ? cluster->chains : ftns, found);
+		view->spread.chains = view->chains;
+		return;
+	}
+	view->chains = before->chains;
+	view->spread = before->spread;
+	memcpy(view->chain, before->chain, before->chains * sizeof(*before->chain));
+	step_chains(&w, before);
+	if (reports)
+		step_spread(&w, before, cluster->held ? 0 : cluster->chains);
 }
 
 void view_build(struct view *view, const struct view *before, const struct view_cluster *cluster,

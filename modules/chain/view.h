@@ -22,7 +22,8 @@ struct view_node {
 	unsigned int roles; // ROLE_*
 	uint32_t boot;	    // of its last life that is known, 0: none is
 	enum presence presence;
-	bool drain; // it shall have nothing
+	bool drain;	  // it shall have nothing
+	uint32_t cleared; // the move whose end left nothing here that is not this node's to have
 };
 
 struct view_cluster {
@@ -30,7 +31,9 @@ struct view_cluster {
 	struct in6_addr entrance_first;
 	struct in6_addr entrance_last; // at most MAX_ENTRANCES addresses
 	unsigned int replicas;	       // 1 to MAX_REPLICAS
-	unsigned int chains; // 0: one per flow table node that there is when they are founded
+	unsigned int chains; // wanted; 0: one per flow table node that there is when they are
+			     // founded, and then as many as there are
+	bool held;	     // a VPC goes to it or comes from it: until it is there, they stay
 };
 
 struct view_entrance {
@@ -48,6 +51,8 @@ struct view_name {
 struct view_chain {
 	uint32_t epoch;	       // grows by one with each change of the voters; 0: not founded yet
 	uint32_t founded;      // the epoch in which it began, with nothing
+	uint32_t forced;       // the epoch in which its list last began by force; 0: never
+	int64_t forced_s;      // when, since 1970; the caller's to say
 	unsigned int replicas; // so many voters, the first, are to hold its data
 	unsigned int voters;
 	struct view_name voter[MAX_VOTERS]; // not founded: whom it would take, boots unknown
@@ -62,6 +67,18 @@ struct view_report {
 	unsigned int live; // in path[0 .. live), head first
 	bool learner;	   // path[live]
 	struct view_name path[MAX_CHAIN_LENGTH + 1];
+	unsigned int voters; // in force in that term
+	struct view_name voter[MAX_VOTERS];
+	bool ripe; // the chain has needed force for long enough, and everybody reported since
+	unsigned int left; // buckets that leave the chain and are not wholly their new one's yet
+};
+
+// Which chains have the buckets (docs/dft.md M7): the first so many.
+struct view_spread {
+	unsigned int chains;
+	unsigned int before; // .. before the last move; 0: there was none
+	uint32_t move;	     // number of the last move: the epoch of the view that began it
+	bool moving;	     // it is under way
 };
 
 struct view {
@@ -70,6 +87,7 @@ struct view {
 	struct view_entrance entrance[MAX_ENTRANCES];
 	unsigned int chains; // a chain's number is its place
 	struct view_chain chain[MAX_CHAINS];
+	struct view_spread spread;
 };
 
 // How many addresses there are from first to last, both counted. 0: last is below first, they are
@@ -91,6 +109,16 @@ unsigned int view_replicas(const struct view_cluster *cluster, const struct view
 bool view_is_busy(const struct view_chain *chain, const struct view_report *report,
 		  const struct view_node *nodes, size_t count);
 
+// docs/dft.md M6, by force: what is to be done about a chain that cannot go on by itself.
+enum view_force {
+	FORCE_NONE = 0, // it can
+	FORCE_WAITS,	// somebody is away who may know more, or have its data
+	FORCE_LIST,	// those of its list that live begin anew, with what they have
+	FORCE_EMPTY,	// nobody has its data any more
+};
+enum view_force view_force(const struct view_chain *chain, const struct view_report *report,
+			   const struct view_node *nodes, size_t count);
+
 // Fills *view with the successor of *before, which may be NULL: there was none. nodes are in order
 // of index; reports has one for each chain of before, NULL: nothing is known.
 //
@@ -100,12 +128,16 @@ bool view_is_busy(const struct view_chain *chain, const struct view_report *repo
 // among equals.
 //
 // Chains are founded together, when nobody is awaited and there are nodes enough for every replica.
-// From then on there are so many of them, and none gets another number: no bucket moves. Each
-// changes at most one voter in a step, and only when what it was told last is in force and
+// None ever gets another number. Where another number of them is wanted, buckets move, in one move
+// at a time: chains are added at the end and have to be whole before buckets come, and are taken
+// away from the end when their buckets are gone. A move waits until nothing else is on its way, no
+// member of any chain is missing, and nothing is left anywhere of the move before.
+//
+// Each changes at most one voter in a step, and only when what it was told last is in force and
 // majorities of its voters live, before and after: they carry the change themselves (docs/dft.md
 // M6). What has to be done for safety comes first, for all chains alike; what is planned (leaving
-// nodes, spreading places evenly) is done for one chain at a time, when nothing is on its way. A
-// chain whose data nobody has any more is founded anew.
+// nodes, spreading places evenly) is done for one chain at a time, when nothing is on its way. What
+// cannot go on by itself is founded anew by force.
 void view_build(struct view *view, const struct view *before, const struct view_cluster *cluster,
 		const struct view_node *nodes, size_t count, const struct view_report *reports);
 

@@ -277,7 +277,8 @@ struct world {
 	struct view before, after;
 	struct view_report report[MAX_CHAINS];
 	struct world_chain chain[WORLD_CHAINS];
-	unsigned int changes, anew;
+	unsigned int left; // buckets of the move that is under way
+	unsigned int changes, anew, forced, moves;
 	bool stuck;
 };
 
@@ -310,7 +311,7 @@ static void world_act(struct world *w, struct world_chain *c)
 {
 	unsigned int kept = 0, others = 0, i;
 
-	if (c->told.founded != c->carried.founded) {
+	if (c->told.forced != c->carried.forced || !c->carried.founded) {
 		c->carried = c->told;
 		c->lives = c->told.replicas;
 		memcpy(c->live, c->told.voter, sizeof(c->told.voter));
@@ -356,21 +357,31 @@ static void world_report(struct world *w)
 	unsigned int i, k;
 
 	memset(w->report, 0, sizeof(w->report));
+	if (!w->before.spread.moving)
+		w->left = 1 + below(w, 5);
+	else if (w->left)
+		w->left -= below(w, 2);
+	w->report[below(w, w->before.spread.chains + 1)].left = w->before.spread.moving * w->left;
 	for (i = 0; i < w->before.chains; i++) {
 		struct view_report *r = &w->report[i];
 		struct world_chain *c = &w->chain[i];
 
+		r->ripe = below(w, 2);
 		for (k = 0; k < c->told.voters; k++) {
 			if (!lives(w, c->told.voter[k]) || below(w, 4) == 0)
 				continue;
 			r->heard |= 1u << k;
 			r->settled |= (uint32_t)(c->carried.epoch == c->told.epoch) << k;
 		}
-		if (!r->heard)
+		for (k = 0; k < c->lives && !lives(w, c->live[k]);)
+			k++;
+		if (!r->heard && k == c->lives)
 			continue;
 		r->epoch = c->carried.epoch;
 		r->live = c->lives;
 		memcpy(r->path, c->live, sizeof(c->live));
+		r->voters = c->carried.voters;
+		memcpy(r->voter, c->carried.voter, sizeof(c->carried.voter));
 		if (c->learner.boot) {
 			r->learner = true;
 			r->path[r->live] = c->learner;
@@ -393,7 +404,10 @@ static void world_fault(struct world *w)
 	size_t n = w->count ? below(w, (unsigned int)w->count) : 0;
 	struct view_node *node = &w->node[n];
 
-	switch (below(w, 9)) {
+	switch (below(w, 10)) {
+	case 9:
+		w->cluster.chains = 1 + below(w, WORLD_CHAINS);
+		return;
 	case 0:
 		add_node(w);
 		return;
@@ -433,6 +447,33 @@ static unsigned int missing(const struct view_chain *a, const struct view_chain 
 	return n;
 }
 
+// A list begins by force: nobody else can go on, and whoever is left of the list keeps what he has.
+static void check_force(struct world *w, struct world_chain *c, const struct view_chain *b)
+{
+	// What was forced last is in force, whoever knows it.
+	const struct view_chain *in_force =
+		c->told.forced > c->carried.epoch ? &c->told : &c->carried;
+	unsigned int i, over = 0, left = 0;
+
+	for (i = 0; i < in_force->voters; i++)
+		over += view_is_over(w->node, w->count, in_force->voter[i]);
+	for (i = 0; i < c->lives; i++)
+		left += lives(w, c->live[i]);
+	assert_int_equal(b->forced, b->epoch);
+	assert_true(over * 2 >= in_force->voters || in_force == &c->carried);
+	if (b->founded == b->epoch) {
+		for (i = 0; i < c->lives; i++)
+			assert_false(lives(w, c->live[i]));
+		w->anew++;
+		return;
+	}
+	assert_true(over * 2 >= in_force->voters);
+	assert_int_equal(b->replicas, left);
+	for (i = 0; i < b->replicas; i++)
+		assert_true(is_in(c->live, c->lives, b->voter[i]) && lives(w, b->voter[i]));
+	w->forced++;
+}
+
 static void check_chain(struct world *w, unsigned int number)
 {
 	const struct view_chain *a = &w->before.chain[number], *b = &w->after.chain[number];
@@ -447,12 +488,11 @@ static void check_chain(struct world *w, unsigned int number)
 	if (!memcmp(a, b, sizeof(*a)))
 		return;
 	assert_int_equal(b->epoch, a->epoch + 1);
-	if (b->founded != a->founded) {
-		assert_int_equal(b->founded, b->epoch);
-		for (i = 0; i < c->lives; i++)
-			assert_false(lives(w, c->live[i]));
-		w->anew++;
+	if (b->forced != a->forced) {
+		assert_true(w->report[number].ripe);
+		check_force(w, c, b);
 	} else {
+		assert_int_equal(b->founded, a->founded);
 		// One at a time, carried by majorities before and after, when the last is done.
 		assert_in_range(missing(a, b), 0, 1);
 		assert_in_range(missing(b, a), 0, 1);
@@ -462,6 +502,61 @@ static void check_chain(struct world *w, unsigned int number)
 		w->changes++;
 	}
 	c->told = *b;
+}
+
+static bool has_cleared(const struct world *w, const struct view_node *node)
+{
+	return node->presence == PRESENCE_HERE && node->cleared >= w->before.spread.move;
+}
+
+// One move at a time, and none while anything else is on its way; chains come whole, and go when
+// nobody knows them any more.
+static void check_spread(struct world *w)
+{
+	const struct view *a = &w->before, *b = &w->after;
+	unsigned int left = 0, i, k;
+	size_t n;
+
+	for (i = 0; i < a->chains; i++)
+		left += w->report[i].left;
+	for (i = a->chains; i < b->chains; i++) {
+		assert_int_equal(b->chain[i].founded, b->epoch);
+		assert_int_equal(b->chain[i].epoch, b->epoch);
+		memset(&w->chain[i], 0, sizeof(w->chain[i]));
+		w->chain[i].told = b->chain[i];
+	}
+	assert_in_range(b->spread.chains, 1, b->chains);
+	for (n = 0; n < w->count && b->chains < a->chains; n++)
+		assert_true(has_cleared(w, &w->node[n]));
+	if (a->spread.moving) {
+		assert_int_equal(b->chains, a->chains);
+		assert_int_equal(b->spread.chains, a->spread.chains);
+		assert_int_equal(b->spread.move, a->spread.move);
+		assert_int_equal(b->spread.moving, left != 0);
+		return;
+	}
+	if (!b->spread.moving) {
+		assert_int_equal(b->spread.chains, a->spread.chains);
+		assert_true(!w->cluster.held || b->chains == a->chains);
+		return;
+	}
+	assert_false(w->cluster.held);
+	w->moves++;
+	assert_int_equal(b->spread.move, b->epoch);
+	assert_int_equal(b->spread.before, a->spread.chains);
+	assert_int_equal(b->chains, a->chains);
+	assert_memory_equal(b->chain, a->chain, a->chains * sizeof(*a->chain));
+	for (i = 0; i < a->chains; i++) {
+		const struct world_chain *c = &w->chain[i];
+
+		assert_int_equal(c->carried.epoch, a->chain[i].epoch);
+		assert_false(c->learner.boot);
+		assert_int_equal(c->lives, a->chain[i].replicas);
+		for (k = 0; k < c->lives; k++)
+			assert_true(lives(w, c->live[k]));
+	}
+	for (n = 0; n < w->count; n++)
+		assert_true(w->node[n].presence == PRESENCE_GONE || has_cleared(w, &w->node[n]));
 }
 
 static void world_view(struct world *w)
@@ -474,14 +569,18 @@ static void world_view(struct world *w)
 	view_build(&w->after, &w->before, &w->cluster, w->node, w->count, w->report);
 	for (i = 0; i < w->after.chains && w->after.chain[0].founded; i++) {
 		if (!is_first) {
-			check_chain(w, i);
+			if (i < w->before.chains)
+				check_chain(w, i);
 			continue;
 		}
 		assert_int_equal(w->after.chain[i].founded, 1);
 		w->chain[i].told = w->after.chain[i];
 	}
-	if (!is_first) // and with them all buckets stay
-		assert_int_equal(w->after.chains, w->before.chains);
+	if (!is_first)
+		check_spread(w);
+	for (i = 0; i < w->count; i++)
+		if (!w->after.spread.moving && below(w, 2))
+			w->node[i].cleared = w->after.spread.move;
 	w->before = w->after;
 	for (i = 0; i < w->after.chains; i++)
 		if (w->after.chain[0].founded && below(w, 2))
@@ -500,13 +599,18 @@ static void world_settle(struct world *w)
 	for (i = 0; i < 1500; i++)
 		world_view(w);
 	replicas = view_replicas(&w->cluster, w->node, w->count);
-	// A majority has forgotten and somebody has not: that takes a forced list, and nothing is
-	// planned meanwhile.
+	// New voters have forgotten before they were in force: nobody publishes a view in their
+	// place yet, and nothing is planned meanwhile.
 	for (i = 0; i < w->before.chains; i++)
-		if (!carries(w, &w->chain[i].carried) || !carries(w, &w->chain[i].told)) {
+		if (!carries(w, &w->chain[i].told)) {
+			assert_true(carries(w, &w->chain[i].carried));
 			w->stuck = true;
 			return;
 		}
+	if (replicas) {
+		assert_int_equal(w->before.chains, w->cluster.chains);
+		assert_int_equal(w->before.spread.chains, w->cluster.chains);
+	}
 	for (i = 0; i < w->before.chains; i++) {
 		const struct view_chain *chain = &w->before.chain[i];
 		struct world_chain *c = &w->chain[i];
@@ -541,7 +645,7 @@ static void world_settle(struct world *w)
 static void test_histories(void **state)
 {
 	struct world *w = malloc(sizeof(*w));
-	unsigned int changes = 0, anew = 0, whole = 0;
+	unsigned int changes = 0, anew = 0, forced = 0, moves = 0, whole = 0;
 
 	for (uint64_t seed = 1; seed <= 100; seed++) {
 		memset(w, 0, sizeof(*w));
@@ -552,18 +656,28 @@ static void test_histories(void **state)
 		for (int i = 0; i < 400; i++) {
 			if (!below(w, 4))
 				world_fault(w);
+			// A VPC goes elsewhere, while the number of chains does not change.
+			if (!below(w, 8))
+				w->cluster.held = !w->cluster.held && !w->before.spread.moving &&
+						  w->before.chains == w->before.spread.chains;
 			world_view(w);
 		}
+		w->cluster.held = false;
 		if (w->before.chains && w->before.chain[0].founded)
 			world_settle(w);
 		changes += w->changes;
 		anew += w->anew;
+		forced += w->forced;
+		moves += w->moves;
 		whole += !w->stuck;
 	}
-	print_message("%u changes of voters, %u chains founded anew, %u of 100 worlds whole\n",
-		      changes, anew, whole);
+	print_message("%u changes of voters, %u lists by force, %u chains founded anew, %u moves, "
+		      "%u of 100 worlds whole\n",
+		      changes, forced, anew, moves, whole);
+	assert_true(moves > 20);
 	assert_true(changes > 1000);
 	assert_true(anew > 10);
+	assert_true(forced > 10);
 	free(w);
 }
 

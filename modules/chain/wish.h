@@ -7,5 +7,9 @@
 
 struct chain_wish {
 	struct dft_voters voters; // in order of preference; of the epoch that it is
-	__u32 founded; // the epoch in which the chain begins; its first term follows from it
+	// The epoch whose first term follows from this: in which the chain began, or later, by
+	// force (M6).
+	__u32 listed;
+	__u32 move;   // of the cluster: number of the last move of buckets (M7)
+	__u32 moving; // it is under way
 };

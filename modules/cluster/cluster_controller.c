@@ -37,7 +37,7 @@ static const struct field fields[] = {
 	 .type = FIELD_INTEGER,
 	 .max = MAX_FIRST_PACKETS,
 	 .fallback = "50000"},
-	// A quarter of what one flow table node holds (MAX_SESSIONS).
+	// A quarter of what one flow table node holds (DEFAULT_SESSIONS).
 	{.name = "vpc_sessions", .type = FIELD_INTEGER, .max = MAX_QUOTA, .fallback = "262144"},
 	{}};
 
@@ -125,10 +125,8 @@ static int complete(struct change *change)
 			return err;
 		first.s6_addr32[3] = htonl(ntohl(first.s6_addr32[3]) + 1);
 	}
-	if ((err = store_list_referring(change->store, "hosts", "clusters", change->id,
-					agrees_at_host, change)))
-		return err;
-	return view_check_chains(change);
+	return store_list_referring(change->store, "hosts", "clusters", change->id, agrees_at_host,
+				    change);
 }
 
 static int changed(struct change *change)

@@ -143,7 +143,7 @@ called enum verdict quota_refuses(const struct session_key *key, __u32 chain)
 	const struct usage_value *u;
 	__s64 share;
 
-	if (all && *all >= MAX_SESSIONS - HEAD_RESERVE)
+	if (all && *all >= cfg.sessions - cfg.sessions / HEAD_RESERVE)
 		return TABLE_FULL;
 	if (!vpc || !vpc->sessions || !chains)
 		return GO_ON;

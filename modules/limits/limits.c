@@ -126,6 +126,13 @@ static void each(const struct datapath *datapath, enum own_map own, size_t key_s
 	}
 }
 
+void limits_each_usage(const struct datapath *datapath,
+		       void (*fn)(void *context, const void *key, const void *value), void *context)
+{
+	each(datapath, MAP_USAGE, sizeof(struct usage_key), sizeof(struct usage_value), fn,
+	     context);
+}
+
 static __u64 refusals(const struct vpc_usage *usage)
 {
 	return usage->refused_first_packets + usage->refused_sessions + usage->refused_half_open;
@@ -156,8 +163,7 @@ static void read_all(struct limits *limits, const struct datapath *datapath)
 	struct hash_entry *entry;
 
 	each(datapath, MAP_ASKING, sizeof(__u32), sizeof(struct asking_value), add_asking, &r);
-	each(datapath, MAP_USAGE, sizeof(struct usage_key), sizeof(struct usage_value), add_usage,
-	     &r);
+	limits_each_usage(datapath, add_usage, &r);
 	limits->vpcs = 0;
 	while ((entry = hash_walk(&r.sums, &walk))) {
 		struct usage *usage = container_of_entry(entry, struct usage, entry);
@@ -205,7 +211,7 @@ void limits_wiped(const struct datapath *datapath, __u64 removed,
 	int map = datapath->own[MAP_RECORDS];
 	void *records;
 
-	each(datapath, MAP_USAGE, sizeof(struct usage_key), sizeof(struct usage_value), forget, &w);
+	limits_each_usage(datapath, forget, &w);
 	if (map < 0)
 		return;
 	records = mmap(NULL, sizeof(__s64), PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);

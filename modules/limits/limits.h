@@ -20,3 +20,8 @@ void limits_tell(struct limits *limits, const struct datapath *datapath,
 void limits_wiped(const struct datapath *datapath, __u64 removed,
 		  int (*is_wiped)(const void *context, const struct usage_key *key),
 		  const void *context);
+
+// Calls fn for every entry of the map "usage".
+void limits_each_usage(const struct datapath *datapath,
+		       void (*fn)(void *context, const void *key, const void *value),
+		       void *context);

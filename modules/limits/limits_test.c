@@ -17,6 +17,7 @@
 #include "modules/limits/limits.h"
 #include "shared/limits.h"
 
+#define ROOM 512 // sessions of a node
 #define RED 0x0100A1
 #define BLUE 0x0200A2
 #define HOUR_NS (3600 * 1000000000ull)
@@ -54,30 +55,6 @@ static void put_vpc(const struct world *w, uint32_t vni, const struct vpc_value 
 {
 	for (int i = 0; i < NODES; i++)
 		node_put(&w->node[i], "vpcs", &vni, value);
-}
-
-// Endpoints 10.0.0.1 and 10.0.0.2; who speaks to the second begins a session, whoever he is.
-static void put_tenant(const struct node *n, uint32_t vni)
-{
-	struct security_group_value open = {.rules = 1, .rule = {{.port_max = 65535}}};
-	uint32_t group = 1;
-
-	for (uint8_t i = 1; i <= 2; i++) {
-		char ip[16];
-		struct endpoint_key key = {.vni = vni};
-		struct endpoint_value value = {
-			.host_mac = {2, 10, 0, 0, 0, i},
-			.mac = {2, 1, 0, 0, 0, i},
-			.group = {i == 2 ? group : 0},
-		};
-
-		snprintf(ip, sizeof(ip), "192.168.0.%u", 10u + i);
-		value.host = address_must(ip);
-		snprintf(ip, sizeof(ip), "10.0.0.%u", i);
-		key.address = address_must(ip);
-		node_put(n, "endpoints", &key, &value);
-	}
-	node_put(n, "security_groups", &group, &open);
 }
 
 static struct vpc_value unlimited(void)
@@ -351,13 +328,12 @@ static int test_denied(struct world *w)
 {
 	struct packet denied = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000},
 		      flood = {.vni = RED, .protocol = IPPROTO_UDP, .port = 2000};
-	const struct security_group_value nothing = {};
 	uint32_t group = 1;
 	int wrong;
 
-	node_put(&w->node[TAIL], "security_groups", &group, &nothing);
+	node_rules(&w->node[TAIL], 0, group, NULL, 0);
 	wrong = is("denied", travel(w, &denied), SECURITY_GROUP);
-	put_tenant(&w->node[TAIL], RED);
+	node_tenant(&w->node[TAIL], RED, 2);
 	limit_red(w);
 	wrong += is_number("flood", ask_all(w, flood), BURST_UNKNOWN);
 	age(w, &denied);
@@ -606,7 +582,7 @@ static int test_full(struct world *w)
 static int test_reserve(struct world *w)
 {
 	struct packet udp = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000};
-	const int64_t most = MAX_SESSIONS - HEAD_RESERVE;
+	const int64_t most = ROOM - ROOM / HEAD_RESERVE;
 	int wrong = is("before", travel(w, &udp), FORWARDED_FIRST);
 
 	records_put(w, TAIL, most);
@@ -757,11 +733,11 @@ int main(int argc, char **argv)
 		node_load(&w.node[i], &(struct node_wish){.name = names[i],
 							  .index = i,
 							  .roles = i == FWD ? ROLE_FWD : ROLE_FTN,
-							  .sessions = 512,
+							  .sessions = ROOM,
 							  .flat = argc == 2 ? 16 : 0});
 		put_view(&w.node[i]);
-		put_tenant(&w.node[i], RED);
-		put_tenant(&w.node[i], BLUE);
+		node_tenant(&w.node[i], RED, 2);
+		node_tenant(&w.node[i], BLUE, 2);
 	}
 	for (size_t t = 0; t < sizeof(tests) / sizeof(tests[0]); t++) {
 		const struct chain_value both = {

@@ -2,6 +2,7 @@
 #include "modules/session/ageing.h"
 
 #include "modules/session/timeout.h"
+#include "shared/flat.h"
 
 // For how long nobody was answered about it, at least: the clock counts whole seconds. What was
 // asked for after the clock was read has been used in the future: just now.
@@ -14,6 +15,9 @@ static __u32 idle_s(const struct ageing *ageing, const struct session_seen *seen
 	// O9: who was answered by the tail before is not known.
 	if (idle > tail)
 		idle = tail;
+	// M7: nor by another chain's, whose replica this node may have been.
+	if (ageing->moved_s && idle > (__s32)(ageing->now_s - ageing->moved_s))
+		idle = (__s32)(ageing->now_s - ageing->moved_s);
 	return idle > 1 ? (__u32)idle - 1 : 0;
 }
 
@@ -41,13 +45,17 @@ void ageing_look(struct ageing *ageing, const struct session_seen *seen)
 	const __u32 bucket = roles_bucket(&seen->key);
 	const __u32 chain = roles_chain(ageing->roles, bucket);
 	const struct chain_role *role;
+	int dying;
 
 	if (chain == NO_CHAIN || !outbox_room(ageing->outbox))
 		return;
 	role = &ageing->roles->role[chain];
 	if (!role->term)
 		return;
-	switch (dft_age(&seen->record, 0, (__u64)idle_s(ageing, seen, role->since_s) * 1000,
+	// Marked already: its end is due whether it is used or not, or was asked for.
+	dying = seen->dying &&
+		seen->dying == session_mark((__u32)(role->term >> 32), (__u32)role->term);
+	switch (dft_age(&seen->record, dying, (__u64)idle_s(ageing, seen, role->since_s) * 1000,
 			(__u64)session_timeout_s(&seen->key, seen->record.state) * 1000, REFRESH_MS,
 			PACKET_LIFE_MS)) {
 	case DFT_DYING:

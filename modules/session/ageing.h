@@ -13,6 +13,7 @@ struct ageing {
 	struct outbox *outbox;	   // lent
 	int narrow;		   // the table keeps 16 bits of used_s
 	__u32 now_s;		   // not later than when what is seen was read
+	__u32 moved_s;		   // when buckets were last on their way to other chains; 0: never
 	__u64 deletes, collects;   // asked for so far
 };
 

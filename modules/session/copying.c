@@ -16,6 +16,8 @@
 // Half of the outbox: a delete need not wait for a learner.
 #define WINDOW (MAX_OUTBOX / 2)
 
+#define COPIES_MOST 2 // of one key
+
 #define BATCHES 16 // that are looked at in one step, where none has anything to copy
 
 struct copy_floors {
@@ -242,10 +244,9 @@ static void end_scan(struct copying *copying, struct copy_scan *s)
 }
 
 // One key, if it is of a copy that this scan is for.
-static void send(struct copying *copying, struct copy_scan *s, const struct session_key *key,
-		 __u32 bucket)
+static void send_for(struct copying *copying, struct copy_scan *s, const struct session_key *key,
+		     __u32 bucket, __u32 chain)
 {
-	const __u32 chain = roles_chain(copying->roles, bucket % BUCKETS);
 	struct copy *copy;
 
 	if (chain == NO_CHAIN)
@@ -268,6 +269,14 @@ static void send(struct copying *copying, struct copy_scan *s, const struct sess
 	s->on_way++;
 }
 
+// M7: a bucket that moves is of two chains, and this node may be the tail of either.
+static void send(struct copying *copying, struct copy_scan *s, const struct session_key *key,
+		 __u32 bucket)
+{
+	send_for(copying, s, key, bucket, roles_chain(copying->roles, bucket));
+	send_for(copying, s, key, bucket, roles_origin(copying->roles, bucket));
+}
+
 // Returns whether the scan goes on: 0: it has seen everything.
 static int read_some(struct copying *copying, struct copy_scan *s, __u32 window)
 {
@@ -276,10 +285,12 @@ static int read_some(struct copying *copying, struct copy_scan *s, __u32 window)
 	__u32 batches = BATCHES, bucket;
 	int more;
 
-	for (; s->on_way < window && outbox_room(copying->outbox);) {
+	for (; s->on_way < window && outbox_room(copying->outbox) >= COPIES_MOST;) {
 		if (s->bucket < s->places) {
 			bucket = s->bucket++;
-			if (bucket >= BUCKETS || copying->floor->floor[bucket])
+			// Of one that moves the learner has to know how far that is.
+			if (bucket >= BUCKETS || copying->floor->floor[bucket] ||
+			    roles_origin(copying->roles, bucket) != NO_CHAIN)
 				send(copying, s, &none, bucket);
 			continue;
 		}

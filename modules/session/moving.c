@@ -16,19 +16,25 @@
 // Of the outbox: deletes and a learner's copy go on meanwhile.
 #define WINDOW (MAX_OUTBOX / 4)
 
-#define FOLLOW_MS 1000 // reading the whole map takes milliseconds
+#define FOLLOW_MS 1000 // the view's buckets are half a megabyte, which mostly is as it was
+
+// Of what is said of buckets, until it is confirmed. Nobody serves a bucket from when its fence is
+// at the old head until the new chain knows: that shall be a round trip, not the time that many
+// wait in some queue, or until one that was dropped there is sent again.
+#define AT_ONCE 64
+
+#define SOON_MS 20 // the view is being written
 
 #define BATCHES 16 // that are looked at in one step, where none has anything to hand over
 
 struct moving_room {
-	__u32 key[PLACES]; // as the kernel gives them back
-	struct origin_value origin[PLACES];
-	__u32 move[PLACES];	// whose phase this is
-	__u64 term[PLACES];	// in which this node is the old chain's head
-	__u64 head[MAX_CHAINS]; // as the roles were when they were followed last
-	__u8 phase[PLACES];	// enum move_phase
+	struct origin_value origin[PLACES]; // as the view was when it was followed last
+	struct transfer transfer;	    // likewise: whose places from BUCKETS on are
+	__u32 move[PLACES];		    // whose phase this is
+	__u64 term[PLACES];		    // in which this node is the old chain's head
+	__u64 head[MAX_CHAINS];		    // as the roles were when they were followed last
+	__u8 phase[PLACES];		    // enum move_phase
 	__u32 round[MOVE_AT_ONCE];
-	__u32 vni; // of the places from BUCKETS on; 0: none of them is handed over
 };
 
 int moving_open(struct moving *moving, const struct roles *roles, struct outbox *outbox)
@@ -62,7 +68,7 @@ static void end_round(struct moving *moving)
 {
 	moving->stage = MOVE_IDLE;
 	moving->number++;
-	moving->round = moving->due = moving->on_way = 0;
+	moving->round = moving->due = moving->flight = moving->on_way = 0;
 	moving->wanted = 1;
 }
 
@@ -71,6 +77,7 @@ static void begin_anew(struct moving *moving)
 	memset(moving->room->phase, MOVE_NOTHING, sizeof(moving->room->phase));
 	end_round(moving);
 	moving->follow_ms = 0;
+	moving->followed = 0;
 	scan_begin(&moving->scan, -1, -1);
 }
 
@@ -140,31 +147,44 @@ static int is_to_move(const struct transfer *t, __u32 place, __u32 move)
 	return place < BUCKETS || (t->begun && !t->over && t->number == move);
 }
 
-void moving_follow(struct moving *moving, int origins, int transfer)
+void moving_follow(struct moving *moving, int transfer)
 {
-	LIBBPF_OPTS(bpf_map_batch_opts, options);
+	const struct origin_value *origins = moving->roles->origins;
 	struct moving_room *r = moving->room;
-	const struct transfer t = read_transfer(transfer);
-	__u32 count = PLACES, cursor, i;
 	const __u64 now = now_ms();
-	int disturbed = 0;
+	int disturbed = 0, others, early = 0;
+	struct transfer t;
+	__u32 i;
 
 	if (!moving->told ||
 	    (now < moving->follow_ms && !memcmp(r->head, moving->roles->head, sizeof(r->head))))
 		return;
 	moving->follow_ms = now + FOLLOW_MS;
+	t = read_transfer(transfer);
+	others = memcmp(r->head, moving->roles->head, sizeof(r->head)) ||
+		 transfer_pack(&t) != transfer_pack(&r->transfer);
+	if (!others && moving->followed &&
+	    (!origins || !memcmp(r->origin, origins, sizeof(r->origin))))
+		return;
 	memcpy(r->head, moving->roles->head, sizeof(r->head));
-	if (origins < 0 ||
-	    (bpf_map_lookup_batch(origins, NULL, &cursor, r->key, r->origin, &count, &options) &&
-	     errno != ENOENT))
-		memset(r->origin, 0, sizeof(r->origin));
-	r->vni = t.vni;
+	if (origins)
+		memcpy(r->origin, origins, sizeof(r->origin));
+	r->transfer = t;
+	moving->under_way = 0;
 	for (i = 0; i < PLACES; i++) {
 		const struct origin_value *o = &r->origin[i];
 		const __u32 chain = o->from - 1u;
-		const __u64 term =
-			chain < MAX_CHAINS && is_to_move(&t, i, o->move) ? r->head[chain] : 0;
+		__u64 term = chain < MAX_CHAINS && is_to_move(&t, i, o->move) ? r->head[chain] : 0;
 
+		if (i < BUCKETS) {
+			moving->move = o->move;
+			moving->under_way |= o->from != 0;
+		}
+		// Where it goes to is told after where it comes from.
+		if (term && roles_chain(moving->roles, i) == chain) {
+			term = 0;
+			early = 1;
+		}
 		if (r->phase[i] != MOVE_NOTHING && r->move[i] == o->move && r->term[i] == term)
 			continue;
 		disturbed |= in_round(r->phase[i]);
@@ -181,6 +201,9 @@ void moving_follow(struct moving *moving, int origins, int transfer)
 		end_round(moving);
 	}
 	moving->wanted = 1;
+	moving->followed = !early;
+	if (early)
+		moving->follow_ms = now + SOON_MS;
 	tell(moving);
 }
 
@@ -228,12 +251,15 @@ static void send_round(struct moving *moving, __u8 due, __u8 sent, __u32 op)
 	struct outbox_entry e;
 	__u32 i;
 
-	for (i = 0; i < moving->round && outbox_room(moving->outbox) > WINDOW; i++) {
+	for (i = 0;
+	     i < moving->round && moving->flight < AT_ONCE && outbox_room(moving->outbox) > WINDOW;
+	     i++) {
 		const __u32 bucket = r->round[i];
 
 		if (r->phase[bucket] != due)
 			continue;
 		r->phase[bucket] = sent;
+		moving->flight++;
 		e = entry_of(moving, bucket, op);
 		outbox_add(moving->outbox, &e, moving->number);
 	}
@@ -273,7 +299,7 @@ static int read_records(struct moving *moving)
 			if (moving->on_way >= WINDOW || outbox_room(moving->outbox) <= WINDOW)
 				return 1;
 			bucket = roles_bucket(key);
-			if (moving->room->vni && vni_of(key) == moving->room->vni)
+			if (moving->room->transfer.vni && vni_of(key) == moving->room->transfer.vni)
 				bucket += BUCKETS;
 			if (moving->room->phase[bucket] != MOVE_READ)
 				continue;
@@ -330,6 +356,7 @@ int moving_step(struct moving *moving)
 static void settle(struct moving *moving, __u32 bucket, __u8 due, __u8 then, int confirmed)
 {
 	moving->room->phase[bucket] = confirmed ? then : due;
+	moving->flight--;
 	if (confirmed)
 		moving->due--;
 }

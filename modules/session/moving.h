@@ -37,9 +37,13 @@ struct moving {
 	int wanted;		      // perhaps some are in a later round
 	__u32 round;		      // its buckets
 	__u32 due;		      // of them, what this stage still waits for
+	__u32 flight;		      // of what was said of them, not confirmed
 	__u32 on_way;		      // records that are not confirmed
 	__u64 since_ms;		      // of the stage
-	__u64 follow_ms;	      // when the view is read again
+	__u64 follow_ms;	      // when the view is looked at again
+	int followed;		      // since the maps are these
+	__u32 move;		      // number of the view's last move
+	int under_way;		      // that is
 	__u32 at;		      // which of what the scan has seen is next
 	struct scan scan;
 };
@@ -51,9 +55,8 @@ void moving_close(struct moving *moving);
 // until the next call. Returns 0 or a negative errno.
 int moving_use(struct moving *moving, int departures, int kernel, int flat);
 
-// Follows the roles, when they were read anew, and now and then the view: maps "origins" and
-// "transfer".
-void moving_follow(struct moving *moving, int origins, int transfer);
+// Follows the roles, when they were read anew, and now and then the view and the map "transfer".
+void moving_follow(struct moving *moving, int transfer);
 // Puts some more into the outbox. Returns in how many milliseconds it wants to be called again.
 int moving_step(struct moving *moving);
 // What became of a fence, a record told or a whole: for outbox_settle().

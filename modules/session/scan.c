@@ -56,7 +56,8 @@ static int next_pages(struct scan *scan)
 		for (slot = 1; slot <= FLAT_SLOTS; slot++)
 			if (flat_map_get(&scan->pages, scan->cursor, slot, &session))
 				scan->seen[scan->count++] = (struct session_seen){
-					session.key, session.record, session.asked & 0xFFFF};
+					session.key, session.record, session.asked & 0xFFFF,
+					session.asked >> FLAT_DYING_SHIFT};
 	if (scan->cursor == scan->pages.pages) {
 		flat_map_close(&scan->pages);
 		scan->flat = -1;
@@ -81,8 +82,9 @@ static int next_batch(struct scan *scan)
 		return err;
 	scan->begun = 1;
 	for (i = 0; i < count; i++)
-		scan->seen[i] = (struct session_seen){room->keys[i], room->values[i].record,
-						      room->values[i].used_s};
+		scan->seen[i] =
+			(struct session_seen){room->keys[i], room->values[i].record,
+					      room->values[i].used_s, room->values[i].dying};
 	scan->count = count;
 	if (err)
 		scan->kernel = -1;

@@ -13,6 +13,7 @@ struct session_seen {
 	struct session_key key;
 	struct dft_record record;
 	__u32 used_s; // as the table has it; of a flat table 16 bits
+	__u32 dying;  // session_mark() of the term in which its end was due; 0: of none
 };
 
 struct scan {

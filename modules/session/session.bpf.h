@@ -15,7 +15,7 @@ extern const volatile struct gateway_config cfg;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_SESSIONS);
+	__uint(max_entries, DEFAULT_SESSIONS); // or cfg.sessions, by the loader
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct session_key);
 	__type(value, struct session_value);
@@ -59,6 +59,8 @@ enum session_step {
 	SESSION_REMOVE,	   // at the others: what was collected
 	SESSION_COPY_READ, // at the learner: what the tail has
 	SESSION_ADOPT,	   // at the head of a bucket's new chain: what the old one had
+	SESSION_FENCE,	   // at the tail: what some replica has no room for never passes
+	SESSION_TAKE_BACK, // at the head: that
 };
 
 struct session_change {
@@ -88,6 +90,7 @@ _Static_assert(sizeof(struct session_draft) == sizeof(struct session_value), "sa
 
 // What does not fit on the stack.
 struct session_room {
+	struct flow flow; // of the packet that asks
 	struct session_change change;
 	enum dft_outcome outcome;
 	__u32 before, after; // session_sort() of the key's record: what the change made of it
@@ -156,6 +159,24 @@ inlined enum dft_outcome session_adopt(struct dft_record *mine, struct session_c
 	return outcome;
 }
 
+// O11. Nobody was told of it, so there is nothing to wait for: it goes as a tombstone that is
+// collected. ENDED: what the head has is another.
+inlined enum dft_outcome session_take_back(struct dft_record *mine, struct session_change *c,
+					   __u32 *floor)
+{
+	enum dft_outcome outcome;
+
+	if (mine->life != DFT_ABSENT) {
+		if (mine->life != DFT_LIVE || dft_stamp_compare(mine->stamp, c->seen))
+			return DFT_ENDED;
+		mine->life = DFT_TOMBSTONE;
+	}
+	outcome = dft_collect_at_head(mine, floor, c->seen, &c->record);
+	if (*floor < c->floor)
+		*floor = c->floor;
+	return outcome;
+}
+
 // The floor is read after the record, and raised before a record goes: who finds none finds the
 // floor that is above it.
 inlined enum dft_outcome session_step(struct dft_record *mine, struct session_change *c,
@@ -170,6 +191,9 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 			c->refused = 1;
 			return DFT_REFUSED;
 		}
+		// What the tail's floor is above would never pass it.
+		if (mine->life == DFT_LIVE && floor < c->seen.floor)
+			floor = c->seen.floor;
 		outcome = dft_insert_at_head(mine, &floor, c->seen, &c->record);
 		// O4: refused, it goes down the path with what the head knows better.
 		if (outcome == DFT_REFUSED && mine->life == DFT_TOMBSTONE)
@@ -178,7 +202,8 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 			c->record = (struct dft_record){.stamp = {.floor = floor}};
 		break;
 	case SESSION_UPDATE:
-		outcome = dft_update_at_head(mine, floor, c->seen, c->record.state, &c->record);
+		outcome = dft_update_at_head(mine, floor, c->seen, c->record.state,
+					     c->record.policy, &c->record);
 		break;
 	case SESSION_DELETE:
 		outcome = dft_delete_at_head(mine, floor, c->seen, &c->record);
@@ -194,6 +219,16 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 		break;
 	case SESSION_ADOPT:
 		outcome = session_adopt(mine, c, &floor);
+		break;
+	case SESSION_FENCE:
+		if (mine->life != DFT_ABSENT)
+			return DFT_ENDED;
+		if (floor <= c->seen.floor)
+			floor = c->seen.floor + 1;
+		outcome = DFT_SAME;
+		break;
+	case SESSION_TAKE_BACK:
+		outcome = session_take_back(mine, c, &floor);
 		break;
 	default:
 		outcome = dft_copy(mine, floor, &c->record);
@@ -232,12 +267,6 @@ inlined union flat_page *flat_cache_page(__u64 hash)
 	__u32 page = flat_page_of(hash, cfg.cache_pages);
 
 	return bpf_map_lookup_elem(&flat_cache, &page);
-}
-
-// Marks what is dying, so that a mark which a former term left means nothing.
-inlined __u32 session_mark(__u32 epoch, __u32 term)
-{
-	return 1 + (epoch ^ term ^ term >> 3) % FLAT_MARKS;
 }
 
 enum session_found {
@@ -381,6 +410,8 @@ called int session_peek(const struct session_key *key, __u64 hash, struct dft_re
 	return session_peek_kernel(key, session_check(hash), out);
 }
 
+#define USED_OR_NOT 0xFFFFFFFFu // no session_now_s()
+
 called int session_condemn_kernel(const struct session_key *key, __u32 check,
 				  const struct dft_stamp *stamp, __u32 used_s, __u32 mark)
 {
@@ -391,8 +422,8 @@ called int session_condemn_kernel(const struct session_key *key, __u32 check,
 	if (!s)
 		return 0;
 	bpf_spin_lock(&s->lock);
-	unused = session_is(s, check) && s->used_s == used_s && s->record.life == DFT_LIVE &&
-		 !dft_stamp_compare(s->record.stamp, named);
+	unused = session_is(s, check) && (used_s == USED_OR_NOT || s->used_s == used_s) &&
+		 s->record.life == DFT_LIVE && !dft_stamp_compare(s->record.stamp, named);
 	if (unused)
 		s->dying = mark;
 	bpf_spin_unlock(&s->lock);
@@ -400,7 +431,8 @@ called int session_condemn_kernel(const struct session_key *key, __u32 check,
 }
 
 // O9. The end of this very record is going to be asked for, unless it was used since used_s: from
-// now on it is not answered. mark: session_mark() of the term. Returns 0 where it was, or is gone.
+// now on it is not answered. USED_OR_NOT: in any case. mark: session_mark() of the term. Returns 0
+// where it was, or is gone.
 called int session_condemn(const struct session_key *key, __u64 hash, const struct dft_stamp *stamp,
 			   __u32 used_s, __u32 mark)
 {
@@ -420,8 +452,8 @@ called int session_condemn(const struct session_key *key, __u64 hash, const stru
 	k = flat_key_of(key);
 	i = flat_find_locked(page, &k, flat_place_of(hash));
 	if (i && flat_read(page, i, &k, &room->half, record, &asked))
-		unused = (__u16)asked == (__u16)used_s && record->life == DFT_LIVE &&
-			 !dft_stamp_compare(record->stamp, *stamp) &&
+		unused = (used_s == USED_OR_NOT || (__u16)asked == (__u16)used_s) &&
+			 record->life == DFT_LIVE && !dft_stamp_compare(record->stamp, *stamp) &&
 			 flat_swap(&flat_slot_of(page, i)->half[0].asked, asked,
 				   (asked & ~FLAT_DYING) | mark << FLAT_DYING_SHIFT) == asked;
 	else
@@ -459,6 +491,25 @@ inlined __u32 *session_floor_of(__u32 bucket)
 	return bpf_map_lookup_elem(&floors, &bucket);
 }
 
+// Takes away what this program has just put, unless it is another by now.
+called int session_undo(const struct session_key *key, __u32 check, const struct dft_stamp *put)
+{
+	struct session_value *s = bpf_map_lookup_elem(&sessions, key);
+	const struct dft_stamp named = *put;
+	int removed;
+
+	if (!s)
+		return 0;
+	bpf_spin_lock(&s->lock);
+	removed = session_is(s, check) && !dft_stamp_compare(s->record.stamp, named);
+	if (removed)
+		s->record.life = DFT_ABSENT;
+	bpf_spin_unlock(&s->lock);
+	if (removed)
+		bpf_map_delete_elem(&sessions, key);
+	return removed;
+}
+
 // Each carries room->change out, and says in room->outcome what became of it. Returns GO_ON, or a
 // verdict that the op ends with.
 called enum verdict session_change_kernel(const struct session_key *key, __u32 check,
@@ -479,9 +530,21 @@ called enum verdict session_change_kernel(const struct session_key *key, __u32 c
 		draft->used_s = now;
 		room->dying = 0;
 		room->outcome = session_step(&draft->record, &room->change, floor);
-		if (room->outcome != DFT_STORED)
+		if (room->outcome != DFT_STORED) {
+			// Another CPU may have looked at the floor before: either it sees the new
+			// one when it has put the record, or we see that.
+			if (room->change.step == SESSION_FENCE &&
+			    bpf_map_lookup_elem(&sessions, key))
+				room->outcome = DFT_ENDED;
 			return GO_ON;
+		}
 		err = bpf_map_update_elem(&sessions, key, draft, BPF_NOEXIST);
+		if (!err && room->change.step == SESSION_COPY &&
+		    flat_swap(floor, 0, 0) > draft->record.stamp.floor) {
+			session_undo(key, check, &draft->record.stamp);
+			room->outcome = DFT_ENDED;
+			return GO_ON;
+		}
 		if (!err) {
 			room->after = session_sort(&draft->record);
 			return GO_ON;

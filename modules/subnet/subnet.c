@@ -10,7 +10,7 @@ int subnet_entries(const Zeta__Node__V1__Subnet *subnet, struct entries *entries
 		.prefix_bits = 8 * sizeof(key.vni) + subnet->prefix_length,
 		.vni = htonl(subnet->vni),
 	};
-	struct subnet_value value = {.subnet = subnet->number};
+	struct subnet_value value = {.subnet = subnet->number, .acl = subnet->acl};
 	unsigned int bit;
 	int err;
 

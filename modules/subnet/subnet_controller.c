@@ -16,6 +16,7 @@ static const struct field fields[] = {
 	{.name = "cidr", .type = FIELD_PREFIX, .required = true},
 	{.name = "gateway", .type = FIELD_ADDRESS, .nullable = true, .fallback = "\"\""},
 	{.name = "gateway_mac", .type = FIELD_MAC},
+	{.name = "network_acl", .type = FIELD_REFERENCE, .kind = "network-acls", .nullable = true},
 	{}};
 
 struct prefix {

@@ -34,6 +34,7 @@ struct membership {
 	int nothing; // it begins the active term with nothing
 	int empty;   // no record of the chain is here, and none is being stored: it may join
 	int wiping;  // its records are being removed
+	int again;   // and are to be after that, as other buckets are its by now
 };
 
 struct members {
@@ -87,7 +88,7 @@ struct members *members_new(const struct members_host *host, struct dft_name sel
 				      .suspect = beat * SUSPECT_BEATS,
 				      .turn = beat * 3 / 10,
 				      .retry = beat,
-				      .give_up = beat * 6};
+				      .give_up = beat * BALLOT_BEATS};
 	for (i = 0; i < MAX_CHAINS; i++)
 		s->chain[i].member.self = self;
 	return s;
@@ -219,7 +220,8 @@ static int write_changes(struct members *s, struct membership *c, int with_chain
 				      .begun = c->kept.begun,
 				      .nothing = (__u32)c->nothing,
 				      .voters = m->voters,
-				      .next = m->next};
+				      .next = m->next,
+				      .founded = m->founded};
 	struct membership_change change = {};
 	struct chain_value chain = {};
 	struct fence_value fence = {};
@@ -255,26 +257,27 @@ static int write_changes(struct members *s, struct membership *c, int with_chain
 	return 0;
 }
 
-// M5, M6. What a new term asks of the records that this node has.
+// M5, M6. What a new term asks of the records that this node has: a learner begins empty in every
+// term that names it, and everybody where the chain began anew since, however late he learns of it;
+// who was to forget and has not yet does so all the same.
 static void activated(struct members *s, struct membership *c,
 		      const struct dft_configuration *before)
 {
 	const struct dft_configuration *active = &c->member.active;
 	int place = dft_configuration_place(active, s->self);
-	int former = dft_configuration_place(before, s->self);
+	int due = c->nothing && dft_term_compare(c->kept.begun, before->term) != 0;
 
-	// A learner begins empty in every term that names it; a founding's member, where it was no
-	// live one of the term that it knew.
-	c->nothing = place == (int)active->live || (place >= 0 && !active->term.number &&
-						    (former < 0 || former == (int)before->live));
+	due |= dft_begins_anew(&c->member);
+	c->nothing = place >= 0 && (due || place == (int)active->live);
 }
 
-// Where there is nothing, there is no floor either; but a founding is above all that was before.
-static __u32 floor_of(const struct membership *c)
+// A learner is told floors by the tail. A chain that began anew is above all that was before.
+static __u32 floor_of(const struct members *s, const struct membership *c)
 {
-	const struct dft_term term = c->member.active.term;
+	const struct dft_configuration *active = &c->member.active;
+	int is_live = dft_configuration_place(active, s->self) < (int)active->live;
 
-	return c->nothing && !term.number ? dft_founding_floor(term.epoch) : 0;
+	return c->nothing && is_live ? dft_founding_floor(c->member.founded) : 0;
 }
 
 // Has the kernel know the active term, and act in it. Who begins with nothing does so when nothing
@@ -285,7 +288,7 @@ static int activate(struct members *s, struct membership *c)
 {
 	const struct dft_member *m = &c->member;
 	const int begun = !dft_term_compare(c->kept.begun, m->active.term);
-	const __u32 floor = floor_of(c);
+	const __u32 floor = floor_of(s, c);
 	int err;
 
 	if (!m->active.term.epoch)
@@ -342,6 +345,14 @@ static void announce(struct members *s, struct membership *c)
 			tell_chosen(s, c, i);
 }
 
+// M6. Who votes next; but a list that began by force was never voted for: who does not know it yet
+// has no part in what follows, and learns it first.
+static void give_view(struct membership *c)
+{
+	if (c->wish.listed <= c->member.voters.epoch)
+		dft_view_given(&c->member, &c->wish.voters);
+}
+
 // Everything that an event leads to: it is written, and only then said (see members.h). What cannot
 // be written is not said; a message that is not sent is as good as lost. What this node says to
 // itself follows the same way.
@@ -364,6 +375,7 @@ static void settle(struct members *s, struct membership *c, const struct dft_ter
 			out->count = 0;
 			if (dft_term_handle(&c->member, &s->times, m, now_of(s), out)) {
 				activated(s, c, &before);
+				give_view(c);
 				chosen |= m->kind == DFT_ACCEPTED;
 			}
 		}
@@ -394,10 +406,15 @@ void members_wish(struct members *s, __u32 chain, const struct chain_wish *wish)
 	size_t size;
 	__u32 i;
 
+	// M7: what was another chain's may be this one's now, and still be here.
+	if (!wish->moving && (c->wish.moving || c->wish.move != wish->move)) {
+		c->empty = 0;
+		c->again = c->wiping;
+	}
 	c->wish = *wish;
 	// The first term follows from what the controller says: everybody takes it as known.
-	if (wish->voters.epoch != wish->founded)
-		dft_view_given(&c->member, &wish->voters);
+	if (wish->voters.epoch != wish->listed)
+		give_view(c);
 	else if (dft_found(&c->member, &wish->voters, now_of(s)))
 		activated(s, c, &before);
 	settle(s, c, NULL, &out);
@@ -448,6 +465,7 @@ void members_restore(struct members *s, __u32 chain, const struct register_value
 	m->active = kept->active;
 	m->voters = kept->voters;
 	m->next = kept->next;
+	m->founded = kept->founded;
 	m->since = now;
 	c->nothing = (int)kept->nothing;
 	c->kept = *kept;
@@ -518,8 +536,8 @@ void members_take(struct members *s, __u32 node, const void *bytes, size_t size)
 	    m.to.node != s->self.node)
 		return;
 	c = &s->chain[chain];
-	// What is of before the chain was founded is of another chain's life.
-	if (!c->wish.voters.count || (m.term.epoch && m.term.epoch < c->wish.founded))
+	// What is of before its list began is over.
+	if (!c->wish.voters.count || (m.term.epoch && m.term.epoch < c->wish.listed))
 		return;
 	// What was chosen is true for each life of a node.
 	if (m.kind == DFT_CHOSEN)
@@ -545,7 +563,8 @@ static void clear_out(struct members *s, struct membership *c)
 	if (s->host.wipe(s->host.context, (__u32)(c - s->chain), 0))
 		return;
 	c->wiping = 0;
-	c->empty = 1;
+	c->empty = !c->again;
+	c->again = 0;
 }
 
 // Nodes that are told of a new chain come up one after the other: nobody is taken for lost before
@@ -566,6 +585,29 @@ static int is_assembling(const struct members *s, const struct membership *c, __
 	return 0;
 }
 
+// Two that do not hear each other, while others hear both, would remove each other by turns. So who
+// is not in the path and does not hear one of it leaves that to those whom it hears there: any of
+// them who could be named can begin a ballot itself, if they all are voters. Nor does it ask in: it
+// would be a hole in the path.
+static int is_left_to_path(const struct members *s, const struct membership *c, __u64 now)
+{
+	const struct dft_configuration *active = &c->member.active;
+	int unheard = 0, judges = 0;
+	__u32 i;
+
+	if (dft_configuration_place(active, s->self) >= 0)
+		return 0;
+	for (i = 0; i < active->live + active->learner; i++) {
+		if (!dft_trusts(&c->member, &s->times, active->path[i], now))
+			unheard = 1;
+		else if (dft_voter_place(&c->member.voters, active->path[i]) < 0)
+			return 0;
+		else if (i < active->live)
+			judges = 1;
+	}
+	return unheard && judges;
+}
+
 static void tick(struct members *s, struct membership *c)
 {
 	struct dft_out out = {.count = 0};
@@ -576,10 +618,12 @@ static void tick(struct members *s, struct membership *c)
 		feed(s, c);
 		// Not before: what the kernel heard meanwhile would lie ahead, and seem long ago.
 		now = now_of(s);
-		// Who still has what it had asks to be taken in when it has nothing.
-		if (!c->empty)
+		// Who still has what it had asks to be taken in when it has nothing. M7: nobody
+		// joins while buckets move: of what he has of them could not be told whose it is.
+		if (!c->empty || c->wish.moving)
 			c->member.asked = now;
-		if (!is_assembling(s, c, now))
+		if (!is_assembling(s, c, now) &&
+		    (c->member.ballot.phase || !is_left_to_path(s, c, now)))
 			dft_term_tick(&c->member, &s->times, draw(s, s->times.suspect), now, &out);
 	}
 	settle(s, c, NULL, &out);
@@ -674,7 +718,7 @@ size_t members_states(const struct members *s, struct member_state *out, size_t 
 		out[n] = (struct member_state){
 			.chain = i,
 			.active = c->member.active,
-			.voters_epoch = c->member.voters.epoch,
+			.voters = c->member.voters,
 			.acts = acts,
 			.leased =
 				acts && (!s->beat_ms ||
@@ -689,4 +733,22 @@ size_t members_states(const struct members *s, struct member_state *out, size_t 
 		n++;
 	}
 	return n;
+}
+
+__u32 members_cleared(const struct members *s)
+{
+	__u32 move = 0, i;
+
+	for (i = 0; i < MAX_CHAINS; i++) {
+		const struct membership *c = &s->chain[i];
+
+		if (!c->wish.voters.count)
+			continue;
+		if (c->wish.moving ||
+		    (!c->empty && dft_configuration_place(&c->member.active, s->self) < 0) ||
+		    (move && c->wish.move != move))
+			return 0;
+		move = c->wish.move;
+	}
+	return move;
 }

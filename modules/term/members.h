@@ -80,7 +80,7 @@ __u64 members_pace(const struct members *members);
 struct member_state {
 	__u32 chain;
 	struct dft_configuration active;
-	__u32 voters_epoch;
+	struct dft_voters voters; // in force
 	int acts;   // it is in the path, and has promised no higher term
 	int leased; // and holds its lease
 	__u64 copied, to_copy;
@@ -89,5 +89,8 @@ struct member_state {
 
 // Of the chains of which it is a voter or a replica; at most most of them. Returns how many.
 size_t members_states(const struct members *members, struct member_state *out, size_t most);
+// Number of the last move of buckets that is over, when nothing is left here of any chain in whose
+// path this node is not; else 0.
+__u32 members_cleared(const struct members *members);
 // Whether some chain that this node has a part in is shared with that node.
 int members_share(const struct members *members, __u32 node);

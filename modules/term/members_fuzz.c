@@ -77,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 						   .replicas = 2,
 						   .founded = 1,
 						   .voter = {{1, 1}, {2, 2}, {3, 3}}},
-					.founded = 1};
+					.listed = 1};
 	struct members *members = members_new(&host, (struct dft_name){1, 1}, 10, CLUSTER);
 	size_t length;
 

@@ -439,6 +439,16 @@ size_t term_states(struct term *t, struct member_state *out, size_t most)
 	return count;
 }
 
+__u32 term_cleared(struct term *t)
+{
+	__u32 move;
+
+	pthread_mutex_lock(&t->lock);
+	move = t->members ? members_cleared(t->members) : 0;
+	pthread_mutex_unlock(&t->lock);
+	return move;
+}
+
 size_t term_peers(struct term *t, struct peer_state *out, size_t most)
 {
 	const struct peer_value *peers;

@@ -28,6 +28,9 @@ void term_take(struct term *term, struct message *message);
 // For reports: of up to most chains. Returns how many.
 size_t term_states(struct term *term, struct member_state *out, size_t most);
 
+// members_cleared().
+__u32 term_cleared(struct term *term);
+
 struct peer_state {
 	__u32 node;
 	__u32 boot;

@@ -15,6 +15,7 @@
 #include "modules/session/flat.h"
 #include "shared/key.h"
 #include "shared/move.h"
+#include "shared/view.h"
 
 #define BATCH 512 // records looked at in one step
 #define PAGES 64  // of a flat table
@@ -28,7 +29,10 @@ struct wipe_room {
 	struct session_value values[BATCH];
 	__u32 bucket[READ];
 	__u32 floor[READ];
-	__u32 chain[BUCKETS]; // of each bucket, + 1
+	__u32 chain[READ]; // of each bucket, + 1
+	struct origin_value origin[READ];
+	__u8 wiped[BUCKETS];	  // records of these go
+	__s8 in_path[MAX_CHAINS]; // this node is, -1: not known yet
 };
 
 int wipe_open(struct wipe *wipe, const struct datapath *datapath)
@@ -69,14 +73,12 @@ static __u32 vni_of(const struct session_key *key)
 
 static int is_wiped(const struct wipe *wipe, const struct session_key *key)
 {
-	__u32 entry = wipe->room->chain[(__u32)key_hash(key) % BUCKETS];
-
-	return (entry && wipe->state[entry - 1] == WIPE_RUNNING) ||
+	return wipe->room->wiped[(__u32)key_hash(key) % BUCKETS] ||
 	       (wipe->gone == WIPE_RUNNING && vni_of(key) == wipe->transfer.vni);
 }
 
 // Values of the array from this bucket on. Returns 0 or a negative errno.
-static int read_values(int map, __u32 from, __u32 count, __u32 keys[READ], __u32 *values)
+static int read_values(int map, __u32 from, __u32 count, __u32 keys[READ], void *values)
 {
 	LIBBPF_OPTS(bpf_map_batch_opts, options);
 	__u32 before = from - 1, cursor, done = count;
@@ -110,6 +112,7 @@ static void begin(struct wipe *wipe)
 	wipe->begun = wipe->flat_begun = wipe->settled = wipe->read = 0;
 	wipe->cursor = 0;
 	wipe->removed = 0;
+	memset(wipe->room->in_path, -1, sizeof(wipe->room->in_path));
 	for (i = 0; i < MAX_CHAINS; i++)
 		if (wipe->state[i] == WIPE_ASKED)
 			wipe->state[i] = WIPE_RUNNING;
@@ -120,32 +123,75 @@ static void begin(struct wipe *wipe)
 		settle(wipe);
 }
 
-// Of some buckets: whose they are, and so which records go, and their floors. Returns whether there
-// are more; negative errno.
+static int is_running(const struct wipe *wipe, __u32 entry)
+{
+	return entry && entry <= MAX_CHAINS && wipe->state[entry - 1] == WIPE_RUNNING;
+}
+
+// Whether this node is in the path of the chain, by its newest chosen term.
+static int in_path(struct wipe *wipe, __u32 entry)
+{
+	const struct datapath *d = wipe->datapath;
+	const __u32 chain = entry - 1;
+	struct chain_value value;
+	__s8 *known;
+	__u32 i;
+
+	if (!entry || entry > MAX_CHAINS)
+		return 0;
+	known = &wipe->room->in_path[chain];
+	if (*known >= 0)
+		return *known;
+	*known = 0;
+	if (bpf_map_lookup_elem(d->tables[TABLE_CHAINS], &chain, &value))
+		return 0;
+	for (i = 0; i < (__u32)value.live + value.learner && i <= MAX_CHAIN_LENGTH; i++)
+		*known |= value.node[i] == d->settings.index;
+	return *known;
+}
+
+// Whether a bucket is wiped, and to which floor. M7: one that moves is of two chains; it is left
+// alone where this node has it for the other one.
+static int wipes(struct wipe *wipe, __u32 chain, __u32 from, __u32 *floor)
+{
+	const int to_goes = is_running(wipe, chain), from_goes = is_running(wipe, from);
+
+	*floor = 0;
+	if (to_goes)
+		*floor = wipe->floor[chain - 1];
+	if (from_goes && wipe->floor[from - 1] > *floor)
+		*floor = wipe->floor[from - 1];
+	if (!from)
+		return to_goes;
+	return (to_goes || from_goes) && (to_goes || !in_path(wipe, chain)) &&
+	       (from_goes || !in_path(wipe, from));
+}
+
+// Of some buckets: which records go, and their floors. Returns whether there are more; negative
+// errno.
 static int read_buckets(struct wipe *wipe)
 {
 	LIBBPF_OPTS(bpf_map_batch_opts, options);
 	int buckets = wipe->datapath->tables[TABLE_BUCKETS];
+	int origins = wipe->datapath->tables[TABLE_ORIGINS];
 	int floors = wipe->datapath->own[MAP_FLOORS], err;
 	struct wipe_room *room = wipe->room;
-	__u32 from = wipe->cursor, count = 0, i;
+	__u32 from = wipe->cursor, count = 0, floor, i;
 	__u32 most = from + READ < BUCKETS ? READ : BUCKETS - from;
 
-	if (buckets < 0 || floors < 0)
+	if (buckets < 0 || origins < 0 || floors < 0)
 		return -ENOENT;
-	if ((err = read_values(buckets, from, most, room->bucket, room->chain + from)) ||
+	if ((err = read_values(buckets, from, most, room->bucket, room->chain)) ||
+	    (err = read_values(origins, from, most, room->bucket, room->origin)) ||
 	    (err = read_values(floors, from, most, room->bucket, room->floor)))
 		return err;
 	for (i = 0; i < most; i++) {
-		__u32 *chain = &room->chain[from + i];
-
-		if (*chain > MAX_CHAINS)
-			*chain = 0;
-		if (!*chain || wipe->state[*chain - 1] != WIPE_RUNNING ||
-		    room->floor[i] == wipe->floor[*chain - 1])
+		room->wiped[from + i] =
+			(__u8)wipes(wipe, room->chain[i], room->origin[i].from, &floor);
+		if (!room->wiped[from + i] || room->floor[i] == floor)
 			continue;
 		room->bucket[count] = from + i;
-		room->floor[count++] = wipe->floor[*chain - 1];
+		room->floor[count++] = floor;
 	}
 	if (count && bpf_map_update_batch(floors, room->bucket, room->floor, &count, &options))
 		return -errno;

@@ -18,6 +18,8 @@
 #include "modules/session/flat_map.h"
 #include "modules/term/wipe.h"
 #include "shared/key.h"
+#include "shared/move.h"
+#include "shared/view.h"
 
 #define CHAINS 4
 #define SESSIONS 200000
@@ -73,6 +75,8 @@ static int set_up(void **state)
 	memset(datapath.own, -1, sizeof(datapath.own));
 	memset(left, 0, sizeof(left));
 	datapath.tables[TABLE_BUCKETS] = array(sizeof(__u32), BUCKETS, 0);
+	datapath.tables[TABLE_ORIGINS] = array(sizeof(struct origin_value), BUCKETS, 0);
+	datapath.tables[TABLE_CHAINS] = array(sizeof(struct chain_value), CHAINS, 0);
 	datapath.own[MAP_FLOORS] = array(sizeof(__u32), BUCKETS, 0);
 	datapath.own[MAP_FLAT_SESSIONS] = array(sizeof(union flat_page), PAGES, BPF_F_MMAPABLE);
 	datapath.own[MAP_SESSIONS] = bpf_map_create(
@@ -104,6 +108,8 @@ static int tear_down(void **state)
 {
 	wipe_close(&wipe);
 	close(datapath.tables[TABLE_BUCKETS]);
+	close(datapath.tables[TABLE_ORIGINS]);
+	close(datapath.tables[TABLE_CHAINS]);
 	close(datapath.own[MAP_FLOORS]);
 	close(datapath.own[MAP_FLAT_SESSIONS]);
 	close(datapath.own[MAP_SESSIONS]);
@@ -240,14 +246,44 @@ static void gone(void **state)
 	close(datapath.tables[TABLE_TRANSFER]);
 }
 
+// M7: of a bucket that moves from chain 1 to chain 2 the records are this node's where it is in the
+// path of the one that is not wiped, else nobody's.
+static void buckets_that_move(void **state)
+{
+	const struct origin_value origin = {.move = 3, .from = 1 + 1};
+	struct chain_value chain = {.live = 1, .node = {7}};
+	const __u32 one = 1, two = 2;
+	__u32 i;
+
+	datapath.settings.index = 7;
+	for (i = 0; i < BUCKETS; i++)
+		if (i % CHAINS == 2)
+			bpf_map_update_elem(datapath.tables[TABLE_ORIGINS], &i, &origin, BPF_ANY);
+	bpf_map_update_elem(datapath.tables[TABLE_CHAINS], &one, &chain, BPF_ANY);
+	finish(2, 9);
+	assert_left(left);
+	assert_int_equal(floor_of(4 * 7 + 2), 4 * 7 + 2);
+	chain.node[0] = 6;
+	bpf_map_update_elem(datapath.tables[TABLE_CHAINS], &one, &chain, BPF_ANY);
+	chain.node[0] = 7;
+	bpf_map_update_elem(datapath.tables[TABLE_CHAINS], &two, &chain, BPF_ANY);
+	finish(1, 9);
+	left[1] = 0;
+	assert_left(left);
+	chain.node[0] = 6;
+	bpf_map_update_elem(datapath.tables[TABLE_CHAINS], &two, &chain, BPF_ANY);
+	finish(1, 9);
+	left[2] = 0;
+	assert_left(left);
+	assert_int_equal(floor_of(4 * 7 + 2), 9);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(others_stay),
-		TEST(each_is_scanned_whole),
-		TEST(floor_counts),
-		TEST(gone),
+		TEST(others_stay), TEST(each_is_scanned_whole), TEST(floor_counts),
+		TEST(gone),	   TEST(buckets_that_move),
 	};
 
 	if (geteuid()) {

@@ -17,5 +17,8 @@ enum transfer_phase {
 
 enum transfer_phase transfer_phase(const json_t *vpc);
 
+// Whether a VPC goes to the cluster, or comes from it. Returns 0 or a negative errno.
+int transfer_holds(struct store *store, const char *cluster, bool *holds);
+
 // Calls fn for each VPC that moves. Returns 0, or what ended the walk.
 int transfer_list(struct store *store, object_fn fn, void *arg);

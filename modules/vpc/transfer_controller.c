@@ -62,8 +62,14 @@ static int check_chains(struct change *change, const json_t *cluster)
 	auto_(json_decrefp) json_t *view =
 		store_body(change->store, "views", text_in(cluster, "id"));
 	const json_t *chains = json_object_get(view, "chains");
+	const json_t *spread = json_object_get(view, "spread");
 	size_t i;
 
+	if (json_is_true(json_object_get(spread, "moving")) ||
+	    integer_in(spread, "chains") != (json_int_t)json_array_size(chains))
+		return refuse(change->problem, 409, "cluster",
+			      "cluster \"%s\" changes its number of chains: not before it has",
+			      text_in(cluster, "name"));
 	for (i = 0; i < json_array_size(chains); i++)
 		if (!integer_in(json_array_get(chains, i), "founded"))
 			break;
@@ -327,6 +333,15 @@ int transfer_answer(struct model *model, json_t *body)
 static int add_id(const char *value, const char *kind, const char *id, void *arg)
 {
 	return json_object_set_new(arg, id, json_true());
+}
+
+int transfer_holds(struct store *store, const char *cluster, bool *holds)
+{
+	struct holder holder;
+	int err = store_holder(store, CLAIM, cluster, &holder);
+
+	*holds = !err;
+	return err == -ENOENT ? 0 : err;
 }
 
 int transfer_list(struct store *store, object_fn fn, void *arg)

@@ -2,6 +2,8 @@
 // A VPC's policy version and service chain are one entry: they change together.
 #include "modules/vpc/vpc.h"
 
+#include "modules/function/function.h"
+
 #define MAX_ASK_NS 3600000000000ull
 
 int vpc_entries(const Zeta__Node__V1__Vpc *vpc, struct entries *entries)
@@ -13,6 +15,7 @@ int vpc_entries(const Zeta__Node__V1__Vpc *vpc, struct entries *entries)
 		.sessions = vpc->sessions,
 	};
 	size_t i;
+	int err;
 
 	if (!vpc->vni || vpc->vni >> 24)
 		return entries_refuse(entries, "VNI %u is not 1 to 16777215", vpc->vni);
@@ -29,5 +32,8 @@ int vpc_entries(const Zeta__Node__V1__Vpc *vpc, struct entries *entries)
 					      vpc->functions[i]);
 		value.function[i] = (__u8)vpc->functions[i];
 	}
+	for (i = 0; i < vpc->n_config; i++)
+		if ((err = function_config_entry(vpc->vni, vpc->config[i], entries)))
+			return err;
 	return entries->put(entries, TABLE_VPCS, &vpc->vni, &value);
 }

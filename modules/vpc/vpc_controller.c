@@ -6,10 +6,16 @@
 #include <stdio.h>
 
 #include "controller/model.h"
+#include "modules/function/function_controller.h"
 #include "modules/vpc/transfer_controller.h"
 #include "shared/limits.h"
 
 #define VNI_MAX 0xFFFFFF
+
+static const struct field chain_fields[] = {
+	{.name = "function", .type = FIELD_WORD, .required = true},
+	{.name = "config", .type = FIELD_FREE, .nullable = true},
+	{}};
 
 static const struct field fields[] = {
 	{.name = "tenant",
@@ -24,6 +30,13 @@ static const struct field fields[] = {
 	 .max = MAX_FIRST_PACKETS,
 	 .fallback = "0"},
 	{.name = "sessions", .type = FIELD_INTEGER, .max = MAX_QUOTA, .fallback = "0"},
+	{.name = "service_chain",
+	 .type = FIELD_OBJECT,
+	 .fields = chain_fields,
+	 .list = true,
+	 .nullable = true,
+	 .min_items = 1,
+	 .max_items = MAX_SERVICE_CHAIN},
 	{}};
 
 // Numbers grow, so the first try is nearly always free.
@@ -51,24 +64,31 @@ static int found(const struct object *object, void *arg)
 	return 1;
 }
 
-// The service chain: without security groups where the VPC has none. That function asks for state,
-// and such a VPC must not touch the chains.
+// The service chain of a VPC that says nothing: without network ACLs and security groups where the
+// VPC has none. These functions ask for state, and such a VPC must not touch the chains.
 static int set_functions(struct store *store, const char *vpc, json_t *body)
 {
-	int grouped = store_list_referring(store, "security-groups", "vpcs", vpc, found, NULL);
+	static const struct {
+		const char *kind, *function;
+	} optional[] = {{"network-acls", "acl"}, {"security-groups", "security-group"}};
 	auto_(json_decrefp) json_t *functions = json_pack("[ss]", "divider", "bouncer");
 
-	if (grouped < 0)
-		return grouped;
-	if (!functions ||
-	    (grouped && json_array_append_new(functions, json_string("security-group"))) ||
-	    json_object_set(body, "functions", functions))
-		return -ENOMEM;
-	return 0;
+	if (json_is_array(json_object_get(body, "service_chain")))
+		return 0; // it says itself
+	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++) {
+		int has = store_list_referring(store, optional[i].kind, "vpcs", vpc, found, NULL);
+
+		if (has < 0)
+			return has;
+		if (has && json_array_append_new(functions, json_string(optional[i].function)))
+			return -ENOMEM;
+	}
+	return functions && !json_object_set(body, "functions", functions) ? 0 : -ENOMEM;
 }
 
 static int complete(struct change *change)
 {
+	json_int_t policy;
 	char text[24];
 	int err;
 
@@ -83,14 +103,17 @@ static int complete(struct change *change)
 	if ((err = change_claim(change, "vni", "vni", NULL, text)))
 		return err;
 	if ((err = set_functions(change->store, change->id, change->after)) ||
-	    (err = transfer_complete(change)))
+	    (err = transfer_complete(change)) || (err = service_chain_settle(change)))
 		return err;
 	// A policy number never passes the revision, as it grows once in a change at most: a new
 	// VPC begins above all that forwarders may still cache of a former one with this VNI.
-	return json_object_set_new(
-		change->after, "policy",
-		json_integer(change->before ? integer_in(change->before, "policy")
-					    : (json_int_t)store_next_revision(change->store)));
+	if (!change->before)
+		policy = (json_int_t)store_next_revision(change->store);
+	else
+		policy = integer_in(change->before, "policy") +
+			 !json_equal(json_object_get(change->before, "service_chain"),
+				     json_object_get(change->after, "service_chain"));
+	return json_object_set_new(change->after, "policy", json_integer(policy));
 }
 
 int vpc_policy_changed(struct store *store, const char *vpc)

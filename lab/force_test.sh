@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Does a chain begin anew when most of its voters, or all that had its sessions, lose power at once? And
+# does what anybody still has live on?
+#
+#            host1              host2
+#   red      client .1.10       shop .1.11 (security group "shop": stateful)
+#   fwd1, ftn1 .. ftn6: one chain of 3, five voters (lab/force.yaml)
+set -euo pipefail
+build=$1
+source "$(dirname "$0")/cloud.sh"
+begin "$lab/force.yaml"
+run=/run/zeta/lab/$cloud
+
+# of_process NAME pid|argv: from what the lab wrote down, a line each.
+of_process() {
+	python3 -c '
+import json, sys
+state = json.load(open(sys.argv[1]))
+found = next(p for p in state["processes"] if p["name"] == sys.argv[2])[sys.argv[3]]
+print(*(found if isinstance(found, list) else [found]), sep="\n")' "$run/state.json" "$@"
+}
+inside() {
+	nsenter --net="$run/net/$1" "${@:2}"
+}
+cables() {
+	local network
+	for network in t z c; do
+		inside fabric ip link set "$1.$network" "$2"
+	done
+}
+declare -A pids
+# Power goes and comes back: all that was in memory is gone.
+power_off() {
+	local node argv
+	for node in "$@"; do
+		cables "$node" down
+	done
+	for node in "$@"; do
+		mapfile -t argv < <(of_process "$node" argv)
+		kill -KILL -- "-${pids[$node]:-$(of_process "$node" pid)}"
+		inside "$node" "${argv[0]}" --unload "$node" --bpf "$run/bpf" --run "$run/run"
+	done
+}
+power_on() {
+	local node argv
+	for node in "$@"; do
+		mapfile -t argv < <(of_process "$node" argv)
+		cables "$node" up
+		setsid nsenter --net="$run/net/$node" "${argv[@]}" </dev/null >>"$run/log/$node.log" 2>&1 &
+		pids[$node]=$!
+	done
+}
+
+# chain EXPRESSION: of what the controller says of the chain, c, and of alarms, a list of their kinds.
+chain() {
+	status -o json 2>/dev/null | python3 -c '
+import json, sys
+cluster = json.load(sys.stdin)["clusters"][0]
+c, alarms = cluster["chains"][0], [alarm["what"] for alarm in cluster["alarms"]]
+print(eval(f"({sys.argv[1]})"))' "$1"
+}
+is_so() {
+	[ "$(chain "$1")" = True ]
+}
+is_whole() {
+	is_so '(s := c["state"]) and len(s["live"]) == 3 == len(s["leased"]) and not s["learner"] and
+		sorted(s["live"]) == sorted(c["replicas"]) and len(c["witnesses"]) == 2 and not alarms'
+}
+same_everywhere() {
+	fresh_status >/dev/null && figure replicas <"$work/status.json" | grep same
+}
+
+web shop shop
+head -c 12000000 /dev/urandom >"$work/shop/file"
+sum=$(sha256sum <"$work/shop/file" | cut -d' ' -f1)
+transfer() {
+	[ "$(on client python3 "$lab/trickle.py" "$work/enough" 10.0.1.11 /file 1)" = "$sum live" ]
+}
+is_connected() {
+	[ "$(on client ss -H -n -t state established | wc -l)" = 1 ]
+}
+shop() {
+	page client http://10.0.1.11/
+}
+
+holds "the chain is whole" until_true 60 is_whole
+holds "the shop is open" shop
+transfer &
+under_way=$!
+holds "a transfer is under way" until_true 30 is_connected
+holds "the replicas agree on it" until_true 30 same_everywhere
+# From here on it goes on only by what the flow table remembers: packets in the middle begin nothing.
+
+# Two of three replicas, one of two witnesses, and the forwarder with all that it has cached.
+mapfile -t dead < <(chain '"\n".join([*c["state"]["live"][:2], c["witnesses"][0]])')
+left=$(chain 'c["state"]["live"][2]')
+power_off "${dead[@]}" fwd1
+holds "without a majority there is an alarm" until_true 30 is_so '"chain-without-majority" in alarms'
+power_on "${dead[@]}" fwd1
+is_forced() {
+	is_so "c['forced'] and c['forced'] > c['founded'] and '$left' in c['state']['live']"
+}
+holds "who is left begins anew by force" until_true 60 is_forced
+holds "and that is told" eval 'status | grep "by force"'
+holds "the transfer is still there" is_connected
+: >"$work/enough"
+holds "  and ends well: its session was kept" wait $under_way
+holds "the chain becomes whole again" until_true 120 is_whole
+holds "  with replicas that agree" until_true 60 same_everywhere
+holds "and the shop can be entered" until_true 30 shop
+
+# All that have its sessions.
+mapfile -t dead < <(chain '"\n".join(c["state"]["live"])')
+power_off "${dead[@]}"
+power_on "${dead[@]}"
+holds "where nobody is left, it begins with nothing" until_true 60 is_so 'c["forced"] == c["founded"] > 1'
+holds "  and that is told" eval 'status | grep "nobody had its sessions"'
+holds "the shop can be entered" until_true 60 shop
+holds "the chain becomes whole again" until_true 120 is_whole
+holds "  with replicas that agree" until_true 60 same_everywhere
+verdict "It does."

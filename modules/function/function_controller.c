@@ -1,0 +1,572 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pushed network functions: at most two versions on every node, of which one may run; and which
+// functions a VPC's first packets go through.
+#include "modules/function/function_controller.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/model.h"
+#include "lib/base64.h"
+#include "lib/hash.h"
+#include "modules/function/config.h"
+#include "modules/vpc/transfer.h"
+#include "modules/vpc/vpc_controller.h"
+#include "shared/function.h"
+
+#define OBJECT_TEXT ((json_int_t)(ZETA_OBJECT_BYTES + 2) / 3 * 4) // in base64
+
+static const struct field version_fields[] = {
+	{.name = "version", .type = FIELD_WORD, .required = true},
+	{.name = "object", .type = FIELD_TEXT, .max = OBJECT_TEXT, .nullable = true},
+	{}};
+
+static const struct field fields[] = {{.name = "cluster",
+				       .type = FIELD_REFERENCE,
+				       .kind = "clusters",
+				       .required = true,
+				       .fixed = true},
+				      {.name = "running", .type = FIELD_WORD, .nullable = true},
+				      {.name = "versions",
+				       .type = FIELD_OBJECT,
+				       .fields = version_fields,
+				       .list = true,
+				       .required = true,
+				       .min_items = 1,
+				       .max_items = FUNCTION_PLACES},
+				      {}};
+
+static const struct built_in {
+	const char *name;
+	const char *without; // what a chain without it would lack
+	int after;	     // place here of what has to have run before; -1: of nothing
+	const char *why;
+} built_in[] = {
+	{"divider", "no packet goes to another subnet", -1, NULL},
+	{"bouncer", "nobody says where packets go", 0,
+	 "the way between subnets is chosen before the host"},
+	{"acl", "no network ACL would count", -1, NULL},
+	{"security-group", "no security group would count", 1,
+	 "it needs the destination's groups, which bouncer finds"},
+};
+
+#define BUILT_IN (sizeof(built_in) / sizeof(built_in[0]))
+
+static int built_in_place(const char *name)
+{
+	for (size_t i = 0; i < BUILT_IN; i++)
+		if (!strcmp(built_in[i].name, name))
+			return (int)i;
+	return -1;
+}
+
+const json_t *function_version(const json_t *function, const char *version)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (json_object_get(function, "versions"), i, item)
+		if (!strcmp(text_or_empty(item, "version"), version))
+			return item;
+	return NULL;
+}
+
+int function_read(const json_t *version, struct function_object *out, uint8_t **bytes, size_t *size,
+		  char why[OBJECT_WHY])
+{
+	auto_(freep) uint8_t *decoded = NULL;
+	size_t length;
+	int err = base64_decode(text_or_empty(version, "object"), &decoded, &length);
+
+	if (err == -EINVAL)
+		snprintf(why, OBJECT_WHY, "the object is not in base64");
+	if (!err)
+		err = object_read(decoded, length, 1, out, why);
+	if (err || !bytes)
+		return err;
+	*bytes = take_ptr(decoded);
+	*size = length;
+	return 0;
+}
+
+static void digest_text(const json_t *version, char text[17])
+{
+	auto_(freep) uint8_t *bytes = NULL;
+	size_t size = 0;
+	uint64_t digest = 0;
+
+	if (!base64_decode(text_or_empty(version, "object"), &bytes, &size))
+		digest = hash_bytes(bytes, size, 0);
+	snprintf(text, 17, "%016" PRIx64, digest);
+}
+
+// ---- the kind's rules
+
+// A version that came without its object is the one that is there.
+static int settle_object(struct change *change, json_t *version, size_t at)
+{
+	const char *name = text_or_empty(version, "version");
+	const json_t *before = change->before ? function_version(change->before, name) : NULL;
+	const char *given = text_in(version, "object");
+	char field[48];
+
+	snprintf(field, sizeof(field), "versions[%zu].object", at);
+	if (!given && !before)
+		return refuse(change->problem, 400, field, "%s is missing: there is no version %s",
+			      field, name);
+	if (given && before && strcmp(given, text_or_empty(before, "object")) != 0)
+		return refuse(change->problem, 409, field,
+			      "version %s is there with another object: push under a new name",
+			      name);
+	return given ? 0 : json_object_set(version, "object", json_object_get(before, "object"));
+}
+
+// A version stays at its place on the nodes; a new one has the place that is left.
+static int settle_places(struct change *change)
+{
+	json_t *versions = json_object_get(change->after, "versions"), *version;
+	json_int_t taken = 0, place;
+	const json_t *before;
+	size_t i;
+
+	json_array_foreach (versions, i, version) {
+		before = change->before ? function_version(change->before,
+							   text_or_empty(version, "version"))
+					: NULL;
+		if (!before)
+			continue;
+		taken |= 1 << integer_in(before, "place");
+		json_object_set(version, "place", json_object_get(before, "place"));
+	}
+	json_array_foreach (versions, i, version) {
+		if (json_object_get(version, "place"))
+			continue;
+		for (place = 0; taken >> place & 1; place++)
+			;
+		taken |= 1 << place;
+		if (json_object_set_new(version, "place", json_integer(place)))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int check_versions(struct change *change, bool *every)
+{
+	json_t *version;
+	struct function_object read;
+	char field[48], why[OBJECT_WHY];
+	size_t i, k;
+	int err;
+
+	*every = false;
+	json_array_foreach (json_object_get(change->after, "versions"), i, version) {
+		for (k = 0; k < i; k++)
+			if (!strcmp(text_or_empty(version, "version"),
+				    text_or_empty(
+					    json_array_get(
+						    json_object_get(change->after, "versions"), k),
+					    "version")))
+				return refuse(change->problem, 400, "versions",
+					      "version %s is there twice",
+					      text_or_empty(version, "version"));
+		if ((err = settle_object(change, version, i)))
+			return err;
+		snprintf(field, sizeof(field), "versions[%zu].object", i);
+		err = function_read(version, &read, NULL, NULL, why);
+		if (err == -EINVAL)
+			return refuse(change->problem, 400, field, "%s: version %s: %s", field,
+				      text_or_empty(version, "version"), why);
+		if (err)
+			return err;
+		*every = *every || read.every;
+	}
+	return settle_places(change);
+}
+
+// Functions that see every packet need a bit of each decision: they have the first slots.
+static int settle_slot(struct change *change, bool every)
+{
+	const json_t *before = change->before ? json_object_get(change->before, "slot") : NULL;
+	uint32_t first = every ? 0 : EVERY_FUNCTIONS, slot, tries;
+	char what[OBJECT_ID + 32], text[16];
+	struct holder holder;
+	int err = -EEXIST;
+
+	snprintf(what, sizeof(what), "function-slot:%s", text_in(change->after, "cluster"));
+	if (before && every && json_integer_value(before) >= FUNCTION_FIRST_FREE + EVERY_FUNCTIONS)
+		return refuse(change->problem, 409, "versions",
+			      "the function sees first packets only, and this version sees every "
+			      "packet: push it under another name");
+	for (tries = 0; err == -EEXIST && tries < PUSHED_FUNCTIONS; tries++) {
+		slot = before ? (uint32_t)json_integer_value(before)
+			      : FUNCTION_FIRST_FREE + (first + tries) % PUSHED_FUNCTIONS;
+		if (every && slot >= FUNCTION_FIRST_FREE + EVERY_FUNCTIONS)
+			break;
+		snprintf(text, sizeof(text), "%u", slot);
+		err = store_claim(change->store, what, text, change->kind->name, change->id,
+				  &holder);
+	}
+	if (err == -EEXIST)
+		return refuse(change->problem, 409, NULL,
+			      every ? "the cluster has %u functions that see every packet, there "
+				      "can be no more"
+				    : "the cluster has %u functions, there can be no more",
+			      every ? EVERY_FUNCTIONS : PUSHED_FUNCTIONS);
+	return err ? err : json_object_set_new(change->after, "slot", json_integer(slot));
+}
+
+struct rollout {
+	struct change *change;
+	const json_t *version;
+	struct function_object read;
+	char digest[17];
+};
+
+// What a node that is connected reported of the version; NULL: nothing.
+static json_t *state_on(struct status *status, const char *node, json_int_t slot,
+			const json_t *version, const char *digest)
+{
+	auto_(json_decrefp) json_t *states = status_functions(status, node);
+	json_t *state;
+	size_t i;
+
+	json_array_foreach (states, i, state)
+		if (integer_in(state, "slot") == slot &&
+		    integer_in(state, "place") == integer_in(version, "place") &&
+		    !strcmp(text_or_empty(state, "digest"), digest))
+			return json_incref(state);
+	return NULL;
+}
+
+// The last line says what is wrong; those before it how the verifier got there.
+static void last_words(const char *log, char out[160])
+{
+	const char *at = log, *line = log, *end;
+
+	for (; *at; at = *end ? end + 1 : end) {
+		end = strchrnul(at, '\n');
+		if (end > at && strncmp(at, "processed ", 10) != 0)
+			line = at;
+	}
+	snprintf(out, 160, "%.*s", (int)strcspn(line, "\n"), line);
+}
+
+static int check_node(const struct object *node, void *arg)
+{
+	struct rollout *r = arg;
+	struct change *change = r->change;
+	auto_(json_decrefp) json_t *state = NULL;
+	struct sighting sighting;
+	char why[160];
+
+	status_sighting(change->status, node->name, &sighting);
+	if (!sighting.connected)
+		return 0; // it loads before it serves
+	state = state_on(change->status, node->name, integer_in(change->after, "slot"), r->version,
+			 r->digest);
+	if (!state)
+		return refuse(change->problem, 409, "running",
+			      "version %s has not come to node %s yet",
+			      text_or_empty(r->version, "version"), node->name);
+	if (json_is_true(json_object_get(state, "loaded")))
+		return 0;
+	last_words(text_or_empty(state, "why"), why);
+	return refuse(change->problem, 409, "running", "node %s cannot load version %s: %s",
+		      node->name, text_or_empty(r->version, "version"), why);
+}
+
+static const json_t *chain_entry(const json_t *vpc, const char *function)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach (json_object_get(vpc, "service_chain"), i, entry)
+		if (!strcmp(text_or_empty(entry, "function"), function))
+			return entry;
+	return NULL;
+}
+
+// What VPCs tell the function must mean something to the version, too.
+static int check_config(const struct object *vpc, void *arg)
+{
+	struct rollout *r = arg;
+	struct change *change = r->change;
+	const json_t *entry = chain_entry(vpc->body, text_or_empty(change->after, "name"));
+	uint8_t bytes[ZETA_CONFIG_BYTES];
+	char why[OBJECT_WHY];
+
+	if (!config_bytes(&r->read, json_object_get(entry, "config"), bytes, why))
+		return 0;
+	return refuse(change->problem, 409, "running",
+		      "version %s does not take the configuration of vpc \"%s\": %s",
+		      text_or_empty(r->version, "version"), vpc->name, why);
+}
+
+static int check_rollout(struct change *change)
+{
+	const char *running = text_in(change->after, "running");
+	const char *before = change->before ? text_in(change->before, "running") : NULL;
+	struct rollout r = {.change = change};
+	char why[OBJECT_WHY];
+	struct holder holder;
+	int err;
+
+	if (!running) {
+		if (!before || store_referrer(change->store, "functions", change->id, &holder))
+			return 0;
+		return refuse(change->problem, 409, "running",
+			      "the function is in the service chain of %s \"%s\": one version must "
+			      "run",
+			      "vpc", holder.name);
+	}
+	r.version = function_version(change->after, running);
+	if (!r.version)
+		return refuse(change->problem, 409, "running",
+			      "version %s runs: it is not among the versions", running);
+	if (before && !strcmp(before, running))
+		return 0;
+	digest_text(r.version, r.digest);
+	if ((err = function_read(r.version, &r.read, NULL, NULL, why)) ||
+	    (err = store_list_referring(change->store, "nodes", "clusters",
+					text_in(change->after, "cluster"), check_node, &r)))
+		return err;
+	return store_list_referring(change->store, "vpcs", "functions", change->id, check_config,
+				    &r);
+}
+
+static int complete(struct change *change)
+{
+	const char *name = text_or_empty(change->after, "name");
+	bool every;
+	int err;
+
+	if (built_in_place(name) >= 0)
+		return refuse(change->problem, 409, "name", "%s is a function of every cluster",
+			      name);
+	if (change->before && strcmp(name, text_or_empty(change->before, "name")) != 0)
+		return refuse(change->problem, 409, "name",
+			      "the name of a function cannot be changed: service chains have it");
+	if ((err = check_versions(change, &every)) || (err = settle_slot(change, every)))
+		return err;
+	return check_rollout(change);
+}
+
+static int add_id(const struct object *vpc, void *arg)
+{
+	return json_array_append_new(arg, json_string(vpc->id));
+}
+
+// Another version may decide otherwise about what begins now.
+static int changed(struct change *change)
+{
+	auto_(json_decrefp) json_t *vpcs = json_array();
+	json_t *id;
+	size_t i;
+	int err;
+
+	if (!change->before || !change->after ||
+	    json_equal(json_object_get(change->before, "running"),
+		       json_object_get(change->after, "running")))
+		return 0;
+	if ((err = store_list_referring(change->store, "vpcs", "functions", change->id, add_id,
+					vpcs)))
+		return err;
+	json_array_foreach (vpcs, i, id)
+		if ((err = vpc_policy_changed(change->store, json_string_value(id))))
+			return err;
+	return 0;
+}
+
+// ---- what is answered
+
+static json_t *may_json(uint32_t may)
+{
+	static const char *const words[] = {"drop", "end", "remember", "hold", "mark"};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (may >> i & 1)
+			json_array_append_new(list, json_string(words[i]));
+	return list;
+}
+
+static int answer_version(json_t *version)
+{
+	struct function_object read;
+	char why[OBJECT_WHY], digest[17];
+	json_t *sees = json_array();
+	int err = function_read(version, &read, NULL, NULL, why);
+
+	if (err)
+		return err;
+	if (read.first)
+		json_array_append_new(sees, json_string("first"));
+	if (read.every)
+		json_array_append_new(sees, json_string("every"));
+	digest_text(version, digest);
+	json_object_set_new(version, "object", json_null());
+	json_object_set_new(version, "digest", json_string(digest));
+	json_object_set_new(version, "sees", sees);
+	json_object_set_new(version, "may", may_json(read.may));
+	return json_object_set_new(version, "fields", config_fields(&read));
+}
+
+struct answering {
+	struct model *model;
+	json_t *body;
+	json_t *nodes;
+};
+
+static int answer_node(const struct object *node, void *arg)
+{
+	struct answering *a = arg;
+	json_t *states = json_object(), *version, *state;
+	struct sighting sighting;
+	size_t i;
+
+	json_array_foreach (json_object_get(a->body, "versions"), i, version) {
+		state = state_on(a->model->status, node->name, integer_in(a->body, "slot"), version,
+				 text_or_empty(version, "digest"));
+		if (!state)
+			continue;
+		json_object_set_new(states, text_or_empty(version, "version"), json_copy(state));
+		json_decref(state);
+		state = json_object_get(states, text_or_empty(version, "version"));
+		json_object_del(state, "slot");
+		json_object_del(state, "place");
+		json_object_del(state, "digest");
+	}
+	status_sighting(a->model->status, node->name, &sighting);
+	return json_array_append_new(a->nodes,
+				     json_pack("{s:s, s:b, s:o}", "node", node->name, "connected",
+					       sighting.connected, "versions", states));
+}
+
+static int answer(struct model *model, json_t *body)
+{
+	struct answering a = {model, body, json_array()};
+	json_t *version, *versions = json_deep_copy(json_object_get(body, "versions"));
+	size_t i;
+	int err;
+
+	// The body is a copy whose lists are the store's.
+	if (json_object_set_new(body, "versions", versions) ||
+	    json_object_set_new(body, "nodes", a.nodes))
+		return -ENOMEM;
+	json_array_foreach (versions, i, version)
+		if ((err = answer_version(version)))
+			return err;
+	return store_list_referring(model->store, "nodes", "clusters",
+				    text_or_empty(body, "cluster"), answer_node, &a);
+}
+
+const struct kind function_kind = {
+	.name = "functions",
+	.one = "function",
+	.fields = fields,
+	.complete = complete,
+	.changed = changed,
+	.answer = answer,
+};
+
+// ---- service chains
+
+static int keep(const struct object *object, void *arg)
+{
+	*(json_t **)arg = json_incref(object->body);
+	return 0;
+}
+
+json_t *function_named(struct store *store, const char *name)
+{
+	json_t *body = NULL;
+
+	store_get_by_name(store, "functions", "", name, keep, &body);
+	return body;
+}
+
+// A function that was pushed: it is there, runs, and takes what it is told.
+static int settle_pushed(struct change *vpc, const json_t *entry, const char *field)
+{
+	const char *name = text_or_empty(entry, "function");
+	auto_(json_decrefp) json_t *function = function_named(vpc->store, name);
+	const char *running = function ? text_in(function, "running") : NULL;
+	uint8_t bytes[ZETA_CONFIG_BYTES];
+	struct function_object read;
+	char why[OBJECT_WHY];
+	int err;
+
+	if (!function)
+		return refuse(vpc->problem, 404, field, "%s: there is no function \"%s\"", field,
+			      name);
+	if (strcmp(text_or_empty(function, "cluster"), text_or_empty(vpc->after, "cluster")) != 0)
+		return refuse(vpc->problem, 409, field, "%s: function \"%s\" is of another cluster",
+			      field, name);
+	if (transfer_phase(vpc->after))
+		return refuse(vpc->problem, 409, field,
+			      "%s: function \"%s\" is of one cluster, and the vpc goes to another",
+			      field, name);
+	if (!running)
+		return refuse(vpc->problem, 409, field,
+			      "%s: no version of function \"%s\" runs: roll one out first", field,
+			      name);
+	if ((err = function_read(function_version(function, running), &read, NULL, NULL, why)))
+		return err;
+	if (config_bytes(&read, json_object_get(entry, "config"), bytes, why))
+		return refuse(vpc->problem, 400, field, "%s: configuration of %s: %s", field, name,
+			      why);
+	return store_refer(vpc->store, vpc->kind->name, vpc->id, "functions",
+			   text_or_empty(function, "id"));
+}
+
+// Which functions there must be, and what each needs to have run before it.
+static int check_order(struct change *vpc, const int place[BUILT_IN])
+{
+	for (size_t i = 0; i < BUILT_IN; i++)
+		if (place[i] < 0)
+			return refuse(vpc->problem, 409, "service_chain",
+				      "service_chain needs %s: without it %s", built_in[i].name,
+				      built_in[i].without);
+	for (size_t i = 0; i < BUILT_IN; i++)
+		if (built_in[i].after >= 0 && place[i] < place[built_in[i].after])
+			return refuse(vpc->problem, 409, "service_chain",
+				      "service_chain has %s before %s: %s", built_in[i].name,
+				      built_in[built_in[i].after].name, built_in[i].why);
+	return 0;
+}
+
+int service_chain_settle(struct change *vpc)
+{
+	json_t *chain = json_object_get(vpc->after, "service_chain"), *entry, *other;
+	auto_(json_decrefp) json_t *names = json_array();
+	int place[BUILT_IN] = {-1, -1, -1, -1}, which, err;
+	char field[48];
+	size_t i, k;
+
+	if (!json_is_array(chain))
+		return 0;
+	json_array_foreach (chain, i, entry) {
+		const char *name = text_or_empty(entry, "function");
+
+		snprintf(field, sizeof(field), "service_chain[%zu].function", i);
+		json_array_foreach (chain, k, other)
+			if (k < i && !strcmp(text_or_empty(other, "function"), name))
+				return refuse(vpc->problem, 400, field, "%s: %s is there twice",
+					      field, name);
+		which = built_in_place(name);
+		if (which >= 0 && json_is_object(json_object_get(entry, "config")))
+			return refuse(vpc->problem, 400, field, "%s: %s takes no configuration",
+				      field, name);
+		if (which >= 0)
+			place[which] = (int)i;
+		else if ((err = settle_pushed(vpc, entry, field)))
+			return err;
+		if (json_array_append_new(names, json_string(name)))
+			return -ENOMEM;
+	}
+	if ((err = check_order(vpc, place)))
+		return err;
+	return json_object_set(vpc->after, "functions", names);
+}

@@ -1,0 +1,607 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pushed functions, from object files through the loader's own code into a real node: what they are
+// told, what follows from their answers, what they may not, and what is not even loaded.
+#include "modules/function/functions.h"
+
+#include <bpf/bpf.h>
+#include <inttypes.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "datapath/gateway_nodes.h"
+#include "lib/file.h"
+#include "lib/hash.h"
+#include "lib/log.h"
+#include "lib/own.h"
+#include "shared/limits.h"
+
+#define VNI 0x0100A1
+#define SLOT FUNCTION_FIRST_FREE
+#define DENIED_PORT 7
+#define SYN 0x02
+#define ACK 0x10
+#define OUTER 50 // bytes before the tenant's frame: Ethernet, IPv4, UDP, VXLAN
+
+// A node that is forwarder and flow table in one: a packet's whole way is one run.
+struct world {
+	struct node node;
+	struct datapath datapath;
+	struct functions functions;
+	struct message message;
+	const char *objects; // the directory
+	char pins[64];
+};
+
+// ---- the node
+
+static void put_vpc(const struct world *w, uint32_t policy, const uint8_t *function, uint8_t count)
+{
+	struct vpc_value vpc = {.policy = policy, .functions = count};
+	uint32_t vni = VNI;
+
+	memcpy(vpc.function, function, count);
+	node_put(&w->node, "vpcs", &vni, &vpc);
+}
+
+static void put_endpoint(const struct node *n, uint8_t i)
+{
+	struct endpoint_key key = {.vni = VNI};
+	struct endpoint_value value = {.host_mac = {2, 10, 0, 0, 0, i}, .mac = {2, 1, 0, 0, 0, i}};
+	char ip[16];
+
+	snprintf(ip, sizeof(ip), "192.168.0.%u", 10u + i);
+	value.host = address_must(ip);
+	snprintf(ip, sizeof(ip), "10.0.0.%u", i);
+	key.address = address_must(ip);
+	node_put(n, "endpoints", &key, &value);
+}
+
+static void begin(struct world *w)
+{
+	struct chain_value chain = {.epoch = 1, .term = 1, .live = 1};
+	struct entrance_value entrance = {
+		.ip = address_must("192.168.0.201"), .mac = {2, 14, 0, 0, 0, 1}, .live = 1};
+	struct node *n = &w->node;
+	uint32_t zero = 0;
+
+	node_load(n, &(struct node_wish){.name = "one", .roles = ROLE_FWD | ROLE_FTN});
+	node_peers(n, 1);
+	node_chain(n, 0, &chain);
+	node_entrance(n, 0, &entrance);
+	node_put(n, "entrance_by_ip", &entrance.ip, &zero);
+	node_buckets(n, 0);
+	put_endpoint(n, 1);
+	put_endpoint(n, 2);
+	w->datapath = (struct datapath){.dir = testing_pins("one", w->pins),
+					.cpus = libbpf_num_possible_cpus(),
+					.loads = 1};
+	functions_open(&w->functions, &w->datapath);
+}
+
+static void end(struct world *w)
+{
+	functions_close(&w->functions);
+	node_free(&w->node);
+	testing_unpin("one");
+}
+
+// ---- pushing
+
+static size_t read_object(const struct world *w, const char *sample,
+			  uint8_t bytes[ZETA_OBJECT_BYTES])
+{
+	auto_(freep) char *text = NULL;
+	char path[512];
+	size_t size;
+
+	snprintf(path, sizeof(path), "%s/sample_%s.o", w->objects, sample);
+	must(file_read(path, ZETA_OBJECT_BYTES, &text, &size), path);
+	memcpy(bytes, text, size);
+	return size;
+}
+
+static void put(struct world *w, enum table table, const void *key, const void *value)
+{
+	struct message *m = &w->message;
+	uint8_t *at;
+	__u32 done;
+
+	memset(m, 0, MESSAGE_HEAD);
+	m->type = MESSAGE_PUT;
+	m->table = table;
+	m->count = 1;
+	at = message_at(m, 0);
+	memcpy(at, key, tables[table].key_size);
+	memcpy(at + tables[table].key_size, value, tables[table].value_size);
+	must(functions_put(&w->functions, m, &done), "putting");
+}
+
+static void push(struct world *w, const char *sample, uint32_t slot, uint32_t place)
+{
+	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
+	size_t size = read_object(w, sample, bytes), at;
+	struct function_part_key part = {slot, place, 0};
+	struct function_version_key key = {slot, place};
+	struct function_version version = {.digest = hash_bytes(bytes, size, 0), .size = size};
+
+	for (at = 0; at < size; at += FUNCTION_PART, part.part++)
+		put(w, TABLE_FUNCTION_PARTS, &part, bytes + at);
+	put(w, TABLE_FUNCTION_VERSIONS, &key, &version);
+}
+
+static void runs(struct world *w, uint32_t slot, uint32_t place)
+{
+	put(w, TABLE_FUNCTION_RUNS, &slot, &(struct function_run){place});
+}
+
+static struct function_state state_of(struct world *w, uint32_t slot, uint32_t place)
+{
+	memset(&w->message, 0, sizeof(w->message));
+	do
+		functions_tell(&w->functions, &w->message);
+	while (w->message.function.next &&
+	       (w->message.function.slot != slot || w->message.function.place != place));
+	return w->message.function;
+}
+
+// ---- packets
+
+struct sent {
+	uint16_t to;
+	uint8_t flags; // 0: UDP
+	uint8_t back;
+	uint8_t tos;
+	uint8_t payload;
+};
+
+static void write_frame(struct frame *f, const struct sent *s)
+{
+	const char *ip[] = {"10.0.0.1", "10.0.0.2"};
+	const char *mac[] = {"02:01:00:00:00:01", "02:01:00:00:00:02"};
+	uint16_t source = s->back ? s->to : 5000, destination = s->back ? 5000 : s->to;
+	struct iphdr *inner;
+
+	frame_clear(f);
+	frame_fill(f, s->payload ? s->payload : 10);
+	if (s->flags)
+		frame_tcp(f, source, destination, s->flags);
+	else
+		frame_udp(f, source, destination, 0);
+	frame_ipv4(f, (struct ipv4_header){.from = ip[s->back],
+					   .to = ip[!s->back],
+					   .protocol = s->flags ? IPPROTO_TCP : IPPROTO_UDP});
+	inner = (void *)f->byte;
+	inner->tos = s->tos;
+	inner->check = 0;
+	inner->check = checksum_of(inner, sizeof(*inner));
+	frame_ethernet(f, mac[!s->back], mac[s->back], ETH_P_IP);
+	frame_vxlan(f, VNI);
+	frame_udp(f, 50000, 4789, 0);
+	frame_ipv4(f, (struct ipv4_header){.from = s->back ? "192.168.0.12" : "192.168.0.11",
+					   .to = "192.168.0.201",
+					   .protocol = IPPROTO_UDP});
+	frame_ethernet(f, "02:0e:00:00:00:01", "02:0a:00:00:00:01", ETH_P_IP);
+}
+
+// The one verdict that a packet ends with. What it was told itself on the way does not count.
+static enum verdict carry(struct world *w, const struct sent *s, struct frame *out)
+{
+	struct verdict_count before[VERDICTS], after[VERDICTS];
+	struct frame in;
+	uint32_t action;
+
+	write_frame(&in, s);
+	must(verdicts_read(w->node.entry.verdicts, before), "reading counters");
+	must(target_run(&w->node.entry, &in, &action, out), "running");
+	must(verdicts_read(w->node.entry.verdicts, after), "reading counters");
+	for (int v = 0; v < VERDICTS; v++)
+		if (after[v].packets != before[v].packets && v != LOOKED_UP && v != REPLIED &&
+		    v != INSERTED)
+			return v;
+	return BUG;
+}
+
+static int ends(struct world *w, const char *what, const struct sent *s, enum verdict want)
+{
+	struct frame out;
+	enum verdict got = carry(w, s, &out);
+
+	if (got == want)
+		return 0;
+	fprintf(stderr, "%s: %s, not %s\n", what, verdict_name(got), verdict_name(want));
+	return 1;
+}
+
+static int is_number(const char *what, uint64_t got, uint64_t want)
+{
+	if (got == want)
+		return 0;
+	fprintf(stderr, "%s: %" PRIu64 ", not %" PRIu64 "\n", what, got, want);
+	return 1;
+}
+
+// The tenant's packet goes out with this type of service, and everything else as it was.
+static int marked(struct world *w, const char *what, const struct sent *s, enum verdict v,
+		  uint8_t tos)
+{
+	struct sent as = *s;
+	struct frame want, got;
+	enum verdict is = carry(w, s, &got);
+
+	as.tos = tos;
+	write_frame(&want, &as);
+	if (is != v) {
+		fprintf(stderr, "%s: %s, not %s\n", what, verdict_name(is), verdict_name(v));
+		return 1;
+	}
+	if (got.length == want.length && !memcmp(got.byte + OUTER + sizeof(struct ethhdr),
+						 want.byte + OUTER + sizeof(struct ethhdr),
+						 want.length - OUTER - sizeof(struct ethhdr)))
+		return 0;
+	return frames_compare(what, &want, &got) + 1;
+}
+
+static void forget(struct world *w)
+{
+	node_clear(&w->node, "cache");
+	node_clear(&w->node, "sessions");
+}
+
+// The VPC's chain is divider, bouncer, then this function.
+static void chain_with(struct world *w, uint32_t slot)
+{
+	const uint8_t chain[] = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, (uint8_t)slot};
+
+	put_vpc(w, 1, chain, 3);
+	forget(w);
+}
+
+static void configure(struct world *w, uint32_t slot, uint32_t place, const void *bytes,
+		      size_t size)
+{
+	struct function_config_key key = {VNI, slot, place};
+	struct function_config value = {};
+
+	memcpy(value.bytes, bytes, size);
+	node_put(&w->node, "function_configs", &key, &value);
+}
+
+// ---- tests
+
+static struct session_key key_of(uint16_t port, uint8_t protocol)
+{
+	return (struct session_key){.a = address_must("10.0.0.1"),
+				    .b = address_must("10.0.0.2"),
+				    .a_port = htons(5000),
+				    .b_port = htons(port),
+				    .vni = {VNI >> 16, VNI >> 8 & 0xFF, VNI & 0xFF},
+				    .protocol = protocol};
+}
+
+static int test_first(struct world *w)
+{
+	struct {
+		uint16_t port;
+		uint8_t small[3];
+	} config = {htons(DENIED_PORT), {0, 0, 3}};
+	const struct sent allowed = {.to = 80}, denied = {.to = DENIED_PORT},
+			  syn = {.to = 443, .flags = SYN}, stray = {.to = 444, .flags = ACK};
+	struct session_key key = key_of(80, IPPROTO_UDP);
+	struct function_state state;
+	struct dft_record record;
+	int wrong = 0;
+
+	chain_with(w, SLOT);
+	wrong += ends(w, "not there", &allowed, NO_CHAIN_FUNCTION);
+	push(w, "PORT", SLOT, 0);
+	wrong += ends(w, "loaded, but does not run", &allowed, NO_CHAIN_FUNCTION);
+	runs(w, SLOT, 0);
+	wrong += ends(w, "no configuration", &denied, FORWARDED_FIRST);
+	configure(w, SLOT, 0, &config, sizeof(config));
+	forget(w);
+	wrong += ends(w, "allowed", &allowed, FORWARDED_FIRST);
+	wrong += ends(w, "allowed again", &allowed, FORWARDED);
+	wrong += is_number("a session", node_session(&w->node, &key, &record), 1);
+	wrong += ends(w, "denied", &denied, FUNCTION_DROPPED);
+	wrong += ends(w, "denied, cached", &denied, FUNCTION_DROPPED);
+	wrong += ends(w, "SYN", &syn, FORWARDED_FIRST);
+	wrong += ends(w, "no SYN", &stray, NO_SESSION);
+	state = state_of(w, SLOT, 0);
+	wrong += is_number("loaded", state.loaded, 1);
+	wrong += is_number("runs", state.count.runs, 5);
+	wrong += is_number("dropped", state.count.dropped, 1);
+	wrong += is_number("reason 3", state.count.reason[3], 1);
+	wrong += is_number(
+		"timed",
+		state.count.timed > 0 && state.count.timed_ns > 0 && state.count.longest_ns > 0, 1);
+	return wrong;
+}
+
+static int test_view(struct world *w)
+{
+	struct timespec now;
+	struct {
+		uint64_t since_s;
+		struct in6_addr source, destination;
+		uint16_t source_port, destination_port;
+	} config = {.source = address_must("10.0.0.1"),
+		    .destination = address_must("10.0.0.2"),
+		    .source_port = htons(5000),
+		    .destination_port = htons(80)};
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	config.since_s = now.tv_sec - 50;
+	push(w, "VIEW", SLOT, 0);
+	runs(w, SLOT, 0);
+	configure(w, SLOT, 0, &config, sizeof(config));
+	chain_with(w, SLOT);
+	return ends(w, "all that it is told", &(struct sent){.to = 80}, FORWARDED_FIRST) +
+	       ends(w, "and of another", &(struct sent){.to = 81}, FUNCTION_DROPPED);
+}
+
+// From one version to the other and back: new packets follow, sessions do not.
+static int test_versions(struct world *w)
+{
+	uint16_t first = htons(7), second = htons(8);
+	const struct sent seven = {.to = 7}, eight = {.to = 8};
+	uint32_t slot = SLOT + 3;
+	int wrong = 0;
+
+	push(w, "PORT", slot, 0);
+	push(w, "PORT", slot, 1);
+	configure(w, slot, 0, &first, sizeof(first));
+	configure(w, slot, 1, &second, sizeof(second));
+	runs(w, slot, 0);
+	chain_with(w, slot);
+	wrong += ends(w, "first version, 7", &seven, FUNCTION_DROPPED);
+	wrong += ends(w, "first version, 8", &eight, FORWARDED_FIRST);
+	runs(w, slot, 1);
+	wrong += ends(w, "second version, session", &eight, FORWARDED);
+	node_clear(&w->node, "cache");
+	wrong += ends(w, "second version, recorded session", &eight, FORWARDED_FIRST);
+	wrong += ends(w, "second version, 7", &seven, FORWARDED_FIRST);
+	runs(w, slot, 0);
+	forget(w);
+	wrong += ends(w, "first version again, 7", &seven, FUNCTION_DROPPED);
+	// A version that cannot be loaded takes nobody's place.
+	push(w, "OUTSIDE", slot, 1);
+	runs(w, slot, 1);
+	forget(w);
+	wrong += ends(w, "what ran goes on", &seven, FUNCTION_DROPPED);
+	return wrong;
+}
+
+static int test_end_and_hold(struct world *w)
+{
+	const uint8_t chain[] = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, SLOT, SLOT + 1};
+	struct session_key key = key_of(7, IPPROTO_UDP);
+	const struct sent seven = {.to = 7};
+	struct cache_value cached;
+	uint16_t port = htons(7);
+	int wrong = 0;
+
+	push(w, "END", SLOT, 0);
+	push(w, "PORT", SLOT + 1, 0);
+	configure(w, SLOT + 1, 0, &port, sizeof(port));
+	runs(w, SLOT, 0);
+	runs(w, SLOT + 1, 0);
+	put_vpc(w, 1, chain, 4);
+	forget(w);
+	wrong += ends(w, "the next one does not run", &seven, FORWARDED_FIRST);
+	wrong += is_number("direct",
+			   node_cached(&w->node, &key, &cached) &&
+				   cached.record.towards[0].flags & DECISION_DIRECT,
+			   1);
+	push(w, "HOLD", SLOT, 0);
+	runs(w, SLOT, 0);
+	chain_with(w, SLOT);
+	wrong += ends(w, "held", &seven, FORWARDED_FIRST);
+	wrong += is_number("held",
+			   node_cached(&w->node, &key, &cached) &&
+				   !(cached.record.towards[0].flags & DECISION_DIRECT) &&
+				   !(cached.record.towards[1].flags & DECISION_DIRECT),
+			   1);
+	return wrong;
+}
+
+static int test_every(struct world *w)
+{
+	const uint8_t both[] = {FUNCTION_DIVIDER, SLOT + 1, FUNCTION_BOUNCER, SLOT};
+	const struct sent even = {.to = 80, .tos = 2}, back = {.to = 80, .back = 1},
+			  odd = {.to = 80, .payload = 11};
+	struct session_key key = key_of(80, IPPROTO_UDP);
+	struct function_state state;
+	struct cache_value cached;
+	int wrong = 0;
+
+	push(w, "EVERY", SLOT, 0);
+	runs(w, SLOT, 0);
+	chain_with(w, SLOT);
+	// ECN bits stay.
+	wrong += marked(w, "first", &even, FORWARDED_FIRST, 46 << 2 | 2);
+	wrong += marked(w, "cached", &even, FORWARDED, 46 << 2 | 2);
+	wrong += marked(w, "back", &back, FORWARDED, 46 << 2);
+	wrong += ends(w, "odd", &odd, FUNCTION_DROPPED);
+	state = state_of(w, SLOT, 0);
+	wrong += is_number("runs: a first packet counts twice", state.count.runs, 5);
+	wrong += is_number("reason 2", state.count.reason[2], 1);
+	wrong += is_number("held",
+			   node_cached(&w->node, &key, &cached) &&
+				   !(cached.record.towards[0].flags & DECISION_DIRECT),
+			   1);
+	// Two, in the order of the chain.
+	push(w, "MORE", SLOT + 1, 0);
+	runs(w, SLOT + 1, 0);
+	put_vpc(w, 1, both, 4);
+	forget(w);
+	wrong += marked(w, "46 is last", &even, FORWARDED_FIRST, 46 << 2 | 2);
+	wrong += is_number("both", state_of(w, SLOT + 1, 0).count.runs, 2);
+	put_vpc(w, 1, (uint8_t[]){FUNCTION_DIVIDER, SLOT, FUNCTION_BOUNCER, SLOT + 1}, 4);
+	forget(w);
+	wrong += marked(w, "one more is last", &even, FORWARDED_FIRST, 47 << 2 | 2);
+	// One that left the chain sees nothing more, also of flows that it wanted to see.
+	chain_with(w, SLOT);
+	wrong += marked(w, "in the chain", &even, FORWARDED_FIRST, 46 << 2 | 2);
+	put_vpc(w, 1, (uint8_t[]){FUNCTION_DIVIDER, FUNCTION_BOUNCER}, 2);
+	wrong += marked(w, "left the chain", &even, FORWARDED, 2);
+	return wrong;
+}
+
+// What it may not is its own loss: the packet's, and no later one's.
+static int test_beyond(struct world *w)
+{
+	static const struct {
+		const char *sample;
+		enum verdict verdict;
+	} rows[] = {
+		{"EDITS", FUNCTION_BEYOND},	      {"UNDECLARED_DROP", FUNCTION_BEYOND},
+		{"UNDECLARED_END", FUNCTION_BEYOND},  {"UNDECLARED_REMEMBER", FUNCTION_BEYOND},
+		{"UNDECLARED_HOLD", FUNCTION_BEYOND}, {"REASON", FUNCTION_BEYOND},
+		{"ANSWER", FUNCTION_ANSWER},	      {"EVERY_EDITS", FUNCTION_BEYOND},
+		{"EVERY_MARKS", FUNCTION_BEYOND},     {"EVERY_DSCP", FUNCTION_BEYOND},
+		{"EVERY_ANSWER", FUNCTION_ANSWER},
+	};
+	const struct sent packet = {.to = 80};
+	struct session_key key = key_of(80, IPPROTO_UDP);
+	struct cache_value cached;
+	int wrong = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		push(w, rows[i].sample, SLOT, 0);
+		runs(w, SLOT, 0);
+		chain_with(w, SLOT);
+		wrong += ends(w, rows[i].sample, &packet, rows[i].verdict);
+		wrong += is_number(rows[i].sample, state_of(w, SLOT, 0).count.beyond, 1);
+		if (strncmp(rows[i].sample, "EVERY", 5) != 0)
+			wrong += is_number("cached", node_cached(&w->node, &key, &cached), 0);
+		push(w, "NOTHING", SLOT, 0);
+		runs(w, SLOT, 0);
+		forget(w);
+		wrong += ends(w, "a good one in its place", &packet, FORWARDED_FIRST);
+	}
+	return wrong;
+}
+
+static int test_refused(struct world *w)
+{
+	static const struct {
+		const char *sample, *why;
+	} rows[] = {
+		{"OUTSIDE", "invalid access to memory"},
+		{"LONG", "instructions together"},
+		{"HELPER", "calls helper 6"},
+		{"GLOBAL", "\"visible\" is no entry point and no map"},
+		{"UNDEFINED", "\"evaluations\" is used and is not in the object"},
+		{"WEAK", "\"evaluations\" is weak"},
+		{"SAME_MAP", "cannot be linked"},
+		{"PINNED", "map mine sets \"pinning\""},
+		{"KIND", "map programs is of kind 3"},
+		{"MEMORY", "with map much the object's maps need more"},
+		{"PROGRAM", "section \"xdp\""},
+		{"CONFIG", "field negative of struct zeta_config"},
+		{"NO_ENTRY", "neither zeta_first_packet nor zeta_every_packet"},
+		{"LICENSE", "license"},
+	};
+	const struct sent packet = {.to = 80};
+	struct function_state state;
+	int wrong = 0;
+
+	push(w, "NOTHING", SLOT, 0);
+	runs(w, SLOT, 0);
+	chain_with(w, SLOT);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		push(w, rows[i].sample, SLOT, 1);
+		runs(w, SLOT, 1);
+		state = state_of(w, SLOT, 1);
+		if (!state.loaded && strstr(state.why, rows[i].why))
+			continue;
+		fprintf(stderr, "%s: %s: \"%s\"\n", rows[i].sample,
+			state.loaded ? "loaded" : "refused", state.why);
+		wrong++;
+	}
+	return wrong + ends(w, "what ran before goes on", &packet, FORWARDED_FIRST);
+}
+
+// An object that is cut anywhere, or has any byte wrong, is refused or loaded; never more.
+static int test_broken(struct world *w)
+{
+	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
+	size_t size = read_object(w, "PORT", bytes), at;
+	struct function_version_key key = {SLOT, 1};
+	struct function_version version = {.size = size};
+	struct function_part_key part = {SLOT, 1, 0};
+
+	for (size_t round = 0; round < size; round += 101) {
+		uint8_t before = bytes[round];
+
+		bytes[round] ^= 1u << (round % 8);
+		version.size = round % 2 ? size : round;
+		version.digest = hash_bytes(bytes, version.size, 0);
+		for (at = 0, part.part = 0; at < size; at += FUNCTION_PART, part.part++)
+			put(w, TABLE_FUNCTION_PARTS, &part, bytes + at);
+		put(w, TABLE_FUNCTION_VERSIONS, &key, &version);
+		bytes[round] = before;
+	}
+	return 0;
+}
+
+// What the next agent finds and may want to remove.
+static int test_keys(struct world *w)
+{
+	struct message *m = &w->message;
+	__u32 done;
+	int wrong = 0;
+
+	push(w, "NOTHING", SLOT + 5, 1);
+	runs(w, SLOT + 5, 1);
+	memset(m, 0, MESSAGE_HEAD);
+	m->type = MESSAGE_KEYS;
+	m->table = TABLE_FUNCTION_RUNS;
+	m->count = 1;
+	*(__u32 *)message_at(m, 0) = SLOT + 4;
+	functions_keys(&w->functions, m);
+	wrong += is_number("one that runs", m->count, 1);
+	wrong += is_number("its slot", *(__u32 *)message_at(m, 0), SLOT + 5);
+	m->type = MESSAGE_REMOVE;
+	must(functions_remove(&w->functions, m, &done), "removing");
+	m->type = MESSAGE_KEYS;
+	functions_keys(&w->functions, m);
+	wrong += is_number("none", m->count, 0);
+	chain_with(w, SLOT + 5);
+	return wrong + ends(w, "removed", &(struct sent){.to = 80}, NO_CHAIN_FUNCTION);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*run)(struct world *w);
+	} tests[] = {
+		{"first packets", test_first}, {"the view", test_view},
+		{"versions", test_versions},   {"end and hold", test_end_and_hold},
+		{"every packet", test_every},  {"beyond", test_beyond},
+		{"refused", test_refused},     {"broken objects", test_broken},
+		{"keys", test_keys},
+	};
+	static struct world w;
+	int failed = 0;
+
+	if (argc != 2)
+		return 2;
+	testing_begin();
+	w.objects = argv[1];
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		int wrong;
+
+		begin(&w);
+		wrong = tests[i].run(&w);
+		end(&w);
+		if (wrong)
+			fprintf(stderr, "%s: %d wrong\n", tests[i].name, wrong);
+		failed += wrong != 0;
+	}
+	return failed != 0;
+}
