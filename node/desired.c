@@ -316,7 +316,7 @@ static int translate_edge_list(struct desired *desired, struct entries *entries)
 	struct object *object;
 	size_t count = 0;
 
-	while ((object = object_next(desired, &walk)) && count < MAX_HOST_CLUSTERS * MAX_ENTRANCES)
+	while ((object = object_next(desired, &walk)) && count < sizeof(all) / sizeof(all[0]))
 		if (object->message && object->message->kind_case == KIND(ENTRANCE))
 			all[count++] = object->message->entrance;
 	return entrance_edge_entries(all, count, entries);
