@@ -28,7 +28,7 @@
 #define RETRY_MS 1000 // when the store or memory fails
 #define REASON_MAX 256
 #define TEXT_MOST 4096 // of a report's version and error
-#define FUNCTIONS_MOST (PUSHED_FUNCTIONS * FUNCTION_PLACES)
+#define FUNCTIONS_MOST ((size_t)PUSHED_FUNCTIONS * FUNCTION_PLACES)
 #define WHY_MOST 4096	  // of what a verifier says, as nodes cut it
 #define VERDICTS_MOST 256 // there are fewer (shared/verdicts.def)
 

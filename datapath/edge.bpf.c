@@ -51,7 +51,8 @@ int edge_egress(struct __sk_buff *skb)
 		return edge_finish(skb, v);
 
 	hash = key_hash(&f.key);
-	if ((v = edge_direct(skb, &p, &f, &to)) || (!to.ip && (v = edge_entrance(&to, cluster, hash))))
+	if ((v = edge_direct(skb, &p, &f, &to)) ||
+	    (!to.ip && (v = edge_entrance(&to, cluster, hash))))
 		return edge_finish(skb, v);
 	return edge_finish(skb, edge_send(skb, &p, &to, hash));
 }

@@ -418,7 +418,7 @@ static void test_policy_at_head(void **state)
 		uint32_t mine, told, want;
 	} rows[] = {{5, 6, 6}, {5, 5, 5},	   {5, 4, 5},
 		    {5, 0, 5}, {0xFFFFFFFF, 1, 1}, {1, 0xFFFFFFFF, 1}};
-	struct dft_record mine, op;
+	struct dft_record mine, op = {};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		mine = record(LIVE, 1, 5, MINE);

@@ -314,12 +314,11 @@ static int translate_message(const struct desired *desired, const Zeta__Node__V1
 static int translate_edge_list(struct desired *desired, struct entries *entries)
 {
 	const Zeta__Node__V1__Entrance *all[MAX_HOST_CLUSTERS * MAX_ENTRANCES];
-	const size_t most = sizeof(all) / sizeof(all[0]);
 	struct hash_walk walk = {};
 	struct object *object;
 	size_t count = 0;
 
-	while ((object = object_next(desired, &walk)) && count < most)
+	while ((object = object_next(desired, &walk)) && count < sizeof(all) / sizeof(all[0]))
 		if (object->message && object->message->kind_case == KIND(ENTRANCE))
 			all[count++] = object->message->entrance;
 	return entrance_edge_entries(all, count, entries);

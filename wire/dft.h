@@ -96,8 +96,9 @@ struct decision {
 	__u8 to_mac[6];	      // inner Ethernet destination
 	__u8 from_mac[6];     // inner Ethernet source, where DECISION_ROUTED
 	__u8 action;	      // enum decision_action
-	__u8 reason;	      // with DECIDE_DROP or DECIDE_UNREACHABLE: the verdict (verdicts.def);
-		     // DECIDE_FORWARD: a bit for each function that sees every packet
+	// With DECIDE_DROP or DECIDE_UNREACHABLE: the verdict (verdicts.def). With DECIDE_FORWARD:
+	// a bit for each function that sees every packet.
+	__u8 reason;
 	__u8 vni[3]; // where the packet goes; differs from its own only between VPCs
 	__u8 flags;  // DECISION_*
 };

@@ -173,7 +173,7 @@ static void read_chain(const json_t *item, struct view_chain *chain)
 	chain->epoch = (uint32_t)integer_in(item, "epoch");
 	chain->founded = (uint32_t)integer_in(item, "founded");
 	chain->forced = (uint32_t)integer_in(item, "forced");
-	chain->forced_s = integer_in(item, "forced_s");
+	chain->forced_s = (uint32_t)integer_in(item, "forced_s");
 	json_array_foreach (json_object_get(item, "voters"), i, voter) {
 		if (chain->voters < MAX_VOTERS)
 			chain->voter[chain->voters++] = read_name(voter);
@@ -529,7 +529,7 @@ static void note_changes(struct build *build)
 		if (after->epoch == before->epoch)
 			continue;
 		if (after->forced != before->forced)
-			after->forced_s = time(NULL);
+			after->forced_s = (uint32_t)time(NULL);
 		if (after->forced != before->forced && after->founded == before->founded)
 			log_warnx("cluster %s: chain %u begins anew by force, with what %u nodes "
 				  "have, epoch %u",

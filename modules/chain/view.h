@@ -52,11 +52,13 @@ struct view_chain {
 	uint32_t epoch;	       // grows by one with each change of the voters; 0: not founded yet
 	uint32_t founded;      // the epoch in which it began, with nothing
 	uint32_t forced;       // the epoch in which its list last began by force; 0: never
-	int64_t forced_s;      // when, since 1970; the caller's to say
+	uint32_t forced_s;     // when, since 1970; the caller's to say
 	unsigned int replicas; // so many voters, the first, are to hold its data
 	unsigned int voters;
 	struct view_name voter[MAX_VOTERS]; // not founded: whom it would take, boots unknown
 };
+_Static_assert(sizeof(struct view_chain) == 24 + MAX_VOTERS * sizeof(struct view_name),
+	       "no padding: compared as bytes");
 
 // What a chain's nodes report of it. Zeroed: nothing.
 struct view_report {

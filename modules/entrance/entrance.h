@@ -7,7 +7,7 @@
 
 // On a gateway: the entrance by index and by address. On an edge: nothing, see below.
 int entrance_entries(const Zeta__Node__V1__Entrance *entrance, struct entries *entries);
-// On an edge: a list of entrances for each cluster, in the order of their indices so that every host
-// sends a flow to the same one. Those that are malformed are left out.
+// On an edge: a list of entrances for each cluster, in the order of their indices so that every
+// host sends a flow to the same one. Those that are malformed are left out.
 int entrance_edge_entries(const Zeta__Node__V1__Entrance *const *all, size_t count,
 			  struct entries *entries);

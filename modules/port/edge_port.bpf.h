@@ -23,8 +23,9 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } port_by_mac SEC(".maps");
 
-// The workload whose interface this is: its VPC and that one's cluster, and only its own source MAC. An interface without
-// a port is one whose port was just removed: its frames must not reach the host's own kernel.
+// The workload whose interface this is: its VPC and that one's cluster, and only its own source
+// MAC. An interface without a port is one whose port was just removed: its frames must not reach
+// the host's own kernel.
 inlined enum verdict edge_port_sender(struct __sk_buff *skb, struct packet *p, __u32 *cluster)
 {
 	__u32 ifindex = skb->ifindex;

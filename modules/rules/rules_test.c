@@ -268,9 +268,9 @@ static void any_world(struct world *w, size_t most)
 	const struct node *n = &w->node[TAIL];
 
 	node_clear(n, "endpoints");
-	for (uint8_t i = 0; i < ENDPOINTS; i++) {
-		any_endpoint(&w->endpoint[i], i);
-		put_endpoint(n, &w->endpoint[i], i);
+	for (unsigned int i = 0; i < ENDPOINTS; i++) {
+		any_endpoint(&w->endpoint[i], (uint8_t)i);
+		put_endpoint(n, &w->endpoint[i], (uint8_t)i);
 	}
 	for (uint32_t i = 1; i <= GROUPS; i++) {
 		any_set(w, 0, i > 1 && most == LARGE ? 30 : most, &w->group[i]);
@@ -428,12 +428,12 @@ static int check_changes(struct world *w)
 	put_endpoint(&w->node[TAIL], from, 0);
 	put_endpoint(&w->node[TAIL], to, 1);
 	c.node = &w->node[TAIL];
-	for (uint16_t i = 0; i < 2 * OTHERS + 2; i++) {
+	for (unsigned int i = 0; i < 2 * OTHERS + 2; i++) {
 		struct rule *r = &c.rule[i % 2][i / 2];
 
-		*r = (struct rule){
-			RULE_INGRESS, IPPROTO_TCP, i % 2 ? 128 : 96, 10000 + i,
-			10000 + i,    0,	   RULE_ALLOW,	     address_must(from->ip)};
+		*r = (struct rule){RULE_INGRESS,       IPPROTO_TCP,	      i % 2 ? 128 : 96,
+				   (__u16)(10000 + i), (__u16)(10000 + i),    0,
+				   RULE_ALLOW,	       address_must(from->ip)};
 		r->remote.s6_addr[13] += i / 2 % 50;
 	}
 	c.rule[0][0].port_min = 4000;

@@ -81,8 +81,8 @@ struct member_state {
 	__u32 chain;
 	struct dft_configuration active;
 	struct dft_voters voters; // in force
-	int acts;   // it is in the path, and has promised no higher term
-	int leased; // and holds its lease
+	int acts;		  // it is in the path, and has promised no higher term
+	int leased;		  // and holds its lease
 	__u64 copied, to_copy;
 	__u32 move, to_move; // of the head, as in struct departure_value
 };
