@@ -3584,17 +3584,29 @@ static void put_place(struct world *w, int node, uint32_t place)
 	node_put(&w->node[node], "buckets", &place, &to);
 }
 
-// The two clusters: who is of the other one, and its chain.
+// Of another cluster's chain nobody knows them. first: the first of three, or 0.
+static void put_voters(struct chain_value *c, uint32_t first)
+{
+	c->voters = first ? 3 : 0;
+	for (uint32_t i = 0; i < c->voters; i++) {
+		c->voter[i].node = first + i;
+		c->voter[i].boot = node_boot(first + i);
+	}
+}
+
+// The two clusters: who is of the other one, and its chain. Nobody hears who is of the other one.
 static void part(struct world *w)
 {
-	const struct chain_value east = {
+	struct chain_value east = {
 		.epoch = EPOCH, .term = TERM, .live = 3, .node = {FTN1, FTN2, FTN3}};
-	const struct chain_value west = {
+	struct chain_value west = {
 		.epoch = EPOCH, .term = TERM, .live = 3, .node = {FTN4, FTN5, FTN6}};
 
 	for (int i = 0; i < NODES; i++) {
 		if (!is_west(i) && !is_east(i))
 			continue;
+		put_voters(&east, is_east(i) ? FTN1 : 0);
+		put_voters(&west, is_west(i) ? FTN4 : 0);
 		for (int k = 0; k < 2; k++) {
 			const uint32_t chain = chain_at(i, k);
 
@@ -3613,6 +3625,8 @@ static void part(struct world *w)
 			node_ip_text(k, text);
 			ip = address_must(text);
 			node_put(&w->node[i], "node_by_ip", &ip, &flagged);
+			if (flagged != k)
+				node_heard(&w->node[i], k, node_boot(k), 0);
 		}
 	}
 }
