@@ -245,9 +245,10 @@ static json_t *functions_json(const Report *report)
 		if (json_array_append_new(
 			    functions,
 			    json_pack(
-				    "{s:I, s:I, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+				    "{s:I, s:I, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
 				    "slot", (json_int_t)f->slot, "place", (json_int_t)f->place,
-				    "digest", digest, "loaded", f->loaded, "why", f->why, "runs",
+				    "digest", digest, "loaded", f->loaded, "why",
+				    json_string(f->why) ?: json_string("not text"), "runs",
 				    (json_int_t)f->runs, "dropped", (json_int_t)f->dropped,
 				    "beyond", (json_int_t)f->beyond, "timed", (json_int_t)f->timed,
 				    "timed_ns", (json_int_t)f->timed_ns, "longest_ns",

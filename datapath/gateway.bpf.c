@@ -590,7 +590,8 @@ inlined int policy_moved(__u32 vni, const struct dft_record *record)
 {
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &vni);
 
-	return vpc && (__s32)(vpc->policy - record->policy) > 0;
+	return vpc && (__s32)(vpc->policy - record->policy) > 0 &&
+	       !(record->towards[0].flags & DECISION_FINAL);
 }
 
 // A lookup at the leased tail: what it has, or UNDECIDED.
@@ -729,6 +730,11 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 	}
 	if (found)
 		record_write(d, record);
+	// The end of a connection does not make it last: what is not allowed any more is asked
+	// about.
+	if (d->op.op == DFT_UPDATE && found && record->life == DFT_LIVE && place + 1 == c->live &&
+	    policy_moved(vni_of(key->vni), record))
+		return op_look_up_again(ctx, d);
 	if (place + 1 < (__u32)c->live + c->learner)
 		return op_replicate(ctx, d, c, place + 1);
 
@@ -928,7 +934,7 @@ int refusal(struct xdp_md *ctx)
 						     : SESSION_TAKE_BACK;
 	if (change->step == SESSION_FENCE && place + 1 != c->live)
 		return finish(ctx, NOT_MEMBER);
-	if (change->step == SESSION_TAKE_BACK) {
+	if (change->step != SESSION_REMOVE) {
 		// M7: as what is collected.
 		m = move_of(move_place(change->bucket, vni_of(d->geneve.vni)));
 		if (move_elsewhere(&m, number) || move_incomplete(&m, number))
@@ -971,6 +977,9 @@ inlined int adopt(struct xdp_md *ctx, struct dft_packet *d, const struct chain_v
 	usage_change(key, number, room->before, room->after);
 	if (room->outcome == DFT_CONFLICT)
 		return finish(ctx, STAMP_CONFLICT);
+	// Below this replica's floor: told again, until the head stamps it above.
+	if (room->outcome == DFT_ENDED && change->step == SESSION_COPY)
+		return finish(ctx, OLD_INCARNATION);
 	if (room->outcome == DFT_ENDED ||
 	    (change->step == SESSION_ADOPT && room->outcome == DFT_SAME)) {
 		if (keyed)

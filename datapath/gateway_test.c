@@ -4941,12 +4941,15 @@ static int test_decided_again(struct world *w)
 static int test_revoked(struct world *w)
 {
 	struct inner guarded = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		     ending = TCP(80, SYN, .from = "10.0.1.11", .to = "10.0.1.20"),
 		     other = UDP(1500, .from = "10.0.1.10", .to = "10.0.1.27"), answer;
 	int from_b, wrong = 0;
 	struct session_key key = key_of(RED, &guarded, &from_b);
 	struct journey j;
 
 	answer = reversed(&guarded, ACK);
+	wrong += sends(w, "revoked later", FWD1, OF_FWD1, RED, &ending, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
 	wrong += sends(w, "revoked", FWD1, OF_FWD1, RED, &guarded, INSERTED_ "FORWARDED_FIRST",
 		       DELIVERED, &j);
 	wrong += sends(w, "beside the revoked", FWD1, OF_FWD1, RED, &other,
@@ -4974,6 +4977,12 @@ static int test_revoked(struct world *w)
 	cache_age(w, FWD1, &key, DENIAL_MS);
 	wrong += sends(w, "revoked, ending", FWD1, OF_FWD1, RED, &answer,
 		       "fwd1 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	// Who says that he ends is asked about, too.
+	ending.flags = FIN | ACK;
+	wrong += sends(w, "revoked, at the end", FWD1, OF_FWD1, RED, &ending,
+		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > "
+		       "ftn3 REPLIED+LOOKED_UP_AGAIN > fwd1 SECURITY_GROUP",
+		       DROPPED, &j);
 	node_clear(&w->node[FWD1], "cache");
 	wrong += sends(w, "beside the revoked", FWD1, OF_FWD1, RED, &other,
 		       AGAIN_ "FORWARDED_FIRST", DELIVERED, &j);

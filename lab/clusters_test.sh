@@ -54,7 +54,8 @@ ctl() {
 	"$zetactl" --lab "$cloud" "$@"
 }
 refused() {
-	! { ctl apply -f - 2>&1 || true; } | tee -a "$work/log" | grep -q -v "$1"
+	local said
+	said=$(! ctl apply -f - 2>&1) && grep -q "$1" <<<"$said"
 }
 holds "a host carries no VPC of a cluster that it does not know" refused 'other_clusters' <<-END
 	{kind: Port, name: red-c, vpc: red, host: host3, mac: "02:00:00:00:09:01", ips: [10.0.1.13], interface: red-c}

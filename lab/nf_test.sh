@@ -190,8 +190,8 @@ holds "and has a name" until_true 15 prints 'FUNCTION_BEYOND' ctl status
 fails "a chain without a bouncer" chain '[{function: divider}, {function: acl}, {function: security-group}]'
 holds "is refused in words" prints 'needs bouncer' chain '[{function: divider}, {function: acl}, {function: security-group}]'
 holds "a restart of the node changes nothing" "$zetactl" lab restart "$cloud" gw1
-holds "what runs runs" until_true 30 shut $shop:8080/
-holds "for others, too" page a $shop/
+holds "for others" until_true 30 page a $shop/
+holds "what runs runs" shut $shop:8080/
 holds "the function is in use" prints 'is referred to by vpc' ctl delete function gate
 chain null >/dev/null
 holds "and not any more" ctl delete function gate

@@ -54,8 +54,13 @@ static inline int cert_make(const char *directory, const char *name, const char 
 			"-CAkey", cert_path(ca_key, directory, signer ?: "", "key"), "-addext",
 			"basicConstraints=critical,CA:FALSE", NULL};
 
+	int status;
+
 	snprintf(subject, sizeof(subject), "/CN=%s", name);
-	return run_silent(argv);
+	status = run_silent(argv);
+	if (status)
+		fprintf(stderr, "no certificate for %s: openssl ended with %d\n", name, status);
+	return status;
 }
 
 static inline int remove_entry(const char *path, const struct stat *status, int type,

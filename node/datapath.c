@@ -220,6 +220,7 @@ static int size_tables(const struct datapath *datapath, struct bpf_object *objec
 		{"cache", flat ? MAX_UNFLAT : MAX_CACHED},
 		{"flat_sessions", flat && s->roles & NODE_FTN ? flat_pages(datapath->sessions) : 1},
 		{"flat_cache", flat && s->roles & NODE_FWD ? FLAT_PAGES : 1},
+		{"usage", datapath->sessions},
 	};
 	struct bpf_map *map;
 	size_t i;
@@ -296,6 +297,35 @@ static int is_per_cpu(const struct bpf_map *map)
 	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY;
 }
 
+static int pinned_info(const struct datapath *datapath, const char *name, int *pinned,
+		       struct bpf_map_info *info)
+{
+	__u32 size = sizeof(*info);
+
+	*pinned = pin_open(datapath->dir, name);
+	if (*pinned < 0)
+		return *pinned;
+	return bpf_obj_get_info_by_fd(*pinned, info, &size) ? -errno : 0;
+}
+
+// With a flow table goes what was counted of it.
+static void drop_counts(const struct datapath *datapath, struct bpf_object *object)
+{
+	static const char *const tables[] = {"sessions", "flat_sessions"};
+	struct bpf_map_info info = {};
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		const struct bpf_map *map = bpf_object__find_map_by_name(object, tables[i]);
+		auto_(closep) int pinned = -1;
+
+		if (!map || pinned_info(datapath, tables[i], &pinned, &info) ||
+		    is_same_map(map, &info))
+			continue;
+		pin_drop(datapath->dir, "records");
+		pin_drop(datapath->dir, "usage");
+	}
+}
+
 // Has the object use the maps that are pinned already. One that is different now is forgotten, with
 // the boot id: who lost a map is not who it was.
 static int adopt_maps(struct datapath *datapath, struct bpf_object *object)
@@ -303,21 +333,19 @@ static int adopt_maps(struct datapath *datapath, struct bpf_object *object)
 	struct bpf_map *map;
 	int err;
 
+	drop_counts(datapath, object);
 	bpf_object__for_each_map(map, object)
 	{
 		struct bpf_map_info info = {};
-		__u32 size = sizeof(info);
+		auto_(closep) int pinned = -1;
 
 		if (!bpf_map__pin_path(map))
 			continue;
-		auto_(closep) int pinned = pin_open(datapath->dir, bpf_map__name(map));
-
-		if (pinned == -ENOENT)
+		err = pinned_info(datapath, bpf_map__name(map), &pinned, &info);
+		if (err == -ENOENT)
 			continue;
-		if (pinned < 0)
-			return pinned;
-		if (bpf_obj_get_info_by_fd(pinned, &info, &size))
-			return -errno;
+		if (err)
+			return err;
 		if (!is_same_map(map, &info)) {
 			log_warnx("map %s is made otherwise now: beginning with an empty one%s",
 				  bpf_map__name(map), is_per_cpu(map) ? "" : " and a new boot id");

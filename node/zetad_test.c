@@ -369,6 +369,8 @@ static void shell(const char *command)
 	assert_int_equal(run_silent((char *[]){"sh", "-c", (char *)command, NULL}), 0);
 }
 
+static const char *room = "131072"; // sessions of its flow table
+
 static void start_zetad(void)
 {
 	char ca[CERT_PATH], cert[CERT_PATH], key[CERT_PATH];
@@ -384,8 +386,8 @@ static void start_zetad(void)
 	// Its leak check would need ptrace, which neither process may use any more.
 	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 	execl(program, program, "--name", "n1", "--controller", target, "--ca", ca, "--cert", cert,
-	      "--key", key, "--bpf", bpf, "--run", run, "--sessions", table, "--max-sessions",
-	      "131072", NULL);
+	      "--key", key, "--bpf", bpf, "--run", run, "--sessions", table, "--max-sessions", room,
+	      NULL);
 	_exit(127);
 }
 
@@ -690,6 +692,28 @@ static void other_map_is_a_new_boot(void **state)
 	assert_true(has_endpoint((uint8_t[16]){1}));
 	assert_false(has_endpoint((uint8_t[16]){4}));
 	assert_true(has_vpc());
+}
+
+// With the flow table goes what was counted of it, or it would be full for ever.
+static void other_room_is_counted_anew(void **state)
+{
+	const uint32_t only = 0;
+	uint64_t revision = 13;
+	int64_t records = 77;
+	int map = map_of("records");
+
+	assert_int_equal(bpf_map_update_elem(map, &only, &records, BPF_ANY), 0);
+	close(map);
+	stop_zetad();
+	room = "262144";
+	start_zetad();
+	assert_true(reported(is_any, NULL));
+	send_snapshot(revision, (uint8_t[][16]){{1}}, 1);
+	assert_true(reported(has_applied, &revision));
+	map = map_of("records");
+	assert_int_equal(bpf_map_lookup_elem(map, &only, &records), 0);
+	close(map);
+	assert_int_equal(records, 0);
 }
 
 // What is at the end of an interface's name may change: the node's programs follow.
@@ -1053,6 +1077,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(goes_on_without_daemon),
 		cmocka_unit_test(sessions_are_counted),
 		cmocka_unit_test(other_map_is_a_new_boot),
+		cmocka_unit_test(other_room_is_counted_anew),
 		cmocka_unit_test(follows_its_interfaces),
 		cmocka_unit_test(ends_together),
 		cmocka_unit_test(says_what_is_wrong),

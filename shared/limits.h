@@ -37,9 +37,9 @@
 #define MAX_PORT_GROUPS 4   // security groups of one port
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
 #define MAX_FUNCTIONS 64    // slots for network functions on a node
-#define MAX_FUNCTION_CONFIGS 65536 // one for each VPC
-#define MAX_HOPS 8		   // redirects of one op: longer is a loop
-#define MAX_OUTBOX 8192		   // a power of two: what is on its way in 50 ms at full speed
+#define MAX_FUNCTION_CONFIGS 524288 // eight for each VPC: 4 functions, each in both places
+#define MAX_HOPS 8		    // redirects of one op: longer is a loop
+#define MAX_OUTBOX 8192		    // a power of two: what is on its way in 50 ms at full speed
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
 #define DENIAL_MS 1000	      // a cached denial: a new endpoint changes it without a new policy
@@ -69,7 +69,8 @@
 #define MAX_ASKING 65536 // VPCs times entrances in use at a forwarder; idle ones are forgotten
 #define ASK_BURST_MS 250 // of a VPC's first packets at once: short connections come in heaps
 #define ASK_BURST 16	 // but so many packets in any case, where few are allowed per second
-#define MAX_USAGE DEFAULT_SESSIONS // VPCs times chains of a node: there is a session in each
+#define MAX_USAGE                                                                                  \
+	DEFAULT_SESSIONS  // or cfg.sessions: VPCs times chains of a node, each with a session
 #define HALF_OPEN_SHARE 4 // of a quota: a SYN flood leaves the rest of it to who is answered
 #define HEAD_RESERVE 16	  // a part of its records that a node takes from heads, but not as one
 #define ASK_RESERVE 4 // the last quarter is for sessions that are known: a flood holds up no FIN

@@ -114,6 +114,7 @@ enum decision_action {
 
 #define DECISION_ROUTED 0x01   // crosses subnets: TTL - 1, both MACs rewritten
 #define DECISION_DIRECT 0x02   // the sender's host may send later packets itself
+#define DECISION_FINAL 0x08    // a pushed function had the last word: no rule is asked about it
 #define DECISION_UNCACHED 0x04 // valid for this one packet (an answered ARP request)
 
 struct dft_op_option {

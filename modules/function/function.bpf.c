@@ -182,7 +182,11 @@ int first(struct xdp_md *ctx)
 	e->hold = p->hold;
 	if (cfg.every)
 		e->every |= 1 << (cfg.slot - FUNCTION_FIRST_FREE);
-	return answer == ZETA_DONE ? go_to(ctx, STEP_DECIDED) : function_next(ctx, e);
+	if (answer == ZETA_NEXT)
+		return function_next(ctx, e);
+	e->forth.flags |= DECISION_FINAL;
+	e->back.flags |= DECISION_FINAL;
+	return go_to(ctx, STEP_DECIDED);
 }
 
 SEC("xdp")

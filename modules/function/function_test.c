@@ -3,6 +3,8 @@
 // told, what follows from their answers, what they may not, and what is not even loaded.
 #include "modules/function/functions.h"
 
+#include <bpf/btf.h>
+#include <elf.h>
 #include <bpf/bpf.h>
 #include <inttypes.h>
 #include <linux/if_ether.h>
@@ -119,10 +121,10 @@ static void put(struct world *w, enum table table, const void *key, const void *
 	must(functions_put(&w->functions, m, &done), "putting");
 }
 
-static void push(struct world *w, const char *sample, uint32_t slot, uint32_t place)
+static void push_bytes(struct world *w, const uint8_t *bytes, size_t size, uint32_t slot,
+		       uint32_t place)
 {
-	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
-	size_t size = read_object(w, sample, bytes), at;
+	size_t at;
 	struct function_part_key part = {slot, place, 0};
 	struct function_version_key key = {slot, place};
 	struct function_version version = {.digest = hash_bytes(bytes, size, 0), .size = size};
@@ -130,6 +132,13 @@ static void push(struct world *w, const char *sample, uint32_t slot, uint32_t pl
 	for (at = 0; at < size; at += FUNCTION_PART, part.part++)
 		put(w, TABLE_FUNCTION_PARTS, &part, bytes + at);
 	put(w, TABLE_FUNCTION_VERSIONS, &key, &version);
+}
+
+static void push(struct world *w, const char *sample, uint32_t slot, uint32_t place)
+{
+	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
+
+	push_bytes(w, bytes, read_object(w, sample, bytes), slot, place);
 }
 
 static void runs(struct world *w, uint32_t slot, uint32_t place)
@@ -528,24 +537,92 @@ static int test_refused(struct world *w)
 // An object that is cut anywhere, or has any byte wrong, is refused or loaded; never more.
 static int test_broken(struct world *w)
 {
+	const struct sent packet = {.to = 80};
 	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
-	size_t size = read_object(w, "PORT", bytes), at;
-	struct function_version_key key = {SLOT, 1};
-	struct function_version version = {.size = size};
-	struct function_part_key part = {SLOT, 1, 0};
+	size_t size = read_object(w, "PORT", bytes);
+	struct function_state state;
+	int wrong = 0;
 
-	for (size_t round = 0; round < size; round += 101) {
+	push(w, "NOTHING", SLOT, 0);
+	runs(w, SLOT, 0);
+	chain_with(w, SLOT);
+	for (size_t round = 101; round < size; round += 101) {
 		uint8_t before = bytes[round];
 
 		bytes[round] ^= 1u << (round % 8);
-		version.size = round % 2 ? size : round;
-		version.digest = hash_bytes(bytes, version.size, 0);
-		for (at = 0, part.part = 0; at < size; at += FUNCTION_PART, part.part++)
-			put(w, TABLE_FUNCTION_PARTS, &part, bytes + at);
-		put(w, TABLE_FUNCTION_VERSIONS, &key, &version);
+		push_bytes(w, bytes, round % 2 ? size : round, SLOT, 1);
 		bytes[round] = before;
+		state = state_of(w, SLOT, 1);
+		if (state.loaded || state.why[0])
+			continue;
+		fprintf(stderr, "byte %zu: neither loaded nor refused\n", round);
+		wrong++;
 	}
-	return 0;
+	return wrong + ends(w, "what ran before goes on", &packet, FORWARDED_FIRST);
+}
+
+// Who links takes every section of a name, and the last of BTF's lists of it: what is checked must
+// be all there is.
+static int refused_as(struct world *w, const uint8_t *bytes, size_t size, const char *why)
+{
+	struct function_state state;
+
+	push_bytes(w, bytes, size, SLOT, 1);
+	state = state_of(w, SLOT, 1);
+	if (!state.loaded && strstr(state.why, why))
+		return 0;
+	fprintf(stderr, "%s: \"%s\"\n", state.loaded ? "loaded" : "refused", state.why);
+	return 1;
+}
+
+static int test_doubled(struct world *w)
+{
+	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
+	size_t size = read_object(w, "MEMORY", bytes);
+	const Elf64_Ehdr *h = (const void *)bytes;
+	Elf64_Shdr *section = (void *)(bytes + h->e_shoff), *text = NULL, *other = NULL,
+		   *btf = NULL;
+	const char *names = (const char *)bytes + section[h->e_shstrndx].sh_offset;
+	struct btf_type *maps = NULL, *second = NULL;
+	Elf64_Word name;
+	__u32 name_off;
+	int wrong;
+
+	for (size_t i = 1; i < h->e_shnum; i++) {
+		if (!strcmp(names + section[i].sh_name, ".text"))
+			text = &section[i];
+		if (!strcmp(names + section[i].sh_name, ".BTF.ext"))
+			other = &section[i];
+		if (!strcmp(names + section[i].sh_name, ".BTF"))
+			btf = &section[i];
+	}
+	if (!text || !other || !btf)
+		fatalx("a section is missing");
+	name = other->sh_name;
+	other->sh_name = text->sh_name;
+	wrong = refused_as(w, bytes, size, "two sections \".text\"");
+	other->sh_name = name;
+
+	struct btf *types = btf__new(bytes + btf->sh_offset, (__u32)btf->sh_size);
+	const uint8_t *raw = types ? btf__raw_data(types, &name_off) : NULL;
+
+	for (__u32 i = 1; raw && i < btf__type_cnt(types); i++) {
+		const struct btf_type *t = btf__type_by_id(types, i);
+		struct btf_type *here = (void *)(bytes + btf->sh_offset + ((uint8_t *)t - raw));
+
+		if (!btf_is_datasec(t))
+			continue;
+		if (!strcmp(btf__name_by_offset(types, t->name_off), ".maps"))
+			maps = here;
+		else
+			second = here;
+	}
+	if (!maps || !second)
+		fatalx("BTF has no two lists of data");
+	second->name_off = maps->name_off;
+	wrong += refused_as(w, bytes, size, "says twice what is in \".maps\"");
+	btf__free(types);
+	return wrong;
 }
 
 // What the next agent finds and may want to remove.
@@ -565,6 +642,18 @@ static int test_keys(struct world *w)
 	functions_keys(&w->functions, m);
 	wrong += is_number("one that runs", m->count, 1);
 	wrong += is_number("its slot", *(__u32 *)message_at(m, 0), SLOT + 5);
+	// Of a key that nobody can have, too.
+	memset(m, 0, MESSAGE_HEAD);
+	m->type = MESSAGE_KEYS;
+	m->table = TABLE_FUNCTION_VERSIONS;
+	m->count = 1;
+	memset(message_at(m, 0), 0, sizeof(struct function_version_key));
+	functions_keys(&w->functions, m);
+	wrong += is_number("all versions", m->count, 1);
+	memset(m, 0, MESSAGE_HEAD);
+	m->table = TABLE_FUNCTION_RUNS;
+	m->count = 1;
+	*(__u32 *)message_at(m, 0) = SLOT + 5;
 	m->type = MESSAGE_REMOVE;
 	must(functions_remove(&w->functions, m, &done), "removing");
 	m->type = MESSAGE_KEYS;
@@ -584,7 +673,7 @@ int main(int argc, char **argv)
 		{"versions", test_versions},   {"end and hold", test_end_and_hold},
 		{"every packet", test_every},  {"beyond", test_beyond},
 		{"refused", test_refused},     {"broken objects", test_broken},
-		{"keys", test_keys},
+		{"doubled", test_doubled},     {"keys", test_keys},
 	};
 	static struct world w;
 	int failed = 0;

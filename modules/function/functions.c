@@ -5,6 +5,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -138,6 +139,10 @@ static void keep_log(struct function_loaded *v, const char *log)
 	length = strlen(log);
 	memcpy(v->why, log, length);
 	v->why[length] = 0;
+	// It quotes lines of a stranger's source.
+	for (char *c = v->why; *c; c++)
+		if (*c != '\n' && !isprint((unsigned char)*c))
+			*c = '?';
 }
 
 static int instructions_of(const struct bpf_program *program)
@@ -395,6 +400,10 @@ void functions_keys(struct functions *functions, struct message *message)
 
 		slot = last->slot;
 		place = last->place + 1u;
+	}
+	if (slot < FUNCTION_FIRST_FREE) {
+		slot = FUNCTION_FIRST_FREE;
+		place = 0;
 	}
 	message->type = MESSAGE_SOME_KEYS;
 	message->count = 0;

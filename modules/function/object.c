@@ -110,6 +110,10 @@ static int check_sections(const struct file *f)
 
 	for (i = 1; i < f->sections; i++) {
 		name = section_name(f, &f->section[i]);
+		// Who links takes all of a name; what is checked here is one.
+		for (k = 1; k < i; k++)
+			if (!strcmp(section_name(f, &f->section[k]), name))
+				return refuse(f, "the object has two sections \"%.40s\"", name);
 		if (f->section[i].sh_size > ZETA_OBJECT_BYTES)
 			return refuse(f, "section \"%.40s\" has more than %u bytes", name,
 				      ZETA_OBJECT_BYTES);
@@ -427,6 +431,27 @@ static int check_maps(const struct file *f, const struct btf *btf, unsigned int 
 	return 0;
 }
 
+// Likewise.
+static int check_data_sections(const struct file *f, const struct btf *btf)
+{
+	const __u32 types = btf__type_cnt(btf);
+	__u32 i, k;
+
+	for (i = 1; i < types; i++) {
+		const struct btf_type *t = btf__type_by_id(btf, i), *other;
+
+		for (k = 1; btf_is_datasec(t) && k < i; k++) {
+			other = btf__type_by_id(btf, k);
+			if (btf_is_datasec(other) &&
+			    !strcmp(btf__name_by_offset(btf, t->name_off) ?: "",
+				    btf__name_by_offset(btf, other->name_off) ?: ""))
+				return refuse(f, "the object's BTF says twice what is in \"%.40s\"",
+					      btf__name_by_offset(btf, t->name_off) ?: "");
+		}
+	}
+	return 0;
+}
+
 static int read_btf(const struct file *f, unsigned int cpus, struct function_object *out)
 {
 	const Elf64_Shdr *section = section_find(f, ".BTF");
@@ -438,7 +463,9 @@ static int read_btf(const struct file *f, unsigned int cpus, struct function_obj
 	btf = btf__new(f->bytes + section->sh_offset, (__u32)section->sh_size);
 	if (!btf)
 		return errno == ENOMEM ? -ENOMEM : refuse(f, "the object's BTF is malformed");
-	err = read_config(f, btf, out);
+	err = check_data_sections(f, btf);
+	if (!err)
+		err = read_config(f, btf, out);
 	if (!err)
 		err = check_maps(f, btf, cpus);
 	btf__free(btf);
