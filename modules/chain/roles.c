@@ -18,7 +18,7 @@ struct roles_room {
 };
 
 // Values have 8 bytes each in the memory of an array.
-#define PLACES_BYTES (sizeof(__u64) * PLACES)
+#define PLACES_BYTES (sizeof(__u64) * (size_t)PLACES)
 _Static_assert(sizeof(struct origin_value) == sizeof(__u64), "of this array, too");
 
 int roles_open(struct roles *roles)
