@@ -575,51 +575,51 @@ static int refused_as(struct world *w, const uint8_t *bytes, size_t size, const 
 	return 1;
 }
 
+static Elf64_Shdr *section_of(uint8_t *bytes, const char *name)
+{
+	const Elf64_Ehdr *h = (const void *)bytes;
+	Elf64_Shdr *section = (void *)(bytes + h->e_shoff);
+	const char *names = (const char *)bytes + section[h->e_shstrndx].sh_offset;
+
+	for (size_t i = 1; i < h->e_shnum; i++)
+		if (!strcmp(names + section[i].sh_name, name))
+			return &section[i];
+	fprintf(stderr, "no section %s\n", name);
+	exit(1);
+}
+
 static int test_doubled(struct world *w)
 {
 	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
 	size_t size = read_object(w, "MEMORY", bytes);
-	const Elf64_Ehdr *h = (const void *)bytes;
-	Elf64_Shdr *section = (void *)(bytes + h->e_shoff), *text = NULL, *other = NULL,
-		   *btf = NULL;
-	const char *names = (const char *)bytes + section[h->e_shstrndx].sh_offset;
-	struct btf_type *maps = NULL, *second = NULL;
-	Elf64_Word name;
-	__u32 name_off;
+	Elf64_Shdr *other = section_of(bytes, ".BTF.ext"), *btf = section_of(bytes, ".BTF");
+	const Elf64_Word name = other->sh_name;
+	__u32 length = 0, maps = 0;
+	const uint8_t *raw;
+	struct btf *types;
 	int wrong;
 
-	for (size_t i = 1; i < h->e_shnum; i++) {
-		if (!strcmp(names + section[i].sh_name, ".text"))
-			text = &section[i];
-		if (!strcmp(names + section[i].sh_name, ".BTF.ext"))
-			other = &section[i];
-		if (!strcmp(names + section[i].sh_name, ".BTF"))
-			btf = &section[i];
-	}
-	if (!text || !other || !btf)
-		fatalx("a section is missing");
-	name = other->sh_name;
-	other->sh_name = text->sh_name;
+	other->sh_name = section_of(bytes, ".text")->sh_name;
 	wrong = refused_as(w, bytes, size, "two sections \".text\"");
 	other->sh_name = name;
 
-	struct btf *types = btf__new(bytes + btf->sh_offset, (__u32)btf->sh_size);
-	const uint8_t *raw = types ? btf__raw_data(types, &name_off) : NULL;
-
-	for (__u32 i = 1; raw && i < btf__type_cnt(types); i++) {
+	types = btf__new(bytes + btf->sh_offset, (__u32)btf->sh_size);
+	raw = btf__raw_data(types, &length);
+	for (__u32 i = 1; i < btf__type_cnt(types); i++) {
 		const struct btf_type *t = btf__type_by_id(types, i);
-		struct btf_type *here = (void *)(bytes + btf->sh_offset + ((uint8_t *)t - raw));
 
-		if (!btf_is_datasec(t))
-			continue;
-		if (!strcmp(btf__name_by_offset(types, t->name_off), ".maps"))
-			maps = here;
-		else
-			second = here;
+		if (btf_is_datasec(t) && !strcmp(btf__name_by_offset(types, t->name_off), ".maps"))
+			maps = t->name_off;
 	}
-	if (!maps || !second)
-		fatalx("BTF has no two lists of data");
-	second->name_off = maps->name_off;
+	// All the others are called so, too.
+	for (__u32 i = 1; i < btf__type_cnt(types); i++) {
+		const struct btf_type *t = btf__type_by_id(types, i);
+		struct btf_type *here =
+			(void *)(bytes + btf->sh_offset + ((const uint8_t *)t - raw));
+
+		if (btf_is_datasec(t))
+			here->name_off = maps;
+	}
 	wrong += refused_as(w, bytes, size, "says twice what is in \".maps\"");
 	btf__free(types);
 	return wrong;
