@@ -1102,6 +1102,20 @@ static int emit_blocks(struct desired *d, struct source *source, const struct fa
 }
 
 // The object's revision is its version: it grows with every change of the object.
+// What security groups and network ACLs have in common: the object's rules, and its VPC. Where they
+// are many they are told in blocks, ahead of it.
+static int compile_ruled(struct desired *d, struct source *source, const struct object *object,
+			 const char *of, const struct facts **vpc, struct rules *rules,
+			 uint32_t *blocks)
+{
+	int err;
+
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), vpc)) ||
+	    (err = compile_rules(d, object, rules)))
+		return err;
+	return emit_blocks(d, source, *vpc, of, rules, blocks);
+}
+
 static int compile_security_group(struct desired *d, struct source *source,
 				  const struct object *object)
 {
@@ -1110,10 +1124,7 @@ static int compile_security_group(struct desired *d, struct source *source,
 	const struct facts *vpc;
 	int err;
 
-	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
-	    (err = compile_rules(d, object, &rules)))
-		return err;
-	if ((err = emit_blocks(d, source, vpc, "group", &rules, &group.blocks)))
+	if ((err = compile_ruled(d, source, object, "group", &vpc, &rules, &group.blocks)))
 		return err;
 	group.id = source->id;
 	group.number = object->number;
@@ -1132,10 +1143,7 @@ static int compile_network_acl(struct desired *d, struct source *source,
 	const struct facts *vpc;
 	int err;
 
-	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
-	    (err = compile_rules(d, object, &rules)))
-		return err;
-	if ((err = emit_blocks(d, source, vpc, "acl", &rules, &acl.blocks)))
+	if ((err = compile_ruled(d, source, object, "acl", &vpc, &rules, &acl.blocks)))
 		return err;
 	acl.id = source->id;
 	acl.number = object->number;

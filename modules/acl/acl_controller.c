@@ -27,12 +27,6 @@ static const struct field fields[] = {
 	 .fallback = "[]"},
 	{}};
 
-static int changed(struct change *change)
-{
-	return vpc_policy_changed(change->store,
-				  text_in(change->after ? change->after : change->before, "vpc"));
-}
-
 const struct kind network_acl_kind = {
 	.name = "network-acls",
 	.one = "network ACL",
@@ -40,5 +34,5 @@ const struct kind network_acl_kind = {
 	.in_vpc = true,
 	.limit = MAX_NETWORK_ACLS,
 	.complete = rules_settle,
-	.changed = changed,
+	.changed = vpc_object_changed,
 };

@@ -80,9 +80,7 @@ static int complete(struct change *change)
 // is not remembered.
 static int changed(struct change *change)
 {
-	if (!change->before)
-		return 0;
-	return vpc_policy_changed(change->store, text_in(change->before, "vpc"));
+	return change->before ? vpc_object_changed(change) : 0;
 }
 
 static int answer(struct model *model, json_t *body)

@@ -47,12 +47,6 @@ static int complete(struct change *change)
 	return 0;
 }
 
-static int changed(struct change *change)
-{
-	return vpc_policy_changed(change->store,
-				  text_in(change->after ? change->after : change->before, "vpc"));
-}
-
 const struct kind security_group_kind = {
 	.name = "security-groups",
 	.one = "security group",
@@ -60,5 +54,5 @@ const struct kind security_group_kind = {
 	.in_vpc = true,
 	.limit = MAX_SECURITY_GROUPS,
 	.complete = complete,
-	.changed = changed,
+	.changed = vpc_object_changed,
 };

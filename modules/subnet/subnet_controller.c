@@ -187,8 +187,7 @@ static int changed(struct change *change)
 
 	if (!change->after && (err = check_ports(&search)))
 		return err;
-	return vpc_policy_changed(change->store,
-				  text_in(change->after ? change->after : change->before, "vpc"));
+	return vpc_object_changed(change);
 }
 
 static int find_home(const struct object *subnet, void *arg)

@@ -138,6 +138,13 @@ int vpc_policy_changed(struct store *store, const char *vpc)
 	return store_put(store, "vpcs", "", after, extra);
 }
 
+int vpc_object_changed(struct change *change)
+{
+	const json_t *object = change->after ? change->after : change->before;
+
+	return vpc_policy_changed(change->store, text_in(object, "vpc"));
+}
+
 const struct kind vpc_kind = {
 	.name = "vpcs",
 	.one = "vpc",
