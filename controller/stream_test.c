@@ -1607,12 +1607,10 @@ static void settle(struct node *n)
 	assert_int_equal(report(n, &r), 0);
 }
 
-static void chains_follow_their_nodes(void **state)
+// Two flow table nodes and a forwarder, with boot ids from 40 on, of a cluster with one chain of
+// one replica. It is founded when all have come.
+static void three_nodes(struct cloud *c, struct node *all[3])
 {
-	struct cloud *c = *state;
-	struct node *all[] = {node_new("ftn-1"), node_new("ftn-2"), node_new("fwd-1")};
-	json_t *leaves = gateway_node("ftn-1", "zgc-1", 1, "ftn", NULL);
-
 	begin(c);
 	put(c, "clusters",
 	    json_pack("{s:s, s:s, s:s, s:i, s:i, s:i}", "id", "zgc-1", "entrance_first",
@@ -1627,9 +1625,17 @@ static void chains_follow_their_nodes(void **state)
 		all[i]->boot = 40 + i;
 		node_start(all[i], c);
 	}
-	// Founded when all have come, with the boot ids that they told.
 	for (int i = 0; i < 3; i++)
 		wait_for(all[i], chain_of(all[i]) != NULL);
+}
+
+static void chains_follow_their_nodes(void **state)
+{
+	struct cloud *c = *state;
+	struct node *all[] = {node_new("ftn-1"), node_new("ftn-2"), node_new("fwd-1")};
+	json_t *leaves = gateway_node("ftn-1", "zgc-1", 1, "ftn", NULL);
+
+	three_nodes(c, all);
 	pthread_mutex_lock(&all[2]->lock);
 	assert_int_equal(chain_of(all[2])->founded, 1);
 	assert_int_equal(chain_of(all[2])->n_voter, 3);
@@ -1667,26 +1673,13 @@ static void lists_are_forced(void **state)
 	Report r = ZETA__NODE__V1__REPORT__INIT;
 	uint32_t forced = 0;
 
-	begin(c);
-	put(c, "clusters",
-	    json_pack("{s:s, s:s, s:s, s:i, s:i, s:i}", "id", "zgc-1", "entrance_first",
-		      "10.0.0.100", "entrance_last", "10.0.0.100", "replicas", 1, "chains", 1,
-		      "repair_after_s", 600));
-	put(c, "nodes", gateway_node("ftn-1", "zgc-1", 1, "ftn", NULL));
-	put(c, "nodes", gateway_node("ftn-2", "zgc-1", 2, "ftn", NULL));
-	put(c, "nodes", gateway_node("fwd-1", "zgc-1", 3, "fwd", NULL));
-	commit(c);
-	assert_int_equal(repair_start(&c->repair, c->store, c->status), 0);
+	three_nodes(c, all);
 	for (uint32_t i = 0; i < 3; i++) {
-		all[i]->boot = 40 + i;
-		node_start(all[i], c);
 		zeta__node__v1__name__init(&voter[i]);
 		voter[i].node = i + 1;
 		voter[i].boot = 40 + i;
 		voters[i] = &voter[i];
 	}
-	for (int i = 0; i < 3; i++)
-		wait_for(all[i], chain_of(all[i]) != NULL);
 	states.epoch = states.voters_epoch = 1;
 	states.live = states.voter = voters;
 	states.n_live = 1;

@@ -3160,6 +3160,23 @@ static void write_copy(struct frame *f, const struct session_key *key,
 	edit_op(f, FTN2, FTN3, &d);
 }
 
+// The chain has the one, its learner the other, which the tail must not answer for.
+static int looks_again(struct world *w, const char *what, const struct frame *f,
+		       const struct session_key *key, const struct dft_record *chain,
+		       const struct dft_record *learner)
+{
+	struct journey j = {};
+	int wrong = 0;
+
+	forget(w);
+	for (int i = FTN1; i <= FTN3; i++)
+		node_session_put(&w->node[i], key, i == FTN3 ? learner : chain);
+	wrong += step(w, FWD1, f, &j);
+	wrong += step(w, FTN2, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	return wrong + path_is(what, &j, "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 LOOKED_UP_AGAIN");
+}
+
 // M5: bulk copies, and what a hit does for the learner.
 static int test_learner(struct world *w)
 {
@@ -3310,28 +3327,11 @@ static int test_learner(struct world *w)
 	// Of what the learner has that is newer the tail has not said that its time is over.
 	newer = ended;
 	newer.stamp.counter = 4;
-	forget(w);
-	for (int i = FTN1; i <= FTN3; i++)
-		node_session_put(&w->node[i], &key, i == FTN3 ? &newer : &ended);
-	j = (struct journey){};
-	wrong += step(w, FWD1, &f, &j);
-	wrong += step(w, FTN2, &j.out, &j);
-	wrong += step(w, FTN3, &j.out, &j);
-	wrong += path_is("a newer tombstone at the learner", &j,
-			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 LOOKED_UP_AGAIN");
+	wrong += looks_again(w, "a newer tombstone at the learner", &f, &key, &ended, &newer);
 	// Nor has it answered for a session that began since it read.
 	newer = want;
 	newer.stamp.counter = newer.incarnation.counter = 3;
-	forget(w);
-	for (int i = FTN1; i <= FTN3; i++)
-		node_session_put(&w->node[i], &key, i == FTN3 ? &newer : &ended);
-	j = (struct journey){};
-	wrong += step(w, FWD1, &f, &j);
-	wrong += step(w, FTN2, &j.out, &j);
-	wrong += step(w, FTN3, &j.out, &j);
-	wrong += path_is("a newer session at the learner", &j,
-			 "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 LOOKED_UP_AGAIN");
-	return wrong;
+	return wrong + looks_again(w, "a newer session at the learner", &f, &key, &ended, &newer);
 }
 
 // ---- buckets that move ----

@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/tcp.h>
@@ -334,6 +335,22 @@ const char *verdict_name(enum verdict v)
 	default:
 		return "no verdict";
 	}
+}
+
+int is_verdict(const char *what, enum verdict got, enum verdict want)
+{
+	if (got == want)
+		return 0;
+	fprintf(stderr, "%s: %s, not %s\n", what, verdict_name(got), verdict_name(want));
+	return 1;
+}
+
+int is_number(const char *what, uint64_t got, uint64_t want)
+{
+	if (got == want)
+		return 0;
+	fprintf(stderr, "%s: %" PRIu64 ", not %" PRIu64 "\n", what, got, want);
+	return 1;
 }
 
 #define LINE 16

@@ -104,5 +104,9 @@ int target_check(const struct target *t, const struct frame *in, const struct ex
 int verdicts_read(int map, struct verdict_count sum[VERDICTS]);
 const char *verdict_name(enum verdict v);
 
+// Return 0 where it is what it should be, else 1 after printing both.
+int is_verdict(const char *what, enum verdict got, enum verdict want);
+int is_number(const char *what, uint64_t got, uint64_t want);
+
 // Returns 0 where both are the same, else 1 after printing the lines that differ.
 int frames_compare(const char *name, const struct frame *want, const struct frame *got);

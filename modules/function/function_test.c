@@ -224,14 +224,6 @@ static int ends(struct world *w, const char *what, const struct sent *s, enum ve
 	return 1;
 }
 
-static int is_number(const char *what, uint64_t got, uint64_t want)
-{
-	if (got == want)
-		return 0;
-	fprintf(stderr, "%s: %" PRIu64 ", not %" PRIu64 "\n", what, got, want);
-	return 1;
-}
-
 // The tenant's packet goes out with this type of service, and everything else as it was.
 static int marked(struct world *w, const char *what, const struct sent *s, enum verdict v,
 		  uint8_t tos)

@@ -169,22 +169,6 @@ static enum verdict travel_twice(const struct world *w, const struct packet *p)
 	return carry(w, &copies, &f);
 }
 
-static int is(const char *what, enum verdict got, enum verdict want)
-{
-	if (got == want)
-		return 0;
-	fprintf(stderr, "%s: %s, not %s\n", what, verdict_name(got), verdict_name(want));
-	return 1;
-}
-
-static int is_number(const char *what, uint64_t got, uint64_t want)
-{
-	if (got == want)
-		return 0;
-	fprintf(stderr, "%s: %" PRIu64 ", not %" PRIu64 "\n", what, got, want);
-	return 1;
-}
-
 // ---- first packets ----
 
 static struct asking_value asking(const struct world *w, uint32_t vni, uint32_t entrance)
@@ -232,15 +216,15 @@ static int test_first_packets(struct world *w)
 	struct packet other = udp, arp = {.vni = RED};
 	int wrong = is_number("no limit", ask_all(w, udp), 1000);
 
-	wrong += is("known before", travel(w, &udp), FORWARDED_FIRST);
+	wrong += is_verdict("known before", travel(w, &udp), FORWARDED_FIRST);
 	limit_red(w);
 	other.port = 3000;
 	wrong += is_number("burst", ask_all(w, other), BURST_UNKNOWN);
 	wrong += is_number("refused", asking(w, RED, 0).refused, 1);
-	wrong += is("unknown", at_forwarder(w, &other), MISS_RATE);
-	wrong += is("ARP", at_forwarder(w, &arp), MISS_RATE);
+	wrong += is_verdict("unknown", at_forwarder(w, &other), MISS_RATE);
+	wrong += is_verdict("ARP", at_forwarder(w, &arp), MISS_RATE);
 	wrong += is_number("refused", asking(w, RED, 0).refused, 3);
-	wrong += is("cached", at_forwarder(w, &udp), FORWARDED);
+	wrong += is_verdict("cached", at_forwarder(w, &udp), FORWARDED);
 	other.vni = BLUE;
 	wrong += is_number("another VPC", ask_all(w, other), 1000);
 	// Each entrance has its share.
@@ -252,7 +236,7 @@ static int test_first_packets(struct world *w)
 	w->red.policy++;
 	put_vpc(w, RED, &w->red);
 	other.entrance = 0;
-	wrong += is("new policy", at_forwarder(w, &other), MISS_RATE);
+	wrong += is_verdict("new policy", at_forwarder(w, &other), MISS_RATE);
 	return wrong;
 }
 
@@ -296,30 +280,30 @@ static int test_known(struct world *w)
 {
 	struct packet tcp = {.vni = RED, .protocol = IPPROTO_TCP, .flags = SYN, .port = 1000},
 		      flood = {.vni = RED, .protocol = IPPROTO_UDP, .port = 2000};
-	int wrong = is("SYN", travel(w, &tcp), FORWARDED_FIRST);
+	int wrong = is_verdict("SYN", travel(w, &tcp), FORWARDED_FIRST);
 
 	limit_red(w);
 	wrong += is_number("flood", ask_all(w, flood), BURST_UNKNOWN);
-	wrong += is("SYN again", at_forwarder(w, &tcp), MISS_RATE);
+	wrong += is_verdict("SYN again", at_forwarder(w, &tcp), MISS_RATE);
 	tcp.flags = ACK;
-	wrong += is("ACK", at_forwarder(w, &tcp), FORWARDED);
+	wrong += is_verdict("ACK", at_forwarder(w, &tcp), FORWARDED);
 	tcp.flags = FIN | ACK;
-	wrong += is("FIN", at_forwarder(w, &tcp), UPDATED);
+	wrong += is_verdict("FIN", at_forwarder(w, &tcp), UPDATED);
 	tcp.flags = SYN | ACK;
 	tcp.back = 1;
-	wrong += is("SYN and ACK", at_forwarder(w, &tcp), FORWARDED);
+	wrong += is_verdict("SYN and ACK", at_forwarder(w, &tcp), FORWARDED);
 	tcp.back = 0;
 	tcp.flags = FIN | ACK;
-	wrong += is("the FIN again", at_forwarder(w, &tcp), UPDATED);
+	wrong += is_verdict("the FIN again", at_forwarder(w, &tcp), UPDATED);
 	tcp.flags = RST;
 	// But who does nothing else is held up too.
 	for (int i = 0; i < ASK_BURST / ASK_RESERVE; i++)
 		at_forwarder(w, &tcp);
-	wrong += is("RST", at_forwarder(w, &tcp), MISS_RATE);
+	wrong += is_verdict("RST", at_forwarder(w, &tcp), MISS_RATE);
 	age(w, &tcp);
 	tcp.flags = ACK;
 	for (int i = 0; i < 100; i++)
-		wrong += is("too old", at_forwarder(w, &tcp), LOOKED_UP);
+		wrong += is_verdict("too old", at_forwarder(w, &tcp), LOOKED_UP);
 	return wrong;
 }
 
@@ -332,12 +316,12 @@ static int test_denied(struct world *w)
 	int wrong;
 
 	node_rules(&w->node[TAIL], 0, group, NULL, 0);
-	wrong = is("denied", travel(w, &denied), SECURITY_GROUP);
+	wrong = is_verdict("denied", travel(w, &denied), SECURITY_GROUP);
 	node_tenant(&w->node[TAIL], RED, 2);
 	limit_red(w);
 	wrong += is_number("flood", ask_all(w, flood), BURST_UNKNOWN);
 	age(w, &denied);
-	return wrong + is("old denial", at_forwarder(w, &denied), MISS_RATE);
+	return wrong + is_verdict("old denial", at_forwarder(w, &denied), MISS_RATE);
 }
 
 #define RACERS 2
@@ -488,24 +472,24 @@ static int test_quota(struct world *w)
 	w->red.sessions = 10;
 	put_vpc(w, RED, &w->red);
 	wrong = is_number("begun", begin_all(w, udp, &v), 10);
-	wrong += is("over the quota", v, SESSION_QUOTA);
+	wrong += is_verdict("over the quota", v, SESSION_QUOTA);
 	wrong += counted(w, 10, 0);
 	wrong += is_number("refused", usage(w, HEAD, RED, 0).refused, 1);
 	other.port = 2000;
-	wrong += is("another one", travel(w, &other), SESSION_QUOTA);
+	wrong += is_verdict("another one", travel(w, &other), SESSION_QUOTA);
 	// What is there is there, though every forwarder forgets it.
 	node_clear(&w->node[FWD], "cache");
-	wrong += is("one of before", travel(w, &udp), FORWARDED_FIRST);
+	wrong += is_verdict("one of before", travel(w, &udp), FORWARDED_FIRST);
 	other.vni = BLUE;
-	wrong += is("another VPC", travel(w, &other), FORWARDED_FIRST);
+	wrong += is_verdict("another VPC", travel(w, &other), FORWARDED_FIRST);
 	wrong += is_number("its sessions", usage(w, HEAD, BLUE, 0).sessions, 1);
 	// A new head has counted all the time.
 	chain_put(w, &orphan);
 	other.vni = RED;
-	wrong += is("at the new head", travel(w, &other), SESSION_QUOTA);
+	wrong += is_verdict("at the new head", travel(w, &other), SESSION_QUOTA);
 	w->red.sessions = 11;
 	put_vpc(w, RED, &w->red);
-	return wrong + is("a larger quota", travel(w, &other), FORWARDED_FIRST);
+	return wrong + is_verdict("a larger quota", travel(w, &other), FORWARDED_FIRST);
 }
 
 // A chain's share is what no chain passes by chance as long as the VPC keeps its quota.
@@ -519,7 +503,7 @@ static int test_shares(struct world *w)
 	w->red.sessions = 250; // 32 each, and 2, and 64
 	put_vpc(w, RED, &w->red);
 	wrong = is_number("begun", begin_all(w, udp, &v), 98);
-	return wrong + is("over the share", v, SESSION_QUOTA);
+	return wrong + is_verdict("over the share", v, SESSION_QUOTA);
 }
 
 // Those that nobody answers take a quarter of the quota, and no more.
@@ -533,22 +517,22 @@ static int test_half_open(struct world *w)
 	w->red.sessions = 40;
 	put_vpc(w, RED, &w->red);
 	wrong = is_number("begun", begin_all(w, syn, &v), 40 / HALF_OPEN_SHARE);
-	wrong += is("half open", v, HALF_OPEN);
+	wrong += is_verdict("half open", v, HALF_OPEN);
 	wrong += counted(w, 10, 10);
 	wrong += is_number("refused", usage(w, HEAD, RED, 0).refused_half_open, 1);
 	// Whoever is answered makes room: his ACK says so.
 	syn.flags = ACK;
 	for (int i = 0; i < 3; i++) {
-		wrong += is("an answer", travel_twice(w, &syn), REFRESHED);
+		wrong += is_verdict("an answer", travel_twice(w, &syn), REFRESHED);
 		syn.port++;
 	}
 	wrong += counted(w, 10, 7);
 	syn.flags = SYN;
 	syn.port = 2000;
 	wrong += is_number("begun", begin_all(w, syn, &v), 3);
-	wrong += is("half open again", v, HALF_OPEN);
+	wrong += is_verdict("half open again", v, HALF_OPEN);
 	wrong += is_number("UDP", begin_all(w, udp, &v), 40 - 13);
-	return wrong + is("over the quota", v, SESSION_QUOTA);
+	return wrong + is_verdict("over the quota", v, SESSION_QUOTA);
 }
 
 // A full table refuses by name, and what it has it keeps: session by session, at both replicas.
@@ -560,7 +544,7 @@ static int test_full(struct world *w)
 	int wrong;
 
 	begun = begin_all(w, udp, &v);
-	wrong = is("full", v, TABLE_FULL);
+	wrong = is_verdict("full", v, TABLE_FULL);
 	kept = node_count(&w->node[HEAD], "sessions");
 	for (int i = 0; i < 1000; i++) {
 		udp.port++;
@@ -572,7 +556,7 @@ static int test_full(struct world *w)
 	node_clear(&w->node[FWD], "cache");
 	udp.port = 1000;
 	for (unsigned int i = 0; i < begun; i++) {
-		wrong += is("one of them", travel(w, &udp), FORWARDED_FIRST);
+		wrong += is_verdict("one of them", travel(w, &udp), FORWARDED_FIRST);
 		udp.port++;
 	}
 	return wrong;
@@ -583,19 +567,19 @@ static int test_reserve(struct world *w)
 {
 	struct packet udp = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000};
 	const int64_t most = ROOM - ROOM / HEAD_RESERVE;
-	int wrong = is("before", travel(w, &udp), FORWARDED_FIRST);
+	int wrong = is_verdict("before", travel(w, &udp), FORWARDED_FIRST);
 
 	records_put(w, TAIL, most);
 	udp.port++;
-	wrong += is("a replica's reserve", travel(w, &udp), FORWARDED_FIRST);
+	wrong += is_verdict("a replica's reserve", travel(w, &udp), FORWARDED_FIRST);
 	records_put(w, HEAD, most - 1);
 	udp.port++;
-	wrong += is("the last one", travel(w, &udp), FORWARDED_FIRST);
+	wrong += is_verdict("the last one", travel(w, &udp), FORWARDED_FIRST);
 	udp.port++;
-	wrong += is("a head's reserve", travel(w, &udp), TABLE_FULL);
+	wrong += is_verdict("a head's reserve", travel(w, &udp), TABLE_FULL);
 	node_clear(&w->node[FWD], "cache");
 	udp.port = 1000;
-	return wrong + is("one of before", travel(w, &udp), FORWARDED_FIRST);
+	return wrong + is_verdict("one of before", travel(w, &udp), FORWARDED_FIRST);
 }
 
 // What the loader of a node sees of its maps.
