@@ -817,8 +817,12 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 		look_up_again(w, r, op);
 		return;
 	}
-	// M7: the old chain's tail may have answered for a key that is new here until just now.
-	if (outcome == DFT_STORED && (!dft_is_tail(&r->member) || was == DFT_ABSENT))
+	// M7: the old chain's tail may have answered until just now for a key that is new here, or
+	// was left here by an earlier stay of the bucket.
+	if (outcome == DFT_STORED &&
+	    (!dft_is_tail(&r->member) || was == DFT_ABSENT ||
+	     (moves(w, op->chain, op->key) &&
+	      (r->bucket.fenced || (r->bucket.guest && !r->bucket.complete)))))
 		e->used = clock_of(w, node);
 	if (touches(w, r, op))
 		down(w, r, op);
