@@ -103,10 +103,42 @@ static int look(struct node *node, char told[128])
 	return 0;
 }
 
+// Whether a node of the cluster has yet to hear of this revision. Who is away, or cannot do what it
+// is told, is not waited for.
+static int lags(const struct node *node, const json_t *other, json_int_t revision)
+{
+	const json_t *status = json_object_get(other, "status");
+
+	return !strcmp(text_or_empty(other, "cluster"), text_or_empty(node->object, "cluster")) &&
+	       json_is_true(json_object_get(status, "connected")) &&
+	       !*text_or_empty(status, "error") && integer_in(status, "revision") < revision;
+}
+
+// Returns 1 where all nodes know what was true at this revision, 0 where not; *revision 0: it is
+// that of now.
+static int all_know(struct node *node, json_int_t *revision)
+{
+	auto_(freep) char *path = rest_path(node->inventory.rest, "nodes", NULL);
+	auto_(json_decrefp) json_t *list = NULL;
+	int err = rest_call(node->inventory.rest, "GET", path, NULL, &list), lagging = 0;
+	json_t *item;
+	size_t i;
+
+	if (err)
+		return sorry(err, "%s", rest_message(node->inventory.rest));
+	if (!*revision)
+		*revision = integer_in(list, "revision");
+	json_array_foreach (json_object_get(list, "items"), i, item) {
+		lagging += lags(node, item, *revision);
+	}
+	return !lagging;
+}
+
 static int drain(struct cli *cli, struct node *node)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
 	const struct timespec handover = {.tv_sec = 2 * HANDOVER_MS / 1000};
+	json_int_t revision = 0;
 	char told[128] = "";
 	int state = set_drain(node, 1);
 
@@ -115,6 +147,9 @@ static int drain(struct cli *cli, struct node *node)
 	if (cli->no_wait)
 		return 0;
 	while (!(state = look(node, told)))
+		nanosleep(&pause, NULL);
+	// The view says so; it is true when all nodes know.
+	while (state > 0 && !(state = all_know(node, &revision)))
 		nanosleep(&pause, NULL);
 	// What still reaches it, until the last host has heard of its entrances' new owners, it
 	// serves. (They may be others' at the first look already.)

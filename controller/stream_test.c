@@ -1596,6 +1596,7 @@ static void settle(struct node *n)
 	Report r = ZETA__NODE__V1__REPORT__INIT;
 
 	pthread_mutex_lock(&n->lock);
+	r.revision = n->revision;
 	state.epoch = state.voters_epoch = chain_of(n)->epoch;
 	wanted.node = chain_of(n)->voter[0]->node;
 	wanted.boot = chain_of(n)->voter[0]->boot;

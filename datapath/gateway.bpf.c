@@ -750,7 +750,7 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 	m = move_of(move_place(change->bucket, vni_of(d->geneve.vni)));
 	elsewhere = m.number ? move_elsewhere(&m, bpf_ntohl(d->op.chain)) : 0;
 	if (elsewhere)
-		return move_over(ctx, d, elsewhere - 1);
+		return move_over(ctx, d, &m, bpf_ntohl(d->op.chain), elsewhere - 1);
 	if (!chain_leased(bpf_ntohl(d->op.chain), c))
 		return finish(ctx, NO_LEASE);
 	if (over)
@@ -818,7 +818,7 @@ int table(struct xdp_md *ctx)
 	if (!(d->op.flags & DFT_REPLICATION) && d->op.op < DFT_COPY) {
 		m = move_of(where);
 		if ((elsewhere = move_elsewhere(&m, number)))
-			return move_over(ctx, d, elsewhere - 1);
+			return move_over(ctx, d, &m, number, elsewhere - 1);
 		if (move_incomplete(&m, number)) {
 			if (d->op.op == DFT_COLLECT)
 				return finish(ctx, BUCKET_MOVES);
@@ -1122,7 +1122,7 @@ int decided(struct xdp_md *ctx)
 	}
 
 	d->op.op = DFT_INSERT;
-	d->op.flags = DFT_OBSERVED | (d->op.flags & (DFT_REFRESH | DFT_ASKED));
+	d->op.flags = DFT_OBSERVED | (d->op.flags & (DFT_REFRESH | DFT_ASKED | DFT_BACK));
 	d->op.state = bpf_htons(DFT_LIVE << DFT_LIFE_SHIFT | (direction ? DFT_BEGUN_BY_B : 0));
 	if (chain_head(c) == cfg.node)
 		return go_to(ctx, STEP_TABLE);

@@ -3395,6 +3395,110 @@ static int moves(struct world *w, const char *name, const struct session_key *ke
 	return wrong + outbox_is_at(w, name, FTN1, SERIAL, OUTBOX_CONFIRMED);
 }
 
+#define FROM_FTN2 "REPLICATED > ftn3 MOVE_TOLD > ftn4 REPLICATED > ftn5 REPLICATED > "
+#define ALONG_ "REPLICATED > ftn2 " FROM_FTN2
+
+static void unmoved(struct world *w, const struct session_key *key)
+{
+	uint32_t bucket = (uint32_t)hash_of(key) % BUCKETS;
+	const struct move_value never = {};
+
+	for (int i = 0; i < NODES; i++)
+		node_put(&w->node[i], "moves", &bucket, &never);
+	forget(w);
+}
+
+// A fence that comes so far down the old path, or as "yours" down the new one, and there gets lost.
+static int fence_comes(struct world *w, const struct session_key *key, int steps)
+{
+	struct journey j = {};
+	struct frame f;
+	int wrong;
+
+	write_move(&f, FTN1, key, DFT_FENCE, 0, TERM);
+	wrong = step(w, FTN1, &f, &j);
+	for (int at = 1; at < steps; at++)
+		wrong += step(w, FTN1 + at, &j.out, &j);
+	return wrong;
+}
+
+static int fence_lost(struct world *w, const struct session_key *key, int steps)
+{
+	unmoved(w, key);
+	return fence_comes(w, key, steps);
+}
+
+// Who comes while a fence goes down the old path, or the word of it down the new one, is not sent
+// to and fro: it takes the fence along. fwd1 has the old view, fwd2 the new one.
+static int between_fences(struct world *w, const struct session_key *key, const struct inner *syn)
+{
+	static const struct {
+		int steps; // of the fence
+		const char *from_fwd1, *from_fwd2;
+	} rows[] = {
+		// The old tail decides, and its head knows that it may not.
+		{1,
+		 "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REDIRECTED > ftn6 REDIRECTED > "
+		 "ftn3 INSERTED > ftn1 REPLICATED+REDIRECTED > ftn2 " FROM_FTN2
+		 "ftn6 MOVE_ASKED > ",
+		 "fwd2 LOOKED_UP > ftn6 REDIRECTED > ftn3 INSERTED > ftn1 REPLICATED+REDIRECTED > "
+		 "ftn2 " FROM_FTN2 "ftn6 MOVE_ASKED > "},
+		// All of the old path is fenced, nobody else knows.
+		{3,
+		 "fwd1 LOOKED_UP > ftn3 REDIRECTED > ftn6 REDIRECTED > ftn3 REDIRECTED > "
+		 "ftn1 " ALONG_ "ftn6 MOVE_ASKED > ",
+		 "fwd2 LOOKED_UP > ftn6 REDIRECTED > ftn3 REDIRECTED > ftn1 " ALONG_
+		 "ftn6 MOVE_ASKED > "},
+		// The new tail does not know yet.
+		{5,
+		 "fwd1 LOOKED_UP > ftn3 REDIRECTED > ftn6 REDIRECTED > ftn3 REDIRECTED > "
+		 "ftn1 " ALONG_ "ftn6 MOVE_ASKED > ",
+		 "fwd2 LOOKED_UP > ftn6 REDIRECTED > ftn3 REDIRECTED > ftn1 " ALONG_
+		 "ftn6 MOVE_ASKED > "},
+	};
+	static const char then[] = "ftn1 MOVE_TOLD > ftn4 LOOKED_UP_AGAIN > ftn6 INSERTED > "
+				   "ftn4 REPLICATED > ftn5 REPLICATED > ftn6 REPLIED > ";
+	const struct inner fin = TCP(80, FIN | ACK, .from = "10.0.1.10", .to = "10.0.1.20");
+	struct journey j;
+	int wrong = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char path[PATH_ROOM];
+
+		wrong += fence_lost(w, key, rows[i].steps);
+		snprintf(path, sizeof(path), "%s%sfwd1 FORWARDED_FIRST", rows[i].from_fwd1, then);
+		wrong += sends(w, "between fences, old view", FWD1, OF_FWD1, RED, syn, path,
+			       DELIVERED, &j);
+		wrong += fence_lost(w, key, rows[i].steps);
+		snprintf(path, sizeof(path), "%s%sfwd2 FORWARDED_FIRST", rows[i].from_fwd2, then);
+		wrong += sends(w, "between fences, new view", FWD2, OF_FWD2, RED, syn, path,
+			       DELIVERED, &j);
+		// So the next one finds the new chain.
+		forget(w);
+		snprintf(path, sizeof(path),
+			 "fwd2 LOOKED_UP > ftn6 MOVE_ASKED > %sfwd2 FORWARDED_FIRST", then);
+		wrong += sends(w, "between fences, the next", FWD2, OF_FWD2, RED, syn, path,
+			       DELIVERED, &j);
+	}
+	// The end of a connection that the old chain knows: an update goes along, too.
+	forget(w);
+	unmoved(w, key);
+	put_floors(w, key, 0);
+	wrong += sends(w, "before its end", FWD2, OF_FWD2, RED, syn,
+		       "fwd2 LOOKED_UP > ftn6 REDIRECTED > ftn3 INSERTED > ftn1 REPLICATED > "
+		       "ftn2 REPLICATED > ftn3 REPLIED > fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += fence_comes(w, key, 3);
+	wrong += sends(w, "between fences, the end", FWD2, OF_FWD2, RED, &fin,
+		       "fwd2 UPDATED > ftn4 REDIRECTED > ftn1 REPLICATED+REDIRECTED > "
+		       "ftn2 " FROM_FTN2
+		       "ftn6 LOOKED_UP_AGAIN > ftn4 LOOKED_UP_AGAIN > ftn6 MOVE_ASKED > "
+		       "ftn1 MOVE_TOLD > ftn4 REPLICATED > ftn5 REPLICATED > ftn6 REPLIED > "
+		       "fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	return wrong;
+}
+
 #define TOLD_ALL "REPLICATED > ftn5 REPLICATED > ftn6 MOVE_TAKEN > ftn1 COPY_CONFIRMED"
 
 // M7: chain 0 (ftn1 to ftn3) hands a bucket over to chain 2 (ftn4 to ftn6).
@@ -3446,6 +3550,11 @@ static int test_moves(struct world *w)
 	wrong += travel(w, FTN4, &f, &j);
 	wrong += path_is("told too early", &j, "ftn4 BUCKET_MOVES");
 
+	wrong += between_fences(w, &key, &syn);
+	unmoved(w, &key);
+	put_floors(w, &key, 0);
+	wrong += sends(w, "still not fenced", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST",
+		       DELIVERED, &j);
 	wrong += moves(w, "fence", &key, DFT_FENCE,
 		       "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 MOVE_TOLD > ftn4 " TOLD_ALL);
 	wrong += moves(w, "fence again", &key, DFT_FENCE,
@@ -3761,6 +3870,21 @@ static int test_transfer(struct world *w)
 	wrong += transfers(w, "fence, west has not heard", &key, DFT_FENCE,
 			   FENCED_ "ftn4 BUCKET_MOVES");
 	put_transfer(w, FTN4, RED, TRANSFER, 0);
+	// East is fenced: who comes now takes the word of it along.
+	wrong += sends(
+		w, "between fences", FWD1, OF_FWD1, RED, &syn,
+		"fwd1 LOOKED_UP > ftn3 REDIRECTED > ftn6 REDIRECTED > ftn3 REDIRECTED > " FENCED_
+		"ftn4 REPLICATED > ftn5 REPLICATED > ftn6 MOVE_ASKED > "
+		"ftn1 MOVE_TOLD > ftn4 " IN_WEST "fwd1 FORWARDED_FIRST",
+		DELIVERED, &j);
+	wrong += west_has(w, "taken along", &key, &want);
+	node_clear(&w->node[FWD1], "cache");
+	for (int i = FTN4; i <= FTN6; i++) {
+		const struct move_value never = {};
+
+		node_clear(&w->node[i], "sessions");
+		node_put(&w->node[i], "moves", &place[0], &never);
+	}
 	for (int again = 0; again < 2; again++) {
 		wrong += transfers(w, "fence", &key, DFT_FENCE, FENCED_ "ftn4 " TOLD_ALL);
 		wrong += outbox_is_at(w, "fence", FTN1, SERIAL, OUTBOX_CONFIRMED);
@@ -4010,16 +4134,11 @@ static int test_fences(struct world *w)
 	// Who believes that it is still the one asks it; it knows better.
 	set_chain(w, 3, 0);
 	node_chain(&w->node[FTN3], 0, &other);
-	wrong += sends(w, "another life, and asked", FWD1, OF_FWD1, RED, &open,
-		       "fwd1 LOOKED_UP > ftn3 REDIRECTED > ftn2 REDIRECTED > ftn3 REDIRECTED > "
-		       "ftn2 REDIRECTED > ftn3 REDIRECTED > ftn2 REDIRECTED > ftn3 REDIRECTED > "
-		       "ftn2 REDIRECTED > ftn3 HOPS_EXCEEDED",
-		       DROPPED, &j);
-	wrong += sends(w, "another life, a replication", FWD2, OF_FWD2, BLUE, &open,
-		       "fwd2 LOOKED_UP > ftn3 REDIRECTED > ftn2 REDIRECTED > ftn3 REDIRECTED > "
-		       "ftn2 REDIRECTED > ftn3 REDIRECTED > ftn2 REDIRECTED > ftn3 REDIRECTED > "
-		       "ftn2 REDIRECTED > ftn3 HOPS_EXCEEDED",
-		       DROPPED, &j);
+	bounced(path, "fwd1 LOOKED_UP", "ftn3", "ftn2");
+	wrong += sends(w, "another life, and asked", FWD1, OF_FWD1, RED, &open, path, DROPPED, &j);
+	bounced(path, "fwd2 LOOKED_UP", "ftn3", "ftn2");
+	wrong += sends(w, "another life, a replication", FWD2, OF_FWD2, BLUE, &open, path, DROPPED,
+		       &j);
 	set_chain(w, 3, 0);
 	other.boot[1] = 4711;
 	node_chain(&w->node[FTN2], 0, &other);

@@ -27,6 +27,7 @@ enum kind { NONE, LOOKUP, INSERT, COPY, FENCE, MOVED, PULL, PULLED, DELETE };
 
 struct message {
 	uint8_t kind, to, term, packet, pulled;
+	uint8_t back;		// the new chain did not know that it has the bucket
 	uint8_t floor, counter; // seen; named; the floor that was read
 	struct rec rec;
 };
@@ -105,12 +106,12 @@ static void ended(struct state *s, const struct rec *r)
 		s->released = 0;
 }
 
-static bool evaluate(struct state *s, uint8_t n, uint8_t pulled)
+static bool evaluate(struct state *s, uint8_t n, uint8_t pulled, uint8_t back)
 {
 	const struct node *x = &s->node[n];
 	struct dft_record mine = rec_out(&x->rec);
 	struct dft_stamp seen = dft_observe(&mine, x->floor);
-	struct message m = {.kind = INSERT, .packet = 1, .pulled = pulled};
+	struct message m = {.kind = INSERT, .packet = 1, .pulled = pulled, .back = back};
 
 	if (s->decisions == DECISIONS)
 		return false;
@@ -122,6 +123,22 @@ static bool evaluate(struct state *s, uint8_t n, uint8_t pulled)
 	m.rec.decision = ++s->decisions;
 	m.to = n == NEW ? NEW : x->term == 1 ? HEAD : TAIL;
 	return send(s, m);
+}
+
+// The other chain serves. What that has sent back goes along with the fence, again from the head
+// on.
+static bool pass_over(struct state *s, const struct message *m)
+{
+	struct message next = {.kind = LOOKUP, .to = NEW, .packet = 1};
+
+	if (m->to == NEW) {
+		next.to = TAIL;
+		next.back = 1;
+	} else if (m->back) {
+		next.kind = FENCE;
+		next.to = s->node[m->to].term == 1 ? HEAD : TAIL;
+	}
+	return send(s, next);
 }
 
 static bool ask_old(struct state *s, struct message m)
@@ -140,8 +157,6 @@ static bool ask_old(struct state *s, struct message m)
 // What has passed the old path's end.
 static const char *old_end(struct state *s, uint8_t n, const struct message *m, bool *kept)
 {
-	struct message next;
-
 	if (m->rec.life == DFT_TOMBSTONE) {
 		ended(s, &m->rec);
 		return NULL;
@@ -149,8 +164,7 @@ static const char *old_end(struct state *s, uint8_t n, const struct message *m, 
 	if (!m->packet)
 		return NULL;
 	if (s->node[n].fenced) {
-		next = (struct message){.kind = LOOKUP, .to = NEW, .packet = 1};
-		*kept = send(s, next);
+		*kept = pass_over(s, m);
 		return NULL;
 	}
 	return release(s, m->rec.decision);
@@ -170,8 +184,7 @@ static const char *deliver(struct state *s, struct message m, bool *kept)
 	switch (m.kind) {
 	case LOOKUP:
 		if (!dft_bucket_serves(&bucket)) {
-			m.to = m.to == NEW ? TAIL : NEW;
-			*kept = send(s, m);
+			*kept = pass_over(s, &m);
 			return NULL;
 		}
 		if (!dft_is_tail(&member))
@@ -182,16 +195,15 @@ static const char *deliver(struct state *s, struct message m, bool *kept)
 		}
 		if (mine.life == DFT_LIVE)
 			return release(s, x->rec.decision);
-		*kept = evaluate(s, m.to, 0);
+		*kept = evaluate(s, m.to, 0, m.back);
 		return NULL;
 	case INSERT:
 	case DELETE:
 		if (!dft_is_head(&member))
 			return NULL;
 		if (!dft_bucket_serves(&bucket)) {
-			m.to = m.to == NEW ? TAIL : NEW;
 			if (m.packet)
-				*kept = send(s, m);
+				*kept = pass_over(s, &m);
 			return NULL;
 		}
 		if (m.kind == INSERT && dft_bucket_must_ask(&bucket, &mine, m.pulled)) {
@@ -233,10 +245,12 @@ static const char *deliver(struct state *s, struct message m, bool *kept)
 		if (BUGGY(MOVE_UNFENCED) || x->term != 1 || m.to == TAIL) {
 			next = (struct message){.kind = MOVED, .to = NEW, .term = x->term};
 			next.floor = x->floor;
+			next.packet = m.packet;
 			*kept = send(s, next);
 		}
 		if (x->term == 1 && m.to == HEAD) {
 			next = (struct message){.kind = FENCE, .to = TAIL, .term = 1};
+			next.packet = m.packet;
 			*kept = send(s, next) && *kept;
 		}
 		return NULL;
@@ -249,6 +263,8 @@ static const char *deliver(struct state *s, struct message m, bool *kept)
 			memset(&x->rec, 0, sizeof(x->rec));
 		if (x->floor < x->base)
 			x->floor = x->base;
+		if (m.packet)
+			*kept = send(s, (struct message){.kind = LOOKUP, .to = NEW, .packet = 1});
 		return NULL;
 	case PULL:
 		if (!dft_bucket_answers(&bucket, &member, (struct dft_term){m.term, 0}))
@@ -266,7 +282,7 @@ static const char *deliver(struct state *s, struct message m, bool *kept)
 		x->complete = 1; // there is but this key
 		if (outcome == DFT_SAME) {
 			if (m.packet)
-				*kept = evaluate(s, NEW, 1);
+				*kept = evaluate(s, NEW, 1, 0);
 			return NULL;
 		}
 		x->rec = rec_in(&mine);

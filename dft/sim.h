@@ -94,6 +94,7 @@ struct op {
 	uint8_t kind, hops, packet, collect;
 	uint8_t pulled; // the old head had nothing
 	uint8_t report; // enum report
+	uint8_t back;	// the new chain did not know that it has the bucket
 	uint8_t read;	// of the tail's own table, for its learner
 	uint16_t state;
 	uint32_t chain, key;

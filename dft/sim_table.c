@@ -136,12 +136,21 @@ static void learn(struct world *w, struct replica *r, uint32_t chain, uint32_t s
 	}
 }
 
-// The other chain serves: the request goes there.
+// The other chain serves: the request goes there. Where that has sent it back already, it goes
+// along with the fence, once more from the head on.
 static void pass_over(struct world *w, struct replica *r, struct op *op)
 {
 	if (!op->packet || !op->hops--)
 		return;
 	op->read = 0;
+	if (r->bucket.fenced && op->back) {
+		op->back = 0;
+		op->kind = OP_FENCE;
+		op->bucket = (struct dft_bucket){.move = r->bucket.move};
+		send_op(w, r->member.self.node, guess(w, op->chain, true), op);
+		return;
+	}
+	op->back = !r->bucket.fenced;
 	op->chain = !op->chain;
 	op->key = guest_key(op->chain, op->key);
 	send_op(w, r->member.self.node, guess(w, op->chain, op->kind != OP_LOOKUP), op);
@@ -150,9 +159,16 @@ static void pass_over(struct world *w, struct replica *r, struct op *op)
 // To the new chain's head: under this term all of the old live list is fenced.
 static void report(struct world *w, struct replica *r, const struct op *fence, struct dft_term term)
 {
-	struct op op = {.kind = OP_MOVED, .hops = 8, .chain = !fence->chain, .term = term};
+	struct op op = {.hops = 8};
 
-	op.key = guest_key(op.chain, 0);
+	if (fence->packet) {
+		op = *fence;
+		op.report = NO_REPORT;
+	}
+	op.kind = OP_MOVED;
+	op.chain = !fence->chain;
+	op.term = term;
+	op.key = guest_key(op.chain, fence->key);
 	op.floor = fence->floor;
 	op.bucket.move = fence->bucket.move;
 	op.alias.chain = NOWHERE;
@@ -282,8 +298,10 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 		next.alias.chain = NOWHERE;
 		send_op(w, node, r->member.active.path[0].node, &next);
 	}
-	if (op->report == REPORT_FENCE)
+	if (op->report == REPORT_FENCE) {
 		report(w, r, op, op->term);
+		return;
+	}
 	if (op->report == REPORT_ADOPTED)
 		report_adopted(w, r, op);
 	op->report = NO_REPORT;

@@ -71,6 +71,7 @@ class Chaos:
         self.unrepaired = 0
         self.log = []
         self.refused = []
+        self.counts = {}  # of each member, what became of its packets
         self.waited = {}  # for what, after the last event: seconds
 
     def tell(self, text):
@@ -118,8 +119,14 @@ class Chaos:
         return path
 
     def look(self, status):
-        self.counts = {member["name"]: member["verdicts"] for member in status["members"]}
+        self.count(status)
         self.view = View(status, self.cloud.buckets(self.nodes[FTN][0]))
+
+    def count(self, status):
+        """Why packets were dropped, as far as anybody has told."""
+        if status:
+            self.counts = {**self.counts, **{member["name"]: member["verdicts"]
+                                             for member in status["members"] if "verdicts" in member}}
 
     def rest(self, seconds):
         """Waits, and takes what the load says."""
@@ -171,18 +178,20 @@ class Chaos:
     def event(self):
         batch, hold = self.draw()
         begun = time.monotonic()
+        before = self.counts
         events = []
         for kind, node, variant, other, apart in batch:
             if events:
                 self.rest(apart)
             events.append(self.begin(kind, node, variant, other))
         self.rest(hold)
+        # Who leaves takes its counts along.
+        self.count(self.cloud.status())
         for event in events:
             self.undo(event)
         undone = time.monotonic()
-        before = self.counts
         whole = self.await_whole()
-        dropped = drops_since(before, self.counts) if not whole else {}
+        dropped = drops_since(before, self.counts)
         took = time.monotonic() - undone
         # What was on its way when it became whole.
         self.rest(0.2)
@@ -209,6 +218,7 @@ class Chaos:
                   f"undone: gap {back:.0f} ms, {lost_back} lost, new flow {opening_back:.0f} ms; " +
                   (f"whole after {took:.1f} s" if not whole
                    else f"not whole after {took:.1f} s: {whole}") +
+                  (f"; dropped {dropped}" if event.lossless and (lost or lost_back) else "") +
                   (f"; {len(self.report.broken)} connections broken so far" if self.report.broken else ""))
 
     def await_whole(self):

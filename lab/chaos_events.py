@@ -189,6 +189,7 @@ class Replace(Event):
 
     def begin(self):
         self.object = self.cloud.order("get", "node", self.node, "-o", "yaml")
+        self.cloud.order("node", "drain", self.node)
         self.cloud.order("node", "delete", self.node)
 
     def undo(self):

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loading, adopting and attaching. The order in datapath_load() is the story of this file.
+// Loading, adopting and attaching. The order in load() and use() is the story of this file.
 #include "node/datapath.h"
 
 #include <bpf/bpf.h>
@@ -612,45 +612,47 @@ static void drop_undeclared(void *context, const char *name)
 	pin_drop(declared->datapath->dir, name);
 }
 
-static int load(struct datapath *datapath, const struct node_settings *settings,
-		char why[DATAPATH_WHY])
+static int load(struct datapath_loading *l)
 {
-	const struct embedded_object *embedded[DATAPATH_OBJECTS] = {};
-	struct bpf_object *objects[DATAPATH_OBJECTS] = {};
+	struct datapath *datapath = &l->next;
 	int err, i;
 
 	// Adopting comes before any loading: it decides on the boot id, which programs contain.
-	if ((err = open_objects(datapath, settings, objects, embedded, why)))
-		goto close;
-	if ((err = ensure_boot(datapath))) {
-		refuse(why, err, "the boot id cannot be kept: %s", strerror(-err));
-		goto close;
-	}
-	for (i = 0; i < DATAPATH_OBJECTS && objects[i]; i++)
-		if ((err = configure_object(datapath, objects[i], settings)) ||
-		    (err = bpf_object__load(objects[i]))) {
-			refuse(why, err, "object %s cannot be loaded: %s", embedded[i]->name,
-			       strerror(-err));
-			goto close;
-		}
+	if ((err = open_objects(datapath, &l->settings, l->objects, l->embedded, l->why)))
+		return err;
+	if ((err = ensure_boot(datapath)))
+		return refuse(l->why, err, "the boot id cannot be kept: %s", strerror(-err));
+	for (i = 0; i < DATAPATH_OBJECTS && l->objects[i]; i++)
+		if ((err = configure_object(datapath, l->objects[i], &l->settings)) ||
+		    (err = bpf_object__load(l->objects[i])))
+			return refuse(l->why, err, "object %s cannot be loaded: %s",
+				      l->embedded[i]->name, strerror(-err));
+	return 0;
+}
+
+// What is loaded runs from now on.
+static int use(struct datapath *datapath, struct datapath_loading *l)
+{
+	const struct node_settings *settings = &l->settings;
+	struct bpf_object **objects = l->objects;
+	int err;
+
 	// A packet that is under way in the old programs may call one of the new. Both know the
 	// same maps and packet formats, or the maps would not have been adopted.
 	if (settings->roles & GATEWAY &&
-	    (err = fill_arrays(datapath, settings, objects, embedded, why)))
-		goto close;
+	    (err = fill_arrays(datapath, settings, objects, l->embedded, l->why)))
+		return err;
 	if (!(settings->roles & NODE_FWD))
 		remove_oam_pair(datapath);
-	if ((err = attach_all(datapath, settings, objects[0], why)) ||
-	    (err = start_pacemaker(datapath, settings, objects, why)))
-		goto close;
+	if ((err = attach_all(datapath, settings, objects[0], l->why)) ||
+	    (err = start_pacemaker(datapath, settings, objects, l->why)))
+		return err;
 	// What a node in another role had, or an older zetad.
 	pins_each(datapath->dir, "", "", drop_undeclared, &(struct declared){datapath, objects});
 	close_objects(datapath->objects);
-	memcpy(datapath->objects, objects, sizeof(objects));
+	memcpy(datapath->objects, l->objects, sizeof(l->objects));
+	memset(l->objects, 0, sizeof(l->objects));
 	return 0;
-close:
-	close_objects(objects);
-	return err;
 }
 
 static int unload(struct datapath *datapath, char why[DATAPATH_WHY])
@@ -683,29 +685,51 @@ static void check_mtu(const struct interface_name *name, unsigned int needed)
 			  name->text, mtu, needed);
 }
 
-int datapath_configure(struct datapath *datapath, const struct node_settings *settings,
-		       char why[DATAPATH_WHY])
+void datapath_begin(const struct datapath *datapath, const struct node_settings *settings,
+		    struct datapath_loading *l)
 {
-	unsigned int tenant_before = datapath->tenant_ifindex;
-	unsigned int zgc_before = datapath->zgc_ifindex;
-	int gateway = settings->roles & GATEWAY, err;
+	const int gateway = settings->roles & GATEWAY;
+
+	*l = (struct datapath_loading){.next = *datapath, .settings = *settings};
+	if (!settings->roles)
+		return;
+	l->next.tenant_ifindex = if_nametoindex(settings->tenant_interface.text);
+	l->next.zgc_ifindex = gateway ? if_nametoindex(settings->zgc_interface.text) : 0;
+	if (!l->next.tenant_ifindex)
+		l->err = refuse(l->why, -EAGAIN, "waiting for interface %s",
+				settings->tenant_interface.text);
+	else if (gateway && !l->next.zgc_ifindex)
+		l->err = refuse(l->why, -EAGAIN, "waiting for interface %s",
+				settings->zgc_interface.text);
+}
+
+void datapath_load(struct datapath_loading *l)
+{
+	if (!l->err && l->settings.roles)
+		l->err = load(l);
+}
+
+int datapath_finish(struct datapath *datapath, struct datapath_loading *l)
+{
+	const struct node_settings *settings = &l->settings;
+	const int gateway = settings->roles & GATEWAY;
+	const unsigned int tenant_before = datapath->tenant_ifindex;
+	const unsigned int zgc_before = datapath->zgc_ifindex;
 
 	if (!settings->roles)
-		return unload(datapath, why);
-	datapath->tenant_ifindex = if_nametoindex(settings->tenant_interface.text);
-	datapath->zgc_ifindex = gateway ? if_nametoindex(settings->zgc_interface.text) : 0;
-	if (!datapath->tenant_ifindex)
-		err = refuse(why, -EAGAIN, "waiting for interface %s",
-			     settings->tenant_interface.text);
-	else if (gateway && !datapath->zgc_ifindex)
-		err = refuse(why, -EAGAIN, "waiting for interface %s",
-			     settings->zgc_interface.text);
-	else
-		err = load(datapath, settings, why);
-	if (err) {
+		return unload(datapath, l->why);
+	// Also where it fails: it is what is pinned.
+	datapath->boot = l->next.boot;
+	datapath->reshaped = l->next.reshaped;
+	datapath->tenant_ifindex = l->next.tenant_ifindex;
+	datapath->zgc_ifindex = l->next.zgc_ifindex;
+	if (!l->err)
+		l->err = use(datapath, l);
+	if (l->err) {
+		close_objects(l->objects);
 		datapath->tenant_ifindex = tenant_before;
 		datapath->zgc_ifindex = zgc_before;
-		return err;
+		return l->err;
 	}
 	datapath->settings = *settings;
 	datapath->loads++;
@@ -728,19 +752,16 @@ static int is_renewed(const struct interface_name *name, unsigned int before)
 	return now && now != before;
 }
 
-int datapath_follow(struct datapath *datapath)
+int datapath_renewed(struct datapath *datapath)
 {
-	const struct node_settings settings = datapath->settings;
-	char why[DATAPATH_WHY];
+	const struct node_settings *settings = &datapath->settings;
 
-	if (!is_renewed(&settings.tenant_interface, datapath->tenant_ifindex) &&
-	    !is_renewed(&settings.zgc_interface, datapath->zgc_ifindex)) {
+	if (!is_renewed(&settings->tenant_interface, datapath->tenant_ifindex) &&
+	    !is_renewed(&settings->zgc_interface, datapath->zgc_ifindex)) {
 		pacemaker_changed(&datapath->pacer);
 		return 0;
 	}
 	log_info("an interface of this node was made anew: loading its programs again");
-	if (datapath_configure(datapath, &settings, why))
-		log_warnx("%s", why);
 	return 1;
 }
 

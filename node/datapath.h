@@ -10,6 +10,7 @@
 #include "node/pins.h"
 
 struct bpf_object;
+struct embedded_object;
 
 #define DATAPATH_OBJECTS 8
 #define DATAPATH_WHY MESSAGE_TEXT
@@ -65,13 +66,26 @@ int datapath_open(struct datapath *datapath, const char *dir, enum xdp_mode mode
 // Closes; what is pinned goes on.
 void datapath_close(struct datapath *datapath);
 
-// Loads programs for checked settings and has them run instead of those before, without a gap for
-// packets. roles 0: detaches and removes everything. Returns 0; -EAGAIN: an interface does not
-// exist yet; or what failed. On failure what ran before goes on, and why is one sentence.
-int datapath_configure(struct datapath *datapath, const struct node_settings *settings,
-		       char why[DATAPATH_WHY]);
-// The same again where an interface was made anew under its name. Returns whether it was needed.
-int datapath_follow(struct datapath *datapath);
+// Programs for checked settings, which are to run instead of those before, without a gap for
+// packets. roles 0: everything is detached and removed. To load them takes up to a second or two,
+// in which the datapath goes on as it is: another thread may do that.
+struct datapath_loading {
+	struct datapath next; // as it is to be; what it has open is lent
+	struct node_settings settings;
+	const struct embedded_object *embedded[DATAPATH_OBJECTS];
+	struct bpf_object *objects[DATAPATH_OBJECTS];
+	int err;
+	char why[DATAPATH_WHY]; // one sentence
+};
+void datapath_begin(const struct datapath *datapath, const struct node_settings *settings,
+		    struct datapath_loading *loading);
+void datapath_load(struct datapath_loading *loading);
+// Has them run. Returns 0; -EAGAIN: an interface does not exist yet; or what failed, also before:
+// then what ran goes on, and loading->why says it.
+int datapath_finish(struct datapath *datapath, struct datapath_loading *loading);
+
+// Whether an interface was made anew under its name, so that its programs have to be loaded again.
+int datapath_renewed(struct datapath *datapath);
 
 // Each carries out a checked PUT, REMOVE or KEYS of a table that is a map. *done counts the entries
 // that were; on an error the entry after them failed.

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// One loop: a message, a signal, a change of interfaces, a little counting.
+// One loop: a message, a signal, a change of interfaces, a little counting. What takes the kernel
+// long (to verify programs) another thread has it do, while the agent waits for the answer and
+// ballots do not.
 #include "node/loader.h"
 
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -33,16 +37,33 @@
 #define NICENESS (-10)
 #define GOODBYE_MS 5000 // for the agent to end when it is asked to
 
+struct work;
+
+// What another thread has the kernel load. Until it is done the agent is not heard, nor are
+// interfaces followed, and all that is not its own stays as it is.
+struct job {
+	void (*run)(struct work *work);
+	pthread_t thread;
+	int threaded; // it has a thread
+	int done;     // eventfd: it is done
+	int answers;  // the agent waits for it
+	struct datapath_loading loading;
+	__u32 count; // of entries that were done
+	int err;
+};
+
 struct work {
+	struct job job; // run NULL: there is none
 	struct datapath datapath;
 	struct ports ports;
 	struct upkeep upkeep;
 	struct limits limits;
 	struct wipe wipe;
 	struct functions functions;
-	struct message message;
-	__u32 loads_seen; // by the ports
-	__u64 follow_ms;  // when interfaces are looked up even if nothing was heard of them
+	struct message message; // the agent's, and the answer
+	struct message ballot;	// the same of its ballots
+	__u32 loads_seen;	// by the ports
+	__u64 follow_ms;	// when interfaces are looked up even if nothing was heard of them
 };
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
@@ -69,41 +90,125 @@ static void answer_done(struct message *message, int err, __u32 done, const char
 	snprintf(message->text, sizeof(message->text), "%s", why);
 }
 
+static void *job_thread(void *context)
+{
+	struct work *work = context;
+
+	// Ballots come first.
+	(void)!setpriority(PRIO_PROCESS, 0, 0);
+	work->job.run(work);
+	eventfd_write(work->job.done, 1);
+	return NULL;
+}
+
+// answers: the agent is told when it is done.
+static void job_begin(struct work *work, void (*run)(struct work *work), int answers)
+{
+	work->job.run = run;
+	work->job.answers = answers;
+	work->job.threaded = !pthread_create(&work->job.thread, NULL, job_thread, work);
+	if (!work->job.threaded)
+		job_thread(work);
+}
+
+static void job_load(struct work *work)
+{
+	datapath_load(&work->job.loading);
+}
+
+// Has programs for these settings loaded.
+static void begin_loading(struct work *work, const struct node_settings *settings, int answers)
+{
+	datapath_begin(&work->datapath, settings, &work->job.loading);
+	job_begin(work, job_load, answers);
+}
+
+static void finish_loading(struct work *work)
+{
+	int err = datapath_finish(&work->datapath, &work->job.loading);
+
+	reload_ports(work);
+	if (work->job.answers)
+		answer_done(&work->message, err, 0, work->job.loading.why);
+	else if (err)
+		log_warnx("%s", work->job.loading.why);
+}
+
 static void configure(struct work *work)
 {
 	const struct node_settings settings = work->message.settings;
-	char why[DATAPATH_WHY] = "";
+	char why[DATAPATH_WHY];
 	const char *refusal;
 	int err = node_settings_check(&settings, &refusal);
 
-	if (err)
-		snprintf(why, sizeof(why), "settings refused: %s", refusal);
-	else
-		err = datapath_configure(&work->datapath, &settings, why);
-	reload_ports(work);
+	if (!err) {
+		begin_loading(work, &settings, 1);
+		return;
+	}
+	snprintf(why, sizeof(why), "settings refused: %s", refusal);
 	answer_done(&work->message, err, 0, why);
 }
 
-static void change(struct work *work)
+static void answer_change(struct message *message, int err, __u32 done)
 {
-	int put = work->message.type == MESSAGE_PUT, err;
-	enum table table = work->message.table;
 	char why[DATAPATH_WHY] = "";
-	__u32 done;
 
-	if (tables[table].kind == TABLE_IS_FUNCTIONS)
-		err = put ? functions_put(&work->functions, &work->message, &done)
-			  : functions_remove(&work->functions, &work->message, &done);
-	else if (tables[table].kind == TABLE_IS_PORTS)
-		err = put ? ports_put(&work->ports, &work->message, &done)
-			  : ports_remove(&work->ports, &work->message, &done);
-	else
-		err = put ? datapath_put(&work->datapath, &work->message, &done)
-			  : datapath_remove(&work->datapath, &work->message, &done);
 	if (err)
 		snprintf(why, sizeof(why), "%s an entry of \"%s\": %s",
-			 put ? "putting" : "removing", tables[table].map, strerror(-err));
-	answer_done(&work->message, err, done, why);
+			 message->type == MESSAGE_PUT ? "putting" : "removing",
+			 tables[message->table].map, strerror(-err));
+	answer_done(message, err, done, why);
+}
+
+static void job_function(struct work *work)
+{
+	work->job.err = functions_put(&work->functions, &work->message, &work->job.count);
+}
+
+static void change(struct work *work, struct message *message)
+{
+	int put = message->type == MESSAGE_PUT, err;
+	enum table table = message->table;
+	__u32 done;
+
+	if (table == TABLE_FUNCTION_VERSIONS && put) {
+		job_begin(work, job_function, 1);
+		return;
+	}
+	if (tables[table].kind == TABLE_IS_FUNCTIONS)
+		err = put ? functions_put(&work->functions, message, &done)
+			  : functions_remove(&work->functions, message, &done);
+	else if (tables[table].kind == TABLE_IS_PORTS)
+		err = put ? ports_put(&work->ports, message, &done)
+			  : ports_remove(&work->ports, message, &done);
+	else
+		err = put ? datapath_put(&work->datapath, message, &done)
+			  : datapath_remove(&work->datapath, message, &done);
+	answer_change(message, err, done);
+}
+
+// Does what is left to do when the other thread has ended.
+static void job_end(struct work *work)
+{
+	if (work->job.threaded)
+		pthread_join(work->job.thread, NULL);
+	if (work->job.run == job_load)
+		finish_loading(work);
+	else
+		answer_change(&work->message, work->job.err, work->job.count);
+	work->job.run = NULL;
+}
+
+// It is done. Where the agent has ended meanwhile, SIGCHLD says how.
+static void job_done(struct work *work, int agent)
+{
+	eventfd_t times;
+
+	if (eventfd_read(work->job.done, &times))
+		return;
+	job_end(work);
+	if (work->job.answers)
+		(void)!message_send(agent, &work->message);
 }
 
 static void tell_keys(struct work *work)
@@ -153,7 +258,7 @@ static int serve(struct work *work, int socket)
 		break;
 	case MESSAGE_PUT:
 	case MESSAGE_REMOVE:
-		change(work);
+		change(work, &work->message);
 		break;
 	case MESSAGE_KEYS:
 	case MESSAGE_READY:
@@ -165,7 +270,7 @@ static int serve(struct work *work, int socket)
 	default:
 		tell_status(work);
 	}
-	return message_send(socket, &work->message);
+	return work->job.run ? 0 : message_send(socket, &work->message);
 }
 
 static int tell_arrays(struct work *work, int socket)
@@ -173,12 +278,12 @@ static int tell_arrays(struct work *work, int socket)
 	int fds[ARRAYS], err = datapath_arrays(&work->datapath, fds);
 
 	if (err) {
-		answer_done(&work->message, err, 0, "no programs are loaded");
-		return message_send(socket, &work->message);
+		answer_done(&work->ballot, err, 0, "no programs are loaded");
+		return message_send(socket, &work->ballot);
 	}
-	work->message.type = MESSAGE_ARRAYS_ARE;
-	work->message.arrays = (struct node_arrays){work->datapath.boot, work->datapath.loads};
-	err = message_send_arrays(socket, &work->message, fds);
+	work->ballot.type = MESSAGE_ARRAYS_ARE;
+	work->ballot.arrays = (struct node_arrays){work->datapath.boot, work->datapath.loads};
+	err = message_send_arrays(socket, &work->ballot, fds);
 	datapath_close_arrays(fds);
 	return err;
 }
@@ -187,30 +292,32 @@ static int tell_arrays(struct work *work, int socket)
 static int serve_ballot(struct work *work, int socket)
 {
 	size_t size;
-	int err = message_receive(socket, &work->message, &size);
+	int err = message_receive(socket, &work->ballot, &size);
 
 	if (err)
 		return err;
-	if (!message_is_ballot(&work->message, size))
+	if (!message_is_ballot(&work->ballot, size))
 		return -EPROTO;
-	switch (work->message.type) {
+	switch (work->ballot.type) {
 	case MESSAGE_ARRAYS:
 		return tell_arrays(work, socket);
 	case MESSAGE_WIPE:
-		err = wipe_chain(&work->wipe, work->message.wipe.chain, work->message.wipe.floor);
-		answer_done(&work->message, err, 0, "");
+		err = wipe_chain(&work->wipe, work->ballot.wipe.chain, work->ballot.wipe.floor);
+		answer_done(&work->ballot, err, 0, "");
 		break;
 	default:
-		change(work);
+		change(work, &work->ballot);
 	}
-	return message_send(socket, &work->message);
+	return message_send(socket, &work->ballot);
 }
 
 static void follow(struct work *work)
 {
+	const struct node_settings settings = work->datapath.settings;
+
 	work->follow_ms = now_ms() + FOLLOW_MS;
-	datapath_follow(&work->datapath);
-	reload_ports(work);
+	if (datapath_renewed(&work->datapath))
+		begin_loading(work, &settings, 0);
 	ports_follow(&work->ports);
 }
 
@@ -277,15 +384,15 @@ static int serve_socket(struct work *work, struct pollfd *poll,
 static int loop(struct work *work, const struct loader *loader, int signals, int watch)
 {
 	struct pollfd polls[] = {
-		{.fd = loader->ballots, .events = POLLIN},
-		{.fd = signals, .events = POLLIN},
-		{.fd = watch, .events = POLLIN},
-		{.fd = loader->socket, .events = POLLIN},
+		{.fd = loader->ballots, .events = POLLIN}, {.fd = signals, .events = POLLIN},
+		{.fd = watch, .events = POLLIN},	   {.fd = loader->socket, .events = POLLIN},
+		{.fd = work->job.done, .events = POLLIN},
 	};
 	struct signalfd_siginfo info;
-	int wait, status;
+	int agent = loader->socket, changed = 0, wait, status;
 
 	for (;;) {
+		polls[3].fd = work->job.run ? -1 : agent;
 		wait = sooner(upkeep_step(&work->upkeep), FOLLOW_MS);
 		wait = sooner(wipe_step(&work->wipe), wait);
 		wait = sooner(pacemaker_step(&work->datapath.pacer), wait);
@@ -302,11 +409,20 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 			if (waitpid(loader->agent, &status, WNOHANG) == loader->agent)
 				return agent_ended(status);
 		}
-		if (interfaces_changed(watch) || now_ms() >= work->follow_ms)
-			follow(work);
-		if (serve_socket(work, &polls[0], serve_ballot) ||
-		    serve_socket(work, &polls[3], serve))
+		changed |= interfaces_changed(watch);
+		if (serve_socket(work, &polls[0], serve_ballot))
 			return 1;
+		if (polls[4].revents) {
+			job_done(work, agent);
+		} else if (!work->job.run) {
+			if (serve_socket(work, &polls[3], serve))
+				return 1;
+			agent = polls[3].fd;
+		}
+		if (!work->job.run && (changed || now_ms() >= work->follow_ms)) {
+			changed = 0;
+			follow(work);
+		}
 	}
 }
 
@@ -346,11 +462,19 @@ int loader_run(const struct loader *loader)
 		log_warnx("the loader cannot start: %s", strerror(-err));
 		return 1;
 	}
+	work->job.done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (work->job.done < 0) {
+		log_warn("the loader cannot start");
+		return 1;
+	}
 	functions_open(&work->functions, &work->datapath);
 	ports_adopt(&work->ports, &work->datapath);
 	if (work->datapath.boot)
 		log_info("adopted what is pinned, boot id %u", work->datapath.boot);
 	status = loop(work, loader, signals, watch);
+	if (work->job.run && work->job.threaded)
+		pthread_join(work->job.thread, NULL);
+	close(work->job.done);
 	functions_close(&work->functions);
 	wipe_close(&work->wipe);
 	upkeep_close(&work->upkeep);

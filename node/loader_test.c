@@ -7,7 +7,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,11 +21,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/file.h"
+#include "lib/hash.h"
+#include "lib/own.h"
 #include "node/loader.h"
 #include "node/messages.h"
+#include "shared/limits.h"
 
 static const char dir[] = "/media/zeta/n1";
 static struct message message; // large: not on the stack
+static const char *object;     // file of a function
 static pid_t loader_pid, agent_pid;
 static int agent_socket = -1, ballot_socket = -1;
 
@@ -56,6 +63,7 @@ static void start(void)
 			_exit(99);
 		_exit(loader_run(&(struct loader){.dir = dir,
 						  .mode = XDP_MODE_GENERIC,
+						  .sessions = MIN_SESSIONS,
 						  .socket = sockets[0],
 						  .ballots = ballots[0],
 						  .agent = agent}));
@@ -232,6 +240,123 @@ static void survives_any_content(void **state)
 	assert_int_equal(wait_loader(), 1);
 }
 
+static int is_answered(int socket)
+{
+	struct pollfd poll_socket = {.fd = socket, .events = POLLIN};
+
+	return poll(&poll_socket, 1, 0) > 0;
+}
+
+// How many ballots are decided until the answer to what the agent has asked is here.
+static unsigned int ballots_until_answered(void)
+{
+	struct fence_value fence = {};
+	unsigned int ballots = 0;
+	const __u32 chain = 0;
+	size_t size;
+
+	while (!is_answered(agent_socket)) {
+		begin(MESSAGE_PUT, TABLE_FENCES, 1);
+		memcpy(message_at(&message, 0), &chain, sizeof(chain));
+		fence.promised = ++ballots;
+		memcpy((__u8 *)message_at(&message, 0) + sizeof(chain), &fence, sizeof(fence));
+		ask_on(ballot_socket);
+		assert_int_equal(message.error, 0);
+	}
+	assert_int_equal(message_receive(agent_socket, &message, &size), 0);
+	assert_int_equal(message.type, MESSAGE_DONE);
+	return ballots;
+}
+
+static void put(enum table table, const void *key, const void *value)
+{
+	__u8 *at;
+
+	begin(MESSAGE_PUT, table, 1);
+	at = message_at(&message, 0);
+	memcpy(at, key, tables[table].key_size);
+	memcpy(at + tables[table].key_size, value, tables[table].value_size);
+}
+
+// Pushes a function, up to the message that has it verified, which is left to be sent.
+static void push_function(void)
+{
+	struct function_part_key part = {.slot = FUNCTION_FIRST_FREE};
+	struct function_version_key key = {.slot = FUNCTION_FIRST_FREE};
+	struct function_version version = {};
+	static __u8 bytes[ZETA_OBJECT_BYTES];
+	auto_(freep) char *text = NULL;
+	size_t size, at;
+
+	assert_int_equal(file_read(object, sizeof(bytes), &text, &size), 0);
+	memcpy(bytes, text, size);
+	for (at = 0; at < size; at += FUNCTION_PART, part.part++) {
+		put(TABLE_FUNCTION_PARTS, &part, bytes + at);
+		ask();
+		assert_int_equal(message.error, 0);
+	}
+	version.digest = hash_bytes(bytes, size, 0);
+	version.size = (__u32)size;
+	put(TABLE_FUNCTION_VERSIONS, &key, &version);
+}
+
+// Loading programs takes the kernel so long that many are decided meanwhile. One that is here
+// before the loader begins is decided in any case.
+#define MANY 10
+
+static void decides_ballots_while_it_loads(void **state)
+{
+	struct node_settings settings = {
+		.roles = NODE_FTN,
+		.tenant_mtu = 1450,
+		.oam_port = 8300,
+		.index = 1,
+		.tenant_interface = {"lo"},
+		.tenant_mac = {2, 0, 0, 0, 0, 1},
+		.zgc_interface = {"lo"},
+		.zgc_mac = {2, 0, 0, 0, 0, 1},
+	};
+	unsigned int ballots;
+	__u32 boot;
+
+	settings.tenant_ip.s6_addr32[2] = settings.zgc_ip.s6_addr32[2] = htonl(0xFFFF);
+	settings.tenant_ip.s6_addr32[3] = settings.zgc_ip.s6_addr32[3] = htonl(0x7F000001);
+	start();
+	begin(MESSAGE_CONFIGURE, 0, 0);
+	message.settings = settings;
+	ask();
+	assert_string_equal(message.text, "");
+	assert_int_equal(message.error, 0);
+	ask_status();
+	boot = message.status.boot;
+	begin(MESSAGE_CONFIGURE, 0, 0);
+	message.settings = settings;
+	message.settings.tenant_mtu = 1400;
+	assert_int_equal(message_send(agent_socket, &message), 0);
+	assert_true(ballots_until_answered() > MANY);
+	assert_int_equal(message.error, 0);
+	ask_status();
+	assert_int_equal(message.status.boot, boot);
+	assert_int_equal(message.status.loads, 2);
+	// And while a function is verified.
+	push_function();
+	assert_int_equal(message_send(agent_socket, &message), 0);
+	ballots = ballots_until_answered();
+	assert_int_equal(message.error, 0);
+	begin(MESSAGE_FUNCTION, 0, 0);
+	ask();
+	assert_string_equal(message.function.why, "");
+	assert_true(message.function.loaded);
+	assert_true(ballots > MANY);
+	// It is asked to end in the middle of it.
+	begin(MESSAGE_CONFIGURE, 0, 0);
+	message.settings = settings;
+	assert_int_equal(message_send(agent_socket, &message), 0);
+	kill(loader_pid, SIGTERM);
+	kill(agent_pid, SIGKILL);
+	assert_int_equal(wait_loader(), 0);
+}
+
 // In namespaces that end with this process, over a directory that every system has.
 static int isolate(void)
 {
@@ -242,14 +367,20 @@ static int isolate(void)
 	return pins_make(dir);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ends_on_nonsense),
 		cmocka_unit_test(does_nothing_before_settings),
 		cmocka_unit_test(survives_any_content),
+		cmocka_unit_test(decides_ballots_while_it_loads),
 	};
 
+	if (argc != 2) {
+		fprintf(stderr, "usage: loader_test FUNCTION\n");
+		return 2;
+	}
+	object = argv[1];
 	if (geteuid() || isolate()) {
 		fprintf(stderr, "skipped: needs root, namespaces and a BPF file system\n");
 		return 77;

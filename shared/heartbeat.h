@@ -81,8 +81,10 @@ struct bulletin_value {
 
 // Map "handovers": array of MAX_ENTRANCES. Written by the kernel: how an entrance changes hands.
 struct handover_value {
-	__u64 since_ns;	     // of the owner
-	__u64 next_ns;	     // announcement
-	__u32 announcements; // still to be made
-	__u32 alive;	     // bit i: preference[i] was, at the last round
+	__u64 since_ns;	 // of the owner
+	__u64 next_ns;	 // announcement
+	__u32 again;	 // it has announced itself since the last occasion
+	__u32 occasions; // that there were to announce itself at once, modulo 2^32
+	__u32 alive;	 // bit i: preference[i] was, at the last round
+	__u32 pad;
 };

@@ -38,7 +38,7 @@
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
 #define MAX_FUNCTIONS 64    // slots for network functions on a node
 #define MAX_FUNCTION_CONFIGS 524288 // eight for each VPC: 4 functions, each in both places
-#define MAX_HOPS 8		    // redirects of one op: longer is a loop
+#define MAX_HOPS 13	    // redirects of one op: longer is a loop (a bucket that moves takes up to 8)
 #define MAX_OUTBOX 8192		    // a power of two: what is on its way in 50 ms at full speed
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)

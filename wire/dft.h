@@ -55,7 +55,8 @@ struct dft_keyed {
 _Static_assert(sizeof(struct dft_keyed) == 44, "");
 
 // In the place of the key where an op is about a whole bucket: fence, yours, whole, and copy of a
-// bucket's floor. move 0: the bucket never moved.
+// bucket's floor; in that of the first decision where a packet goes along with a fence, or yours.
+// move 0: the bucket never moved.
 struct dft_bucket_wire {
 	__be32 move;	    // its number: a bucket's later moves have higher ones
 	__be16 from;	    // the old chain + 1
@@ -64,9 +65,10 @@ struct dft_bucket_wire {
 	__u8 zero[3];	    // where a key is never 0: its protocol is in the last byte
 	__be32 owned_epoch; // the old chain's term under which all of its list was fenced
 	__be32 owned_term;
-	__u8 zeros[20];
+	__u8 asks; // DFT_LOOKUP or DFT_UPDATE: what a packet that goes along is about
+	__u8 zeros[19];
 };
-_Static_assert(sizeof(struct dft_bucket_wire) == 40, "in the place of the key");
+_Static_assert(sizeof(struct dft_bucket_wire) == 40, "in the place of the key, or of a decision");
 
 enum dft_table {
 	DFT_SESSIONS = 0,
@@ -82,6 +84,7 @@ enum dft_table {
 #define DFT_STATEFUL 0x04 // a record exists or shall exist for this decision
 #define DFT_REFRESH 0x08  // the tenant's packet went its way already: the forwarder only asks
 #define DFT_ASKED 0x10	  // the bucket's old chain had nothing of the key: it may be decided
+#define DFT_BACK 0x20	  // the bucket's new chain did not know that it has it
 
 // Orders the lives and changes of one key: by floor, then by counter (docs/dft.md).
 struct dft_stamp_wire {

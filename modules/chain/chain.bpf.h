@@ -252,10 +252,12 @@ inlined int op_keyed(__u8 op)
 }
 
 // Whether an op of this kind comes as this one says: what a bucket's old chain tells goes with the
-// packet that asked, or without any.
+// packet that asked, or without any; so do its fence and what follows from it.
 inlined int op_protocol_valid(const struct dft_packet *d)
 {
-	if (d->op.op == DFT_TOLD && d->geneve.protocol == bpf_htons(GENEVE_ETHERNET))
+	int either = d->op.op == DFT_TOLD || d->op.op == DFT_FENCE || d->op.op == DFT_YOURS;
+
+	if (either && d->geneve.protocol == bpf_htons(GENEVE_ETHERNET))
 		return 1;
 	return d->geneve.protocol == bpf_htons(op_keyed(d->op.op) ? DFT_KEYED : GENEVE_ETHERNET);
 }

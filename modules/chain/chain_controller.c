@@ -402,6 +402,18 @@ static int read_cluster(const struct object *object, void *arg)
 }
 
 // Everything that the next view follows from. Returns 0; -ENOENT: no such cluster; -EIO; -ENOMEM.
+// Who cannot do what it is told is not waited for.
+static void find_behind(struct build *build, uint64_t revision)
+{
+	struct members *members = &build->members;
+	size_t n;
+
+	for (n = 0; n < members->count; n++)
+		members->node[n].behind = members->node[n].presence == PRESENCE_HERE &&
+					  !members->sighting[n].failing &&
+					  members->sighting[n].revision < revision;
+}
+
 static int gather(struct store *store, struct status *status, const char *cluster,
 		  struct build **out)
 {
@@ -420,6 +432,7 @@ static int gather(struct store *store, struct status *status, const char *cluste
 	find_presence(build);
 	if (before) {
 		build->has_before = true;
+		find_behind(build, (uint64_t)integer_in(before, "revision"));
 		read_view(before, &build->members, &build->before);
 		if ((err = count_leaving(build, before)))
 			return err;

@@ -148,6 +148,12 @@ inlined __u64 move_owned(__u32 place)
 	return value ? *(const volatile __u64 *)&value->owned : 0;
 }
 
+// Whether a tenant's packet goes along with what is said of its bucket.
+inlined int move_along_is(const struct dft_packet *d)
+{
+	return d->geneve.protocol == bpf_htons(GENEVE_ETHERNET);
+}
+
 inlined void move_write(struct dft_bucket_wire *w, const struct move *m, __u64 owned)
 {
 	__builtin_memset(w, 0, sizeof(*w));
@@ -173,39 +179,81 @@ inlined int move_read(const struct dft_bucket_wire *w, struct move *m, __u64 *ow
 	       m->from != m->to;
 }
 
+// Where an op that is about a bucket says what of it. NULL: it is cut off.
+inlined struct dft_bucket_wire *move_wire(struct packet *p, struct dft_packet *d)
+{
+	struct dft_keyed *keyed;
+
+	if (move_along_is(d))
+		return (struct dft_bucket_wire *)&d->towards[0].decision;
+	keyed = take(p, sizeof(*keyed));
+	return keyed ? (struct dft_bucket_wire *)keyed->key : NULL;
+}
+
 // M8: an op of another cluster's node, which knows our chains by other numbers.
 inlined void move_mirror(struct packet *p, struct dft_packet *d)
 {
 	struct dft_bucket_wire *wire;
-	struct dft_keyed *keyed;
 
 	d->op.chain = bpf_htonl(chain_mirror(bpf_ntohl(d->op.chain)));
 	if (d->op.op != DFT_YOURS && d->op.op != DFT_WHOLE)
 		return;
-	keyed = take(p, sizeof(*keyed));
-	if (!keyed)
+	wire = move_wire(p, d);
+	if (!wire)
 		return;
-	wire = (struct dft_bucket_wire *)keyed->key;
 	wire->from = bpf_htons(chain_mirror(bpf_ntohs(wire->from) - 1u) + 1);
 	wire->to = bpf_htons(chain_mirror(bpf_ntohs(wire->to) - 1u) + 1);
 }
 
-// The other chain serves the bucket: what is asked goes there.
-inlined int move_over(struct xdp_md *ctx, struct dft_packet *d, __u32 chain)
+// The other chain serves the bucket: what is asked goes there. Where that has sent it back already,
+// it has not heard of the fence yet: so the packet has it fenced once more, and goes along, down
+// this path and that. It comes nowhere before what it has to know.
+inlined int move_over(struct xdp_md *ctx, struct dft_packet *d, const struct move *m, __u32 number,
+		      __u32 elsewhere)
 {
-	const struct chain_value *c = chain_find(chain);
 	int lookup = d->op.op != DFT_UPDATE || d->op.flags & DFT_REPLICATION;
+	int fenced = number + 1 == m->from;
+	struct dft_bucket_wire *wire = (struct dft_bucket_wire *)&d->towards[0].decision;
+	const struct chain_value *c;
+	__u32 bucket;
 
 	if (op_keyed(d->op.op))
 		return finish(ctx, BUCKET_MOVES);
+	if (fenced && d->op.flags & DFT_BACK) {
+		bucket = bpf_ntohl(d->op.bucket);
+		d->op.bucket = bpf_htonl(move_place(bucket, vni_of(d->geneve.vni)));
+		move_write(wire, m, 0);
+		wire->asks = lookup ? DFT_LOOKUP : DFT_UPDATE;
+		d->op.op = DFT_FENCE;
+		elsewhere = number;
+		lookup = 0;
+	} else if (lookup) {
+		// What was seen in one chain says nothing in another.
+		d->op.op = DFT_LOOKUP;
+	}
+	c = chain_find(elsewhere);
 	if (!c)
 		return finish(ctx, NO_VIEW);
-	// What was seen in one chain says nothing in another.
-	if (lookup)
-		d->op.op = DFT_LOOKUP;
-	d->op.flags &= DFT_REFRESH;
-	d->op.chain = bpf_htonl(chain);
+	d->op.flags = (d->op.flags & DFT_REFRESH) | (fenced ? 0 : DFT_BACK);
+	d->op.chain = bpf_htonl(elsewhere);
 	return op_redirect(ctx, d, chain_whom(c, lookup, 0), REDIRECTED);
+}
+
+// The packet that went along has come to the end of the new path, which has the bucket.
+inlined int move_arrived(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+			 __u32 bucket)
+{
+	struct dft_bucket_wire *wire = (struct dft_bucket_wire *)&d->towards[0].decision;
+	int lookup = wire->asks != DFT_UPDATE;
+
+	__builtin_memset(wire, 0, sizeof(*wire));
+	d->op.bucket = bpf_htonl(bucket);
+	d->op.op = lookup ? DFT_LOOKUP : DFT_UPDATE;
+	d->op.flags &= DFT_REFRESH;
+	// Mostly this is the tail.
+	if (lookup && chain_tail(c) == cfg.node)
+		return go_to(ctx, STEP_TABLE);
+	return op_redirect(ctx, d, chain_whom(c, lookup, 0), LOOKED_UP_AGAIN);
 }
 
 // Sends an op to the head of a bucket's other chain.
@@ -239,14 +287,13 @@ inlined int move_bucket(struct xdp_md *ctx, struct dft_packet *d, struct packet 
 	__u32 where = bpf_ntohl(d->op.bucket), number = bpf_ntohl(d->op.chain);
 	__u32 bucket = move_bucket_of(where);
 	__u32 *floor = bpf_map_lookup_elem(&floors, &bucket);
-	struct dft_keyed *keyed = take(p, sizeof(*keyed));
 	__u64 term = TERM_WORD(c->epoch, c->term), owned;
-	struct dft_bucket_wire *wire;
+	struct dft_bucket_wire *wire = move_wire(p, d);
 	struct move told;
+	__u8 asks;
 
-	if (!keyed || !floor)
+	if (!wire || !floor)
 		return finish(ctx, DFT_MALFORMED);
-	wire = (struct dft_bucket_wire *)keyed->key;
 	if (!move_read(wire, &told, &owned) ||
 	    number + 1 != (d->op.op == DFT_FENCE ? told.from : told.to))
 		return finish(ctx, DFT_MALFORMED);
@@ -266,9 +313,11 @@ inlined int move_bucket(struct xdp_md *ctx, struct dft_packet *d, struct packet 
 	if (place + 1 < (__u32)c->live + c->learner)
 		return op_replicate(ctx, d, c, place + 1);
 	if (d->op.op != DFT_FENCE)
-		return op_taken(ctx, d);
+		return move_along_is(d) ? move_arrived(ctx, d, c, bucket) : op_taken(ctx, d);
 	told.state = MOVE_OWNED;
+	asks = wire->asks;
 	move_write(wire, &told, term);
+	wire->asks = asks;
 	return move_send(ctx, d, DFT_YOURS, told.to - 1u, MOVE_TOLD);
 }
 

@@ -581,7 +581,7 @@ static bool replace_witness(struct work *w, struct view_chain *chain)
 
 	for (i = chain->replicas; i < chain->voters; i++) {
 		node = view_node_find(w->nodes, w->count, chain->voter[i].node);
-		if (!is_lost(node) && !node->drain)
+		if (!is_lost(node) && !(node->drain && w->may_plan))
 			continue;
 		spare = choose(w, chain, chain->voters, PLACE_VOTE, true, i);
 		if (spare)
@@ -729,13 +729,30 @@ static void add_chains(struct work *w, unsigned int chains, uint32_t epoch)
 	w->view->chains = chains;
 }
 
+// Whether entrances change hands, now or by the view that is, of which some node has yet to hear.
+// Their flows are new to the next owners, and ask chains about all of their packets until these
+// have answered. So no ballot is planned then, in which they could not.
+static bool gives_entrances(const struct work *w, const struct view *before)
+{
+	unsigned int i;
+	size_t n;
+
+	for (n = 0; n < w->count; n++)
+		if (w->nodes[n].behind)
+			return true;
+	for (i = 0; i < w->view->entrances && i < before->entrances; i++)
+		if (w->view->entrance[i].owner != before->entrance[i].owner)
+			return true;
+	return false;
+}
+
 static void step_chains(struct work *w, const struct view *before)
 {
 	unsigned int i, living;
 
 	if (!w->reports)
 		return;
-	w->may_plan = !before->spread.moving;
+	w->may_plan = !before->spread.moving && !gives_entrances(w, before);
 	for (i = 0; i < before->chains; i++) {
 		count_places(w, &before->chain[i], 1);
 		// Who waits for a majority to come back may wait for ever.

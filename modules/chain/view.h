@@ -24,6 +24,7 @@ struct view_node {
 	enum presence presence;
 	bool drain;	  // it shall have nothing
 	uint32_t cleared; // the move whose end left nothing here that is not this node's to have
+	bool behind;	  // it is here, and has yet to hear of the view that is
 };
 
 struct view_cluster {

@@ -252,7 +252,8 @@ verified int entrance_follow(struct __sk_buff *skb, __u32 i, int able, int awoke
 	mine = owner == cfg.node;
 	// Who was taken for dead may have been replaced meanwhile, and switches have learned that.
 	if (mine && (duty->owner != owner || !duty->live || alive & ~hand->alive || awoke)) {
-		hand->announcements = ANNOUNCEMENTS;
+		hand->occasions++;
+		hand->again = 0;
 		hand->next_ns = now;
 	}
 	hand->alive = alive;
@@ -270,12 +271,12 @@ verified int entrance_follow(struct __sk_buff *skb, __u32 i, int able, int awoke
 		mac_of_config(duty->mac, cfg.tenant_mac);
 	duty->owner = owner;
 	duty->live = e->live;
-	if (!mine || !hand->announcements || now < hand->next_ns)
+	if (!mine || now < hand->next_ns)
 		return 0;
-	// At once, soon, for what was on its way then, and when the former owner is done.
-	hand->next_ns = now + (hand->announcements == ANNOUNCEMENTS ? BEAT_NS * SUSPECT_BEATS * 2
-								    : HANDOVER_MS * 1000000ull);
-	hand->announcements--;
+	// At once, soon, for what was on its way then, and from then on.
+	hand->next_ns =
+		now + (hand->again ? ANNOUNCE_MS * 1000000ull : BEAT_NS * SUSPECT_BEATS * 2);
+	hand->again = 1;
 	return announce(skb, e);
 }
 
