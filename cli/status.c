@@ -200,10 +200,23 @@ static void hears_cell(struct table *table, const json_t *node, size_t nodes)
 		list_or_dash(table, hears);
 }
 
+// "works" alone, where it is so.
+static void side_cell(struct table *table, const json_t *node)
+{
+	const char *side = text_or_empty(node, "tenant_side");
+	char misses[256];
+
+	join(misses, sizeof(misses), json_object_get(node, "tenant_misses"));
+	table_cell(table, "%s%s%s%s", strcmp(side, "none") ? side : "-",
+		   json_is_true(json_object_get(node, "away")) ? ", away" : "",
+		   *misses ? ", misses " : "", misses);
+}
+
 static void print_nodes(const json_t *nodes)
 {
-	static const char *const title[] = {"NODE",  "IS",    "BOOT",  "ENTRANCES", "REPLICAS",
-					    "VOTES", "HOLDS", "HEARS", "MISSES",    NULL};
+	static const char *const title[] = {"NODE",	"IS",	       "BOOT",	"ENTRANCES",
+					    "REPLICAS", "VOTES",       "HOLDS", "HEARS",
+					    "MISSES",	"TENANT SIDE", NULL};
 	static const char *const counts[] = {"entrances", "replicas", "votes", "holds"};
 	struct table *table = table_new();
 	json_t *node;
@@ -220,6 +233,7 @@ static void print_nodes(const json_t *nodes)
 			table_number(table, integer_in(node, counts[k]));
 		hears_cell(table, node, json_array_size(nodes));
 		list_or_dash(table, json_object_get(node, "misses"));
+		side_cell(table, node);
 	}
 	table_print(&table, stdout, 2);
 }

@@ -220,6 +220,7 @@ struct watched {
 	json_int_t cleared;   // what nodes have cleared after
 	json_t *chains;	      // number: what its nodes say of it
 	int lags;	      // number + 1 of one who has yet to hear of the view
+	const char *side;     // what the forwarder says of it besides, JSON; NULL: nothing
 };
 
 static const char *node_name(int n)
@@ -312,6 +313,11 @@ static void look(struct watched *w)
 					   (json_int_t)w->boot[n], "cleared", w->cleared,
 					   "revision", revision);
 
+		if (n == FORWARDER && w->side) {
+			auto_(json_decrefp) json_t *side = json_loads(w->side, 0, NULL);
+
+			json_object_update(report, side);
+		}
 		if (w->silent != n + 1)
 			json_object_set_new(report, "chains", json_deep_copy(w->chains));
 		if (w->boot[n] && w->still != n + 1)
@@ -643,6 +649,78 @@ static void test_founding_waits_for_loading(void **state)
 	watched_gone(&w);
 }
 
+// What the alarm says of the forwarder's side; "" where there is none.
+static const char *side_alarm(struct watched *w, char out[256])
+{
+	auto_(json_decrefp) json_t *answer = ask(w->model, 200, "GET", "/v1/alarms", NULL);
+	json_t *alarm;
+	size_t i;
+
+	*out = 0;
+	json_array_foreach (json_object_get(answer, "items"), i, alarm) {
+		if (strcmp(text_or_empty(alarm, "what"), "tenant-side-broken") != 0)
+			continue;
+		assert_string_equal(text_or_empty(alarm, "node"), node_name(FORWARDER));
+		snprintf(out, 256, "%s: %s", text_or_empty(alarm, "severity"),
+			 text_or_empty(alarm, "message"));
+	}
+	return out;
+}
+
+// A forwarder's side towards hosts, as it reports of it.
+static void test_tenant_side(void **state)
+{
+	static const struct {
+		const char *report, *side, *alarm;
+		int is_away;
+		size_t misses;
+	} rows[] = {
+		{NULL, "none", "", 0, 0},
+		{"{\"side\": 3}", "works", "", 0, 0},
+		{"{\"side\": 2}", "works", "", 0, 0},
+		{"{\"side\": 1, \"away\": true}", "down",
+		 "warning: no carrier on the tenants' network has node n6, others have its "
+		 "entrances",
+		 1, 0},
+		// Nobody lives whom it calls.
+		{"{\"side\": 255, \"peers\": [{\"node\": 1, \"alive\": false, \"called\": true}]}",
+		 "none", "", 0, 0},
+		{"{\"side\": 255, \"peers\": [{\"node\": 1, \"alive\": true, \"called\": true}]}",
+		 "silent",
+		 "critical: no forwarder on the tenants' network answers node n6, no other "
+		 "forwarder is better off",
+		 0, 1},
+		{"{\"side\": 3, \"peers\": [{\"node\": 1, \"alive\": true, \"called\": true},"
+		 " {\"node\": 2, \"alive\": true, \"called\": true, \"answers\": true},"
+		 " {\"node\": 3, \"alive\": true}]}",
+		 "works", "", 0, 1},
+	};
+	struct watched w;
+	char said[256];
+
+	watched_new(&w, *state);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		w.side = rows[i].report;
+		look(&w);
+		auto_(json_decrefp) json_t *view = view_of(&w);
+		const json_t *node = json_array_get(json_object_get(view, "nodes"), FORWARDER);
+
+		assert_string_equal(text_or_empty(node, "name"), node_name(FORWARDER));
+		assert_string_equal(text_or_empty(node, "tenant_side"), rows[i].side);
+		assert_int_equal(json_is_true(json_object_get(node, "away")), rows[i].is_away);
+		assert_int_equal(json_array_size(json_object_get(node, "tenant_misses")),
+				 rows[i].misses);
+		assert_string_equal(side_alarm(&w, said), rows[i].alarm);
+	}
+	// What it says when it is gone says nothing.
+	w.side = rows[3].report;
+	look(&w);
+	connect_node(&w, FORWARDER, 0);
+	look(&w);
+	assert_string_equal(side_alarm(&w, said), "");
+	watched_gone(&w);
+}
+
 static void test_gone_is_replaced(void **state)
 {
 	struct watched w;
@@ -937,6 +1015,7 @@ int main(void)
 						close_model),
 		cmocka_unit_test_setup_teardown(test_founding_waits_for_loading, open_model,
 						close_model),
+		cmocka_unit_test_setup_teardown(test_tenant_side, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_gone_is_replaced, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_another_boot_is_another_voter, open_model,
 						close_model),

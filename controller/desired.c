@@ -442,6 +442,11 @@ static int compile_node(struct desired *d, struct source *source, const struct o
 	member.index = object->number;
 	member.zgc_ip = settings.zgc_ip;
 	member.zgc_mac = settings.zgc_mac;
+	member.forwarder = settings.forwarder;
+	if (member.forwarder) {
+		member.tenant_ip = settings.tenant_ip;
+		member.tenant_mac = settings.tenant_mac;
+	}
 	if ((err = emit_as(d, source, group_own(d, NODES, source->id), SETTINGS, settings,
 			   &settings)))
 		return err;

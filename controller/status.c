@@ -19,6 +19,8 @@ struct seen {
 	json_t *chains, *peers, *functions; // as reported, or NULL
 	bool connected;
 	uint32_t boot, swept, cleared;
+	uint32_t side;
+	bool away;
 	uint64_t told, current; // revisions: see status_told()
 	uint64_t reported_ms;	// when
 	uint64_t missing_ms;	// since when it is not here; 0: it is
@@ -165,13 +167,17 @@ static void keep(struct status *status, struct seen *seen, json_t *report, json_
 	uint32_t boot = (uint32_t)integer_in(report, "boot");
 	uint32_t cleared = (uint32_t)integer_in(report, "cleared");
 	uint32_t swept = (uint32_t)integer_in(report, "swept");
+	uint32_t side = (uint32_t)integer_in(report, "side");
+	bool away = json_is_true(json_object_get(report, "away"));
 	bool connected = json_is_true(json_object_get(report, "connected"));
 	bool changed = seen->connected != connected || seen->boot != boot ||
-		       seen->cleared != cleared || seen->swept != swept ||
-		       !is_same(seen->chains, chains);
+		       seen->cleared != cleared || seen->swept != swept || seen->side != side ||
+		       seen->away != away || !is_same(seen->chains, chains);
 
 	json_object_del(report, "cleared");
 	json_object_del(report, "swept");
+	json_object_del(report, "side");
+	json_object_del(report, "away");
 	seen_clear(seen);
 	seen->report = report;
 	seen->ready = ready;
@@ -181,6 +187,8 @@ static void keep(struct status *status, struct seen *seen, json_t *report, json_
 	seen->connected = connected;
 	seen->boot = boot;
 	seen->cleared = cleared;
+	seen->side = side;
+	seen->away = away;
 	seen->swept = swept;
 	seen->reported_ms = now_ms();
 	if (connected && boot)
@@ -303,6 +311,8 @@ void status_sighting(struct status *status, const char *name, struct sighting *o
 			.failing = *text_or_empty(seen->report, "error") != 0,
 			.swept = seen->swept,
 			.cleared = seen->cleared,
+			.side = seen->connected ? seen->side : 0,
+			.away = seen->connected && seen->away,
 			.silent_ms = now - seen->reported_ms,
 			.missing_ms = seen->missing_ms ? now - seen->missing_ms + 1 : 0,
 		};

@@ -22,9 +22,9 @@ void status_listen(struct status *status, void (*fn)(void *arg), void *arg);
 // bytes}}, sessions, session_digest (hex string), cached, ready_ports [ids], chains [{number,
 // epoch, term, live [{node, boot}], learner ({node, boot} or null), acts, leased, copied, to_copy,
 // voters_epoch, voters [{node, boot}], move, to_move}], swept, cleared, peers [{node, boot, alive,
-// hears_us, silent_ms}], functions [{slot, place, digest (hex string), loaded, why, ..}]}; the last
-// four may be missing; reported_at is set here. Any thread. Returns 0, -EINVAL: not an object, or
-// -ENOMEM.
+// hears_us, silent_ms, called, answers}], side, away, functions [{slot, place, digest (hex string),
+// loaded, why, ..}]}; the last six may be missing; reported_at is set here. Any thread. Returns 0,
+// -EINVAL: not an object, or -ENOMEM.
 int status_report(struct status *status, const char *name, json_t *report);
 // The stream of the member ended: connected is false from now on, the rest is as last reported.
 void status_disconnected(struct status *status, const char *name);
@@ -48,6 +48,8 @@ struct sighting {
 	bool failing;	     // it could not apply something
 	uint32_t swept;	     // as last reported
 	uint32_t cleared;    // the same: the last move whose end left nothing there
+	uint32_t side;	     // the same, while it is connected: as in api/node.proto
+	bool away;	     // ..
 	uint64_t silent_ms;  // since its last report
 	uint64_t missing_ms; // since it is not connected with programs loaded, 0: it is. Of who
 			     // never was: since it was first asked for

@@ -209,10 +209,11 @@ static json_t *peers_json(const Report *report)
 		const Zeta__Node__V1__PeerState *peer = report->peer[i];
 
 		if (json_array_append_new(
-			    peers, json_pack("{s:I, s:I, s:b, s:b, s:I}", "node",
+			    peers, json_pack("{s:I, s:I, s:b, s:b, s:I, s:b, s:b}", "node",
 					     (json_int_t)peer->node, "boot", (json_int_t)peer->boot,
 					     "alive", peer->alive, "hears_us", peer->hears_us,
-					     "silent_ms", (json_int_t)peer->silent_ms))) {
+					     "silent_ms", (json_int_t)peer->silent_ms, "called",
+					     peer->is_called, "answers", peer->answers))) {
 			json_decref(peers);
 			return NULL;
 		}
@@ -318,14 +319,16 @@ static json_t *report_json(const Report *report)
 		return NULL;
 	snprintf(digest, sizeof(digest), "%016" PRIx64, report->session_digest);
 	return json_pack(
-		"{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:o}",
+		"{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:I, "
+		"s:b}",
 		"connected", 1, "boot", (json_int_t)report->boot, "version", report->version,
 		"revision", (json_int_t)report->revision, "error", report->error, "verdicts",
 		verdicts_json(report), "sessions", (json_int_t)report->sessions, "session_digest",
 		digest, "cached", (json_int_t)report->cached, "vpcs", vpcs_json(report),
 		"ready_ports", ports_json(report), "chains", chains_json(report), "swept",
 		(json_int_t)report->swept, "cleared", (json_int_t)report->cleared, "peers",
-		peers_json(report), "functions", functions_json(report));
+		peers_json(report), "functions", functions_json(report), "side",
+		(json_int_t)report->side, "away", report->away);
 }
 
 static void report_came(struct stream *s, struct peer *peer, const Report *report)

@@ -26,6 +26,7 @@
 #include "modules/entrance/entrance.bpf.h"
 #include "modules/function/function.bpf.h"
 #include "modules/heartbeat/heartbeat.bpf.h"
+#include "modules/heartbeat/side.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
 #include "modules/limits/limits.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
@@ -331,7 +332,20 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 		return tenant_gateway(ctx, p, &f, entrance);
 	if (!ask_allowed(vpc, p->vni, entrance, why))
 		return finish(ctx, MISS_RATE);
+	if (cfg.beat_ms)
+		heard_host_note(p->outer.ip->saddr, p->outer.eth->h_source);
 	return ask(ctx, p, &f.key, DFT_LOOKUP, DFT_SESSIONS, entrance, NULL, 0, 0);
+}
+
+// Whether it is of the forwarders among themselves, on the tenants' network.
+inlined int is_call(struct packet p)
+{
+	const struct udphdr *udp = take(&p, sizeof(*udp));
+
+	return (cfg.roles & ROLE_FWD) && cfg.beat_ms &&
+	       p.outer.ip->daddr == cfg.tenant_ip.in6_u.u6_addr32[3] && p.outer.ip->ihl == 5 &&
+	       !(p.outer.ip->frag_off & bpf_htons(IPV4_OFFSET)) && udp &&
+	       udp->dest == bpf_htons(CALL_PORT);
 }
 
 // What arrives at a node.
@@ -356,6 +370,8 @@ int gateway(struct xdp_md *ctx)
 	if (!p.outer.ip || p.outer.ip->protocol != IPPROTO_UDP || p.outer.ip->version != 4)
 		return finish(ctx, PASS);
 	entrance = cfg.roles & ROLE_FWD ? entrance_of(p.outer.ip->daddr) : -1;
+	if (entrance < 0 && is_call(p))
+		return go_to(ctx, STEP_SIDE);
 	if (entrance < 0 && p.outer.ip->daddr != cfg.zgc_ip.in6_u.u6_addr32[3])
 		return finish(ctx, PASS);
 	if (p.outer.ip->ihl != 5 ||
@@ -1451,6 +1467,13 @@ SEC("xdp")
 int beat(struct xdp_md *ctx)
 {
 	return heartbeat(ctx);
+}
+
+// Another forwarder's call on the tenants' network, answered in place; or the answer to ours.
+SEC("xdp")
+int side(struct xdp_md *ctx)
+{
+	return call_arrived(ctx);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -34,6 +34,16 @@ void node_mac_text(uint32_t index, char out[18])
 	snprintf(out, 18, "02:0c:00:00:00:%02x", (index + 1) % 256);
 }
 
+void node_tenant_ip_text(uint32_t index, char out[16])
+{
+	snprintf(out, 16, "192.168.0.%u", (100 + index) % 256);
+}
+
+void node_tenant_mac_text(uint32_t index, char out[18])
+{
+	snprintf(out, 18, "02:0d:00:00:00:%02x", (1 + index) % 256);
+}
+
 uint32_t node_boot(uint32_t index)
 {
 	return 0xB0070000 + index;
@@ -95,8 +105,8 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 	node_mac_text(wish->index, mac);
 	c->zgc_ip = address_must(ip);
 	mac_parse(mac, c->zgc_mac);
-	snprintf(ip, sizeof(ip), "192.168.0.%u", (100 + wish->index) % 256);
-	snprintf(mac, sizeof(mac), "02:0d:00:00:00:%02x", (1 + wish->index) % 256);
+	node_tenant_ip_text(wish->index, ip);
+	node_tenant_mac_text(wish->index, mac);
 	c->tenant_ip = address_must(ip);
 	mac_parse(mac, c->tenant_mac);
 }
@@ -415,6 +425,11 @@ void node_peers(const struct node *n, uint32_t count)
 		node_mac_text(i, mac);
 		value.zgc_ip = address_must(ip);
 		mac_must(value.zgc_mac, mac);
+		value.forwarder = 1;
+		node_tenant_ip_text(i, ip);
+		node_tenant_mac_text(i, mac);
+		value.tenant_ip = address_must(ip);
+		mac_must(value.tenant_mac, mac);
 		node_put(n, "nodes", &i, &value);
 		node_put(n, "node_by_ip", &value.zgc_ip, &i);
 		node_heard(n, i, node_boot(i), 1);
@@ -535,6 +550,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_REFUSAL, n->gw->progs.refusal);
 	step_put(n, STEP_SEEN, n->gw->progs.seen);
 	step_put(n, STEP_PASSED, n->gw->progs.passed);
+	step_put(n, STEP_SIDE, n->gw->progs.side);
 	function_put(n, FUNCTION_DIVIDER, n->divider->progs.divider);
 	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);
 	function_put(n, FUNCTION_SECURITY_GROUP, n->securitygroup->progs.securitygroup);

@@ -111,4 +111,7 @@ void node_sessions_lock(const struct node *n, uint32_t lock);
 // Addresses of a node: "172.16.0.(1 + index)" and the MAC that goes with it.
 void node_ip_text(uint32_t index, char out[16]);
 void node_mac_text(uint32_t index, char out[18]);
+// The same on the tenants' network: "192.168.0.(100 + index)".
+void node_tenant_ip_text(uint32_t index, char out[16]);
+void node_tenant_mac_text(uint32_t index, char out[18]);
 uint32_t node_boot(uint32_t index);

@@ -36,10 +36,12 @@ def read_options():
     parser.add_argument("--count", type=int, help="how many events, instead")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--events", default="all", help="kinds, with commas: " + ",".join(KINDS))
+    parser.add_argument("--only", help="of an event's variants those with this word: tenant")
     parser.add_argument("--at-once", type=int, default=1, choices=(1, 2), help="how many nodes at a time, at most")
     parser.add_argument("--hold", default="1-4", help="seconds that an event lasts, from-to")
     parser.add_argument("--every", type=float, default=0,
                         help="seconds from event to event; not less than until the cluster is whole again")
+    parser.add_argument("--forwarders", type=int, default=3, choices=(1, 2, 3), help="how many of them there are")
     parser.add_argument("--heartbeat", type=int, help="ms between heartbeats, where 10 is too fast for this machine")
     parser.add_argument("--whole", type=float, default=30, help="seconds to become whole again")
     parser.add_argument("--patience", type=int, default=15, help="seconds until a connection is given up")
@@ -96,7 +98,8 @@ class Chaos:
         for kind, why in missing.items():
             if why:
                 self.tell(f"no {kind}: {why}")
-        self.kinds = [kind for kind in self.options.kinds if not missing[kind]]
+        self.kinds = [kind for kind in self.options.kinds if not missing[kind] and
+                      any(self.variants(kind, role) for role in KINDS[kind].roles)]
         if not self.kinds:
             raise SystemExit("nothing is left that may happen")
         self.tell(f"cloud {self.cloud.name} is up; events: {' '.join(self.kinds)}")
@@ -106,16 +109,17 @@ class Chaos:
         self.rest(2)
 
     def topology(self):
-        """lab/chaos.yaml, or a copy with other heartbeats."""
+        """lab/chaos.yaml, or a copy with other heartbeats or fewer forwarders."""
         path = f"{HERE}/chaos.yaml"
-        if not self.options.heartbeat:
-            return path
         with open(path) as file:
             text = file.read()
+        if self.options.heartbeat:
+            text = text.replace("\ncluster:\n", f"\ncluster:\n  heartbeat_ms: {self.options.heartbeat}\n")
+        for number in range(self.options.forwarders + 1, 4):
+            text = text.replace(f"  - {{name: fwd{number}, roles: [fwd]}}\n", "")
         path = f"{self.work}/chaos.yaml"
         with open(path, "w") as file:
-            file.write(text.replace("\ncluster:\n",
-                                    f"\ncluster:\n  heartbeat_ms: {self.options.heartbeat}\n"))
+            file.write(text)
         return path
 
     def look(self, status):
@@ -134,6 +138,9 @@ class Chaos:
 
     # Events.
 
+    def variants(self, kind, role):
+        return [v for v in KINDS[kind].variants[role] if not self.options.only or self.options.only in v.split()]
+
     def draw(self):
         """What happens next: follows from the seed and the options alone."""
         batch, taken = [], set()
@@ -142,9 +149,9 @@ class Chaos:
             most = min(most, self.options.count - self.events)
         for _ in range(self.random.randint(1, most)):
             kind = self.random.choice(self.kinds)
-            role = self.random.choice(KINDS[kind].roles)
+            role = self.random.choice([role for role in KINDS[kind].roles if self.variants(kind, role)])
             node = self.random.choice(self.nodes[role])
-            variant = self.random.choice(KINDS[kind].variants[role])
+            variant = self.random.choice(self.variants(kind, role))
             other = self.random.choice([n for n in self.nodes[FWD] + self.nodes[FTN] if n != node])
             apart = self.random.uniform(0, 0.5)
             needs = KINDS[kind].needs(node, other)
@@ -417,8 +424,8 @@ def command_of(options):
     rest = [(option, getattr(options, option.strip("-").replace("-", "_")), default)
             for option, default in (("--at-once", 1), ("--hold", "1-4"), ("--every", 0),
                                     ("--rate", 1000), ("--flows", 3), ("--streams", 2), ("--load", 1),
-                                    ("--whole", 30), ("--patience", 15),
-                                    ("--heartbeat", None))]
+                                    ("--whole", 30), ("--patience", 15), ("--only", None),
+                                    ("--forwarders", 3), ("--heartbeat", None))]
     extra = [f"{option} {value:g}" if isinstance(value, float) else f"{option} {value}"
              for option, value, default in rest if value != default]
     return " ".join(words + ([f'OPTIONS="{" ".join(extra)}"'] if extra else []))

@@ -18,6 +18,16 @@ breaks() {
 		assert any(gap["role"] == "none" and gap["max_ms"] >= 5900 for gap in report["gaps"]), report
 	END
 }
+# A forwarder whose tenant side carries one direction only is seen long before the cable is mended.
+serves_on() { # forwarders
+	"$lab/chaos.py" "$build" --forwarders "$1" --count 4 --events oneway --only tenant --hold 4-4 --rate 300 \
+		--load 0.5 --heartbeat 50 --whole 90 --json "$work/oneway.json" && python3 - "$work/oneway.json" <<-'END'
+		import json, sys
+		events = json.load(open(sys.argv[1]))["log"]
+		assert len(events) == 4 and all("tenant" in event["variant"] for event in events), events
+		assert all(event["gap_ms"] < 1500 and event["gap_back_ms"] < 1500 for event in events), events
+	END
+}
 # What it looked like stays until the next time. Heartbeats are slower than by default: what a machine
 # that is short of processors does to those of 10 ms is not the question here.
 survives() {
@@ -26,5 +36,7 @@ survives() {
 		--events kill,orphan,freeze,link,oneway,part,pause,restart,crash,control,controller
 }
 holds "without forwarders connections break, and that is seen" breaks
+holds "a forwarder that hosts do not reach, or that does not reach them, is replaced" serves_on 3
+holds "and so is one of two" serves_on 2
 survives || failures=$((failures + 1))
 verdict "It does not."

@@ -425,7 +425,10 @@ static void report_membership(struct state *s, struct states *all, Zeta__Node__V
 		peer->alive = all->known[i].alive;
 		peer->hears_us = all->known[i].hears_us;
 		peer->silent_ms = all->known[i].silent_ms;
+		peer->is_called = all->known[i].is_called;
+		peer->answers = all->known[i].answers;
 	}
+	term_side(s->term, &report->side, &report->away);
 }
 
 struct function_states {

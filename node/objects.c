@@ -42,6 +42,7 @@ const struct step_program step_programs[] = {
 	{STEP_REFUSAL, "refusal"},
 	{STEP_SEEN, "seen"},
 	{STEP_PASSED, "passed"},
+	{STEP_SIDE, "side"},
 	{}, // ends the list
 	// clang-format on
 };

@@ -24,11 +24,14 @@ struct pace_frame {
 
 // Map "pacer": array of one. Written by the loader.
 struct pacer_value {
-	__u32 generation; // of the frame; another one that comes by is dropped
-	__u32 ifindex;	  // of the pair's first end
-	__u32 beats;	  // entries of "beat_to" that are used
-	__u32 others;	  // nodes that they are for, without this one
-	__u32 fit;	  // 1: this node has what it needs to serve. Else it is silent
+	__u32 generation;      // of the frame; another one that comes by is dropped
+	__u32 ifindex;	       // of the pair's first end
+	__u32 beats;	       // entries of "beat_to" that are used
+	__u32 others;	       // nodes that they are for, without this one
+	__u32 fit;	       // 1: this node has what it needs to serve. Else it is silent
+	__u32 side;	       // enum beat_side; SIDE_CALLS: it calls other forwarders
+	__u32 calls;	       // used in call[]
+	__u32 call[MAX_CALLS]; // node indices
 };
 
 // Map "pulse": array of one. Written by the kernel.
@@ -78,6 +81,23 @@ struct bulletin_value {
 // Map "duties": array of MAX_ENTRANCES of struct entrance_value. Written by the kernel: entrances
 // as this node has to do with them now. Their MAC is what it sends from, `owner` the first node of
 // the list that is alive, `serves` whether it takes what comes for them.
+
+// Map "side_looks": array of one. Written by the kernel: what a forwarder made of its calls.
+struct side_look {
+	__u64 echo_ns;	   // its last call that another forwarder answered
+	__u64 since_ns;	   // its calls are answered without a break since then; 0: they are not
+	__u64 answered_ns; // its last call that was answered when it saw ..
+	__u64 later_ns;	   // .. that a call of another one had been answered later; 0: it did not
+};
+
+// Map "heard_hosts": array of MAX_HEARD_HOSTS. Written by the kernel: hosts, by the last bits of
+// their address, that a forwarder asks by ARP where no other forwarder answers it.
+struct heard_host {
+	__be32 ip; // 0: none
+	__u8 mac[6];
+	__u8 pad[6];
+	__u64 asked_ns;
+};
 
 // Map "handovers": array of MAX_ENTRANCES. Written by the kernel: how an entrance changes hands.
 struct handover_value {

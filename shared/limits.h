@@ -4,7 +4,7 @@
 
 #define MAX_CHAIN_LENGTH 8    // replicas of a bucket, learner included; an op crosses all of them
 #define MAX_REPLICAS 4	      // asked for in a chain; docs/dft.md has no use for more
-#define MAX_VOTERS 5	      // of a chain: its replicas and witnesses; two of five may die
+#define MAX_VOTERS 5	      // of a chain: its replicas and heard_hosts; two of five may die
 #define MAX_HOLDERS 8	      // of leases in one chain: its path, and who just left it
 #define MAX_CHAINS 1024	      // of a cluster
 #define MAX_NODES 1024	      // of a cluster; a node index fits 16 bits
@@ -13,6 +13,8 @@
 #define MAX_PREFERENCES 8     // forwarders that take over an entrance, one after the other
 #define MAX_BEAT_MS 1000      // between heartbeats: who asks for more wants none
 #define MAX_BEATS 256	      // heartbeats of a round: of 16 chains each
+#define MAX_CALLS 8	      // forwarders that one calls: all would have to be deaf at once
+#define MAX_HEARD_HOSTS 4     // a power of two: hosts that are asked, one may be gone
 #define BUCKETS 65537	      // prime, far above MAX_CHAINS: Maglev spreads within 1 %
 #define MAX_VPCS 65536	      // per cluster
 #define MAX_SUBNETS 131072    // two for each VPC

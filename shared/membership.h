@@ -20,6 +20,15 @@ struct peer_value {
 	__u64 heard_ns;	   // one came that says that it hears us: both ways work
 	__u32 alive;	   // 1: heard within the cluster's suspect time, or gossip says so
 	__u32 rumour;	   // SWIM's incarnation number of what gossip says
+	// The tenants' network, of forwarders (modules/heartbeat/side.bpf.h). The first three are
+	// of this node itself, too.
+	__u8 side; // enum beat_side, what it says; of this node SIDE_CALLS stands for all after
+	__u8 away; // 1: it has no entrances
+	__u8 pad[6];
+	__u64 answered_ns;  // the last call of its that anybody answered
+	__u64 echo_ns;	    // the last call of this node's that it answered
+	__u64 number[2];    // of the last two calls to it
+	__u64 called_ns[2]; // when they were sent
 };
 
 // Map "fences": index chain number. Written by the daemon: what this node promised as a voter. It

@@ -14,6 +14,7 @@ enum gateway_step {
 	STEP_REFUSAL = 7,   // flow table node: a replica has no room for a session
 	STEP_SEEN = 8,	    // forwarder: functions want to see every packet of this flow
 	STEP_PASSED = 9,    // forwarder: all functions that see every packet have seen this one
+	STEP_SIDE = 10,	    // forwarder: another one's call arrived, or the answer to one
 	STEPS,
 };
 

@@ -12,9 +12,13 @@
 struct node_value {
 	struct in6_addr zgc_ip;
 	__u8 zgc_mac[6];
-	__u8 foreign; // of another cluster: no heartbeats, no ballots
-	__u8 pad;
+	__u8 foreign;	// of another cluster: no heartbeats, no ballots
+	__u8 forwarder; // it has the two that follow
+	struct in6_addr tenant_ip;
+	__u8 tenant_mac[6];
+	__u8 pad[2];
 };
+_Static_assert(sizeof(struct node_value) == 48, "no padding");
 
 // Map "node_by_ip": hash, key struct in6_addr (cluster address), value __u32 node index, with
 // NODE_FOREIGN where the node is of another cluster (shared/move.h).

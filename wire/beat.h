@@ -17,6 +17,7 @@ enum beat_kind {
 };
 
 #define BEAT_HEARS_YOU 0x01 // the sender has lately received something from the receiver
+#define BEAT_AWAY 0x02	    // no entrance is the sender's: its side towards hosts is broken
 
 // Beat: the sender's active term in a chain in whose path it is: it wants a lease. Answer: epoch 0
 // where none is granted.
@@ -30,13 +31,24 @@ struct beat_chain {
 struct beat_news {
 	__be16 node; // index + 1; 0: no news
 	__u8 state;  // enum beat_state
-	__u8 reserved;
+	__u8 side;   // of the sender itself: enum beat_side
 	__be32 boot;
 	__be32 rumour; // incarnation number: the higher one counts; the same: the worse state
 };
 #define BEAT_RUMOURS (1 << 30) // its limit: state and number fit 32 bits together
 
 enum beat_state { BEAT_ALIVE = 0, BEAT_SUSPECTED = 1, BEAT_DEAD = 2 };
+
+// How a forwarder is on the tenants' network. From SIDE_CALLS on, when its calls there were
+// answered last: so many sixteenths of an interval ago.
+enum beat_side {
+	SIDE_UNKNOWN = 0, // it says nothing: no forwarder
+	SIDE_DOWN = 1,	  // its interface there has no carrier
+	SIDE_SAME = 2,	  // its interface there is that of the cluster's network
+	SIDE_CALLS = 3,
+	SIDE_LONG_AGO = 255, // or never
+};
+#define SIDE_SHARE 16
 
 //   Ethernet | IPv4 | UDP 8301 | beat (320 bytes)
 struct beat {
@@ -57,3 +69,26 @@ struct beat {
 	struct beat_news news[BEAT_NEWS];
 };
 _Static_assert(sizeof(struct beat) == 320 && _Alignof(struct beat) == 4, "32 + 192 + 96");
+
+// On the tenants' network, where hosts can speak for anybody, forwarders only call each other: the
+// answer is the call with its number, which nobody guesses.
+#define CALL_PORT 8303 // UDP, tenants' network
+#define CALL_VERSION 1
+
+enum call_kind {
+	CALL = 1,
+	CALL_ANSWER = 2,
+};
+
+//   Ethernet | IPv4 | UDP 8303 | call (24 bytes)
+struct call {
+	__u8 version;
+	__u8 kind; // enum call_kind
+	__be16 reserved;
+	__be32 from;	// node index
+	__be32 to;	// node index
+	__be32 cluster; // number of the cluster
+	// Of the caller. Behind the headers nothing is aligned to more than 4.
+	__be64 number __attribute__((packed, aligned(4)));
+};
+_Static_assert(sizeof(struct call) == 24 && _Alignof(struct call) == 4, "no padding");

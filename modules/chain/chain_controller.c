@@ -13,6 +13,7 @@
 #include "modules/chain/buckets.h"
 #include "modules/chain/view.h"
 #include "modules/vpc/transfer.h"
+#include "wire/beat.h"
 
 // Nodes report every second. One whose stream is open, that says nothing for so long, and that no
 // other node hears, is not there: TCP takes longer to notice.
@@ -681,6 +682,51 @@ static void alarms_of_entrances(const struct build *build, json_t *list)
 	}
 }
 
+// How a node is on the tenants' network; NULL: it is no forwarder there, or nothing is known. Who
+// is answered by nobody, but has called nobody who lives, may be whole.
+static const char *side_of(const struct build *build, size_t n)
+{
+	const struct sighting *s = &build->members.sighting[n];
+	auto_(json_decrefp) json_t *peers = NULL;
+	json_t *peer;
+	size_t i;
+
+	if (s->side == SIDE_DOWN)
+		return "down";
+	if (s->side != SIDE_LONG_AGO)
+		return s->side ? "works" : NULL;
+	peers = status_peers(build->status, build->members.name[n]);
+	json_array_foreach (peers, i, peer) {
+		if (json_is_true(json_object_get(peer, "called")) &&
+		    json_is_true(json_object_get(peer, "alive")))
+			return "silent";
+	}
+	return NULL;
+}
+
+static void alarms_of_sides(const struct build *build, json_t *list)
+{
+	const struct members *members = &build->members;
+	const char *side;
+	size_t n;
+
+	for (n = 0; n < members->count; n++) {
+		side = side_of(build, n);
+		if (!side || !strcmp(side, "works"))
+			continue;
+		raise(build, list,
+		      (struct alarm){.severity = members->sighting[n].away ? WARNING : CRITICAL,
+				     .what = "tenant-side-broken",
+				     .chain = -1,
+				     .node = members->node[n].index},
+		      "%s on the tenants' network %s node %s, %s",
+		      strcmp(side, "down") ? "no forwarder" : "no carrier",
+		      strcmp(side, "down") ? "answers" : "has", members->name[n],
+		      members->sighting[n].away ? "others have its entrances"
+						: "no other forwarder is better off");
+	}
+}
+
 static unsigned int count_over(const struct build *build, const struct view_chain *chain)
 {
 	unsigned int i, over = 0;
@@ -798,6 +844,7 @@ static json_t *alarms_of(const struct build *build)
 
 	alarms_of_nodes(build, list);
 	alarms_of_entrances(build, list);
+	alarms_of_sides(build, list);
 	alarms_of_spread(build, list);
 	if (!view->chains || !view->chain[0].founded) {
 		raise(build, list,
@@ -1030,7 +1077,9 @@ static json_t *answer_chains(const struct build *build, const json_int_t *bucket
 }
 
 // Names of those that the node hears, and of those that it does not.
-static void add_peers(const struct build *build, size_t n, json_t *hears, json_t *misses)
+// deaf: forwarders that live and do not answer it on the tenants' network.
+static void add_peers(const struct build *build, size_t n, json_t *hears, json_t *misses,
+		      json_t *deaf)
 {
 	auto_(json_decrefp) json_t *peers = status_peers(build->status, build->members.name[n]);
 	json_t *peer;
@@ -1039,6 +1088,11 @@ static void add_peers(const struct build *build, size_t n, json_t *hears, json_t
 	json_array_foreach (peers, i, peer) {
 		json_array_append_new(json_is_true(json_object_get(peer, "alive")) ? hears : misses,
 				      name_of(&build->members, (uint32_t)integer_in(peer, "node")));
+		if (json_is_true(json_object_get(peer, "alive")) &&
+		    json_is_true(json_object_get(peer, "called")) &&
+		    !json_is_true(json_object_get(peer, "answers")))
+			json_array_append_new(
+				deaf, name_of(&build->members, (uint32_t)integer_in(peer, "node")));
 	}
 }
 
@@ -1053,17 +1107,21 @@ static json_t *answer_nodes(const struct build *build)
 	for (n = 0; n < members->count; n++) {
 		const struct view_node *node = &members->node[n];
 		struct places places = count_places(build, node->index);
-		json_t *hears = json_array(), *misses = json_array();
+		json_t *hears = json_array(), *misses = json_array(), *deaf = json_array();
+		const char *side = side_of(build, n);
 
-		add_peers(build, n, hears, misses);
+		add_peers(build, n, hears, misses, deaf);
 		if (json_array_append_new(
 			    list,
-			    json_pack("{s:s, s:s, s:I, s:b, s:i, s:i, s:i, s:i, s:o, s:o}", "name",
-				      members->name[n], "presence", presences[node->presence],
-				      "boot", (json_int_t)node->boot, "drain", node->drain,
-				      "entrances", (int)places.entrances, "replicas",
-				      (int)places.replicas, "votes", (int)places.votes, "holds",
-				      (int)places.holds, "hears", hears, "misses", misses)))
+			    json_pack("{s:s, s:s, s:I, s:b, s:i, s:i, s:i, s:i, s:o, s:o, "
+				      "s:s, s:b, s:o}",
+				      "name", members->name[n], "presence",
+				      presences[node->presence], "boot", (json_int_t)node->boot,
+				      "drain", node->drain, "entrances", (int)places.entrances,
+				      "replicas", (int)places.replicas, "votes", (int)places.votes,
+				      "holds", (int)places.holds, "hears", hears, "misses", misses,
+				      "tenant_side", side ?: "none", "away",
+				      members->sighting[n].away, "tenant_misses", deaf)))
 			return NULL;
 	}
 	return take_ptr(list);

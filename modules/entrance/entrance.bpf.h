@@ -3,6 +3,7 @@
 #pragma once
 
 #include "modules/arp/arp.bpf.h"
+#include "modules/heartbeat/side.bpf.h"
 #include "shared/view.h"
 
 extern const volatile struct gateway_config cfg;
@@ -89,6 +90,10 @@ inlined enum verdict entrance_arp(struct packet *p)
 	__u32 index;
 	int found;
 
+	if (arp && cfg.beat_ms && arp_is_reply(arp) &&
+	    p->ctx->ingress_ifindex == cfg.tenant_ifindex &&
+	    arp->target_ip == cfg.tenant_ip.in6_u.u6_addr32[3])
+		heard_host_answered(arp->sender_ip, bpf_ktime_get_boot_ns());
 	if (!arp || !arp_is_request(arp))
 		return PASS;
 	found = entrance_of(arp->target_ip);

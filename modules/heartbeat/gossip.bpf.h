@@ -34,7 +34,7 @@ inlined void news_write(struct beat_news *n, __u32 node, __u64 word)
 {
 	n->node = bpf_htons(node + 1);
 	n->state = NEWS_STATE(word);
-	n->reserved = 0;
+	n->side = SIDE_UNKNOWN;
 	n->boot = bpf_htonl(NEWS_BOOT(word));
 	n->rumour = bpf_htonl(NEWS_RUMOUR(word));
 }

@@ -5,6 +5,7 @@
 #include "datapath/finish.bpf.h"
 #include "modules/heartbeat/gossip.bpf.h"
 #include "modules/heartbeat/lease.bpf.h"
+#include "modules/heartbeat/side.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -72,6 +73,7 @@ inlined void beat_answer(struct ethhdr *eth, struct beat_packet *h, __u64 now)
 	b->from = bpf_htonl(cfg.node);
 	b->from_boot = bpf_htonl(cfg.boot);
 	bulletin_copy(b->news, from, boot);
+	side_say(b, now);
 	__builtin_memcpy(eth->h_dest, eth->h_source, 6);
 	mac_of_config(eth->h_source, cfg.zgc_mac);
 	underlay_write(&h->ip, &h->udp, h->ip.daddr, h->ip.saddr, bpf_htons(BEAT_PORT),
@@ -111,6 +113,7 @@ inlined int heartbeat(struct xdp_md *ctx)
 	peer->received_ns = now;
 	if (b->flags & BEAT_HEARS_YOU)
 		peer->heard_ns = now;
+	side_heard(peer, b, now);
 	LOOPED
 	for (__u32 i = 0; i < BEAT_NEWS; i++)
 		if (b->news[i].node)

@@ -2,9 +2,12 @@
 // Heartbeats between real programs on a real wire, without any daemon: who is alive, who holds a
 // lease, who owns an entrance, and how soon.
 //
+//   ===+=========+=== bridge "side", the tenants' network, where this test listens for ARP and is a
+//   host
+//      |         |
 //   node 0 .. node 5: a network namespace each      node 5 is of another cluster
 //      |         |
-//   ===+====+====+=== bridge, where this test listens for ARP
+//   ===+=========+=== bridge "wire", the cluster's network
 #include "datapath/gateway_nodes.h"
 
 #include <arpa/inet.h>
@@ -63,7 +66,9 @@ struct member {
 	struct pacer pacer;
 	char dir[64];
 	int netns;
-	int xdp; // link of the program at its interface; -1: none
+	int xdp;      // link of the program at its interface; -1: none
+	int xdp_side; // the same on the tenants' network
+	int cut;      // link of a program that drops what it sends there; -1: none
 	// Of its maps.
 	const volatile struct peer_value *peers;
 	volatile struct fence_value *fences;
@@ -74,8 +79,9 @@ struct member {
 
 struct world {
 	struct member member[LIVE + 1];
-	int home; // network namespace with the bridge
-	int wire; // a packet socket there
+	int home; // network namespace with the bridges
+	int wire; // a packet socket there, on the tenants' network
+	int drop; // a program that drops all
 };
 
 static uint64_t now_ns(void)
@@ -153,7 +159,7 @@ static void *map_memory(const struct member *m, const char *name, size_t size)
 	return memory;
 }
 
-static void load(struct member *m, uint32_t index, uint32_t ifindex)
+static void load(struct member *m, uint32_t index, uint32_t ifindex, uint32_t side)
 {
 	static const char *const names[] = {"n0", "n1", "n2", "n3", "n4", "n5", "n6"};
 	const struct node_wish wish = {
@@ -161,7 +167,7 @@ static void load(struct member *m, uint32_t index, uint32_t ifindex)
 		.index = index,
 		.roles = ROLE_FWD | ROLE_FTN,
 		.zgc_ifindex = ifindex,
-		.tenant_ifindex = ifindex,
+		.tenant_ifindex = side,
 		.beat_ms = BEAT_MS,
 		.cluster = index == FOREIGN ? CLUSTER + 1 : CLUSTER,
 		.cached = 16,
@@ -198,19 +204,25 @@ static void load(struct member *m, uint32_t index, uint32_t ifindex)
 		.beat_ms = BEAT_MS,
 	};
 	snprintf(m->pacer.tenant.text, sizeof(m->pacer.tenant.text), "%s",
+		 index == ALONE ? "lo" : "side");
+	snprintf(m->pacer.zgc.text, sizeof(m->pacer.zgc.text), "%s",
 		 index == ALONE ? "lo" : "wire");
-	m->pacer.zgc = m->pacer.tenant;
+}
+
+static int attached(int program, const char *interface)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
+	int link = bpf_link_create(program, (int)if_nametoindex(interface), BPF_XDP, &options);
+
+	if (link < 0)
+		fatal("no program on %s", interface);
+	return link;
 }
 
 static void program_on(struct member *m)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
-
 	enter(m->netns);
-	m->xdp = bpf_link_create(m->node.entry.program, (int)if_nametoindex("wire"), BPF_XDP,
-				 &options);
-	if (m->xdp < 0)
-		fatal("the program cannot be attached");
+	m->xdp = attached(m->node.entry.program, "wire");
 }
 
 // It hears and answers nothing, and beats on.
@@ -219,18 +231,53 @@ static void program_off(struct member *m)
 	closep(&m->xdp);
 }
 
-static void set_wire(struct world *w, int i, int up)
+static void set_interface(struct world *w, int netns, const char *name, int up)
 {
-	struct ifreq request = {.ifr_name = "wire"};
+	struct ifreq request = {};
 	auto_(closep) int any = -1;
 
-	enter(w->member[i].netns);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	enter(netns);
 	any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (any < 0 || ioctl(any, SIOCGIFFLAGS, &request))
 		fatal("the flags of an interface");
 	request.ifr_flags = (short)((request.ifr_flags & ~IFF_UP) | (up ? IFF_UP : 0));
 	if (ioctl(any, SIOCSIFFLAGS, &request))
 		fatal("the flags of an interface");
+	enter(w->home);
+}
+
+static void set_wire(struct world *w, int i, int up)
+{
+	set_interface(w, w->member[i].netns, "wire", up);
+}
+
+enum direction { FROM, TO };
+
+// On the tenants' network nothing comes from the node any more, or nothing to it.
+static void cut(struct world *w, int i, enum direction direction)
+{
+	struct member *m = &w->member[i];
+	char port[16];
+
+	if (direction == TO) {
+		closep(&m->xdp_side);
+		return;
+	}
+	snprintf(port, sizeof(port), "side%d", i);
+	enter(w->home);
+	m->cut = attached(w->drop, port);
+}
+
+static void mend(struct world *w, int i)
+{
+	struct member *m = &w->member[i];
+
+	closep(&m->cut);
+	if (m->xdp_side >= 0)
+		return;
+	enter(m->netns);
+	m->xdp_side = attached(m->node.entry.program, "side");
 	enter(w->home);
 }
 
@@ -277,8 +324,18 @@ static void build(struct world *w)
 	struct sockaddr_ll bound = arp;
 	int i;
 
+	const struct bpf_insn drop[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_DROP},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+
 	w->home = own_netns();
+	w->drop = bpf_prog_load(BPF_PROG_TYPE_XDP, "drop", "GPL", drop, COUNT(drop), NULL);
+	if (w->drop < 0)
+		fatal("a program that drops");
 	shell("ip link add wire type bridge && ip link set wire up");
+	shell("ip link add side type bridge && ip link set side up && "
+	      "ip addr add 192.168.0.50/24 dev side");
 	for (i = 0; i < LIVE; i++) {
 		struct member *m = &w->member[i];
 		char mac[18];
@@ -291,15 +348,21 @@ static void build(struct world *w)
 		shell("ip link add port%d type veth peer name wire address %s netns /proc/%d/fd/%d",
 		      i, mac, (int)getpid(), m->netns);
 		shell("ip link set port%d master wire up && ethtool -K port%d gro on", i, i);
+		node_tenant_mac_text((uint32_t)i, mac);
+		shell("ip link add side%d type veth peer name side address %s netns /proc/%d/fd/%d",
+		      i, mac, (int)getpid(), m->netns);
+		shell("ip link set side%d master side up && ethtool -K side%d gro on", i, i);
 		enter(m->netns);
-		shell("ip link set lo up && ip link set wire up");
-		load(m, (uint32_t)i, if_nametoindex("wire"));
+		shell("ip link set lo up && ip link set wire up && ip link set side up");
+		load(m, (uint32_t)i, if_nametoindex("wire"), if_nametoindex("side"));
 		program_on(m);
+		m->cut = -1;
+		m->xdp_side = attached(m->node.entry.program, "side");
 	}
 	enter(w->home);
-	load(&w->member[ALONE], ALONE, 0);
+	load(&w->member[ALONE], ALONE, 0, 0);
 	w->wire = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ARP));
-	bound.sll_ifindex = (int)if_nametoindex("wire");
+	bound.sll_ifindex = (int)if_nametoindex("side");
 	if (w->wire < 0 || bind(w->wire, (const struct sockaddr *)&bound, sizeof(bound)))
 		fatal("listening on the bridge");
 }
@@ -536,6 +599,178 @@ static int test_rows(struct world *w)
 	node_put(&m->node, "pacer", &only, &told);
 	wrong += check_row(m, &sound);
 	wrong += expect(m->peers[0].boot == node_boot(0) && m->peers[0].heard_ns);
+	return wrong;
+}
+
+struct call_row {
+	const char *name;
+	enum verdict verdict;
+	size_t cut;		       // bytes off the end
+	void (*change)(struct call *); // NULL: a sound one
+	const char *from;	       // NULL: node 0's address
+};
+
+static void call_version(struct call *c)
+{
+	c->version++;
+}
+
+static void call_kind(struct call *c)
+{
+	c->kind = 3;
+}
+
+static void call_no_node(struct call *c)
+{
+	c->from = htonl(MAX_NODES);
+}
+
+static void call_other(struct call *c)
+{
+	c->from = htonl(1);
+}
+
+static void call_self(struct call *c)
+{
+	c->from = htonl(ALONE);
+}
+
+static void call_to_other(struct call *c)
+{
+	c->to = htonl(2);
+}
+
+static void call_cluster(struct call *c)
+{
+	c->cluster = htonl(CLUSTER + 1);
+}
+
+static void call_answer(struct call *c)
+{
+	c->kind = CALL_ANSWER;
+}
+
+static void call_answer_before(struct call *c)
+{
+	c->kind = CALL_ANSWER;
+	c->number++;
+}
+
+static void call_answer_forged(struct call *c)
+{
+	c->kind = CALL_ANSWER;
+	c->number ^= 1ull << 40;
+}
+
+static void call_answer_zero(struct call *c)
+{
+	c->kind = CALL_ANSWER;
+	c->number = 0;
+	c->from = htonl(1); // who was never called
+}
+
+#define NUMBER 0x1122334455667788ull
+
+static const struct call_row call_rows[] = {
+	{.name = "a call", .verdict = BEAT_ANSWERED},
+	{"an answer", BEAT_HEARD, .change = call_answer},
+	{"an answer to the call before", BEAT_HEARD, .change = call_answer_before},
+	{"a forged answer", STALE_BEAT, .change = call_answer_forged},
+	{"an answer to no call", STALE_BEAT, .change = call_answer_zero, .from = "192.168.0.101"},
+	{"a call cut", BEAT_MALFORMED, .cut = 1},
+	{"a call's version", BEAT_MALFORMED, .change = call_version},
+	{"a call's kind", BEAT_MALFORMED, .change = call_kind},
+	{"a call from no node", BEAT_MALFORMED, .change = call_no_node},
+	{"a call from another's address", BEAT_FOREIGN, .change = call_other},
+	{"a call from no address of ours", BEAT_FOREIGN, .from = "192.168.0.50"},
+	{"a call from itself", BEAT_FOREIGN, .change = call_self, .from = "192.168.0.106"},
+	{"a call to another", BEAT_FOREIGN, .change = call_to_other},
+	{"a call of another cluster", BEAT_FOREIGN, .change = call_cluster},
+};
+
+static struct frame call_frame(const struct call *c, size_t cut, const char *from, const char *to,
+			       const char *from_mac, const char *to_mac, uint16_t fragment)
+{
+	struct frame f = {};
+
+	frame_append(&f, c, sizeof(*c) - cut);
+	frame_udp(&f, CALL_PORT, CALL_PORT, 0);
+	frame_ipv4(&f,
+		   (struct ipv4_header){
+			   .from = from, .to = to, .protocol = IPPROTO_UDP, .fragment = fragment});
+	frame_ethernet(&f, to_mac, from_mac, ETH_P_IP);
+	return f;
+}
+
+static int check_call(const struct member *m, const struct call_row *row)
+{
+	const struct peer_value peer = {
+		.number = {NUMBER, NUMBER + 1}, .called_ns = {4711, 4710}, .alive = 1};
+	const struct peer_value never = {}, own = {.side = SIDE_CALLS};
+	const uint32_t self = ALONE;
+	const uint32_t caller = 0, another = 1;
+	struct call c = {
+		.version = CALL_VERSION,
+		.kind = CALL,
+		.from = htonl(0),
+		.to = htonl(ALONE),
+		.cluster = htonl(CLUSTER),
+		.number = NUMBER,
+	};
+	const uint64_t heard = row->change == call_answer   ? 4711
+			       : row->verdict == BEAT_HEARD ? 4710
+							    : 0;
+	struct expected want = {.name = row->name, .verdict = row->verdict, .action = XDP_DROP};
+	struct frame in, out;
+	int wrong;
+
+	node_put(&m->node, "peers", &caller, &peer);
+	node_put(&m->node, "peers", &another, &never);
+	node_put(&m->node, "peers", &self, &own);
+	if (row->change)
+		row->change(&c);
+	// The frame's sender is not whom the answer goes to.
+	in = call_frame(&c, row->cut, row->from ? row->from : "192.168.0.100", "192.168.0.106",
+			"02:99:00:00:00:01", "02:0d:00:00:00:07", 0);
+	c.kind = CALL_ANSWER;
+	c.to = c.from;
+	c.from = htonl(ALONE);
+	out = call_frame(&c, 0, "192.168.0.106", "192.168.0.100", "02:0d:00:00:00:07",
+			 "02:0d:00:00:00:01", 0x4000);
+	if (row->verdict == BEAT_ANSWERED) {
+		want.action = XDP_REDIRECT;
+		want.out = &out;
+	}
+	wrong = target_check(&m->node.entry, &in, &want, NULL);
+	// Nothing but an answer with the number says anything, and that about nothing else.
+	wrong += expect(m->peers[0].echo_ns == heard && m->peers[ALONE].answered_ns == heard);
+	return wrong + expect(!m->peers[0].received_ns && !m->peers[0].heard_ns);
+}
+
+static int test_call_rows(struct world *w)
+{
+	struct member *m = &w->member[ALONE];
+	const struct pacer_value told = {.fit = 1};
+	const struct row sound = {.name = "a heartbeat of who is away"};
+	struct expected want = {
+		.name = sound.name, .verdict = BEAT_ANSWERED, .action = XDP_REDIRECT};
+	struct beat b = sound_beat(&sound);
+	const uint32_t only = 0;
+	struct frame in;
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(call_rows); i++)
+		wrong += check_call(m, &call_rows[i]);
+	node_peers(&m->node, ALONE + 1);
+	// What a heartbeat says of its sender's side.
+	b.flags |= BEAT_AWAY;
+	b.news[0] = (struct beat_news){.node = htons(1), .side = SIDE_CALLS + SIDE_SHARE};
+	node_put(&m->node, "pacer", &only, &told);
+	in = frame_of(&b, 0, "172.16.0.1");
+	wrong += target_check(&m->node.entry, &in, &want, NULL);
+	wrong += expect(m->peers[0].away && m->peers[0].side == SIDE_CALLS + SIDE_SHARE);
+	wrong += expect(now_ns() - m->peers[0].answered_ns >= BEAT_NS &&
+			now_ns() - m->peers[0].answered_ns < PATIENCE_NS);
 	return wrong;
 }
 
@@ -854,6 +1089,247 @@ static int test_handover(struct world *w)
 	return wrong;
 }
 
+// ---- the tenants' network
+
+#define HOST_IP "192.168.0.50" // the bridge's own
+
+static int is_away(const struct world *w, int i)
+{
+	return w->member[i].peers[i].away;
+}
+
+// What a loader does when its interfaces change. An interface that comes up has its carrier later.
+static int follows(struct world *w, int i, int down)
+{
+	const int map = bpf_map__fd(w->member[i].clock->maps.pacer);
+	const uint32_t only = 0;
+	struct pacer_value told;
+
+	enter(w->member[i].netns);
+	must(pacemaker_follow(&w->member[i].pacer), "lists");
+	enter(w->home);
+	if (bpf_map_lookup_elem(map, &only, &told))
+		fatal("no pacer");
+	return (told.side == SIDE_DOWN) == down;
+}
+
+// Each as it was at the beginning: what it calls follows from the view.
+static int sides_whole(struct world *w)
+{
+	int wrong = 0, i;
+
+	for (i = 0; i < MEMBERS; i++)
+		wrong += eventually(follows(w, i, 0));
+	for (i = 0; i < MEMBERS; i++)
+		wrong += eventually(!is_away(w, i) &&
+				    now_ns() - w->member[i].peers[i].answered_ns < 5 * BEAT_NS);
+	return wrong + eventually(is_owner(w, 0) && duty(&w->member[1], 0).owner == 0);
+}
+
+// Whose side is broken gives its entrance away, and nothing else.
+static int lose_side(struct world *w, enum direction direction, uint64_t *gap)
+{
+	const struct member *m = &w->member[0];
+	uint64_t began, lost = 0;
+	int wrong = sides_whole(w);
+
+	wrong += eventually(!handover(m, 0).announcements && leased(m, CHAIN));
+	wrong += eventually(!w->member[0].pulse->late && !w->member[1].pulse->late);
+	drain(w);
+	began = now_ns();
+	cut(w, 0, direction);
+	*gap = announced(w, &wrong) - began;
+	wrong += eventually(is_owner(w, 1));
+	wrong += expect(is_away(w, 0) && duty(m, 0).owner == 1);
+	for (int i = 1; i < MEMBERS; i++)
+		wrong += expect(!is_away(w, i) && w->member[i].peers[0].alive);
+	wrong += expect(duty(&w->member[3], 1).serves);
+	for (began = now_ns(); now_ns() < began + 20 * BEAT_NS; rest())
+		lost += !leased(m, CHAIN);
+	wrong += expect(lost < 10);
+	drain(w);
+	mend(w, 0);
+	// Given back, and who gives it back serves what still comes.
+	wrong += eventually(duty(&w->member[1], 0).owner == 0);
+	wrong += expect(duty(&w->member[1], 0).serves && announced(w, &wrong));
+	return wrong;
+}
+
+static int test_side_lost(struct world *w)
+{
+	static const char *const names[] = {[FROM] = "from", [TO] = "to"};
+	uint64_t gap[TRIALS];
+	int wrong = 0;
+
+	for (int direction = FROM; direction <= TO; direction++) {
+		for (int i = 0; i < TRIALS && !wrong; i++)
+			wrong += lose_side(w, direction, &gap[i]);
+		if (wrong)
+			return wrong;
+		qsort(gap, TRIALS, sizeof(gap[0]), compare_times);
+		printf("takeover of an entrance, from nothing coming %s its owner on the tenants' "
+		       "network to the announcement: p50 %.1f ms, p99 %.1f ms (of %d)\n",
+		       names[direction], percentile(gap, TRIALS, 50), percentile(gap, TRIALS, 100),
+		       TRIALS);
+		wrong += expect(gap[TRIALS / 2] < 2000000000);
+	}
+	return wrong;
+}
+
+// Nobody gives anything away for so long.
+static int all_stay(struct world *w, const char *what)
+{
+	uint64_t until = now_ns() + 40 * BEAT_NS;
+	int wrong = 0;
+
+	drain(w);
+	while (now_ns() < until && !wrong) {
+		for (int i = 0; i < MEMBERS; i++)
+			wrong += expect(!is_away(w, i));
+		rest();
+	}
+	if (wrong)
+		fprintf(stderr, "%s\n", what);
+	return wrong + expect(is_owner(w, 0) && duty(&w->member[1], 0).owner == 0 &&
+			      !handover(&w->member[0], 0).announcements);
+}
+
+// What ends for all costs nobody an entrance.
+static int test_sides_all_lost(struct world *w)
+{
+	int wrong = 0;
+
+	for (int i = 0; i < 5 && !wrong; i++) {
+		wrong += sides_whole(w);
+		wrong += eventually(!handover(&w->member[0], 0).announcements);
+		set_interface(w, w->home, "side", 0);
+		wrong += all_stay(w, "all are deaf");
+		set_interface(w, w->home, "side", 1);
+		wrong += all_stay(w, "all hear again");
+	}
+	return wrong;
+}
+
+// Two that do not hear each other, while a third hears both.
+static int test_side_between_two(struct world *w)
+{
+	const struct member *m = &w->member[0];
+	int wrong = sides_whole(w);
+	struct node_value value;
+
+	for (uint32_t other = 1; other < 4; other++) {
+		if (bpf_map_lookup_elem(node_map(&m->node, "nodes"), &other, &value))
+			fatal("no node");
+		value.tenant_ip = address_must("192.168.0.99");
+		node_put(&m->node, "nodes", &other, &value);
+	}
+	wrong += eventually(now_ns() - m->peers[1].echo_ns > 10 * BEAT_NS);
+	wrong += all_stay(w, "some do not hear each other");
+	tell_view(m);
+	return wrong;
+}
+
+// Only these two call each other.
+static void two(struct world *w)
+{
+	const uint32_t only = 0;
+	struct pacer_value told;
+
+	for (uint32_t i = 0; i < MEMBERS; i++) {
+		const int map = bpf_map__fd(w->member[i].clock->maps.pacer);
+
+		bpf_map_lookup_elem(map, &only, &told);
+		told.calls = i < 2;
+		told.call[0] = 1 - i;
+		node_put(&w->member[i].node, "pacer", &only, &told);
+	}
+}
+
+static void tell_heard_host(struct world *w, int i)
+{
+	const uint32_t place = 50 & (MAX_HEARD_HOSTS - 1);
+	struct heard_host value = {.ip = inet_addr(HOST_IP)};
+	struct ifreq request = {.ifr_name = "side"};
+
+	if (ioctl(w->wire, SIOCGIFHWADDR, &request))
+		fatal("the MAC of an interface");
+	memcpy(value.mac, request.ifr_hwaddr.sa_data, 6);
+	node_put(&w->member[i].node, "heard_hosts", &place, &value);
+}
+
+static int test_side_of_two(struct world *w)
+{
+	int wrong = sides_whole(w), i, direction;
+
+	two(w);
+	wrong += eventually(!handover(&w->member[0], 0).announcements);
+	// Nobody can tell whose side it is.
+	cut(w, 0, FROM);
+	wrong += eventually(now_ns() - w->member[1].peers[0].echo_ns > 5 * BEAT_NS);
+	wrong += all_stay(w, "two, and nobody else");
+	mend(w, 0);
+	// A host can.
+	tell_heard_host(w, 0);
+	tell_heard_host(w, 1);
+	for (i = 0; i < 2; i++) {
+		for (direction = FROM; direction <= TO && !wrong; direction++) {
+			cut(w, i, direction);
+			wrong += eventually(is_away(w, i) && is_owner(w, 1 - i));
+			wrong += expect(!is_away(w, 1 - i));
+			mend(w, i);
+			wrong += eventually(!is_away(w, i) && is_owner(w, 0) &&
+					    duty(&w->member[1], 0).owner == 0);
+		}
+	}
+	// A call of each is answered by nobody, and both reach the host.
+	cut(w, 0, FROM);
+	wrong += eventually(is_away(w, 0) && is_owner(w, 1));
+	// Who is away takes all back when there is nobody else.
+	set_wire(w, 1, 0);
+	wrong += eventually(!is_away(w, 0) && is_owner(w, 0));
+	set_wire(w, 1, 1);
+	wrong += eventually(is_away(w, 0) && is_owner(w, 1));
+	mend(w, 0);
+	return wrong + sides_whole(w);
+}
+
+static int side_down(struct world *w, int i)
+{
+	set_interface(w, w->member[i].netns, "side", 0);
+	return eventually(follows(w, i, 1));
+}
+
+// No carrier: that needs no silence.
+static int test_side_down(struct world *w)
+{
+	struct member *m = &w->member[0];
+	int wrong = sides_whole(w), i;
+
+	wrong += side_down(w, 0);
+	wrong += eventually(is_away(w, 0) && is_owner(w, 1));
+	wrong += expect(w->member[1].peers[0].side == SIDE_DOWN && w->member[1].peers[0].alive);
+	wrong += eventually(leased(m, CHAIN));
+	// Where all of a list are away, its first one owns the entrance all the same.
+	wrong += side_down(w, 1);
+	wrong += eventually(is_away(w, 1) && is_owner(w, 2));
+	wrong += side_down(w, 2);
+	wrong += eventually(is_away(w, 2) && is_owner(w, 0) && is_away(w, 0));
+	wrong += eventually(duty(&w->member[3], 0).owner == 0);
+	for (i = 0; i < 3; i++)
+		set_interface(w, w->member[i].netns, "side", 1);
+	wrong += sides_whole(w);
+	// One interface for both networks: as it is heard.
+	m->pacer.tenant = m->pacer.zgc;
+	enter(m->netns);
+	must(pacemaker_follow(&m->pacer), "lists");
+	enter(w->home);
+	wrong += eventually(w->member[1].peers[0].side == SIDE_SAME && !is_away(w, 0));
+	wrong += eventually(!handover(m, 0).announcements);
+	wrong += all_stay(w, "one interface");
+	snprintf(m->pacer.tenant.text, sizeof(m->pacer.tenant.text), "side");
+	return wrong + sides_whole(w);
+}
+
 // ---- the pacemaker
 
 static int moves(const struct member *m)
@@ -1122,6 +1598,7 @@ static const struct test {
 	int (*run)(struct world *w);
 } tests[] = {
 	{"rows", test_rows},
+	{"rows of calls", test_call_rows},
 	{"random bytes", test_random_bytes},
 	{"who is alive", test_alive},
 	{"a lease runs", test_lease_runs},
@@ -1133,6 +1610,11 @@ static const struct test {
 	{"jitter", test_jitter},
 	{"a takeover", test_takeover},
 	{"a handover", test_handover},
+	{"a tenant side is lost", test_side_lost},
+	{"all tenant sides are lost", test_sides_all_lost},
+	{"a tenant side between two", test_side_between_two},
+	{"a tenant side of two", test_side_of_two},
+	{"a tenant side has no carrier", test_side_down},
 	{"gossip", test_gossip},
 	{"cost", test_cost},
 };

@@ -5,6 +5,7 @@
 //   pacemaker -- redirect --> qdisc of the first end, which waits --> second end: pacemaker
 #include "modules/entrance/entrance.bpf.h"
 #include "modules/heartbeat/heartbeat.bpf.h"
+#include "modules/heartbeat/side.bpf.h"
 
 #include <linux/pkt_cls.h>
 
@@ -35,6 +36,14 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } handovers SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct side_look);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} side_looks SEC(".maps");
+
 struct announcement {
 	struct ethhdr eth;
 	struct arp_ipv4 arp;
@@ -42,13 +51,22 @@ struct announcement {
 } __attribute__((packed));
 _Static_assert(sizeof(struct announcement) == 60, "");
 
+#define CALL_BYTES (sizeof(struct ethhdr) + sizeof(struct call_packet))
+_Static_assert(CALL_BYTES == 66, "room for an announcement, too");
+
 // Frames as they are written, which no stack has room for.
 struct pace_room {
 	__u8 pad[2]; // so that the packet follows the header at once
 	struct ethhdr eth;
 	struct beat_packet packet;
 	struct announcement announcement;
+	__u8 pad_too[2];
+	struct ethhdr call_eth;
+	struct call_packet call;
 };
+_Static_assert(__builtin_offsetof(struct pace_room, call) ==
+		       __builtin_offsetof(struct pace_room, call_eth) + sizeof(struct ethhdr),
+	       "a frame");
 _Static_assert(__builtin_offsetof(struct pace_room, packet) ==
 		       __builtin_offsetof(struct pace_room, eth) + sizeof(struct ethhdr),
 	       "a frame");
@@ -169,6 +187,7 @@ verified int beat_send(struct __sk_buff *skb, __u32 i, __u64 suspect, int settle
 	h->beat.cluster = bpf_htonl(cfg.cluster);
 	h->beat.clock_ns = bpf_cpu_to_be64(now);
 	bulletin_copy(h->beat.news, node, peer->boot);
+	side_say(&h->beat, now);
 	__builtin_memcpy(room->eth.h_dest, n->zgc_mac, 6);
 	mac_of_config(room->eth.h_source, cfg.zgc_mac);
 	room->eth.h_proto = bpf_htons(ETH_P_IP);
@@ -193,24 +212,154 @@ inlined int announce(struct __sk_buff *skb, const struct entrance_value *e)
 	__builtin_memset(a->eth.h_dest, 0xFF, 6);
 	__builtin_memcpy(a->eth.h_source, e->mac, 6);
 	a->eth.h_proto = bpf_htons(ETH_P_ARP);
-	a->arp.hardware = bpf_htons(ARP_ETHERNET);
-	a->arp.protocol = bpf_htons(ETH_P_IP);
-	a->arp.hardware_length = 6;
-	a->arp.protocol_length = 4;
-	a->arp.op = bpf_htons(ARP_REQUEST);
-	__builtin_memcpy(a->arp.sender_mac, e->mac, 6);
-	a->arp.sender_ip = address_v4(&e->ip);
-	a->arp.target_ip = address_v4(&e->ip);
+	arp_request(&a->arp, address_v4(&e->ip), e->mac, address_v4(&e->ip));
 	if (!bpf_skb_change_tail(skb, sizeof(*a), 0) &&
 	    !bpf_skb_store_bytes(skb, 0, a, sizeof(*a), 0))
 		bpf_clone_redirect(skb, cfg.tenant_ifindex, 0);
 	return bpf_skb_change_tail(skb, PACE_BYTES, 0);
 }
 
-// Who of an entrance's list is alive, as bits; this node is, if it may serve at all.
+// A call to another forwarder. Returns when it was itself answered last, where that makes it one to
+// give entrances to; of who has a carrier only, 1.
+verified __u64 call_send(struct __sk_buff *skb, __u32 node, int silent)
+{
+	const struct node_value *n = bpf_map_lookup_elem(&nodes, &node);
+	struct peer_value *peer = bpf_map_lookup_elem(&peers, &node);
+	struct pace_room *room = pace_room();
+	__u64 now = bpf_ktime_get_boot_ns();
+	struct side_look *look;
+	struct call_packet *h;
+	__u32 only = 0;
+
+	if (!n || !peer || !room || !n->forwarder || !address_is_v4(&n->tenant_ip))
+		return 0;
+	look = bpf_map_lookup_elem(&side_looks, &only);
+	if (look && look->echo_ns < peer->echo_ns)
+		look->echo_ns = peer->echo_ns;
+	peer->number[1] = peer->number[0];
+	peer->called_ns[1] = peer->called_ns[0];
+	peer->number[0] = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
+	peer->called_ns[0] = now;
+	h = &room->call;
+	h->call = (struct call){
+		.version = CALL_VERSION,
+		.kind = CALL,
+		.from = bpf_htonl(cfg.node),
+		.to = bpf_htonl(node),
+		.cluster = bpf_htonl(cfg.cluster),
+		.number = peer->number[0],
+	};
+	__builtin_memcpy(room->call_eth.h_dest, n->tenant_mac, 6);
+	mac_of_config(room->call_eth.h_source, cfg.tenant_mac);
+	room->call_eth.h_proto = bpf_htons(ETH_P_IP);
+	underlay_write(&h->ip, &h->udp, cfg.tenant_ip.in6_u.u6_addr32[3], address_v4(&n->tenant_ip),
+		       bpf_htons(CALL_PORT), bpf_htons(CALL_PORT), sizeof(h->call));
+	if (!silent && !bpf_skb_store_bytes(skb, 0, &room->call_eth, CALL_BYTES, 0))
+		bpf_clone_redirect(skb, cfg.tenant_ifindex, 0);
+	if (!peer->alive || peer->away || peer->side == SIDE_DOWN)
+		return 0;
+	return peer->answered_ns ?: 1;
+}
+
+// A host is asked for its MAC, which it is known to have.
+verified int heard_host_ask(struct __sk_buff *skb, __u32 i)
+{
+	struct heard_host *w = bpf_map_lookup_elem(&heard_hosts, &i);
+	struct pace_room *room = pace_room();
+	struct announcement *a;
+
+	if (!w || !room || !w->ip)
+		return 0;
+	w->asked_ns = bpf_ktime_get_boot_ns();
+	a = &room->announcement;
+	__builtin_memset(a, 0, sizeof(*a));
+	__builtin_memcpy(a->eth.h_dest, w->mac, 6);
+	mac_of_config(a->eth.h_source, cfg.tenant_mac);
+	a->eth.h_proto = bpf_htons(ETH_P_ARP);
+	arp_request(&a->arp, cfg.tenant_ip.in6_u.u6_addr32[3], a->eth.h_source, w->ip);
+	if (!bpf_skb_store_bytes(skb, 0, a, sizeof(*a), 0))
+		bpf_clone_redirect(skb, cfg.tenant_ifindex, 0);
+	return 0;
+}
+
+// Whether a call of another forwarder was answered later than all of this one's, and then one later
+// than that: so it goes on for others what has ended here. Where it ends for all, nobody sees the
+// second; where it begins for all, who has seen the first is answered by then, too.
+inlined int side_behind(struct side_look *look, __u64 answered, __u64 best, __u32 late)
+{
+	if (look->answered_ns != answered) {
+		look->answered_ns = answered;
+		look->later_ns = 0;
+	}
+	if (look->later_ns)
+		return best > look->later_ns + BEAT_NS / 2 * (1 + late);
+	if (best > answered + BEAT_NS / 8)
+		look->later_ns = best;
+	return 0;
+}
+
+// Who gives his entrances away. He who was answered last of all never does, so that somebody
+// serves. They are taken back when calls have been answered for some time, or when there is nobody
+// better any more.
+inlined int side_away(const struct peer_value *own, struct side_look *look, __u64 best,
+		      const struct pulse_value *p, __u64 now)
+{
+	int behind = side_behind(look, own->answered_ns, best, p->late);
+
+	if (own->side == SIDE_DOWN) {
+		look->since_ns = 0;
+		return best != 0;
+	}
+	if (!own->answered_ns || now - own->answered_ns >= suspect_ns(p)) {
+		look->since_ns = 0;
+		return behind;
+	}
+	if (!look->since_ns)
+		look->since_ns = now;
+	return own->away && best && now - look->since_ns < BEAT_NS * SETTLE_BEATS;
+}
+
+// The round on the tenants' network. The frame is short for that time, so that it carries nothing
+// else to hosts.
+verified int side_round(struct __sk_buff *skb, const struct pacer_value *told,
+			const struct pulse_value *p)
+{
+	__u64 now = bpf_ktime_get_boot_ns(), best = 0, theirs;
+	struct peer_value *own = side_own();
+	__u32 only = 0, i;
+	struct side_look *look = bpf_map_lookup_elem(&side_looks, &only);
+
+	if (!told || !p || !own || !look)
+		return 0;
+	own->side = told->side;
+	if (told->side == SIDE_UNKNOWN || told->side == SIDE_SAME) {
+		own->away = 0;
+		return 0;
+	}
+	if (bpf_skb_change_tail(skb, CALL_BYTES, 0))
+		return -1;
+	LOOPED
+	for (i = 0; i < MAX_CALLS; i++) {
+		if (i >= told->calls)
+			break;
+		theirs = call_send(skb, told->call[i], !told->fit);
+		best = theirs > best ? theirs : best;
+	}
+	if (told->fit && told->calls && now - look->echo_ns >= BEAT_NS * 3 / 2) {
+		LOOPED
+		for (i = 0; i < MAX_HEARD_HOSTS; i++)
+			heard_host_ask(skb, i);
+	}
+	if (pulse_settled(p))
+		own->away = side_away(own, look, best, p, now);
+	return bpf_skb_change_tail(skb, PACE_BYTES, 0);
+}
+
+// Who of an entrance's list is alive, as bits; this node is, if it may serve at all. Who is away
+// counts only where there is nobody else.
 inlined __u32 entrance_alive(const struct entrance_value *e, int able)
 {
-	__u32 alive = 0;
+	__u32 alive = 0, away = 0;
 
 	LOOPED
 	for (__u32 i = 0; i < MAX_PREFERENCES; i++) {
@@ -218,9 +367,9 @@ inlined __u32 entrance_alive(const struct entrance_value *e, int able)
 		const struct peer_value *p = bpf_map_lookup_elem(&peers, &node);
 
 		if (i < e->preferences && p && (node == cfg.node ? able : p->alive))
-			alive |= 1 << i;
+			*(p->away ? &away : &alive) |= 1 << i;
 	}
-	return alive;
+	return alive ?: away;
 }
 
 // Who owns the entrance now. MAX_NODES: nobody.
@@ -310,6 +459,8 @@ int pacemaker(struct __sk_buff *skb)
 	settled = pulse_settled(p);
 	pulse_count(p, now);
 	bulletin_compose(now);
+	if (side_round(skb, told, p))
+		return TC_ACT_SHOT;
 	LOOPED
 	for (i = 0; i < MAX_BEATS; i++) {
 		if (i >= told->beats)

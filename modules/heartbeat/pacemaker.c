@@ -183,6 +183,7 @@ int pacemaker_step(struct pacer *p)
 struct lists {
 	const struct pacer *pacer;
 	__u8 is_node[MAX_NODES]; // there is such a node
+	__u8 is_forwarder[MAX_NODES];
 	__u8 is_peer[MAX_NODES]; // it is beaten to
 	struct beat_to_value beat[MAX_BEATS];
 	__u32 beats;
@@ -198,8 +199,10 @@ static void read_nodes(struct lists *l, int map)
 	struct node_value node;
 
 	while (!bpf_map_get_next_key(map, before, &index)) {
-		if (index < MAX_NODES && !bpf_map_lookup_elem(map, &index, &node))
+		if (index < MAX_NODES && !bpf_map_lookup_elem(map, &index, &node)) {
 			l->is_node[index] = !node.foreign;
+			l->is_forwarder[index] = !node.foreign && node.forwarder;
+		}
 		before = &index;
 	}
 }
@@ -296,6 +299,32 @@ static void add_others(struct lists *l)
 		}
 }
 
+// A forwarder calls those after it in the ring of indices that it also beats to, which is how it
+// knows whether they hear anybody.
+static void add_calls(const struct lists *l, struct pacer_value *told)
+{
+	const struct pacer *p = l->pacer;
+	__u32 node, i;
+
+	told->calls = 0;
+	if (!(p->roles & NODE_FWD)) {
+		told->side = SIDE_UNKNOWN;
+		return;
+	}
+	if (!strcmp(p->tenant.text, p->zgc.text)) {
+		told->side = SIDE_SAME;
+		return;
+	}
+	for (i = 1; i < MAX_NODES && told->calls < MAX_CALLS; i++) {
+		node = (p->node + i) % MAX_NODES;
+		if (l->is_forwarder[node] && l->is_peer[node])
+			told->call[told->calls++] = node;
+	}
+	told->side = !interface_runs(&p->tenant) ? SIDE_DOWN
+		     : told->calls		 ? SIDE_CALLS
+						 : SIDE_UNKNOWN;
+}
+
 // Everybody who is beaten to is in the list at least once.
 static void complete(struct lists *l)
 {
@@ -319,7 +348,7 @@ static int is_fit(const struct lists *l, int entrance_by_ip)
 	const struct pacer *p = l->pacer;
 	struct in6_addr any;
 
-	if (!l->is_node[p->node] || !interface_runs(&p->zgc) || !interface_runs(&p->tenant))
+	if (!l->is_node[p->node] || !interface_runs(&p->zgc))
 		return 0;
 	return !(p->roles & NODE_FWD) || !bpf_map_get_next_key(entrance_by_ip, NULL, &any);
 }
@@ -360,5 +389,6 @@ int pacemaker_follow(const struct pacer *p)
 	told.beats = l->beats;
 	told.others = l->others;
 	told.fit = (__u32)is_fit(l, by_ip);
+	add_calls(l, &told);
 	return put_pacer(p->dir, &told);
 }

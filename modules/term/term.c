@@ -449,6 +449,15 @@ __u32 term_cleared(struct term *t)
 	return move;
 }
 
+// Whether it was not before the silence by which a node is taken for dead, and some rounds.
+static int is_recent(const struct term *t, const __u64 *ns, __u64 now)
+{
+	const __u64 when = __atomic_load_n(ns, __ATOMIC_ACQUIRE);
+	const __u64 patience = (__u64)t->settings.beat_ms * 2 * SUSPECT_BEATS * 1000000;
+
+	return when && (when >= now || now - when < patience);
+}
+
 size_t term_peers(struct term *t, struct peer_state *out, size_t most)
 {
 	const struct peer_value *peers;
@@ -472,10 +481,30 @@ size_t term_peers(struct term *t, struct peer_state *out, size_t most)
 			.alive = peers[i].alive != 0,
 			.hears_us = heard && (heard >= now || now - heard < deaf),
 			.silent_ms = (__u32)(silent < HEARD_MS ? silent : HEARD_MS),
+			.is_called = is_recent(t, &peers[i].called_ns[0], now),
+			.answers = is_recent(t, &peers[i].echo_ns, now),
 		};
 	}
 	pthread_mutex_unlock(&t->lock);
 	return count;
+}
+
+void term_side(struct term *t, __u32 *side, int *away)
+{
+	const struct peer_value *own;
+
+	*side = SIDE_UNKNOWN;
+	*away = 0;
+	pthread_mutex_lock(&t->lock);
+	own = t->array[ARRAY_PEERS].memory;
+	if (own && t->settings.beat_ms) {
+		own += t->settings.index;
+		*side = __atomic_load_n(&own->side, __ATOMIC_RELAXED);
+		*away = __atomic_load_n(&own->away, __ATOMIC_RELAXED);
+		if (*side == SIDE_CALLS && !is_recent(t, &own->answered_ns, boot_ns(NULL)))
+			*side = SIDE_LONG_AGO;
+	}
+	pthread_mutex_unlock(&t->lock);
 }
 
 // ---- the thread

@@ -37,7 +37,12 @@ struct peer_state {
 	int alive;
 	int hears_us;
 	__u32 silent_ms;
+	int answers, is_called; // on the tenants' network
 };
 
 // Of other nodes that were ever heard.
 size_t term_peers(struct term *term, struct peer_state *out, size_t most);
+
+// How this node is on the tenants' network: enum beat_side, SIDE_LONG_AGO where its calls are not
+// answered; and whether it has given its entrances away.
+void term_side(struct term *term, __u32 *side, int *away);
