@@ -42,6 +42,8 @@ const struct step_program step_programs[] = {
 	{STEP_REFUSAL, "refusal"},
 	{STEP_SEEN, "seen"},
 	{STEP_PASSED, "passed"},
+	{STEP_COPY_OUT, "copy_out"},
+	{STEP_COPY_IN, "copy_in"},
 	{}, // ends the list
 	// clang-format on
 };

@@ -14,6 +14,8 @@ enum gateway_step {
 	STEP_REFUSAL = 7,   // flow table node: a replica has no room for a session
 	STEP_SEEN = 8,	    // forwarder: functions want to see every packet of this flow
 	STEP_PASSED = 9,    // forwarder: all functions that see every packet have seen this one
+	STEP_COPY_OUT = 10, // flow table node: the outbox has records for a learner
+	STEP_COPY_IN = 11,  // flow table node: such records, or the answer to them, arrived
 	STEPS,
 };
 
