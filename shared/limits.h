@@ -39,7 +39,7 @@
 #define MAX_FUNCTIONS 64    // slots for network functions on a node
 #define MAX_FUNCTION_CONFIGS 524288 // eight for each VPC: 4 functions, each in both places
 #define MAX_HOPS 8		    // redirects of one op: longer is a loop
-#define MAX_OUTBOX 32768	    // a power of two: what is on its way in 50 ms at full speed
+#define MAX_OUTBOX 16384	    // a power of two: what is on its way in 50 ms at full speed
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
 #define DENIAL_MS 1000	      // a cached denial: a new endpoint changes it without a new policy
@@ -51,8 +51,8 @@
 #define DIRECT_REPEAT_MS 1000 // an OAM frame may be lost: told again at most this often
 
 // Ops that no packet causes. What the loader has sent in a millisecond: a million sessions are
-// copied in some 7 s, and a node's network carries a third of a gigabit more meanwhile.
-#define OUTBOX_PER_MS 400
+// copied in some 4 s, and a node's network carries a third of a gigabit more meanwhile.
+#define OUTBOX_PER_MS 250
 #define RESEND_MS 200 // a copy is sent again: a learner whose table is full stays unasked so long
 
 // When a session ends that nobody uses, in seconds; never below 2 R + D (dft.md O10).
