@@ -661,8 +661,8 @@ inlined enum verdict step_of(const struct dft_packet *d, int learner, struct ses
 	const struct dft_record *record = &change->record;
 
 	// Of a request stamps and life are not yet, or what they name.
-	if ((replication || d->op.op == DFT_COPY) && record->life != DFT_LIVE &&
-	    record->life != DFT_TOMBSTONE && d->op.op != DFT_COLLECT && d->op.op != DFT_INSERT)
+	if (replication && record->life != DFT_LIVE && record->life != DFT_TOMBSTONE &&
+	    d->op.op != DFT_COLLECT && d->op.op != DFT_INSERT)
 		return DFT_MALFORMED;
 	change->seen = record->stamp;
 	change->step = SESSION_COPY;
@@ -694,7 +694,6 @@ inlined enum verdict step_of(const struct dft_packet *d, int learner, struct ses
 		change->floor = bpf_ntohl(d->op.floor);
 		return GO_ON;
 	case DFT_LOOKUP:
-	case DFT_COPY:
 		change->step = SESSION_COPY_READ;
 		change->floor = bpf_ntohl(d->op.floor);
 		return learner ? GO_ON : DFT_MALFORMED;
@@ -754,8 +753,6 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 	if (place + 1 < (__u32)c->live + c->learner)
 		return op_replicate(ctx, d, c, place + 1);
 
-	if (d->op.op == DFT_COPY)
-		return copied(ctx, d, c);
 	if (op_keyed(d->op.op))
 		return finish(ctx, OP_DONE);
 	// Nor has the tail answered for what it did not read.
@@ -861,7 +858,7 @@ int table(struct xdp_md *ctx)
 	}
 
 	record_read(d, &change->record);
-	if (d->op.op == DFT_COPY && change->record.life == DFT_ABSENT) {
+	if (d->op.op == DFT_COPY) {
 		__u32 *floor = session_floor_of(change->bucket);
 
 		if (!floor || place != c->live)
@@ -877,13 +874,6 @@ int table(struct xdp_md *ctx)
 	}
 	if ((v = step_of(d, place == c->live, change)))
 		return finish(ctx, v);
-	// M7: what the old chain's learner has is the new chain's, whole, and that may have
-	// collected this.
-	if (d->op.op == DFT_COPY) {
-		m = move_of(where);
-		if (m.from == number + 1 && m.state & MOVE_COMPLETE)
-			return copied(ctx, d, c);
-	}
 	if (change->step == SESSION_INSERT)
 		change->refuse = quota_refuses(&f->key, number);
 	if ((v = session_change(&f->key, hash, room))) {
@@ -905,6 +895,116 @@ int table(struct xdp_md *ctx)
 		return finish(ctx, SESSION_ENDING);
 	done = pass_on(ctx, d, c, place, &f->key, room);
 	return done == UNDECIDED && !keyed ? evaluate(ctx, &p, f, &change->record) : done;
+}
+
+// M5: at the learner, a record that was copied, as it is in the room. Returns GO_ON where the
+// learner has it now.
+verified int take_copy(struct session_room *room, __u32 number)
+{
+	struct session_change *change;
+	struct session_key *key;
+	enum verdict v;
+	struct move m;
+	__u64 hash;
+
+	if (!room)
+		return BUG;
+	change = &room->change;
+	key = &room->flow.key;
+	if (!key_canonical(key) ||
+	    (change->record.life != DFT_LIVE && change->record.life != DFT_TOMBSTONE))
+		return DFT_MALFORMED;
+	hash = key_hash(key);
+	change->bucket = (__u32)hash % BUCKETS;
+	change->step = SESSION_COPY_READ;
+	// M7: what the old chain's learner has is the new chain's, whole, and that may have
+	// collected this.
+	m = move_of(move_place(change->bucket, vni_of(key->vni)));
+	if (m.from == number + 1 && m.state & MOVE_COMPLETE)
+		return GO_ON;
+	if ((v = session_change(key, hash, room)))
+		return v;
+	usage_change(key, number, room->before, room->after);
+	return room->outcome == DFT_CONFLICT ? STAMP_CONFLICT
+	       : room->outcome == DFT_ENDED  ? OLD_INCARNATION
+					     : GO_ON;
+}
+
+// The learner has these of the records: the tail is told, without them.
+inlined int copied_some(struct xdp_md *ctx, struct dft_bulk *bulk, __u32 there,
+			const struct chain_value *c)
+{
+	const int bytes = DFT_HEADERS_BYTES + sizeof(*bulk);
+	struct dft_packet *d;
+	struct packet p;
+
+	bulk->which = bpf_htons(there);
+	if (packet_resize(ctx, bytes))
+		return finish(ctx, NO_ROOM);
+	p = packet_of(ctx);
+	d = op_of(&p);
+	return d ? copied(ctx, d, c) : finish(ctx, BUG);
+}
+
+// Records that the tail copies to this learner, or, at the tail, which of them are there.
+SEC("xdp")
+int copy_in(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct session_room *room = session_room();
+	enum verdict v, why = OLD_INCARNATION;
+	__u32 number, serial, which, i;
+	const struct chain_value *c;
+	struct dft_item *item;
+	struct dft_bulk *bulk;
+	int place;
+
+	if (!d || !room)
+		return finish(ctx, BUG);
+	bulk = take(&p, sizeof(*bulk));
+	if (!bulk)
+		return finish(ctx, TRUNCATED);
+	serial = bpf_ntohl(bulk->serial);
+	which = bpf_ntohs(bulk->which);
+	number = bpf_ntohl(d->op.chain);
+	c = chain_find(number);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	place = chain_place(c);
+	if (place < 0)
+		return finish(ctx, NOT_MEMBER);
+	if (chain_fenced(number, c) || bpf_ntohl(d->op.epoch) != c->epoch ||
+	    bpf_ntohl(d->op.term) != c->term)
+		return finish(ctx, STALE_TERM);
+	if (d->op.op == DFT_COPIED) {
+		LOOPED
+		for (i = 0; i < DFT_BULK_MOST; i++)
+			if (which >> i & 1 && outbox_confirm(serial + i) == COPY_CONFIRMED)
+				why = COPY_CONFIRMED;
+		return finish(ctx, why);
+	}
+	if (place != c->live || !which)
+		return finish(ctx, DFT_MALFORMED);
+	room->items = 0;
+	LOOPED
+	for (i = 0; i < DFT_BULK_MOST && which >> i; i++) {
+		item = take(&p, sizeof(*item));
+		if (!item)
+			return finish(ctx, TRUNCATED);
+		if (!(which >> i & 1))
+			continue;
+		__builtin_memset(&room->change, 0, sizeof(room->change));
+		__builtin_memcpy(&room->flow.key, item->key, sizeof(item->key));
+		room->change.floor = bpf_ntohl(item->floor);
+		item_read(item, &room->change.record);
+		v = take_copy(room, number);
+		if (v)
+			count(ctx, why = v);
+		else
+			room->items |= 1u << i;
+	}
+	return room->items ? copied_some(ctx, bulk, room->items, c) : action_of(why);
 }
 
 // O11: a replica has no room for a session. The tail, if it has none of it either, sees to it that
@@ -1069,6 +1169,13 @@ SEC("xdp")
 int emit(struct xdp_md *ctx)
 {
 	return emit_next(ctx);
+}
+
+// The same of several, where they are records for a learner.
+SEC("xdp")
+int copy_out(struct xdp_md *ctx)
+{
+	return emit_copies(ctx);
 }
 
 // O7. The service chain has decided again about a live session, whose record the op has. It stands:

@@ -551,6 +551,8 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_SEEN, n->gw->progs.seen);
 	step_put(n, STEP_PASSED, n->gw->progs.passed);
 	step_put(n, STEP_SIDE, n->gw->progs.side);
+	step_put(n, STEP_COPY_OUT, n->gw->progs.copy_out);
+	step_put(n, STEP_COPY_IN, n->gw->progs.copy_in);
 	function_put(n, FUNCTION_DIVIDER, n->divider->progs.divider);
 	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);
 	function_put(n, FUNCTION_SECURITY_GROUP, n->securitygroup->progs.securitygroup);

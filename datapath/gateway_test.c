@@ -3144,19 +3144,58 @@ static int outbox_is(struct world *w, const char *name, uint32_t serial, uint32_
 
 #define SERIAL (5 * MAX_OUTBOX + 77)
 
-// What the tail, ftn2, sends to the learner, ftn3.
+#define ITEM(i) (DFT_HEADERS_BYTES + sizeof(struct dft_bulk) + (i) * sizeof(struct dft_item))
+
+// What the tail, ftn2, sends to the learner, ftn3: records that it read at a floor.
+static void write_copies(struct frame *f, uint32_t count, const struct session_key *key,
+			 const struct dft_record *record, uint32_t floor)
+{
+	struct dft_bulk bulk = {.serial = htonl(SERIAL), .which = htons((1u << count) - 1)};
+	struct dft_packet d;
+
+	write_keyed(f, FTN2, FTN3, key, DFT_COPY, (struct dft_stamp){0, 0});
+	d = op_get(f);
+	d.op.bucket = 0;
+	d.geneve.protocol = htons(DFT_BULK);
+	op_put(f, &d);
+	f->length = DFT_HEADERS_BYTES;
+	frame_append(f, &bulk, sizeof(bulk));
+	for (uint32_t i = 0; i < count; i++) {
+		const struct dft_record *r = &record[i];
+		struct dft_item item = {
+			.floor = htonl(floor),
+			.stamp = {htonl(r->stamp.floor), htonl(r->stamp.counter)},
+			.incarnation = {htonl(r->incarnation.floor), htonl(r->incarnation.counter)},
+			.policy = htonl(r->policy),
+			.state = htons(r->state | r->life << DFT_LIFE_SHIFT),
+			.towards = {r->towards[0], r->towards[1]},
+		};
+
+		memcpy(item.key, &key[i], sizeof(item.key));
+		frame_append(f, &item, sizeof(item));
+	}
+	edit_op(f, FTN2, FTN3, &d);
+}
+
 static void write_copy(struct frame *f, const struct session_key *key,
 		       const struct dft_record *record, uint32_t floor)
 {
-	struct dft_packet d;
-	uint32_t serial = htonl(SERIAL);
+	write_copies(f, 1, key, record, floor);
+}
 
-	write_keyed(f, FTN2, FTN3, key, DFT_COPY, record->stamp);
+// .. and the floor of a bucket.
+static void write_floor(struct frame *f, uint32_t bucket, uint32_t floor)
+{
+	static const struct session_key none;
+	uint32_t serial = htonl(SERIAL);
+	struct dft_packet d;
+
+	write_keyed(f, FTN2, FTN3, &none, DFT_COPY, (struct dft_stamp){0, 0});
 	memcpy(f->byte + DFT_HEADERS_BYTES + offsetof(struct dft_keyed, serial), &serial,
 	       sizeof(serial));
 	d = op_get(f);
-	put_record(&d, record);
 	d.op.floor = htonl(floor);
+	d.op.bucket = htonl(bucket);
 	edit_op(f, FTN2, FTN3, &d);
 }
 
@@ -3177,14 +3216,122 @@ static int looks_again(struct world *w, const char *what, const struct frame *f,
 	return wrong + path_is(what, &j, "fwd1 LOOKED_UP > ftn2 REPLICATED > ftn3 LOOKED_UP_AGAIN");
 }
 
+// What the learner answers: which of them are there.
+static void write_copied(struct frame *f, const struct frame *copy, uint32_t which)
+{
+	struct dft_packet d = op_get(copy);
+	const uint16_t bits = htons((uint16_t)which);
+
+	*f = *copy;
+	f->length = ITEM(0);
+	memcpy(f->byte + DFT_HEADERS_BYTES + offsetof(struct dft_bulk, which), &bits, sizeof(bits));
+	d.op.op = DFT_COPIED;
+	edit_op(f, FTN3, FTN2, &d);
+}
+
+#define SEVERAL 9
+
+// M5: several records go in one frame, and each of them is as if it came alone: what is wrong with
+// one is no other's business, and the answer says which are there.
+static int test_copied_together(struct world *w)
+{
+	struct session_key key[SEVERAL], wrong_key;
+	struct dft_record want[SEVERAL], got;
+	struct frame whole, f, copied;
+	struct dft_packet d;
+	struct journey j;
+	int from_b, wrong = 0;
+
+	set_chain(w, 3, 1);
+	for (int i = 0; i < SEVERAL; i++) {
+		const struct inner syn = TCP(80 + i, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+
+		key[i] = key_of(RED, &syn, &from_b);
+		want[i] = want_record(RED, 5, &syn, 1, 0);
+		outbox_put(w, SERIAL + i, OUTBOX_SENT);
+	}
+	write_copies(&whole, SEVERAL, key, want, 0);
+	j = (struct journey){};
+	wrong += step(w, FTN3, &whole, &j);
+	write_copied(&copied, &whole, (1u << SEVERAL) - 1);
+	wrong += frames_compare("copied", &copied, &j.out);
+	wrong += go_on(w, &j);
+	wrong += path_is("several", &j, "ftn3 COPY_TAKEN > ftn2 COPY_CONFIRMED");
+	for (int i = 0; i < SEVERAL; i++) {
+		wrong += outbox_is(w, "several", SERIAL + i, OUTBOX_CONFIRMED);
+		if (node_session(&w->node[FTN3], &key[i], &got) &&
+		    !memcmp(&got, &want[i], sizeof(got)))
+			continue;
+		fprintf(stderr, "several: record %d is not there\n", i);
+		wrong++;
+	}
+
+	// One is below the learner's floor, one contradicts what it has, of one the key is none.
+	forget(w);
+	for (int i = 0; i < SEVERAL; i++)
+		outbox_put(w, SERIAL + i, OUTBOX_SENT);
+	put_floor(w, FTN3, &key[0], 1);
+	got = want[4];
+	got.policy++;
+	node_session_put(&w->node[FTN3], &key[4], &got);
+	f = whole;
+	wrong_key = key[7];
+	wrong_key.a = key[7].b;
+	wrong_key.b = key[7].a;
+	memcpy(f.byte + ITEM(7), &wrong_key, sizeof(wrong_key));
+	j = (struct journey){};
+	wrong += step(w, FTN3, &f, &j);
+	write_copied(&copied, &f, 0x16E);
+	wrong += frames_compare("but for three", &copied, &j.out);
+	wrong += go_on(w, &j);
+	wrong += path_is("but for three", &j,
+			 "ftn3 COPY_TAKEN+DFT_MALFORMED+OLD_INCARNATION+STAMP_CONFLICT > "
+			 "ftn2 COPY_CONFIRMED");
+	for (int i = 0; i < SEVERAL; i++) {
+		const int there = i != 0 && i != 4 && i != 7;
+
+		wrong += outbox_is(w, "but for three", SERIAL + i,
+				   there ? OUTBOX_CONFIRMED : OUTBOX_SENT);
+		if (node_session(&w->node[FTN3], &key[i], &got) != (there || i == 4)) {
+			fprintf(stderr, "but for three: record %d\n", i);
+			wrong++;
+		}
+	}
+	put_floors(w, &key[0], 0);
+
+	// Only what is meant; what is cut short says nothing.
+	f = whole;
+	f.byte[DFT_HEADERS_BYTES + offsetof(struct dft_bulk, which)] = 0;
+	f.byte[DFT_HEADERS_BYTES + offsetof(struct dft_bulk, which) + 1] = 1 << 2;
+	forget(w);
+	wrong += travel(w, FTN3, &f, &j);
+	wrong += path_is("the third alone", &j, "ftn3 COPY_TAKEN > ftn2 COPY_CONFIRMED");
+	for (int i = 0; i < SEVERAL; i++)
+		if (node_session(&w->node[FTN3], &key[i], &got) != (i == 2)) {
+			fprintf(stderr, "the third alone: record %d\n", i);
+			wrong++;
+		}
+	f.byte[DFT_HEADERS_BYTES + offsetof(struct dft_bulk, which) + 1] = 0;
+	wrong += travel(w, FTN3, &f, &j);
+	wrong += path_is("none", &j, "ftn3 DFT_MALFORMED");
+	for (size_t length = DFT_HEADERS_BYTES; length < whole.length; length += 7) {
+		f = whole;
+		f.length = length;
+		d = op_get(&f);
+		edit_op(&f, FTN2, FTN3, &d);
+		wrong += travel(w, FTN3, &f, &j);
+		wrong += path_is("cut short", &j, "ftn3 TRUNCATED");
+	}
+	return wrong;
+}
+
 // M5: bulk copies, and what a hit does for the learner.
 static int test_learner(struct world *w)
 {
 	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
 	int from_b, wrong = 0;
 	struct session_key key = key_of(RED, &syn, &from_b);
-	struct dft_record want = want_record(RED, 5, &syn, 1, 0), got, newer = want, ended = want,
-			  none = {.stamp.floor = 9};
+	struct dft_record want = want_record(RED, 5, &syn, 1, 0), got, newer = want, ended = want;
 	struct frame f, copy, bare;
 	struct dft_packet d;
 	struct journey j;
@@ -3196,10 +3343,7 @@ static int test_learner(struct world *w)
 	write_copy(&copy, &key, &want, 0);
 	j = (struct journey){};
 	wrong += step(w, FTN3, &copy, &j);
-	f = copy;
-	d = op_get(&f);
-	d.op.op = DFT_COPIED;
-	edit_op(&f, FTN3, FTN2, &d);
+	write_copied(&f, &copy, 1);
 	wrong += frames_compare("copied", &f, &j.out);
 	wrong += outbox_is(w, "not yet", SERIAL, OUTBOX_SENT);
 	wrong += go_on(w, &j);
@@ -3243,12 +3387,7 @@ static int test_learner(struct world *w)
 		wrong++;
 	}
 	// The floor of a bucket alone.
-	memset(&key, 0, sizeof(key));
-	write_copy(&bare, &key, &none, 9);
-	d = op_get(&bare);
-	key = key_of(RED, &syn, &from_b);
-	d.op.bucket = htonl((uint32_t)hash_of(&key) % BUCKETS);
-	op_put(&bare, &d);
+	write_floor(&bare, (uint32_t)hash_of(&key) % BUCKETS, 9);
 	wrong += travel(w, FTN3, &bare, &j);
 	wrong += path_is("a floor", &j, taken);
 	if (get_floor(w, FTN3, &key) != 9) {
@@ -3263,9 +3402,8 @@ static int test_learner(struct world *w)
 	edit_op(&f, FTN2, FTN1, &d);
 	wrong += travel(w, FTN1, &f, &j);
 	wrong += path_is("a copy for the head", &j, "ftn1 DFT_MALFORMED");
-	f = bare;
-	edit_op(&f, FTN2, FTN1, &d);
 	d = op_get(&bare);
+	f = bare;
 	edit_op(&f, FTN2, FTN1, &d);
 	wrong += travel(w, FTN1, &f, &j);
 	wrong += path_is("a floor for the head", &j, "ftn1 DFT_MALFORMED");
@@ -5704,6 +5842,7 @@ static const struct test tests[] = {
 	{"a full replica", test_replica_full},
 	{"deletes and collects", test_deletes},
 	{"what is dying", test_dying},
+	{"copies of several records", test_copied_together},
 	{"a learner", test_learner},
 	{"buckets that move", test_moves},
 	{"a VPC that goes to another cluster", test_transfer},

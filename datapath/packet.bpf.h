@@ -72,6 +72,17 @@ inlined struct packet packet_of(struct xdp_md *ctx)
 	return p;
 }
 
+// Makes the packet so long, at its end. Pointers into it are void then. Returns 0 where it is.
+inlined long packet_resize(struct xdp_md *ctx, int bytes)
+{
+	// As in count().
+	const void *data = (const void *)(long)ctx->data;
+	const void *end = (const void *)(long)ctx->data_end;
+
+	asm volatile("" : "+r"(data), "+r"(end));
+	return bpf_xdp_adjust_tail(ctx, bytes - (int)((const char *)end - (const char *)data));
+}
+
 // The next size bytes, or NULL where the packet ends before.
 inlined void *take(struct packet *p, __u32 size)
 {

@@ -51,3 +51,4 @@ struct dft_record {
 	};
 };
 _Static_assert(sizeof(struct dft_record) == 104, "map ABI");
+_Static_assert(sizeof(struct dft_item) == 44 + sizeof(struct dft_record), "all of it is copied");

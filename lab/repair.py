@@ -6,16 +6,18 @@
 
 A cloud of its own (lab/repair.yaml): a chain of three is filled with sessions, then its middle loses
 power and the fourth node takes its place. All the while new connections are made through the same
-chain. Times count from the loss of power; the controller waits repair_after_s (1 s here) before it
-replaces a node.
+chain. Times count from the loss of power, of which a timeline is printed as the chain's own nodes
+know it; the controller waits repair_after_s (1 s here) before it replaces a node.
 """
 import argparse
 import json
 import os
 import signal
 import statistics
+import struct
 import subprocess
 import sys
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -33,6 +35,28 @@ def read_options():
     parser.add_argument("--sessions", type=int, default=1000000, help="at most 1,600,000")
     parser.add_argument("--json", help="a file for what was measured")
     return parser.parse_args()
+
+
+class Connections:
+    """New connections without a pause, each second's rate with when it ended."""
+
+    def __init__(self, ask):
+        self.ask, self.seconds, self.stopping = ask, [], False
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self):
+        while not self.stopping:
+            rate = self.ask("connect", 1)["per_second"]
+            self.seconds.append((time.monotonic(), rate))
+
+    def between(self, begin, end):
+        """The rates of the seconds that began and ended in this time, or touched it most."""
+        return [rate for at, rate in self.seconds if begin + 0.5 <= at <= end + 0.5]
+
+    def stop(self):
+        self.stopping = True
+        self.thread.join()
 
 
 class Repair:
@@ -71,8 +95,45 @@ class Repair:
         return bool(state and len(state["live"]) == 3 and without not in state["live"]
                     and not state.get("learner"))
 
-    def seconds_of_connections(self, seconds):
-        return [self.ask("connect", 1)["per_second"] for _ in range(seconds)]
+    def known(self, node):
+        """What a node's kernel has of the chain: (live list, learner), and of its copy to one."""
+        def words(name, form):
+            text = subprocess.run(["bpftool", "-j", "map", "lookup", "pinned",
+                                   f"{self.cloud.pinned(node)}/{name}", "key", "0", "0", "0", "0"],
+                                  capture_output=True, text=True, check=True, timeout=60).stdout
+            return struct.unpack_from(form, bytes(int(b, 16) for b in json.loads(text)["value"]))
+
+        chain = words("chains", "<2I2H9I")
+        copy = words("copies", "<4Q")
+        live, learner = chain[2], chain[3]
+        return {"term": chain[:2], "live": list(chain[4:4 + live]),
+                "learner": chain[4 + live] if learner else None,
+                "copied": copy[2] if copy[0] == chain[0] << 32 | chain[1] else 0}
+
+    def follow(self, began, nodes, victim):
+        """Until the chain is whole without it: (seconds, what happened), as its nodes know it."""
+        events, last = [], None
+
+        def happened(what):
+            events.append((time.monotonic() - began, what))
+            self.tell(f"  {events[-1][0]:6.2f} s  {what}")
+
+        while True:
+            known = [self.known(node) for node in nodes]
+            newest = max(known, key=lambda k: k["term"])
+            stage = f"{len(newest['live'])} replicas"
+            if newest["learner"] is not None:
+                stage += ", a learner"
+                if any(k["copied"] for k in known):
+                    stage += " that is filled"
+            if victim not in newest["live"] and stage != last:
+                happened(stage)
+                last = stage
+                if stage == "3 replicas":
+                    return events
+            if time.monotonic() - began > 120:
+                sys.exit(f"not whole after two minutes: {newest}")
+            time.sleep(0.03)
 
     def run(self):
         options, cloud = self.options, self.cloud
@@ -97,28 +158,33 @@ class Repair:
         self.tell(f"  {filled['per_second']:.0f} sessions/s")
         if not until(60, lambda: self.holds(sessions), 1):
             sys.exit("not all replicas report these sessions")
-        before = self.seconds_of_connections(BEFORE)
-        victim = self.chain()["live"][1]
+        connections = Connections(self.ask)
+        time.sleep(BEFORE)
+        chain = self.chain()["live"]
+        victim = chain[1]
+        number = self.known(victim)["live"][1]
         self.tell(f"{victim} loses power")
         began = time.monotonic()
-        cloud.power_off(victim)
-        during, joined = [], None
-        while not self.whole(victim):
-            during.append(self.ask("connect", 1)["per_second"])
-            state = self.chain()
-            if joined is None and state and state.get("learner"):
-                joined = time.monotonic() - began
-            if time.monotonic() - began > 120:
-                sys.exit(f"not whole after two minutes: {state}")
-        took = time.monotonic() - began
+        # Its maps are freed meanwhile, which takes longer than the first steps.
+        off = threading.Thread(target=cloud.power_off, args=(victim,))
+        off.start()
+        events = self.follow(began, [chain[0], chain[2]], number)
+        ended = time.monotonic()
+        off.join()
         missing = not until(60, lambda: self.holds(sessions), 1)
-        after = self.seconds_of_connections(BEFORE)
+        done = time.monotonic()
+        time.sleep(BEFORE)
+        connections.stop()
+        before = connections.between(0, began - 1)
+        during = connections.between(began, ended)
+        after = connections.between(done, time.monotonic())
         usual = statistics.median(before + after)
         return {
             "sessions": sessions,
             "filled_per_second": filled["per_second"],
-            "learner_after_s": joined,
-            "repaired_after_s": took,
+            "timeline": events,
+            "repaired_after_s": ended - began,
+            "load": os.getloadavg()[0],
             "connections_per_second": {"before": before, "during": during, "after": after},
             "during_to_usual": statistics.mean(during) / usual if during else None,
             "worst_second_to_usual": min(during) / usual if during else None,
@@ -141,7 +207,7 @@ def main():
         print(f"  {when:<8}{statistics.mean(values):9.0f} new connections/s"
               f"{min(values):9.0f} in the worst second")
     print(f"  during to usual: {result['during_to_usual']:.2f}"
-          f"  (worst second {result['worst_second_to_usual']:.2f})")
+          f"  (worst second {result['worst_second_to_usual']:.2f}); load {result['load']:.1f}")
     if options.json:
         with open(options.json, "w") as file:
             json.dump(result, file, indent=2)

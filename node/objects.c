@@ -43,6 +43,8 @@ const struct step_program step_programs[] = {
 	{STEP_SEEN, "seen"},
 	{STEP_PASSED, "passed"},
 	{STEP_SIDE, "side"},
+	{STEP_COPY_OUT, "copy_out"},
+	{STEP_COPY_IN, "copy_in"},
 	{}, // ends the list
 	// clang-format on
 };

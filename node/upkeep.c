@@ -78,7 +78,7 @@ static void follow_loads(struct upkeep *upkeep)
 	err = emitter_start(d->dir, program);
 	if (!err)
 		err = outbox_open(&upkeep->outbox, d->own[MAP_OUTBOX], d->own[MAP_OUTBOX_NEXT],
-				  program);
+				  program, d->settings.tenant_mtu);
 	if (!err && ((err = roles_use(&upkeep->roles, d->tables[TABLE_BUCKETS],
 				      d->tables[TABLE_ORIGINS])) ||
 		     (err = copying_use(&upkeep->copying, d->own[MAP_COPIES], d->own[MAP_FLOORS],

@@ -40,8 +40,8 @@
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
 #define MAX_FUNCTIONS 64    // slots for network functions on a node
 #define MAX_FUNCTION_CONFIGS 524288 // eight for each VPC: 4 functions, each in both places
-#define MAX_HOPS 13	    // redirects of one op: longer is a loop (a bucket that moves takes up to 8)
-#define MAX_OUTBOX 8192		    // a power of two: what is on its way in 50 ms at full speed
+#define MAX_HOPS 13 // redirects of one op: longer is a loop (a bucket that moves takes up to 8)
+#define MAX_OUTBOX 16384 // a power of two: what is on its way in 50 ms at full speed
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
 #define DENIAL_MS 1000	      // a cached denial: a new endpoint changes it without a new policy
@@ -53,8 +53,8 @@
 #define DIRECT_REPEAT_MS 1000 // an OAM frame may be lost: told again at most this often
 
 // Ops that no packet causes. What the loader has sent in a millisecond: a million sessions are
-// copied in some 7 s, and a node's network carries a third of a gigabit more meanwhile.
-#define OUTBOX_PER_MS 150
+// copied in some 4 s, and a node's network carries a third of a gigabit more meanwhile.
+#define OUTBOX_PER_MS 250
 #define RESEND_MS 200 // a copy is sent again: a learner whose table is full stays unasked so long
 
 // When a session ends that nobody uses, in seconds; never below 2 R + D (dft.md O10).

@@ -15,6 +15,8 @@ enum gateway_step {
 	STEP_SEEN = 8,	    // forwarder: functions want to see every packet of this flow
 	STEP_PASSED = 9,    // forwarder: all functions that see every packet have seen this one
 	STEP_SIDE = 10,	    // forwarder: another one's call arrived, or the answer to one
+	STEP_COPY_OUT = 11, // flow table node: the outbox has records for a learner
+	STEP_COPY_IN = 12,  // flow table node: such records, or the answer to them, arrived
 	STEPS,
 };
 

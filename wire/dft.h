@@ -30,7 +30,7 @@ enum dft_op {
 	DFT_FULL,	// a replica has no room for this session: to the tail, by it to the head,
 			// and down the path (docs/dft.md O11)
 	DFT_COLLECT,	// a tombstone to be removed and the bucket's floor raised
-	DFT_COPY,	// bulk: what the tail has of a key, to its learner
+	DFT_COPY,	// bulk: what the tail has of some keys, or of a bucket, to its learner
 	DFT_COPIED,	// the learner's answer to that: it has it
 	// A bucket that goes from an old chain to a new one (docs/dft.md M7):
 	DFT_FENCE, // to the old head, down its path: answer for the bucket no more
@@ -43,13 +43,13 @@ enum dft_op {
 };
 
 // What follows the options: geneve.protocol is GENEVE_ETHERNET, the tenant's frame that caused the
-// op, whose headers are the key; or DFT_KEYED: no packet, the key itself. Keyed are delete,
-// collect, copy and copied; nothing is released for them. What the head has that is newer than
-// what a delete or collect names goes down the path as a delete's record, live or not.
+// op, whose headers are the key; DFT_KEYED: no packet, the key itself; or DFT_BULK: several keys
+// with their records. Keyed are delete, collect, copy and copied; nothing is released for them.
+// What the head has that is newer than what a delete or collect names goes down the path as a
+// delete's record, live or not. Copy and copied of a bucket's floor are keyed, of records bulk.
 #define DFT_KEYED 0x88B5 // IEEE 802 local experimental EtherType 1
 struct dft_keyed {
-	__u8 key[40]; // struct session_key, which has network order only; copy: all 0 for the floor
-		      // of the bucket alone
+	__u8 key[40];  // struct session_key, which has network order only
 	__be32 serial; // copy: of the sender's choice, copied brings it back
 };
 _Static_assert(sizeof(struct dft_keyed) == 44, "");
@@ -69,6 +69,17 @@ struct dft_bucket_wire {
 	__u8 zeros[19];
 };
 _Static_assert(sizeof(struct dft_bucket_wire) == 40, "in the place of the key, or of a decision");
+
+// A frame of records: this, then, of a copy, items as far as the last bit. It is about those whose
+// bit is set in which: bit i is item i's. Copied brings back the bits of those that are there now,
+// and no items: one that was refused is copied again, and holds up no other.
+#define DFT_BULK 0x88B6 // IEEE 802 local experimental EtherType 2
+struct dft_bulk {
+	__be32 serial; // of the sender's choice: item 0's, the others' follow
+	__be16 which;
+	__u8 zero[2];
+};
+_Static_assert(sizeof(struct dft_bulk) == 8, "");
 
 enum dft_table {
 	DFT_SESSIONS = 0,
@@ -153,6 +164,18 @@ struct dft_decision_option {
 };
 _Static_assert(sizeof(struct dft_decision_option) == 44, "header and 40 bytes of data");
 
+// A key and its record, as in the fields of the same names of an op with one key.
+struct dft_item {
+	__u8 key[40];
+	__be32 floor;
+	struct dft_stamp_wire stamp;
+	struct dft_stamp_wire incarnation;
+	__be32 policy;
+	__be16 state;
+	__u8 zero[2];
+	struct decision towards[2];
+};
+
 // What is between the Ethernet header and the tenant's frame, IPv4 underlay. (Without Ethernet's 14
 // bytes all fields have their natural alignment: no packed struct, no access byte by byte.)
 struct dft_packet {
@@ -165,6 +188,8 @@ struct dft_packet {
 _Static_assert(sizeof(struct dft_packet) == 208, "20 + 8 + 8 + 172");
 
 #define DFT_HEADERS_BYTES (sizeof(struct ethhdr) + sizeof(struct dft_packet))
+
+#define DFT_BULK_MOST 16 // items: a bit each
 
 #define DFT_OPTIONS_BYTES 172 // of the 252 that RFC 8926 allows: an alias' rewrite (40) still fits
 _Static_assert(sizeof(struct dft_op_option) + 2 * sizeof(struct dft_decision_option) ==

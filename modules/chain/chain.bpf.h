@@ -259,6 +259,8 @@ inlined int op_protocol_valid(const struct dft_packet *d)
 
 	if (either && d->geneve.protocol == bpf_htons(GENEVE_ETHERNET))
 		return 1;
+	if (d->geneve.protocol == bpf_htons(DFT_BULK))
+		return d->op.op == DFT_COPY || d->op.op == DFT_COPIED;
 	return d->geneve.protocol == bpf_htons(op_keyed(d->op.op) ? DFT_KEYED : GENEVE_ETHERNET);
 }
 
@@ -307,11 +309,35 @@ inlined void record_write(struct dft_packet *d, const struct dft_record *r)
 	d->towards[1].decision = r->towards[1];
 }
 
-// Whether a copy is about a bucket as a whole: struct dft_bucket_wire is in the key's place.
+inlined void item_read(const struct dft_item *item, struct dft_record *r)
+{
+	__u16 state = bpf_ntohs(item->state);
+
+	r->stamp = stamp_read(&item->stamp);
+	r->incarnation = stamp_read(&item->incarnation);
+	r->policy = bpf_ntohl(item->policy);
+	r->state = state & DFT_STATE_BITS;
+	r->life = state >> DFT_LIFE_SHIFT;
+	r->towards[0] = item->towards[0];
+	r->towards[1] = item->towards[1];
+}
+
+inlined void item_write(struct dft_item *item, const struct dft_record *r)
+{
+	stamp_write(&item->stamp, r->stamp);
+	stamp_write(&item->incarnation, r->incarnation);
+	item->policy = bpf_htonl(r->policy);
+	item->state = bpf_htons(r->state | r->life << DFT_LIFE_SHIFT);
+	__builtin_memset(item->zero, 0, sizeof(item->zero));
+	item->towards[0] = r->towards[0];
+	item->towards[1] = r->towards[1];
+}
+
+// Whether an op with a key is about a bucket as a whole: struct dft_bucket_wire is in the key's
+// place.
 inlined int op_of_bucket(const struct dft_packet *d)
 {
-	return (d->op.op == DFT_COPY || d->op.op == DFT_COPIED) &&
-	       !(bpf_ntohs(d->op.state) >> DFT_LIFE_SHIFT);
+	return d->op.op == DFT_COPY || d->op.op == DFT_COPIED;
 }
 
 // What follows an op without a packet. Only a copy of a bucket's floor alone has no key.
@@ -347,9 +373,10 @@ inlined int op_enter(struct xdp_md *ctx, const struct dft_packet *d)
 		return go_to(ctx, STEP_RELAY);
 	if (d->op.op == DFT_REPLY)
 		return cfg.roles & ROLE_FWD ? go_to(ctx, STEP_REPLY) : finish(ctx, NOT_MEMBER);
-	return go_to(ctx, d->op.op == DFT_FULL	  ? STEP_REFUSAL
-			  : d->op.op >= DFT_FENCE ? STEP_MOVING
-						  : STEP_TABLE);
+	return go_to(ctx, d->geneve.protocol == bpf_htons(DFT_BULK) ? STEP_COPY_IN
+			  : d->op.op == DFT_FULL		    ? STEP_REFUSAL
+			  : d->op.op >= DFT_FENCE		    ? STEP_MOVING
+								    : STEP_TABLE);
 }
 
 // Sends the op that the packet begins with. To this very node it goes by calling what the entry
@@ -450,8 +477,7 @@ inlined int op_replicate(struct xdp_md *ctx, struct dft_packet *d, const struct 
 // A copy that the loader waits for has arrived.
 inlined enum verdict outbox_confirm(__u32 serial)
 {
-	__u32 at = serial % MAX_OUTBOX;
-	struct outbox_entry *e = bpf_map_lookup_elem(&outbox, &at);
+	struct outbox_entry *e = outbox_at(serial);
 
 	if (!e || *(volatile __u32 *)&e->serial != serial)
 		return OLD_INCARNATION;

@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "shared/inlined.h"
 #include "shared/outbox.h"
 
 struct {
@@ -24,3 +25,10 @@ struct {
 	__type(value, struct outbox_place);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } outbox_next SEC(".maps");
+
+inlined struct outbox_entry *outbox_at(__u32 serial)
+{
+	__u32 at = serial % MAX_OUTBOX;
+
+	return bpf_map_lookup_elem(&outbox, &at);
+}

@@ -12,10 +12,10 @@
 #include "lib/clock.h"
 #include "wire/dft.h"
 
-#define AT_ONCE 256 // frames of one call: below a millisecond
+#define AT_ONCE 512 // entries of one call: below a millisecond
 #define BATCH 64    // of them until they are handed to the device, whose queue may be short
 #define SAVED 2048  // that may be sent at once after a pause
-#define LATER 512   // entries: more than two queues of a learner may be apart
+#define LATER 2048  // entries: more than two queues of a learner may be apart
 #define FRAME_BYTES (DFT_HEADERS_BYTES + sizeof(struct dft_keyed))
 
 static void *map_array(int fd, __u32 entries, __u32 value_size, size_t bytes)
@@ -33,7 +33,7 @@ static void *map_array(int fd, __u32 entries, __u32 value_size, size_t bytes)
 	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 }
 
-int outbox_open(struct outbox *outbox, int map, int place, int program)
+int outbox_open(struct outbox *outbox, int map, int place, int program, __u32 tenant_mtu)
 {
 	const size_t bytes = sizeof(*outbox->entry) * MAX_OUTBOX;
 	void *entries, *at;
@@ -53,6 +53,7 @@ int outbox_open(struct outbox *outbox, int map, int place, int program)
 	outbox->entry = entries;
 	outbox->place = at;
 	outbox->program = program;
+	outbox->together = outbox_together(tenant_mtu);
 	for (i = 0; i < MAX_OUTBOX; i++)
 		outbox->entry[i].state = OUTBOX_FREE;
 	outbox->first = outbox->next = outbox->place->next;
@@ -102,6 +103,26 @@ static int run(const struct outbox *outbox, __u32 frames)
 	return bpf_prog_test_run_opts(outbox->program, &options) ? -errno : 0;
 }
 
+// Says which entries go in one frame. Returns how many frames they are.
+static __u32 put_together(struct outbox *outbox, __u32 from, __u32 count)
+{
+	struct outbox_entry *first = NULL, *e;
+	__u32 frames = 0, i;
+
+	for (i = 0; i < count; i++) {
+		e = &outbox->entry[(from + i) % MAX_OUTBOX];
+		if (first && first->together < outbox->together && outbox_goes_with(e, first)) {
+			first->together++;
+			continue;
+		}
+		frames++;
+		first = outbox_goes_with(e, e) ? e : NULL;
+		if (first)
+			first->together = 1;
+	}
+	return frames;
+}
+
 int outbox_send(struct outbox *outbox)
 {
 	const __u32 from = __atomic_load_n(&outbox->place->next, __ATOMIC_ACQUIRE);
@@ -121,7 +142,7 @@ int outbox_send(struct outbox *outbox)
 		return 0;
 	for (i = 0; i < waiting; i++)
 		outbox->sent_ms[(from + i) % MAX_OUTBOX] = now;
-	err = run(outbox, waiting);
+	err = run(outbox, put_together(outbox, from, waiting));
 	// Fewer may have gone: a signal came, or there was no memory.
 	outbox->allowance -= __atomic_load_n(&outbox->place->next, __ATOMIC_ACQUIRE) - from;
 	return err == -EINTR ? 0 : err;

@@ -11,6 +11,7 @@ struct outbox {
 	struct outbox_entry *entry; // mapped
 	struct outbox_place *place; // mapped
 	int program;		    // lent
+	__u32 together;		    // records that are copied in one frame
 	__u32 first, next;	    // serials: entries first to next - 1 are in use
 	__u64 allowance;	    // how many may be sent now
 	__u64 allowed_ms;	    // since when it has not grown
@@ -25,8 +26,9 @@ typedef void outbox_told(void *context, const struct outbox_entry *entry, __u8 o
 			 int confirmed);
 
 // Maps both maps and takes over what is in them: nothing of it counts any more. The descriptors may
-// be closed then, but the program's is lent. Returns 0; -EINVAL: they are other maps; mmap's error.
-int outbox_open(struct outbox *outbox, int map, int place, int program);
+// be closed then, but the program's is lent. tenant_mtu: the cluster's. Returns 0; -EINVAL: they
+// are other maps; mmap's error.
+int outbox_open(struct outbox *outbox, int map, int place, int program, __u32 tenant_mtu);
 void outbox_close(struct outbox *outbox);
 int outbox_is_open(const struct outbox *outbox);
 

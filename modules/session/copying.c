@@ -18,6 +18,9 @@
 
 #define COPIES_MOST 2 // of one key
 
+#define ORDER_SHIFT 16 // above an index of what was seen
+_Static_assert(SCAN_BATCH <= 1 << ORDER_SHIFT && !(SCAN_BATCH & (SCAN_BATCH - 1)), "");
+
 #define BATCHES 16 // that are looked at in one step, where none has anything to copy
 
 struct copy_floors {
@@ -277,6 +280,28 @@ static void send(struct copying *copying, struct copy_scan *s, const struct sess
 	send_for(copying, s, key, bucket, roles_origin(copying->roles, bucket));
 }
 
+static int compare(const void *a, const void *b)
+{
+	const __u32 x = *(const __u32 *)a, y = *(const __u32 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+// In which order what the scan has seen is sent: a frame is of one chain.
+static void sort_seen(const struct copying *copying, struct copy_scan *s)
+{
+	__u32 i;
+
+	for (i = 0; i < s->scan.count; i++)
+		s->order[i] = i;
+	if (s->copies < 2)
+		return;
+	for (i = 0; i < s->scan.count; i++)
+		s->order[i] |= roles_chain(copying->roles, roles_bucket(&s->scan.seen[i].key))
+			       << ORDER_SHIFT;
+	qsort(s->order, s->scan.count, sizeof(*s->order), compare);
+}
+
 // Returns whether the scan goes on: 0: it has seen everything.
 static int read_some(struct copying *copying, struct copy_scan *s, __u32 window)
 {
@@ -306,9 +331,10 @@ static int read_some(struct copying *copying, struct copy_scan *s, __u32 window)
 			}
 			if (!more)
 				return 0;
+			sort_seen(copying, s);
 			continue;
 		}
-		key = &s->scan.seen[s->at++].key;
+		key = &s->scan.seen[s->order[s->at++] % SCAN_BATCH].key;
 		send(copying, s, key, roles_bucket(key));
 	}
 	return 1;

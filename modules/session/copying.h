@@ -30,12 +30,14 @@ struct copy {
 };
 
 struct copy_scan {
-	__u32 learner; // as in struct chain_role; 0: none
-	__u32 copies;  // that read
-	__u32 bucket;  // floors come first: of which bucket next
-	__u32 places;  // how many there are of them
-	__u32 at;      // which of what the scan has seen is next
-	__u32 on_way;  // entries in the outbox
+	__u32 learner;		 // as in struct chain_role; 0: none
+	__u32 copies;		 // that read
+	__u32 bucket;		 // floors come first: of which bucket next
+	__u32 places;		 // how many there are of them
+	__u32 at;		 // which of what the scan has seen is next ..
+	__u32 order[SCAN_BATCH]; // .. of these: the lower half says where it is, the upper its
+				 // chain
+	__u32 on_way;		 // entries in the outbox
 	struct scan scan;
 };
 

@@ -30,7 +30,19 @@ inlined int emit_permitted(const struct outbox_entry *e, const struct chain_valu
 	return place + 1 == c->live && chain_leased(e->chain, c);
 }
 
-// The frame becomes the op of the entry; a copy says what was read.
+// What an op of this node's own says, whatever it is about.
+inlined void emit_head(struct dft_packet *d, __u8 op, __u32 chain, __u32 epoch, __u32 term)
+{
+	d->op.op = op;
+	d->op.table = DFT_SESSIONS;
+	d->op.epoch = bpf_htonl(epoch);
+	d->op.term = bpf_htonl(term);
+	d->op.chain = bpf_htonl(chain);
+	address_of_config(&d->op.forwarder, &cfg.zgc_ip);
+	mac_of_config(d->op.forwarder_mac, cfg.zgc_mac);
+}
+
+// The frame becomes the op of the entry; what is told says what was read.
 inlined struct dft_packet *emit_write(struct xdp_md *ctx, const struct outbox_entry *e,
 				      const struct session_key *key, __u32 floor,
 				      const struct dft_record *read, const struct move *m,
@@ -49,18 +61,12 @@ inlined struct dft_packet *emit_write(struct xdp_md *ctx, const struct outbox_en
 	if (!d || !keyed)
 		return NULL;
 	d->geneve.protocol = bpf_htons(DFT_KEYED);
-	if (e->op == DFT_COPY || e->op == DFT_TOLD)
+	emit_head(d, e->op, chain, e->epoch, e->term);
+	if (e->op == DFT_TOLD)
 		record_write(d, read);
 	else
 		stamp_write(&d->op.stamp, e->stamp);
 	d->op.floor = bpf_htonl(floor);
-	d->op.op = e->op;
-	d->op.table = DFT_SESSIONS;
-	d->op.epoch = bpf_htonl(e->epoch);
-	d->op.term = bpf_htonl(e->term);
-	d->op.chain = bpf_htonl(chain);
-	address_of_config(&d->op.forwarder, &cfg.zgc_ip);
-	mac_of_config(d->op.forwarder_mac, cfg.zgc_mac);
 	d->op.bucket = bpf_htonl(key->protocol ? move_bucket_of(place) : place);
 	__builtin_memcpy(keyed->key, key, sizeof(keyed->key));
 	if (!key->protocol && m->number)
@@ -69,8 +75,8 @@ inlined struct dft_packet *emit_write(struct xdp_md *ctx, const struct outbox_en
 	return d;
 }
 
-// M5: what this tail has of a key; nothing, for the floor of a bucket alone. Returns 0 where there
-// is nothing to send.
+// What this head has of a key; nothing, for the bucket alone. Returns 0 where there is nothing to
+// send.
 inlined int emit_read(struct outbox_entry *e, const struct session_key *key, struct dft_record *out)
 {
 	int found;
@@ -79,7 +85,7 @@ inlined int emit_read(struct outbox_entry *e, const struct session_key *key, str
 	if (!key->protocol)
 		return 1;
 	found = session_peek(key, key_hash(key), out);
-	// It was removed on all of the path: the learner lacks nothing.
+	// It was removed on all of the path: nobody lacks it.
 	if (!found)
 		e->state = OUTBOX_CONFIRMED;
 	return found == 1;
@@ -105,13 +111,14 @@ inlined int emit_next(struct xdp_md *ctx)
 	if (!room || !place)
 		return finish(ctx, BUG);
 	place->now_s = session_now_s();
-	at = place->next % MAX_OUTBOX;
-	e = bpf_map_lookup_elem(&outbox, &at);
+	e = outbox_at(place->next);
 	if (!e)
 		return finish(ctx, BUG);
 	// The loader asks for the time: this is no frame that goes anywhere.
 	if (*(volatile __u32 *)&e->state != OUTBOX_TO_SEND)
 		return XDP_DROP;
+	if (e->op == DFT_COPY && e->key.protocol)
+		return go_to(ctx, STEP_COPY_OUT);
 	__sync_fetch_and_add(&place->next, 1);
 	// A copy is as good as lost until the learner says otherwise.
 	e->state = e->op == DFT_COPY || e->op >= DFT_FENCE ? OUTBOX_SENT : OUTBOX_FREE;
@@ -132,8 +139,6 @@ inlined int emit_next(struct xdp_md *ctx)
 		if (!c->learner || live > MAX_CHAIN_LENGTH)
 			return finish(ctx, EMIT_VOID);
 		node = c->node[live];
-		if (!emit_read(e, &key, &room->draft.record))
-			return finish(ctx, EMIT_VOID);
 		v = EMITTED_COPY;
 	} else if (e->op == DFT_DELETE) {
 		if (!session_condemn(&key, key_hash(&key), &e->stamp, e->used_s,
@@ -153,4 +158,95 @@ inlined int emit_next(struct xdp_md *ctx)
 	if (!emit_write(ctx, e, &key, floor, &room->draft.record, &m, where))
 		return finish(ctx, NO_ROOM);
 	return op_send_to_node(ctx, node, v);
+}
+
+// M5. Item i of the frame says what this tail has of the key of an entry. Returns 0 where there is
+// nothing to say.
+verified int emit_item(struct xdp_md *ctx, struct outbox_entry *e, __u32 i)
+{
+	struct session_room *room = session_room();
+	struct packet p = packet_of(ctx);
+	struct session_key *key;
+	struct dft_item *item;
+	__u32 floor;
+
+	p.at += DFT_HEADERS_BYTES + sizeof(struct dft_bulk) + i % DFT_BULK_MOST * sizeof(*item);
+	item = take(&p, sizeof(*item));
+	if (!room || !e || !item)
+		return 0;
+	key = &room->flow.key;
+	*key = e->key;
+	// Before the record: what is read is then at least as new.
+	floor = session_floor((__u32)key_hash(key) % BUCKETS);
+	if (!emit_read(e, key, &room->draft.record))
+		return 0;
+	__builtin_memcpy(item->key, key, sizeof(item->key));
+	item->floor = bpf_htonl(floor);
+	item_write(item, &room->draft.record);
+	return 1;
+}
+
+// M5. Records of the next entries of the outbox: as many as its loader says go in one frame.
+inlined int emit_copies(struct xdp_md *ctx)
+{
+	const int bytes = DFT_HEADERS_BYTES + sizeof(struct dft_bulk);
+	struct session_room *room = session_room();
+	__u32 zero = 0, serial, count, live, node, i;
+	struct outbox_entry *first, *e;
+	const struct chain_value *c;
+	struct outbox_place *place;
+	struct session_key *key;
+	struct dft_bulk *bulk;
+	struct dft_packet *d;
+	struct move m = {};
+	struct packet p;
+
+	place = bpf_map_lookup_elem(&outbox_next, &zero);
+	if (!room || !place)
+		return finish(ctx, BUG);
+	key = &room->flow.key;
+	serial = place->next;
+	first = outbox_at(serial);
+	if (!first)
+		return finish(ctx, BUG);
+	count = first->together;
+	if (!count || count > DFT_BULK_MOST)
+		count = 1;
+	__sync_fetch_and_add(&place->next, count);
+	LOOPED
+	for (i = 0; i < DFT_BULK_MOST && i < count; i++)
+		if ((e = outbox_at(serial + i)))
+			e->state = OUTBOX_SENT;
+	c = chain_find(first->chain);
+	if (!c || !emit_permitted(first, c, &m))
+		return finish(ctx, EMIT_VOID);
+	live = c->live;
+	if (!c->learner || live > MAX_CHAIN_LENGTH)
+		return finish(ctx, EMIT_VOID);
+	node = c->node[live];
+
+	room->items = 0;
+	*key = first->key;
+	if (packet_resize(ctx, bytes + (int)(count * sizeof(struct dft_item))) ||
+	    !op_begin(ctx, DFT_HEADERS_BYTES, vni_of(key->vni), key_hash(key)))
+		return finish(ctx, NO_ROOM);
+	p = packet_of(ctx);
+	d = op_of(&p);
+	bulk = take(&p, sizeof(*bulk));
+	if (!d || !bulk)
+		return finish(ctx, BUG);
+	d->geneve.protocol = bpf_htons(DFT_BULK);
+	emit_head(d, DFT_COPY, first->chain, first->epoch, first->term);
+	LOOPED
+	for (i = 0; i < DFT_BULK_MOST && i < count; i++) {
+		e = outbox_at(serial + i);
+		if (e && outbox_goes_with(e, first) && emit_item(ctx, e, i))
+			room->items |= 1u << i;
+	}
+	if (!room->items)
+		return finish(ctx, EMIT_VOID);
+	bulk->serial = bpf_htonl(serial);
+	bulk->which = bpf_htons(room->items);
+	__builtin_memset(bulk->zero, 0, sizeof(bulk->zero));
+	return op_send_to_node(ctx, node, EMITTED_COPY);
 }

@@ -18,9 +18,9 @@
 
 #define FOLLOW_MS 1000 // the view's buckets are half a megabyte, which mostly is as it was
 
-// Of what is said of buckets, until it is confirmed. From when its fence is at the old head until the
-// new chain knows, packets take a long way: that shall be for a round trip, not for the time that
-// many wait in some queue, or until one that was dropped there is sent again.
+// Of what is said of buckets, until it is confirmed. From when its fence is at the old head until
+// the new chain knows, packets take a long way: that shall be for a round trip, not for the time
+// that many wait in some queue, or until one that was dropped there is sent again.
 #define AT_ONCE 64
 
 #define SOON_MS 20 // the view is being written

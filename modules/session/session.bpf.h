@@ -96,6 +96,8 @@ struct session_room {
 	__u32 before, after; // session_sort() of the key's record: what the change made of it
 	__u32 dying;	     // its end is under way: it must not be answered
 	__u32 idle_s;	     // of what was read: for how long it has not been used
+	__u32 items; // of a frame of records: a bit for each that is, or was taken. (Here: in
+		     // a variable the verifier would look at every set of bits.)
 	struct session_draft draft;
 	struct flat_content content;
 	union flat_half half;
