@@ -117,6 +117,7 @@ web() {
 		http {
 			access_log off;
 			sendfile on;
+			send_timeout 600; # who reads slowly is still there
 			server {
 				listen 80 backlog=1024;
 				listen 8080;
