@@ -1017,7 +1017,7 @@ static int test_copy_over(struct test *t)
 	put_arrived(t, FEW, 1);
 	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
 	wrong += until(t, "places are told again",
-		       counted(near, EMITTED_COPY) > (uint64_t)COPIED + 2 * FEW);
+		       counted(near, EMITTED_COPY) > COPIED + 2ull * FEW);
 	wrong += is("complete", copy_of(near, 0).complete, 0);
 	put_arrived(t, FEW, 0);
 	wrong += until(t, "the copy is complete", copy_of(near, 0).complete);
