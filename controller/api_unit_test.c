@@ -218,8 +218,12 @@ struct watched {
 	json_int_t move;      // what heads say of this one ..
 	json_int_t left[7];   // .. of each chain
 	json_int_t cleared;   // what nodes have cleared after
+	json_int_t late;      // number + 1 of one who has yet to hear of the view
+	json_int_t failing;   // that could not apply it
+	json_int_t unswept;   // that has not removed ..
+	json_int_t swept;     // .. what is left of this move
+	json_int_t newer;     // that knows a later term of chain 0, whose head has not begun
 	json_t *chains;	      // number: what its nodes say of it
-	int lags;	      // number + 1 of one who has yet to hear of the view
 	const char *side;     // what the forwarder says of it besides, JSON; NULL: nothing
 };
 
@@ -292,6 +296,11 @@ static json_t *carry_out(const struct watched *w, const json_t *told, const json
 			 w->move, "to_move", w->left[integer_in(told, "number")]);
 }
 
+static json_int_t revision_of(const struct watched *w)
+{
+	return (json_int_t)store_revision(w->model->store);
+}
+
 // Everybody reports; then the controller looks.
 static void look(struct watched *w)
 {
@@ -307,19 +316,26 @@ static void look(struct watched *w)
 					   carry_out(w, told, json_array_get(w->chains, i)));
 	}
 	for (int n = 0; n < NODES; n++) {
-		json_int_t revision =
-			w->lags == n + 1 ? 0 : (json_int_t)store_revision(w->model->store);
-		json_t *report = json_pack("{s:b, s:I, s:I, s:I}", "connected", 1, "boot",
+		const bool late = w->late == n + 1;
+		json_t *report = json_pack("{s:b, s:I, s:I, s:I, s:s, s:I}", "connected", 1, "boot",
 					   (json_int_t)w->boot[n], "cleared", w->cleared,
-					   "revision", revision);
+					   "revision", late ? 0 : revision_of(w), "error",
+					   w->failing == n + 1 ? "no room" : "", "swept",
+					   w->unswept == n + 1 ? 0 : w->swept);
+		json_t *chains = json_deep_copy(w->chains);
 
 		if (n == FORWARDER && w->side) {
 			auto_(json_decrefp) json_t *side = json_loads(w->side, 0, NULL);
 
 			json_object_update(report, side);
 		}
+		if (w->newer == n + 1) {
+			json_object_set_new(json_array_get(chains, 0), "term", json_integer(9));
+			json_object_set_new(json_array_get(chains, 0), "move", json_integer(0));
+		}
 		if (w->silent != n + 1)
-			json_object_set_new(report, "chains", json_deep_copy(w->chains));
+			json_object_set(report, "chains", chains);
+		json_decref(chains);
 		if (w->boot[n] && w->still != n + 1)
 			assert_int_equal(status_report(w->model->status, node_name(n), report), 0);
 		else
@@ -624,6 +640,287 @@ static void test_moves_exclude_each_other(void **state)
 	watched_gone(&w);
 }
 
+// A VPC that goes from cluster c to d, which has the node x. Host h carries it.
+struct moving {
+	struct watched w;
+	bool absent; // x is
+	bool late;   // h has not heard
+	uint32_t number;
+};
+
+static void report_alone(struct moving *m, const char *name, json_int_t revision)
+{
+	json_t *report =
+		json_pack("{s:b, s:i, s:I, s:[{s:i, s:i, s:i, s:[{s:i, s:i}]}]}", "connected", 1,
+			  "boot", 901, "revision", revision, "chains", "number", 0, "epoch", 1,
+			  "term", 2, "live", "node", NODES + 1, "boot", 901);
+
+	assert_int_equal(status_report(m->w.model->status, name, report), 0);
+}
+
+// Everybody has heard of all that is stored, but who is said not to have.
+static void look_on(struct moving *m)
+{
+	const json_int_t revision = revision_of(&m->w);
+
+	if (m->absent)
+		status_disconnected(m->w.model->status, "x");
+	else
+		report_alone(m, "x", revision);
+	report_alone(m, "h", m->late ? 0 : revision);
+	look(&m->w);
+}
+
+// Its move as it is stored, a new reference.
+static json_t *move_of(struct moving *m)
+{
+	auto_(json_decrefp) json_t *vpc = store_body(m->w.model->store, "vpcs", "v");
+
+	return json_incref(json_object_get(vpc, "move"));
+}
+
+static json_int_t boot_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (json_int_t)now.tv_sec * 1000;
+}
+
+static void set_since(struct moving *m, json_int_t ms)
+{
+	auto_(json_decrefp) json_t *vpc = store_body(m->w.model->store, "vpcs", "v");
+	json_t *move = json_object_get(vpc, "move");
+
+	json_object_set_new(move, "since_ms", json_integer(boot_ms() + ms));
+	assert_int_equal(store_begin(m->w.model->store), 0);
+	assert_int_equal(store_put(m->w.model->store, "vpcs", "", vpc, NULL), 0);
+	assert_int_equal(store_commit(m->w.model->store), 0);
+}
+
+static void is_in(struct moving *m, const char *phase, const char *waits_for)
+{
+	auto_(json_decrefp) json_t *vpc = ask(m->w.model, 200, "GET", "/v1/vpcs/v", NULL);
+	const json_t *move = json_object_get(vpc, "move");
+	char text[128] = "";
+	json_t *name;
+	size_t i;
+
+	json_array_foreach (json_object_get(move, "waiting"), i, name) {
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i ? ", " : "",
+			 json_string_value(name));
+	}
+	assert_string_equal(text_or_empty(move, "phase"), phase);
+	assert_string_equal(text, waits_for);
+}
+
+// It goes nowhere while this is waited for.
+static void waits_for(struct moving *m, const char *phase, const char *whom)
+{
+	for (int i = 0; i < 4; i++)
+		look_on(m);
+	is_in(m, phase, whom);
+}
+
+static void refused(struct moving *m, const char *method, const char *path, const char *body,
+		    const char *why)
+{
+	auto_(json_decrefp) json_t *answer = ask(m->w.model, 409, method, path, body);
+	const char *message = text_or_empty(json_object_get(answer, "error"), "message");
+
+	if (!strstr(message, why))
+		fail_msg("%s %s: %s", method, path, message);
+}
+
+static void goes_to(struct moving *m, const char *cluster)
+{
+	char body[128];
+
+	snprintf(body, sizeof(body), "{'name': 'v', 'tenant': null, 'cluster': '%s'}", cluster);
+	json_decref(ask(m->w.model, 200, "PUT", "/v1/vpcs/v", body));
+}
+
+static void moving_begin(struct moving *m, struct model *model)
+{
+	*m = (struct moving){};
+	watched_new(&m->w, model);
+	make(model, "/v1/clusters",
+	     "{'id': 'd', 'name': 'd', 'entrance_first': '10.0.0.3', 'entrance_last': '10.0.0.3'}");
+	make(model, "/v1/nodes",
+	     "{'name': 'x', 'cluster': 'd', 'roles': ['fwd', 'ftn'],"
+	     " 'tenant': {'interface': 'a', 'ip': '10.0.1.9', 'mac': '02:00:00:00:00:09'},"
+	     " 'zgc': {'interface': 'b', 'ip': '10.0.2.9', 'mac': '02:00:00:00:01:09'}}");
+	make(model, "/v1/hosts",
+	     "{'id': 'h', 'name': 'h', 'cluster': 'c', 'ip': '10.0.3.1', 'mac':"
+	     " '02:00:00:00:00:03', 'interface': 'a', 'other_clusters': ['d']}");
+	make(model, "/v1/hosts",
+	     "{'id': 'o', 'name': 'o', 'cluster': 'd', 'ip': '10.0.3.2', 'mac':"
+	     " '02:00:00:00:00:04', 'kind': 'ovs', 'other_clusters': ['c']}");
+	make(model, "/v1/vpcs",
+	     "{'id': 'v', 'name': 'v', 'tenant': null, 'cluster': 'c', 'vni': 77}");
+	make(model, "/v1/ports",
+	     "{'id': 'p', 'vpc': 'v', 'host': 'h', 'mac': '02:00:00:00:01:01', 'ips': ['10.9.0.1'],"
+	     " 'interface': 'p'}");
+	for (int i = 0; i < 4; i++)
+		look_on(m);
+	goes_to(m, "d");
+}
+
+static void moving_goes_on(struct moving *m)
+{
+	auto_(json_decrefp) json_t *move = move_of(m);
+
+	m->number = (uint32_t)integer_in(move, "number");
+	for (int i = 0; i < 4; i++)
+		look_on(m);
+}
+
+static int any(const struct object *object, void *arg)
+{
+	return 1;
+}
+
+// docs/dft.md M8: each phase ends when all have done what the next one relies on, and not before.
+static void test_phases(void **state)
+{
+	struct model *model = *state;
+	auto_(json_decrefp) json_t *move = NULL, *again = NULL;
+	struct holder holder;
+	struct moving m;
+
+	moving_begin(&m, model);
+	is_in(&m, "prepare", "x, n1, n2, n3, n4, n5, n6");
+	connect_node(&m.w, 2, 0);
+	waits_for(&m, "prepare", "n3");
+	connect_node(&m.w, 2, 103);
+	m.w.late = 4;
+	waits_for(&m, "prepare", "n4");
+	m.w.late = 0;
+	m.absent = true;
+	waits_for(&m, "prepare", "x");
+	m.absent = false;
+	m.w.failing = 5;
+	waits_for(&m, "prepare", "n5: no room");
+	m.w.failing = 0;
+
+	// Who is in the chains, as was said last, is for the other cluster's nodes.
+	move = move_of(&m);
+	assert_int_equal(json_object_size(json_object_get(json_object_get(move, "lists"), "c")), 5);
+	again = json_object_get(json_object_get(json_object_get(move, "lists"), "d"), "0");
+	assert_int_equal(json_integer_value(json_array_get(again, 0)), NODES + 1);
+	again = NULL;
+
+	m.number = (uint32_t)integer_in(move, "number");
+	m.w.left[3] = 70;
+	waits_for(&m, "hand-over",
+		  "chain 0, chain 1, chain 2, chain 3, chain 4"); // of another move
+	m.w.move = m.number;
+	waits_for(&m, "hand-over", "chain 3");
+	m.w.newer = 2;
+	m.w.left[3] = 0;
+	waits_for(&m, "hand-over", "chain 0");
+	m.w.newer = 0;
+	m.w.boot[1] = 0;
+	status_disconnected(model->status, "n2");
+	waits_for(&m, "hand-over", "n2");
+	connect_node(&m.w, 1, 102);
+	m.late = true;
+	waits_for(&m, "turn", "h");
+	m.late = false;
+	waits_for(&m, "rest", "what is still cached");
+
+	// The machine has started anew meanwhile, and with it the clock.
+	set_since(&m, 1000000);
+	look_on(&m);
+	again = move_of(&m);
+	assert_true(integer_in(again, "since_ms") < boot_ms() + 10000);
+	waits_for(&m, "rest", "what is still cached");
+	m.w.unswept = 6;
+	m.w.swept = m.number;
+	set_since(&m, -20000);
+	waits_for(&m, "clear", "n6");
+	refused(&m, "PUT", "/v1/vpcs/v", "{'name': 'v', 'tenant': null, 'cluster': 'c'}",
+		"not before it is there");
+	assert_int_equal(store_holder(model->store, "moving", "c", &holder), 0);
+	m.w.unswept = 0;
+	waits_for(&m, "", "");
+
+	// It holds nothing of the old cluster, and all that it had of the new one.
+	assert_int_equal(store_holder(model->store, "moving", "c", &holder), -ENOENT);
+	assert_int_equal(store_holder(model->store, "moving", "d", &holder), -ENOENT);
+	refused(&m, "POST", "/v1/vpcs", "{'name': 'u', 'tenant': null, 'cluster': 'c', 'vni': 77}",
+		"vni");
+	assert_int_equal(store_list_referring(model->store, "vpcs", "clusters", "c", any, NULL), 0);
+	assert_int_equal(store_list_referring(model->store, "vpcs", "clusters", "d", any, NULL), 1);
+	watched_gone(&m.w);
+}
+
+// Until the old cluster is told to begin, it may stay.
+static void test_given_up(void **state)
+{
+	struct model *model = *state;
+	struct holder holder;
+	struct moving m;
+
+	moving_begin(&m, model);
+	m.w.failing = 1;
+	waits_for(&m, "prepare", "n1: no room");
+	assert_true(status_raised_ms(model->status, "d", "vpc-move-stuck/-1/0") > 0);
+	assert_int_equal(status_raised_ms(model->status, "c", "vpc-move-stuck/-1/0"), 0);
+	goes_to(&m, "c");
+	waits_for(&m, "", "");
+	assert_int_equal(status_raised_ms(model->status, "d", "vpc-move-stuck/-1/0"), 0);
+	assert_int_equal(store_holder(model->store, "moving", "d", &holder), -ENOENT);
+	m.w.failing = 0;
+	goes_to(&m, "d");
+	moving_goes_on(&m);
+	is_in(&m, "hand-over", "chain 0, chain 1, chain 2, chain 3, chain 4");
+	refused(&m, "PUT", "/v1/vpcs/v", "{'name': 'v', 'tenant': null, 'cluster': 'c'}",
+		"not before it is there");
+	watched_gone(&m.w);
+}
+
+// What a move relies on stays while it goes on.
+static void test_kept_while_it_moves(void **state)
+{
+	static const char node[] =
+		"{'name': 'n7', 'cluster': 'c', 'roles': ['fwd'],"
+		" 'tenant': {'interface': 'a', 'ip': '10.0.1.7', 'mac': '02:00:00:00:00:07'},"
+		" 'zgc': {'interface': 'b', 'ip': '10.0.2.9', 'mac': '02:00:00:00:01:07'}}";
+	struct model *model = *state;
+	struct moving m;
+
+	moving_begin(&m, model);
+	refused(&m, "POST", "/v1/nodes", node, "node \"x\"'s");
+	refused(&m, "POST", "/v1/ports",
+		"{'vpc': 'v', 'host': 'o', 'mac': '02:00:00:00:01:02', 'ips': ['10.9.0.2']}",
+		"told of no move");
+	refused(&m, "PUT", "/v1/hosts/h",
+		"{'name': 'h', 'cluster': 'c', 'ip': '10.0.3.1', 'mac': '02:00:00:00:00:03',"
+		" 'interface': 'a'}",
+		"needs \"d\"");
+	refused(&m, "PUT", "/v1/hosts/h",
+		"{'name': 'h', 'cluster': 'c', 'ip': '10.0.3.1', 'mac': '02:00:00:00:00:03',"
+		" 'interface': 'a', 'other_clusters': ['d'], 'kind': 'ovs'}",
+		"moves to another cluster");
+	// Of the old cluster, too, a host has to know, and it is said which one is missing.
+	make(model, "/v1/hosts",
+	     "{'name': 'k', 'cluster': 'd', 'ip': '10.0.3.3', 'mac': '02:00:00:00:00:05',"
+	     " 'interface': 'a'}");
+	refused(&m, "POST", "/v1/ports",
+		"{'vpc': 'v', 'host': 'k', 'mac': '02:00:00:00:01:02', 'ips': ['10.9.0.2'],"
+		" 'interface': 'q'}",
+		"does not have \"c\"");
+	goes_to(&m, "c");
+	make(model, "/v1/nodes", node);
+	make(model, "/v1/ports",
+	     "{'vpc': 'v', 'host': 'o', 'mac': '02:00:00:00:01:02', 'ips': ['10.9.0.2']}");
+	// Now these two share an address, and one that carries it is told of no move.
+	refused(&m, "PUT", "/v1/vpcs/v", "{'name': 'v', 'tenant': null, 'cluster': 'd'}",
+		"both have 10.0.2.9");
+	watched_gone(&m.w);
+}
+
 // Programs take longer to load than a node may be away: who is connected is waited for.
 static void test_founding_waits_for_loading(void **state)
 {
@@ -808,14 +1105,14 @@ static void test_entrances_go_before_votes(void **state)
 
 	watched_new(&w, *state);
 	assert_int_equal(node_number(&w, FORWARDER, "votes"), 4);
-	w.lags = 1;
+	w.late = 1;
 	look(&w);
 	node_body(body, FORWARDER, ", 'drain': true");
 	json_decref(ask(w.model, 200, "PUT", "/v1/nodes/n6", body));
 	for (int i = 0; i < 10; i++)
 		look(&w);
 	assert_int_equal(node_number(&w, FORWARDER, "votes"), 4);
-	w.lags = 0;
+	w.late = 0;
 	look_until(&w, !node_number(&w, FORWARDER, "votes"));
 	watched_gone(&w);
 }
@@ -1013,6 +1310,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_scaling, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_moves_exclude_each_other, open_model,
 						close_model),
+		cmocka_unit_test_setup_teardown(test_phases, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_given_up, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_kept_while_it_moves, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_founding_waits_for_loading, open_model,
 						close_model),
 		cmocka_unit_test_setup_teardown(test_tenant_side, open_model, close_model),

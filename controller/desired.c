@@ -762,12 +762,15 @@ static int compile_foreign_node(const struct object *node, void *arg)
 	return emit_as(f->d, f->source, f->group, MEMBER, member, &member);
 }
 
-// As it was founded, or is wanted: whom they ask in vain redirects them.
-static int compile_foreign_chain(const struct foreign *f, const json_t *view, const json_t *entry)
+// list: as it was reported; NULL: as it was founded, or is wanted. Whom they ask in vain redirects
+// them.
+static int compile_foreign_chain(const struct foreign *f, const json_t *view, const json_t *entry,
+				 const json_t *list)
 {
 	const json_t *voters = json_object_get(entry, "voters");
+	const size_t count = list ? json_array_size(list) : number(entry, "replicas");
 	Zeta__Node__V1__Chain chain = ZETA__NODE__V1__CHAIN__INIT;
-	uint32_t live[MAX_VOTERS];
+	uint32_t live[MAX_CHAIN_LENGTH];
 	char id[CHAIN_ID];
 
 	chain.number = number(entry, "number");
@@ -776,21 +779,22 @@ static int compile_foreign_chain(const struct foreign *f, const json_t *view, co
 	chain.number += MAX_CHAINS;
 	chain.epoch = number(entry, "epoch");
 	chain.live = live;
-	while (chain.n_live < json_array_size(voters) && chain.n_live < number(entry, "replicas") &&
-	       chain.n_live < MAX_VOTERS) {
-		live[chain.n_live] = number(json_array_get(voters, chain.n_live), "node");
-		chain.n_live++;
-	}
+	for (size_t i = 0; i < count && i < MAX_CHAIN_LENGTH; i++)
+		if (list || i < json_array_size(voters))
+			live[chain.n_live++] =
+				list ? (uint32_t)json_integer_value(json_array_get(list, i))
+				     : number(json_array_get(voters, i), "node");
 	return emit_as(f->d, f->source, f->group, CHAIN, chain, &chain);
 }
 
 // To the nodes of one of the two clusters, of the other. tables: to, then from, as they number.
 static int compile_side(struct desired *d, struct source *source, const char *cluster,
-			const json_t *other, const uint16_t *tables,
+			const json_t *other, const json_t *lists, const uint16_t *tables,
 			Zeta__Node__V1__Transfer *transfer)
 {
 	const struct foreign f = {d, source, group_gateways(d, cluster)};
 	json_t *chain;
+	char key[16];
 	size_t i;
 	int err;
 
@@ -800,9 +804,12 @@ static int compile_side(struct desired *d, struct source *source, const char *cl
 	if ((err = store_list_referring(d->store, "nodes", "clusters", text_in(other, "id"),
 					compile_foreign_node, (void *)&f)))
 		return err;
-	json_array_foreach (json_object_get(other, "chains"), i, chain)
-		if ((err = compile_foreign_chain(&f, other, chain)))
+	lists = json_object_get(lists, text_in(other, "id"));
+	json_array_foreach (json_object_get(other, "chains"), i, chain) {
+		snprintf(key, sizeof(key), "%u", number(chain, "number"));
+		if ((err = compile_foreign_chain(&f, other, chain, json_object_get(lists, key))))
 			return err;
+	}
 	return emit_as(d, source, f.group, TRANSFER, transfer, transfer);
 }
 
@@ -820,6 +827,7 @@ static int fill_table(const json_t *view, bool foreign, uint16_t *out)
 static int compile_transfer(struct desired *d, struct source *source, const struct object *object)
 {
 	const struct facts *vpc = source->facts;
+	const json_t *lists = json_object_get(json_object_get(object->body, "move"), "lists");
 	auto_(json_decrefp) json_t *from = NULL, *to = NULL;
 	auto_(freep) uint16_t *tables = NULL;
 	Zeta__Node__V1__Transfer transfer = ZETA__NODE__V1__TRANSFER__INIT;
@@ -844,12 +852,12 @@ static int compile_transfer(struct desired *d, struct source *source, const stru
 		return -ENOMEM;
 	if ((err = fill_table(to, false, tables)) ||
 	    (err = fill_table(from, true, tables + BUCKETS)) ||
-	    (err = compile_side(d, source, vpc->cluster, from, tables, &transfer)) ||
+	    (err = compile_side(d, source, vpc->cluster, from, lists, tables, &transfer)) ||
 	    (err = fill_table(to, true, tables)) ||
 	    (err = fill_table(from, false, tables + BUCKETS)))
 		return err;
 	transfer.begun = vpc->phase >= TRANSFER_HAND_OVER;
-	return compile_side(d, source, vpc->from, to, tables, &transfer);
+	return compile_side(d, source, vpc->from, to, lists, tables, &transfer);
 }
 
 static int compile_vpc(struct desired *d, struct source *source, const struct object *object)

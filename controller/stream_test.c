@@ -1193,8 +1193,13 @@ static void vpc_moves_under_traffic(void **state)
 	wait_for(all.fwd, all.fwd->revision == revision);
 	assert_foreign(all.fwd, "other", "zgc-2/0", 3);
 
-	revision = put_alone(c, "vpcs", moving_vpc("hand-over"));
+	// Who is in a chain by now is not who was wanted.
+	elsewhere = moving_vpc("hand-over");
+	json_object_set_new(json_object_get(elsewhere, "move"), "lists",
+			    json_pack("{s:{s:[i, i], s:[i]}}", "zgc-2", "0", 8, 7, "1", 6));
+	revision = put_alone(c, "vpcs", elsewhere);
 	wait_for(all.fwd, all.fwd->revision == revision);
+	assert_foreign(all.fwd, "other", "zgc-2/0", 8);
 	assert_true(get(all.fwd, KIND(TRANSFER), "blue")->transfer->begun);
 	assert_int_equal(get(all.a, KIND(LOCAL_PORT), "blue-a")->local_port->cluster, 1);
 	revision = put_alone(c, "vpcs", moving_vpc("turn"));

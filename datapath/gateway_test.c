@@ -3946,6 +3946,70 @@ static int west_has(struct world *w, const char *name, const struct session_key 
 #define IN_WEST "REPLICATED > ftn5 REPLICATED > ftn6 REPLIED > "
 #define FENCED_ "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 MOVE_TOLD > "
 
+// What east knows of west's chain: its list, and not whether that is so any more.
+static void put_founded(struct world *w, uint32_t term)
+{
+	const struct chain_value west = {
+		.epoch = EPOCH, .term = term, .live = 3, .node = {FTN4, FTN5, FTN6}};
+	const uint32_t chain = chain_mirror(WEST_CHAIN);
+
+	for (int i = 0; i < NODES; i++)
+		if (is_east(i))
+			node_put(&w->node[i], "chains", &chain, &west);
+}
+
+// Whom of west ftn3 gives this to, whichever of them is dead: in the end each of them. right: whom
+// it is for, as the others know.
+static int tries_all(struct world *w, const char *name, const struct frame *f, int right)
+{
+	int tries, asked[NODES] = {}, wrong = 0;
+	struct journey j;
+
+	for (tries = 0; tries < 300; tries++) {
+		j = (struct journey){};
+		wrong += step(w, FTN3, f, &j);
+		if (j.at < FTN4 || j.at > FTN6)
+			return wrong + path_is(name, &j, "ftn3 to one of west");
+		if (!asked[j.at]++ && j.at == FTN5) {
+			wrong += step(w, FTN5, &j.out, &j);
+			if (j.at != right)
+				wrong += path_is(name, &j, "ftn3 to ftn5, which knows better");
+		}
+	}
+	for (int i = FTN4; i <= FTN6; i++)
+		if (!asked[i]) {
+			fprintf(stderr, "%s: %s is never asked\n", name, w->node[i].name);
+			wrong++;
+		}
+	return wrong;
+}
+
+// M8: a node of the other cluster dies, and who gives its chain something hears of nobody there.
+static int test_dead_abroad(struct world *w, const struct session_key *key, const struct inner *syn)
+{
+	struct journey j = {};
+	struct frame f;
+	int wrong = 0;
+
+	put_founded(w, 0);
+	forget(w);
+	node_clear(&w->node[FWD1], "cache");
+	write_inner(&f, syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += step(w, FWD1, &f, &j);
+	f = j.out;
+	wrong += tries_all(w, "a tail that may be dead", &f, FTN6);
+	write_transfer(&f, key, DFT_FENCE);
+	j = (struct journey){};
+	wrong += step(w, FTN1, &f, &j);
+	wrong += step(w, FTN2, &j.out, &j);
+	f = j.out;
+	wrong += tries_all(w, "a head that may be dead", &f, FTN4);
+	put_founded(w, TERM);
+	forget(w);
+	return wrong;
+}
+
 // M8: east hands RED over to west. BLUE stays, though its keys may be of the same buckets.
 static int test_transfer(struct world *w)
 {
@@ -4044,6 +4108,7 @@ static int test_transfer(struct world *w)
 			 "ftn1 REDIRECTED > ftn6 REPLIED > fwd1 FORWARDED_FIRST");
 	wrong += sends(w, "another VPC of east", FWD1, OF_FWD1, BLUE, &other,
 		       INSERTED_ "FORWARDED_FIRST", DELIVERED, &j);
+	wrong += test_dead_abroad(w, &key, &syn);
 
 	// Bulk, then whole: nobody asks east any more.
 	for (int i = FTN4; i <= FTN6; i++)

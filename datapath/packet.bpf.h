@@ -116,11 +116,6 @@ inlined void address_of_config(struct in6_addr *to, const volatile struct in6_ad
 		to->in6_u.u6_addr32[i] = from->in6_u.u6_addr32[i];
 }
 
-inlined __u32 vni_of(const __u8 vni[3])
-{
-	return (__u32)vni[0] << 16 | (__u32)vni[1] << 8 | vni[2];
-}
-
 inlined void vni_put(__u8 to[3], __u32 vni)
 {
 	to[0] = vni >> 16;

@@ -10,6 +10,7 @@ failures=0
 # One cloud per build directory and script: two trees on one machine do not meet, and what a killed
 # run left is found by the next.
 cloud=$(basename "$0" .sh)-$(realpath "$build" | cksum | cut -d' ' -f1)
+run=/run/zeta/lab/$cloud
 work=
 
 end() {
@@ -116,6 +117,7 @@ web() {
 		http {
 			access_log off;
 			sendfile on;
+			send_timeout 600; # who reads slowly is still there
 			server {
 				listen 80 backlog=1024;
 				listen 8080;
@@ -130,6 +132,46 @@ web() {
 # page ENDPOINT URL: what a client there is told, within 2 seconds.
 page() {
 	on "$1" curl -s -f --max-time 2 "$2"
+}
+
+# of_process NAME pid|argv: from what the lab wrote down, a line each.
+of_process() {
+	python3 -c '
+import json, sys
+state = json.load(open(sys.argv[1]))
+found = next(p for p in state["processes"] if p["name"] == sys.argv[2])[sys.argv[3]]
+print(*(found if isinstance(found, list) else [found]), sep="\n")' "$run/state.json" "$@"
+}
+inside() {
+	nsenter --net="$run/net/$1" "${@:2}"
+}
+cables() {
+	local network
+	for network in t z c; do
+		inside fabric ip link set "$1.$network" "$2"
+	done
+}
+declare -A pids
+# Power goes and comes back: all that was in memory is gone.
+power_off() {
+	local node argv
+	for node in "$@"; do
+		cables "$node" down
+	done
+	for node in "$@"; do
+		mapfile -t argv < <(of_process "$node" argv)
+		kill -KILL -- "-${pids[$node]:-$(of_process "$node" pid)}"
+		inside "$node" "${argv[0]}" --unload "$node" --bpf "$run/bpf" --run "$run/run"
+	done
+}
+power_on() {
+	local node argv
+	for node in "$@"; do
+		mapfile -t argv < <(of_process "$node" argv)
+		cables "$node" up
+		setsid nsenter --net="$run/net/$node" "${argv[@]}" </dev/null >>"$run/log/$node.log" 2>&1 &
+		pids[$node]=$!
+	done
 }
 
 verdict() {

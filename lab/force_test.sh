@@ -10,47 +10,6 @@ set -euo pipefail
 build=$1
 source "$(dirname "$0")/cloud.sh"
 begin "$lab/force.yaml"
-run=/run/zeta/lab/$cloud
-
-# of_process NAME pid|argv: from what the lab wrote down, a line each.
-of_process() {
-	python3 -c '
-import json, sys
-state = json.load(open(sys.argv[1]))
-found = next(p for p in state["processes"] if p["name"] == sys.argv[2])[sys.argv[3]]
-print(*(found if isinstance(found, list) else [found]), sep="\n")' "$run/state.json" "$@"
-}
-inside() {
-	nsenter --net="$run/net/$1" "${@:2}"
-}
-cables() {
-	local network
-	for network in t z c; do
-		inside fabric ip link set "$1.$network" "$2"
-	done
-}
-declare -A pids
-# Power goes and comes back: all that was in memory is gone.
-power_off() {
-	local node argv
-	for node in "$@"; do
-		cables "$node" down
-	done
-	for node in "$@"; do
-		mapfile -t argv < <(of_process "$node" argv)
-		kill -KILL -- "-${pids[$node]:-$(of_process "$node" pid)}"
-		inside "$node" "${argv[0]}" --unload "$node" --bpf "$run/bpf" --run "$run/run"
-	done
-}
-power_on() {
-	local node argv
-	for node in "$@"; do
-		mapfile -t argv < <(of_process "$node" argv)
-		cables "$node" up
-		setsid nsenter --net="$run/net/$node" "${argv[@]}" </dev/null >>"$run/log/$node.log" 2>&1 &
-		pids[$node]=$!
-	done
-}
 
 # chain EXPRESSION: of what the controller says of the chain, c, and of alarms, a list of their kinds.
 chain() {

@@ -1006,6 +1006,54 @@ static int test_transfer(struct test *t)
 	return wrong;
 }
 
+// Of chain 0, near's and far's, that so many places of a transfer went to it, which far knows no
+// more; on_near: near does.
+static void put_arrived(struct test *t, uint32_t places, int on_near)
+{
+	const struct move m = {.number = TRANSFER,
+			       .from = (uint16_t)(chain_mirror(0) + 1),
+			       .to = 1,
+			       .state = MOVE_OWNED | MOVE_COMPLETE};
+	const struct origin_value origin = {.move = m.number, .from = m.from};
+	const struct transfer known = {.number = TRANSFER, .vni = 7};
+	const struct move_value value = {.word = move_pack(&m), .owned = TERM_WORD(1, 9)};
+	const uint32_t to = places ? 1 : 0, only = 0;
+
+	for (uint32_t i = 0; i < NODES; i++) {
+		const struct node *n = &t->side[i].node;
+		const uint64_t word = i == NEAR && on_near ? transfer_pack(&known) : 0;
+
+		for (uint32_t k = 0; k < FEW; k++) {
+			const uint32_t place = BUCKETS + k;
+
+			if (i == NEAR)
+				node_put(n, "moves", &place, &value);
+			node_put(n, "origins", &place, &origin);
+			node_put(n, "buckets", &place, &to);
+		}
+		node_put(n, "transfer", &only, &word);
+	}
+}
+
+// The word of a transfer that is over at the learner is not waited for once it is over at the tail.
+static int test_copy_over(struct test *t)
+{
+	struct side *near = &t->side[NEAR];
+	int wrong = 0;
+
+	fill(t, COPIED);
+	put_arrived(t, FEW, 1);
+	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
+	wrong += until(t, "places are told again",
+		       counted(near, EMITTED_COPY) > COPIED + 2ull * FEW);
+	wrong += is("complete", copy_of(near, 0).complete, 0);
+	put_arrived(t, FEW, 0);
+	wrong += until(t, "the copy is complete", copy_of(near, 0).complete);
+	wrong += same_sessions(t);
+	put_arrived(t, 0, 0);
+	return wrong;
+}
+
 // What is stored until all of the old chain is fenced is handed over, too.
 static int test_move_of_what_comes(struct test *t)
 {
@@ -1114,6 +1162,7 @@ static const struct {
 	{"a move begins anew", test_move_anew},
 	{"a move ages nothing", test_move_ages_nothing},
 	{"a VPC goes to another cluster", test_transfer},
+	{"a learner, a VPC that has come from another cluster", test_copy_over},
 };
 
 // A timer tick in 1/1024 ms.

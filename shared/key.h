@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-// The hash of a session's key: which bucket, which place in a table, which source port.
+// What follows from a session's key: its hash (which bucket, which place in a table, which source
+// port) and its VNI.
 #pragma once
 
 #include "shared/inlined.h"
@@ -20,6 +21,11 @@ inlined __u64 key_hash(const struct session_key *key)
 	}
 	h *= 0x94D049BB133111EBull;
 	return h ^ h >> 32;
+}
+
+inlined __u32 vni_of(const __u8 vni[3])
+{
+	return (__u32)vni[0] << 16 | (__u32)vni[1] << 8 | vni[2];
 }
 
 // Whether a key is as one that is made from a packet: the endpoint that sorts first is a.

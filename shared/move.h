@@ -21,15 +21,17 @@ struct transfer {
 	__u32 vni;
 	__u8 begun; // the old cluster: all have heard of it, its chains may be fenced
 	__u8 over;  // the old cluster: nobody asks it any more
+	__u8 swept; // and this node has nothing of it any more, as its loader says
 };
 
+#define TRANSFER_SWEPT 0x20000000u
 #define TRANSFER_BEGUN 0x40000000u
 #define TRANSFER_OVER 0x80000000u
 
 static inline __u64 transfer_pack(const struct transfer *t)
 {
 	return (__u64)t->number << 32 | t->vni | (t->begun ? TRANSFER_BEGUN : 0) |
-	       (t->over ? TRANSFER_OVER : 0);
+	       (t->over ? TRANSFER_OVER : 0) | (t->swept ? TRANSFER_SWEPT : 0);
 }
 
 static inline struct transfer transfer_unpack(__u64 word)
@@ -39,6 +41,7 @@ static inline struct transfer transfer_unpack(__u64 word)
 		.vni = word & 0xFFFFFF,
 		.begun = (word & TRANSFER_BEGUN) != 0,
 		.over = (word & TRANSFER_OVER) != 0,
+		.swept = (word & TRANSFER_SWEPT) != 0,
 	};
 }
 

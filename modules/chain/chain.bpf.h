@@ -174,6 +174,16 @@ inlined __u32 chain_relay(const struct chain_value *c, __u32 to, __u32 tries)
 	return whom;
 }
 
+// M8: nobody here hears another cluster's nodes, or knows its terms. So that it does not matter who
+// of them is dead, whom to ask is, as often as not, any of the list: who is asked in vain
+// redirects.
+inlined __u32 chain_any(const struct chain_value *c, __u32 should)
+{
+	__u32 chance = bpf_get_prandom_u32(), any = (chance >> 1) % (c->live ?: 1);
+
+	return chance & 1 && any < MAX_CHAIN_LENGTH ? c->node[any] : should;
+}
+
 // O1: whom to ask, by what this node hears: the last of the live list for a lookup, for what
 // changes something the first. others: but for this node itself. Where it hears none of them, who
 // asks first tries a voter; else it is whoever should be asked, as they may live all the same.
@@ -184,6 +194,8 @@ called __u32 chain_whom(const struct chain_value *c, int lookup, int others)
 	if (!c)
 		return NODE_NOBODY;
 	should = lookup ? chain_tail(c) : chain_head(c);
+	if (!c->voters && !c->term)
+		return chain_any(c, should);
 	for (i = 0; cfg.beat_ms && i < MAX_CHAIN_LENGTH && i < c->live; i++) {
 		__u32 node = c->node[i], boot = c->boot[i];
 		int able =

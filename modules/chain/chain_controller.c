@@ -12,7 +12,7 @@
 #include "lib/log.h"
 #include "modules/chain/buckets.h"
 #include "modules/chain/view.h"
-#include "modules/vpc/transfer.h"
+#include "modules/vpc/transfer_controller.h"
 #include "wire/beat.h"
 
 // Nodes report every second. One whose stream is open, that says nothing for so long, and that no
@@ -836,7 +836,21 @@ static void alarms_of_spread(const struct build *build, json_t *list)
 		      count_left(build));
 }
 
-static json_t *alarms_of(const struct build *build)
+static void alarm_of_transfer(const struct build *build, struct store *store, json_t *list)
+{
+	struct transfer_wait wait;
+
+	if (transfer_waits(store, build->status, build->id, &wait))
+		raise(build, list,
+		      (struct alarm){.what = "vpc-move-stuck",
+				     .chain = -1,
+				     .mark = wait.mark,
+				     .patience = STUCK_MS},
+		      "the move of vpc %s does not go on (%s): it waits for %s", wait.vpc,
+		      wait.phase, wait.names);
+}
+
+static json_t *alarms_of(const struct build *build, struct store *store)
 {
 	const struct view *view = &build->after;
 	json_t *list = json_array();
@@ -846,6 +860,7 @@ static json_t *alarms_of(const struct build *build)
 	alarms_of_entrances(build, list);
 	alarms_of_sides(build, list);
 	alarms_of_spread(build, list);
+	alarm_of_transfer(build, store, list);
 	if (!view->chains || !view->chain[0].founded) {
 		raise(build, list,
 		      (struct alarm){.severity = CRITICAL,
@@ -870,7 +885,7 @@ int view_watch(struct store *store, struct status *status, const char *cluster)
 	if (err)
 		return err;
 	return status_raise(status, cluster, build ? build->name : "",
-			    build ? alarms_of(build) : json_array());
+			    build ? alarms_of(build, store) : json_array());
 }
 
 // ---- what REST asks

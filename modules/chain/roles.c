@@ -141,3 +141,13 @@ __u32 roles_bucket(const struct session_key *key)
 {
 	return (__u32)key_hash(key) % BUCKETS;
 }
+
+struct transfer roles_transfer(int map)
+{
+	const __u32 only = 0;
+	__u64 word = 0;
+
+	if (map < 0 || bpf_map_lookup_elem(map, &only, &word))
+		word = 0;
+	return transfer_unpack(word);
+}

@@ -43,3 +43,7 @@ void roles_read(struct roles *roles, int chains, __u32 self, __u32 now_s);
 __u32 roles_chain(const struct roles *roles, __u32 bucket);
 __u32 roles_origin(const struct roles *roles, __u32 bucket);
 __u32 roles_bucket(const struct session_key *key);
+
+// M8: the VPC that goes to another cluster, or comes from one, as the map "transfer" says; number
+// 0: none.
+struct transfer roles_transfer(int map);

@@ -8,6 +8,7 @@
 
 #include "controller/model.h"
 #include "modules/cluster/cluster_controller.h"
+#include "modules/vpc/transfer.h"
 #include "modules/vpc/vpc_controller.h"
 #include "shared/limits.h"
 
@@ -81,11 +82,19 @@ static bool knows(const json_t *host, const char *cluster)
 	return false;
 }
 
-bool host_carries(const json_t *host, const json_t *vpc)
+const char *host_lacks(const json_t *host, const json_t *vpc)
 {
 	const char *from = text_in(json_object_get(vpc, "move"), "from");
+	const char *cluster = text_in(vpc, "cluster");
 
-	return knows(host, text_in(vpc, "cluster")) && (!from || knows(host, from));
+	if (!knows(host, cluster))
+		return cluster;
+	return from && !knows(host, from) ? from : NULL;
+}
+
+bool host_is_told(const json_t *host)
+{
+	return !strcmp(text_in(host, "kind"), "edge");
 }
 
 // No port may be left whose VPC's entrances the host would not know any more.
@@ -95,15 +104,25 @@ static int still_carries(const struct object *port, void *arg)
 	auto_(json_decrefp) json_t *vpc =
 		store_body(change->store, "vpcs", text_in(port->body, "vpc"));
 
+	const char *lacks;
+
 	if (!vpc)
 		return -EIO;
-	if (host_carries(change->after, vpc))
-		return 0;
-	return refuse(
-		change->problem, 409, "other_clusters",
-		"other_clusters: port \"%s\" here is of vpc \"%s\", whose cluster is not among "
-		"them",
-		port->name, text_in(vpc, "name"));
+	lacks = host_lacks(change->after, vpc);
+	if (lacks) {
+		auto_(json_decrefp) json_t *cluster = store_body(change->store, "clusters", lacks);
+
+		return refuse(change->problem, 409, "other_clusters",
+			      "other_clusters: port \"%s\" here is of vpc \"%s\", which needs "
+			      "\"%s\" among them",
+			      port->name, text_in(vpc, "name"), text_or_empty(cluster, "name"));
+	}
+	if (transfer_phase(vpc) && !host_is_told(change->after))
+		return refuse(change->problem, 409, "kind",
+			      "port \"%s\" here is of vpc \"%s\", which moves to another cluster: "
+			      "not before it is there",
+			      port->name, text_in(vpc, "name"));
+	return 0;
 }
 
 static int complete(struct change *change)
@@ -123,8 +142,10 @@ static int complete(struct change *change)
 	    (err = change_claim(change, "interface", "interface", change->id, interface)))
 		return err;
 	if ((err = complete_clusters(change)) || !change->before ||
-	    json_equal(json_object_get(change->before, "other_clusters"),
-		       json_object_get(change->after, "other_clusters")))
+	    (json_equal(json_object_get(change->before, "other_clusters"),
+			json_object_get(change->after, "other_clusters")) &&
+	     json_equal(json_object_get(change->before, "kind"),
+			json_object_get(change->after, "kind"))))
 		return err;
 	return store_list_referring(change->store, "ports", "hosts", change->id, still_carries,
 				    change);

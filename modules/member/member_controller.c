@@ -2,6 +2,7 @@
 // Gateway nodes: the members of a cluster, their roles and their two interfaces.
 #include "controller/model.h"
 #include "modules/chain/chain_controller.h"
+#include "modules/vpc/transfer_controller.h"
 #include "shared/limits.h"
 
 static const char *const roles[] = {"fwd", "ftn", NULL};
@@ -44,7 +45,8 @@ static int complete(struct change *change)
 			      UINT16_MAX);
 	if ((err = change_claim(change, "name", "member", NULL, text_in(change->after, "name"))) ||
 	    (err = change_claim(change, "tenant.ip", "underlay", cluster, text_in(tenant, "ip"))) ||
-	    (err = change_claim(change, "zgc.ip", "zgc", cluster, text_in(zgc, "ip"))))
+	    (err = change_claim(change, "zgc.ip", "zgc", cluster, text_in(zgc, "ip"))) ||
+	    (err = transfer_admits_node(change)))
 		return err;
 	return change_claim(change, "zgc.mac", "zgc-mac", cluster, text_in(zgc, "mac"));
 }

@@ -7,6 +7,7 @@
 #include "controller/model.h"
 #include "modules/host/host_controller.h"
 #include "modules/subnet/subnet_controller.h"
+#include "modules/vpc/transfer.h"
 #include "modules/vpc/vpc_controller.h"
 #include "shared/limits.h"
 
@@ -33,16 +34,26 @@ static const struct field fields[] = {
 
 static int check_host(struct change *change, const json_t *vpc, const json_t *host)
 {
-	const char *interface = text_in(change->after, "interface");
+	const char *interface = text_in(change->after, "interface"), *lacks;
 
 	if (!vpc || !host)
 		return -EIO;
-	if (!host_carries(host, vpc))
+	lacks = host_lacks(host, vpc);
+	if (lacks) {
+		auto_(json_decrefp) json_t *cluster = store_body(change->store, "clusters", lacks);
+
 		return refuse(
 			change->problem, 409, "host",
 			"host \"%s\" is of another cluster than vpc \"%s\", and does not have "
-			"that one in other_clusters",
-			text_in(host, "name"), text_in(vpc, "name"));
+			"\"%s\" in other_clusters",
+			text_in(host, "name"), text_in(vpc, "name"),
+			text_or_empty(cluster, "name"));
+	}
+	if (transfer_phase(vpc) && !host_is_told(host))
+		return refuse(change->problem, 409, "host",
+			      "host \"%s\" is told of no move, and vpc \"%s\" moves to another "
+			      "cluster",
+			      text_in(host, "name"), text_in(vpc, "name"));
 	if (!interface && !strcmp(text_in(host, "kind"), "edge"))
 		return refuse(change->problem, 400, "interface",
 			      "interface is missing: host \"%s\" is an edge host",

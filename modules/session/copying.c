@@ -168,12 +168,7 @@ static void read_floors(struct copying *copying)
 // Where there is none of another cluster, the places from BUCKETS on say nothing (M8).
 static __u32 places(const struct copying *copying)
 {
-	const __u32 only = 0;
-	__u64 word = 0;
-
-	if (copying->transfer >= 0 && bpf_map_lookup_elem(copying->transfer, &only, &word))
-		word = 0;
-	return word ? PLACES : BUCKETS;
+	return roles_transfer(copying->transfer).number ? PLACES : BUCKETS;
 }
 
 static void begin_scan(struct copying *copying, struct copy_scan *s, __u32 learner)

@@ -139,6 +139,12 @@ inlined int emit_next(struct xdp_md *ctx)
 		if (!c->learner || live > MAX_CHAIN_LENGTH)
 			return finish(ctx, EMIT_VOID);
 		node = c->node[live];
+		// M8: of a transfer that is over here: a learner to which it is, too, takes
+		// nothing.
+		if (!move_place_known(where, m.number)) {
+			e->state = OUTBOX_CONFIRMED;
+			return finish(ctx, EMIT_VOID);
+		}
 		v = EMITTED_COPY;
 	} else if (e->op == DFT_DELETE) {
 		if (!session_condemn(&key, key_hash(&key), &e->stamp, e->used_s,

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "lib/clock.h"
+#include "shared/key.h"
 #include "wire/dft.h"
 
 #define TOLD_BYTES (sizeof(struct departure_value) * MAX_CHAINS)
@@ -130,18 +131,7 @@ static int in_round(__u8 phase)
 	return phase != MOVE_NOTHING && phase != MOVE_WANTED && phase != MOVE_DONE;
 }
 
-// M8: which of the other cluster's business this is. Before all of this one have heard of it there
-// is none.
-static struct transfer read_transfer(int map)
-{
-	const __u32 only = 0;
-	__u64 word = 0;
-
-	if (map < 0 || bpf_map_lookup_elem(map, &only, &word))
-		word = 0;
-	return transfer_unpack(word);
-}
-
+// M8: before all of this cluster have heard of a transfer nothing goes.
 static int is_to_move(const struct transfer *t, __u32 place, __u32 move)
 {
 	return place < BUCKETS || (t->begun && !t->over && t->number == move);
@@ -160,7 +150,7 @@ void moving_follow(struct moving *moving, int transfer)
 	    (now < moving->follow_ms && !memcmp(r->head, moving->roles->head, sizeof(r->head))))
 		return;
 	moving->follow_ms = now + FOLLOW_MS;
-	t = read_transfer(transfer);
+	t = roles_transfer(transfer);
 	others = memcmp(r->head, moving->roles->head, sizeof(r->head)) ||
 		 transfer_pack(&t) != transfer_pack(&r->transfer);
 	if (!others && moving->followed &&
@@ -281,11 +271,6 @@ static void send_record(struct moving *moving, __u32 bucket, const struct sessio
 	outbox_add(moving->outbox, &e, moving->number);
 }
 
-static __u32 vni_of(const struct session_key *key)
-{
-	return (__u32)key->vni[0] << 16 | (__u32)key->vni[1] << 8 | key->vni[2];
-}
-
 // Reads on. Returns 0 when the table is read and all of it is confirmed.
 static int read_records(struct moving *moving)
 {
@@ -299,7 +284,8 @@ static int read_records(struct moving *moving)
 			if (moving->on_way >= WINDOW || outbox_room(moving->outbox) <= WINDOW)
 				return 1;
 			bucket = roles_bucket(key);
-			if (moving->room->transfer.vni && vni_of(key) == moving->room->transfer.vni)
+			if (moving->room->transfer.vni &&
+			    vni_of(key->vni) == moving->room->transfer.vni)
 				bucket += BUCKETS;
 			if (moving->room->phase[bucket] != MOVE_READ)
 				continue;

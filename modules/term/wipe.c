@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "modules/chain/roles.h"
 #include "modules/limits/limits.h"
 #include "modules/session/flat.h"
 #include "shared/key.h"
@@ -66,15 +67,10 @@ int wipe_chain(struct wipe *wipe, __u32 chain, __u32 floor)
 	return -EINPROGRESS;
 }
 
-static __u32 vni_of(const struct session_key *key)
-{
-	return (__u32)key->vni[0] << 16 | (__u32)key->vni[1] << 8 | key->vni[2];
-}
-
 static int is_wiped(const struct wipe *wipe, const struct session_key *key)
 {
 	return wipe->room->wiped[(__u32)key_hash(key) % BUCKETS] ||
-	       (wipe->gone == WIPE_RUNNING && vni_of(key) == wipe->transfer.vni);
+	       (wipe->gone == WIPE_RUNNING && vni_of(key->vni) == wipe->transfer.vni);
 }
 
 // Values of the array from this bucket on. Returns 0 or a negative errno.
@@ -262,6 +258,20 @@ static int was_wiped(const void *context, const struct usage_key *key)
 	       (wipe->gone == WIPE_RUNNING && key->vni == wipe->transfer.vni);
 }
 
+// The map says so to the loader after this one: when that starts, the VPC may be back, or another
+// may have its VNI, and nobody has told this node yet.
+static void swept(struct wipe *wipe)
+{
+	const __u32 only = 0;
+	__u64 word;
+
+	wipe->transfer.swept = 1;
+	wipe->swept = wipe->transfer.number;
+	word = transfer_pack(&wipe->transfer);
+	if (bpf_map_update_elem(wipe->datapath->tables[TABLE_TRANSFER], &only, &word, BPF_ANY))
+		log_warn("what was removed of a VPC is removed again when this daemon starts");
+}
+
 static void end(struct wipe *wipe, int err)
 {
 	int i;
@@ -279,22 +289,22 @@ static void end(struct wipe *wipe, int err)
 	if (wipe->gone == WIPE_RUNNING) {
 		wipe->gone = err ? WIPE_ASKED : WIPE_NONE;
 		if (!err)
-			wipe->swept = wipe->transfer.number;
+			swept(wipe);
 	}
 	wipe->asked |= err != 0;
 }
 
-// Nobody asks this cluster about the VPC any more, so nothing of it is stored meanwhile.
+// Nobody asks this cluster about the VPC any more, so nothing of it is stored meanwhile: as long as
+// the word is this one, which the loader itself replaces, between two steps.
 static void follow_transfer(struct wipe *wipe)
 {
-	int map = wipe->datapath->tables[TABLE_TRANSFER];
-	const __u32 only = 0;
-	struct transfer t;
-	__u64 word = 0;
+	const struct transfer t = roles_transfer(wipe->datapath->tables[TABLE_TRANSFER]);
 
-	if (map < 0 || bpf_map_lookup_elem(map, &only, &word))
+	if (wipe->gone != WIPE_NONE && t.over && t.number == wipe->transfer.number)
 		return;
-	t = transfer_unpack(word);
+	wipe->gone = WIPE_NONE;
+	if (t.over && t.swept)
+		wipe->swept = t.number;
 	if (!t.over || t.number == wipe->swept)
 		return;
 	wipe->transfer = t;
@@ -306,8 +316,8 @@ int wipe_step(struct wipe *wipe)
 {
 	int more;
 
+	follow_transfer(wipe);
 	if (!wipe->running) {
-		follow_transfer(wipe);
 		if (!wipe->asked)
 			return NOTHING_MS;
 		begin(wipe);

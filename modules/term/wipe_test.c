@@ -217,24 +217,28 @@ static void floor_counts(void **state)
 	assert_left(left);
 }
 
+static void put_transfer(const struct transfer *t)
+{
+	const __u64 word = transfer_pack(t);
+	const __u32 only = 0;
+
+	assert_int_equal(
+		bpf_map_update_elem(datapath.tables[TABLE_TRANSFER], &only, &word, BPF_ANY), 0);
+}
+
 // M8: of a VPC that went to another cluster nothing is left, of another all.
 static void gone(void **state)
 {
 	struct transfer t = {.number = 9, .vni = 6};
-	const __u32 only = 0;
 	int round;
-	__u64 word;
 
-	datapath.tables[TABLE_TRANSFER] = array(sizeof(word), 1, 0);
+	datapath.tables[TABLE_TRANSFER] = array(sizeof(__u64), 1, 0);
 	for (round = 0; round < 3; round++) {
 		// Not over yet; another VPC; this one.
 		t.over = round > 0;
 		t.number += (__u32)round;
 		t.vni = round < 2 ? 6 : 5;
-		word = transfer_pack(&t);
-		assert_int_equal(
-			bpf_map_update_elem(datapath.tables[TABLE_TRANSFER], &only, &word, BPF_ANY),
-			0);
+		put_transfer(&t);
 		while (round && wipe.swept != t.number)
 			usleep((__u32)wipe_step(&wipe) % 1000 * 1000);
 		assert_int_equal(wipe_step(&wipe), 1000);
@@ -243,6 +247,49 @@ static void gone(void **state)
 		assert_left(left);
 	}
 	assert_int_equal(floor_of(4 * 7 + 1), 4 * 7 + 1);
+	close(datapath.tables[TABLE_TRANSFER]);
+}
+
+// M8: the VPC comes back while what it left is being removed, and after that: what is there from
+// then on stays, whoever has started anew.
+static void comes_back(void **state)
+{
+	struct transfer t = {.number = 9, .vni = 5, .over = 1};
+	struct session_value value = {.record.life = DFT_LIVE};
+	struct session_key key, first;
+	__u32 count = 0;
+	int i;
+
+	datapath.tables[TABLE_TRANSFER] = array(sizeof(__u64), 1, 0);
+	put_transfer(&t);
+	while (wipe_step(&wipe))
+		;
+	while (!wipe.removed)
+		wipe_step(&wipe);
+	put_transfer(&(struct transfer){.number = 11, .vni = 5});
+	assert_int_equal(bpf_map_get_next_key(datapath.own[MAP_SESSIONS], NULL, &first), 0);
+	while (wipe.running)
+		wipe_step(&wipe);
+	assert_int_not_equal(wipe.swept, 9);
+	assert_int_equal(bpf_map_lookup_elem(datapath.own[MAP_SESSIONS], &first, &value), 0);
+	for (key = first; !bpf_map_get_next_key(datapath.own[MAP_SESSIONS], &key, &key);)
+		count++;
+	assert_true(count > SESSIONS / 2);
+
+	// The word of the end is not what it was when the daemon starts that had removed it all.
+	t.number = 12;
+	put_transfer(&t);
+	while (wipe.swept != 12)
+		usleep((__u32)wipe_step(&wipe) % 1000 * 1000);
+	assert_int_not_equal(bpf_map_get_next_key(datapath.own[MAP_SESSIONS], NULL, &key), 0);
+	assert_int_equal(bpf_map_update_elem(datapath.own[MAP_SESSIONS], &first, &value, BPF_ANY),
+			 0);
+	wipe_close(&wipe);
+	assert_int_equal(wipe_open(&wipe, &datapath), 0);
+	for (i = 0; i < 1000 && (wipe.running || !i); i++)
+		usleep((__u32)wipe_step(&wipe) % 1000 * 1000);
+	assert_int_equal(bpf_map_lookup_elem(datapath.own[MAP_SESSIONS], &first, &value), 0);
+	assert_int_equal(wipe.swept, 12);
 	close(datapath.tables[TABLE_TRANSFER]);
 }
 
@@ -282,8 +329,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(others_stay), TEST(each_is_scanned_whole), TEST(floor_counts),
-		TEST(gone),	   TEST(buckets_that_move),
+		TEST(others_stay), TEST(each_is_scanned_whole), TEST(floor_counts), TEST(gone),
+		TEST(comes_back),  TEST(buckets_that_move),
 	};
 
 	if (geteuid()) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // A VPC goes from one cluster to another under traffic (docs/dft.md M8). It is in its body, as
-// "move": null, or {from: the old cluster's id, number, phase, since_ms}; "cluster" is the new one
-// from the beginning. A cluster takes part in one move at a time.
+// "move": null, or {from: the old cluster's id, number, phase, since_ms, lists: {cluster's id:
+// {chain's number: [indices of the nodes in its list, head first]}}, as reported}; "cluster" is the
+// new one from the beginning. A cluster takes part in one move at a time.
 #pragma once
 
 #include "controller/store.h"

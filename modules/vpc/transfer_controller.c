@@ -108,21 +108,57 @@ static int check_addresses(struct change *change, const char *from, const char *
 		   : store_list_referring(change->store, "nodes", "clusters", to, differs, &a);
 }
 
+static int has_address(const struct object *node, void *arg)
+{
+	const struct change *change = arg;
+	const json_t *zgc = json_object_get(change->after, "zgc");
+
+	if (!json_equal(json_object_get(json_object_get(node->body, "zgc"), "ip"),
+			json_object_get(zgc, "ip")))
+		return 0;
+	return refuse(change->problem, 409, "zgc.ip",
+		      "zgc.ip %s is node \"%s\"'s, of a cluster that a vpc goes to or from: not "
+		      "before it is there",
+		      text_in(zgc, "ip"), node->name);
+}
+
+int transfer_admits_node(struct change *change)
+{
+	const char *cluster = text_in(change->after, "cluster"), *from, *to;
+	auto_(json_decrefp) json_t *vpc = NULL;
+	struct holder holder;
+	int err = store_holder(change->store, CLAIM, cluster, &holder);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	vpc = store_body(change->store, "vpcs", holder.id);
+	from = text_in(json_object_get(vpc, "move"), "from");
+	to = text_in(vpc, "cluster");
+	if (!from || !to)
+		return -EIO;
+	return store_list_referring(change->store, "nodes", "clusters",
+				    strcmp(from, cluster) ? from : to, has_address, change);
+}
+
 static int is_ready(const struct object *port, void *arg)
 {
 	struct change *change = arg;
 	auto_(json_decrefp) json_t *host =
 		store_body(change->store, "hosts", text_in(port->body, "host"));
+	const char *lacks;
 
 	if (!host)
 		return -EIO;
-	if (!host_carries(host, change->after))
-		return refuse(
-			change->problem, 409, "cluster",
-			"host \"%s\" carries port \"%s\", and does not have the new cluster in "
-			"other_clusters",
-			text_in(host, "name"), port->name);
-	if (strcmp(text_in(host, "kind"), "edge"))
+	lacks = host_lacks(host, change->after);
+	if (lacks) {
+		auto_(json_decrefp) json_t *cluster = store_body(change->store, "clusters", lacks);
+
+		return refuse(change->problem, 409, "cluster",
+			      "host \"%s\" carries port \"%s\", and does not have cluster \"%s\" "
+			      "in other_clusters",
+			      text_in(host, "name"), port->name, text_or_empty(cluster, "name"));
+	}
+	if (!host_is_told(host))
 		return refuse(change->problem, 409, "cluster",
 			      "host \"%s\" carries port \"%s\", and its agent is told of no move",
 			      text_in(host, "name"), port->name);
@@ -157,11 +193,21 @@ static int begin(struct change *change)
 					     now_ms()));
 }
 
+// Nobody has begun, and nobody but the old cluster was asked about it.
+static bool is_cancelled(const struct change *change)
+{
+	return transfer_phase(change->before) == TRANSFER_PREPARE &&
+	       !strcmp(text_in(json_object_get(change->before, "move"), "from"),
+		       text_in(change->after, "cluster"));
+}
+
 int transfer_complete(struct change *change)
 {
 	json_t *move = json_object_get(change->before, "move");
 	int err;
 
+	if (is_cancelled(change))
+		return json_object_set(change->after, "move", json_null());
 	err = json_object_set(change->after, "move", move ?: json_null());
 	if (!err && change->before &&
 	    strcmp(text_in(change->before, "cluster"), text_in(change->after, "cluster")))
@@ -193,9 +239,10 @@ struct waiting {
 	struct status *status;
 	const json_t *vpc;
 	json_t *names; // who is waited for
+	json_t *hosts; // that were looked at
 	uint32_t number;
-	bool swept;	// the old cluster's nodes shall have nothing left
-	json_t *newest; // chain: {term, done}
+	bool swept;	 // the old cluster's nodes shall have nothing left
+	json_int_t left; // places that are not handed over yet
 };
 
 static int wait_for(struct waiting *w, const char *name)
@@ -207,6 +254,7 @@ static int wait_for(struct waiting *w, const char *name)
 static int has_heard(const struct object *member, void *arg)
 {
 	struct waiting *w = arg;
+	auto_(json_decrefp) json_t *report = NULL;
 	struct sighting s;
 
 	status_sighting(w->status, member->name, &s);
@@ -214,30 +262,51 @@ static int has_heard(const struct object *member, void *arg)
 	    s.revision >= (uint64_t)integer_in(w->vpc, "revision") &&
 	    (!w->swept || s.swept == w->number))
 		return 0;
-	return wait_for(w, member->name);
+	if (!s.connected || !s.failing)
+		return wait_for(w, member->name);
+	report = status_get(w->status, member->name);
+	return json_array_append_new(
+		w->names, json_sprintf("%s: %s", member->name, text_or_empty(report, "error")));
 }
 
 static int carrier_has_heard(const struct object *port, void *arg)
 {
 	struct waiting *w = arg;
-	auto_(json_decrefp) json_t *body =
-		store_body(w->store, "hosts", text_in(port->body, "host"));
-	json_t *name;
-	size_t i;
+	const char *id = text_in(port->body, "host"), *name;
+	auto_(json_decrefp) json_t *body = store_body(w->store, "hosts", id);
 
-	if (!body)
+	name = text_in(body, "name");
+	if (!name)
 		return -EIO;
-	json_array_foreach (w->names, i, name)
-		if (json_equal(name, json_object_get(body, "name")))
-			return 0;
-	return has_heard(&(struct object){.name = text_in(body, "name")}, w);
+	if (json_object_get(w->hosts, id))
+		return 0;
+	if (json_object_set_new(w->hosts, id, json_true()))
+		return -ENOMEM;
+	return has_heard(&(struct object){.name = name}, w);
 }
 
-// Of each chain the newest term that anybody reports, and whether its head has handed all over.
+struct newest {
+	struct status *status;
+	uint32_t move;	// which, as the transfer's number
+	json_t *chains; // number: {term, live, done, left}
+};
+
+static json_t *indices(const json_t *names)
+{
+	json_t *list = json_array(), *name;
+	size_t i;
+
+	json_array_foreach (names, i, name)
+		json_array_append(list, json_object_get(name, "node"));
+	return list;
+}
+
+// Of each chain the newest term that anybody reports, who is in its list, and whether its head has
+// handed all over.
 static int note_chains(const struct object *node, void *arg)
 {
-	struct waiting *w = arg;
-	auto_(json_decrefp) json_t *chains = status_chains(w->status, node->name);
+	const struct newest *newest = arg;
+	auto_(json_decrefp) json_t *chains = status_chains(newest->status, node->name);
 	json_t *chain, *known;
 	char number[16];
 	size_t i;
@@ -245,36 +314,49 @@ static int note_chains(const struct object *node, void *arg)
 	json_array_foreach (chains, i, chain) {
 		const json_int_t term =
 			integer_in(chain, "epoch") << 32 | integer_in(chain, "term");
-		const bool done =
-			integer_in(chain, "move") == w->number && !integer_in(chain, "to_move");
+		const bool heard = integer_in(chain, "move") == newest->move;
+		const json_int_t left = heard ? integer_in(chain, "to_move") : 0;
 
 		snprintf(number, sizeof(number), "%lld", (long long)integer_in(chain, "number"));
-		known = json_object_get(w->newest, number);
+		known = json_object_get(newest->chains, number);
 		if (known && (integer_in(known, "term") > term ||
-			      (integer_in(known, "term") == term && !done)))
+			      (integer_in(known, "term") == term && (!heard || left))))
 			continue;
-		if (json_object_set_new(w->newest, number,
-					json_pack("{s:I, s:b}", "term", term, "done", done)))
+		if (json_object_set_new(newest->chains, number,
+					json_pack("{s:I, s:o, s:b, s:I}", "term", term, "live",
+						  indices(json_object_get(chain, "live")), "done",
+						  heard && !left, "left", left)))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
+static int read_chains(struct store *store, struct status *status, const char *cluster,
+		       uint32_t move, json_t **out)
+{
+	struct newest newest = {status, move, json_object()};
+
+	*out = newest.chains;
+	if (!newest.chains)
+		return -ENOMEM;
+	return store_list_referring(store, "nodes", "clusters", cluster, note_chains, &newest);
+}
+
 static int chains_are_done(struct waiting *w, const char *cluster)
 {
 	auto_(json_decrefp) json_t *view = store_body(w->store, "views", cluster);
-	auto_(json_decrefp) json_t *newest = json_object();
-	json_t *chain;
+	auto_(json_decrefp) json_t *newest = NULL;
+	json_t *chain, *known;
 	char text[32];
 	size_t i;
-	int err;
+	int err = read_chains(w->store, w->status, cluster, w->number, &newest);
 
-	w->newest = newest;
-	err = store_list_referring(w->store, "nodes", "clusters", cluster, note_chains, w);
 	json_array_foreach (json_object_get(view, "chains"), i, chain) {
 		snprintf(text, sizeof(text), "%lld", (long long)integer_in(chain, "number"));
-		if (json_is_true(json_object_get(json_object_get(newest, text), "done")))
+		known = json_object_get(newest, text);
+		if (json_is_true(json_object_get(known, "done")))
 			continue;
+		w->left += integer_in(known, "left");
 		snprintf(text, sizeof(text), "chain %lld", (long long)integer_in(chain, "number"));
 		if (!err)
 			err = wait_for(w, text);
@@ -282,24 +364,29 @@ static int chains_are_done(struct waiting *w, const char *cluster)
 	return err;
 }
 
-// Fills names with who, or what, the phase waits for.
-static int look(struct store *store, struct status *status, const json_t *vpc, json_t *names)
+static bool is_at_rest(const json_t *move)
+{
+	return now_ms() - integer_in(move, "since_ms") >= REFRESH_MS + PACKET_LIFE_MS;
+}
+
+// Fills names with who, or what, the phase waits for; *left, which may be NULL: how much.
+static int look(struct store *store, struct status *status, const json_t *vpc, json_t *names,
+		json_int_t *left)
 {
 	const json_t *move = json_object_get(vpc, "move");
 	const char *from = text_in(move, "from");
 	const enum transfer_phase phase = transfer_phase(vpc);
+	auto_(json_decrefp) json_t *hosts = json_object();
 	struct waiting w = {.store = store,
 			    .status = status,
 			    .vpc = vpc,
 			    .names = names,
+			    .hosts = hosts,
 			    .number = (uint32_t)integer_in(move, "number")};
-	json_int_t gone_by = now_ms() - integer_in(move, "since_ms");
 	int err;
 
 	if (phase == TRANSFER_REST)
-		return gone_by >= 0 && gone_by < REFRESH_MS + PACKET_LIFE_MS
-			       ? wait_for(&w, "what is still cached")
-			       : 0;
+		return is_at_rest(move) ? 0 : wait_for(&w, "what is still cached");
 	if ((err = store_list_referring(store, "nodes", "clusters", text_in(vpc, "cluster"),
 					has_heard, &w)))
 		return err;
@@ -309,7 +396,10 @@ static int look(struct store *store, struct status *status, const json_t *vpc, j
 	if (phase == TRANSFER_TURN)
 		return store_list_referring(store, "ports", "vpcs", text_in(vpc, "id"),
 					    carrier_has_heard, &w);
-	return phase == TRANSFER_HAND_OVER ? chains_are_done(&w, from) : 0;
+	err = phase == TRANSFER_HAND_OVER ? chains_are_done(&w, from) : 0;
+	if (left)
+		*left = w.left;
+	return err;
 }
 
 int transfer_answer(struct model *model, json_t *body)
@@ -321,11 +411,40 @@ int transfer_answer(struct model *model, json_t *body)
 		return 0;
 	move = json_copy(move);
 	names = json_array();
-	err = look(model->store, model->status, body, names);
+	err = look(model->store, model->status, body, names, NULL);
 	json_object_del(move, "since_ms");
+	json_object_del(move, "lists");
 	if (json_object_set_new(move, "waiting", names) || json_object_set_new(body, "move", move))
 		return -ENOMEM;
 	return err;
+}
+
+bool transfer_waits(struct store *store, struct status *status, const char *cluster,
+		    struct transfer_wait *out)
+{
+	auto_(json_decrefp) json_t *names = json_array(), *vpc = NULL;
+	struct holder holder;
+	json_int_t left = 0;
+	size_t used = 0, i;
+	json_t *name;
+
+	if (!names || store_holder(store, CLAIM, cluster, &holder))
+		return false;
+	vpc = store_body(store, "vpcs", holder.id);
+	if (strcmp(text_or_empty(vpc, "cluster"), cluster) ||
+	    look(store, status, vpc, names, &left) || !json_array_size(names))
+		return false;
+	*out = (struct transfer_wait){
+		.mark = (json_int_t)transfer_phase(vpc) << 48 |
+			(json_int_t)json_array_size(names) << 32 | left,
+		.phase = phases[transfer_phase(vpc)],
+	};
+	snprintf(out->vpc, sizeof(out->vpc), "%s", text_or_empty(vpc, "name"));
+	json_array_foreach (names, i, name)
+		if (used < sizeof(out->names))
+			used += (size_t)snprintf(out->names + used, sizeof(out->names) - used,
+						 "%s%s", i ? ", " : "", json_string_value(name));
+	return true;
 }
 
 // ---- going on
@@ -381,6 +500,47 @@ static int end(struct store *store, const json_t *vpc)
 	return store_refer(store, "vpcs", id, "clusters", text_in(vpc, "cluster"));
 }
 
+// Who is in the chains of one of the clusters by now, as far as anybody has said: the other's nodes
+// are told (M8). What nobody reports any more stays as it was.
+static int note_lists(struct store *store, struct status *status, const char *cluster,
+		      json_t *lists)
+{
+	auto_(json_decrefp) json_t *newest = NULL;
+	json_t *list = json_object_get(lists, cluster), *chain, *live;
+	const char *number;
+	int err;
+
+	if ((err = read_chains(store, status, cluster, 0, &newest)))
+		return err;
+	if (!list && json_object_set_new(lists, cluster, list = json_object()))
+		return -ENOMEM;
+	json_object_foreach (newest, number, chain) {
+		live = json_object_get(chain, "live");
+		if (json_array_size(live) && json_object_set(list, number, live))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+// What is to be remembered of a move whose phase goes on.
+static int stay(struct store *store, struct status *status, json_t *vpc)
+{
+	json_t *move = json_object_get(vpc, "move"), *lists = json_object_get(move, "lists");
+	const enum transfer_phase phase = transfer_phase(vpc);
+	int err;
+
+	// The machine started anew since.
+	if (phase == TRANSFER_REST && integer_in(move, "since_ms") > now_ms() &&
+	    json_object_set_new(move, "since_ms", json_integer(now_ms())))
+		return -ENOMEM;
+	if (phase == TRANSFER_CLEAR)
+		return 0;
+	if (!lists && json_object_set_new(move, "lists", lists = json_object()))
+		return -ENOMEM;
+	err = note_lists(store, status, text_in(move, "from"), lists);
+	return err ?: note_lists(store, status, text_in(vpc, "cluster"), lists);
+}
+
 static int go_on(struct store *store, struct status *status, const json_t *vpc)
 {
 	auto_(json_decrefp) json_t *names = json_array(), *after = json_deep_copy(vpc);
@@ -391,9 +551,12 @@ static int go_on(struct store *store, struct status *status, const json_t *vpc)
 
 	if (!names || !after)
 		return -ENOMEM;
-	if ((err = look(store, status, vpc, names)) || json_array_size(names))
+	if ((err = look(store, status, vpc, names, NULL)))
 		return err;
-	if (next == PHASES) {
+	if (json_array_size(names)) {
+		if ((err = stay(store, status, after)) || json_equal(vpc, after))
+			return err;
+	} else if (next == PHASES) {
 		log_info("vpc %s has moved", text_in(vpc, "name"));
 		if ((err = json_object_set(after, "move", json_null())) || (err = end(store, vpc)))
 			return err;
