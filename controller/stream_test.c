@@ -595,7 +595,8 @@ static void gateway_parts(struct node *n)
 
 	buckets = get(n, KIND(BUCKETS), "zgc-1")->buckets;
 	assert_int_equal(buckets->chain.len, 2 * BUCKETS);
-	maglev_fill(table, (struct maglev_chain[]){{"zgc-1/0", 0}, {"zgc-1/1", 1}}, 2);
+	maglev_fill(table, BUCKETS, (struct maglev_member[]){{"zgc-1/0", 0, 1}, {"zgc-1/1", 1, 1}},
+		    2);
 	for (size_t i = 0; i < BUCKETS; i++)
 		assert_int_equal(buckets->chain.data[2 * i] << 8 | buckets->chain.data[2 * i + 1],
 				 table[i]);
