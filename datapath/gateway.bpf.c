@@ -1135,7 +1135,8 @@ int reply(struct xdp_md *ctx)
 {
 	struct packet p = packet_of(ctx);
 	struct dft_packet *d = op_of(&p);
-	struct cache_value value = {};
+	struct session_room *room = session_room();
+	struct cache_value *value;
 	struct decision *forth, *back;
 	__u32 entrance, direction, took;
 	struct flow f = {};
@@ -1145,8 +1146,10 @@ int reply(struct xdp_md *ctx)
 	__u64 hash;
 	int known, beside;
 
-	if (!d)
+	if (!d || !room)
 		return finish(ctx, BUG);
+	value = &room->reply;
+	__builtin_memset(value, 0, sizeof(*value));
 	if (bpf_ntohl(d->op.boot) != cfg.boot)
 		return finish(ctx, STALE_REPLY);
 	took = clock_ms() - bpf_ntohl(d->op.clock_ms);
@@ -1159,10 +1162,10 @@ int reply(struct xdp_md *ctx)
 		return op_look_up_again(ctx, d);
 	}
 	entrance = d->op.entrance;
-	record_read(d, &value.record);
-	value.stateful = d->op.flags & DFT_STATEFUL ? 1 : 0;
+	record_read(d, &value->record);
+	value->stateful = d->op.flags & DFT_STATEFUL ? 1 : 0;
 	if (d->op.table == DFT_ENDPOINTS) {
-		forth = &value.record.towards[0];
+		forth = &value->record.towards[0];
 		if (!take(&p, sizeof(struct ethhdr) + sizeof(struct arp_ipv4)))
 			return finish(ctx, TRUNCATED);
 		if (forth->action != DECIDE_FORWARD || (forth->flags & DECISION_ROUTED))
@@ -1173,8 +1176,8 @@ int reply(struct xdp_md *ctx)
 	if ((v = read_tenant(&p, d, &f)))
 		return finish(ctx, v);
 	direction = f.from_b ? 1 : 0;
-	forth = &value.record.towards[direction];
-	back = &value.record.towards[!direction];
+	forth = &value->record.towards[direction];
+	back = &value->record.towards[!direction];
 	if (!decision_valid(forth) || (back->action != DECIDE_NOTHING && !decision_valid(back)))
 		return finish(ctx, DFT_MALFORMED);
 	hash = key_hash(&f.key);
@@ -1184,12 +1187,12 @@ int reply(struct xdp_md *ctx)
 	if (forth->flags & DECISION_UNCACHED)
 		return carry_out(ctx, &p, &f, forth, back, NULL, entrance, hash, FORWARDED_FIRST);
 	// O10: a former life of the session is not carried out.
-	old = value.stateful ? cache_record(&f.key, hash) : NULL;
-	if (old && dft_stamp_compare(value.record.incarnation, old->incarnation) < 0)
+	old = value->stateful ? cache_record(&f.key, hash) : NULL;
+	if (old && dft_stamp_compare(value->record.incarnation, old->incarnation) < 0)
 		return beside ? finish(ctx, REFRESH_LATE) : op_look_up_again(ctx, d);
 	// The age counts, not the clock.
-	value.asked_ms = tick_ms() - took;
-	cache_store(&f.key, hash, &value);
+	value->asked_ms = tick_ms() - took;
+	cache_store(&f.key, hash, value);
 	if (beside)
 		return finish(ctx, REFRESHED);
 	known = cache_find(&f.key, hash, direction, &c);

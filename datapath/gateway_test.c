@@ -1413,6 +1413,7 @@ static void write_op(struct frame *f, int from, int to, uint32_t vni, uint16_t s
 	for (int i = 0; i < 2; i++)
 		option_header(&copy.towards[i].header, DFT_OPTION_DECISION,
 			      sizeof(copy.towards[i]));
+	option_header(&copy.translation.header, DFT_OPTION_TRANSLATION, sizeof(copy.translation));
 	node_ip_text(from, from_ip);
 	node_ip_text(to, to_ip);
 	node_mac_text(from, from_mac);
@@ -1653,6 +1654,13 @@ static const struct broken_op broken_ops[] = {
 	 AT(towards[1].header.length),
 	 1,
 	 {11},
+	 .red = "ftn3 DFT_MALFORMED"},
+	{"no translation",
+	 LOOKUP_,
+	 FTN3,
+	 AT(translation.header.type),
+	 1,
+	 {2},
 	 .red = "ftn3 DFT_MALFORMED"},
 	{"another version", LOOKUP_, FTN3, AT(op.version), 1, {2}, .red = "ftn3 DFT_MALFORMED"},
 	{"op 0", LOOKUP_, FTN3, AT(op.op), 1, {0}, .red = "ftn3 DFT_MALFORMED"},

@@ -41,8 +41,11 @@ inlined int dft_record_equal(const struct dft_record *a, const struct dft_record
 	unsigned int i;
 
 	DFT_UNROLL
-	for (i = 0; i < sizeof(*a) / sizeof(*x); i++)
+	for (i = 0; i < sizeof(*a) / sizeof(*x); i++) {
 		differ |= x[i] ^ y[i];
+		// Else compilers reckon all words first, on a stack that eBPF has not.
+		__asm__ volatile("" : "+r"(differ));
+	}
 	return !differ;
 }
 

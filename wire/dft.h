@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-// How gateway nodes speak: Geneve with three options of ours in front of the tenant's frame.
+// How gateway nodes speak: Geneve with four options of ours in front of the tenant's frame.
 // Every op has the same size, so that a flow table node edits it in place and never moves a byte.
 #pragma once
 
@@ -11,7 +11,8 @@
 
 #include "wire/geneve.h"
 
-//   Ethernet | IPv4 | UDP 6081 | Geneve O=0 C=1 | DFT_OPTION_OP | DFT_OPTION_DECISION x 2 | frame
+//   Ethernet | IPv4 | UDP 6081 | Geneve O=0 C=1 | DFT_OPTION_OP | DFT_OPTION_DECISION x 2
+//   | DFT_OPTION_TRANSLATION | frame
 //
 // RFC 8926 section 10: classes 0xFF00 to 0xFFFF are for experiments.
 #define DFT_CLASS 0xFF5A
@@ -19,6 +20,7 @@
 
 #define DFT_OPTION_OP (0x80 | 1) // critical: who does not know it must not forward the frame
 #define DFT_OPTION_DECISION (0x80 | 2)
+#define DFT_OPTION_TRANSLATION (0x80 | 3)
 
 enum dft_op {
 	DFT_LOOKUP = 1, // to the tail: what was decided for this packet's session?
@@ -82,6 +84,9 @@ enum dft_table {
 #define DFT_STATEFUL 0x04 // a record exists or shall exist for this decision
 #define DFT_REFRESH 0x08  // the tenant's packet went its way already: the forwarder only asks
 #define DFT_ASKED 0x10	  // the bucket's old chain had nothing of the key: it may be decided
+// The responder's packet, translated already: it belongs to the life and the translation that the
+// op names, or to nobody.
+#define DFT_TRANSLATED 0x20
 
 // Orders the lives and changes of one key: by floor, then by counter (docs/dft.md).
 struct dft_stamp_wire {
@@ -112,10 +117,28 @@ enum decision_action {
 			    // unreachable; SECURITY_GROUP: administratively prohibited)
 };
 
-#define DECISION_ROUTED 0x01   // crosses subnets: TTL - 1, both MACs rewritten
-#define DECISION_DIRECT 0x02   // the sender's host may send later packets itself
-#define DECISION_FINAL 0x08    // a pushed function had the last word: no rule is asked about it
-#define DECISION_UNCACHED 0x04 // valid for this one packet (an answered ARP request)
+#define DECISION_ROUTED 0x01	 // crosses subnets: TTL - 1, both MACs rewritten
+#define DECISION_DIRECT 0x02	 // the sender's host may send later packets itself
+#define DECISION_FINAL 0x08	 // a pushed function had the last word: no rule is asked about it
+#define DECISION_UNCACHED 0x04	 // valid for this one packet (an answered ARP request)
+#define DECISION_TRANSLATED 0x10 // of a session with a translation
+
+// What the packets of one direction of a session become. The other direction's have another key,
+// and its record, or what is cached of it, says what they become: what the first were, turned
+// round. All 0: none. Bytes and network order only, as a decision.
+struct translation {
+	struct in6_addr source; // IPv4 is v4-mapped
+	struct in6_addr destination;
+	__be16 source_port; // ICMP echo: both are the identifier; what has no ports: 0
+	__be16 destination_port;
+	__u8 vni[3]; // where those addresses are
+	__u8 flags;  // TRANSLATION_*
+};
+_Static_assert(sizeof(struct translation) == 40, "wire and map ABI");
+
+#define TRANSLATION_IS 0x01	// there is one
+#define TRANSLATION_FROM_B 0x02 // of packets that the key's b sends; else its a
+#define TRANSLATION_CHOSEN 0x04 // if it is another session's, another one may be chosen
 
 struct dft_op_option {
 	struct geneve_option header;
@@ -150,6 +173,12 @@ struct dft_decision_option {
 };
 _Static_assert(sizeof(struct dft_decision_option) == 44, "header and 40 bytes of data");
 
+struct dft_translation_option {
+	struct geneve_option header;
+	struct translation translation;
+};
+_Static_assert(sizeof(struct dft_translation_option) == 44, "header and 40 bytes of data");
+
 // What is between the Ethernet header and the tenant's frame, IPv4 underlay. (Without Ethernet's 14
 // bytes all fields have their natural alignment: no packed struct, no access byte by byte.)
 struct dft_packet {
@@ -158,12 +187,14 @@ struct dft_packet {
 	struct geneve_header geneve;
 	struct dft_op_option op;
 	struct dft_decision_option towards[2]; // [0]: to the key's b; [1]: to its a
+	struct dft_translation_option translation;
 };
-_Static_assert(sizeof(struct dft_packet) == 208, "20 + 8 + 8 + 172");
+_Static_assert(sizeof(struct dft_packet) == 252, "20 + 8 + 8 + 216");
 
 #define DFT_HEADERS_BYTES (sizeof(struct ethhdr) + sizeof(struct dft_packet))
 
-#define DFT_OPTIONS_BYTES 172 // of the 252 that RFC 8926 allows: an alias' rewrite (40) still fits
-_Static_assert(sizeof(struct dft_op_option) + 2 * sizeof(struct dft_decision_option) ==
+#define DFT_OPTIONS_BYTES 216 // of the 252 that RFC 8926 allows
+_Static_assert(sizeof(struct dft_op_option) + 2 * sizeof(struct dft_decision_option) +
+			       sizeof(struct dft_translation_option) ==
 		       DFT_OPTIONS_BYTES,
 	       "");

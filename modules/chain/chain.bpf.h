@@ -234,6 +234,7 @@ inlined struct dft_packet *op_begin(struct xdp_md *ctx, __u32 inner_offset, __u3
 	option_write(&d->op.header, DFT_OPTION_OP, sizeof(d->op));
 	option_write(&d->towards[0].header, DFT_OPTION_DECISION, sizeof(d->towards[0]));
 	option_write(&d->towards[1].header, DFT_OPTION_DECISION, sizeof(d->towards[1]));
+	option_write(&d->translation.header, DFT_OPTION_TRANSLATION, sizeof(d->translation));
 	d->op.version = DFT_VERSION;
 	d->op.hops = MAX_HOPS;
 	return d;
@@ -268,6 +269,7 @@ inlined int op_valid(const struct dft_packet *d)
 	       option_is(&d->op.header, DFT_OPTION_OP, sizeof(d->op)) &&
 	       option_is(&d->towards[0].header, DFT_OPTION_DECISION, sizeof(d->towards[0])) &&
 	       option_is(&d->towards[1].header, DFT_OPTION_DECISION, sizeof(d->towards[1])) &&
+	       option_is(&d->translation.header, DFT_OPTION_TRANSLATION, sizeof(d->translation)) &&
 	       d->op.version == DFT_VERSION && d->op.op >= DFT_LOOKUP && d->op.op < DFT_OPS;
 }
 
@@ -293,6 +295,7 @@ inlined void record_read(const struct dft_packet *d, struct dft_record *r)
 	r->life = state >> DFT_LIFE_SHIFT;
 	r->towards[0] = d->towards[0].decision;
 	r->towards[1] = d->towards[1].decision;
+	r->translation = d->translation.translation;
 }
 
 inlined void record_write(struct dft_packet *d, const struct dft_record *r)
@@ -303,6 +306,7 @@ inlined void record_write(struct dft_packet *d, const struct dft_record *r)
 	d->op.state = bpf_htons(r->state | r->life << DFT_LIFE_SHIFT);
 	d->towards[0].decision = r->towards[0];
 	d->towards[1].decision = r->towards[1];
+	d->translation.translation = r->translation;
 }
 
 // Whether a copy is about a bucket as a whole: struct dft_bucket_wire is in the key's place.

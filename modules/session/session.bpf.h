@@ -99,6 +99,7 @@ struct session_room {
 	struct session_draft draft;
 	struct flat_content content;
 	union flat_half half;
+	struct cache_value reply; // at a forwarder: what a reply says
 };
 
 struct {
@@ -198,8 +199,10 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 		// O4: refused, it goes down the path with what the head knows better.
 		if (outcome == DFT_REFUSED && mine->life == DFT_TOMBSTONE)
 			outcome = dft_push_at_head(mine, floor, &c->record);
-		else if (outcome == DFT_REFUSED)
-			c->record = (struct dft_record){.stamp = {.floor = floor}};
+		else if (outcome == DFT_REFUSED) {
+			__builtin_memset(&c->record, 0, sizeof(c->record));
+			c->record.stamp.floor = floor;
+		}
 		break;
 	case SESSION_UPDATE:
 		outcome = dft_update_at_head(mine, floor, c->seen, c->record.state,
