@@ -28,6 +28,7 @@
 #include "modules/heartbeat/heartbeat.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
 #include "modules/limits/limits.bpf.h"
+#include "modules/loadbalancer/loadbalancer.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
 #include "modules/session/emit.bpf.h"
@@ -151,6 +152,14 @@ inlined int see_every(struct xdp_md *ctx, const struct packet *p, const struct d
 	return go_to(ctx, STEP_SEEN);
 }
 
+// Which code of ICMP_UNREACHABLE says why.
+inlined __u8 unreachable_code(__u8 reason)
+{
+	if (reason == NO_ROUTE)
+		return ICMP_UNREACHABLE_NET;
+	return reason == NO_LISTENER ? ICMP_UNREACHABLE_PORT : ICMP_UNREACHABLE_HOST;
+}
+
 // Carries out what was decided for this packet's direction; back as above. told: the session in the
 // cache, where the sender's host may be told the direct path.
 inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct flow *f,
@@ -160,9 +169,8 @@ inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct f
 	if (d->action == DECIDE_DROP)
 		return finish(ctx, d->reason);
 	if (d->action == DECIDE_UNREACHABLE)
-		return complain_back(
-			ctx, p, f, back, told, entrance, hash, UNREACHABLE, ICMP_UNREACHABLE,
-			d->reason == NO_ENDPOINT ? ICMP_UNREACHABLE_HOST : ICMP_UNREACHABLE_NET);
+		return complain_back(ctx, p, f, back, told, entrance, hash, UNREACHABLE,
+				     ICMP_UNREACHABLE, unreachable_code(d->reason));
 	if (d->action != DECIDE_FORWARD)
 		return finish(ctx, BUG);
 	if ((d->flags & DECISION_ROUTED) && p->inner.ip->ttl <= 1)
@@ -416,12 +424,23 @@ inlined enum verdict read_tenant(struct packet *p, const struct dft_packet *d, s
 	return read_flow(p, f);
 }
 
+// Whose MAC answers for an address that no endpoint has: a load balancer's its gateway's.
+inlined const __u8 *mac_behind(__u32 vni, const struct in6_addr *address)
+{
+	const struct subnet_value *subnet = subnet_of(vni, address);
+
+	if (!subnet || !address_is_v4(&subnet->gateway) || !load_balancer_find(vni, address))
+		return NULL;
+	return subnet->gateway_mac;
+}
+
 // Which endpoint has an address: answers an ARP request that a forwarder could not.
 inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d)
 {
 	const struct endpoint_value *asked, *asker;
 	struct in6_addr address;
 	struct arp_ipv4 *arp;
+	const __u8 *mac;
 	__u32 segment;
 
 	p->vni = vni_of(d->geneve.vni);
@@ -434,6 +453,7 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 	address = address_of_v4(arp->target_ip);
 	asked = endpoint_find(p->vni, &address);
 	segment = subnet_number(p->vni, &address);
+	mac = asked ? asked->mac : mac_behind(p->vni, &address);
 	address = address_of_v4(arp->sender_ip);
 	asker = endpoint_find(p->vni, &address);
 	if (!asker)
@@ -442,12 +462,12 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 		return finish(ctx, SPOOFED);
 	// Whoever asks for his own address wants no answer (RFC 5227 section 2.1.1). To other
 	// subnets the way is the gateway.
-	if (!asked || asked == asker || segment != subnet_number(p->vni, &address))
+	if (!mac || asked == asker || segment != subnet_number(p->vni, &address))
 		return finish(ctx, ARP_UNKNOWN);
 	decide_for(&d->towards[0].decision, asker, p->vni);
 	d->towards[0].decision.action = DECIDE_FORWARD;
 	d->towards[0].decision.flags = DECISION_UNCACHED;
-	arp_reply(p->inner.eth, arp, asked->mac);
+	arp_reply(p->inner.eth, arp, mac);
 	return op_release(ctx, d);
 }
 

@@ -12,6 +12,7 @@
 #include "divider.skel.h"
 #include "acl.skel.h"
 #include "bouncer.skel.h"
+#include "loadbalancer.skel.h"
 #include "securitygroup.skel.h"
 #include "lib/address.h"
 #include "lib/log.h"
@@ -109,6 +110,8 @@ int node_map(const struct node *n, const char *name)
 		fd = bpf_object__find_map_fd_by_name(n->securitygroup->obj, name);
 	if (fd < 0)
 		fd = bpf_object__find_map_fd_by_name(n->acl->obj, name);
+	if (fd < 0)
+		fd = bpf_object__find_map_fd_by_name(n->loadbalancer->obj, name);
 	if (fd < 0)
 		fatalx("%s has no map %s", n->name, name);
 	return fd;
@@ -511,7 +514,9 @@ void node_load(struct node *n, const struct node_wish *wish)
 	n->bouncer = bouncer__open_opts(&options);
 	n->securitygroup = securitygroup__open_opts(&options);
 	n->acl = acl__open_opts(&options);
-	if (!n->gw || !n->divider || !n->bouncer || !n->securitygroup || !n->acl)
+	n->loadbalancer = loadbalancer__open_opts(&options);
+	if (!n->gw || !n->divider || !n->bouncer || !n->securitygroup || !n->acl ||
+	    !n->loadbalancer)
 		fatal("%s does not open", wish->name);
 	configure((struct gateway_config *)&n->gw->rodata->cfg, wish);
 	// The real sizes are for a machine of its own, not for a dozen nodes in one test.
@@ -522,7 +527,8 @@ void node_load(struct node *n, const struct node_wish *wish)
 		bpf_map__set_max_entries(n->gw->maps.flat_cache, wish->flat);
 	}
 	if (gateway__load(n->gw) || divider__load(n->divider) || bouncer__load(n->bouncer) ||
-	    securitygroup__load(n->securitygroup) || acl__load(n->acl))
+	    securitygroup__load(n->securitygroup) || acl__load(n->acl) ||
+	    loadbalancer__load(n->loadbalancer))
 		fatal("%s does not load", wish->name);
 
 	step_put(n, STEP_TABLE, n->gw->progs.table);
@@ -539,6 +545,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);
 	function_put(n, FUNCTION_SECURITY_GROUP, n->securitygroup->progs.securitygroup);
 	function_put(n, FUNCTION_ACL, n->acl->progs.acl);
+	function_put(n, FUNCTION_LOAD_BALANCER, n->loadbalancer->progs.loadbalancer);
 	key = CLONE_TENANT;
 	node_put(n, "clone", &key, &loopback);
 	key = CLONE_OAM;
@@ -551,6 +558,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 
 void node_free(struct node *n)
 {
+	loadbalancer__destroy(n->loadbalancer);
 	acl__destroy(n->acl);
 	securitygroup__destroy(n->securitygroup);
 	bouncer__destroy(n->bouncer);

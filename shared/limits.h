@@ -28,6 +28,11 @@
 #define MAX_LOCAL_PORTS 4096	  // per host
 #define MAX_SECURITY_GROUPS 65536 // one for each VPC
 #define MAX_NETWORK_ACLS 65536	  // one for each VPC
+#define MAX_LOAD_BALANCERS 65536  // one for each VPC
+#define MAX_VPC_LISTENERS 64	  // of a VPC's load balancers: each is 5 KB on a flow table node
+#define MAX_LISTENERS 131072	  // two for each load balancer
+#define MAX_BACKENDS 64		  // of a listener: Maglev's slots are 64 for each, for even shares
+#define MAX_WEIGHT 256		  // of a backend
 #define MAX_RULES 10000		  // of a VPC's security groups, and of its ACLs
 #define RULE_BLOCKS 256	   // that rules are told to nodes in: of 40 each, where there are most
 #define RULES_TOGETHER 64  // but so few are told as one
