@@ -63,7 +63,11 @@ int loadbalancer(struct xdp_md *ctx)
 	if (!balancer)
 		return function_next(ctx, e);
 	t = e->translation;
-	if (!e->again) {
+	if (e->again) {
+		// Of who had the address before it was a load balancer's.
+		if (!t.flags)
+			return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
+	} else {
 		if (!evaluation_begins(e)) {
 			e->undecidable = 1;
 			return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
