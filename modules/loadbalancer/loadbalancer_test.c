@@ -3,6 +3,7 @@
 // nodes: a forwarder and a chain of one flow table node.
 #include "datapath/gateway_nodes.h"
 
+#include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <stdio.h>
@@ -89,14 +90,6 @@ static void put_view(const struct node *n)
 	node_chain(n, 0, &alone);
 }
 
-static void put_balancer(const struct world *w, int by_source)
-{
-	const struct endpoint_key key = {RED, endpoint_ip(VIP)};
-	const struct load_balancer_value value = {.by_source = by_source};
-
-	node_put(&w->node[FTN], "load_balancers", &key, &value);
-}
-
 // As zetad would: backends are endpoints, with weights.
 struct backends {
 	uint32_t endpoint, weight; // weight 0 in the first unused place
@@ -114,8 +107,8 @@ static int store_entry(struct entries *entries, enum table table, const void *ke
 	return 0;
 }
 
-static void put_listener(const struct world *w, uint8_t protocol, uint16_t port, int by_source,
-			 const struct backends *given)
+static void put_listener(const struct world *w, uint32_t vni, uint8_t protocol, uint16_t port,
+			 int by_source, const struct backends *given)
 {
 	Zeta__Node__V1__LoadBalancer balancer = ZETA__NODE__V1__LOAD_BALANCER__INIT;
 	Zeta__Node__V1__Listener listener = ZETA__NODE__V1__LISTENER__INIT,
@@ -128,7 +121,7 @@ static void put_listener(const struct world *w, uint8_t protocol, uint16_t port,
 		const struct world *w;
 	} stored = {{.put = store_entry}, w};
 
-	balancer.vni = RED;
+	balancer.vni = vni;
 	balancer.ip = (ProtobufCBinaryData){sizeof(vip), (uint8_t *)&vip};
 	balancer.by_source = by_source;
 	balancer.listener = listeners;
@@ -260,7 +253,7 @@ static int decide(const struct world *w, const struct packet *p, struct decision
 // The endpoint that a connection begins with; 0: none.
 static unsigned int backend_of(const struct world *w, const struct packet *p)
 {
-	struct decision forth, back;
+	struct decision forth = {}, back = {};
 
 	if (!decide(w, p, &forth, &back) || forth.action != DECIDE_FORWARD)
 		return 0;
@@ -270,7 +263,7 @@ static unsigned int backend_of(const struct world *w, const struct packet *p)
 static int reason_is(const struct world *w, const char *what, const struct packet *p,
 		     enum decision_action action, enum verdict reason)
 {
-	struct decision forth, back;
+	struct decision forth = {}, back = {};
 
 	if (!decide(w, p, &forth, &back))
 		return is(what, 0, 1);
@@ -313,7 +306,7 @@ static int test_spread(struct world *w)
 	struct packet p = first;
 	int wrong = 0;
 
-	put_listener(w, IPPROTO_TCP, 80, 0, three);
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, three);
 	for (unsigned int i = 0; i < MANY; i++) {
 		p.from_port = (uint16_t)(1000 + i);
 		if (i % 256 == 0)
@@ -330,7 +323,7 @@ static int test_spread(struct world *w)
 	}
 	wrong += is("all are somebody's", share[3] + share[4] + share[66], MANY);
 	// One drains: what was the others' mostly stays so.
-	put_listener(w, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 2}, {4, 0}, {66, 1}, {}});
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 2}, {4, 0}, {66, 1}, {}});
 	for (unsigned int i = 0; i < MANY; i++) {
 		unsigned int now;
 
@@ -352,8 +345,8 @@ static int test_by_source(struct world *w)
 	struct packet p = first;
 	int wrong = 0;
 
-	put_listener(w, IPPROTO_TCP, 80, 1, three);
-	put_listener(w, IPPROTO_UDP, 53, 1, three);
+	put_listener(w, RED, IPPROTO_TCP, 80, 1, three);
+	put_listener(w, RED, IPPROTO_UDP, 53, 1, three);
 	for (p.from = 5; p.from < 55; p.from++) {
 		unsigned int of = backend_of(w, &p);
 
@@ -377,15 +370,15 @@ static int test_way(struct world *w)
 {
 	const struct rule open = {.port_max = 65535, .outcome = RULE_ALLOW};
 	const uint8_t of_first[6] = {2, 0xf, 0, 0, 0, 1}, of_second[6] = {2, 0xf, 0, 0, 0, 2};
-	struct decision forth, back;
+	struct decision forth = {}, back = {};
 	int wrong = 0;
 
-	put_listener(w, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 1}, {}});
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 1}, {}});
 	wrong += is("same subnet", decide(w, &first, &forth, &back), 1);
 	wrong += is("same subnet, not routed", forth.flags & DECISION_ROUTED, 0);
 	wrong += is("back to the client", back.to_mac[5], CLIENT);
 	forget(w);
-	put_listener(w, IPPROTO_TCP, 80, 0, (struct backends[]){{ENDPOINTS, 1}, {}});
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{ENDPOINTS, 1}, {}});
 	wrong += is("other subnet", decide(w, &first, &forth, &back), 1);
 	wrong += is("other subnet, to", forth.to_mac[5], ENDPOINTS);
 	wrong += is("other subnet, routed", forth.flags & back.flags & DECISION_ROUTED,
@@ -462,11 +455,11 @@ static int test_refused(struct world *w)
 	struct frame f;
 	int wrong = 0;
 
-	put_listener(w, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 1}, {}});
-	put_listener(w, IPPROTO_UDP, 53, 0, (struct backends[]){{3, 1}, {}});
-	put_listener(w, IPPROTO_TCP, 22, 0, (struct backends[]){{OTHER, 1}, {}});
-	put_listener(w, IPPROTO_TCP, 443, 0, (struct backends[]){{3, 0}, {4, 0}, {}});
-	put_listener(w, IPPROTO_UDP, 443, 0, (struct backends[]){{}});
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 1}, {}});
+	put_listener(w, RED, IPPROTO_UDP, 53, 0, (struct backends[]){{3, 1}, {}});
+	put_listener(w, RED, IPPROTO_TCP, 22, 0, (struct backends[]){{OTHER, 1}, {}});
+	put_listener(w, RED, IPPROTO_TCP, 443, 0, (struct backends[]){{3, 0}, {4, 0}, {}});
+	put_listener(w, RED, IPPROTO_UDP, 443, 0, (struct backends[]){{}});
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		wrong += reason_is(w, rows[i].name, &rows[i].p, rows[i].action, rows[i].reason);
 		forget(w);
@@ -488,7 +481,7 @@ static int test_hairpin(struct world *w)
 	struct packet p = first;
 	int wrong = 0;
 
-	put_listener(w, IPPROTO_TCP, 80, 0, three);
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, three);
 	p.from = 3;
 	for (unsigned int i = 0; i < 400; i++) {
 		p.from_port = (uint16_t)(1000 + i);
@@ -511,6 +504,7 @@ static int test_arp(struct world *w)
 	struct frame f;
 	int wrong = 0;
 
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, three);
 	wrong += is("who has it", travel(w, &p, &f), ENDPOINT_ARP);
 	memcpy(&arp, f.byte + 50 + 14, sizeof(arp));
 	wrong += is("a reply", ntohs(arp.op), ARP_REPLY);
@@ -526,12 +520,69 @@ static int test_arp(struct world *w)
 	return wrong;
 }
 
+// The same address of two tenants is two load balancers.
+static int test_tenants(struct world *w)
+{
+	struct packet p = first;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 1}, {}});
+	put_listener(w, BLUE, IPPROTO_TCP, 80, 0, (struct backends[]){{4, 1}, {}});
+	put_listener(w, BLUE, IPPROTO_TCP, 81, 0, (struct backends[]){{4, 1}, {}});
+	wrong += is("red", backend_of(w, &p), 3);
+	p.vni = BLUE;
+	wrong += is("blue", backend_of(w, &p), 4);
+	p.to_port = 81;
+	wrong += is("blue alone", backend_of(w, &p), 4);
+	p.vni = RED;
+	wrong += reason_is(w, "not red", &p, DECIDE_UNREACHABLE, NO_LISTENER);
+	return wrong;
+}
+
+static void forget_cached(const struct world *w)
+{
+	node_clear(&w->node[FWD], "cache");
+}
+
+static void put_policy(const struct world *w, uint32_t policy)
+{
+	struct vpc_value vpc;
+	uint32_t vni = RED;
+
+	for (int i = 0; i < NODES; i++) {
+		must(bpf_map_lookup_elem(node_map(&w->node[i], "vpcs"), &vni, &vpc), "vpcs");
+		vpc.policy = policy;
+		node_put(&w->node[i], "vpcs", &vni, &vpc);
+	}
+}
+
+// What was somebody's session before the address became a load balancer's ends.
+static int test_former(struct world *w)
+{
+	const struct endpoint_key now = {RED, endpoint_ip(ENDPOINTS)};
+	const struct load_balancer_value value = {};
+	struct packet p = first;
+	struct frame f;
+	int wrong = 0;
+
+	p.to = ENDPOINTS;
+	wrong += is("an endpoint's", travel(w, &p, &f), FORWARDED_FIRST);
+	node_put(&w->node[FTN], "load_balancers", &now, &value);
+	put_policy(w, 2);
+	forget_cached(w);
+	p.flags = ACK;
+	wrong += is("a load balancer's", travel(w, &p, &f), NO_SESSION);
+	put_policy(w, 1);
+	return wrong;
+}
+
 static const struct test {
 	const char *name;
 	int (*run)(struct world *w);
 } tests[] = {
-	{"spread", test_spread},   {"by source", test_by_source}, {"the way", test_way},
-	{"refused", test_refused}, {"hairpin", test_hairpin},	  {"ARP", test_arp},
+	{"spread", test_spread},       {"by source", test_by_source},	   {"the way", test_way},
+	{"refused", test_refused},     {"hairpin", test_hairpin},	   {"ARP", test_arp},
+	{"two tenants", test_tenants}, {"a former endpoint", test_former},
 };
 
 int main(int argc, char **argv)
@@ -559,7 +610,7 @@ int main(int argc, char **argv)
 
 		forget(&w);
 		node_clear(&w.node[FTN], "listeners");
-		put_balancer(&w, 0);
+		node_clear(&w.node[FTN], "load_balancers");
 		failed = tests[t].run(&w);
 		printf("%s %s\n", failed ? "FAILED" : "ok    ", tests[t].name);
 		wrong += failed;
