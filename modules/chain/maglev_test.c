@@ -109,7 +109,7 @@ static void weights_count(void **state)
 		share[before[b] - 1]++;
 	}
 	for (size_t i = 0; i < 5; i++) {
-		due = 4093 * weights[i] / sum;
+		due = (size_t)4093 * weights[i] / sum;
 		assert_in_range(share[i], due > 2 ? due - 2 : 0, weights[i] ? due + 2 : 0);
 	}
 	// It is the ratio that counts.
