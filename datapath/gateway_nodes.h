@@ -20,6 +20,7 @@ struct divider;
 struct bouncer;
 struct securitygroup;
 struct acl;
+struct translator;
 
 struct node {
 	const char *name;
@@ -29,6 +30,7 @@ struct node {
 	struct bouncer *bouncer;
 	struct securitygroup *securitygroup;
 	struct acl *acl;
+	struct translator *translator;
 	struct target entry; // program "gateway"
 	struct target oam;
 	uint32_t flat; // pages of each flat table; 0: kernel maps instead
