@@ -22,6 +22,7 @@ struct bouncer;
 struct securitygroup;
 struct acl;
 struct loadbalancer;
+struct translator;
 
 struct node {
 	const char *name;
@@ -32,6 +33,7 @@ struct node {
 	struct securitygroup *securitygroup;
 	struct acl *acl;
 	struct loadbalancer *loadbalancer;
+	struct translator *translator;
 	struct target entry; // program "gateway"
 	struct target oam;
 	uint32_t flat; // pages of each flat table; 0: kernel maps instead

@@ -44,6 +44,10 @@ const struct step_program step_programs[] = {
 	{STEP_REFUSAL, "refusal"},
 	{STEP_SEEN, "seen"},
 	{STEP_PASSED, "passed"},
+	{STEP_ALIASES, "aliases"},
+	{STEP_ALIASED, "aliased"},
+	{STEP_TRANSLATE, "translate"},
+	{STEP_RECALL, "recall"},
 	{}, // ends the list
 	// clang-format on
 };

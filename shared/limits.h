@@ -22,6 +22,7 @@
 #define MAX_SESSIONS 67108864	  // .. and large ones: some 20 GB
 #define MAX_CACHED 1048576	  // sessions a forwarder caches; older ones are evicted
 #define FLAT_SPARE 2		  // slots of a flat table for each session: so many rarely lack one
+#define VERIFY_S 5		  // how often an alias' owner is asked about
 #define FLAT_PAGES 65536	  // of a forwarder's: 2 million slots, half full with MAX_CACHED
 #define MAX_UNFLAT 65536	  // sessions that a flat table's slots cannot have
 #define MAX_DIRECT 262144	  // direct paths a host knows; older ones are evicted

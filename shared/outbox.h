@@ -6,6 +6,7 @@
 // confirms one finds the entry by its serial.
 #pragma once
 
+#include "shared/inlined.h"
 #include "shared/limits.h"
 #include "shared/session.h"
 
@@ -20,7 +21,7 @@ struct outbox_entry {
 	__u32 state;
 	__u32 serial; // of the loader's choice, but serial % MAX_OUTBOX is this entry's index, and
 		      // no two uses of an entry have the same one
-	__u32 op;     // DFT_DELETE, DFT_COLLECT, DFT_COPY, DFT_FENCE, DFT_TOLD, DFT_WHOLE
+	__u32 op; // DFT_DELETE, DFT_COLLECT, DFT_COPY, DFT_FENCE, DFT_TOLD, DFT_WHOLE, DFT_VERIFY
 	__u32 chain;
 	__u32 bucket;
 	__u32 epoch; // of the term it is sent under
@@ -30,6 +31,12 @@ struct outbox_entry {
 	struct session_key key; // all 0 for what is of the bucket alone
 };
 _Static_assert(sizeof(struct outbox_entry) == 80, "map ABI: no padding");
+
+// Whether somebody confirms such an op.
+inlined int outbox_confirms(__u32 op)
+{
+	return op == DFT_COPY || (op >= DFT_FENCE && op != DFT_VERIFY);
+}
 
 // Map "outbox_next": array of one.
 struct outbox_place {

@@ -41,13 +41,17 @@ enum dft_op {
 	DFT_TOLD,  // from the old head to the new one, down its path: that, or nothing
 	DFT_WHOLE, // from the old head to the new one, down its path: you have all
 	DFT_TAKEN, // from the new path's end to the old head: yours, told, whole are known to all
+	// An alias (docs/dft.md A5); the key is the alias', and the record is its:
+	DFT_VERIFY,   // to its owner's head: is that life there? Down the path, where it is not
+	DFT_VERIFIED, // from the end of that path to the alias' head: it is not
 	DFT_OPS,
 };
 
 // What follows the options: geneve.protocol is GENEVE_ETHERNET, the tenant's frame that caused the
 // op, whose headers are the key; or DFT_KEYED: no packet, the key itself. Keyed are delete,
-// collect, copy and copied; nothing is released for them. What the head has that is newer than
-// what a delete or collect names goes down the path as a delete's record, live or not.
+// collect, copy, copied, verify and verified; nothing is released for them. What the head has that
+// is newer than what a delete or collect names goes down the path as a delete's record, live or
+// not.
 #define DFT_KEYED 0x88B5 // IEEE 802 local experimental EtherType 1
 struct dft_keyed {
 	__u8 key[40]; // struct session_key, which has network order only; copy: all 0 for the floor
@@ -72,6 +76,9 @@ _Static_assert(sizeof(struct dft_bucket_wire) == 40, "in the place of the key");
 
 enum dft_table {
 	DFT_SESSIONS = 0,
+	// Of an insert: the alias first. Bucket and chain are those of the key that the packet has
+	// once it is translated; the stamp is the session's, as in its insert, and the incarnation,
+	// down the path, the alias' stamp.
 	DFT_ALIASES = 1,
 	DFT_ENDPOINTS = 2,
 };

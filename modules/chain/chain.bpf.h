@@ -335,6 +335,27 @@ inlined enum verdict op_key(struct packet *p, const struct dft_packet *d, struct
 	return (__u32)key_hash(key) % BUCKETS == bpf_ntohl(d->op.bucket) ? GO_ON : DFT_MALFORMED;
 }
 
+// Whether an op is about an alias as such. (Its record is copied, deleted and collected as any.)
+inlined int op_of_alias(const struct dft_packet *d)
+{
+	return d->op.op >= DFT_VERIFY || (d->op.op == DFT_INSERT && d->op.table == DFT_ALIASES);
+}
+
+// Points an op at the chain of a key. NULL: it has none.
+inlined const struct chain_value *op_point(struct dft_packet *d, const struct session_key *key)
+{
+	__u32 bucket = (__u32)key_hash(key) % BUCKETS, number;
+	const struct chain_value *c = chain_of(bucket, &number);
+
+	if (!c)
+		return NULL;
+	d->op.bucket = bpf_htonl(bucket);
+	d->op.chain = bpf_htonl(number);
+	d->op.epoch = bpf_htonl(c->epoch);
+	d->op.term = bpf_htonl(c->term);
+	return c;
+}
+
 // Whether an op goes back to another node than this one.
 inlined int op_is_passing(const struct dft_packet *d)
 {
@@ -350,6 +371,7 @@ inlined int op_enter(struct xdp_md *ctx, const struct dft_packet *d)
 	if (d->op.op == DFT_REPLY)
 		return cfg.roles & ROLE_FWD ? go_to(ctx, STEP_REPLY) : finish(ctx, NOT_MEMBER);
 	return go_to(ctx, d->op.op == DFT_FULL	  ? STEP_REFUSAL
+			  : op_of_alias(d)	  ? STEP_ALIASES
 			  : d->op.op >= DFT_FENCE ? STEP_MOVING
 						  : STEP_TABLE);
 }
@@ -415,7 +437,7 @@ inlined int op_back(struct xdp_md *ctx, struct dft_packet *d, enum verdict v)
 inlined int op_release(struct xdp_md *ctx, struct dft_packet *d)
 {
 	d->op.op = DFT_REPLY;
-	d->op.flags &= DFT_STATEFUL | DFT_REFRESH;
+	d->op.flags &= DFT_STATEFUL | DFT_REFRESH | DFT_TRANSLATED;
 	return op_back(ctx, d, REPLIED);
 }
 
@@ -435,7 +457,7 @@ inlined int op_look_up_again(struct xdp_md *ctx, struct dft_packet *d)
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_LOOKUP;
-	d->op.flags &= DFT_REFRESH;
+	d->op.flags &= DFT_REFRESH | DFT_TRANSLATED;
 	return op_redirect(ctx, d, chain_whom(c, 1, 0), LOOKED_UP_AGAIN);
 }
 

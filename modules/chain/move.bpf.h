@@ -203,7 +203,7 @@ inlined int move_over(struct xdp_md *ctx, struct dft_packet *d, __u32 chain)
 	// What was seen in one chain says nothing in another.
 	if (lookup)
 		d->op.op = DFT_LOOKUP;
-	d->op.flags &= DFT_REFRESH;
+	d->op.flags &= DFT_REFRESH | DFT_TRANSLATED;
 	d->op.chain = bpf_htonl(chain);
 	return op_redirect(ctx, d, chain_whom(c, lookup, 0), REDIRECTED);
 }
