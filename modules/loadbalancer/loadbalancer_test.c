@@ -12,6 +12,7 @@
 #include "lib/address.h"
 #include "lib/log.h"
 #include "modules/loadbalancer/loadbalancer.h"
+#include "shared/address.h"
 #include "wire/arp.h"
 #include "wire/icmp.h"
 
@@ -539,6 +540,28 @@ static int test_tenants(struct world *w)
 	return wrong;
 }
 
+// What a host is given: whom it is for, and what its IPv4 and TCP headers say.
+static int delivered(const struct world *w, const char *what, const struct packet *p,
+		     enum verdict want, unsigned int from, uint16_t from_port, unsigned int to,
+		     uint16_t to_port)
+{
+	struct in6_addr source = endpoint_ip(from), destination = endpoint_ip(to);
+	struct iphdr ip;
+	__be16 ports[2];
+	struct frame f;
+	int wrong = is(what, travel(w, p, &f), want);
+
+	if (f.length < 50 + 14 + sizeof(ip) + sizeof(ports))
+		return wrong + is(what, (long)f.length, 104);
+	memcpy(&ip, f.byte + 50 + 14, sizeof(ip));
+	memcpy(ports, f.byte + 50 + 14 + sizeof(ip), sizeof(ports));
+	wrong += is(what, f.byte[50 + 5], (long)to); // its MAC
+	wrong += is(what, ntohl(ip.saddr), ntohl(address_v4(&source)));
+	wrong += is(what, ntohl(ip.daddr), ntohl(address_v4(&destination)));
+	wrong += is(what, ntohs(ports[0]), from_port);
+	return wrong + is(what, ntohs(ports[1]), to_port);
+}
+
 static void forget_cached(const struct world *w)
 {
 	node_clear(&w->node[FWD], "cache");
@@ -554,6 +577,42 @@ static void put_policy(const struct world *w, uint32_t policy)
 		vpc.policy = policy;
 		node_put(&w->node[i], "vpcs", &vni, &vpc);
 	}
+}
+
+// There and back, which the forwarder caches together; and what goes on when the listener is
+// another, and ends without the address.
+static int test_session(struct world *w)
+{
+	const struct endpoint_key vip = {RED, endpoint_ip(VIP)};
+	struct packet there = first,
+		      back = {RED, 66, CLIENT, IPPROTO_TCP, SYN | ACK, 8080, 1000, 0};
+	struct frame f;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{66, 1}, {}});
+	wrong += delivered(w, "SYN", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080);
+	wrong += delivered(w, "its answer", &back, FORWARDED, VIP, 80, CLIENT, 1000);
+	there.flags = back.flags = ACK;
+	wrong += delivered(w, "cached", &there, FORWARDED, CLIENT, 1000, 66, 8080);
+	wrong += delivered(w, "cached, back", &back, FORWARDED, VIP, 80, CLIENT, 1000);
+	// It drains, it is removed, the listener is.
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{66, 0}, {3, 1}, {}});
+	put_policy(w, 2);
+	forget_cached(w);
+	wrong += delivered(w, "drains", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080);
+	wrong += delivered(w, "drains, back", &back, FORWARDED, VIP, 80, CLIENT, 1000);
+	node_clear(&w->node[FTN], "listeners");
+	put_policy(w, 3);
+	forget_cached(w);
+	wrong += delivered(w, "removed, back", &back, FORWARDED_FIRST, VIP, 80, CLIENT, 1000);
+	wrong += delivered(w, "removed", &there, FORWARDED, CLIENT, 1000, 66, 8080);
+	// Without the address it ends.
+	node_remove(&w->node[FTN], "load_balancers", &vip);
+	put_policy(w, 4);
+	forget_cached(w);
+	wrong += is("no load balancer", travel(w, &there, &f), NO_ENDPOINT);
+	put_policy(w, 1);
+	return wrong;
 }
 
 // What was somebody's session before the address became a load balancer's ends.
@@ -580,9 +639,15 @@ static const struct test {
 	const char *name;
 	int (*run)(struct world *w);
 } tests[] = {
-	{"spread", test_spread},       {"by source", test_by_source},	   {"the way", test_way},
-	{"refused", test_refused},     {"hairpin", test_hairpin},	   {"ARP", test_arp},
-	{"two tenants", test_tenants}, {"a former endpoint", test_former},
+	{"spread", test_spread},
+	{"by source", test_by_source},
+	{"the way", test_way},
+	{"refused", test_refused},
+	{"hairpin", test_hairpin},
+	{"ARP", test_arp},
+	{"two tenants", test_tenants},
+	{"a session", test_session},
+	{"a former endpoint", test_former},
 };
 
 int main(int argc, char **argv)
