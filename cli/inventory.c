@@ -164,7 +164,7 @@ int inventory_named(struct inventory *inventory, const struct kind *kind, const 
 					break;
 				json_array_append_new(changed, one);
 			}
-		} else if (field && !strcmp(name, "rules")) {
+		} else if (field && json_is_object(json_array_get(value, 0))) {
 			changed = json_array();
 			json_array_foreach (value, i, *(json_t **)&item) {
 				json_t *one = NULL;

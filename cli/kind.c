@@ -136,6 +136,18 @@ const struct kind kinds[] = {
 			   WIDE("INTERFACE", "interface"), COLUMN("READY", "status.ready")},
 	},
 	{
+		.name = "LoadBalancer",
+		.word = "load-balancer",
+		.path = "load-balancers",
+		.per_vpc = 1,
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
+			  FIELD("ip"), FIELD("affinity"), FIELD("listeners"),
+			  FIELD("backends"),	       // inside a listener
+			  REFERENCE("port", "ports")}, // inside a backend
+		.column = {COLUMN("VPC", "vpc"), COLUMN("IP", "ip"),
+			   COLUMN("LISTENERS", "listeners.port"), WIDE("AFFINITY", "affinity")},
+	},
+	{
 		.name = "Function",
 		.word = "function",
 		.path = "functions",

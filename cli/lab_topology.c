@@ -640,9 +640,10 @@ static int mtu_check(const struct topology *topology)
 static int fill(struct topology *topology)
 {
 	static const char *const sections[] = {
-		"name",	   "underlay", "cluster",      "clusters", "nodes",	      "hosts",
-		"tenants", "vpcs",     "network_acls", "subnets",  "security_groups", "endpoints",
-		NULL};
+		"name",		  "underlay", "cluster",	 "clusters",
+		"nodes",	  "hosts",    "tenants",	 "vpcs",
+		"network_acls",	  "subnets",  "security_groups", "endpoints",
+		"load_balancers", NULL};
 	int err;
 
 	if ((err = known_fields("topology", topology->source, sections)) ||
@@ -656,7 +657,8 @@ static int fill(struct topology *topology)
 	    (err = objects_read(topology, "subnets", "Subnet")) ||
 	    (err = objects_read(topology, "security_groups", "SecurityGroup")))
 		return err;
-	return endpoints_read(topology);
+	// After the ports that they name.
+	return endpoints_read(topology) ?: objects_read(topology, "load_balancers", "LoadBalancer");
 }
 
 int topology_parse(struct topology *out, const char *name, const char *text, size_t length)

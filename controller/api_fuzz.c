@@ -29,6 +29,9 @@ static const char *const world[][2] = {
 	 "{\"id\":\"g\",\"vpc\":\"v\",\"rules\":[{\"direction\":\"egress\"}]}"},
 	{"/v1/ports", "{\"id\":\"p\",\"vpc\":\"v\",\"host\":\"h\",\"mac\":\"02:00:00:00:00:04\","
 		      "\"ips\":[\"10.1.0.2\"],\"interface\":\"p\",\"security_groups\":[\"g\"]}"},
+	{"/v1/load-balancers",
+	 "{\"id\":\"b\",\"vpc\":\"v\",\"ip\":\"10.1.0.9\",\"listeners\":[{\"protocol\":\"tcp\","
+	 "\"port\":80,\"backends\":[{\"port\":\"p\"}]}]}"},
 	{"/ports",
 	 "[{\"port_id\":\"z\",\"vpc_id\":\"v\",\"ips_port\":[{\"ip\":\"10.1.0.3\",\"vip\":\"\"}],"
 	 "\"mac_port\":\"02:00:00:00:00:05\",\"ip_node\":\"10.0.3.2\","

@@ -255,7 +255,15 @@ def lasting(item):
 
 
 KINDS = ["tenants", "clusters", "nodes", "hosts", "vpcs", "subnets", "ports", "security-groups",
-         "network-acls", "functions", "views"]
+         "network-acls", "load-balancers", "functions", "views"]
+
+
+def balancer(**more):
+    return {"name": "shop", "vpc": "blue", "ip": "10.0.1.100", "listeners": [listener()], **more}
+
+
+def listener(**more):
+    return {"protocol": "tcp", "port": 80, "backends": [{"port": "p1"}], **more}
 
 
 def sample(name):
@@ -372,6 +380,7 @@ class Objects(Case):
         self.world()
         self.make("functions", name="f", cluster="zgc",
                   versions=[{"version": "v1", "object": sample("NOTHING")}])
+        self.make("load-balancers", **balancer())
         for kind in KINDS:
             listed = self.expect(200, "GET", f"/v1/{kind}")
             self.assertEqual(len(listed["items"]), 1, kind)
@@ -435,7 +444,8 @@ class Objects(Case):
     def test_examples_of_the_definition(self):
         """What the document shows works, in the order that references need."""
         order = ["/v1/" + kind for kind in ("tenants", "clusters", "nodes", "hosts", "vpcs",
-                                            "subnets", "security-groups", "ports")]
+                                            "subnets", "security-groups", "ports",
+                                            "load-balancers")]
         for path in order:
             content = API["paths"][path]["post"]["requestBody"]["content"]["application/json"]
             self.expect(201, "POST", path, content["example"])
@@ -545,6 +555,75 @@ class Objects(Case):
         self.expect(204, "DELETE", "/v1/network-acls/hedge")
         self.assertEqual(functions("green"), plain + ["security-group"])
         self.assertEqual(functions("blue"), plain + ["acl", "security-group"])
+
+    def test_load_balancers(self):
+        self.world()
+        got = self.make("load-balancers", **balancer())
+        p1 = self.expect(200, "GET", "/v1/ports/p1")["id"]
+        self.assertEqual((got["affinity"], got["listeners"]), ("none", [
+            {"protocol": "tcp", "port": 80, "backend_port": 80,
+             "backends": [{"port": p1, "weight": 1}]}]))
+        # What it needs stays.
+        self.refuse(409, None, "DELETE", "/v1/ports/p1", says='load balancer "shop"')
+        web = {"vpc": "blue", "cidr": "10.0.1.0/24"}
+        for field, body in (("cidr", web | {"cidr": "10.0.1.0/26"}),
+                            ("gateway", web | {"gateway": None})):
+            self.refuse(409, field, "PUT", "/v1/subnets/web", body,
+                        says='load balancer "shop" has address 10.0.1.100')
+        self.expect(200, "PUT", "/v1/subnets/web", web | {"gateway": "10.0.1.2"})
+        # Nobody else has its address.
+        self.refuse(409, "ips[0]", "POST", "/v1/ports", port(9, ips=["10.0.1.100"]),
+                    says='is used by load balancer "shop"')
+        for ip, says in (("10.0.1.11", 'port "p1"'), ("10.0.1.2", 'subnet "web"'),
+                         ("10.0.1.100", 'load balancer "shop"')):
+            self.refuse(409, "ip", "POST", "/v1/load-balancers", balancer(name="b", ip=ip),
+                        says=says)
+        self.make("subnets", name="closed", vpc="blue", cidr="10.0.4.0/24", gateway=None)
+        self.refuse(400, "ip", "POST", "/v1/load-balancers", balancer(name="b", ip="10.0.4.9"),
+                    says="without a gateway")
+        self.refuse(409, "ip", "PUT", "/v1/load-balancers/shop", balancer(ip="10.0.1.101"),
+                    says="cannot be changed")
+        self.make("vpcs", name="green", tenant="red", cluster="zgc")
+        self.make("subnets", name="web", vpc="green", cidr="10.0.1.0/24")
+        self.refuse(409, "listeners[0].backends[0].port", "POST", "/v1/load-balancers",
+                    balancer(vpc="green", listeners=[listener(backends=[{"port": p1}])]),
+                    says="another vpc")
+        # As many listeners as a VPC may have, in two; not one more.
+        many = [listener(port=1 + n, backends=[]) for n in range(64)]
+        self.make("load-balancers", **balancer(name="b", ip="10.0.1.101", listeners=many[:63]))
+        self.refuse(409, "listeners", "PUT", "/v1/load-balancers/b",
+                    balancer(name="b", ip="10.0.1.101", listeners=many), says="65 listeners")
+        self.expect(204, "DELETE", "/v1/load-balancers/b")
+        # Each change is one of the policy; only who has one runs the function.
+        policy = self.policy()
+        self.expect(200, "PUT", "/v1/load-balancers/shop", balancer(affinity="source"))
+        self.assertEqual(self.policy(), policy + 1)
+        plain = ["divider", "bouncer", "acl", "security-group"]
+        vpc = {"tenant": "red", "cluster": "zgc"}
+
+        def chain(*names):
+            return vpc | {"service_chain": [{"function": name} for name in names]}
+
+        def functions():
+            return self.expect(200, "GET", "/v1/vpcs/blue")["functions"]
+
+        self.assertEqual(functions(), ["load-balancer"] + plain)
+        for names, says in ((plain, "needs load-balancer"),
+                            (["divider", "load-balancer"] + plain[1:],
+                             "has divider before load-balancer"),
+                            (["acl", "load-balancer", "divider", "bouncer", "security-group"],
+                             "has acl before load-balancer")):
+            self.refuse(409, "service_chain", "PUT", "/v1/vpcs/blue", chain(*names), says=says)
+        self.expect(200, "PUT", "/v1/vpcs/blue", chain("load-balancer", *plain))
+        self.expect(204, "DELETE", "/v1/load-balancers/shop")
+        self.expect(200, "PUT", "/v1/vpcs/blue", chain(*plain))
+        self.refuse(409, "vpc", "POST", "/v1/load-balancers", balancer(), says="has no load-balancer")
+        self.expect(200, "PUT", "/v1/vpcs/blue", vpc)
+        self.assertEqual(functions(), plain)
+        self.make("load-balancers", **balancer())
+        self.assertEqual(functions(), ["load-balancer"] + plain)
+        self.expect(204, "DELETE", "/v1/load-balancers/shop")
+        self.expect(204, "DELETE", "/v1/ports/p1")
 
     def test_pushed_functions(self):
         self.world()
@@ -750,7 +829,8 @@ class Refusals(Case):
                   "vpcs": {"name": "v", "tenant": "red", "cluster": "zgc"},
                   "subnets": {"name": "s", "vpc": "blue", "cidr": "10.0.9.0/24"},
                   "ports": port(9), "security-groups": {"name": "g", "vpc": "blue", "rules": []},
-                  "network-acls": {"name": "f", "vpc": "blue", "rules": []}}
+                  "network-acls": {"name": "f", "vpc": "blue", "rules": []},
+                  "load-balancers": balancer()}
         gone = object()
         cases = [(kind, field, value) for kind in bodies for field, value in (
             ("name", ""), ("name", "a b"), ("name", "x" * 65), ("name", 5), ("name", "a/b"),
@@ -828,6 +908,23 @@ class Refusals(Case):
                 ("action", {"action": "drop"}), ("port_min", {"port_min": 80}),
                 ("remote_group", {"remote_group": "http"})):
             cases.append(("network-acls", f"rules[0].{field}", [{**allow, **change}]))
+        cases += [
+            ("load-balancers", "ip", gone), ("load-balancers", "ip", "10.0.9.9"),
+            ("load-balancers", "ip", "10.0.1.255"), ("load-balancers", "affinity", "cookie"),
+            ("load-balancers", "listeners", None), ("load-balancers", "listeners", [listener()] * 65),
+            ("load-balancers", "listeners[1].port", [listener(), listener()])]
+        at = "listeners[0].backends"
+        for field, change in (
+                ("listeners[0].protocol", {"protocol": "icmp"}),
+                ("listeners[0].protocol", {"protocol": None}),
+                ("listeners[0].port", {"port": 0}), ("listeners[0].port", {"port": 65536}),
+                ("listeners[0].backend_port", {"backend_port": 0}),
+                ("listeners[0].colour", {"colour": 1}),
+                (at, {"backends": [{"port": "p1"}] * 65}), (f"{at}[0].port", {"backends": [{}]}),
+                (f"{at}[0].weight", {"backends": [{"port": "p1", "weight": 257}]}),
+                (f"{at}[0].weight", {"backends": [{"port": "p1", "weight": -1}]}),
+                (f"{at}[1].port", {"backends": [{"port": "p1"}, {"port": "p1"}]})):
+            cases.append(("load-balancers", field, [listener(**change)]))
         for kind, field, value in cases:
             with self.subTest(kind=kind, field=field, value=value):
                 body = dict(bodies[kind])
@@ -851,6 +948,9 @@ class Refusals(Case):
                 ("security-groups", "vpc", {"vpc": "x"}),
                 ("subnets", "network_acl", {"vpc": "blue", "cidr": "10.0.9.0/24",
                                             "network_acl": "x"}),
+                ("load-balancers", "vpc", balancer(vpc="x")),
+                ("load-balancers", "listeners[0].backends[0].port",
+                 balancer(listeners=[listener(backends=[{"port": "x"}])])),
                 ("security-groups", "rules[0].remote_group",
                  {"vpc": "blue", "rules": [{"direction": "egress", "remote_group": "x"}]})):
             with self.subTest(kind=kind, field=field):

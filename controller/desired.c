@@ -43,6 +43,7 @@ enum kind {
 	NETWORK_ACLS,
 	SUBNETS,
 	PORTS,
+	LOAD_BALANCERS,
 	KINDS
 };
 
@@ -57,6 +58,7 @@ static const char *const kind_name[KINDS] = {
 	[NETWORK_ACLS] = "network-acls",
 	[SUBNETS] = "subnets",
 	[PORTS] = "ports",
+	[LOAD_BALANCERS] = "load-balancers",
 };
 
 // Whose messages depend on the facts of a kind; each of these refers to it.
@@ -65,10 +67,11 @@ static const struct dependence {
 	enum kind dependent;
 	enum kind reference; // what the dependent refers to, with the same id
 } dependences[] = {
-	{CLUSTERS, NODES, CLUSTERS},   {CLUSTERS, HOSTS, CLUSTERS},  {VIEWS, NODES, CLUSTERS},
-	{VIEWS, HOSTS, CLUSTERS},      {HOSTS, PORTS, HOSTS},	     {VPCS, SUBNETS, VPCS},
-	{VPCS, SECURITY_GROUPS, VPCS}, {VPCS, NETWORK_ACLS, VPCS},   {VPCS, PORTS, VPCS},
-	{CLUSTERS, VPCS, CLUSTERS},    {FUNCTIONS, VPCS, FUNCTIONS},
+	{CLUSTERS, NODES, CLUSTERS},	{CLUSTERS, HOSTS, CLUSTERS},  {VIEWS, NODES, CLUSTERS},
+	{VIEWS, HOSTS, CLUSTERS},	{HOSTS, PORTS, HOSTS},	      {VPCS, SUBNETS, VPCS},
+	{VPCS, SECURITY_GROUPS, VPCS},	{VPCS, NETWORK_ACLS, VPCS},   {VPCS, PORTS, VPCS},
+	{CLUSTERS, VPCS, CLUSTERS},	{FUNCTIONS, VPCS, FUNCTIONS}, {VPCS, LOAD_BALANCERS, VPCS},
+	{PORTS, LOAD_BALANCERS, PORTS},
 };
 
 // What the messages of other objects need to know of one. Zeroed before it is filled and without
@@ -300,10 +303,11 @@ static int source_name(struct desired *d, struct source *source)
 	return err;
 }
 
-// Subnets and ports have none: nothing is compiled from them but their own messages.
+// Of subnets and load balancers nothing is compiled but their own messages; and there are too many
+// ports to keep what few load balancers ask of them.
 static bool has_facts(enum kind kind)
 {
-	return kind != SUBNETS && kind != PORTS;
+	return kind != SUBNETS && kind != PORTS && kind != LOAD_BALANCERS;
 }
 
 // Sets *changed where they are not what they were. Facts that are new are a change too (a cluster's
@@ -313,7 +317,7 @@ static int source_set_facts(struct desired *d, struct source *source, const stru
 {
 	struct facts facts;
 
-	*changed = false;
+	*changed = source->kind == PORTS && !d->whole;
 	if (!has_facts(source->kind))
 		return 0;
 	facts_read(&facts, source->kind, object);
@@ -713,6 +717,7 @@ static uint32_t function_slot_of(const char *name)
 		{"bouncer", FUNCTION_BOUNCER},
 		{"acl", FUNCTION_ACL},
 		{"security-group", FUNCTION_SECURITY_GROUP},
+		{"load-balancer", FUNCTION_LOAD_BALANCER},
 	};
 
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
@@ -1166,6 +1171,89 @@ static int compile_network_acl(struct desired *d, struct source *source,
 	return emit_of_vpc(d, source, group_flow_tables, vpc, NETWORK_ACL, network_acl, &acl);
 }
 
+// A listener and its backends, lent to their message.
+struct listener {
+	Zeta__Node__V1__Listener message;
+	Zeta__Node__V1__Backend backend[MAX_BACKENDS];
+	Zeta__Node__V1__Backend *pointer[MAX_BACKENDS];
+	struct in6_addr ip[MAX_BACKENDS];
+	char id[MAX_BACKENDS][OBJECT_ID];
+};
+
+// The first of the port's addresses that a packet to ip can be sent on to.
+static int backend_ip(struct desired *d, const char *port, const struct in6_addr *ip,
+		      struct in6_addr *out)
+{
+	auto_(json_decrefp) json_t *body = store_body(d->store, "ports", port);
+	json_t *address;
+	size_t i;
+
+	json_array_foreach (json_object_get(body, "ips"), i, address)
+		if (!address_parse(json_string_value(address) ?: "", out) &&
+		    !IN6_IS_ADDR_V4MAPPED(out) == !IN6_IS_ADDR_V4MAPPED(ip))
+			return 0;
+	return -ENOENT;
+}
+
+static void compile_listener(struct desired *d, const json_t *body, const struct in6_addr *ip,
+			     struct listener *l)
+{
+	json_t *backend;
+	size_t i;
+
+	zeta__node__v1__listener__init(&l->message);
+	l->message.protocol = protocol_of(json_object_get(body, "protocol"));
+	l->message.port = number(body, "port");
+	l->message.backend_port = number(body, "backend_port");
+	l->message.backend = l->pointer;
+	json_array_foreach (json_object_get(body, "backends"), i, backend) {
+		size_t n = l->message.n_backend;
+
+		if (n == MAX_BACKENDS)
+			break;
+		snprintf(l->id[n], sizeof(l->id[n]), "%s", text_or_empty(backend, "port"));
+		if (backend_ip(d, l->id[n], ip, &l->ip[n]))
+			continue;
+		zeta__node__v1__backend__init(&l->backend[n]);
+		l->backend[n].id = l->id[n];
+		l->backend[n].ip = (ProtobufCBinaryData){sizeof(l->ip[n]), (uint8_t *)&l->ip[n]};
+		l->backend[n].weight = number(backend, "weight");
+		l->pointer[l->message.n_backend++] = &l->backend[n];
+	}
+}
+
+static int compile_load_balancer(struct desired *d, struct source *source,
+				 const struct object *object)
+{
+	const json_t *bodies = json_object_get(object->body, "listeners");
+	size_t count = json_array_size(bodies);
+	auto_(freep) struct listener *listeners = calloc(count + 1, sizeof(*listeners));
+	auto_(freep) Zeta__Node__V1__Listener **pointers = calloc(count + 1, sizeof(*pointers));
+	Zeta__Node__V1__LoadBalancer balancer = ZETA__NODE__V1__LOAD_BALANCER__INIT;
+	const struct facts *vpc;
+	struct in6_addr ip;
+	json_t *body;
+	size_t i;
+	int err;
+
+	if (!listeners || !pointers)
+		return -ENOMEM;
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
+	    (err = address_parse(text_or_empty(object->body, "ip"), &ip)))
+		return err;
+	balancer.id = source->id;
+	balancer.vni = vpc->vni;
+	balancer.ip = (ProtobufCBinaryData){sizeof(ip), (uint8_t *)&ip};
+	balancer.by_source = !strcmp(text_or_empty(object->body, "affinity"), "source");
+	balancer.listener = pointers;
+	json_array_foreach (bodies, i, body) {
+		compile_listener(d, body, &ip, &listeners[i]);
+		pointers[balancer.n_listener++] = &listeners[i].message;
+	}
+	return emit_of_vpc(d, source, group_flow_tables, vpc, LOAD_BALANCER, load_balancer,
+			   &balancer);
+}
+
 static int compile_cluster(struct desired *d, struct source *source, const struct object *object)
 {
 	return 0; // nobody gets it as such; it is in the settings of its members
@@ -1184,6 +1272,7 @@ static const compile_fn compilers[KINDS] = {
 	[NETWORK_ACLS] = compile_network_acl,
 	[SUBNETS] = compile_subnet,
 	[PORTS] = compile_port,
+	[LOAD_BALANCERS] = compile_load_balancer,
 };
 
 // ---- from the store

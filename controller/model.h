@@ -56,6 +56,7 @@ extern const struct kind subnet_kind;
 extern const struct kind port_kind;
 extern const struct kind security_group_kind;
 extern const struct kind network_acl_kind;
+extern const struct kind load_balancer_kind;
 extern const struct kind view_kind;
 extern const struct kind function_kind;
 

@@ -27,8 +27,9 @@
 //   functions   versions[]: object in base64, place 0 or 1; slot in the nodes' table
 //   vpcs    service_chain may be null; policy: integer, grows with every change that may alter a
 //           decision of the VPC; functions: names of the network functions in order, as
-//           service_chain has them; else "divider", "bouncer", and "security-group" where it has
-//           any; tenant may be null; move: null, or as modules/vpc/transfer.h says
+//           service_chain has them; else "divider" and "bouncer", before them "load-balancer", and
+//           after them "acl" and "security-group" where it has any; tenant may be null; move: null,
+//           or as modules/vpc/transfer.h says
 //   security-groups   rules[]: every rule has direction, protocol (word or number), port_min,
 //           port_max (0..65535: any), remote_cidr and remote_group (id), at most one not null
 //   ports   interface may be null (OVS hosts); subnets: gateway may be null

@@ -595,7 +595,8 @@ static void gateway_parts(struct node *n)
 
 	buckets = get(n, KIND(BUCKETS), "zgc-1")->buckets;
 	assert_int_equal(buckets->chain.len, 2 * BUCKETS);
-	maglev_fill(table, (struct maglev_chain[]){{"zgc-1/0", 0}, {"zgc-1/1", 1}}, 2);
+	maglev_fill(table, BUCKETS, (struct maglev_member[]){{"zgc-1/0", 0, 1}, {"zgc-1/1", 1, 1}},
+		    2);
 	for (size_t i = 0; i < BUCKETS; i++)
 		assert_int_equal(buckets->chain.data[2 * i] << 8 | buckets->chain.data[2 * i + 1],
 				 table[i]);
@@ -909,6 +910,59 @@ static void many_rules_in_blocks(void **state)
 	assert_int_equal(count_of(all.ftn1, KIND(RULE_BLOCK)), 0);
 	assert_int_equal(get(all.ftn1, KIND(SECURITY_GROUP), "many")->security_group->n_rule,
 			 RULES_TOGETHER);
+	stop_all(&all);
+}
+
+static json_t *balancer(const char *first, const char *second)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:[{s:s, s:i, s:i, s:[{s:s, s:i}, {s:s, s:i}]}]}",
+			 "id", "shop", "vpc", "blue", "ip", "192.168.0.100", "affinity", "source",
+			 "listeners", "protocol", "udp", "port", 53, "backend_port", 5353,
+			 "backends", "port", first, "weight", 2, "port", second, "weight", 0);
+}
+
+// Who decides hears of it, with its backends' addresses, and when one of these changes.
+static void load_balancer(void **state)
+{
+	struct cloud *c = *state;
+	const Zeta__Node__V1__LoadBalancer *shop;
+	struct all all = ALL;
+	uint64_t revision;
+	json_t *moved;
+
+	join_all(&all, c);
+	begin(c);
+	put(c, "load-balancers", balancer("blue-a", "blue-b"));
+	assert_int_equal(store_refer(c->store, "load-balancers", "shop", "ports", "blue-a"), 0);
+	revision = commit(c);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	shop = get(all.ftn1, KIND(LOAD_BALANCER), "shop")->load_balancer;
+	assert_int_equal(shop->vni, 100);
+	assert_true(shop->by_source);
+	assert_ip(shop->ip, "192.168.0.100");
+	assert_int_equal(shop->n_listener, 1);
+	assert_int_equal(shop->listener[0]->protocol, 17);
+	assert_int_equal(shop->listener[0]->port, 53);
+	assert_int_equal(shop->listener[0]->backend_port, 5353);
+	assert_int_equal(shop->listener[0]->n_backend, 2);
+	assert_string_equal(shop->listener[0]->backend[0]->id, "blue-a");
+	assert_int_equal(shop->listener[0]->backend[0]->weight, 2);
+	assert_ip(shop->listener[0]->backend[0]->ip, "192.168.0.10");
+	assert_int_equal(shop->listener[0]->backend[1]->weight, 0);
+	assert_ip(shop->listener[0]->backend[1]->ip, "192.168.0.12");
+	heard_by_all(&all, c);
+	assert_null(find(all.fwd, KIND(LOAD_BALANCER), "shop"));
+	assert_null(find(all.other, KIND(LOAD_BALANCER), "shop"));
+
+	moved = port("blue-a", "blue", "host-a", 10);
+	json_object_set_new(moved, "ips", json_pack("[s, s]", "fd00::5", "192.168.0.77"));
+	revision = put_alone(c, "ports", moved);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	shop = get(all.ftn1, KIND(LOAD_BALANCER), "shop")->load_balancer;
+	assert_ip(shop->listener[0]->backend[0]->ip, "192.168.0.77");
+	revision = remove_alone(c, "load-balancers", "shop");
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_null(find(all.ftn1, KIND(LOAD_BALANCER), "shop"));
 	stop_all(&all);
 }
 
@@ -1993,6 +2047,7 @@ int main(void)
 		FILLED(other_cluster_is_apart),
 		FILLED(new_port_reaches_whom_it_matters),
 		FILLED(many_rules_in_blocks),
+		FILLED(load_balancer),
 		FILLED(removed_objects),
 		FILLED(smaller_view),
 		FILLED(buckets_move),

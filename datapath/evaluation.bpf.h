@@ -37,6 +37,9 @@ struct evaluation {
 	// from the start.
 	struct decision forth;
 	struct decision back;
+	// All 0: the packets stay as they are. Set by evaluation_translate(). Again: the session's,
+	// from the start.
+	struct translation translation;
 
 	__u32 source_group[MAX_PORT_GROUPS];
 	__u32 destination_group[MAX_PORT_GROUPS];
@@ -82,6 +85,22 @@ inlined int evaluation_begins(const struct evaluation *e)
 	if (e->protocol == IPPROTO_ICMP)
 		return e->fragment || e->icmp_type == ICMP_ECHO_REQUEST;
 	return e->protocol != IPPROTO_TCP || (e->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+// A network function's word: the session's packets become these; for all functions after this one
+// they are these already. What is decided again (e->again) has a translation that stays: the same
+// function says e->translation again. flags: TRANSLATION_CHOSEN or 0.
+inlined void evaluation_translate(struct evaluation *e, const struct translation *t)
+{
+	e->source = t->source;
+	e->destination = t->destination;
+	e->source_port = t->source_port;
+	e->destination_port = t->destination_port;
+	e->vni = vni_of(t->vni);
+	e->translation = *t;
+	e->translation.flags &= TRANSLATION_CHOSEN;
+	e->translation.flags |= TRANSLATION_IS | (e->from_b ? TRANSLATION_FROM_B : 0);
+	e->stateful = 1;
 }
 
 // A step never returns where the loader has filled its slot.

@@ -29,12 +29,14 @@
 #include "modules/heartbeat/side.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
 #include "modules/limits/limits.bpf.h"
+#include "modules/loadbalancer/loadbalancer.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
 #include "modules/session/emit.bpf.h"
 #include "modules/session/session.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
 #include "modules/term/term.bpf.h"
+#include "modules/translation/translation.bpf.h"
 #include "modules/vpc/vpc.bpf.h"
 
 const volatile struct gateway_config cfg;
@@ -152,23 +154,62 @@ inlined int see_every(struct xdp_md *ctx, const struct packet *p, const struct d
 	return go_to(ctx, STEP_SEEN);
 }
 
+// Which code of ICMP_UNREACHABLE says why.
+inlined __u8 unreachable_code(__u8 reason)
+{
+	if (reason == NO_ROUTE)
+		return ICMP_UNREACHABLE_NET;
+	return reason == NO_LISTENER ? ICMP_UNREACHABLE_PORT : ICMP_UNREACHABLE_HOST;
+}
+
+// The packet is of a translated session. fresh: session_room()->reply says what that is, else the
+// cache; final: the packet is translated already; beside: it went its way; changes: it says
+// something of the session's state.
+#define PASSES_FRESH 0x01
+#define PASSES_FINAL 0x02
+#define PASSES_BESIDE 0x04
+#define PASSES_CHANGES 0x08
+
+inlined int pass_translated(struct xdp_md *ctx, const struct packet *p, const struct decision *d,
+			    int told, __u32 entrance, __u64 hash, enum verdict v, __u32 how)
+{
+	struct passage *t = passage_now();
+
+	if (!t)
+		return finish(ctx, BUG);
+	t->decision = *d;
+	t->hash = hash;
+	t->vni = p->vni;
+	t->entrance = entrance;
+	t->verdict = v;
+	t->inner_offset = p->inner_offset;
+	t->told = told;
+	t->fresh = !!(how & PASSES_FRESH);
+	t->final = !!(how & PASSES_FINAL);
+	t->beside = !!(how & PASSES_BESIDE);
+	t->changes = !!(how & PASSES_CHANGES);
+	return go_to(ctx, STEP_TRANSLATE);
+}
+
 // Carries out what was decided for this packet's direction; back as above. told: the session in the
-// cache, where the sender's host may be told the direct path.
+// cache, where the sender's host may be told the direct path. how: PASSES_*.
 inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct flow *f,
 		      const struct decision *d, const struct decision *back, struct cached *told,
-		      __u32 entrance, __u64 hash, enum verdict v)
+		      __u32 entrance, __u64 hash, enum verdict v, __u32 how)
 {
 	if (d->action == DECIDE_DROP)
 		return finish(ctx, d->reason);
 	if (d->action == DECIDE_UNREACHABLE)
-		return complain_back(
-			ctx, p, f, back, told, entrance, hash, UNREACHABLE, ICMP_UNREACHABLE,
-			d->reason == NO_ENDPOINT ? ICMP_UNREACHABLE_HOST : ICMP_UNREACHABLE_NET);
+		return complain_back(ctx, p, f, back, told, entrance, hash, UNREACHABLE,
+				     ICMP_UNREACHABLE, unreachable_code(d->reason));
 	if (d->action != DECIDE_FORWARD)
 		return finish(ctx, BUG);
 	if ((d->flags & DECISION_ROUTED) && p->inner.ip->ttl <= 1)
-		return complain_back(ctx, p, f, back, told, entrance, hash, TIME_EXCEEDED,
-				     ICMP_TIME_EXCEEDED, 0);
+		return how & PASSES_FINAL ? finish(ctx, NOT_ANSWERED)
+					  : complain_back(ctx, p, f, back, told, entrance, hash,
+							  TIME_EXCEEDED, ICMP_TIME_EXCEEDED, 0);
+	if (d->flags & DECISION_TRANSLATED)
+		return pass_translated(ctx, p, d, told != NULL, entrance, hash, v, how);
 	if (d->reason)
 		return see_every(ctx, p, d, told != NULL, entrance, hash, v);
 	v = send_to_host(ctx, p->inner_offset, d, entrance, hash, v);
@@ -178,10 +219,10 @@ inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct f
 }
 
 // The packet becomes an op that asks about it, on its way to where the op is handled. known: the
-// record that an update is about; beside: DFT_REFRESH where the packet itself went its way.
+// record that is known; flags: DFT_REFRESH where the packet itself went its way, DFT_TRANSLATED.
 inlined int ask(struct xdp_md *ctx, const struct packet *p, const struct session_key *key,
 		enum dft_op op, enum dft_table table, __u32 entrance,
-		const struct dft_record *known, __u16 state, __u8 beside)
+		const struct dft_record *known, __u16 state, __u8 flags)
 {
 	__u32 hash = key_hash(key), bucket = hash % BUCKETS, number, node;
 	const struct chain_value *c = chain_of(bucket, &number);
@@ -193,7 +234,7 @@ inlined int ask(struct xdp_md *ctx, const struct packet *p, const struct session
 	d = op_begin(ctx, p->inner_offset, p->vni, hash);
 	if (!d)
 		return finish(ctx, NO_ROOM);
-	d->op.flags = beside;
+	d->op.flags = flags;
 	if (known) {
 		record_write(d, known);
 		d->op.flags |= DFT_STATEFUL;
@@ -213,9 +254,9 @@ inlined int ask(struct xdp_md *ctx, const struct packet *p, const struct session
 	address_of_config(&d->op.forwarder, &cfg.zgc_ip);
 	mac_of_config(d->op.forwarder_mac, cfg.zgc_mac);
 	return op_send_to_node(ctx, node,
-			       beside		  ? REFRESHING
-			       : op == DFT_LOOKUP ? LOOKED_UP
-						  : UPDATED);
+			       flags & DFT_REFRESH ? REFRESHING
+			       : op == DFT_LOOKUP  ? LOOKED_UP
+						   : UPDATED);
 }
 
 // The frame was made the answer to whom it came from, in place: back to the host that sent it.
@@ -317,11 +358,14 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 		if (!c.stateful || !(f.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || f.icmp_error ||
 		    f.tcp_flags == (TCP_SYN | TCP_ACK))
 			return carry_out(ctx, p, &f, &c.decision, NULL, &c, entrance, hash,
-					 FORWARDED);
+					 FORWARDED, 0);
 		if (f.tcp_flags & TCP_FIN)
 			state |= direction ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
 		if (state && !ask_allowed(vpc, p->vni, entrance, ASKS_CHANGE))
 			return finish(ctx, MISS_RATE);
+		if (state && c.decision.flags & DECISION_TRANSLATED)
+			return pass_translated(ctx, p, &c.decision, 0, entrance, hash, UPDATED,
+					       PASSES_CHANGES);
 		if (state && (known = cache_record(&f.key, hash)))
 			return ask(ctx, p, &f.key, DFT_UPDATE, DFT_SESSIONS, entrance, known, state,
 				   0);
@@ -432,12 +476,23 @@ inlined enum verdict read_tenant(struct packet *p, const struct dft_packet *d, s
 	return read_flow(p, f);
 }
 
+// Whose MAC answers for an address that no endpoint has: a load balancer's its gateway's.
+inlined const __u8 *mac_behind(__u32 vni, const struct in6_addr *address)
+{
+	const struct subnet_value *subnet = subnet_of(vni, address);
+
+	if (!subnet || !address_is_v4(&subnet->gateway) || !load_balancer_find(vni, address))
+		return NULL;
+	return subnet->gateway_mac;
+}
+
 // Which endpoint has an address: answers an ARP request that a forwarder could not.
 inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d)
 {
 	const struct endpoint_value *asked, *asker;
 	struct in6_addr address;
 	struct arp_ipv4 *arp;
+	const __u8 *mac;
 	__u32 segment;
 
 	p->vni = vni_of(d->geneve.vni);
@@ -450,6 +505,7 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 	address = address_of_v4(arp->target_ip);
 	asked = endpoint_find(p->vni, &address);
 	segment = subnet_number(p->vni, &address);
+	mac = asked ? asked->mac : mac_behind(p->vni, &address);
 	address = address_of_v4(arp->sender_ip);
 	asker = endpoint_find(p->vni, &address);
 	if (!asker)
@@ -458,12 +514,12 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 		return finish(ctx, SPOOFED);
 	// Whoever asks for his own address wants no answer (RFC 5227 section 2.1.1). To other
 	// subnets the way is the gateway.
-	if (!asked || asked == asker || segment != subnet_number(p->vni, &address))
+	if (!mac || asked == asker || segment != subnet_number(p->vni, &address))
 		return finish(ctx, ARP_UNKNOWN);
 	decide_for(&d->towards[0].decision, asker, p->vni);
 	d->towards[0].decision.action = DECIDE_FORWARD;
 	d->towards[0].decision.flags = DECISION_UNCACHED;
-	arp_reply(p->inner.eth, arp, asked->mac);
+	arp_reply(p->inner.eth, arp, mac);
 	return op_release(ctx, d);
 }
 
@@ -534,8 +590,10 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 	e->functions = vpc->functions;
 	__builtin_memcpy(e->function, vpc->function, sizeof(e->function));
 	e->policy = vpc->policy;
-	if (again)
+	if (again) {
+		e->translation = recorded->translation;
 		evaluate_as_first(e, f, recorded);
+	}
 
 	from = endpoint_find(p->vni, &e->source);
 	if (!from) {
@@ -593,10 +651,20 @@ inlined int pass_learner(struct xdp_md *ctx, struct dft_packet *d, const struct 
 inlined int release_recorded(struct xdp_md *ctx, struct dft_packet *d,
 			     const struct session_key *key)
 {
+	const struct translation *t = &d->translation.translation;
 	__u32 vni = vni_of(key->vni);
 
-	decide_where(&d->towards[0].decision, &key->b, vni);
-	decide_where(&d->towards[1].decision, &key->a, vni);
+	if (t->flags) {
+		int from_b = t->flags & TRANSLATION_FROM_B;
+
+		decide_where(from_b ? &d->towards[1].decision : &d->towards[0].decision,
+			     &t->destination, vni_of(t->vni));
+		decide_where(from_b ? &d->towards[0].decision : &d->towards[1].decision,
+			     from_b ? &key->b : &key->a, vni);
+	} else {
+		decide_where(&d->towards[0].decision, &key->b, vni);
+		decide_where(&d->towards[1].decision, &key->a, vni);
+	}
 	d->op.flags |= DFT_STATEFUL;
 	return op_release(ctx, d);
 }
@@ -608,6 +676,13 @@ inlined int policy_moved(__u32 vni, const struct dft_record *record)
 
 	return vpc && (__s32)(vpc->policy - record->policy) > 0 &&
 	       !(record->towards[0].flags & DECISION_FINAL);
+}
+
+// Whether what was translated for its sake belongs to this very life, which uses that alias.
+inlined int translated_for(const struct dft_packet *d, const struct dft_record *record)
+{
+	return !dft_stamp_compare(record->incarnation, stamp_read(&d->op.incarnation)) &&
+	       translation_equal(&record->translation, &d->translation.translation);
 }
 
 // A lookup at the leased tail: what it has, or UNDECIDED.
@@ -627,7 +702,8 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		return finish(ctx, SESSION_ENDING);
 	case SESSION_NONE:
 		if (move_incomplete(m, number) && !(d->op.flags & DFT_ASKED))
-			return move_ask(ctx, d, m);
+			return d->op.flags & DFT_TRANSLATED ? finish(ctx, BUCKET_MOVES)
+							    : move_ask(ctx, d, m);
 		*record = (struct dft_record){};
 		break;
 	default:
@@ -643,7 +719,12 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 			record_write(d, record);
 			return pass_learner(ctx, d, c, floor);
 		}
+		if (d->op.flags & DFT_TRANSLATED && !translated_for(d, record))
+			return finish(ctx, NO_OWNER);
 		record_write(d, record);
+		if (record->state & DFT_ALIAS)
+			return c->learner ? pass_learner(ctx, d, c, floor)
+					  : go_to(ctx, STEP_ALIASED);
 		if (!session_answers(room, record))
 			return reopen(ctx, p, d, c, f, record);
 		if (policy_moved(p->vni, record))
@@ -768,7 +849,19 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 		return finish(ctx, NO_LEASE);
 	if (over)
 		return undecided(d, record, change->floor);
+	if (record->state & DFT_ALIAS)
+		return go_to(ctx, STEP_ALIASED);
 	return release_recorded(ctx, d, key);
+}
+
+// The service chain decides, where nothing is recorded, or again. Not about what was translated
+// already: its session has ended.
+inlined int decide(struct xdp_md *ctx, struct packet *p, const struct dft_packet *d,
+		   const struct flow *f, const struct dft_record *recorded)
+{
+	if (d->op.flags & DFT_TRANSLATED && recorded->life != DFT_LIVE)
+		return finish(ctx, NO_OWNER);
+	return evaluate(ctx, p, f, recorded);
 }
 
 // An op at a flow table node.
@@ -854,7 +947,7 @@ int table(struct xdp_md *ctx)
 		change->mark = session_mark(c->epoch, c->term);
 	if (!keyed && d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION)) {
 		done = look_up(ctx, &p, d, c, f, hash, &m, room);
-		return done == UNDECIDED ? evaluate(ctx, &p, f, &change->record) : done;
+		return done == UNDECIDED ? decide(ctx, &p, d, f, &change->record) : done;
 	}
 
 	record_read(d, &change->record);
@@ -894,7 +987,7 @@ int table(struct xdp_md *ctx)
 	if (room->dying)
 		return finish(ctx, SESSION_ENDING);
 	done = pass_on(ctx, d, c, place, &f->key, room);
-	return done == UNDECIDED && !keyed ? evaluate(ctx, &p, f, &change->record) : done;
+	return done == UNDECIDED && !keyed ? decide(ctx, &p, d, f, &change->record) : done;
 }
 
 // M5: at the learner, a record that was copied, as it is in the room. Returns GO_ON where the
@@ -1115,6 +1208,224 @@ inlined int adopt(struct xdp_md *ctx, struct dft_packet *d, const struct chain_v
 	return op_taken(ctx, d);
 }
 
+// A1, A3: an alias for the packet's session, of the life that will begin if it is accepted: at the
+// head of its own key's chain and down that path, whose end sends the session's insert on. The
+// packet is as it came.
+inlined int reserve(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
+		    const struct chain_value *c, __u32 number, __u32 place,
+		    struct session_room *room)
+{
+	const struct dft_stamp life = dft_promised_life(stamp_read(&d->op.stamp));
+	const struct translation *t = &d->translation.translation;
+	struct session_change *change = &room->change;
+	struct flow *f = &room->flow, *other = &room->other;
+	struct dft_record *alias = &change->record;
+	__u32 elsewhere;
+	struct move m;
+	enum verdict v;
+	__u64 hash;
+
+	__builtin_memset(f, 0, sizeof(*f));
+	if ((v = read_tenant(p, d, f)))
+		return finish(ctx, v);
+	translation_flow(t, &f->key, other);
+	hash = key_hash(&other->key);
+	if (!(d->op.flags & DFT_OBSERVED) || !translation_valid(t, &f->key, other) ||
+	    !translation_is_of(t, f) || (__u32)hash % BUCKETS != change->bucket)
+		return finish(ctx, DFT_MALFORMED);
+	alias->life = DFT_LIVE;
+	alias->state = DFT_ALIAS;
+	alias->incarnation = life;
+	__builtin_memcpy(alias->alias.key, &f->key, sizeof(f->key));
+	alias->alias.owner = life;
+	translation_turn(t, &f->key, other, &room->turned);
+	alias->translation = room->turned;
+	m = move_of(move_place(change->bucket, vni_of(other->key.vni)));
+	elsewhere = m.number ? move_elsewhere(&m, number) : 0;
+	change->step = SESSION_COPY;
+	if (!(d->op.flags & DFT_REPLICATION)) {
+		if (elsewhere) {
+			c = chain_find(elsewhere - 1);
+			d->op.chain = bpf_htonl(elsewhere - 1);
+			return c ? op_redirect(ctx, d, chain_whom(c, 0, 0), REDIRECTED)
+				 : finish(ctx, NO_VIEW);
+		}
+		// M7: whose the key is only the old chain knows.
+		if (move_incomplete(&m, number))
+			return finish(ctx, BUCKET_MOVES);
+		change->step = SESSION_RESERVE;
+		change->refuse = quota_refuses(&other->key, number);
+	} else {
+		alias->stamp = stamp_read(&d->op.incarnation);
+	}
+	if ((v = session_change(&other->key, hash, room)))
+		return finish(ctx, v);
+	if (change->refused)
+		return finish(ctx, quota_refused(&other->key, number, change->refuse));
+	usage_change(&other->key, number, room->before, room->after);
+	if (room->outcome == DFT_CONFLICT)
+		return finish(ctx, STAMP_CONFLICT);
+	if (room->outcome == DFT_REFUSED || room->outcome == DFT_ENDED ||
+	    !(alias->state & DFT_ALIAS) || alias->life != DFT_LIVE ||
+	    dft_stamp_compare(alias->incarnation, life) ||
+	    !translation_equal(&alias->translation, &room->turned)) {
+		int chosen = t->flags & TRANSLATION_CHOSEN;
+
+		d->op.table = DFT_SESSIONS;
+		return chosen && op_point(d, &f->key) ? op_look_up_again(ctx, d)
+						      : finish(ctx, ALIAS_TAKEN);
+	}
+	stamp_write(&d->op.incarnation, alias->stamp);
+	if (place + 1 < (__u32)c->live + c->learner)
+		return op_replicate(ctx, d, c, place + 1);
+	if (elsewhere)
+		return finish(ctx, BUCKET_MOVES);
+	if (!chain_leased(number, c))
+		return finish(ctx, NO_LEASE);
+	d->op.table = DFT_SESSIONS;
+	d->op.flags &= ~DFT_REPLICATION;
+	d->translation.translation.flags &= ~TRANSLATION_CHOSEN;
+	stamp_write(&d->op.incarnation, (struct dft_stamp){0, 0});
+	c = op_point(d, &f->key);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	return op_send_to_node(ctx, chain_whom(c, 0, 0), INSERTED);
+}
+
+// A5: whether an alias' owner is there, asked of that session's head. Where it is not, the floor of
+// all of its path rises, so that it never will be; then the alias' head ends it.
+inlined int verify(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
+		   const struct chain_value *c, __u32 number, __u32 place,
+		   struct session_room *room)
+{
+	const struct dft_keyed *keyed = take(p, sizeof(*keyed));
+	struct session_change *change = &room->change;
+	struct session_key *owner = &room->flow.key, *alias = &room->asked, *about;
+	__u32 *floor = session_floor_of(change->bucket);
+	const int gone = d->op.op == DFT_VERIFIED;
+	enum verdict v;
+	struct move m;
+
+	if (!keyed || !floor)
+		return finish(ctx, TRUNCATED);
+	record_read(d, &change->record);
+	__builtin_memcpy(owner, change->record.alias.key, sizeof(*owner));
+	__builtin_memcpy(alias, keyed->key, sizeof(*alias));
+	about = gone ? alias : owner;
+	if (!(change->record.state & DFT_ALIAS) || !change->record.translation.flags ||
+	    !key_canonical(owner) || !key_canonical(alias) ||
+	    (__u32)key_hash(about) % BUCKETS != change->bucket)
+		return finish(ctx, DFT_MALFORMED);
+	if (d->op.flags & DFT_REPLICATION) {
+		session_raise_floor(floor, bpf_ntohl(d->op.floor));
+	} else {
+		m = move_of(move_place(change->bucket, vni_of(about->vni)));
+		if (move_elsewhere(&m, number) || move_incomplete(&m, number))
+			return finish(ctx, BUCKET_MOVES);
+		change->step = gone ? SESSION_UNRESERVE : SESSION_VERIFY;
+		change->seen = change->record.incarnation;
+		if (!gone) {
+			// What the session's packets become, if it is so.
+			translation_flow(&change->record.translation, alias, &room->other);
+			translation_turn(&change->record.translation, alias, &room->other,
+					 &room->turned);
+			change->record.translation = room->turned;
+		}
+		if ((v = session_change(about, key_hash(about), room)))
+			return finish(ctx, v);
+		if (gone) {
+			usage_change(alias, number, room->before, room->after);
+			if (room->outcome != DFT_STORED)
+				return finish(ctx, OP_DONE);
+			record_write(d, &change->record);
+			d->op.op = DFT_DELETE;
+		} else if (room->outcome == DFT_SAME) {
+			return finish(ctx, ALIAS_KEPT);
+		} else {
+			d->op.floor = bpf_htonl(change->floor);
+		}
+	}
+	if (place + 1 < (__u32)c->live + c->learner)
+		return op_replicate(ctx, d, c, place + 1);
+	if (gone)
+		return finish(ctx, OP_DONE);
+	d->op.op = DFT_VERIFIED;
+	d->op.flags = 0;
+	c = op_point(d, alias);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	return op_send_to_node(ctx, chain_whom(c, 0, 0), ALIAS_ORPHANED);
+}
+
+// An op about an alias.
+SEC("xdp")
+int aliases(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct session_room *room = session_room();
+	const struct chain_value *c;
+	__u32 number;
+	int place, acts;
+
+	if (!d || !room)
+		return finish(ctx, BUG);
+	__builtin_memset(&room->change, 0, sizeof(room->change));
+	room->change.bucket = bpf_ntohl(d->op.bucket);
+	if (room->change.bucket >= BUCKETS)
+		return finish(ctx, DFT_MALFORMED);
+	number = bpf_ntohl(d->op.chain);
+	c = chain_find(number);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	place = chain_place(c);
+	acts = place >= 0 && !chain_fenced(number, c);
+	if (d->op.flags & DFT_REPLICATION) {
+		if (place < 0)
+			return finish(ctx, NOT_MEMBER);
+		if (!acts || bpf_ntohl(d->op.epoch) != c->epoch || bpf_ntohl(d->op.term) != c->term)
+			return finish(ctx, STALE_TERM);
+	} else if (!acts || place) {
+		return op_redirect(ctx, d, chain_whom(c, 0, 1), REDIRECTED);
+	}
+	return d->op.op == DFT_INSERT ? reserve(ctx, &p, d, c, number, place, room)
+				      : verify(ctx, &p, d, c, number, place, room);
+}
+
+// The key of the op's packet is an alias, whose record is in session_room(): as its session knows
+// it the packet goes on to that one's tail.
+SEC("xdp")
+int aliased(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct session_room *room = session_room();
+	const struct chain_value *c;
+	const struct dft_record *alias;
+	struct flow f = {};
+	enum verdict v;
+
+	if (!d || !room)
+		return finish(ctx, BUG);
+	alias = &room->change.record;
+	if ((v = read_tenant(&p, d, &f)))
+		return finish(ctx, v);
+	if (!translation_is_of(&alias->translation, &f))
+		return finish(ctx, WRONG_SIDE);
+	translation_flow(&alias->translation, &f.key, &room->other);
+	translation_turn(&alias->translation, &f.key, &room->other, &d->translation.translation);
+	if ((v = translate_packet(&p, &f, &alias->translation)))
+		return finish(ctx, v);
+	stamp_write(&d->op.incarnation, alias->incarnation);
+	__builtin_memcpy(d->geneve.vni, alias->translation.vni, 3);
+	d->op.op = DFT_LOOKUP;
+	d->op.flags = (d->op.flags & DFT_REFRESH) | DFT_TRANSLATED;
+	c = op_point(d, &room->other.key);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	return op_redirect(ctx, d, chain_whom(c, 1, 0), ALIASED);
+}
+
 // An op about a bucket that moves (M7).
 SEC("xdp")
 int moving(struct xdp_md *ctx)
@@ -1196,9 +1507,28 @@ inlined int decided_again(struct xdp_md *ctx, struct dft_packet *d, const struct
 	session_condemn(&e->key, key_hash(&e->key), &stamp, USED_OR_NOT,
 			session_mark(c->epoch, c->term));
 	d->towards[0].decision = d->towards[1].decision = no;
+	__builtin_memset(&d->translation.translation, 0, sizeof(struct translation));
 	d->op.state = 0;
 	d->op.flags &= ~DFT_STATEFUL;
 	return op_release(ctx, d);
+}
+
+// A3: a session that is translated begins with its alias, the key that its packets have then.
+inlined int decided_translated(struct xdp_md *ctx, struct dft_packet *d, const struct evaluation *e,
+			       struct session_room *room)
+{
+	struct translation *t = &d->translation.translation;
+	const struct chain_value *c;
+
+	*t = e->translation;
+	translation_flow(t, &e->key, &room->other);
+	if (!translation_valid(t, &e->key, &room->other))
+		return finish(ctx, TRANSLATION_INVALID);
+	d->op.table = DFT_ALIASES;
+	c = op_point(d, &room->other.key);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	return op_send_to_node(ctx, chain_whom(c, 0, 0), RESERVED);
 }
 
 // The service chain has decided about the op's packet.
@@ -1207,11 +1537,12 @@ int decided(struct xdp_md *ctx)
 {
 	struct packet p = packet_of(ctx);
 	struct dft_packet *d = op_of(&p);
+	struct session_room *room = session_room();
 	struct evaluation *e = evaluation_now();
 	const struct chain_value *c;
 	__u32 direction;
 
-	if (!d || !e)
+	if (!d || !e || !room)
 		return finish(ctx, BUG);
 	if (e->forth.action == DECIDE_NOTHING)
 		return finish(ctx, NO_CHAIN_FUNCTION);
@@ -1222,6 +1553,11 @@ int decided(struct xdp_md *ctx)
 		return decided_again(ctx, d, e, c);
 	if (e->undecidable || e->icmp_error)
 		e->forth.flags |= DECISION_UNCACHED;
+	if (e->translation.flags && e->forth.action == DECIDE_FORWARD) {
+		e->forth.flags |= DECISION_TRANSLATED;
+		e->back.flags |= DECISION_TRANSLATED;
+		e->hold = 1;
+	}
 	if (e->hold || e->every) {
 		e->forth.flags &= ~DECISION_DIRECT;
 		e->back.flags &= ~DECISION_DIRECT;
@@ -1247,6 +1583,8 @@ int decided(struct xdp_md *ctx)
 	d->op.op = DFT_INSERT;
 	d->op.flags = DFT_OBSERVED | (d->op.flags & (DFT_REFRESH | DFT_ASKED | DFT_BACK));
 	d->op.state = bpf_htons(DFT_LIVE << DFT_LIFE_SHIFT | (direction ? DFT_BEGUN_BY_B : 0));
+	if (e->forth.flags & DECISION_TRANSLATED)
+		return decided_translated(ctx, d, e, room);
 	if (chain_head(c) == cfg.node)
 		return go_to(ctx, STEP_TABLE);
 	return op_send_to_node(ctx, chain_head(c), INSERTED);
@@ -1258,9 +1596,10 @@ int reply(struct xdp_md *ctx)
 {
 	struct packet p = packet_of(ctx);
 	struct dft_packet *d = op_of(&p);
-	struct cache_value value = {};
+	struct session_room *room = session_room();
+	struct cache_value *value;
 	struct decision *forth, *back;
-	__u32 entrance, direction, took;
+	__u32 entrance, direction, took, how = PASSES_FRESH;
 	struct flow f = {};
 	const struct dft_record *old;
 	struct cached c;
@@ -1268,8 +1607,10 @@ int reply(struct xdp_md *ctx)
 	__u64 hash;
 	int known, beside;
 
-	if (!d)
+	if (!d || !room)
 		return finish(ctx, BUG);
+	value = &room->reply;
+	__builtin_memset(value, 0, sizeof(*value));
 	if (bpf_ntohl(d->op.boot) != cfg.boot)
 		return finish(ctx, STALE_REPLY);
 	took = clock_ms() - bpf_ntohl(d->op.clock_ms);
@@ -1282,10 +1623,10 @@ int reply(struct xdp_md *ctx)
 		return op_look_up_again(ctx, d);
 	}
 	entrance = d->op.entrance;
-	record_read(d, &value.record);
-	value.stateful = d->op.flags & DFT_STATEFUL ? 1 : 0;
+	record_read(d, &value->record);
+	value->stateful = d->op.flags & DFT_STATEFUL ? 1 : 0;
 	if (d->op.table == DFT_ENDPOINTS) {
-		forth = &value.record.towards[0];
+		forth = &value->record.towards[0];
 		if (!take(&p, sizeof(struct ethhdr) + sizeof(struct arp_ipv4)))
 			return finish(ctx, TRUNCATED);
 		if (forth->action != DECIDE_FORWARD || (forth->flags & DECISION_ROUTED))
@@ -1296,8 +1637,8 @@ int reply(struct xdp_md *ctx)
 	if ((v = read_tenant(&p, d, &f)))
 		return finish(ctx, v);
 	direction = f.from_b ? 1 : 0;
-	forth = &value.record.towards[direction];
-	back = &value.record.towards[!direction];
+	forth = &value->record.towards[direction];
+	back = &value->record.towards[!direction];
 	if (!decision_valid(forth) || (back->action != DECIDE_NOTHING && !decision_valid(back)))
 		return finish(ctx, DFT_MALFORMED);
 	hash = key_hash(&f.key);
@@ -1305,19 +1646,25 @@ int reply(struct xdp_md *ctx)
 	if (beside && forth->flags & DECISION_UNCACHED)
 		return finish(ctx, REFRESHED);
 	if (forth->flags & DECISION_UNCACHED)
-		return carry_out(ctx, &p, &f, forth, back, NULL, entrance, hash, FORWARDED_FIRST);
+		return carry_out(ctx, &p, &f, forth, back, NULL, entrance, hash, FORWARDED_FIRST,
+				 0);
 	// O10: a former life of the session is not carried out.
-	old = value.stateful ? cache_record(&f.key, hash) : NULL;
-	if (old && dft_stamp_compare(value.record.incarnation, old->incarnation) < 0)
+	old = value->stateful ? cache_record(&f.key, hash) : NULL;
+	if (old && dft_stamp_compare(value->record.incarnation, old->incarnation) < 0)
 		return beside ? finish(ctx, REFRESH_LATE) : op_look_up_again(ctx, d);
 	// The age counts, not the clock.
-	value.asked_ms = tick_ms() - took;
-	cache_store(&f.key, hash, &value);
+	value->asked_ms = tick_ms() - took;
+	cache_store(&f.key, hash, value);
+	if (d->op.flags & DFT_TRANSLATED)
+		how |= PASSES_FINAL;
 	if (beside)
-		return finish(ctx, REFRESHED);
+		return forth->flags & DECISION_TRANSLATED
+			       ? pass_translated(ctx, &p, forth, 0, entrance, hash, REFRESHED,
+						 how | PASSES_BESIDE)
+			       : finish(ctx, REFRESHED);
 	known = cache_find(&f.key, hash, direction, &c);
 	return carry_out(ctx, &p, &f, forth, back, known ? &c : NULL, entrance, hash,
-			 FORWARDED_FIRST);
+			 FORWARDED_FIRST, how);
 }
 
 // An op on its way back whose last node does not hear whom it is for, or that came here from such a
@@ -1378,6 +1725,79 @@ int seen(struct xdp_md *ctx)
 	t->functions = vpc->functions;
 	__builtin_memcpy(t->function, vpc->function, sizeof(t->function));
 	return passage_next(ctx, t);
+}
+
+// What a packet of a translated session says of its state, to the session's head.
+inlined int tell_change(struct xdp_md *ctx, struct packet *p, const struct flow *f,
+			const struct passage *t, const struct dft_record *known,
+			struct session_room *room)
+{
+	struct dft_record *record = &room->draft.record;
+	__u16 state = f->tcp_flags & TCP_RST ? DFT_RST : 0;
+	__u8 flags = 0;
+	enum verdict v;
+
+	*record = *known;
+	room->other = *f;
+	if (record->state & DFT_ALIAS) {
+		if ((v = translate_packet(p, f, &record->translation)))
+			return finish(ctx, v);
+		p->vni = vni_of(record->translation.vni);
+		record_turn(record, &f->key, &room->other);
+		flags = DFT_TRANSLATED;
+	}
+	if (f->tcp_flags & TCP_FIN)
+		state |= room->other.from_b ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
+	return ask(ctx, p, &room->other.key, DFT_UPDATE, DFT_SESSIONS, t->entrance, record, state,
+		   flags);
+}
+
+// A packet of a translated session becomes what it is on the other side, and goes on.
+SEC("xdp")
+int translate(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct session_room *room = session_room();
+	struct passage *t = passage_now();
+	const struct cache_value *c;
+	struct dft_record *record;
+	struct flow f = {};
+	enum verdict v;
+
+	if (!t || !room || t->inner_offset > 512)
+		return finish(ctx, BUG);
+	p.vni = t->vni;
+	p.inner_offset = t->inner_offset;
+	p.at += t->inner_offset & 511; // which the verifier believes
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	if (!p.inner.eth)
+		return finish(ctx, TRUNCATED);
+	if ((v = read_inner_ipv4(&p)) || (v = read_flow(&p, &f)))
+		return finish(ctx, v);
+	t->flow = f;
+	record = &room->reply.record;
+	if (!t->fresh) {
+		c = bpf_map_lookup_elem(&cache, &f.key);
+		if (!c || !c->record.translation.flags)
+			return finish(ctx, FLOW_FORGOTTEN);
+		room->reply = *c;
+	}
+	if (translation_is_of(&record->translation, &f) == t->final)
+		return finish(ctx, WRONG_SIDE);
+	if (t->changes)
+		return tell_change(ctx, &p, &f, t, record, room);
+	if (!t->final && (v = translate_packet(&p, &f, &record->translation)))
+		return finish(ctx, v);
+	if (t->fresh) {
+		record_turn(record, &f.key, &room->other);
+		cache_store(&room->other.key, key_hash(&room->other.key), &room->reply);
+	}
+	if (t->beside)
+		return finish(ctx, REFRESHED);
+	if (t->decision.reason)
+		return go_to(ctx, STEP_SEEN);
+	t->dscp = t->dscp_before = 0;
+	return go_to(ctx, STEP_PASSED);
 }
 
 // The tenant's packet that is behind a tunnel's headers gets this DSCP.
@@ -1542,6 +1962,8 @@ int oam(struct xdp_md *ctx)
 	// Decided anew since the packet was sent twice, perhaps otherwise.
 	if (forth.decision.action != DECIDE_FORWARD)
 		return finish(ctx, FLOW_FORGOTTEN);
+	if (cache_tells(&forth, &f, tick_ms()) && forth.decision.flags & DECISION_TRANSLATED)
+		return go_to(ctx, STEP_RECALL);
 	if (cache_tells(&forth, &f, tick_ms()))
 		return refresh(ctx, &p, &f, &forth, &back, hash);
 	if (!(forth.decision.flags & DECISION_DIRECT) || !direct_flow(&f))
@@ -1567,6 +1989,62 @@ int oam(struct xdp_md *ctx)
 	o->inject = inject;
 	bpf_redirect(cfg.tenant_ifindex, 0);
 	return finish(ctx, FLOW_TOLD);
+}
+
+// The copy of a translated session's packet, which went to a host, is made what its session knows,
+// and asks the flow table.
+SEC("xdp")
+int recall(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct session_room *room = session_room();
+	const struct subnet_value *subnet;
+	const struct cache_value *c;
+	struct dft_record *record;
+	struct translation back;
+	__u8 flags = DFT_REFRESH | DFT_TRANSLATED;
+	struct flow f = {};
+	int entrance, news;
+	enum verdict v;
+
+	p.outer.eth = take(&p, sizeof(*p.outer.eth));
+	p.outer.ip = take(&p, sizeof(*p.outer.ip));
+	p.udp = take(&p, sizeof(*p.udp));
+	if (!room || !p.outer.eth || !p.outer.ip || !p.udp)
+		return finish(ctx, BUG);
+	if ((v = overlay_open(&p, cfg.overlay)) || (v = read_inner_ipv4(&p)) ||
+	    (v = read_flow(&p, &f)))
+		return finish(ctx, v);
+	entrance = entrance_of(p.outer.ip->saddr);
+	c = bpf_map_lookup_elem(&cache, &f.key);
+	if (entrance < 0 || !c || !c->record.translation.flags ||
+	    translation_is_of(&c->record.translation, &f))
+		return finish(ctx, FLOW_FORGOTTEN);
+	record = &room->draft.record;
+	*record = c->record;
+	room->other = f;
+	news = session_news(&f.key, record->state, f.from_b ? 1 : 0);
+	if (record->state & DFT_ALIAS) {
+		const struct translation *t = &c->record.translation;
+		const struct decision *home = &c->record.towards[f.from_b ? 0 : 1];
+
+		back.source = t->destination;
+		back.destination = t->source;
+		back.source_port = t->destination_port;
+		back.destination_port = t->source_port;
+		if ((v = translate_packet(&p, &f, &back)))
+			return finish(ctx, v);
+		p.vni = vni_of(t->vni);
+		// As in refresh().
+		__builtin_memcpy(p.inner.eth->h_source, home->to_mac, 6);
+		subnet = subnet_of(p.vni, &back.source);
+		if (subnet && home->flags & DECISION_ROUTED)
+			__builtin_memcpy(p.inner.eth->h_dest, subnet->gateway_mac, 6);
+		record_turn(record, &f.key, &room->other);
+		flags = DFT_REFRESH;
+	}
+	return ask(ctx, &p, &room->other.key, news ? DFT_UPDATE : DFT_LOOKUP, DFT_SESSIONS,
+		   entrance, news || flags & DFT_TRANSLATED ? record : NULL, DFT_ANSWERED, flags);
 }
 
 // A heartbeat of another node, or its answer to ours: who is alive, and who may act.

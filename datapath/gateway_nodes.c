@@ -11,8 +11,11 @@
 #include "gateway.skel.h"
 #include "divider.skel.h"
 #include "acl.skel.h"
+#include "translator.skel.h"
 #include "bouncer.skel.h"
+#include "loadbalancer.skel.h"
 #include "securitygroup.skel.h"
+#include "datapath/translator.h"
 #include "lib/address.h"
 #include "lib/log.h"
 #include "lib/own.h"
@@ -119,6 +122,10 @@ int node_map(const struct node *n, const char *name)
 		fd = bpf_object__find_map_fd_by_name(n->securitygroup->obj, name);
 	if (fd < 0)
 		fd = bpf_object__find_map_fd_by_name(n->acl->obj, name);
+	if (fd < 0)
+		fd = bpf_object__find_map_fd_by_name(n->loadbalancer->obj, name);
+	if (fd < 0)
+		fd = bpf_object__find_map_fd_by_name(n->translator->obj, name);
 	if (fd < 0)
 		fatalx("%s has no map %s", n->name, name);
 	return fd;
@@ -248,6 +255,19 @@ static int flat_put(const struct node *n, const char *map, const struct session_
 	return 1;
 }
 
+// What is in the kernel map beside a flat table is looked for where the page says so.
+static void spill(const struct node *n, const char *map, const struct session_key *key)
+{
+	uint32_t index = flat_page_of(key_hash(key), n->flat ? n->flat : 1);
+
+	if (!n->flat)
+		return;
+	auto_(freep) union flat_page *page = page_get(n, map, index);
+
+	page->head.spilled = 1;
+	page_put(n, map, index, page);
+}
+
 int node_session(const struct node *n, const struct session_key *key, struct dft_record *out)
 {
 	struct session_value value;
@@ -276,11 +296,12 @@ void node_session_put(const struct node *n, const struct session_key *key,
 				       .life = record->life,
 				       .second = record->policy};
 
-	if (n->flat && flat_key_fits(key)) {
+	if (n->flat && flat_key_fits(key) && !record->translation.flags) {
 		if (!flat_put(n, "flat_sessions", key, &content, record))
 			fatalx("%s: no room for a session", n->name);
 		return;
 	}
+	spill(n, "flat_sessions", key);
 	node_put(n, "sessions", key, &value);
 }
 
@@ -376,7 +397,7 @@ int node_cached(const struct node *n, const struct session_key *key, struct cach
 		flat_get(n, "flat_cache", key, &slot, &out->record, &out->asked_ms);
 
 	if (!slot)
-		return 0;
+		return !bpf_map_lookup_elem(node_map(n, "cache"), key, out);
 	out->record.life = 0;
 	out->stateful = page->slot[slot].half[0].what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL;
 	out->record.state = out->stateful ? page->slot[slot].half[1].policy & DFT_STATE_BITS : 0;
@@ -391,7 +412,8 @@ void node_cached_put(const struct node *n, const struct session_key *key,
 	struct flat_content content = {.asked = value->asked_ms,
 				       .life = value->stateful ? FLAT_STATEFUL : 0};
 
-	if (!n->flat || !flat_key_fits(key)) {
+	if (!n->flat || !flat_key_fits(key) || value->record.translation.flags) {
+		spill(n, "flat_cache", key);
 		node_put(n, "cache", key, value);
 		return;
 	}
@@ -526,7 +548,10 @@ void node_load(struct node *n, const struct node_wish *wish)
 	n->bouncer = bouncer__open_opts(&options);
 	n->securitygroup = securitygroup__open_opts(&options);
 	n->acl = acl__open_opts(&options);
-	if (!n->gw || !n->divider || !n->bouncer || !n->securitygroup || !n->acl)
+	n->loadbalancer = loadbalancer__open_opts(&options);
+	n->translator = translator__open_opts(&options);
+	if (!n->gw || !n->divider || !n->bouncer || !n->securitygroup || !n->acl ||
+	    !n->loadbalancer || !n->translator)
 		fatal("%s does not open", wish->name);
 	configure((struct gateway_config *)&n->gw->rodata->cfg, wish);
 	// The real sizes are for a machine of its own, not for a dozen nodes in one test.
@@ -537,7 +562,8 @@ void node_load(struct node *n, const struct node_wish *wish)
 		bpf_map__set_max_entries(n->gw->maps.flat_cache, wish->flat);
 	}
 	if (gateway__load(n->gw) || divider__load(n->divider) || bouncer__load(n->bouncer) ||
-	    securitygroup__load(n->securitygroup) || acl__load(n->acl))
+	    securitygroup__load(n->securitygroup) || acl__load(n->acl) ||
+	    loadbalancer__load(n->loadbalancer) || translator__load(n->translator))
 		fatal("%s does not load", wish->name);
 
 	step_put(n, STEP_TABLE, n->gw->progs.table);
@@ -553,10 +579,16 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_SIDE, n->gw->progs.side);
 	step_put(n, STEP_COPY_OUT, n->gw->progs.copy_out);
 	step_put(n, STEP_COPY_IN, n->gw->progs.copy_in);
+	step_put(n, STEP_ALIASES, n->gw->progs.aliases);
+	step_put(n, STEP_ALIASED, n->gw->progs.aliased);
+	step_put(n, STEP_TRANSLATE, n->gw->progs.translate);
+	step_put(n, STEP_RECALL, n->gw->progs.recall);
 	function_put(n, FUNCTION_DIVIDER, n->divider->progs.divider);
 	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);
 	function_put(n, FUNCTION_SECURITY_GROUP, n->securitygroup->progs.securitygroup);
 	function_put(n, FUNCTION_ACL, n->acl->progs.acl);
+	function_put(n, FUNCTION_LOAD_BALANCER, n->loadbalancer->progs.loadbalancer);
+	function_put(n, FUNCTION_TRANSLATOR, n->translator->progs.translator);
 	key = CLONE_TENANT;
 	node_put(n, "clone", &key, &loopback);
 	key = CLONE_OAM;
@@ -569,6 +601,8 @@ void node_load(struct node *n, const struct node_wish *wish)
 
 void node_free(struct node *n)
 {
+	loadbalancer__destroy(n->loadbalancer);
+	translator__destroy(n->translator);
 	acl__destroy(n->acl);
 	securitygroup__destroy(n->securitygroup);
 	bouncer__destroy(n->bouncer);

@@ -9,6 +9,7 @@
 #include "dft/record.h"
 #include "modules/rules/rules.h"
 #include "shared/config.h"
+#include "shared/loadbalancer.h"
 #include "shared/membership.h"
 #include "shared/session.h"
 #include "shared/tenant.h"
@@ -20,6 +21,8 @@ struct divider;
 struct bouncer;
 struct securitygroup;
 struct acl;
+struct loadbalancer;
+struct translator;
 
 struct node {
 	const char *name;
@@ -29,6 +32,8 @@ struct node {
 	struct bouncer *bouncer;
 	struct securitygroup *securitygroup;
 	struct acl *acl;
+	struct loadbalancer *loadbalancer;
+	struct translator *translator;
 	struct target entry; // program "gateway"
 	struct target oam;
 	uint32_t flat; // pages of each flat table; 0: kernel maps instead

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "datapath/translator.h"
 #include "lib/address.h"
 #include "lib/log.h"
 #include "lib/own.h"
@@ -42,6 +43,7 @@
 #define EMPTY 0x0500A5	// its service chain has no function
 #define BROKEN 0x0600A6 // its service chain names a function that is not loaded
 #define FENCED 0x0700A7 // its subnets have network ACLs
+#define NATTED 0x0800A8 // some of what it sends is translated
 
 #define SYN 0x02
 #define FIN 0x01
@@ -113,6 +115,8 @@ static const struct subnet_row {
 	{FENCED, 8, "10.0.1.0/24", "10.0.1.1", "02:f7:00:00:01:01", GATE},
 	{FENCED, 9, "10.0.2.0/24", "10.0.2.1", "02:f7:00:00:02:01", 0},
 	{FENCED, 10, "10.0.3.0/24", "10.0.3.1", "02:f7:00:00:03:01", UNKNOWN},
+	{NATTED, 11, "10.0.1.0/24", "10.0.1.1", "02:f1:00:00:01:01", 0},
+	{NATTED, 12, "10.0.2.0/24", "10.0.2.1", "02:f1:00:00:02:01", 0},
 };
 
 // host n is 192.168.0.n with the MAC 02:0a:00:00:00:n.
@@ -152,6 +156,10 @@ static const struct endpoint_row {
 	{FENCED, "10.0.1.11", "02:01:00:00:01:0b", 12, {}},
 	{FENCED, "10.0.2.10", "02:01:00:00:02:0a", 13, {}},
 	{FENCED, "10.0.3.10", "02:01:00:00:03:0a", 13, {}},
+	{NATTED, "10.0.1.10", "02:01:00:00:01:0a", 11, {}},
+	{NATTED, "10.0.1.12", "02:01:00:00:01:0c", 11, {}},
+	{NATTED, "10.0.2.10", "02:01:00:00:02:0a", 13, {}},
+	{NATTED, "10.0.2.20", "02:01:00:00:02:14", 12, {WEB}},
 };
 
 static const struct {
@@ -202,6 +210,11 @@ static const struct {
 	 {.policy = 1,
 	  .functions = 3,
 	  .function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FUNCTION_ACL}}},
+	{NATTED,
+	 {.policy = 1,
+	  .functions = 4,
+	  .function = {FUNCTION_DIVIDER, FUNCTION_TRANSLATOR, FUNCTION_BOUNCER,
+		       FUNCTION_SECURITY_GROUP}}},
 };
 
 #define EPOCH 3
@@ -1413,6 +1426,7 @@ static void write_op(struct frame *f, int from, int to, uint32_t vni, uint16_t s
 	for (int i = 0; i < 2; i++)
 		option_header(&copy.towards[i].header, DFT_OPTION_DECISION,
 			      sizeof(copy.towards[i]));
+	option_header(&copy.translation.header, DFT_OPTION_TRANSLATION, sizeof(copy.translation));
 	node_ip_text(from, from_ip);
 	node_ip_text(to, to_ip);
 	node_mac_text(from, from_mac);
@@ -1653,6 +1667,13 @@ static const struct broken_op broken_ops[] = {
 	 AT(towards[1].header.length),
 	 1,
 	 {11},
+	 .red = "ftn3 DFT_MALFORMED"},
+	{"no translation",
+	 LOOKUP_,
+	 FTN3,
+	 AT(translation.header.type),
+	 1,
+	 {2},
 	 .red = "ftn3 DFT_MALFORMED"},
 	{"another version", LOOKUP_, FTN3, AT(op.version), 1, {2}, .red = "ftn3 DFT_MALFORMED"},
 	{"op 0", LOOKUP_, FTN3, AT(op.op), 1, {0}, .red = "ftn3 DFT_MALFORMED"},
@@ -2837,6 +2858,7 @@ static void put_record(struct dft_packet *d, const struct dft_record *r)
 	d->op.state = htons(r->state | r->life << DFT_LIFE_SHIFT);
 	for (int i = 0; i < 2; i++)
 		d->towards[i].decision = r->towards[i];
+	d->translation.translation = r->translation;
 }
 
 // The frame with what differs in its op.
@@ -5439,6 +5461,567 @@ static int test_icmp_errors(struct world *w)
 	return wrong + path_is("an error that embeds little", &j, "fwd1 INNER_MALFORMED");
 }
 
+// ---- translated sessions ----
+
+// What is sent to .. becomes; what a translation does not say stays.
+static const struct {
+	const char *to;
+	uint8_t protocol;
+	uint16_t port;
+	const char *source, *destination;
+	uint16_t source_port, destination_port;
+	uint8_t flags;
+} translation_rows[] = {
+	{"10.0.2.100", IPPROTO_TCP, 80, NULL, "10.0.2.10", 0, 8080, 0},
+	{"10.0.2.100", IPPROTO_TCP, 81, NULL, "10.0.2.20", 0, 80, 0},
+	{"10.0.2.100", IPPROTO_TCP, 82, NULL, "10.0.2.20", 0, 22, 0},
+	{"10.0.2.100", IPPROTO_UDP, 53, NULL, "10.0.2.10", 0, 1053, 0},
+	{"10.0.2.101", IPPROTO_UDP, 53, "10.0.2.50", "10.0.2.10", 5000, 1053, 0},
+	{"10.0.2.100", IPPROTO_ICMP, 7, NULL, "10.0.2.10", 9, 9, 0},
+	{"10.0.2.102", IPPROTO_TCP, 80, "10.0.2.50", "10.0.2.10", 5000, 80, 0},
+	{"10.0.2.103", IPPROTO_TCP, 80, "10.0.2.50", "10.0.2.10", 5000, 80, TRANSLATION_CHOSEN},
+	{"10.0.2.10", IPPROTO_TCP, 81, NULL, "10.0.2.10", 0, 81, 0}, // nothing else
+};
+
+static void put_translations(struct world *w)
+{
+	for (size_t i = 0; i < COUNT(translation_rows); i++) {
+		struct translator_key key = {.address = address_must(translation_rows[i].to),
+					     .port = htons(translation_rows[i].port),
+					     .protocol = translation_rows[i].protocol};
+		struct translation t = {
+			.destination = address_must(translation_rows[i].destination),
+			.source_port = htons(translation_rows[i].source_port),
+			.destination_port = htons(translation_rows[i].destination_port),
+			.flags = translation_rows[i].flags,
+		};
+
+		if (translation_rows[i].source)
+			t.source = address_must(translation_rows[i].source);
+		for (int n = 0; n < NODES; n++)
+			node_put(&w->node[n], "translations", &key, &t);
+	}
+}
+
+// The checksum of what is in an IPv4 packet, by its pseudo header where it has one.
+static void seal(uint8_t *ip)
+{
+	size_t length = (ip[2] << 8 | ip[3]) - 20, at = ip[9] == IPPROTO_TCP ? 16 : 6;
+	uint8_t copy[2048] = {};
+	uint16_t sum;
+
+	if (ip[9] != IPPROTO_TCP && ip[9] != IPPROTO_UDP)
+		return;
+	memcpy(copy, ip + 12, 8);
+	copy[9] = ip[9];
+	copy[10] = length >> 8;
+	copy[11] = length;
+	memcpy(copy + 12, ip + 20, length);
+	memset(copy + 12 + at, 0, 2);
+	sum = checksum_of(copy, 12 + length);
+	memcpy(ip + 20 + at, &sum, 2);
+}
+
+static void write_sealed(struct frame *f, const struct inner *in)
+{
+	write_inner(f, in);
+	seal(f->byte + sizeof(struct ethhdr));
+}
+
+// As the gateway delivers it: routed, to the endpoint that has the address.
+static void write_delivered(struct frame *f, const struct inner *in)
+{
+	struct inner out = *in;
+
+	out.from_mac = subnet(RED, in->to)->mac;
+	out.to_mac = mac_of(NATTED, in->to);
+	out.ttl = 63;
+	write_sealed(f, &out);
+}
+
+// An endpoint sends in; out NULL: it is dropped. asked: the key by whose hash it leaves.
+static int nats(struct world *w, const char *name, int node, const struct inner *in,
+		const char *path, const struct inner *out, const struct inner *asked,
+		struct journey *j)
+{
+	int entrance = node == FWD1 ? OF_FWD1 : OF_FWD2, wrong;
+	struct frame f, want;
+
+	write_sealed(&f, in);
+	wrap_from_host(&f, endpoint(NATTED, in->from) ? endpoint(NATTED, in->from)->host : 11,
+		       entrance, NATTED);
+	wrong = travel(w, node, &f, j);
+	wrong += path_is(name, j, path);
+	if (!out)
+		return wrong;
+	write_delivered(&want, out);
+	wrap_to_host(&want, endpoint(NATTED, out->to)->host, entrance, NATTED,
+		     hash_for(NATTED, asked), node);
+	return wrong + frames_compare(name, &want, &j->out);
+}
+
+#define DOWN_ALIAS                                                                                 \
+	"ftn3 RESERVED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 INSERTED > ftn1 REPLICATED > "   \
+	"ftn2 REPLICATED > ftn3 REPLIED"
+#define BEGUN "fwd1 LOOKED_UP > " DOWN_ALIAS " > fwd1 FORWARDED_FIRST"
+#define UP_ALIAS "fwd2 LOOKED_UP > ftn3 REPLIED+ALIASED > fwd2 FORWARDED_FIRST"
+
+static int check_translated(struct world *w, const char *name, struct inner sent,
+			    struct inner becomes, uint8_t answer_type)
+{
+	struct inner answers = reversed(&becomes, ACK), arrives = reversed(&sent, ACK);
+	struct journey j;
+	int wrong = 0;
+
+	forget(w);
+	answers.type = arrives.type = answer_type;
+	answers.payload = arrives.payload = 9;
+	wrong += nats(w, name, FWD1, &sent, BEGUN, &becomes, &sent, &j);
+	sent.flags = becomes.flags = ACK;
+	sent.payload = becomes.payload = 31;
+	wrong += nats(w, name, FWD1, &sent, "fwd1 FORWARDED", &becomes, &sent, &j);
+	wrong += nats(w, name, FWD2, &answers, UP_ALIAS, &arrives, &arrives, &j);
+	wrong += nats(w, name, FWD2, &answers, "fwd2 FORWARDED", &arrives, &answers, &j);
+	// Each forwarder has learned of both sides.
+	wrong += nats(w, name, FWD1, &answers, "fwd1 FORWARDED", &arrives, &answers, &j);
+	wrong += nats(w, name, FWD2, &sent, "fwd2 FORWARDED", &becomes, &sent, &j);
+	// What only the other side may send so.
+	wrong += nats(w, name, FWD1, &arrives, "fwd1 WRONG_SIDE", NULL, NULL, &j);
+	wrong += nats(w, name, FWD2, &becomes, "fwd2 WRONG_SIDE", NULL, NULL, &j);
+	for (int i = 0; i < NODES; i++)
+		node_clear(&w->node[i], "cache");
+	wrong += nats(w, name, FWD1, &becomes, "fwd1 LOOKED_UP > ftn3 WRONG_SIDE", NULL, NULL, &j);
+	arrives.from_mac = "02:00:00:00:00:99";
+	return wrong + nats(w, name, FWD1, &arrives,
+			    "fwd1 LOOKED_UP > ftn3 REPLIED > fwd1 WRONG_SIDE", NULL, NULL, &j);
+}
+
+static int test_translated(struct world *w)
+{
+	static const struct {
+		const char *name;
+		struct inner sent, becomes;
+		uint8_t answer_type;
+	} flows[] = {
+		{"TCP", TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
+		 TCP(8080, SYN, .from = "10.0.1.10", .to = "10.0.2.10"), 0},
+		{"TCP, the receiver's rules", TCP(81, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
+		 TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.20"), 0},
+		{"UDP, both sides",
+		 UDP(53, .from = "10.0.1.10", .to = "10.0.2.101"),
+		 {.protocol = IPPROTO_UDP,
+		  .from_port = 5000,
+		  .to_port = 1053,
+		  .from = "10.0.2.50",
+		  .to = "10.0.2.10"},
+		 0},
+		{"echo",
+		 {.protocol = IPPROTO_ICMP,
+		  .type = ICMP_ECHO_REQUEST,
+		  .from_port = 7,
+		  .to_port = 7,
+		  .from = "10.0.1.10",
+		  .to = "10.0.2.100"},
+		 {.protocol = IPPROTO_ICMP,
+		  .type = ICMP_ECHO_REQUEST,
+		  .from_port = 9,
+		  .to_port = 9,
+		  .from = "10.0.1.10",
+		  .to = "10.0.2.10"},
+		 ICMP_ECHO_REPLY},
+	};
+	struct inner denied = TCP(82, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
+		     same = TCP(81, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+		     ack = flows[0].sent;
+	struct frame f, none;
+	struct journey j;
+	int wrong = 0;
+
+	put_translations(w);
+	for (size_t i = 0; i < COUNT(flows); i++)
+		wrong += check_translated(w, flows[i].name, flows[i].sent, flows[i].becomes,
+					  flows[i].answer_type);
+	forget(w);
+	wrong += nats(w, "not allowed", FWD1, &denied, FIRST "SECURITY_GROUP", NULL, NULL, &j);
+	wrong += nats(w, "to itself", FWD1, &same, ASKED "TRANSLATION_INVALID", NULL, NULL, &j);
+	ack.flags = ACK;
+	wrong += nats(w, "in the middle", FWD1, &ack, FIRST "NO_SESSION", NULL, NULL, &j);
+
+	// A UDP checksum of 0 stays; a fragment's is in the first one.
+	write_inner(&none, &flows[2].sent);
+	wrap_from_host(&none, 11, OF_FWD1, NATTED);
+	wrong += nats(w, "begin", FWD1, &flows[2].sent, BEGUN, &flows[2].becomes, &flows[2].sent,
+		      &j);
+	wrong += travel(w, FWD1, &none, &j);
+	wrong += path_is("no checksum", &j, "fwd1 FORWARDED");
+	write_delivered(&f, &flows[2].becomes);
+	f.byte[14 + 26] = f.byte[14 + 27] = 0;
+	wrap_to_host(&f, 13, OF_FWD1, NATTED, hash_for(NATTED, &flows[2].sent), FWD1);
+	return wrong + frames_compare("no checksum", &f, &j.out);
+}
+
+#define DOWN_TO(fwd) " > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > " fwd " "
+
+static void age_both(struct world *w, int node, const struct inner *sent,
+		     const struct inner *becomes)
+{
+	int from_b;
+	struct session_key key = key_of(NATTED, sent, &from_b),
+			   other = key_of(NATTED, becomes, &from_b);
+
+	never_refreshed(w, node, &key);
+	never_refreshed(w, node, &other);
+	cache_age(w, node, &key, REFRESH_DUE_MS);
+	cache_age(w, node, &other, REFRESH_DUE_MS);
+}
+
+// What either side's packets say of the session reaches it: its end, that it is in use and
+// answered.
+static int test_translated_state(struct world *w)
+{
+	struct inner sent = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
+		     becomes = TCP(8080, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+		     answers = reversed(&becomes, ACK), arrives = reversed(&sent, ACK),
+		     asks_udp = UDP(53, .from = "10.0.1.10", .to = "10.0.2.100"),
+		     asked_udp = UDP(1053, .from = "10.0.1.10", .to = "10.0.2.10"),
+		     answers_udp = reversed(&asked_udp, 0), arrives_udp = reversed(&asks_udp, 0);
+	int from_b, wrong = 0;
+	struct session_key key = key_of(NATTED, &sent, &from_b), other, udp;
+	struct dft_record r = {};
+	struct journey j;
+
+	forget(w);
+	put_translations(w);
+	wrong += nats(w, "begin", FWD1, &sent, BEGUN, &becomes, &sent, &j);
+	sent.flags = becomes.flags = ACK;
+	// Of TCP who began it says that it is answered.
+	wrong += nats(w, "answered", FWD1, &sent, "fwd1 FORWARDED", &becomes, &sent, &j);
+	wrong += beside(w, "answered", FWD1, &j, "fwd1 REFRESHING" DOWN_TO("fwd1") "REFRESHED");
+	node_session(&w->node[FTN2], &key, &r);
+	if (!(r.state & DFT_ANSWERED) || r.state & DFT_ALIAS) {
+		fprintf(stderr, "answered: state %x\n", r.state);
+		wrong++;
+	}
+	// In use: each side asks for the same session.
+	wrong += nats(w, "the other side", FWD2, &answers, UP_ALIAS, &arrives, &arrives, &j);
+	age_both(w, FWD1, &sent, &becomes);
+	age_both(w, FWD2, &sent, &becomes);
+	other = key_of(NATTED, &becomes, &from_b);
+	node_session_mark(&w->node[FTN3], &key, 3000, 0);
+	wrong += nats(w, "in use", FWD1, &sent, "fwd1 FORWARDED", &becomes, &sent, &j);
+	wrong += beside(w, "in use", FWD1, &j, "fwd1 REFRESHING > ftn3 REPLIED > fwd1 REFRESHED");
+	if (node_session_idle_s(&w->node[FTN3], &key) > 10) {
+		fprintf(stderr, "in use: not seen\n");
+		wrong++;
+	}
+	node_session_mark(&w->node[FTN3], &key, 3000, 0);
+	wrong += nats(w, "used", FWD2, &answers, "fwd2 FORWARDED", &arrives, &answers, &j);
+	wrong += beside(w, "used", FWD2, &j, "fwd2 REFRESHING > ftn3 REPLIED > fwd2 REFRESHED");
+	if (node_session_idle_s(&w->node[FTN3], &key) > 10 ||
+	    clock_ms() - cache_get(w, FWD2, &key).asked_ms > REFRESH_DUE_MS / 2 ||
+	    clock_ms() - cache_get(w, FWD2, &other).asked_ms > REFRESH_DUE_MS / 2) {
+		fprintf(stderr, "used: not seen, or not refreshed\n");
+		wrong++;
+	}
+	sent.flags = becomes.flags = answers.flags = arrives.flags = FIN | ACK;
+	wrong += nats(w, "closed", FWD1, &sent, "fwd1 UPDATED" DOWN_TO("fwd1") "FORWARDED_FIRST",
+		      &becomes, &sent, &j);
+	wrong += nats(w, "closed there", FWD2, &answers,
+		      "fwd2 UPDATED" DOWN_TO("fwd2") "FORWARDED_FIRST", &arrives, &arrives, &j);
+	for (int i = FTN1; i <= FTN3; i++)
+		if (!node_session(&w->node[i], &key, &r) || !dft_state_closed(r.state)) {
+			fprintf(stderr, "closed: state %x\n", r.state);
+			wrong++;
+		}
+	wrong += nats(w, "wrong side", FWD2, &arrives, "fwd2 WRONG_SIDE", NULL, NULL, &j);
+
+	// Of UDP the other side says that it is answered.
+	udp = key_of(NATTED, &asks_udp, &from_b);
+	wrong += nats(w, "UDP", FWD1, &asks_udp, BEGUN, &asked_udp, &asks_udp, &j);
+	wrong += nats(w, "UDP, first", FWD1, &answers_udp, "fwd1 FORWARDED", &arrives_udp,
+		      &answers_udp, &j);
+	wrong += beside(w, "UDP", FWD1, &j, "fwd1 REFRESHING" DOWN_TO("fwd1") "REFRESHED");
+	node_session(&w->node[FTN1], &udp, &r);
+	if (!(r.state & DFT_ANSWERED)) {
+		fprintf(stderr, "UDP: state %x\n", r.state);
+		wrong++;
+	}
+	return wrong;
+}
+
+// An error about a packet as its sender's side knows it, by whoever has that address and MAC.
+static void write_error_about(struct frame *f, const struct inner *about, const char *by,
+			      const char *mac, const char *to_mac, uint8_t ttl)
+{
+	struct frame original;
+
+	write_ip(&original, about, 3);
+	seal(original.byte);
+	frame_clear(f);
+	frame_append(f, original.byte, 28);
+	frame_icmp(f, ICMP_UNREACHABLE, 3, 0);
+	frame_ipv4(f, (struct ipv4_header){
+			      .from = by, .to = about->from, .protocol = IPPROTO_ICMP, .ttl = ttl});
+	frame_ethernet(f, to_mac, mac, ETH_P_IP);
+}
+
+// RFC 5508: the packet in an ICMP error is translated back, and who sent it.
+static int test_translated_errors(struct world *w)
+{
+	static const struct {
+		const char *name;
+		struct inner sent, becomes;
+	} flows[] = {
+		{"TCP", TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
+		 TCP(8080, SYN, .from = "10.0.1.10", .to = "10.0.2.10")},
+		{"UDP, both sides",
+		 UDP(53, .from = "10.0.1.10", .to = "10.0.2.101", .payload = 20),
+		 {.protocol = IPPROTO_UDP,
+		  .from_port = 5000,
+		  .to_port = 1053,
+		  .payload = 20,
+		  .from = "10.0.2.50",
+		  .to = "10.0.2.10"}},
+		{"echo",
+		 {.protocol = IPPROTO_ICMP,
+		  .type = ICMP_ECHO_REQUEST,
+		  .from_port = 7,
+		  .to_port = 7,
+		  .from = "10.0.1.10",
+		  .to = "10.0.2.100"},
+		 {.protocol = IPPROTO_ICMP,
+		  .type = ICMP_ECHO_REQUEST,
+		  .from_port = 9,
+		  .to_port = 9,
+		  .from = "10.0.1.10",
+		  .to = "10.0.2.10"}},
+	};
+	const char *client = "02:01:00:00:01:0a", *server = "02:01:00:00:02:0a",
+		   *gate1 = "02:f1:00:00:01:01", *gate2 = "02:f1:00:00:02:01";
+	struct journey j;
+	struct frame f, want;
+	int wrong = 0;
+
+	put_translations(w);
+	for (size_t i = 0; i < COUNT(flows); i++) {
+		const struct inner *sent = &flows[i].sent, *becomes = &flows[i].becomes;
+		struct inner answers = reversed(becomes, ACK), arrives = reversed(sent, ACK);
+
+		answers.payload = arrives.payload = 20;
+		forget(w);
+		wrong += nats(w, flows[i].name, FWD1, sent, BEGUN, becomes, sent, &j);
+		// By whom it was sent to: from the cache, and by way of the alias.
+		write_error_about(&f, becomes, becomes->to, server, gate2, 64);
+		wrap_from_host(&f, 13, OF_FWD1, NATTED);
+		wrong += travel(w, FWD1, &f, &j);
+		wrong += path_is(flows[i].name, &j, "fwd1 FORWARDED");
+		write_error_about(&want, sent, sent->to, gate1, client, 63);
+		wrap_to_host(&want, 11, OF_FWD1, NATTED, hash_for(NATTED, becomes), FWD1);
+		wrong += frames_compare(flows[i].name, &want, &j.out);
+		write_error_about(&f, becomes, "10.0.2.1", gate2, gate2, 64);
+		wrap_from_host(&f, 13, OF_FWD2, NATTED);
+		wrong += travel(w, FWD2, &f, &j);
+		wrong += path_is("a router's", &j, UP_ALIAS);
+		write_error_about(&want, sent, "10.0.2.1", gate1, client, 63);
+		wrap_to_host(&want, 11, OF_FWD2, NATTED, hash_for(NATTED, sent), FWD2);
+		wrong += frames_compare("a router's", &want, &j.out);
+		// By who began it.
+		if (sent->protocol == IPPROTO_ICMP)
+			arrives.type = answers.type = ICMP_ECHO_REPLY;
+		write_error_about(&f, &arrives, arrives.to, client, gate1, 64);
+		wrap_from_host(&f, 11, OF_FWD1, NATTED);
+		wrong += travel(w, FWD1, &f, &j);
+		wrong += path_is(flows[i].name, &j, "fwd1 FORWARDED");
+		write_error_about(&want, &answers, answers.to, gate2, server, 63);
+		wrap_to_host(&want, 13, OF_FWD1, NATTED, hash_for(NATTED, sent), FWD1);
+		wrong += frames_compare("by who began it", &want, &j.out);
+	}
+	return wrong;
+}
+
+static struct dft_record alias_of(struct world *w, int node, const struct inner *becomes)
+{
+	struct dft_record r = {};
+	struct session_key key;
+	int from_b;
+
+	key = key_of(NATTED, becomes, &from_b);
+	if (!node_session(&w->node[node], &key, &r))
+		r.life = DFT_ABSENT;
+	return r;
+}
+
+static uint64_t live_sessions(struct world *w, int node)
+{
+	return node_count(&w->node[node], "sessions");
+}
+
+// A1: an alias is one session's.
+static int test_alias_owner(struct world *w)
+{
+	struct inner first = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.102"),
+		     becomes = {.protocol = IPPROTO_TCP,
+				.from_port = 5000,
+				.to_port = 80,
+				.flags = SYN,
+				.from = "10.0.2.50",
+				.to = "10.0.2.10"},
+		     second = first, third = first, plain = becomes;
+	char again[PATH_ROOM] = ASKED;
+	struct dft_record alias;
+	struct journey j;
+	int wrong = 0;
+
+	forget(w);
+	put_translations(w);
+	second.from = "10.0.1.12";
+	third.from = second.from;
+	third.to = "10.0.2.103";
+	wrong += nats(w, "first", FWD1, &first, BEGUN, &becomes, &first, &j);
+	alias = alias_of(w, FTN1, &becomes);
+	wrong += nats(w, "second", FWD1, &second, ASKED "RESERVED > ftn1 ALIAS_TAKEN", NULL, NULL,
+		      &j);
+	// The function may choose another: it is asked again, for as long as there are hops.
+	for (int i = 0; i < MAX_HOPS; i++)
+		strcat(again, "RESERVED > ftn1 LOOKED_UP_AGAIN > ftn3 ");
+	strcat(again, "RESERVED > ftn1 HOPS_EXCEEDED");
+	wrong += nats(w, "third", FWD1, &third, again, NULL, NULL, &j);
+	for (int i = FTN1; i <= FTN3; i++) {
+		struct dft_record r = alias_of(w, i, &becomes);
+
+		if (memcmp(&r, &alias, sizeof(r)) || live_sessions(w, i) != 2) {
+			fprintf(stderr, "the alias is another, or not alone\n");
+			wrong++;
+		}
+	}
+	// Nor does a session without one begin under that key.
+	plain.from_mac = "02:01:00:00:01:0a";
+	return wrong +
+	       nats(w, "its key", FWD2, &plain, "fwd2 LOOKED_UP > ftn3 WRONG_SIDE", NULL, NULL, &j);
+}
+
+// A3: the alias first, on all of its path; and the session as the life that it names, or not at
+// all.
+static int test_alias_first(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
+		     becomes = TCP(8080, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+		     answer = reversed(&becomes, SYN | ACK);
+	struct dft_record alias, r;
+	struct journey j = {};
+	int from_b, wrong = 0;
+	struct session_key key = key_of(NATTED, &syn, &from_b);
+	struct dft_stamp life;
+	struct frame f;
+
+	forget(w);
+	put_translations(w);
+	put_floors(w, &key, 4);
+	write_sealed(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, NATTED);
+	for (int i = 0, node = FWD1; i < 5; i++, node = j.at)
+		wrong += step(w, node, i ? &j.out : &f, &j);
+	wrong += path_is("alias", &j,
+			 "fwd1 LOOKED_UP > ftn3 RESERVED > ftn1 REPLICATED > ftn2 REPLICATED > "
+			 "ftn3 INSERTED");
+	life = (struct dft_stamp){4, 1};
+	for (int i = FTN1; i <= FTN3; i++) {
+		alias = alias_of(w, i, &becomes);
+		if (alias.life != DFT_LIVE || !(alias.state & DFT_ALIAS) ||
+		    memcmp(alias.alias.key, &key, sizeof(key)) ||
+		    dft_stamp_compare(alias.alias.owner, life) ||
+		    node_session(&w->node[i], &key, &r)) {
+			fprintf(stderr, "%s: not the alias alone\n", w->node[i].name);
+			wrong++;
+		}
+	}
+	f = j.out;
+	// The floor rose since it was observed: that life never begins. The packet is looked up
+	// again, and the next finds the alias taken until somebody asks for its owner.
+	put_floor(w, FTN1, &key, 5);
+	put_floor(w, FTN2, &key, 5);
+	put_floor(w, FTN3, &key, 5);
+	wrong += travel(w, FTN1, &f, &j);
+	wrong += path_is("another life", &j,
+			 "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 RESERVED+LOOKED_UP_AGAIN > "
+			 "ftn1 ALIAS_TAKEN");
+	for (int i = FTN1; i <= FTN3; i++)
+		if (node_session(&w->node[i], &key, &r)) {
+			fprintf(stderr, "%s: another life has begun\n", w->node[i].name);
+			wrong++;
+		}
+	return wrong + nats(w, "no session", FWD2, &answer,
+			    "fwd2 LOOKED_UP > ftn3 ALIASED+NO_OWNER", NULL, NULL, &j);
+}
+
+static int verifies(struct world *w, const char *name, const struct inner *becomes,
+		    const struct dft_record *alias, const char *path)
+{
+	int from_b, wrong;
+	struct session_key key = key_of(NATTED, becomes, &from_b), owner;
+	struct dft_packet d;
+	struct journey j;
+	struct frame f;
+
+	memcpy(&owner, alias->alias.key, sizeof(owner));
+	write_keyed(&f, FTN2, FTN1, &key, DFT_VERIFY, alias->stamp);
+	d = op_get(&f);
+	put_record(&d, alias);
+	d.op.bucket = htonl((uint32_t)hash_of(&owner) % BUCKETS);
+	edit_op(&f, FTN2, FTN1, &d);
+	wrong = travel(w, FTN1, &f, &j);
+	return wrong + path_is(name, &j, path);
+}
+
+#define GONE                                                                                       \
+	"ftn1 REPLICATED > ftn2 REPLICATED > ftn3 ALIAS_ORPHANED > ftn1 REPLICATED > ftn2 "        \
+	"REPLICATED > ftn3 OP_DONE"
+
+// A4, A5: an alias ends when its session's tombstone is collected, and then only.
+static int test_alias_end(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
+		     becomes = TCP(8080, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+		     answer = reversed(&becomes, SYN | ACK);
+	int from_b, wrong = 0;
+	struct session_key key = key_of(NATTED, &syn, &from_b);
+	struct dft_record alias, other, r = {};
+	struct journey j;
+
+	forget(w);
+	put_translations(w);
+	put_floors(w, &key, 0);
+	wrong += nats(w, "begin", FWD1, &syn, BEGUN, &becomes, &syn, &j);
+	alias = alias_of(w, FTN1, &becomes);
+	other = alias;
+	wrong += verifies(w, "live", &becomes, &alias, "ftn1 ALIAS_KEPT");
+	node_session(&w->node[FTN1], &key, &r);
+	wrong += asks(w, "delete", &key, DFT_DELETE, r.stamp, DOWN);
+	r.stamp.counter++;
+	wrong += verifies(w, "a tombstone", &becomes, &alias, "ftn1 ALIAS_KEPT");
+	wrong += nats(w, "the other side", FWD2, &answer,
+		      "fwd2 LOOKED_UP > ftn3 ALIASED+SESSION_ENDING", NULL, NULL, &j);
+	// Another life of it, and another alias of the same life, are nobody's.
+	other.incarnation.counter = other.alias.owner.counter = 2;
+	wrong += verifies(w, "another's", &becomes, &other,
+			  "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 ALIAS_ORPHANED > ftn1 OP_DONE");
+	other = alias;
+	other.translation.source_port = htons(81);
+	if (alias_of(w, FTN1, &becomes).life != DFT_LIVE) {
+		fprintf(stderr, "the alias went too early\n");
+		wrong++;
+	}
+	wrong += asks(w, "collect", &key, DFT_COLLECT, r.stamp, DOWN);
+	wrong += verifies(w, "collected", &becomes, &alias, GONE);
+	for (int i = FTN1; i <= FTN3; i++)
+		if (alias_of(w, i, &becomes).life != DFT_TOMBSTONE) {
+			fprintf(stderr, "%s: the alias is still there\n", w->node[i].name);
+			wrong++;
+		}
+	// It may be had again at once: who knew of it knows no more.
+	return wrong + nats(w, "again", FWD1, &syn, BEGUN, &becomes, &syn, &j);
+}
+
 // What has 0 for ports must not share a session with what has none.
 static int test_no_ports(struct world *w)
 {
@@ -5839,9 +6422,12 @@ static int test_all_verdicts(struct world *w)
 {
 	static const enum verdict edges[] = {
 		// Of what is sent without a packet: node/upkeep_test.c.
-		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY, EMITTED_MOVE, EMIT_VOID,
+		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY, EMITTED_MOVE, EMITTED_VERIFY,
+		EMIT_VOID,
 		// modules/function/function_test.c.
 		FUNCTION_DROPPED, FUNCTION_BEYOND, FUNCTION_ANSWER,
+		// modules/loadbalancer/loadbalancer_test.c.
+		NO_LISTENER, NO_BACKEND, HAIRPIN,
 		// modules/limits/limits_test.c.
 		MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED,
 		FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED, OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE,
@@ -5930,6 +6516,12 @@ static const struct test tests[] = {
 	{"a view that lacks something", test_no_view},
 	{"ICMP errors", test_icmp_errors},
 	{"no ports", test_no_ports},
+	{"translated", test_translated},
+	{"translated, its state", test_translated_state},
+	{"translated, ICMP errors", test_translated_errors},
+	{"an alias is one session's", test_alias_owner},
+	{"the alias first", test_alias_first},
+	{"the end of an alias", test_alias_end},
 	{"whom OAM is due", test_told},
 	{"OAM frames", test_oam},
 	{"no room", test_no_room},

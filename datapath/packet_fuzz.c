@@ -51,6 +51,7 @@ static void dress(struct dft_packet *d)
 	option_write(&d->op.header, DFT_OPTION_OP, sizeof(d->op));
 	option_write(&d->towards[0].header, DFT_OPTION_DECISION, sizeof(d->towards[0]));
 	option_write(&d->towards[1].header, DFT_OPTION_DECISION, sizeof(d->towards[1]));
+	option_write(&d->translation.header, DFT_OPTION_TRANSLATION, sizeof(d->translation));
 	d->op.version = DFT_VERSION;
 }
 

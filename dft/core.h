@@ -41,8 +41,11 @@ inlined int dft_record_equal(const struct dft_record *a, const struct dft_record
 	unsigned int i;
 
 	DFT_UNROLL
-	for (i = 0; i < sizeof(*a) / sizeof(*x); i++)
+	for (i = 0; i < sizeof(*a) / sizeof(*x); i++) {
 		differ |= x[i] ^ y[i];
+		// Else compilers reckon all words first, on a stack that eBPF has not.
+		__asm__ volatile("" : "+r"(differ));
+	}
 	return !differ;
 }
 
@@ -313,21 +316,23 @@ inlined struct dft_stamp dft_promised_life(struct dft_stamp seen)
 	return seen;
 }
 
+// A3. Whether a life that begins at this head now is the promised one.
+inlined int dft_promise_holds(const struct dft_record *mine, __u32 floor, struct dft_stamp seen)
+{
+	if (seen.floor < floor)
+		return 0;
+	if (mine->life == DFT_TOMBSTONE && mine->stamp.floor == seen.floor)
+		return mine->stamp.counter == seen.counter;
+	return !seen.counter;
+}
+
 // A3. As dft_insert_at_head, of a session for which an alias is reserved under the promised life:
 // it is accepted as exactly that or not at all.
 inlined enum dft_outcome dft_insert_promised_at_head(struct dft_record *mine, __u32 *floor,
 						     struct dft_stamp seen, struct dft_record *op)
 {
-	if (mine->life != DFT_LIVE) {
-		if (seen.floor < *floor)
-			return DFT_REFUSED;
-		if (mine->life == DFT_TOMBSTONE && mine->stamp.floor == seen.floor) {
-			if (mine->stamp.counter != seen.counter)
-				return DFT_REFUSED;
-		} else if (seen.counter) {
-			return DFT_REFUSED;
-		}
-	}
+	if (mine->life != DFT_LIVE && !dft_promise_holds(mine, *floor, seen))
+		return DFT_REFUSED;
 	return dft_insert_at_head(mine, floor, seen, op);
 }
 
@@ -345,7 +350,8 @@ inlined enum dft_outcome dft_alias_insert_at_head(struct dft_record *mine, __u32
 	op->stamp = (struct dft_stamp){floor, 1};
 	if (mine->life == DFT_TOMBSTONE)
 		op->stamp = dft_stamp_next(mine->stamp, floor);
-	op->incarnation = op->stamp;
+	// What a life of an alias is called says whose it is: its owner's.
+	op->incarnation = op->alias.owner;
 	op->life = DFT_LIVE;
 	*mine = *op;
 	return DFT_STORED;

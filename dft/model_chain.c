@@ -138,7 +138,8 @@ static struct dft_record rec_out(const struct rec *r)
 				 0,
 				 (r->state & 0x0F) | (r->state >> 4) << DFT_GENERATION_SHIFT,
 				 r->life,
-				 {{{.action = r->decision}}}};
+				 {{{.action = r->decision}}},
+				 {}};
 
 	return out;
 }

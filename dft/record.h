@@ -24,10 +24,12 @@ enum dft_life {
 #define DFT_RST 0x0004
 #define DFT_BEGUN_BY_B 0x0008 // the first packet of the generation came from b
 #define DFT_ANSWERED 0x0010   // the other side has answered it
+// Of no generation, and never told: the record is an alias (docs/dft.md A1).
+#define DFT_ALIAS 0x0020
 #define DFT_GENERATION_SHIFT 8
 #define DFT_GENERATION_MASK 0x000F // compared by serial arithmetic: RFC 1982, 4 bits
 #define DFT_GENERATION_BITS (DFT_GENERATION_MASK << DFT_GENERATION_SHIFT)
-#define DFT_STATE_BITS (DFT_GENERATION_BITS | 0x001F)
+#define DFT_STATE_BITS (DFT_GENERATION_BITS | 0x003F)
 #define DFT_LIFE_SHIFT 12 // on the wire enum dft_life sits above them
 _Static_assert(!(DFT_STATE_BITS >> DFT_LIFE_SHIFT), "a state ends below the life");
 
@@ -47,8 +49,9 @@ struct dft_record {
 	__u16 life; // enum dft_life
 	union {
 		struct decision towards[2]; // [0]: packets to b; [1]: packets to a
-		struct dft_alias alias;	    // table DFT_ALIASES
+		struct dft_alias alias;	    // DFT_ALIAS
 	};
+	struct translation translation; // of packets of this key, in the direction that it says
 };
-_Static_assert(sizeof(struct dft_record) == 104, "map ABI");
+_Static_assert(sizeof(struct dft_record) == 144, "map ABI");
 _Static_assert(sizeof(struct dft_item) == 44 + sizeof(struct dft_record), "all of it is copied");

@@ -14,6 +14,7 @@
 #include "modules/chain/chain.h"
 #include "modules/entrance/entrance.h"
 #include "modules/function/function.h"
+#include "modules/loadbalancer/loadbalancer.h"
 #include "modules/member/member.h"
 #include "modules/port/port.h"
 #include "modules/securitygroup/securitygroup.h"
@@ -302,6 +303,8 @@ static int translate_message(const struct desired *desired, const Zeta__Node__V1
 		return translate_group(desired, object->security_group, entries);
 	case KIND(NETWORK_ACL):
 		return translate_acl(desired, object->network_acl, entries);
+	case KIND(LOAD_BALANCER):
+		return loadbalancer_entries(object->load_balancer, entries);
 	case KIND(LOCAL_PORT):
 		return local_port_entries(object->local_port, entries);
 	case KIND(FUNCTION):
@@ -446,6 +449,8 @@ static const char *id_of(const Zeta__Node__V1__Object *object)
 		return object->network_acl->id;
 	case KIND(RULE_BLOCK):
 		return object->rule_block->id;
+	case KIND(LOAD_BALANCER):
+		return object->load_balancer->id;
 	case KIND(LOCAL_PORT):
 		return object->local_port->id;
 	case KIND(FUNCTION):

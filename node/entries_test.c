@@ -9,12 +9,14 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "modules/chain/chain.h"
 #include "lib/hash.h"
 #include "modules/entrance/entrance.h"
 #include "modules/function/function.h"
+#include "modules/loadbalancer/loadbalancer.h"
 #include "modules/member/member.h"
 #include "modules/port/port.h"
 #include "modules/securitygroup/securitygroup.h"
@@ -23,9 +25,9 @@
 #include "modules/vpc/vpc.h"
 #include "node/messages.h"
 
-#define VALUE_MOST                                                                                 \
-	(sizeof(union rule_page) > sizeof(struct function_part) ? sizeof(union rule_page)          \
-								: sizeof(struct function_part))
+#define VALUE_MOST sizeof(struct listener_value)
+_Static_assert(VALUE_MOST > sizeof(union rule_page) && VALUE_MOST > sizeof(struct function_part),
+	       "there is room for every value");
 
 // What was put first, and last, and how many there were.
 struct recorded {
@@ -639,16 +641,127 @@ static void digest(void **state)
 			     session_digest(&(struct session_key){.vni = {0, 0, 1}}, &record));
 }
 
+// Of what place so many slots are.
+static size_t slots_of(const struct listener_value *value, uint8_t place)
+{
+	size_t slots = 0;
+
+	for (size_t i = 0; i < LISTENER_SLOTS; i++)
+		slots += value->slot[i] == place;
+	return slots;
+}
+
+static void load_balancer(void **state)
+{
+	Zeta__Node__V1__LoadBalancer b = ZETA__NODE__V1__LOAD_BALANCER__INIT;
+	Zeta__Node__V1__Listener l = ZETA__NODE__V1__LISTENER__INIT, *listeners[] = {&l};
+	static uint8_t ips[MAX_BACKENDS + 1][16];
+	static char ids[MAX_BACKENDS + 1][8];
+	static Zeta__Node__V1__Backend backend[MAX_BACKENDS + 1], *backends[MAX_BACKENDS + 1];
+	static struct listener_value before;
+	struct recorded r = recorder();
+	const struct listener_key *key = (const void *)r.key[0];
+	const struct listener_value *value = (const void *)r.value[0];
+	const struct load_balancer_value *flags = (const void *)r.value[1];
+	size_t i, moved;
+
+	for (i = 0; i <= MAX_BACKENDS; i++) {
+		zeta__node__v1__backend__init(&backend[i]);
+		memcpy(ips[i], net, 16);
+		ips[i][15] = (uint8_t)i;
+		snprintf(ids[i], sizeof(ids[i]), "b%zu", i);
+		backend[i].id = ids[i];
+		backend[i].ip = BYTES(ips[i]);
+		backend[i].weight = 1;
+		backends[i] = &backend[i];
+	}
+	b.vni = 9;
+	b.ip = BYTES(ip);
+	b.listener = listeners;
+	b.n_listener = 1;
+	l.protocol = 6;
+	l.port = 80;
+	l.backend_port = 8080;
+	l.backend = backends;
+	l.n_backend = 4;
+	backend[0].weight = 2;
+	backend[1].weight = 0;
+	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	assert_int_equal(r.count, 2);
+	// The address comes after what it leads to.
+	assert_int_equal(r.table[0], TABLE_LISTENERS);
+	assert_int_equal(key->vni, 9);
+	assert_memory_equal(&key->address, ip, 16);
+	assert_int_equal(key->port, htons(80));
+	assert_int_equal(key->protocol, 6);
+	assert_int_equal(value->backend_port, htons(8080));
+	// Who drains has no place, and its weight counts for nobody.
+	assert_int_equal(value->backends, 3);
+	assert_memory_equal(&value->backend[0], ips[0], 16);
+	assert_memory_equal(&value->backend[1], ips[2], 16);
+	assert_memory_equal(&value->backend[2], ips[3], 16);
+	assert_in_range(slots_of(value, 0), LISTENER_SLOTS / 2 - 1, LISTENER_SLOTS / 2 + 1);
+	assert_in_range(slots_of(value, 1), LISTENER_SLOTS / 4 - 1, LISTENER_SLOTS / 4 + 1);
+	assert_int_equal(r.table[1], TABLE_LOAD_BALANCERS);
+	assert_memory_equal(r.key[1] + 4, ip, 16);
+	assert_int_equal(flags->by_source, 0);
+	// One more gets its part, and few others another one than before.
+	before = *value;
+	backend[1].weight = 1;
+	b.by_source = 1;
+	r = recorder();
+	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	assert_int_equal(flags->by_source, 1);
+	assert_int_equal(value->backends, 4);
+	for (i = moved = 0; i < LISTENER_SLOTS; i++)
+		moved += value->slot[i] != 1 && memcmp(&value->backend[value->slot[i]],
+						       &before.backend[before.slot[i]], 16) != 0;
+	assert_in_range(moved, 0, LISTENER_SLOTS / 20);
+	// With as many as there may be all have a part; with none there is none.
+	l.n_backend = MAX_BACKENDS;
+	backend[0].weight = 1;
+	r = recorder();
+	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	for (i = 0; i < MAX_BACKENDS; i++)
+		assert_in_range(slots_of(value, (uint8_t)i), 63, 64);
+	l.n_backend = 0;
+	r = recorder();
+	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	assert_int_equal(value->backends, 0);
+
+	l.n_backend = MAX_BACKENDS + 1;
+	REFUSES(loadbalancer_entries(&b, &r.entries), "backends");
+	l.n_backend = 1;
+	backend[0].weight = MAX_WEIGHT + 1;
+	REFUSES(loadbalancer_entries(&b, &r.entries), "weight");
+	backend[0].weight = 1;
+	backend[0].ip = SHORT(ips[0]);
+	REFUSES(loadbalancer_entries(&b, &r.entries), "backend is 15");
+	l.backend_port = 65536;
+	REFUSES(loadbalancer_entries(&b, &r.entries), "backend port");
+	l.port = 0;
+	REFUSES(loadbalancer_entries(&b, &r.entries), "port 0");
+	l.protocol = 1;
+	REFUSES(loadbalancer_entries(&b, &r.entries), "protocol 1");
+	b.ip = SHORT(ip);
+	REFUSES(loadbalancer_entries(&b, &r.entries), "ip is 15");
+	b.n_listener = MAX_VPC_LISTENERS + 1;
+	REFUSES(loadbalancer_entries(&b, &r.entries), "listeners");
+	b.vni = 0;
+	REFUSES(loadbalancer_entries(&b, &r.entries), "VNI");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(member),     cmocka_unit_test(chain),
-		cmocka_unit_test(chain_wish), cmocka_unit_test(transfer),
-		cmocka_unit_test(buckets),    cmocka_unit_test(vpc),
-		cmocka_unit_test(function),   cmocka_unit_test(function_config),
-		cmocka_unit_test(subnet),     cmocka_unit_test(port),
-		cmocka_unit_test(local_port), cmocka_unit_test(security_group),
-		cmocka_unit_test(entrance),   cmocka_unit_test(digest),
+		cmocka_unit_test(member),	 cmocka_unit_test(chain),
+		cmocka_unit_test(chain_wish),	 cmocka_unit_test(transfer),
+		cmocka_unit_test(buckets),	 cmocka_unit_test(vpc),
+		cmocka_unit_test(function),	 cmocka_unit_test(function_config),
+		cmocka_unit_test(subnet),	 cmocka_unit_test(port),
+		cmocka_unit_test(local_port),	 cmocka_unit_test(security_group),
+		cmocka_unit_test(load_balancer), cmocka_unit_test(entrance),
+		cmocka_unit_test(digest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

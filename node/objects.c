@@ -13,6 +13,7 @@
 #include "edge.skel.h"
 #include "function.skel.h"
 #include "gateway.skel.h"
+#include "loadbalancer.skel.h"
 #include "pacemaker.skel.h"
 #include "securitygroup.skel.h"
 
@@ -24,6 +25,7 @@ const struct embedded_object embedded_objects[] = {
 	{"bouncer", GATEWAY, bouncer__elf_bytes, FUNCTION_BOUNCER},
 	{"securitygroup", GATEWAY, securitygroup__elf_bytes, FUNCTION_SECURITY_GROUP},
 	{"acl", GATEWAY, acl__elf_bytes, FUNCTION_ACL},
+	{"loadbalancer", GATEWAY, loadbalancer__elf_bytes, FUNCTION_LOAD_BALANCER},
 	{"function", 0, function__elf_bytes, 0}, // with each that is pushed
 	{"pacemaker", GATEWAY, pacemaker__elf_bytes, 0},
 	{"edge", NODE_EDGE, edge__elf_bytes, 0},
@@ -45,6 +47,10 @@ const struct step_program step_programs[] = {
 	{STEP_SIDE, "side"},
 	{STEP_COPY_OUT, "copy_out"},
 	{STEP_COPY_IN, "copy_in"},
+	{STEP_ALIASES, "aliases"},
+	{STEP_ALIASED, "aliased"},
+	{STEP_TRANSLATE, "translate"},
+	{STEP_RECALL, "recall"},
 	{}, // ends the list
 	// clang-format on
 };

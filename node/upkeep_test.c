@@ -1140,6 +1140,67 @@ static int test_move_ages_nothing(struct test *t)
 	return wrong;
 }
 
+// As the data path has them (A1): the session of key i, sent by its a, becomes one to another port.
+static void put_translated(struct side *s, uint32_t i, int session, struct session_key *key,
+			   struct session_key *other)
+{
+	struct dft_record r = record_of(i, DFT_ANSWERED), alias = r;
+	struct session_value value = {};
+
+	*key = *other = key_of(i, IPPROTO_TCP);
+	other->b_port = htons(8080);
+	r.translation = (struct translation){.source = key->a,
+					     .destination = key->b,
+					     .source_port = key->a_port,
+					     .destination_port = other->b_port,
+					     .flags = TRANSLATION_IS};
+	memcpy(r.translation.vni, key->vni, 3);
+	alias.translation = (struct translation){.source = key->b,
+						 .destination = key->a,
+						 .source_port = key->b_port,
+						 .destination_port = key->a_port,
+						 .flags = TRANSLATION_IS | TRANSLATION_FROM_B};
+	memcpy(alias.translation.vni, key->vni, 3);
+	alias.state = DFT_ALIAS;
+	alias.alias = (struct dft_alias){.owner = r.incarnation};
+	memcpy(alias.alias.key, key, sizeof(*key));
+	node_session_put(&s->node, other, &alias);
+	value = (struct session_value){
+		.used_s = clock_of(s), .check = key_hash(other) >> 32, .record = alias};
+	node_put(&s->node, "sessions", other, &value);
+	if (!session)
+		return;
+	node_session_put(&s->node, key, &r);
+	value = (struct session_value){
+		.used_s = clock_of(s), .check = key_hash(key) >> 32, .record = r};
+	node_put(&s->node, "sessions", key, &value);
+}
+
+// A5: an alias is asked about for as long as it is there, and ends when its session is gone; not
+// because nobody uses it.
+static int test_alias(struct test *t)
+{
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	struct dft_record left = {};
+	struct session_key key, other, orphan, its_owner;
+	int wrong = 0;
+
+	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
+	for (int i = 0; i < NODES; i++) {
+		put_translated(&t->side[i], 7, 1, &key, &other);
+		put_translated(&t->side[i], 8, 0, &its_owner, &orphan);
+	}
+	wrong += until(t, "the orphan is gone",
+		       !node_session(&near->node, &orphan, &left) &&
+			       !node_session(&far->node, &orphan, &left));
+	wrong += holds("its owner can never be", floor_of(near, roles_bucket(&its_owner)) &&
+							 floor_of(far, roles_bucket(&its_owner)));
+	wrong += until(t, "the other is asked about", counted(near, ALIAS_KEPT) >= 3);
+	wrong += holds("it is there", node_session(&near->node, &other, &left) &&
+					      left.life == DFT_LIVE && left.state & DFT_ALIAS);
+	return wrong;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct test *t); // returns how many things were wrong
@@ -1149,6 +1210,7 @@ static const struct {
 	{"used meanwhile", test_used_meanwhile},
 	{"what is marked ends", test_marked_ends},
 	{"a session's whole end", test_whole_end},
+	{"an alias is asked about", test_alias},
 	{"a copy", test_copy},
 	{"a learner that hears nothing", test_deaf_learner},
 	{"a copy of another term", test_copy_of_another_term},

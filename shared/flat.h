@@ -92,7 +92,7 @@ struct flat_slot {
 
 struct flat_head {
 	__u32 lock;    // not 0: a CPU changes the page. Reading needs none
-	__u32 spilled; // not 0: sessions of this page are in the kernel map
+	__u32 spilled; // not 0: sessions of this page are, or were, in the kernel map
 	__u32 hand;    // cache: where to look next for what may be evicted
 	__u32 pad;
 	// Of each slot 8 bits of its key's hash, never 0; 0: the slot was never used since a CPU

@@ -24,12 +24,18 @@
 #define MAX_SESSIONS 67108864	  // .. and large ones: some 20 GB
 #define MAX_CACHED 1048576	  // sessions a forwarder caches; older ones are evicted
 #define FLAT_SPARE 2		  // slots of a flat table for each session: so many rarely lack one
+#define VERIFY_S 5		  // how often an alias' owner is asked about
 #define FLAT_PAGES 65536	  // of a forwarder's: 2 million slots, half full with MAX_CACHED
 #define MAX_UNFLAT 65536	  // sessions that a flat table's slots cannot have
 #define MAX_DIRECT 262144	  // direct paths a host knows; older ones are evicted
 #define MAX_LOCAL_PORTS 4096	  // per host
 #define MAX_SECURITY_GROUPS 65536 // one for each VPC
 #define MAX_NETWORK_ACLS 65536	  // one for each VPC
+#define MAX_LOAD_BALANCERS 65536  // one for each VPC
+#define MAX_VPC_LISTENERS 64	  // of a VPC's load balancers: each is 5 KB on a flow table node
+#define MAX_LISTENERS 131072	  // two for each load balancer
+#define MAX_BACKENDS 64		  // of a listener: Maglev's slots are 64 for each, for even shares
+#define MAX_WEIGHT 256		  // of a backend
 #define MAX_RULES 10000		  // of a VPC's security groups, and of its ACLs
 #define RULE_BLOCKS 256	   // that rules are told to nodes in: of 40 each, where there are most
 #define RULES_TOGETHER 64  // but so few are told as one

@@ -22,7 +22,7 @@ struct outbox_entry {
 	__u32 state;
 	__u32 serial; // of the loader's choice, but serial % MAX_OUTBOX is this entry's index, and
 		      // no two uses of an entry have the same one
-	__u32 op;     // DFT_DELETE, DFT_COLLECT, DFT_COPY, DFT_FENCE, DFT_TOLD, DFT_WHOLE
+	__u32 op; // DFT_DELETE, DFT_COLLECT, DFT_COPY, DFT_FENCE, DFT_TOLD, DFT_WHOLE, DFT_VERIFY
 	__u32 chain;
 	__u32 bucket;
 	__u32 epoch; // of the term it is sent under
@@ -52,6 +52,12 @@ inlined __u32 outbox_together(__u32 tenant_mtu)
 	const __u32 more = tenant_mtu > least ? (tenant_mtu - least) / sizeof(struct dft_item) : 0;
 
 	return more < DFT_BULK_MOST ? more + 1 : DFT_BULK_MOST;
+}
+
+// Whether somebody confirms such an op.
+inlined int outbox_confirms(__u32 op)
+{
+	return op == DFT_COPY || (op >= DFT_FENCE && op != DFT_VERIFY);
 }
 
 // Map "outbox_next": array of one.

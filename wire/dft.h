@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-// How gateway nodes speak: Geneve with three options of ours in front of the tenant's frame.
+// How gateway nodes speak: Geneve with four options of ours in front of the tenant's frame.
 // Every op has the same size, so that a flow table node edits it in place and never moves a byte.
 #pragma once
 
@@ -11,7 +11,8 @@
 
 #include "wire/geneve.h"
 
-//   Ethernet | IPv4 | UDP 6081 | Geneve O=0 C=1 | DFT_OPTION_OP | DFT_OPTION_DECISION x 2 | frame
+//   Ethernet | IPv4 | UDP 6081 | Geneve O=0 C=1 | DFT_OPTION_OP | DFT_OPTION_DECISION x 2
+//   | DFT_OPTION_TRANSLATION | frame
 //
 // RFC 8926 section 10: classes 0xFF00 to 0xFFFF are for experiments.
 #define DFT_CLASS 0xFF5A
@@ -19,6 +20,7 @@
 
 #define DFT_OPTION_OP (0x80 | 1) // critical: who does not know it must not forward the frame
 #define DFT_OPTION_DECISION (0x80 | 2)
+#define DFT_OPTION_TRANSLATION (0x80 | 3)
 
 enum dft_op {
 	DFT_LOOKUP = 1, // to the tail: what was decided for this packet's session?
@@ -39,14 +41,18 @@ enum dft_op {
 	DFT_TOLD,  // from the old head to the new one, down its path: that, or nothing
 	DFT_WHOLE, // from the old head to the new one, down its path: you have all
 	DFT_TAKEN, // from the new path's end to the old head: yours, told, whole are known to all
+	// An alias (docs/dft.md A5); the key is the alias', and the record is its:
+	DFT_VERIFY,   // to its owner's head: is that life there? Down the path, where it is not
+	DFT_VERIFIED, // from the end of that path to the alias' head: it is not
 	DFT_OPS,
 };
 
 // What follows the options: geneve.protocol is GENEVE_ETHERNET, the tenant's frame that caused the
 // op, whose headers are the key; DFT_KEYED: no packet, the key itself; or DFT_BULK: several keys
-// with their records. Keyed are delete, collect, copy and copied; nothing is released for them.
-// What the head has that is newer than what a delete or collect names goes down the path as a
-// delete's record, live or not. Copy and copied of a bucket's floor are keyed, of records bulk.
+// with their records. Keyed are delete, collect, copy, copied, verify and verified; nothing is
+// released for them. What the head has that is newer than what a delete or collect names goes down
+// the path as a delete's record, live or not. Copy and copied of a bucket's floor are keyed, of
+// records bulk.
 #define DFT_KEYED 0x88B5 // IEEE 802 local experimental EtherType 1
 struct dft_keyed {
 	__u8 key[40];  // struct session_key, which has network order only
@@ -83,6 +89,9 @@ _Static_assert(sizeof(struct dft_bulk) == 8, "");
 
 enum dft_table {
 	DFT_SESSIONS = 0,
+	// Of an insert: the alias first. Bucket and chain are those of the key that the packet has
+	// once it is translated; the stamp is the session's, as in its insert, and the incarnation,
+	// down the path, the alias' stamp.
 	DFT_ALIASES = 1,
 	DFT_ENDPOINTS = 2,
 };
@@ -96,6 +105,9 @@ enum dft_table {
 #define DFT_REFRESH 0x08  // the tenant's packet went its way already: the forwarder only asks
 #define DFT_ASKED 0x10	  // the bucket's old chain had nothing of the key: it may be decided
 #define DFT_BACK 0x20	  // the bucket's new chain did not know that it has it
+// The responder's packet, translated already: it belongs to the life and the translation that the
+// op names, or to nobody.
+#define DFT_TRANSLATED 0x40
 
 // Orders the lives and changes of one key: by floor, then by counter (docs/dft.md).
 struct dft_stamp_wire {
@@ -126,10 +138,28 @@ enum decision_action {
 			    // unreachable; SECURITY_GROUP: administratively prohibited)
 };
 
-#define DECISION_ROUTED 0x01   // crosses subnets: TTL - 1, both MACs rewritten
-#define DECISION_DIRECT 0x02   // the sender's host may send later packets itself
-#define DECISION_FINAL 0x08    // a pushed function had the last word: no rule is asked about it
-#define DECISION_UNCACHED 0x04 // valid for this one packet (an answered ARP request)
+#define DECISION_ROUTED 0x01	 // crosses subnets: TTL - 1, both MACs rewritten
+#define DECISION_DIRECT 0x02	 // the sender's host may send later packets itself
+#define DECISION_FINAL 0x08	 // a pushed function had the last word: no rule is asked about it
+#define DECISION_UNCACHED 0x04	 // valid for this one packet (an answered ARP request)
+#define DECISION_TRANSLATED 0x10 // of a session with a translation
+
+// What the packets of one direction of a session become. The other direction's have another key,
+// and its record, or what is cached of it, says what they become: what the first were, turned
+// round. All 0: none. Bytes and network order only, as a decision.
+struct translation {
+	struct in6_addr source; // IPv4 is v4-mapped
+	struct in6_addr destination;
+	__be16 source_port; // ICMP echo: both are the identifier; what has no ports: 0
+	__be16 destination_port;
+	__u8 vni[3]; // where those addresses are
+	__u8 flags;  // TRANSLATION_*
+};
+_Static_assert(sizeof(struct translation) == 40, "wire and map ABI");
+
+#define TRANSLATION_IS 0x01	// there is one
+#define TRANSLATION_FROM_B 0x02 // of packets that the key's b sends; else its a
+#define TRANSLATION_CHOSEN 0x04 // if it is another session's, another one may be chosen
 
 struct dft_op_option {
 	struct geneve_option header;
@@ -174,7 +204,14 @@ struct dft_item {
 	__be16 state;
 	__u8 zero[2];
 	struct decision towards[2];
+	struct translation translation;
 };
+
+struct dft_translation_option {
+	struct geneve_option header;
+	struct translation translation;
+};
+_Static_assert(sizeof(struct dft_translation_option) == 44, "header and 40 bytes of data");
 
 // What is between the Ethernet header and the tenant's frame, IPv4 underlay. (Without Ethernet's 14
 // bytes all fields have their natural alignment: no packed struct, no access byte by byte.)
@@ -184,14 +221,16 @@ struct dft_packet {
 	struct geneve_header geneve;
 	struct dft_op_option op;
 	struct dft_decision_option towards[2]; // [0]: to the key's b; [1]: to its a
+	struct dft_translation_option translation;
 };
-_Static_assert(sizeof(struct dft_packet) == 208, "20 + 8 + 8 + 172");
+_Static_assert(sizeof(struct dft_packet) == 252, "20 + 8 + 8 + 216");
 
 #define DFT_HEADERS_BYTES (sizeof(struct ethhdr) + sizeof(struct dft_packet))
 
 #define DFT_BULK_MOST 16 // items: a bit each
 
-#define DFT_OPTIONS_BYTES 172 // of the 252 that RFC 8926 allows: an alias' rewrite (40) still fits
-_Static_assert(sizeof(struct dft_op_option) + 2 * sizeof(struct dft_decision_option) ==
+#define DFT_OPTIONS_BYTES 216 // of the 252 that RFC 8926 allows
+_Static_assert(sizeof(struct dft_op_option) + 2 * sizeof(struct dft_decision_option) +
+			       sizeof(struct dft_translation_option) ==
 		       DFT_OPTIONS_BYTES,
 	       "");

@@ -20,6 +20,7 @@
 
 #define ICMP_UNREACHABLE_NET 0 // codes of ICMP_UNREACHABLE
 #define ICMP_UNREACHABLE_HOST 1
+#define ICMP_UNREACHABLE_PORT 3
 #define ICMP_FRAGMENTATION_NEEDED 4 // RFC 1191: with the next hop's MTU
 
 struct icmp_header {

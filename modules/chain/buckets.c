@@ -16,7 +16,7 @@ void chain_id(char id[CHAIN_ID], const char *view, uint32_t number)
 // With so many chains, from number 0 on.
 static int fill(const json_t *view, json_int_t count, uint16_t table[BUCKETS])
 {
-	auto_(freep) struct maglev_chain *all = NULL;
+	auto_(freep) struct maglev_member *all = NULL;
 	auto_(freep) char(*ids)[CHAIN_ID] = NULL;
 	json_int_t i;
 
@@ -28,9 +28,9 @@ static int fill(const json_t *view, json_int_t count, uint16_t table[BUCKETS])
 		return -ENOMEM;
 	for (i = 0; i < count; i++) {
 		chain_id(ids[i], text_in(view, "id"), (uint32_t)i);
-		all[i] = (struct maglev_chain){.id = ids[i], .number = (uint16_t)i};
+		all[i] = (struct maglev_member){.id = ids[i], .number = (uint16_t)i, .weight = 1};
 	}
-	return maglev_fill(table, all, (size_t)count);
+	return maglev_fill(table, BUCKETS, all, (size_t)count);
 }
 
 int view_buckets(const json_t *view, uint16_t table[BUCKETS])

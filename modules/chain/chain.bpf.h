@@ -246,6 +246,7 @@ inlined struct dft_packet *op_begin(struct xdp_md *ctx, __u32 inner_offset, __u3
 	option_write(&d->op.header, DFT_OPTION_OP, sizeof(d->op));
 	option_write(&d->towards[0].header, DFT_OPTION_DECISION, sizeof(d->towards[0]));
 	option_write(&d->towards[1].header, DFT_OPTION_DECISION, sizeof(d->towards[1]));
+	option_write(&d->translation.header, DFT_OPTION_TRANSLATION, sizeof(d->translation));
 	d->op.version = DFT_VERSION;
 	d->op.hops = MAX_HOPS;
 	return d;
@@ -284,6 +285,7 @@ inlined int op_valid(const struct dft_packet *d)
 	       option_is(&d->op.header, DFT_OPTION_OP, sizeof(d->op)) &&
 	       option_is(&d->towards[0].header, DFT_OPTION_DECISION, sizeof(d->towards[0])) &&
 	       option_is(&d->towards[1].header, DFT_OPTION_DECISION, sizeof(d->towards[1])) &&
+	       option_is(&d->translation.header, DFT_OPTION_TRANSLATION, sizeof(d->translation)) &&
 	       d->op.version == DFT_VERSION && d->op.op >= DFT_LOOKUP && d->op.op < DFT_OPS;
 }
 
@@ -309,6 +311,7 @@ inlined void record_read(const struct dft_packet *d, struct dft_record *r)
 	r->life = state >> DFT_LIFE_SHIFT;
 	r->towards[0] = d->towards[0].decision;
 	r->towards[1] = d->towards[1].decision;
+	r->translation = d->translation.translation;
 }
 
 inlined void record_write(struct dft_packet *d, const struct dft_record *r)
@@ -319,6 +322,7 @@ inlined void record_write(struct dft_packet *d, const struct dft_record *r)
 	d->op.state = bpf_htons(r->state | r->life << DFT_LIFE_SHIFT);
 	d->towards[0].decision = r->towards[0];
 	d->towards[1].decision = r->towards[1];
+	d->translation.translation = r->translation;
 }
 
 inlined void item_read(const struct dft_item *item, struct dft_record *r)
@@ -332,6 +336,7 @@ inlined void item_read(const struct dft_item *item, struct dft_record *r)
 	r->life = state >> DFT_LIFE_SHIFT;
 	r->towards[0] = item->towards[0];
 	r->towards[1] = item->towards[1];
+	r->translation = item->translation;
 }
 
 inlined void item_write(struct dft_item *item, const struct dft_record *r)
@@ -343,6 +348,7 @@ inlined void item_write(struct dft_item *item, const struct dft_record *r)
 	__builtin_memset(item->zero, 0, sizeof(item->zero));
 	item->towards[0] = r->towards[0];
 	item->towards[1] = r->towards[1];
+	item->translation = r->translation;
 }
 
 // Whether an op with a key is about a bucket as a whole: struct dft_bucket_wire is in the key's
@@ -371,6 +377,27 @@ inlined enum verdict op_key(struct packet *p, const struct dft_packet *d, struct
 	return (__u32)key_hash(key) % BUCKETS == bpf_ntohl(d->op.bucket) ? GO_ON : DFT_MALFORMED;
 }
 
+// Whether an op is about an alias as such. (Its record is copied, deleted and collected as any.)
+inlined int op_of_alias(const struct dft_packet *d)
+{
+	return d->op.op >= DFT_VERIFY || (d->op.op == DFT_INSERT && d->op.table == DFT_ALIASES);
+}
+
+// Points an op at the chain of a key. NULL: it has none.
+inlined const struct chain_value *op_point(struct dft_packet *d, const struct session_key *key)
+{
+	__u32 bucket = (__u32)key_hash(key) % BUCKETS, number;
+	const struct chain_value *c = chain_of(bucket, &number);
+
+	if (!c)
+		return NULL;
+	d->op.bucket = bpf_htonl(bucket);
+	d->op.chain = bpf_htonl(number);
+	d->op.epoch = bpf_htonl(c->epoch);
+	d->op.term = bpf_htonl(c->term);
+	return c;
+}
+
 // Whether an op goes back to another node than this one.
 inlined int op_is_passing(const struct dft_packet *d)
 {
@@ -387,6 +414,7 @@ inlined int op_enter(struct xdp_md *ctx, const struct dft_packet *d)
 		return cfg.roles & ROLE_FWD ? go_to(ctx, STEP_REPLY) : finish(ctx, NOT_MEMBER);
 	return go_to(ctx, d->geneve.protocol == bpf_htons(DFT_BULK) ? STEP_COPY_IN
 			  : d->op.op == DFT_FULL		    ? STEP_REFUSAL
+			  : op_of_alias(d)			    ? STEP_ALIASES
 			  : d->op.op >= DFT_FENCE		    ? STEP_MOVING
 								    : STEP_TABLE);
 }
@@ -452,7 +480,7 @@ inlined int op_back(struct xdp_md *ctx, struct dft_packet *d, enum verdict v)
 inlined int op_release(struct xdp_md *ctx, struct dft_packet *d)
 {
 	d->op.op = DFT_REPLY;
-	d->op.flags &= DFT_STATEFUL | DFT_REFRESH;
+	d->op.flags &= DFT_STATEFUL | DFT_REFRESH | DFT_TRANSLATED;
 	return op_back(ctx, d, REPLIED);
 }
 
@@ -472,7 +500,7 @@ inlined int op_look_up_again(struct xdp_md *ctx, struct dft_packet *d)
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_LOOKUP;
-	d->op.flags &= DFT_REFRESH;
+	d->op.flags &= DFT_REFRESH | DFT_TRANSLATED;
 	return op_redirect(ctx, d, chain_whom(c, 1, 0), LOOKED_UP_AGAIN);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Maglev bucket table.
+// The Maglev table.
 #include "modules/chain/maglev.h"
 
 #include <errno.h>
@@ -7,11 +7,12 @@
 
 #include "lib/own.h"
 
-// A chain's turn: where its permutation of the buckets goes on.
+// A member's turn: where its permutation of the buckets goes on.
 struct turn {
-	const struct maglev_chain *chain;
+	const struct maglev_member *member;
 	uint32_t next;
 	uint32_t skip;
+	uint32_t credit; // it has not taken yet
 };
 
 // FNV-1a, then a finalizer: FNV alone leaves the ids of neighbours ("c/1", "c/2") close together.
@@ -28,47 +29,55 @@ static uint64_t hash(const char *text, uint64_t seed)
 
 static int by_id(const void *a, const void *b)
 {
-	return strcmp(((const struct turn *)a)->chain->id, ((const struct turn *)b)->chain->id);
+	return strcmp(((const struct turn *)a)->member->id, ((const struct turn *)b)->member->id);
 }
 
-// The first bucket of the chain's permutation that nobody has. BUCKETS is prime and skip is less,
-// so the permutation visits every bucket.
-static uint32_t first_free(struct turn *t, const uint16_t table[BUCKETS])
+// The first bucket of the member's permutation that nobody has. size is prime and skip is less, so
+// the permutation visits every bucket.
+static uint32_t first_free(struct turn *t, const uint16_t *table, uint32_t size)
 {
 	uint32_t bucket;
 
 	do {
 		bucket = t->next;
-		t->next = (t->next + t->skip) % BUCKETS;
+		t->next = (t->next + t->skip) % size;
 	} while (table[bucket]);
 	return bucket;
 }
 
-int maglev_fill(uint16_t table[BUCKETS], const struct maglev_chain *chains, size_t count)
+int maglev_fill(uint16_t *table, uint32_t size, const struct maglev_member *members, size_t count)
 {
 	auto_(freep) struct turn *turns = NULL;
+	uint32_t heaviest = 0, filled = 0;
+	struct turn *t;
 
 	if (count > MAX_CHAINS)
 		return -EINVAL;
-	for (size_t i = 0; i < count; i++)
-		if (chains[i].number >= MAX_CHAINS)
+	for (size_t i = 0; i < count; i++) {
+		if (members[i].number >= MAX_CHAINS)
 			return -EINVAL;
+		heaviest = members[i].weight > heaviest ? members[i].weight : heaviest;
+	}
 	turns = calloc(count + 1, sizeof(*turns));
 	if (!turns)
 		return -ENOMEM;
-	memset(table, 0, BUCKETS * sizeof(*table));
-	if (!count)
+	memset(table, 0, size * sizeof(*table));
+	if (!heaviest)
 		return 0;
 	for (size_t i = 0; i < count; i++) {
-		turns[i].chain = &chains[i];
-		turns[i].next = hash(chains[i].id, 0) % BUCKETS;
-		turns[i].skip = hash(chains[i].id, 0x9e3779b97f4a7c15) % (BUCKETS - 1) + 1;
+		turns[i].member = &members[i];
+		turns[i].next = hash(members[i].id, 0) % size;
+		turns[i].skip = hash(members[i].id, 0x9e3779b97f4a7c15) % (size - 1) + 1;
 	}
 	qsort(turns, count, sizeof(*turns), by_id);
-	for (uint32_t filled = 0; filled < BUCKETS; filled++) {
-		struct turn *t = &turns[filled % count];
-
-		table[first_free(t, table)] = t->chain->number + 1;
+	for (size_t turn = 0; filled < size; turn++) {
+		t = &turns[turn % count];
+		t->credit += t->member->weight;
+		if (t->credit < heaviest)
+			continue;
+		t->credit -= heaviest;
+		table[first_free(t, table, size)] = t->member->number + 1;
+		filled++;
 	}
 	return 0;
 }

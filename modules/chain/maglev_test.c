@@ -13,7 +13,7 @@
 #include "modules/chain/maglev.h"
 
 struct set {
-	struct maglev_chain chain[MAX_CHAINS + 1];
+	struct maglev_member chain[MAX_CHAINS + 1];
 	char id[MAX_CHAINS + 1][32];
 	size_t count;
 };
@@ -26,7 +26,7 @@ static void make(struct set *s, size_t count)
 	s->count = count;
 	for (size_t i = 0; i < count; i++) {
 		snprintf(s->id[i], sizeof(s->id[i]), "cluster-1/%zu", i);
-		s->chain[i] = (struct maglev_chain){s->id[i], (uint16_t)i};
+		s->chain[i] = (struct maglev_member){s->id[i], (uint16_t)i, 1};
 	}
 }
 
@@ -38,7 +38,7 @@ static void shares_differ_by_one(void **state)
 		size_t share[MAX_CHAINS] = {}, least = SIZE_MAX, most = 0;
 
 		make(&set, counts[c]);
-		assert_int_equal(maglev_fill(before, set.chain, set.count), 0);
+		assert_int_equal(maglev_fill(before, BUCKETS, set.chain, set.count), 0);
 		for (size_t b = 0; b < BUCKETS; b++) {
 			assert_in_range(before[b], 1, counts[c]);
 			share[before[b] - 1]++;
@@ -71,15 +71,15 @@ static void little_moves(void **state)
 		size_t n = counts[c], step = n / 10 ? n / 10 : 1;
 
 		make(&set, n);
-		assert_int_equal(maglev_fill(before, set.chain, n), 0);
+		assert_int_equal(maglev_fill(before, BUCKETS, set.chain, n), 0);
 		for (size_t gone = 0; gone < n; gone += step) {
-			struct maglev_chain fewer[MAX_CHAINS];
+			struct maglev_member fewer[MAX_CHAINS];
 			size_t kept = 0, moved;
 
 			for (size_t i = 0; i < n; i++)
 				if (i != gone)
 					fewer[kept++] = set.chain[i];
-			assert_int_equal(maglev_fill(after, fewer, kept), 0);
+			assert_int_equal(maglev_fill(after, BUCKETS, fewer, kept), 0);
 			// Coming is going, seen from the other side: the table has no history.
 			moved = moved_for_nothing((uint16_t)gone);
 			worst = moved > worst ? moved : worst;
@@ -92,25 +92,57 @@ static void little_moves(void **state)
 	assert_in_range(worst, 0, BUCKETS / 50);
 }
 
+// As weights say, but for what is left of a round; and none without a weight.
+static void weights_count(void **state)
+{
+	static const uint16_t weights[] = {256, 128, 0, 1, 128};
+	size_t share[5] = {}, sum = 0, due;
+
+	make(&set, 5);
+	for (size_t i = 0; i < 5; i++) {
+		set.chain[i].weight = weights[i];
+		sum += weights[i];
+	}
+	assert_int_equal(maglev_fill(before, 4093, set.chain, 5), 0);
+	for (size_t b = 0; b < 4093; b++) {
+		assert_in_range(before[b], 1, 5);
+		share[before[b] - 1]++;
+	}
+	for (size_t i = 0; i < 5; i++) {
+		due = (size_t)4093 * weights[i] / sum;
+		assert_in_range(share[i], due > 2 ? due - 2 : 0, weights[i] ? due + 2 : 0);
+	}
+	// It is the ratio that counts.
+	for (size_t i = 0; i < 5; i++)
+		set.chain[i].weight = weights[i] * 255;
+	assert_int_equal(maglev_fill(after, 4093, set.chain, 5), 0);
+	assert_memory_equal(before, after, 4093 * sizeof(*before));
+	for (size_t i = 0; i < 5; i++)
+		set.chain[i].weight = 0;
+	assert_int_equal(maglev_fill(after, 4093, set.chain, 5), 0);
+	for (size_t b = 0; b < 4093; b++)
+		assert_int_equal(after[b], 0);
+}
+
 static void order_does_not_matter(void **state)
 {
-	struct maglev_chain reversed[100];
+	struct maglev_member reversed[100];
 
 	make(&set, 100);
 	for (size_t i = 0; i < 100; i++)
 		reversed[i] = set.chain[99 - i];
-	assert_int_equal(maglev_fill(before, set.chain, 100), 0);
-	assert_int_equal(maglev_fill(after, reversed, 100), 0);
+	assert_int_equal(maglev_fill(before, BUCKETS, set.chain, 100), 0);
+	assert_int_equal(maglev_fill(after, BUCKETS, reversed, 100), 0);
 	assert_memory_equal(before, after, sizeof(before));
 }
 
 static void numbers_do_not_matter(void **state)
 {
 	make(&set, 10);
-	assert_int_equal(maglev_fill(before, set.chain, 10), 0);
+	assert_int_equal(maglev_fill(before, BUCKETS, set.chain, 10), 0);
 	for (size_t i = 0; i < 10; i++)
 		set.chain[i].number += 500;
-	assert_int_equal(maglev_fill(after, set.chain, 10), 0);
+	assert_int_equal(maglev_fill(after, BUCKETS, set.chain, 10), 0);
 	for (size_t b = 0; b < BUCKETS; b++)
 		assert_int_equal(after[b], before[b] + 500);
 }
@@ -122,7 +154,7 @@ static void it_is_the_same_everywhere(void **state)
 	uint32_t sum = 0;
 
 	make(&set, 3);
-	assert_int_equal(maglev_fill(before, set.chain, 3), 0);
+	assert_int_equal(maglev_fill(before, BUCKETS, set.chain, 3), 0);
 	for (size_t b = 0; b < BUCKETS; b++)
 		sum = sum * 31 + before[b];
 	assert_int_equal(sum, 0xec3ed24b);
@@ -131,10 +163,10 @@ static void it_is_the_same_everywhere(void **state)
 static void limits(void **state)
 {
 	make(&set, MAX_CHAINS);
-	assert_int_equal(maglev_fill(before, set.chain, MAX_CHAINS + 1), -EINVAL);
+	assert_int_equal(maglev_fill(before, BUCKETS, set.chain, MAX_CHAINS + 1), -EINVAL);
 	set.chain[3].number = MAX_CHAINS;
-	assert_int_equal(maglev_fill(before, set.chain, 4), -EINVAL);
-	assert_int_equal(maglev_fill(before, NULL, 0), 0);
+	assert_int_equal(maglev_fill(before, BUCKETS, set.chain, 4), -EINVAL);
+	assert_int_equal(maglev_fill(before, BUCKETS, NULL, 0), 0);
 	for (size_t b = 0; b < BUCKETS; b++)
 		assert_int_equal(before[b], 0);
 }
@@ -144,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shares_differ_by_one),
 		cmocka_unit_test(little_moves),
+		cmocka_unit_test(weights_count),
 		cmocka_unit_test(order_does_not_matter),
 		cmocka_unit_test(numbers_do_not_matter),
 		cmocka_unit_test(it_is_the_same_everywhere),

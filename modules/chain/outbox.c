@@ -185,7 +185,7 @@ void outbox_settle(struct outbox *outbox, outbox_told *told, void *context)
 			return;
 		__atomic_store_n(&outbox->entry[i].state, OUTBOX_FREE, __ATOMIC_RELEASE);
 		outbox->first++;
-		if (entry.op == DFT_COPY || entry.op >= DFT_FENCE)
+		if (outbox_confirms(entry.op))
 			told(context, &entry, outbox->owner[i], state == OUTBOX_CONFIRMED);
 	}
 }

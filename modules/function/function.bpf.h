@@ -36,7 +36,11 @@ struct passage {
 	__u8 ttl;
 	__u8 dscp;
 	__u8 dscp_before;
-	__u8 told; // its session is in the cache
+	__u8 told;    // its session is in the cache
+	__u8 fresh;   // of a translated session: what is known of it is in session_room()->reply
+	__u8 final;   // .. the packet is translated already
+	__u8 beside;  // .. it went its way already
+	__u8 changes; // .. it changes the session's state
 	__u8 functions;
 	__u8 next;
 	__u8 function[MAX_SERVICE_CHAIN];

@@ -43,13 +43,16 @@ static const struct built_in {
 	const char *without; // what a chain without it would lack
 	int after;	     // place here of what has to have run before; -1: of nothing
 	const char *why;
+	const char *only_with; // a VPC that has none of this kind needs no such function
 } built_in[] = {
-	{"divider", "no packet goes to another subnet", -1, NULL},
+	{"divider", "no packet goes to another subnet", 4,
+	 "the way between subnets is the backend's", NULL},
 	{"bouncer", "nobody says where packets go", 0,
-	 "the way between subnets is chosen before the host"},
-	{"acl", "no network ACL would count", -1, NULL},
+	 "the way between subnets is chosen before the host", NULL},
+	{"acl", "no network ACL would count", 4, "its rules are about backends", NULL},
 	{"security-group", "no security group would count", 1,
-	 "it needs the destination's groups, which bouncer finds"},
+	 "it needs the destination's groups, which bouncer finds", NULL},
+	{"load-balancer", "no load balancer would be served", -1, NULL, "load-balancers"},
 };
 
 #define BUILT_IN (sizeof(built_in) / sizeof(built_in[0]))
@@ -521,14 +524,30 @@ static int settle_pushed(struct change *vpc, const json_t *entry, const char *fi
 			   text_or_empty(function, "id"));
 }
 
+static int found(const struct object *object, void *arg)
+{
+	return 1;
+}
+
 // Which functions there must be, and what each needs to have run before it.
 static int check_order(struct change *vpc, const int place[BUILT_IN])
 {
-	for (size_t i = 0; i < BUILT_IN; i++)
-		if (place[i] < 0)
+	int has;
+
+	for (size_t i = 0; i < BUILT_IN; i++) {
+		if (place[i] >= 0)
+			continue;
+		has = built_in[i].only_with
+			      ? store_list_referring(vpc->store, built_in[i].only_with,
+						     vpc->kind->name, vpc->id, found, NULL)
+			      : 1;
+		if (has < 0)
+			return has;
+		if (has)
 			return refuse(vpc->problem, 409, "service_chain",
 				      "service_chain needs %s: without it %s", built_in[i].name,
 				      built_in[i].without);
+	}
 	for (size_t i = 0; i < BUILT_IN; i++)
 		if (built_in[i].after >= 0 && place[i] < place[built_in[i].after])
 			return refuse(vpc->problem, 409, "service_chain",
@@ -537,11 +556,16 @@ static int check_order(struct change *vpc, const int place[BUILT_IN])
 	return 0;
 }
 
+bool service_chain_has(const json_t *vpc, const char *function)
+{
+	return chain_entry(vpc, function) != NULL;
+}
+
 int service_chain_settle(struct change *vpc)
 {
 	json_t *chain = json_object_get(vpc->after, "service_chain"), *entry, *other;
 	auto_(json_decrefp) json_t *names = json_array();
-	int place[BUILT_IN] = {-1, -1, -1, -1}, which, err;
+	int place[BUILT_IN] = {-1, -1, -1, -1, -1}, which, err;
 	char field[48];
 	size_t i, k;
 

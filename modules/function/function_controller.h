@@ -16,6 +16,9 @@ int function_read(const json_t *version, struct function_object *out, uint8_t **
 // The function of this name, a new reference; NULL: there is none.
 json_t *function_named(struct store *store, const char *name);
 
+// Whether the service_chain that the VPC says itself has a function of this name.
+bool service_chain_has(const json_t *vpc, const char *function);
+
 // Checks the VPC's service_chain, refers to its functions, and sets the list "functions" that
 // follows from it. Where the VPC has none it does nothing. Returns 0 or -errno, with *problem.
 int service_chain_settle(struct change *vpc);

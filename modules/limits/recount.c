@@ -154,5 +154,6 @@ void recount_look(struct recount *r, const struct session_key *key, const struct
 	if (!count)
 		return;
 	count->sessions++;
-	count->half_open += key->protocol == IPPROTO_TCP && !(record->state & DFT_ANSWERED);
+	count->half_open +=
+		key->protocol == IPPROTO_TCP && !(record->state & (DFT_ANSWERED | DFT_ALIAS));
 }

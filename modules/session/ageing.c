@@ -24,7 +24,8 @@ static __u32 idle_s(const struct ageing *ageing, const struct session_seen *seen
 static void ask(struct ageing *ageing, const struct session_seen *seen, __u32 op, __u32 chain,
 		__u32 bucket)
 {
-	const __u64 term = ageing->roles->role[chain].term;
+	const __u64 term =
+		op == DFT_VERIFY ? ageing->roles->head[chain] : ageing->roles->role[chain].term;
 
 	outbox_add(ageing->outbox,
 		   &(struct outbox_entry){
@@ -40,6 +41,16 @@ static void ask(struct ageing *ageing, const struct session_seen *seen, __u32 op
 		   0);
 }
 
+static void verify(struct ageing *ageing, const struct session_seen *seen, __u32 chain,
+		   __u32 bucket)
+{
+	// What a flat table cannot have says all 32 bits.
+	if (!ageing->roles->head[chain] || (__s32)(ageing->now_s - seen->used_s) < VERIFY_S)
+		return;
+	ask(ageing, seen, DFT_VERIFY, chain, bucket);
+	ageing->verifies++;
+}
+
 void ageing_look(struct ageing *ageing, const struct session_seen *seen)
 {
 	const __u32 bucket = roles_bucket(&seen->key);
@@ -49,6 +60,10 @@ void ageing_look(struct ageing *ageing, const struct session_seen *seen)
 
 	if (chain == NO_CHAIN || !outbox_room(ageing->outbox))
 		return;
+	if (seen->record.life == DFT_LIVE && seen->record.state & DFT_ALIAS) {
+		verify(ageing, seen, chain, bucket);
+		return;
+	}
 	role = &ageing->roles->role[chain];
 	if (!role->term)
 		return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// Ends what nobody uses (docs/dft.md O8 to O10): of each bucket its tail, and only it, has dead
-// sessions deleted and their tombstones collected. Nothing is remembered from scan to scan: what is
-// not answered is asked for again when it is seen again.
+// Ends what nobody uses (docs/dft.md O8 to O10, A5): of each bucket its tail, and only it, has dead
+// sessions deleted and their tombstones collected. An alias has no age: its head asks whether its
+// owner is there. Nothing is remembered from scan to scan: what is not answered is asked for again
+// when it is seen again.
 #pragma once
 
 #include "modules/chain/outbox.h"
@@ -15,6 +16,7 @@ struct ageing {
 	__u32 now_s;		   // not later than when what is seen was read
 	__u32 moved_s;		   // when buckets were last on their way to other chains; 0: never
 	__u64 deletes, collects;   // asked for so far
+	__u64 verifies;		   // aliases asked about
 };
 
 // Looks at one session, and asks for its end if it is time and there is room in the outbox.

@@ -20,6 +20,9 @@ inlined int emit_permitted(const struct outbox_entry *e, const struct chain_valu
 
 	if (e->epoch != c->epoch || e->term != c->term || chain_fenced(e->chain, c))
 		return 0;
+	// A5: the head has whatever any of its path has.
+	if (e->op == DFT_VERIFY)
+		return !place && !move_elsewhere(m, e->chain);
 	if (e->op >= DFT_FENCE)
 		return !place && m->from == e->chain + 1;
 	// M7: what the new chain lacks the old one still has, so it must not be forgotten here.
@@ -62,7 +65,7 @@ inlined struct dft_packet *emit_write(struct xdp_md *ctx, const struct outbox_en
 		return NULL;
 	d->geneve.protocol = bpf_htons(DFT_KEYED);
 	emit_head(d, e->op, chain, e->epoch, e->term);
-	if (e->op == DFT_TOLD)
+	if (e->op == DFT_TOLD || e->op == DFT_VERIFY)
 		record_write(d, read);
 	else
 		stamp_write(&d->op.stamp, e->stamp);
@@ -89,6 +92,29 @@ inlined int emit_read(struct outbox_entry *e, const struct session_key *key, str
 	if (!found)
 		e->state = OUTBOX_CONFIRMED;
 	return found == 1;
+}
+
+// A5: asks the head of an alias' owner. That it is asked about counts as its use: for some seconds
+// it is not asked about again.
+inlined int emit_verify(struct xdp_md *ctx, struct outbox_entry *e, const struct session_key *key,
+			const struct move *m, __u32 where, struct session_room *room)
+{
+	const struct dft_record *alias = &room->change.record;
+	const struct chain_value *c;
+	struct dft_packet *d;
+
+	room->change.begins = 0;
+	if (session_read(key, key_hash(key), 0, room) != SESSION_FOUND || alias->life != DFT_LIVE ||
+	    !(alias->state & DFT_ALIAS))
+		return finish(ctx, EMIT_VOID);
+	__builtin_memcpy(&room->asked, alias->alias.key, sizeof(room->asked));
+	d = emit_write(ctx, e, key, 0, alias, m, where);
+	if (!d)
+		return finish(ctx, NO_ROOM);
+	c = op_point(d, &room->asked);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	return op_send_to_node(ctx, chain_whom(c, 0, 0), EMITTED_VERIFY);
 }
 
 // Sends the next op of the outbox. One that is void by now is taken all the same.
@@ -121,7 +147,7 @@ inlined int emit_next(struct xdp_md *ctx)
 		return go_to(ctx, STEP_COPY_OUT);
 	__sync_fetch_and_add(&place->next, 1);
 	// A copy is as good as lost until the learner says otherwise.
-	e->state = e->op == DFT_COPY || e->op >= DFT_FENCE ? OUTBOX_SENT : OUTBOX_FREE;
+	e->state = outbox_confirms(e->op) ? OUTBOX_SENT : OUTBOX_FREE;
 	key = e->key;
 	c = chain_find(e->chain);
 	where = e->bucket;
@@ -152,6 +178,8 @@ inlined int emit_next(struct xdp_md *ctx)
 			return finish(ctx, EMIT_VOID);
 		v = EMITTED_DELETE;
 	}
+	if (e->op == DFT_VERIFY)
+		return emit_verify(ctx, e, &key, &m, where, room);
 	if (e->op == DFT_TOLD || e->op == DFT_WHOLE) {
 		const struct chain_value *to = chain_find(m.to - 1u);
 

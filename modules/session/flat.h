@@ -233,6 +233,7 @@ inlined int flat_read(union flat_page *page, __u32 i, const union flat_key *key,
 		// A writer marks half 0 first and clears it last: that one speaks for both.
 		if (flat_load(&slot->half[0].version) != version)
 			continue;
+		out->translation = (struct translation){};
 		return version & FLAT_HELD && room->word[1] == key->word[0] &&
 		       room->word[2] == key->word[1];
 	}
@@ -251,8 +252,8 @@ inlined int flat_decision_fits(const struct decision *d)
 // Whether nothing of the record is lost in a slot. One that does not fit goes to the kernel map.
 inlined int flat_fits(const struct dft_record *record)
 {
-	return record->life <= DFT_TOMBSTONE && flat_decision_fits(&record->towards[0]) &&
-	       flat_decision_fits(&record->towards[1]);
+	return record->life <= DFT_TOMBSTONE && !record->translation.flags &&
+	       flat_decision_fits(&record->towards[0]) && flat_decision_fits(&record->towards[1]);
 }
 
 // Takes the page's lock. 0: it was held all the time.
@@ -359,7 +360,8 @@ inlined int session_news(const struct session_key *key, __u16 state, __u32 direc
 	return key->protocol == IPPROTO_UDP && direction != begun_by_b;
 }
 
-_Static_assert(sizeof(struct dft_record) == 104, "a half has a place for each of its fields");
+_Static_assert(sizeof(struct dft_record) == 144,
+	       "a half has a place for each of its fields, but for a translation");
 
 // What is put into a slot. life: enum dft_life, or in a cache FLAT_STATEFUL.
 struct flat_content {

@@ -61,6 +61,9 @@ enum session_step {
 	SESSION_ADOPT,	   // at the head of a bucket's new chain: what the old one had
 	SESSION_FENCE,	   // at the tail: what some replica has no room for never passes
 	SESSION_TAKE_BACK, // at the head: that
+	SESSION_RESERVE,   // at the head: an alias
+	SESSION_UNRESERVE, // at the head: the same owner's alias ends
+	SESSION_VERIFY,	   // at the head of the owner: is that life, so translated, still there?
 };
 
 struct session_change {
@@ -74,7 +77,7 @@ struct session_change {
 	__u32 refuse;	       // insert: no session that is not there ..
 	__u32 refused;	       // .. out: it was not
 	struct dft_stamp seen; // insert: what the evaluator observed; update: the incarnation;
-			       // delete, collect, remove: which record
+			       // delete, collect, remove: which record; verify: which life
 	struct dft_record record; // in: what the op says; out: what goes on
 };
 
@@ -101,6 +104,10 @@ struct session_room {
 	struct session_draft draft;
 	struct flat_content content;
 	union flat_half half;
+	struct cache_value reply;  // at a forwarder: what a reply says
+	struct flow other;	   // of the session's packets on the other side of its translation
+	struct translation turned; // .. and it as it is from there
+	struct session_key asked;  // of an op without a packet
 };
 
 struct {
@@ -179,6 +186,27 @@ inlined enum dft_outcome session_take_back(struct dft_record *mine, struct sessi
 	return outcome;
 }
 
+inlined int translation_equal(const struct translation *a, const struct translation *b)
+{
+	const __u32 *x = (const void *)a, *y = (const void *)b;
+	__u32 differ = 0, i;
+
+	UNROLLED
+	for (i = 0; i < sizeof(*a) / sizeof(*x); i++)
+		differ |= x[i] ^ y[i];
+	return !differ;
+}
+
+// A5. Found gone (ENDED), the floor is above it.
+inlined enum dft_outcome session_verify(const struct dft_record *mine, struct session_change *c,
+					__u32 *floor)
+{
+	int uses = !(mine->state & DFT_ALIAS) &&
+		   translation_equal(&mine->translation, &c->record.translation);
+
+	return dft_verify_at_head(mine, floor, c->seen, uses) == DFT_SAME ? DFT_SAME : DFT_ENDED;
+}
+
 // The floor is read after the record, and raised before a record goes: who finds none finds the
 // floor that is above it.
 inlined enum dft_outcome session_step(struct dft_record *mine, struct session_change *c,
@@ -196,14 +224,23 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 		// What the tail's floor is above would never pass it.
 		if (mine->life == DFT_LIVE && floor < c->seen.floor)
 			floor = c->seen.floor;
-		outcome = dft_insert_at_head(mine, &floor, c->seen, &c->record);
+		// A3: what has an alias begins as its owner, or not.
+		if (c->record.translation.flags && mine->life != DFT_LIVE &&
+		    !dft_promise_holds(mine, floor, c->seen))
+			outcome = DFT_REFUSED;
+		else
+			outcome = dft_insert_at_head(mine, &floor, c->seen, &c->record);
 		// O4: refused, it goes down the path with what the head knows better.
 		if (outcome == DFT_REFUSED && mine->life == DFT_TOMBSTONE)
 			outcome = dft_push_at_head(mine, floor, &c->record);
-		else if (outcome == DFT_REFUSED)
-			c->record = (struct dft_record){.stamp = {.floor = floor}};
+		else if (outcome == DFT_REFUSED) {
+			__builtin_memset(&c->record, 0, sizeof(c->record));
+			c->record.stamp.floor = floor;
+		}
 		break;
 	case SESSION_UPDATE:
+		if (mine->state & DFT_ALIAS)
+			return DFT_ENDED;
 		outcome = dft_update_at_head(mine, floor, c->seen, c->record.state,
 					     c->record.policy, &c->record);
 		break;
@@ -231,6 +268,22 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 		break;
 	case SESSION_TAKE_BACK:
 		outcome = session_take_back(mine, c, &floor);
+		break;
+	case SESSION_RESERVE:
+		if (c->refuse && mine->life != DFT_LIVE) {
+			c->refused = 1;
+			return DFT_REFUSED;
+		}
+		// Of a session that has ended some caches may still know.
+		if (mine->life != DFT_ABSENT && !(mine->state & DFT_ALIAS))
+			return DFT_REFUSED;
+		outcome = dft_alias_insert_at_head(mine, floor, &c->record);
+		break;
+	case SESSION_UNRESERVE:
+		outcome = dft_alias_delete_at_head(mine, floor, &c->record.alias, &c->record);
+		break;
+	case SESSION_VERIFY:
+		outcome = session_verify(mine, c, &floor);
 		break;
 	default:
 		outcome = dft_copy(mine, floor, &c->record);
@@ -538,10 +591,15 @@ called enum verdict session_change_kernel(const struct session_key *key, __u32 c
 			if (room->change.step == SESSION_FENCE &&
 			    bpf_map_lookup_elem(&sessions, key))
 				room->outcome = DFT_ENDED;
+			if (room->change.step == SESSION_VERIFY &&
+			    bpf_map_lookup_elem(&sessions, key))
+				room->outcome = DFT_SAME;
 			return GO_ON;
 		}
 		err = bpf_map_update_elem(&sessions, key, draft, BPF_NOEXIST);
-		if (!err && room->change.step == SESSION_COPY &&
+		if (!err &&
+		    (room->change.step == SESSION_COPY ||
+		     (room->change.step == SESSION_INSERT && draft->record.translation.flags)) &&
 		    flat_swap(floor, 0, 0) > draft->record.stamp.floor) {
 			session_undo(key, check, &draft->record.stamp);
 			room->outcome = DFT_ENDED;
@@ -706,6 +764,7 @@ inlined int cache_find(const struct session_key *key, __u64 hash, __u32 directio
 	__u32 i;
 
 	if (!cfg.cache_pages || !flat_key_fits(key)) {
+kernel:
 		c = bpf_map_lookup_elem(&cache, key);
 		if (!c)
 			return 0;
@@ -723,8 +782,11 @@ inlined int cache_find(const struct session_key *key, __u64 hash, __u32 directio
 		return 0;
 	k = flat_key_of(key);
 	i = flat_find(page, &k, place, direction);
-	if (!i || !flat_read_half(page, i, direction, &k, &half))
+	if (!i || !flat_read_half(page, i, direction, &k, &half)) {
+		if (flat_load(&page->head.spilled))
+			goto kernel;
 		return 0;
+	}
 	flat_decision_of(&half, &out->decision);
 	out->asked_ms = half.asked;
 	out->stateful = half.what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL;
@@ -747,6 +809,7 @@ inlined const struct dft_record *cache_record(const struct session_key *key, __u
 	__u32 i, asked;
 
 	if (!cfg.cache_pages || !flat_key_fits(key)) {
+kernel:
 		c = bpf_map_lookup_elem(&cache, key);
 		return c && c->stateful ? &c->record : NULL;
 	}
@@ -756,8 +819,11 @@ inlined const struct dft_record *cache_record(const struct session_key *key, __u
 		return NULL;
 	k = flat_key_of(key);
 	i = flat_find(page, &k, place, 0);
-	if (!i || !flat_read(page, i, &k, &room->half, &room->draft.record, &asked))
+	if (!i || !flat_read(page, i, &k, &room->half, &room->draft.record, &asked)) {
+		if (flat_load(&page->head.spilled))
+			goto kernel;
 		return NULL;
+	}
 	room->draft.record.state = room->half.policy & DFT_STATE_BITS;
 	return room->half.what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL ? &room->draft.record : NULL;
 }
@@ -781,7 +847,9 @@ inlined void cache_store_kernel(const struct session_key *key, struct cache_valu
 		value->told_ms[0] = old->told_ms[0];
 		value->told_ms[1] = old->told_ms[1];
 	}
-	if (!old || cache_replaces(value, old->stateful, old->record.stamp, old->asked_ms))
+	// Stamps are compared within one key; under an alias' they are its owner's.
+	if (!old || !translation_equal(&old->record.translation, &value->record.translation) ||
+	    cache_replaces(value, old->stateful, old->record.stamp, old->asked_ms))
 		bpf_map_update_elem(&cache, key, value, BPF_ANY);
 }
 
@@ -842,6 +910,10 @@ inlined void cache_store(const struct session_key *key, __u64 hash, struct cache
 	if (!room || !page || !flat_lock(page))
 		return;
 	cache_store_flat(page, key, hash, value, room);
+	if (value->record.translation.flags) {
+		page->head.spilled = 1;
+		cache_store_kernel(key, value);
+	}
 	flat_unlock(page);
 }
 

@@ -78,6 +78,13 @@ static json_t *decision_of(const struct decision *decision)
 	}
 }
 
+// An alias has an owner in the place of decisions.
+static json_t *towards_of(const struct dft_record *record, int direction)
+{
+	return record->state & DFT_ALIAS ? json_string("alias")
+					 : decision_of(&record->towards[direction]);
+}
+
 static json_t *session_of(const struct session_key *key, const struct dft_record *record)
 {
 	return json_pack(
@@ -88,8 +95,7 @@ static json_t *session_of(const struct session_key *key, const struct dft_record
 		"state", state_of(record), "stamp",
 		json_sprintf("%u.%u", record->stamp.floor, record->stamp.counter), "incarnation",
 		json_sprintf("%u.%u", record->incarnation.floor, record->incarnation.counter),
-		"towards_b", decision_of(&record->towards[0]), "towards_a",
-		decision_of(&record->towards[1]));
+		"towards_b", towards_of(record, 0), "towards_a", towards_of(record, 1));
 }
 
 // The map changes meanwhile: a session that ended is left out, and where the key from which to go

@@ -58,6 +58,7 @@ struct search {
 	const char *field;
 	unsigned int subnets;
 	int found;
+	int served; // .. and that subnet has a gateway
 };
 
 static int check_overlap(const struct object *other, void *arg)
@@ -77,26 +78,34 @@ static int check_overlap(const struct object *other, void *arg)
 	return 0;
 }
 
-// A port's address in the subnet as it was must be in the subnet as it will be.
+// An address in the subnet as it was must be in the subnet as it will be; a load balancer's needs
+// the gateway too.
 static int check_covered(const char *value, const char *kind, const char *id, void *arg)
 {
 	struct search *search = arg;
 	struct change *change = search->change;
-	auto_(json_decrefp) json_t *port = NULL;
+	int balancer = !strcmp(kind, load_balancer_kind.name), covered;
+	auto_(json_decrefp) json_t *owner = NULL;
 	struct in6_addr address;
 	struct prefix before;
 
-	if (strcmp(kind, "ports") || address_parse(value, &address) ||
-	    prefix_of(change->before, &before) || !is_covered(&before, &address) ||
-	    (change->after && is_host_address(&search->prefix, &address)))
+	if ((!balancer && strcmp(kind, port_kind.name) != 0) || address_parse(value, &address) ||
+	    prefix_of(change->before, &before) || !is_covered(&before, &address))
 		return 0;
-	port = store_body(change->store, kind, id);
-	return refuse(change->problem, 409, change->after ? "cidr" : NULL,
-		      "port \"%s\" has address %s of subnet \"%s\"",
-		      port ? text_in(port, "name") : id, value, text_in(change->before, "name"));
+	covered = change->after && is_host_address(&search->prefix, &address);
+	if (covered && (!balancer || !json_is_null(json_object_get(change->after, "gateway"))))
+		return 0;
+	owner = store_body(change->store, kind, id);
+	return refuse(change->problem, 409,
+		      covered	      ? "gateway"
+		      : change->after ? "cidr"
+				      : NULL,
+		      "%s \"%s\" has address %s of subnet \"%s\"%s", model_kind(kind)->one,
+		      owner ? text_in(owner, "name") : id, value, text_in(change->before, "name"),
+		      covered ? ", and needs its gateway" : "");
 }
 
-static int check_ports(struct search *search)
+static int check_addresses(struct search *search)
 {
 	char what[OBJECT_ID + 16];
 
@@ -174,7 +183,7 @@ static int complete(struct change *change)
 			      "cidr %s leaves no address for a gateway and a host", search.text);
 	if ((err = store_list(change->store, "subnets", text_in(change->after, "vpc"),
 			      check_overlap, &search)) ||
-	    (change->before && (err = check_ports(&search))) ||
+	    (change->before && (err = check_addresses(&search))) ||
 	    (err = claim_gateway(change, &search.prefix)))
 		return err;
 	return settle_gateway_mac(change);
@@ -185,7 +194,7 @@ static int changed(struct change *change)
 	struct search search = {.change = change};
 	int err;
 
-	if (!change->after && (err = check_ports(&search)))
+	if (!change->after && (err = check_addresses(&search)))
 		return err;
 	return vpc_object_changed(change);
 }
@@ -198,8 +207,10 @@ static int find_home(const struct object *subnet, void *arg)
 	if (prefix_of(subnet->body, &prefix))
 		return -EIO;
 	search->subnets++;
-	if (is_host_address(&prefix, &search->address))
+	if (is_host_address(&prefix, &search->address)) {
 		search->found = 1;
+		search->served = text_in(subnet->body, "gateway") != NULL;
+	}
 	return 0;
 }
 
@@ -216,6 +227,24 @@ int subnet_admits(struct change *port, const char *vpc, const char *field, const
 		return 0;
 	return refuse(port->problem, 400, field,
 		      "%s %s is not an address of a host in a subnet of the vpc", field, text);
+}
+
+int subnet_serves(struct change *change, const char *vpc, const char *field, const char *text)
+{
+	struct search search = {.change = change};
+	int err;
+
+	if (address_parse(text, &search.address))
+		return -EINVAL;
+	if ((err = store_list(change->store, "subnets", vpc, find_home, &search)))
+		return err;
+	if (search.served)
+		return 0;
+	return refuse(change->problem, 400, field,
+		      search.found ? "%s %s is in a subnet without a gateway, which would answer "
+				     "for it"
+				   : "%s %s is not an address of a host in a subnet of the vpc",
+		      field, text);
 }
 
 static int find_gateway_mac(const struct object *subnet, void *arg)

@@ -64,23 +64,30 @@ static int found(const struct object *object, void *arg)
 	return 1;
 }
 
-// The service chain of a VPC that says nothing: without network ACLs and security groups where the
-// VPC has none. These functions ask for state, and such a VPC must not touch the chains.
+// The service chain of a VPC that says nothing: without load balancers, network ACLs and security
+// groups where the VPC has none. These functions ask for state, and such a VPC must not touch the
+// chains.
 static int set_functions(struct store *store, const char *vpc, json_t *body)
 {
 	static const struct {
 		const char *kind, *function;
-	} optional[] = {{"network-acls", "acl"}, {"security-groups", "security-group"}};
-	auto_(json_decrefp) json_t *functions = json_pack("[ss]", "divider", "bouncer");
+	} order[] = {{"load-balancers", "load-balancer"},
+		     {NULL, "divider"},
+		     {NULL, "bouncer"},
+		     {"network-acls", "acl"},
+		     {"security-groups", "security-group"}};
+	auto_(json_decrefp) json_t *functions = json_array();
 
 	if (json_is_array(json_object_get(body, "service_chain")))
 		return 0; // it says itself
-	for (size_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++) {
-		int has = store_list_referring(store, optional[i].kind, "vpcs", vpc, found, NULL);
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		int has = order[i].kind ? store_list_referring(store, order[i].kind, "vpcs", vpc,
+							       found, NULL)
+					: 1;
 
 		if (has < 0)
 			return has;
-		if (has && json_array_append_new(functions, json_string(optional[i].function)))
+		if (has && json_array_append_new(functions, json_string(order[i].function)))
 			return -ENOMEM;
 	}
 	return functions && !json_object_set(body, "functions", functions) ? 0 : -ENOMEM;

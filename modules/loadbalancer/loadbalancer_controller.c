@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// Load balancers: an address of a VPC that no port has, whose connections go to ports.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/model.h"
+#include "modules/function/function_controller.h"
+#include "modules/subnet/subnet_controller.h"
+#include "modules/vpc/vpc_controller.h"
+#include "shared/limits.h"
+
+static const char *const affinities[] = {"none", "source", NULL};
+static const char *const protocols[] = {"tcp", "udp", NULL};
+
+static const struct field backend_fields[] = {
+	{.name = "port", .type = FIELD_REFERENCE, .kind = "ports", .required = true},
+	{.name = "weight", .type = FIELD_INTEGER, .max = MAX_WEIGHT, .fallback = "1"},
+	{}};
+
+static const struct field listener_fields[] = {
+	{.name = "protocol", .type = FIELD_CHOICE, .choices = protocols, .required = true},
+	{.name = "port", .type = FIELD_INTEGER, .min = 1, .max = 65535, .required = true},
+	{.name = "backend_port", .type = FIELD_INTEGER, .min = 1, .max = 65535},
+	{.name = "backends",
+	 .type = FIELD_OBJECT,
+	 .fields = backend_fields,
+	 .list = true,
+	 .max_items = MAX_BACKENDS,
+	 .fallback = "[]"},
+	{}};
+
+static const struct field fields[] = {
+	{.name = "vpc", .type = FIELD_REFERENCE, .kind = "vpcs", .required = true, .fixed = true},
+	{.name = "ip", .type = FIELD_ADDRESS, .required = true, .fixed = true},
+	{.name = "affinity", .type = FIELD_CHOICE, .choices = affinities, .fallback = "\"none\""},
+	{.name = "listeners",
+	 .type = FIELD_OBJECT,
+	 .fields = listener_fields,
+	 .list = true,
+	 .max_items = MAX_VPC_LISTENERS,
+	 .fallback = "[]"},
+	{}};
+
+// Each port at most once: its share is its weight.
+static int settle_backends(struct change *change, const json_t *listener, size_t place)
+{
+	const json_t *backends = json_object_get(listener, "backends");
+	json_t *backend;
+	char field[96];
+	size_t i, k;
+
+	json_array_foreach (backends, i, backend)
+		for (k = 0; k < i; k++) {
+			if (!json_equal(json_object_get(backend, "port"),
+					json_object_get(json_array_get(backends, k), "port")))
+				continue;
+			snprintf(field, sizeof(field), "listeners[%zu].backends[%zu].port", place,
+				 i);
+			return refuse(change->problem, 400, field, "%s: the port is there twice",
+				      field);
+		}
+	return 0;
+}
+
+static int settle_listeners(struct change *change)
+{
+	const json_t *listeners = json_object_get(change->after, "listeners");
+	json_t *listener;
+	const json_t *other;
+	char field[48];
+	size_t i, k;
+	int err;
+
+	json_array_foreach (listeners, i, listener) {
+		for (k = 0; k < i; k++) {
+			other = json_array_get(listeners, k);
+			if (strcmp(text_or_empty(other, "protocol"),
+				   text_or_empty(listener, "protocol")) != 0 ||
+			    integer_in(other, "port") != integer_in(listener, "port"))
+				continue;
+			snprintf(field, sizeof(field), "listeners[%zu].port", i);
+			return refuse(change->problem, 400, field, "%s: %s %lld is there twice",
+				      field, text_or_empty(listener, "protocol"),
+				      (long long)integer_in(listener, "port"));
+		}
+		if (!json_is_integer(json_object_get(listener, "backend_port")) &&
+		    json_object_set(listener, "backend_port", json_object_get(listener, "port")))
+			return -ENOMEM;
+		if ((err = settle_backends(change, listener, i)))
+			return err;
+	}
+	return 0;
+}
+
+struct sum {
+	const char *except;
+	size_t listeners;
+};
+
+static int add_listeners(const struct object *object, void *arg)
+{
+	struct sum *sum = arg;
+
+	if (strcmp(object->id, sum->except) != 0)
+		sum->listeners += json_array_size(json_object_get(object->body, "listeners"));
+	return 0;
+}
+
+// A service chain that a VPC says itself must have the function, or nobody would serve the address.
+static int check_chain(struct change *change, const char *vpc_id)
+{
+	auto_(json_decrefp) json_t *vpc = store_body(change->store, "vpcs", vpc_id);
+
+	if (!vpc)
+		return -EIO;
+	if (!json_is_array(json_object_get(vpc, "service_chain")) ||
+	    service_chain_has(vpc, "load-balancer"))
+		return 0;
+	return refuse(change->problem, 409, "vpc",
+		      "the service_chain of vpc \"%s\" has no load-balancer", text_in(vpc, "name"));
+}
+
+static int complete(struct change *change)
+{
+	const char *vpc = text_in(change->after, "vpc"), *ip = text_in(change->after, "ip");
+	struct sum sum = {change->id, json_array_size(json_object_get(change->after, "listeners"))};
+	int err;
+
+	if ((err = change_claim(change, "ip", "address", vpc, ip)) ||
+	    (err = subnet_serves(change, vpc, "ip", ip)) || (err = settle_listeners(change)) ||
+	    (err = check_chain(change, vpc)) ||
+	    (err = store_list(change->store, change->kind->name, vpc, add_listeners, &sum)))
+		return err;
+	if (sum.listeners > MAX_VPC_LISTENERS)
+		return refuse(change->problem, 409, "listeners",
+			      "the load balancers of the vpc would have %zu listeners, more than "
+			      "%u",
+			      sum.listeners, MAX_VPC_LISTENERS);
+	return 0;
+}
+
+// What goes on, goes on where it is; but what ended and begins again from the same port is decided
+// anew, and may be another backend's.
+static int changed(struct change *change)
+{
+	return vpc_policy_changed(change->store,
+				  text_in(change->after ? change->after : change->before, "vpc"));
+}
+
+const struct kind load_balancer_kind = {
+	.name = "load-balancers",
+	.one = "load balancer",
+	.fields = fields,
+	.in_vpc = true,
+	.limit = MAX_LOAD_BALANCERS,
+	.complete = complete,
+	.changed = changed,
+};

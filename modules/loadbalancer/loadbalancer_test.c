@@ -1,0 +1,686 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which backend a connection gets, and what else is sent to a load balancer's address, at real
+// nodes: a forwarder and a chain of one flow table node.
+#include "datapath/gateway_nodes.h"
+
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/address.h"
+#include "lib/log.h"
+#include "modules/loadbalancer/loadbalancer.h"
+#include "shared/address.h"
+#include "wire/arp.h"
+#include "wire/icmp.h"
+
+#define RED 0x0100A1
+#define BLUE 0x0200A2
+
+// Endpoint i is 10.0.0.i: up to 60 in the first subnet, from 65 on in the second; the last has a
+// security group. VIP is nobody's; nor is OTHER, which no load balancer has either.
+#define ENDPOINTS 70
+#define VIP 61
+#define GATEWAY 62
+#define SECOND_GATEWAY 126
+#define OTHER 63
+#define CLIENT 1
+
+#define SYN 0x02
+#define ACK 0x10
+
+enum { FWD, FTN, NODES };
+
+struct world {
+	struct node node[NODES];
+};
+
+static struct in6_addr endpoint_ip(unsigned int i)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "10.0.0.%u", i % 256);
+	return address_must(text);
+}
+
+// ---- what the nodes know ----
+
+static void put_subnet(const struct node *n, uint32_t vni, uint32_t number, unsigned int first,
+		       unsigned int gateway)
+{
+	struct subnet_key key = {
+		.prefix_bits = 32 + 96 + 26, .vni = htonl(vni), .address = endpoint_ip(first)};
+	struct subnet_value value = {.subnet = number,
+				     .gateway = endpoint_ip(gateway),
+				     .gateway_mac = {2, 0xf, 0, 0, 0, (uint8_t)number}};
+
+	node_put(n, "subnets", &key, &value);
+}
+
+static void put_tenant(const struct node *n, uint32_t vni)
+{
+	const struct vpc_value vpc = {.policy = 1,
+				      .functions = 4,
+				      .function = {FUNCTION_LOAD_BALANCER, FUNCTION_DIVIDER,
+						   FUNCTION_BOUNCER, FUNCTION_SECURITY_GROUP}};
+	struct endpoint_key key = {.vni = vni};
+
+	node_put(n, "vpcs", &vni, &vpc);
+	node_tenant(n, vni, ENDPOINTS);
+	for (unsigned int i = VIP; i < 65; i++) {
+		key.address = endpoint_ip(i);
+		node_remove(n, "endpoints", &key);
+	}
+	put_subnet(n, vni, 1, 0, GATEWAY);
+	put_subnet(n, vni, 2, 64, SECOND_GATEWAY);
+}
+
+static void put_view(const struct node *n)
+{
+	const struct chain_value alone = {.epoch = 1, .term = 1, .live = 1, .node = {FTN}};
+	struct entrance_value entrance = {.mac = {2, 14}, .live = 1, .owner = FWD};
+	uint32_t index = 0;
+
+	entrance.ip = address_must("192.168.0.201");
+	node_put(n, "entrances", &index, &entrance);
+	node_put(n, "entrance_by_ip", &entrance.ip, &index);
+	node_peers(n, NODES);
+	node_buckets(n, 0);
+	node_chain(n, 0, &alone);
+}
+
+// As zetad would: backends are endpoints, with weights.
+struct backends {
+	uint32_t endpoint, weight; // weight 0 in the first unused place
+};
+
+static int store_entry(struct entries *entries, enum table table, const void *key,
+		       const void *value)
+{
+	struct stored {
+		struct entries entries;
+		const struct world *w;
+	} *stored = (void *)entries;
+
+	node_put(&stored->w->node[FTN], tables[table].map, key, value);
+	return 0;
+}
+
+static void put_listener(const struct world *w, uint32_t vni, uint8_t protocol, uint16_t port,
+			 int by_source, const struct backends *given)
+{
+	Zeta__Node__V1__LoadBalancer balancer = ZETA__NODE__V1__LOAD_BALANCER__INIT;
+	Zeta__Node__V1__Listener listener = ZETA__NODE__V1__LISTENER__INIT,
+				 *listeners[] = {&listener};
+	Zeta__Node__V1__Backend backend[8], *pointers[8];
+	struct in6_addr ip[8], vip = endpoint_ip(VIP);
+	char id[8][16];
+	struct {
+		struct entries entries;
+		const struct world *w;
+	} stored = {{.put = store_entry}, w};
+
+	balancer.vni = vni;
+	balancer.ip = (ProtobufCBinaryData){sizeof(vip), (uint8_t *)&vip};
+	balancer.by_source = by_source;
+	balancer.listener = listeners;
+	balancer.n_listener = 1;
+	listener.protocol = protocol;
+	listener.port = port;
+	listener.backend_port = 8000 + port;
+	listener.backend = pointers;
+	for (size_t i = 0; i < 8 && given[i].endpoint; i++) {
+		zeta__node__v1__backend__init(&backend[i]);
+		ip[i] = endpoint_ip(given[i].endpoint);
+		snprintf(id[i], sizeof(id[i]), "port-%u", given[i].endpoint);
+		backend[i].id = id[i];
+		backend[i].ip = (ProtobufCBinaryData){sizeof(ip[i]), (uint8_t *)&ip[i]};
+		backend[i].weight = given[i].weight;
+		pointers[listener.n_backend++] = &backend[i];
+	}
+	must(loadbalancer_entries(&balancer, &stored.entries), stored.entries.why);
+}
+
+// ---- packets ----
+
+struct packet {
+	uint32_t vni;
+	unsigned int from, to; // endpoints
+	uint8_t protocol;      // 0: ARP
+	uint8_t flags;
+	uint16_t from_port, to_port;
+	uint16_t fragment;
+};
+
+static void write_frame(struct frame *f, const struct packet *p)
+{
+	char from[16], to[16], mac[18], gateway[18], host[16];
+
+	snprintf(from, sizeof(from), "10.0.0.%u", p->from % 256);
+	snprintf(to, sizeof(to), "10.0.0.%u", p->to % 256);
+	snprintf(mac, sizeof(mac), "02:01:00:00:00:%02x", p->from % 256);
+	snprintf(gateway, sizeof(gateway), "02:0f:00:00:00:%02x", p->from < 64 ? 1 : 2);
+	snprintf(host, sizeof(host), "192.168.0.%u", (10 + p->from) % 256);
+	frame_clear(f);
+	if (!p->protocol) {
+		frame_arp(f, (struct arp_message){"ff:ff:ff:ff:ff:ff", mac, ARP_REQUEST, mac, from,
+						  "00:00:00:00:00:00", to});
+	} else {
+		frame_fill(f, 40);
+		if (p->protocol == IPPROTO_TCP)
+			frame_tcp(f, p->from_port, p->to_port, p->flags);
+		else if (p->protocol == IPPROTO_UDP)
+			frame_udp(f, p->from_port, p->to_port, 0);
+		else
+			frame_icmp(f, ICMP_ECHO_REQUEST, 0, (uint32_t)p->from_port << 16);
+		frame_ipv4(f, (struct ipv4_header){.from = from,
+						   .to = to,
+						   .protocol = p->protocol,
+						   .fragment = p->fragment});
+		frame_ethernet(f, gateway, mac, ETH_P_IP);
+	}
+	frame_vxlan(f, p->vni);
+	frame_udp(f, 50000, 4789, 0);
+	frame_ipv4(f, (struct ipv4_header){
+			      .from = host, .to = "192.168.0.201", .protocol = IPPROTO_UDP});
+	frame_ethernet(f, "02:0e:00:00:00:00", "02:0a:00:00:00:01", ETH_P_IP);
+}
+
+// Runs a frame at a node. Returns the verdict that it ended with; *f is what was sent, if it was.
+static enum verdict run(const struct node *n, struct frame *f)
+{
+	struct verdict_count before[VERDICTS], after[VERDICTS];
+	struct frame in = *f;
+	uint32_t action;
+
+	must(verdicts_read(n->entry.verdicts, before), "reading counters");
+	must(target_run(&n->entry, &in, &action, f), n->name);
+	if (action != XDP_REDIRECT)
+		f->length = 0;
+	must(verdicts_read(n->entry.verdicts, after), "reading counters");
+	for (int v = 0; v < VERDICTS; v++)
+		if (after[v].packets != before[v].packets)
+			return v;
+	return BUG;
+}
+
+static void forget(const struct world *w)
+{
+	const uint64_t none = 0;
+	const uint32_t key = 0;
+
+	for (int i = 0; i < NODES; i++) {
+		node_clear(&w->node[i], "sessions");
+		node_clear(&w->node[i], "cache");
+		node_put(&w->node[i], "records", &key, &none);
+	}
+}
+
+static int is(const char *what, long got, long want)
+{
+	if (got == want)
+		return 0;
+	fprintf(stderr, "%s: %ld, not %ld\n", what, got, want);
+	return 1;
+}
+
+// What the flow table decides about a first packet, in the op as it leaves: the decision towards
+// the destination, and the other one. Returns whether there is one.
+static int decide(const struct world *w, const struct packet *p, struct decision *forth,
+		  struct decision *back)
+{
+	struct in6_addr from = endpoint_ip(p->from), to = endpoint_ip(p->to);
+	int from_b = memcmp(&from, &to, sizeof(from)) > 0;
+	struct dft_packet d;
+	struct frame f;
+	enum verdict v;
+
+	write_frame(&f, p);
+	v = run(&w->node[FWD], &f);
+	if (v == LOOKED_UP)
+		v = run(&w->node[FTN], &f);
+	if (f.length < DFT_HEADERS_BYTES) {
+		fprintf(stderr, "%u to %u: %s\n", p->from, p->to, verdict_name(v));
+		return 0;
+	}
+	memcpy(&d, f.byte + sizeof(struct ethhdr), sizeof(d));
+	*forth = d.towards[from_b].decision;
+	*back = d.towards[!from_b].decision;
+	return 1;
+}
+
+// The endpoint that a connection begins with; 0: none.
+static unsigned int backend_of(const struct world *w, const struct packet *p)
+{
+	struct decision forth = {}, back = {};
+
+	if (!decide(w, p, &forth, &back) || forth.action != DECIDE_FORWARD)
+		return 0;
+	return forth.to_mac[5];
+}
+
+static int reason_is(const struct world *w, const char *what, const struct packet *p,
+		     enum decision_action action, enum verdict reason)
+{
+	struct decision forth = {}, back = {};
+
+	if (!decide(w, p, &forth, &back))
+		return is(what, 0, 1);
+	return is(what, forth.action, action) + is(what, forth.reason, reason);
+}
+
+// To the end: the verdict at the forwarder, and the frame that leaves it.
+static enum verdict travel(const struct world *w, const struct packet *p, struct frame *f)
+{
+	enum verdict v;
+	int node = FWD;
+
+	write_frame(f, p);
+	for (;;) {
+		struct dft_packet d;
+
+		v = run(&w->node[node], f);
+		if (f->length < DFT_HEADERS_BYTES)
+			return v;
+		memcpy(&d, f->byte + sizeof(struct ethhdr), sizeof(d));
+		if (d.udp.dest != htons(6081))
+			return v;
+		node = (int)(ntohl(d.ip.daddr) & 0xFF) - 1;
+		if (node < 0 || node >= NODES)
+			return BUG;
+	}
+}
+
+static const struct backends three[] = {{3, 2}, {4, 1}, {66, 1}, {}};
+static const struct packet first = {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 80, 0};
+
+// ---- the tests ----
+
+#define MANY 2000
+
+// By their weights, and each always to the same.
+static int test_spread(struct world *w)
+{
+	unsigned int share[256] = {}, backend[MANY], moved = 0;
+	struct packet p = first;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, three);
+	for (unsigned int i = 0; i < MANY; i++) {
+		p.from_port = (uint16_t)(1000 + i);
+		if (i % 256 == 0)
+			forget(w);
+		backend[i] = backend_of(w, &p);
+		share[backend[i]]++;
+	}
+	for (int i = 0; i < 3; i++) {
+		unsigned int due = MANY * three[i].weight / 4;
+
+		if (share[three[i].endpoint] < due * 9 / 10 ||
+		    share[three[i].endpoint] > due * 11 / 10)
+			wrong += is("share", share[three[i].endpoint], due);
+	}
+	wrong += is("all are somebody's", share[3] + share[4] + share[66], MANY);
+	// One drains: what was the others' mostly stays so.
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 2}, {4, 0}, {66, 1}, {}});
+	for (unsigned int i = 0; i < MANY; i++) {
+		unsigned int now;
+
+		p.from_port = (uint16_t)(1000 + i);
+		if (i % 256 == 0)
+			forget(w);
+		now = backend_of(w, &p);
+		wrong += is("drained", now == 4, 0);
+		moved += backend[i] != 4 && now != backend[i];
+	}
+	if (moved > MANY / 20)
+		wrong += is("moved", moved, 0);
+	return wrong;
+}
+
+static int test_by_source(struct world *w)
+{
+	unsigned int others = 0;
+	struct packet p = first;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 1, three);
+	put_listener(w, RED, IPPROTO_UDP, 53, 1, three);
+	for (p.from = 5; p.from < 55; p.from++) {
+		unsigned int of = backend_of(w, &p);
+
+		others += of != 3;
+		for (p.from_port = 2000; p.from_port < 2010; p.from_port++)
+			wrong += is("by source", backend_of(w, &p), of);
+		// On all its listeners.
+		p.protocol = IPPROTO_UDP;
+		p.to_port = 53;
+		wrong += is("by source, another listener", backend_of(w, &p), of);
+		p = (struct packet){RED, p.from, VIP, IPPROTO_TCP, SYN, 1000, 80, 0};
+		forget(w);
+	}
+	if (others < 12 || others > 38)
+		wrong += is("clients of the lighter ones", others, 25);
+	return wrong;
+}
+
+// The way is the backend's: its subnet, its groups.
+static int test_way(struct world *w)
+{
+	const struct rule open = {.port_max = 65535, .outcome = RULE_ALLOW};
+	const uint8_t of_first[6] = {2, 0xf, 0, 0, 0, 1}, of_second[6] = {2, 0xf, 0, 0, 0, 2};
+	struct decision forth = {}, back = {};
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 1}, {}});
+	wrong += is("same subnet", decide(w, &first, &forth, &back), 1);
+	wrong += is("same subnet, not routed", forth.flags & DECISION_ROUTED, 0);
+	wrong += is("back to the client", back.to_mac[5], CLIENT);
+	forget(w);
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{ENDPOINTS, 1}, {}});
+	wrong += is("other subnet", decide(w, &first, &forth, &back), 1);
+	wrong += is("other subnet, to", forth.to_mac[5], ENDPOINTS);
+	wrong += is("other subnet, routed", forth.flags & back.flags & DECISION_ROUTED,
+		    DECISION_ROUTED);
+	wrong += is("its gateway", memcmp(forth.from_mac, of_second, 6), 0);
+	wrong += is("the client's gateway", memcmp(back.from_mac, of_first, 6), 0);
+	forget(w);
+	node_rules(&w->node[FTN], 0, 1, NULL, 0);
+	wrong += reason_is(w, "its security group", &first, DECIDE_DROP, SECURITY_GROUP);
+	node_rules(&w->node[FTN], 0, 1, &open, 1);
+	return wrong;
+}
+
+static int test_refused(struct world *w)
+{
+	const struct rows {
+		const char *name;
+		struct packet p;
+		enum decision_action action;
+		enum verdict reason;
+		uint8_t code;
+	} rows[] = {
+		{"another port",
+		 {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 81, 0},
+		 DECIDE_UNREACHABLE,
+		 NO_LISTENER,
+		 ICMP_UNREACHABLE_PORT},
+		{"another protocol",
+		 {RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 80, 0},
+		 DECIDE_UNREACHABLE,
+		 NO_LISTENER,
+		 ICMP_UNREACHABLE_PORT},
+		{"an echo request",
+		 {RED, CLIENT, VIP, IPPROTO_ICMP, 0, 1000, 0, 0},
+		 DECIDE_UNREACHABLE,
+		 NO_LISTENER,
+		 ICMP_UNREACHABLE_PORT},
+		{"a fragment",
+		 {RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 53, 0x2000},
+		 DECIDE_UNREACHABLE,
+		 NO_LISTENER,
+		 ICMP_UNREACHABLE_PORT},
+		{"all drain",
+		 {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 443, 0},
+		 DECIDE_UNREACHABLE,
+		 NO_BACKEND,
+		 ICMP_UNREACHABLE_HOST},
+		{"no backends",
+		 {RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 443, 0},
+		 DECIDE_UNREACHABLE,
+		 NO_BACKEND,
+		 ICMP_UNREACHABLE_HOST},
+		{"oneself",
+		 {RED, 3, VIP, IPPROTO_TCP, SYN, 1000, 80, 0},
+		 DECIDE_UNREACHABLE,
+		 HAIRPIN,
+		 ICMP_UNREACHABLE_HOST},
+		{"a backend that is gone",
+		 {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 22, 0},
+		 DECIDE_UNREACHABLE,
+		 NO_ENDPOINT,
+		 ICMP_UNREACHABLE_HOST},
+		{"the address in another VPC",
+		 {BLUE, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 80, 0},
+		 DECIDE_UNREACHABLE,
+		 NO_ENDPOINT,
+		 ICMP_UNREACHABLE_HOST},
+		{"the middle of no connection",
+		 {RED, CLIENT, VIP, IPPROTO_TCP, ACK, 1000, 80, 0},
+		 DECIDE_DROP,
+		 NO_SESSION,
+		 0},
+	};
+	struct frame f;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 1}, {}});
+	put_listener(w, RED, IPPROTO_UDP, 53, 0, (struct backends[]){{3, 1}, {}});
+	put_listener(w, RED, IPPROTO_TCP, 22, 0, (struct backends[]){{OTHER, 1}, {}});
+	put_listener(w, RED, IPPROTO_TCP, 443, 0, (struct backends[]){{3, 0}, {4, 0}, {}});
+	put_listener(w, RED, IPPROTO_UDP, 443, 0, (struct backends[]){{}});
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		wrong += reason_is(w, rows[i].name, &rows[i].p, rows[i].action, rows[i].reason);
+		forget(w);
+		if (rows[i].action != DECIDE_UNREACHABLE)
+			continue;
+		// In the tunnel Ethernet and IPv4 stand before the ICMP error.
+		wrong += is(rows[i].name, travel(w, &rows[i].p, &f), UNREACHABLE);
+		wrong += is(rows[i].name, f.byte[50 + 14 + 20], ICMP_UNREACHABLE);
+		wrong += is(rows[i].name, f.byte[50 + 14 + 20 + 1], rows[i].code);
+		wrong += is("no session", node_count(&w->node[FTN], "sessions"), 0);
+	}
+	return wrong;
+}
+
+// A backend that asks gets the others, evenly.
+static int test_hairpin(struct world *w)
+{
+	unsigned int share[256] = {};
+	struct packet p = first;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, three);
+	p.from = 3;
+	for (unsigned int i = 0; i < 400; i++) {
+		p.from_port = (uint16_t)(1000 + i);
+		if (i % 200 == 0)
+			forget(w);
+		share[backend_of(w, &p)]++;
+	}
+	wrong += is("itself", share[3], 0);
+	wrong += is("the others", share[4] + share[66], 400);
+	if (share[4] < 150 || share[66] < 150)
+		wrong += is("a share", share[4], 200);
+	return wrong;
+}
+
+static int test_arp(struct world *w)
+{
+	struct packet p = {.vni = RED, .from = CLIENT, .to = VIP};
+	const uint8_t of_first[6] = {2, 0xf, 0, 0, 0, 1};
+	struct arp_ipv4 arp;
+	struct frame f;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, three);
+	wrong += is("who has it", travel(w, &p, &f), ENDPOINT_ARP);
+	memcpy(&arp, f.byte + 50 + 14, sizeof(arp));
+	wrong += is("a reply", ntohs(arp.op), ARP_REPLY);
+	wrong += is("of the gateway", memcmp(arp.sender_mac, of_first, 6), 0);
+	p.from = 66;
+	wrong += is("from another subnet", travel(w, &p, &f), ARP_UNKNOWN);
+	p.from = CLIENT;
+	p.vni = BLUE;
+	wrong += is("in another VPC", travel(w, &p, &f), ARP_UNKNOWN);
+	p.vni = RED;
+	p.to = OTHER;
+	wrong += is("of nobody", travel(w, &p, &f), ARP_UNKNOWN);
+	return wrong;
+}
+
+// The same address of two tenants is two load balancers.
+static int test_tenants(struct world *w)
+{
+	struct packet p = first;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 1}, {}});
+	put_listener(w, BLUE, IPPROTO_TCP, 80, 0, (struct backends[]){{4, 1}, {}});
+	put_listener(w, BLUE, IPPROTO_TCP, 81, 0, (struct backends[]){{4, 1}, {}});
+	wrong += is("red", backend_of(w, &p), 3);
+	p.vni = BLUE;
+	wrong += is("blue", backend_of(w, &p), 4);
+	p.to_port = 81;
+	wrong += is("blue alone", backend_of(w, &p), 4);
+	p.vni = RED;
+	wrong += reason_is(w, "not red", &p, DECIDE_UNREACHABLE, NO_LISTENER);
+	return wrong;
+}
+
+// What a host is given: whom it is for, and what its IPv4 and TCP headers say.
+static int delivered(const struct world *w, const char *what, const struct packet *p,
+		     enum verdict want, unsigned int from, uint16_t from_port, unsigned int to,
+		     uint16_t to_port)
+{
+	struct in6_addr source = endpoint_ip(from), destination = endpoint_ip(to);
+	struct iphdr ip;
+	__be16 ports[2];
+	struct frame f;
+	int wrong = is(what, travel(w, p, &f), want);
+
+	if (f.length < 50 + 14 + sizeof(ip) + sizeof(ports))
+		return wrong + is(what, (long)f.length, 104);
+	memcpy(&ip, f.byte + 50 + 14, sizeof(ip));
+	memcpy(ports, f.byte + 50 + 14 + sizeof(ip), sizeof(ports));
+	wrong += is(what, f.byte[50 + 5], (long)to); // its MAC
+	wrong += is(what, ntohl(ip.saddr), ntohl(address_v4(&source)));
+	wrong += is(what, ntohl(ip.daddr), ntohl(address_v4(&destination)));
+	wrong += is(what, ntohs(ports[0]), from_port);
+	return wrong + is(what, ntohs(ports[1]), to_port);
+}
+
+static void forget_cached(const struct world *w)
+{
+	node_clear(&w->node[FWD], "cache");
+}
+
+static void put_policy(const struct world *w, uint32_t policy)
+{
+	struct vpc_value vpc;
+	uint32_t vni = RED;
+
+	for (int i = 0; i < NODES; i++) {
+		must(bpf_map_lookup_elem(node_map(&w->node[i], "vpcs"), &vni, &vpc), "vpcs");
+		vpc.policy = policy;
+		node_put(&w->node[i], "vpcs", &vni, &vpc);
+	}
+}
+
+// There and back, which the forwarder caches together; and what goes on when the listener is
+// another, and ends without the address.
+static int test_session(struct world *w)
+{
+	const struct endpoint_key vip = {RED, endpoint_ip(VIP)};
+	struct packet there = first,
+		      back = {RED, 66, CLIENT, IPPROTO_TCP, SYN | ACK, 8080, 1000, 0};
+	struct frame f;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{66, 1}, {}});
+	wrong += delivered(w, "SYN", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080);
+	wrong += delivered(w, "its answer", &back, FORWARDED, VIP, 80, CLIENT, 1000);
+	there.flags = back.flags = ACK;
+	wrong += delivered(w, "cached", &there, FORWARDED, CLIENT, 1000, 66, 8080);
+	wrong += delivered(w, "cached, back", &back, FORWARDED, VIP, 80, CLIENT, 1000);
+	// It drains, it is removed, the listener is.
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{66, 0}, {3, 1}, {}});
+	put_policy(w, 2);
+	forget_cached(w);
+	wrong += delivered(w, "drains", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080);
+	wrong += delivered(w, "drains, back", &back, FORWARDED, VIP, 80, CLIENT, 1000);
+	node_clear(&w->node[FTN], "listeners");
+	put_policy(w, 3);
+	forget_cached(w);
+	wrong += delivered(w, "removed, back", &back, FORWARDED_FIRST, VIP, 80, CLIENT, 1000);
+	wrong += delivered(w, "removed", &there, FORWARDED, CLIENT, 1000, 66, 8080);
+	// Without the address it ends.
+	node_remove(&w->node[FTN], "load_balancers", &vip);
+	put_policy(w, 4);
+	forget_cached(w);
+	wrong += is("no load balancer", travel(w, &there, &f), NO_ENDPOINT);
+	put_policy(w, 1);
+	return wrong;
+}
+
+// What was somebody's session before the address became a load balancer's ends.
+static int test_former(struct world *w)
+{
+	const struct endpoint_key now = {RED, endpoint_ip(ENDPOINTS)};
+	const struct load_balancer_value value = {};
+	struct packet p = first;
+	struct frame f;
+	int wrong = 0;
+
+	p.to = ENDPOINTS;
+	wrong += is("an endpoint's", travel(w, &p, &f), FORWARDED_FIRST);
+	node_put(&w->node[FTN], "load_balancers", &now, &value);
+	put_policy(w, 2);
+	forget_cached(w);
+	p.flags = ACK;
+	wrong += is("a load balancer's", travel(w, &p, &f), NO_SESSION);
+	put_policy(w, 1);
+	return wrong;
+}
+
+static const struct test {
+	const char *name;
+	int (*run)(struct world *w);
+} tests[] = {
+	{"spread", test_spread},
+	{"by source", test_by_source},
+	{"the way", test_way},
+	{"refused", test_refused},
+	{"hairpin", test_hairpin},
+	{"ARP", test_arp},
+	{"two tenants", test_tenants},
+	{"a session", test_session},
+	{"a former endpoint", test_former},
+};
+
+int main(int argc, char **argv)
+{
+	static const char *const names[] = {"fwd", "ftn"};
+	static struct world w;
+	int wrong = 0;
+
+	if (argc > 2 || (argc == 2 && strcmp(argv[1], "flat") != 0))
+		fatalx("usage: %s [flat]: with kernel maps, or with the flat session table",
+		       argv[0]);
+	testing_begin();
+	for (uint32_t i = 0; i < NODES; i++) {
+		node_load(&w.node[i], &(struct node_wish){.name = names[i],
+							  .index = i,
+							  .roles = i == FWD ? ROLE_FWD : ROLE_FTN,
+							  .sessions = 2048,
+							  .flat = argc == 2 ? 16 : 0});
+		put_view(&w.node[i]);
+		put_tenant(&w.node[i], RED);
+		put_tenant(&w.node[i], BLUE);
+	}
+	for (size_t t = 0; t < sizeof(tests) / sizeof(tests[0]); t++) {
+		int failed;
+
+		forget(&w);
+		node_clear(&w.node[FTN], "listeners");
+		node_clear(&w.node[FTN], "load_balancers");
+		failed = tests[t].run(&w);
+		printf("%s %s\n", failed ? "FAILED" : "ok    ", tests[t].name);
+		wrong += failed;
+	}
+	for (int i = 0; i < NODES; i++)
+		node_free(&w.node[i]);
+	return wrong ? 1 : 0;
+}
