@@ -3589,7 +3589,7 @@ static int fence_lost(struct world *w, const struct session_key *key, int steps)
 }
 
 // Who comes while a fence goes down the old path, or the word of it down the new one, is not sent
-// to and fro: it takes the fence along. fwd1 has the old view, fwd2 the new one.
+// back and forth: it takes the fence along. fwd1 has the old view, fwd2 the new one.
 static int between_fences(struct world *w, const struct session_key *key, const struct inner *syn)
 {
 	static const struct {
@@ -5856,6 +5856,14 @@ static uint64_t live_sessions(struct world *w, int node)
 	return node_count(&w->node[node], "sessions");
 }
 
+static void path_add(char path[PATH_ROOM], const char *more)
+{
+	const size_t length = strlen(path);
+
+	if ((size_t)snprintf(path + length, PATH_ROOM - length, "%s", more) >= PATH_ROOM - length)
+		must(-ENOSPC, "a path");
+}
+
 // A1: an alias is one session's.
 static int test_alias_owner(struct world *w)
 {
@@ -5883,8 +5891,8 @@ static int test_alias_owner(struct world *w)
 		      &j);
 	// The function may choose another: it is asked again, for as long as there are hops.
 	for (int i = 0; i < MAX_HOPS; i++)
-		strcat(again, "RESERVED > ftn1 LOOKED_UP_AGAIN > ftn3 ");
-	strcat(again, "RESERVED > ftn1 HOPS_EXCEEDED");
+		path_add(again, "RESERVED > ftn1 LOOKED_UP_AGAIN > ftn3 ");
+	path_add(again, "RESERVED > ftn1 HOPS_EXCEEDED");
 	wrong += nats(w, "third", FWD1, &third, again, NULL, NULL, &j);
 	for (int i = FTN1; i <= FTN3; i++) {
 		struct dft_record r = alias_of(w, i, &becomes);
