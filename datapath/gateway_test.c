@@ -5856,7 +5856,7 @@ static uint64_t live_sessions(struct world *w, int node)
 	return node_count(&w->node[node], "sessions");
 }
 
-static void path_add(char path[PATH_ROOM], const char *more)
+static void append(char path[PATH_ROOM], const char *more)
 {
 	const size_t length = strlen(path);
 
@@ -5891,8 +5891,8 @@ static int test_alias_owner(struct world *w)
 		      &j);
 	// The function may choose another: it is asked again, for as long as there are hops.
 	for (int i = 0; i < MAX_HOPS; i++)
-		path_add(again, "RESERVED > ftn1 LOOKED_UP_AGAIN > ftn3 ");
-	path_add(again, "RESERVED > ftn1 HOPS_EXCEEDED");
+		append(again, "RESERVED > ftn1 LOOKED_UP_AGAIN > ftn3 ");
+	append(again, "RESERVED > ftn1 HOPS_EXCEEDED");
 	wrong += nats(w, "third", FWD1, &third, again, NULL, NULL, &j);
 	for (int i = FTN1; i <= FTN3; i++) {
 		struct dft_record r = alias_of(w, i, &becomes);
