@@ -151,7 +151,7 @@ cables() {
 		inside fabric ip link set "$1.$network" "$2"
 	done
 }
-declare -A pids
+declare -A powered # node: the process that power_on started
 # Power goes and comes back: all that was in memory is gone.
 power_off() {
 	local node argv
@@ -160,7 +160,7 @@ power_off() {
 	done
 	for node in "$@"; do
 		mapfile -t argv < <(of_process "$node" argv)
-		kill -KILL -- "-${pids[$node]:-$(of_process "$node" pid)}"
+		kill -KILL -- "-${powered[$node]:-$(of_process "$node" pid)}"
 		inside "$node" "${argv[0]}" --unload "$node" --bpf "$run/bpf" --run "$run/run"
 	done
 }
@@ -170,7 +170,7 @@ power_on() {
 		mapfile -t argv < <(of_process "$node" argv)
 		cables "$node" up
 		setsid nsenter --net="$run/net/$node" "${argv[@]}" </dev/null >>"$run/log/$node.log" 2>&1 &
-		pids[$node]=$!
+		powered[$node]=$!
 	done
 }
 

@@ -62,7 +62,15 @@ vpc = json.load(sys.stdin)
 vpc = vpc["items"][0] if "items" in vpc else vpc
 print(vpc["cluster"] if vpc["move"] is None else "")')" = "$1" ]
 }
+given_away() {
+	ctl get vpc red -o json | python3 -c '
+import json, sys
+vpc = json.load(sys.stdin)
+vpc = vpc["items"][0] if "items" in vpc else vpc
+sys.exit(0 if vpc["move"] and vpc["move"]["phase"] != "prepare" else 1)'
+}
 holds "red goes to west" goes_to west
+holds "there is no way back" until_true 60 given_away
 fails "nowhere else before it is there" goes_to east
 holds "all daemons restart meanwhile" "$zetactl" lab restart "$cloud"
 holds "it arrives" until_true 120 there west
