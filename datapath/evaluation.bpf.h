@@ -30,6 +30,7 @@ struct evaluation {
 	__u8 undecidable; // valid for this packet only, whatever is decided
 	__u8 again;	  // of a live session: what is above is as its first packet had it
 	__u8 hold;	  // some function wants later packets to come through the forwarders
+	__u8 translated;  // a function stands for its translation
 	__u8 every;	  // functions that want to see every packet: bits of decision.reason
 	__u32 policy;
 
@@ -98,6 +99,7 @@ inlined void evaluation_translate(struct evaluation *e, const struct translation
 	e->destination_port = t->destination_port;
 	e->vni = vni_of(t->vni);
 	e->translation = *t;
+	e->translated = 1;
 	e->translation.flags &= TRANSLATION_CHOSEN;
 	e->translation.flags |= TRANSLATION_IS | (e->from_b ? TRANSLATION_FROM_B : 0);
 	e->stateful = 1;

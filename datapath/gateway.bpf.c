@@ -1494,11 +1494,15 @@ int copy_out(struct xdp_md *ctx)
 inlined int decided_again(struct xdp_md *ctx, struct dft_packet *d, const struct evaluation *e,
 			  const struct chain_value *c)
 {
-	const struct decision no = {.action = DECIDE_DROP, .reason = e->forth.reason};
+	// Somebody has to stand for its translation still: the rules were asked about that.
+	int stands = e->forth.action == DECIDE_FORWARD;
+	int meant = !d->translation.translation.flags == !e->translated;
+	const struct decision no = {.action = DECIDE_DROP,
+				    .reason = stands ? NO_SESSION : e->forth.reason};
 	struct dft_stamp stamp = stamp_read(&d->op.stamp);
 
 	d->op.policy = bpf_htonl(e->policy);
-	if (e->forth.action == DECIDE_FORWARD) {
+	if (stands && meant) {
 		d->op.op = DFT_UPDATE;
 		if (chain_head(c) == cfg.node)
 			return go_to(ctx, STEP_TABLE);
@@ -1551,6 +1555,8 @@ int decided(struct xdp_md *ctx)
 		return finish(ctx, NO_VIEW);
 	if (e->again)
 		return decided_again(ctx, d, e, c);
+	// What the op brought may be a former life's.
+	__builtin_memset(&d->translation.translation, 0, sizeof(struct translation));
 	if (e->undecidable || e->icmp_error)
 		e->forth.flags |= DECISION_UNCACHED;
 	if (e->translation.flags && e->forth.action == DECIDE_FORWARD) {
@@ -1648,9 +1654,11 @@ int reply(struct xdp_md *ctx)
 	if (forth->flags & DECISION_UNCACHED)
 		return carry_out(ctx, &p, &f, forth, back, NULL, entrance, hash, FORWARDED_FIRST,
 				 0);
-	// O10: a former life of the session is not carried out.
+	// O10: a former life of the session is not carried out. (An alias that had the key says
+	// nothing of that: its stamps are its owner's.)
 	old = value->stateful ? cache_record(&f.key, hash) : NULL;
-	if (old && dft_stamp_compare(value->record.incarnation, old->incarnation) < 0)
+	if (old && !(old->state & DFT_ALIAS) &&
+	    dft_stamp_compare(value->record.incarnation, old->incarnation) < 0)
 		return beside ? finish(ctx, REFRESH_LATE) : op_look_up_again(ctx, d);
 	// The age counts, not the clock.
 	value->asked_ms = tick_ms() - took;

@@ -615,6 +615,67 @@ static int test_session(struct world *w)
 	return wrong;
 }
 
+// The address is an endpoint's now, which all may reach: not whom the connection goes to.
+static int test_endpoint_instead(struct world *w)
+{
+	const struct endpoint_key vip = {RED, endpoint_ip(VIP)}, other = {RED, endpoint_ip(67)};
+	const int endpoints = node_map(&w->node[FTN], "endpoints");
+	struct packet there = first;
+	struct endpoint_value value;
+	struct frame f;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{66, 1}, {}});
+	wrong += delivered(w, "SYN", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080);
+	there.flags = ACK;
+	node_remove(&w->node[FTN], "load_balancers", &vip);
+	must(bpf_map_lookup_elem(endpoints, &other, &value), "an endpoint");
+	node_put(&w->node[FTN], "endpoints", &vip, &value);
+	put_policy(w, 2);
+	forget_cached(w);
+	wrong += is("an endpoint instead", travel(w, &there, &f), NO_SESSION);
+	node_remove(&w->node[FTN], "endpoints", &vip);
+	put_policy(w, 1);
+	return wrong;
+}
+
+// R has passed.
+static void age_cached(struct world *w)
+{
+	const int map = node_map(&w->node[FWD], "cache");
+	struct session_key key, *last = NULL;
+	struct cache_value value;
+
+	for (; !bpf_map_get_next_key(map, last, &key); last = &key) {
+		must(bpf_map_lookup_elem(map, &key, &value), "what is cached");
+		value.asked_ms -= REFRESH_MS + 1;
+		must(bpf_map_update_elem(map, &key, &value, BPF_EXIST), "what is cached");
+	}
+}
+
+static void put_floors(struct world *w, uint32_t floor)
+{
+	for (uint32_t bucket = 0; bucket < BUCKETS; bucket++)
+		node_put(&w->node[FTN], "floors", &bucket, &floor);
+}
+
+// A forwarder may still have the other key of a connection that is over, by its owner's stamps.
+static int test_straight_after(struct world *w)
+{
+	struct packet straight = {RED, CLIENT, ENDPOINTS, IPPROTO_TCP, SYN, 1000, 8080, 0};
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{ENDPOINTS, 1}, {}});
+	put_floors(w, 9);
+	wrong += delivered(w, "SYN", &first, FORWARDED_FIRST, CLIENT, 1000, ENDPOINTS, 8080);
+	put_floors(w, 0);
+	node_clear(&w->node[FTN], "sessions");
+	age_cached(w);
+	wrong +=
+		delivered(w, "straight", &straight, FORWARDED_FIRST, CLIENT, 1000, ENDPOINTS, 8080);
+	return wrong;
+}
+
 // What was somebody's session before the address became a load balancer's ends.
 static int test_former(struct world *w)
 {
@@ -647,6 +708,8 @@ static const struct test {
 	{"ARP", test_arp},
 	{"two tenants", test_tenants},
 	{"a session", test_session},
+	{"an endpoint instead", test_endpoint_instead},
+	{"straight after", test_straight_after},
 	{"a former endpoint", test_former},
 };
 

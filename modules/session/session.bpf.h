@@ -867,15 +867,16 @@ inlined void cache_store_flat(union flat_page *page, const struct session_key *k
 	if (i) {
 		const struct flat_slot *old = flat_slot_of(page, i);
 
+		// As in the kernel's map: what has a translation is of another session, or life.
+		if (!flat_fits(&value->record)) {
+			flat_remove(page, i, flat_load(&old->half[0].version));
+			return;
+		}
 		if (!cache_replaces(value, old->half[0].what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL,
 				    old->half[0].stamp, old->half[0].asked))
 			return;
 		content->told[0] = flat_load(&old->half[0].told);
 		content->told[1] = flat_load(&old->half[1].told);
-		if (!flat_fits(&value->record)) {
-			flat_remove(page, i, flat_load(&old->half[0].version));
-			return;
-		}
 	} else if (flat_fits(&value->record)) {
 		i = flat_free(page, place);
 		if (!i)
