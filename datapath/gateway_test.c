@@ -5990,6 +5990,7 @@ static int test_alias_end(struct world *w)
 {
 	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
 		     becomes = TCP(8080, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+		     another = TCP(8081, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
 		     answer = reversed(&becomes, SYN | ACK);
 	int from_b, wrong = 0;
 	struct session_key key = key_of(NATTED, &syn, &from_b);
@@ -6013,8 +6014,8 @@ static int test_alias_end(struct world *w)
 	other.incarnation.counter = other.alias.owner.counter = 2;
 	wrong += verifies(w, "another's", &becomes, &other,
 			  "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 ALIAS_ORPHANED > ftn1 OP_DONE");
-	other = alias;
-	other.translation.source_port = htons(81);
+	wrong += verifies(w, "another of that life", &another, &alias,
+			  "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 ALIAS_ORPHANED > ftn1 OP_DONE");
 	if (alias_of(w, FTN1, &becomes).life != DFT_LIVE) {
 		fprintf(stderr, "the alias went too early\n");
 		wrong++;
