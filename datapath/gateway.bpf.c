@@ -1335,7 +1335,7 @@ inlined int verify(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 			return finish(ctx, v);
 		if (gone) {
 			usage_change(alias, number, room->before, room->after);
-			if (room->outcome != DFT_STORED)
+			if (room->outcome != DFT_STORED && room->outcome != DFT_OWN)
 				return finish(ctx, OP_DONE);
 			record_write(d, &change->record);
 			d->op.op = DFT_DELETE;

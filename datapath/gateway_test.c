@@ -5962,21 +5962,29 @@ static int test_alias_first(struct world *w)
 			    "fwd2 LOOKED_UP > ftn3 ALIASED+NO_OWNER", NULL, NULL, &j);
 }
 
+static void write_verify(struct frame *f, const struct inner *becomes,
+			 const struct dft_record *alias)
+{
+	int from_b;
+	struct session_key key = key_of(NATTED, becomes, &from_b), owner;
+	struct dft_packet d;
+
+	memcpy(&owner, alias->alias.key, sizeof(owner));
+	write_keyed(f, FTN2, FTN1, &key, DFT_VERIFY, alias->stamp);
+	d = op_get(f);
+	put_record(&d, alias);
+	d.op.bucket = htonl((uint32_t)hash_of(&owner) % BUCKETS);
+	edit_op(f, FTN2, FTN1, &d);
+}
+
 static int verifies(struct world *w, const char *name, const struct inner *becomes,
 		    const struct dft_record *alias, const char *path)
 {
-	int from_b, wrong;
-	struct session_key key = key_of(NATTED, becomes, &from_b), owner;
-	struct dft_packet d;
 	struct journey j;
 	struct frame f;
+	int wrong;
 
-	memcpy(&owner, alias->alias.key, sizeof(owner));
-	write_keyed(&f, FTN2, FTN1, &key, DFT_VERIFY, alias->stamp);
-	d = op_get(&f);
-	put_record(&d, alias);
-	d.op.bucket = htonl((uint32_t)hash_of(&owner) % BUCKETS);
-	edit_op(&f, FTN2, FTN1, &d);
+	write_verify(&f, becomes, alias);
 	wrong = travel(w, FTN1, &f, &j);
 	return wrong + path_is(name, &j, path);
 }
@@ -5990,6 +5998,7 @@ static int test_alias_end(struct world *w)
 {
 	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
 		     becomes = TCP(8080, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+		     another = TCP(8081, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
 		     answer = reversed(&becomes, SYN | ACK);
 	int from_b, wrong = 0;
 	struct session_key key = key_of(NATTED, &syn, &from_b);
@@ -6013,8 +6022,8 @@ static int test_alias_end(struct world *w)
 	other.incarnation.counter = other.alias.owner.counter = 2;
 	wrong += verifies(w, "another's", &becomes, &other,
 			  "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 ALIAS_ORPHANED > ftn1 OP_DONE");
-	other = alias;
-	other.translation.source_port = htons(81);
+	wrong += verifies(w, "another of that life", &another, &alias,
+			  "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 ALIAS_ORPHANED > ftn1 OP_DONE");
 	if (alias_of(w, FTN1, &becomes).life != DFT_LIVE) {
 		fprintf(stderr, "the alias went too early\n");
 		wrong++;
@@ -6028,6 +6037,77 @@ static int test_alias_end(struct world *w)
 		}
 	// It may be had again at once: who knew of it knows no more.
 	return wrong + nats(w, "again", FWD1, &syn, BEGUN, &becomes, &syn, &j);
+}
+
+// A5: its end is lost on the way down, and who missed it asks again.
+static int test_alias_end_lost(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
+		     becomes = TCP(8080, SYN, .from = "10.0.1.10", .to = "10.0.2.10");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(NATTED, &syn, &from_b);
+	struct dft_record alias, r = {};
+	struct journey j;
+	struct frame f;
+
+	forget(w);
+	put_translations(w);
+	put_floors(w, &key, 0);
+	wrong += nats(w, "begin", FWD1, &syn, BEGUN, &becomes, &syn, &j);
+	alias = alias_of(w, FTN1, &becomes);
+	node_session(&w->node[FTN1], &key, &r);
+	wrong += asks(w, "delete", &key, DFT_DELETE, r.stamp, DOWN);
+	r.stamp.counter++;
+	wrong += asks(w, "collect", &key, DFT_COLLECT, r.stamp, DOWN);
+	for (int hops = 4, have = FTN1; hops <= 5; hops++, have++) {
+		write_verify(&f, &becomes, &alias);
+		j = (struct journey){};
+		for (int i = 0, node = FTN1; i < hops && node >= 0; i++, node = j.at)
+			wrong += step(w, node, i ? &j.out : &f, &j);
+		for (int i = FTN1; i <= FTN3; i++)
+			if (alias_of(w, i, &becomes).life !=
+			    (i <= have ? DFT_TOMBSTONE : DFT_LIVE)) {
+				fprintf(stderr, "%s: after %d hops\n", w->node[i].name, hops);
+				wrong++;
+			}
+	}
+	wrong += verifies(w, "once more", &becomes, &alias, GONE);
+	for (int i = FTN1; i <= FTN3; i++)
+		if (alias_of(w, i, &becomes).life != DFT_TOMBSTONE) {
+			fprintf(stderr, "%s: the alias is still there\n", w->node[i].name);
+			wrong++;
+		}
+	return wrong;
+}
+
+// A5: nobody who sends to an alias keeps it from being asked about.
+static int test_alias_used(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
+		     becomes = TCP(8080, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+		     answer = reversed(&becomes, SYN | ACK);
+	int from_b, wrong = 0;
+	struct session_key key = key_of(NATTED, &syn, &from_b),
+			   other = key_of(NATTED, &becomes, &from_b);
+	struct journey j;
+
+	forget(w);
+	put_translations(w);
+	wrong += nats(w, "begin", FWD1, &syn, BEGUN, &becomes, &syn, &j);
+	node_session_mark(&w->node[FTN3], &key, 100, 0);
+	node_session_mark(&w->node[FTN3], &other, 100, 0);
+	wrong += nats(w, "the other side", FWD2, &answer,
+		      "fwd2 LOOKED_UP > ftn3 REPLIED+ALIASED > fwd2 FORWARDED_FIRST", NULL, NULL,
+		      &j);
+	if (node_session_idle_s(&w->node[FTN3], &key) >= 100) {
+		fprintf(stderr, "its session was not used\n");
+		wrong++;
+	}
+	if (node_session_idle_s(&w->node[FTN3], &other) < 100) {
+		fprintf(stderr, "the alias was used\n");
+		wrong++;
+	}
+	return wrong;
 }
 
 // What has 0 for ports must not share a session with what has none.
@@ -6530,6 +6610,8 @@ static const struct test tests[] = {
 	{"an alias is one session's", test_alias_owner},
 	{"the alias first", test_alias_first},
 	{"the end of an alias", test_alias_end},
+	{"an alias' end is lost", test_alias_end_lost},
+	{"an alias in use", test_alias_used},
 	{"whom OAM is due", test_told},
 	{"OAM frames", test_oam},
 	{"no room", test_no_room},

@@ -1140,6 +1140,15 @@ static int test_move_ages_nothing(struct test *t)
 	return wrong;
 }
 
+// As the kernel's table has it, which has all aliases.
+static uint32_t used_of(const struct side *s, const struct session_key *key)
+{
+	struct session_value value;
+
+	must(bpf_map_lookup_elem(node_map(&s->node, "sessions"), key, &value), "a session");
+	return value.used_s;
+}
+
 // As the data path has them (A1): the session of key i, sent by its a, becomes one to another port.
 static void put_translated(struct side *s, uint32_t i, int session, struct session_key *key,
 			   struct session_key *other)
@@ -1183,6 +1192,7 @@ static int test_alias(struct test *t)
 	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
 	struct dft_record left = {};
 	struct session_key key, other, orphan, its_owner;
+	uint32_t before;
 	int wrong = 0;
 
 	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
@@ -1190,6 +1200,7 @@ static int test_alias(struct test *t)
 		put_translated(&t->side[i], 7, 1, &key, &other);
 		put_translated(&t->side[i], 8, 0, &its_owner, &orphan);
 	}
+	before = used_of(near, &other);
 	wrong += until(t, "the orphan is gone",
 		       !node_session(&near->node, &orphan, &left) &&
 			       !node_session(&far->node, &orphan, &left));
@@ -1198,6 +1209,31 @@ static int test_alias(struct test *t)
 	wrong += until(t, "the other is asked about", counted(near, ALIAS_KEPT) >= 3);
 	wrong += holds("it is there", node_session(&near->node, &other, &left) &&
 					      left.life == DFT_LIVE && left.state & DFT_ALIAS);
+	return wrong + holds("that is its use", used_of(near, &other) - before >= VERIFY_S);
+}
+
+// A5: a reservation was lost on its way down, an alias' end as well.
+static int test_alias_lost(struct test *t)
+{
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	struct session_key owner, begun, ended;
+	struct dft_record left = {};
+	int wrong = 0;
+
+	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
+	put_translated(near, 7, 0, &owner, &begun);
+	for (int i = 0; i < NODES; i++)
+		put_translated(&t->side[i], 8, 0, &owner, &ended);
+	must(!node_session(&near->node, &ended, &left), "an alias");
+	left.life = DFT_TOMBSTONE;
+	left.stamp.counter++;
+	node_session_put(&near->node, &ended, &left);
+	wrong += until(t, "what only the head has is gone",
+		       !node_session(&near->node, &begun, &left) &&
+			       !node_session(&far->node, &begun, &left));
+	wrong += until(t, "what has ended at the head is gone",
+		       !node_session(&near->node, &ended, &left) &&
+			       !node_session(&far->node, &ended, &left));
 	return wrong;
 }
 
@@ -1211,6 +1247,7 @@ static const struct {
 	{"what is marked ends", test_marked_ends},
 	{"a session's whole end", test_whole_end},
 	{"an alias is asked about", test_alias},
+	{"an alias that not all have", test_alias_lost},
 	{"a copy", test_copy},
 	{"a learner that hears nothing", test_deaf_learner},
 	{"a copy of another term", test_copy_of_another_term},

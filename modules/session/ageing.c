@@ -22,11 +22,8 @@ static __u32 idle_s(const struct ageing *ageing, const struct session_seen *seen
 }
 
 static void ask(struct ageing *ageing, const struct session_seen *seen, __u32 op, __u32 chain,
-		__u32 bucket)
+		__u32 bucket, __u64 term)
 {
-	const __u64 term =
-		op == DFT_VERIFY ? ageing->roles->head[chain] : ageing->roles->role[chain].term;
-
 	outbox_add(ageing->outbox,
 		   &(struct outbox_entry){
 			   .op = op,
@@ -44,10 +41,14 @@ static void ask(struct ageing *ageing, const struct session_seen *seen, __u32 op
 static void verify(struct ageing *ageing, const struct session_seen *seen, __u32 chain,
 		   __u32 bucket)
 {
+	// The head for what did not reach the tail, the tail for an end that did not.
+	const __u64 head = ageing->roles->head[chain];
+	const __u64 term = head ? head : ageing->roles->role[chain].term;
+
 	// What a flat table cannot have says all 32 bits.
-	if (!ageing->roles->head[chain] || (__s32)(ageing->now_s - seen->used_s) < VERIFY_S)
+	if (!term || (__s32)(ageing->now_s - seen->used_s) < VERIFY_S)
 		return;
-	ask(ageing, seen, DFT_VERIFY, chain, bucket);
+	ask(ageing, seen, DFT_VERIFY, chain, bucket, term);
 	ageing->verifies++;
 }
 
@@ -74,14 +75,14 @@ void ageing_look(struct ageing *ageing, const struct session_seen *seen)
 			(__u64)session_timeout_s(&seen->key, seen->record.state) * 1000, REFRESH_MS,
 			PACKET_LIFE_MS)) {
 	case DFT_DYING:
-		ask(ageing, seen, DFT_DELETE, chain, bucket);
+		ask(ageing, seen, DFT_DELETE, chain, bucket, role->term);
 		ageing->deletes++;
 		return;
 	case DFT_SUCCEEDS:
 		// A learner may not have the tombstone, nor that it is collected.
 		if (role->learner)
 			return;
-		ask(ageing, seen, DFT_COLLECT, chain, bucket);
+		ask(ageing, seen, DFT_COLLECT, chain, bucket, role->term);
 		ageing->collects++;
 		return;
 	default:

@@ -281,6 +281,9 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 		break;
 	case SESSION_UNRESERVE:
 		outcome = dft_alias_delete_at_head(mine, floor, &c->record.alias, &c->record);
+		// Who asked may have missed it.
+		if (outcome == DFT_ENDED && mine->life == DFT_TOMBSTONE && mine->state & DFT_ALIAS)
+			outcome = dft_push_at_head(mine, floor, &c->record);
 		break;
 	case SESSION_VERIFY:
 		outcome = session_verify(mine, c, &floor);
@@ -351,6 +354,13 @@ inlined int session_answers(const struct session_room *room, const struct dft_re
 	       !(room->change.begins && dft_state_closed(record->state));
 }
 
+// A5: an alias ends whoever sends to it, so a packet is no use of it; that it is asked about is.
+inlined int session_uses(const struct session_room *room, const struct dft_record *record)
+{
+	return session_answers(room, record) &&
+	       !(room->change.answers && record->state & DFT_ALIAS);
+}
+
 called enum session_found session_read_kernel(const struct session_key *key, __u32 check,
 					      __u32 mark, struct session_room *room)
 {
@@ -365,7 +375,7 @@ called enum session_found session_read_kernel(const struct session_key *key, __u
 		found = mark && s->dying == mark ? SESSION_DYING : SESSION_FOUND;
 		room->change.record = s->record;
 		idle = now - s->used_s;
-		if (found == SESSION_FOUND && session_answers(room, &s->record))
+		if (found == SESSION_FOUND && session_uses(room, &s->record))
 			s->used_s = now;
 	}
 	bpf_spin_unlock(&s->lock);
