@@ -15,7 +15,7 @@ int probe(struct xdp_md *ctx)
 	struct session_room *room = session_room();
 	struct packet p = packet_of(ctx);
 	struct probe *probe = take(&p, sizeof(*probe));
-	struct cache_value value = {};
+	struct cache_value *value;
 	const struct dft_record *record;
 	struct session_key key;
 	struct cached c;
@@ -57,10 +57,12 @@ int probe(struct xdp_md *ctx)
 		probe->record = room->change.record;
 		return XDP_PASS;
 	case PROBE_STORE:
-		value.record = probe->record;
-		value.asked_ms = probe->asked_ms;
-		value.stateful = probe->stateful;
-		cache_store(&key, hash, &value);
+		value = &room->reply;
+		__builtin_memset(value, 0, sizeof(*value));
+		value->record = probe->record;
+		value->asked_ms = probe->asked_ms;
+		value->stateful = probe->stateful;
+		cache_store(&key, hash, value);
 		return XDP_PASS;
 	case PROBE_FIND:
 		probe->result = cache_find(&key, hash, probe->direction & 1, &c);
