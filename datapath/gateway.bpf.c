@@ -136,14 +136,14 @@ inlined void send_beside(struct cached *c, const struct flow *f, const struct de
 		bpf_redirect_map(&clone, 0, BPF_F_BROADCAST);
 }
 
-// Some functions see every packet of this flow: they first.
-inlined int see_every(struct xdp_md *ctx, const struct packet *p, const struct decision *d,
-		      int told, __u32 entrance, __u64 hash, enum verdict v)
+// What programs that are called on a packet's way to a host have to know.
+inlined struct passage *passage_begin(const struct packet *p, const struct decision *d, int told,
+				      __u32 entrance, __u64 hash, enum verdict v)
 {
 	struct passage *t = passage_now();
 
 	if (!t)
-		return finish(ctx, BUG);
+		return NULL;
 	t->decision = *d;
 	t->hash = hash;
 	t->vni = p->vni;
@@ -151,6 +151,17 @@ inlined int see_every(struct xdp_md *ctx, const struct packet *p, const struct d
 	t->verdict = v;
 	t->inner_offset = p->inner_offset;
 	t->told = told;
+	return t;
+}
+
+// Some functions see every packet of this flow: they first.
+inlined int see_every(struct xdp_md *ctx, const struct packet *p, const struct decision *d,
+		      int told, __u32 entrance, __u64 hash, enum verdict v)
+{
+	struct passage *t = passage_begin(p, d, told, entrance, hash, v);
+
+	if (!t)
+		return finish(ctx, BUG);
 	return go_to(ctx, STEP_SEEN);
 }
 
@@ -173,17 +184,10 @@ inlined __u8 unreachable_code(__u8 reason)
 inlined int pass_translated(struct xdp_md *ctx, const struct packet *p, const struct decision *d,
 			    int told, __u32 entrance, __u64 hash, enum verdict v, __u32 how)
 {
-	struct passage *t = passage_now();
+	struct passage *t = passage_begin(p, d, told, entrance, hash, v);
 
 	if (!t)
 		return finish(ctx, BUG);
-	t->decision = *d;
-	t->hash = hash;
-	t->vni = p->vni;
-	t->entrance = entrance;
-	t->verdict = v;
-	t->inner_offset = p->inner_offset;
-	t->told = told;
 	t->fresh = !!(how & PASSES_FRESH);
 	t->final = !!(how & PASSES_FINAL);
 	t->beside = !!(how & PASSES_BESIDE);
@@ -652,19 +656,13 @@ inlined int release_recorded(struct xdp_md *ctx, struct dft_packet *d,
 			     const struct session_key *key)
 {
 	const struct translation *t = &d->translation.translation;
+	struct decision *to_b = &d->towards[0].decision, *to_a = &d->towards[1].decision;
+	int from_b = t->flags & TRANSLATION_FROM_B;
 	__u32 vni = vni_of(key->vni);
 
-	if (t->flags) {
-		int from_b = t->flags & TRANSLATION_FROM_B;
-
-		decide_where(from_b ? &d->towards[1].decision : &d->towards[0].decision,
-			     &t->destination, vni_of(t->vni));
-		decide_where(from_b ? &d->towards[0].decision : &d->towards[1].decision,
-			     from_b ? &key->b : &key->a, vni);
-	} else {
-		decide_where(&d->towards[0].decision, &key->b, vni);
-		decide_where(&d->towards[1].decision, &key->a, vni);
-	}
+	decide_where(from_b ? to_a : to_b, t->flags ? &t->destination : &key->b,
+		     t->flags ? vni_of(t->vni) : vni);
+	decide_where(from_b ? to_b : to_a, from_b ? &key->b : &key->a, vni);
 	d->op.flags |= DFT_STATEFUL;
 	return op_release(ctx, d);
 }
@@ -875,7 +873,7 @@ int table(struct xdp_md *ctx)
 	const struct chain_value *c;
 	__u32 number, elsewhere, where, serial = 0;
 	struct flow *f;
-	int place, acts, keyed, current, done;
+	int place, acts, keyed, done;
 	struct move m = {};
 	__u64 hash, owned;
 	enum verdict v;
@@ -893,14 +891,10 @@ int table(struct xdp_md *ctx)
 		return finish(ctx, NO_VIEW);
 	place = chain_place(c);
 	acts = place >= 0 && !chain_fenced(number, c);
-	current = bpf_ntohl(d->op.epoch) == c->epoch && bpf_ntohl(d->op.term) == c->term;
 
-	// O2: a replication counts only under exactly the active term.
 	if (d->op.flags & DFT_REPLICATION || d->op.op >= DFT_COPY) {
-		if (place < 0)
-			return finish(ctx, NOT_MEMBER);
-		if (!acts || !current)
-			return finish(ctx, STALE_TERM);
+		if ((v = op_admitted(d, c, number, place)))
+			return finish(ctx, v);
 	} else if (d->op.op == DFT_LOOKUP) {
 		// O3. (The directory is no part of a chain: who has it may say what is in it.)
 		if (d->op.table == DFT_ENDPOINTS && place >= 0)
@@ -909,7 +903,7 @@ int table(struct xdp_md *ctx)
 			return op_redirect(ctx, d, chain_whom(c, 1, 1), REDIRECTED);
 	} else if (!acts || place) {
 		return op_redirect(ctx, d, chain_whom(c, 0, 1), REDIRECTED);
-	} else if (d->op.op == DFT_DELETE && !current) {
+	} else if (d->op.op == DFT_DELETE && !op_of_term(d, c)) {
 		// O9: the ager of another term does not know who has been answered since.
 		return finish(ctx, STALE_TERM);
 	}
@@ -1065,11 +1059,8 @@ int copy_in(struct xdp_md *ctx)
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	place = chain_place(c);
-	if (place < 0)
-		return finish(ctx, NOT_MEMBER);
-	if (chain_fenced(number, c) || bpf_ntohl(d->op.epoch) != c->epoch ||
-	    bpf_ntohl(d->op.term) != c->term)
-		return finish(ctx, STALE_TERM);
+	if ((v = op_admitted(d, c, number, place)))
+		return finish(ctx, v);
 	if (d->op.op == DFT_COPIED) {
 		LOOPED
 		for (i = 0; i < DFT_BULK_MOST; i++)
@@ -1129,11 +1120,8 @@ int refusal(struct xdp_md *ctx)
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	place = chain_place(c);
-	if (place < 0)
-		return finish(ctx, NOT_MEMBER);
-	if (chain_fenced(number, c) || bpf_ntohl(d->op.epoch) != c->epoch ||
-	    bpf_ntohl(d->op.term) != c->term)
-		return finish(ctx, STALE_TERM);
+	if ((v = op_admitted(d, c, number, place)))
+		return finish(ctx, v);
 	if ((v = read_tenant(&p, d, &f)))
 		return finish(ctx, v);
 	change->seen = stamp_read(&d->op.stamp);
@@ -1365,8 +1353,9 @@ int aliases(struct xdp_md *ctx)
 	struct dft_packet *d = op_of(&p);
 	struct session_room *room = session_room();
 	const struct chain_value *c;
+	enum verdict v;
 	__u32 number;
-	int place, acts;
+	int place;
 
 	if (!d || !room)
 		return finish(ctx, BUG);
@@ -1379,13 +1368,10 @@ int aliases(struct xdp_md *ctx)
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	place = chain_place(c);
-	acts = place >= 0 && !chain_fenced(number, c);
 	if (d->op.flags & DFT_REPLICATION) {
-		if (place < 0)
-			return finish(ctx, NOT_MEMBER);
-		if (!acts || bpf_ntohl(d->op.epoch) != c->epoch || bpf_ntohl(d->op.term) != c->term)
-			return finish(ctx, STALE_TERM);
-	} else if (!acts || place) {
+		if ((v = op_admitted(d, c, number, place)))
+			return finish(ctx, v);
+	} else if (place || chain_fenced(number, c)) {
 		return op_redirect(ctx, d, chain_whom(c, 0, 1), REDIRECTED);
 	}
 	return d->op.op == DFT_INSERT ? reserve(ctx, &p, d, c, number, place, room)
@@ -1436,7 +1422,7 @@ int moving(struct xdp_md *ctx)
 	const struct chain_value *c;
 	__u32 number, serial = 0;
 	struct flow f = {};
-	int place, acts, keyed;
+	int place, keyed;
 	enum verdict v;
 
 	if (!d || !room)
@@ -1455,13 +1441,10 @@ int moving(struct xdp_md *ctx)
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	place = chain_place(c);
-	acts = place >= 0 && !chain_fenced(number, c);
 	if (d->op.flags & DFT_REPLICATION) {
-		if (place < 0)
-			return finish(ctx, NOT_MEMBER);
-		if (!acts || bpf_ntohl(d->op.epoch) != c->epoch || bpf_ntohl(d->op.term) != c->term)
-			return finish(ctx, STALE_TERM);
-	} else if (!acts || place) {
+		if ((v = op_admitted(d, c, number, place)))
+			return finish(ctx, v);
+	} else if (place || chain_fenced(number, c)) {
 		return op_redirect(ctx, d, chain_whom(c, 0, 1), REDIRECTED);
 	}
 	if (d->op.op != DFT_ASK && d->op.op != DFT_TOLD)

@@ -108,6 +108,8 @@ enum dft_table {
 // The responder's packet, translated already: it belongs to the life and the translation that the
 // op names, or to nobody.
 #define DFT_TRANSLATED 0x40
+// These go with the tenant's packet, wherever it is sent and whatever is asked.
+#define DFT_OF_PACKET (DFT_REFRESH | DFT_TRANSLATED)
 
 // Orders the lives and changes of one key: by floor, then by counter (docs/dft.md).
 struct dft_stamp_wire {

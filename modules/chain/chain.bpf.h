@@ -377,6 +377,21 @@ inlined enum verdict op_key(struct packet *p, const struct dft_packet *d, struct
 	return (__u32)key_hash(key) % BUCKETS == bpf_ntohl(d->op.bucket) ? GO_ON : DFT_MALFORMED;
 }
 
+inlined int op_of_term(const struct dft_packet *d, const struct chain_value *c)
+{
+	return bpf_ntohl(d->op.epoch) == c->epoch && bpf_ntohl(d->op.term) == c->term;
+}
+
+// O2: what goes down a path counts only under exactly the active term. GO_ON: this node, which has
+// this place, takes it.
+inlined enum verdict op_admitted(const struct dft_packet *d, const struct chain_value *c,
+				 __u32 number, int place)
+{
+	if (place < 0)
+		return NOT_MEMBER;
+	return chain_fenced(number, c) || !op_of_term(d, c) ? STALE_TERM : GO_ON;
+}
+
 // Whether an op is about an alias as such. (Its record is copied, deleted and collected as any.)
 inlined int op_of_alias(const struct dft_packet *d)
 {
@@ -480,7 +495,7 @@ inlined int op_back(struct xdp_md *ctx, struct dft_packet *d, enum verdict v)
 inlined int op_release(struct xdp_md *ctx, struct dft_packet *d)
 {
 	d->op.op = DFT_REPLY;
-	d->op.flags &= DFT_STATEFUL | DFT_REFRESH | DFT_TRANSLATED;
+	d->op.flags &= DFT_STATEFUL | DFT_OF_PACKET;
 	return op_back(ctx, d, REPLIED);
 }
 
@@ -500,7 +515,7 @@ inlined int op_look_up_again(struct xdp_md *ctx, struct dft_packet *d)
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	d->op.op = DFT_LOOKUP;
-	d->op.flags &= DFT_REFRESH | DFT_TRANSLATED;
+	d->op.flags &= DFT_OF_PACKET;
 	return op_redirect(ctx, d, chain_whom(c, 1, 0), LOOKED_UP_AGAIN);
 }
 

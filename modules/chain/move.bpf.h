@@ -234,7 +234,7 @@ inlined int move_over(struct xdp_md *ctx, struct dft_packet *d, const struct mov
 	c = chain_find(elsewhere);
 	if (!c)
 		return finish(ctx, NO_VIEW);
-	d->op.flags = (d->op.flags & (DFT_REFRESH | DFT_TRANSLATED)) | (fenced ? 0 : DFT_BACK);
+	d->op.flags = (d->op.flags & DFT_OF_PACKET) | (fenced ? 0 : DFT_BACK);
 	d->op.chain = bpf_htonl(elsewhere);
 	return op_redirect(ctx, d, chain_whom(c, lookup, 0), REDIRECTED);
 }
@@ -249,7 +249,7 @@ inlined int move_arrived(struct xdp_md *ctx, struct dft_packet *d, const struct 
 	__builtin_memset(wire, 0, sizeof(*wire));
 	d->op.bucket = bpf_htonl(bucket);
 	d->op.op = lookup ? DFT_LOOKUP : DFT_UPDATE;
-	d->op.flags &= DFT_REFRESH | DFT_TRANSLATED;
+	d->op.flags &= DFT_OF_PACKET;
 	// Mostly this is the tail.
 	if (lookup && chain_tail(c) == cfg.node)
 		return go_to(ctx, STEP_TABLE);
@@ -265,7 +265,7 @@ inlined int move_send(struct xdp_md *ctx, struct dft_packet *d, __u8 op, __u32 c
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	d->op.op = op;
-	d->op.flags &= DFT_REFRESH | DFT_TRANSLATED;
+	d->op.flags &= DFT_OF_PACKET;
 	d->op.chain = bpf_htonl(chain);
 	return op_redirect(ctx, d, chain_whom(c, 0, 0), v);
 }
