@@ -4,6 +4,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -112,6 +113,23 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 	node_tenant_mac_text(wish->index, mac);
 	c->tenant_ip = address_must(ip);
 	mac_parse(mac, c->tenant_mac);
+}
+
+enum verdict node_run(const struct node *n, struct frame *f)
+{
+	struct verdict_count before[VERDICTS], after[VERDICTS];
+	struct frame in = *f;
+	uint32_t action;
+
+	must(verdicts_read(n->entry.verdicts, before), "reading counters");
+	must(target_run(&n->entry, &in, &action, f), n->name);
+	must(verdicts_read(n->entry.verdicts, after), "reading counters");
+	if (action != XDP_REDIRECT)
+		f->length = 0;
+	for (int v = 0; v < VERDICTS; v++)
+		if (after[v].packets != before[v].packets)
+			return v;
+	return BUG;
 }
 
 int node_map(const struct node *n, const char *name)

@@ -63,6 +63,10 @@ struct node_wish {
 void node_load(struct node *n, const struct node_wish *wish);
 void node_free(struct node *n);
 
+// Runs a frame at a node, in place: then it is what was sent, or empty. Returns the verdict that
+// was counted; of several the first in verdicts.def.
+enum verdict node_run(const struct node *n, struct frame *f);
+
 // The file descriptor of one of the gateway object's maps.
 int node_map(const struct node *n, const char *name);
 // Writes an entry; a failure ends the process.

@@ -216,12 +216,8 @@ static enum verdict carry(struct world *w, const struct sent *s, struct frame *o
 static int ends(struct world *w, const char *what, const struct sent *s, enum verdict want)
 {
 	struct frame out;
-	enum verdict got = carry(w, s, &out);
 
-	if (got == want)
-		return 0;
-	fprintf(stderr, "%s: %s, not %s\n", what, verdict_name(got), verdict_name(want));
-	return 1;
+	return is_verdict(what, carry(w, s, &out), want);
 }
 
 // The tenant's packet goes out with this type of service, and everything else as it was.

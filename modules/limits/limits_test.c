@@ -104,29 +104,13 @@ static void write_frame(struct frame *f, const struct packet *p)
 	frame_ethernet(f, "02:0e:00:00:00:01", "02:0a:00:00:00:01", ETH_P_IP);
 }
 
-// Runs a frame at a node. Returns the one verdict it ended with; *out is the frame it became.
-static enum verdict run(const struct node *n, const struct frame *in, struct frame *out)
-{
-	struct verdict_count before[VERDICTS], after[VERDICTS];
-	struct frame copy = *in; // out may be in
-	uint32_t action;
-
-	must(verdicts_read(n->entry.verdicts, before), "reading counters");
-	must(target_run(&n->entry, &copy, &action, out), n->name);
-	must(verdicts_read(n->entry.verdicts, after), "reading counters");
-	for (int v = 0; v < VERDICTS; v++)
-		if (after[v].packets != before[v].packets)
-			return v;
-	return BUG;
-}
-
 // What the forwarder does with a packet; it goes no further.
 static enum verdict at_forwarder(const struct world *w, const struct packet *p)
 {
 	struct frame f;
 
 	write_frame(&f, p);
-	return run(&w->node[FWD], &f, &f);
+	return node_run(&w->node[FWD], &f);
 }
 
 // A frame through the cluster, to the verdict that it ends with.
@@ -141,7 +125,7 @@ static enum verdict carry(const struct world *w, const struct node *n, struct fr
 	int next_node;
 
 	do {
-		v = run(n, f, f);
+		v = node_run(n, f);
 		next_node = next[v] - 1;
 		n = &w->node[next_node < 0 ? 0 : next_node];
 	} while (next_node >= 0);
@@ -164,7 +148,7 @@ static enum verdict travel_twice(const struct world *w, const struct packet *p)
 
 	copies.entry = copies.oam;
 	write_frame(&f, p);
-	if (run(&w->node[FWD], &f, &f) != FORWARDED)
+	if (node_run(&w->node[FWD], &f) != FORWARDED)
 		return BUG;
 	return carry(w, &copies, &f);
 }

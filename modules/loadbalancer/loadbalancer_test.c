@@ -188,24 +188,6 @@ static void write_frame(struct frame *f, const struct packet *p)
 	frame_ethernet(f, "02:0e:00:00:00:00", "02:0a:00:00:00:01", ETH_P_IP);
 }
 
-// Runs a frame at a node. Returns the verdict that it ended with; *f is what was sent, if it was.
-static enum verdict run(const struct node *n, struct frame *f)
-{
-	struct verdict_count before[VERDICTS], after[VERDICTS];
-	struct frame in = *f;
-	uint32_t action;
-
-	must(verdicts_read(n->entry.verdicts, before), "reading counters");
-	must(target_run(&n->entry, &in, &action, f), n->name);
-	if (action != XDP_REDIRECT)
-		f->length = 0;
-	must(verdicts_read(n->entry.verdicts, after), "reading counters");
-	for (int v = 0; v < VERDICTS; v++)
-		if (after[v].packets != before[v].packets)
-			return v;
-	return BUG;
-}
-
 static void forget(const struct world *w)
 {
 	const uint64_t none = 0;
@@ -216,14 +198,6 @@ static void forget(const struct world *w)
 		node_clear(&w->node[i], "cache");
 		node_put(&w->node[i], "records", &key, &none);
 	}
-}
-
-static int is(const char *what, long got, long want)
-{
-	if (got == want)
-		return 0;
-	fprintf(stderr, "%s: %ld, not %ld\n", what, got, want);
-	return 1;
 }
 
 // What the flow table decides about a first packet, in the op as it leaves: the decision towards
@@ -238,9 +212,9 @@ static int decide(const struct world *w, const struct packet *p, struct decision
 	enum verdict v;
 
 	write_frame(&f, p);
-	v = run(&w->node[FWD], &f);
+	v = node_run(&w->node[FWD], &f);
 	if (v == LOOKED_UP)
-		v = run(&w->node[FTN], &f);
+		v = node_run(&w->node[FTN], &f);
 	if (f.length < DFT_HEADERS_BYTES) {
 		fprintf(stderr, "%u to %u: %s\n", p->from, p->to, verdict_name(v));
 		return 0;
@@ -267,8 +241,8 @@ static int reason_is(const struct world *w, const char *what, const struct packe
 	struct decision forth = {}, back = {};
 
 	if (!decide(w, p, &forth, &back))
-		return is(what, 0, 1);
-	return is(what, forth.action, action) + is(what, forth.reason, reason);
+		return is_number(what, 0, 1);
+	return is_number(what, forth.action, action) + is_number(what, forth.reason, reason);
 }
 
 // To the end: the verdict at the forwarder, and the frame that leaves it.
@@ -281,7 +255,7 @@ static enum verdict travel(const struct world *w, const struct packet *p, struct
 	for (;;) {
 		struct dft_packet d;
 
-		v = run(&w->node[node], f);
+		v = node_run(&w->node[node], f);
 		if (f->length < DFT_HEADERS_BYTES)
 			return v;
 		memcpy(&d, f->byte + sizeof(struct ethhdr), sizeof(d));
@@ -320,9 +294,9 @@ static int test_spread(struct world *w)
 
 		if (share[three[i].endpoint] < due * 9 / 10 ||
 		    share[three[i].endpoint] > due * 11 / 10)
-			wrong += is("share", share[three[i].endpoint], due);
+			wrong += is_number("share", share[three[i].endpoint], due);
 	}
-	wrong += is("all are somebody's", share[3] + share[4] + share[66], MANY);
+	wrong += is_number("all are somebody's", share[3] + share[4] + share[66], MANY);
 	// One drains: what was the others' mostly stays so.
 	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 2}, {4, 0}, {66, 1}, {}});
 	for (unsigned int i = 0; i < MANY; i++) {
@@ -332,11 +306,11 @@ static int test_spread(struct world *w)
 		if (i % 256 == 0)
 			forget(w);
 		now = backend_of(w, &p);
-		wrong += is("drained", now == 4, 0);
+		wrong += is_number("drained", now == 4, 0);
 		moved += backend[i] != 4 && now != backend[i];
 	}
 	if (moved > MANY / 20)
-		wrong += is("moved", moved, 0);
+		wrong += is_number("moved", moved, 0);
 	return wrong;
 }
 
@@ -353,16 +327,16 @@ static int test_by_source(struct world *w)
 
 		others += of != 3;
 		for (p.from_port = 2000; p.from_port < 2010; p.from_port++)
-			wrong += is("by source", backend_of(w, &p), of);
+			wrong += is_number("by source", backend_of(w, &p), of);
 		// On all its listeners.
 		p.protocol = IPPROTO_UDP;
 		p.to_port = 53;
-		wrong += is("by source, another listener", backend_of(w, &p), of);
+		wrong += is_number("by source, another listener", backend_of(w, &p), of);
 		p = (struct packet){RED, p.from, VIP, IPPROTO_TCP, SYN, 1000, 80, 0};
 		forget(w);
 	}
 	if (others < 12 || others > 38)
-		wrong += is("clients of the lighter ones", others, 25);
+		wrong += is_number("clients of the lighter ones", others, 25);
 	return wrong;
 }
 
@@ -375,17 +349,17 @@ static int test_way(struct world *w)
 	int wrong = 0;
 
 	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 1}, {}});
-	wrong += is("same subnet", decide(w, &first, &forth, &back), 1);
-	wrong += is("same subnet, not routed", forth.flags & DECISION_ROUTED, 0);
-	wrong += is("back to the client", back.to_mac[5], CLIENT);
+	wrong += is_number("same subnet", decide(w, &first, &forth, &back), 1);
+	wrong += is_number("same subnet, not routed", forth.flags & DECISION_ROUTED, 0);
+	wrong += is_number("back to the client", back.to_mac[5], CLIENT);
 	forget(w);
 	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{ENDPOINTS, 1}, {}});
-	wrong += is("other subnet", decide(w, &first, &forth, &back), 1);
-	wrong += is("other subnet, to", forth.to_mac[5], ENDPOINTS);
-	wrong += is("other subnet, routed", forth.flags & back.flags & DECISION_ROUTED,
-		    DECISION_ROUTED);
-	wrong += is("its gateway", memcmp(forth.from_mac, of_second, 6), 0);
-	wrong += is("the client's gateway", memcmp(back.from_mac, of_first, 6), 0);
+	wrong += is_number("other subnet", decide(w, &first, &forth, &back), 1);
+	wrong += is_number("other subnet, to", forth.to_mac[5], ENDPOINTS);
+	wrong += is_number("other subnet, routed", forth.flags & back.flags & DECISION_ROUTED,
+			   DECISION_ROUTED);
+	wrong += is_number("its gateway", memcmp(forth.from_mac, of_second, 6), 0);
+	wrong += is_number("the client's gateway", memcmp(back.from_mac, of_first, 6), 0);
 	forget(w);
 	node_rules(&w->node[FTN], 0, 1, NULL, 0);
 	wrong += reason_is(w, "its security group", &first, DECIDE_DROP, SECURITY_GROUP);
@@ -467,10 +441,10 @@ static int test_refused(struct world *w)
 		if (rows[i].action != DECIDE_UNREACHABLE)
 			continue;
 		// In the tunnel Ethernet and IPv4 stand before the ICMP error.
-		wrong += is(rows[i].name, travel(w, &rows[i].p, &f), UNREACHABLE);
-		wrong += is(rows[i].name, f.byte[50 + 14 + 20], ICMP_UNREACHABLE);
-		wrong += is(rows[i].name, f.byte[50 + 14 + 20 + 1], rows[i].code);
-		wrong += is("no session", node_count(&w->node[FTN], "sessions"), 0);
+		wrong += is_verdict(rows[i].name, travel(w, &rows[i].p, &f), UNREACHABLE);
+		wrong += is_number(rows[i].name, f.byte[50 + 14 + 20], ICMP_UNREACHABLE);
+		wrong += is_number(rows[i].name, f.byte[50 + 14 + 20 + 1], rows[i].code);
+		wrong += is_number("no session", node_count(&w->node[FTN], "sessions"), 0);
 	}
 	return wrong;
 }
@@ -490,10 +464,10 @@ static int test_hairpin(struct world *w)
 			forget(w);
 		share[backend_of(w, &p)]++;
 	}
-	wrong += is("itself", share[3], 0);
-	wrong += is("the others", share[4] + share[66], 400);
+	wrong += is_number("itself", share[3], 0);
+	wrong += is_number("the others", share[4] + share[66], 400);
 	if (share[4] < 150 || share[66] < 150)
-		wrong += is("a share", share[4], 200);
+		wrong += is_number("a share", share[4], 200);
 	return wrong;
 }
 
@@ -506,18 +480,18 @@ static int test_arp(struct world *w)
 	int wrong = 0;
 
 	put_listener(w, RED, IPPROTO_TCP, 80, 0, three);
-	wrong += is("who has it", travel(w, &p, &f), ENDPOINT_ARP);
+	wrong += is_verdict("who has it", travel(w, &p, &f), ENDPOINT_ARP);
 	memcpy(&arp, f.byte + 50 + 14, sizeof(arp));
-	wrong += is("a reply", ntohs(arp.op), ARP_REPLY);
-	wrong += is("of the gateway", memcmp(arp.sender_mac, of_first, 6), 0);
+	wrong += is_number("a reply", ntohs(arp.op), ARP_REPLY);
+	wrong += is_number("of the gateway", memcmp(arp.sender_mac, of_first, 6), 0);
 	p.from = 66;
-	wrong += is("from another subnet", travel(w, &p, &f), ARP_UNKNOWN);
+	wrong += is_verdict("from another subnet", travel(w, &p, &f), ARP_UNKNOWN);
 	p.from = CLIENT;
 	p.vni = BLUE;
-	wrong += is("in another VPC", travel(w, &p, &f), ARP_UNKNOWN);
+	wrong += is_verdict("in another VPC", travel(w, &p, &f), ARP_UNKNOWN);
 	p.vni = RED;
 	p.to = OTHER;
-	wrong += is("of nobody", travel(w, &p, &f), ARP_UNKNOWN);
+	wrong += is_verdict("of nobody", travel(w, &p, &f), ARP_UNKNOWN);
 	return wrong;
 }
 
@@ -530,11 +504,11 @@ static int test_tenants(struct world *w)
 	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 1}, {}});
 	put_listener(w, BLUE, IPPROTO_TCP, 80, 0, (struct backends[]){{4, 1}, {}});
 	put_listener(w, BLUE, IPPROTO_TCP, 81, 0, (struct backends[]){{4, 1}, {}});
-	wrong += is("red", backend_of(w, &p), 3);
+	wrong += is_number("red", backend_of(w, &p), 3);
 	p.vni = BLUE;
-	wrong += is("blue", backend_of(w, &p), 4);
+	wrong += is_number("blue", backend_of(w, &p), 4);
 	p.to_port = 81;
-	wrong += is("blue alone", backend_of(w, &p), 4);
+	wrong += is_number("blue alone", backend_of(w, &p), 4);
 	p.vni = RED;
 	wrong += reason_is(w, "not red", &p, DECIDE_UNREACHABLE, NO_LISTENER);
 	return wrong;
@@ -549,17 +523,17 @@ static int delivered(const struct world *w, const char *what, const struct packe
 	struct iphdr ip;
 	__be16 ports[2];
 	struct frame f;
-	int wrong = is(what, travel(w, p, &f), want);
+	int wrong = is_verdict(what, travel(w, p, &f), want);
 
 	if (f.length < 50 + 14 + sizeof(ip) + sizeof(ports))
-		return wrong + is(what, (long)f.length, 104);
+		return wrong + is_number(what, (long)f.length, 104);
 	memcpy(&ip, f.byte + 50 + 14, sizeof(ip));
 	memcpy(ports, f.byte + 50 + 14 + sizeof(ip), sizeof(ports));
-	wrong += is(what, f.byte[50 + 5], (long)to); // its MAC
-	wrong += is(what, ntohl(ip.saddr), ntohl(address_v4(&source)));
-	wrong += is(what, ntohl(ip.daddr), ntohl(address_v4(&destination)));
-	wrong += is(what, ntohs(ports[0]), from_port);
-	return wrong + is(what, ntohs(ports[1]), to_port);
+	wrong += is_number(what, f.byte[50 + 5], (long)to); // its MAC
+	wrong += is_number(what, ntohl(ip.saddr), ntohl(address_v4(&source)));
+	wrong += is_number(what, ntohl(ip.daddr), ntohl(address_v4(&destination)));
+	wrong += is_number(what, ntohs(ports[0]), from_port);
+	return wrong + is_number(what, ntohs(ports[1]), to_port);
 }
 
 static void forget_cached(const struct world *w)
@@ -610,7 +584,7 @@ static int test_session(struct world *w)
 	node_remove(&w->node[FTN], "load_balancers", &vip);
 	put_policy(w, 4);
 	forget_cached(w);
-	wrong += is("no load balancer", travel(w, &there, &f), NO_ENDPOINT);
+	wrong += is_verdict("no load balancer", travel(w, &there, &f), NO_ENDPOINT);
 	put_policy(w, 1);
 	return wrong;
 }
@@ -633,7 +607,7 @@ static int test_endpoint_instead(struct world *w)
 	node_put(&w->node[FTN], "endpoints", &vip, &value);
 	put_policy(w, 2);
 	forget_cached(w);
-	wrong += is("an endpoint instead", travel(w, &there, &f), NO_SESSION);
+	wrong += is_verdict("an endpoint instead", travel(w, &there, &f), NO_SESSION);
 	node_remove(&w->node[FTN], "endpoints", &vip);
 	put_policy(w, 1);
 	return wrong;
@@ -686,12 +660,12 @@ static int test_former(struct world *w)
 	int wrong = 0;
 
 	p.to = ENDPOINTS;
-	wrong += is("an endpoint's", travel(w, &p, &f), FORWARDED_FIRST);
+	wrong += is_verdict("an endpoint's", travel(w, &p, &f), FORWARDED_FIRST);
 	node_put(&w->node[FTN], "load_balancers", &now, &value);
 	put_policy(w, 2);
 	forget_cached(w);
 	p.flags = ACK;
-	wrong += is("a load balancer's", travel(w, &p, &f), NO_SESSION);
+	wrong += is_verdict("a load balancer's", travel(w, &p, &f), NO_SESSION);
 	put_policy(w, 1);
 	return wrong;
 }

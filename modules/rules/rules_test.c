@@ -330,21 +330,6 @@ static void write_frame(struct frame *f, const struct sent *p)
 	frame_ethernet(f, "02:0e:00:00:00:01", "02:0a:00:00:00:01", ETH_P_IP);
 }
 
-static enum verdict run(const struct node *n, struct frame *f)
-{
-	struct verdict_count before[VERDICTS], after[VERDICTS];
-	struct frame in = *f;
-	uint32_t action;
-
-	must(verdicts_read(n->entry.verdicts, before), "reading counters");
-	must(target_run(&n->entry, &in, &action, f), n->name);
-	must(verdicts_read(n->entry.verdicts, after), "reading counters");
-	for (int v = 0; v < VERDICTS; v++)
-		if (after[v].packets != before[v].packets)
-			return v;
-	return BUG;
-}
-
 // What the tail decides: INSERTED or REPLIED, or why not.
 static enum verdict decided(const struct world *w, const struct sent *p)
 {
@@ -353,10 +338,10 @@ static enum verdict decided(const struct world *w, const struct sent *p)
 	enum verdict v;
 
 	write_frame(&f, p);
-	v = run(&w->node[FWD], &f);
+	v = node_run(&w->node[FWD], &f);
 	if (v != LOOKED_UP)
 		return v;
-	v = run(&w->node[TAIL], &f);
+	v = node_run(&w->node[TAIL], &f);
 	memcpy(&d, f.byte + sizeof(struct ethhdr), sizeof(d));
 	for (int i = 0; v == REPLIED && i < 2; i++)
 		if (d.towards[i].decision.action == DECIDE_DROP)
@@ -442,7 +427,7 @@ static int check_changes(struct world *w)
 	node_rules(c.node, 0, 1, c.rule[1], OTHERS + 1);
 	for (int i = 0; i < 2; i++) {
 		write_frame(&ops[i], i ? &refused : &allowed);
-		run(&w->node[FWD], &ops[i]);
+		node_run(&w->node[FWD], &ops[i]);
 	}
 	if (pthread_create(&thread, NULL, change, &c))
 		fatal("no thread");
