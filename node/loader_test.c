@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -45,9 +46,12 @@ static void start(void)
 	assert_true(loader_pid >= 0);
 	if (!loader_pid) {
 		// The loader waits for its own child.
-		pid_t agent = fork();
+		pid_t agent;
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL); // also where the test fails
+		agent = fork();
 		if (!agent) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			pause();
 			_exit(0);
 		}
@@ -279,10 +283,10 @@ static void put(enum table table, const void *key, const void *value)
 }
 
 // Pushes a function, up to the message that has it verified, which is left to be sent.
-static void push_function(void)
+static void push_function(__u32 slot)
 {
-	struct function_part_key part = {.slot = FUNCTION_FIRST_FREE};
-	struct function_version_key key = {.slot = FUNCTION_FIRST_FREE};
+	struct function_part_key part = {.slot = slot};
+	struct function_version_key key = {.slot = slot};
 	struct function_version version = {};
 	static __u8 bytes[ZETA_OBJECT_BYTES];
 	auto_(freep) char *text = NULL;
@@ -300,9 +304,8 @@ static void push_function(void)
 	put(TABLE_FUNCTION_VERSIONS, &key, &version);
 }
 
-// Loading programs takes the kernel so long that many are decided meanwhile. One that is here
-// before the loader begins is decided in any case.
-#define MANY 10
+// Who waits for the kernel decides a few: those that are here before and after.
+#define FEW 10
 
 static void decides_ballots_while_it_loads(void **state)
 {
@@ -316,8 +319,8 @@ static void decides_ballots_while_it_loads(void **state)
 		.zgc_interface = {"lo"},
 		.zgc_mac = {2, 0, 0, 0, 0, 1},
 	};
-	unsigned int ballots;
-	__u32 boot;
+	unsigned int ballots = 0;
+	__u32 boot, slot;
 
 	settings.tenant_ip.s6_addr32[2] = settings.zgc_ip.s6_addr32[2] = htonl(0xFFFF);
 	settings.tenant_ip.s6_addr32[3] = settings.zgc_ip.s6_addr32[3] = htonl(0x7F000001);
@@ -333,21 +336,25 @@ static void decides_ballots_while_it_loads(void **state)
 	message.settings = settings;
 	message.settings.tenant_mtu = 1400;
 	assert_int_equal(message_send(agent_socket, &message), 0);
-	assert_true(ballots_until_answered() > MANY);
+	assert_true(ballots_until_answered() > FEW);
 	assert_int_equal(message.error, 0);
 	ask_status();
 	assert_int_equal(message.status.boot, boot);
 	assert_int_equal(message.status.loads, 2);
-	// And while a function is verified.
-	push_function();
-	assert_int_equal(message_send(agent_socket, &message), 0);
-	ballots = ballots_until_answered();
-	assert_int_equal(message.error, 0);
-	begin(MESSAGE_FUNCTION, 0, 0);
-	ask();
-	assert_string_equal(message.function.why, "");
-	assert_true(message.function.loaded);
-	assert_true(ballots > MANY);
+	// And while a function is verified, which is over soon: perhaps before our next turn.
+	for (slot = FUNCTION_FIRST_FREE; slot < FUNCTION_FIRST_EVERY && ballots <= FEW; slot++) {
+		push_function(slot);
+		assert_int_equal(message_send(agent_socket, &message), 0);
+		ballots = ballots_until_answered();
+		assert_int_equal(message.error, 0);
+		begin(MESSAGE_FUNCTION, 0, 0);
+		message.function.next = (slot - FUNCTION_FIRST_FREE) * FUNCTION_PLACES;
+		ask();
+		assert_int_equal(message.function.slot, slot);
+		assert_string_equal(message.function.why, "");
+		assert_true(message.function.loaded);
+	}
+	assert_true(ballots > FEW);
 	// It is asked to end in the middle of it.
 	begin(MESSAGE_CONFIGURE, 0, 0);
 	message.settings = settings;
