@@ -134,6 +134,42 @@ page() {
 	on "$1" curl -s -f --max-time 2 "$2"
 }
 
+ctl() {
+	"$zetactl" --lab "$cloud" "$@"
+}
+# replicas_agree: on every chain, right now.
+replicas_agree() {
+	fresh_status >/dev/null && figure replicas <"$work/status.json" >"$work/replicas" &&
+		! grep -v ^same "$work/replicas"
+}
+# has_file ENDPOINT VPC: a web server with a file that takes long, and what it is.
+has_file() {
+	web "$1" "$2"
+	head -c 12000000 /dev/urandom >"$work/$1/file"
+	sum=$(sha256sum <"$work/$1/file" | cut -d' ' -f1)
+}
+# transfer ENDPOINT ADDRESS: of that file, which ends well, after $work/enough is there.
+transfer() {
+	[ "$(on "$1" python3 "$lab/trickle.py" "$work/enough" "$2" /file 1)" = "$sum live" ]
+}
+is_connected() {
+	[ "$(on "$1" ss -H -n -t state established | wc -l)" = 1 ]
+}
+# VPC red goes to a cluster.
+goes_to() {
+	ctl apply -f - <<-END
+		{kind: Vpc, name: red, cluster: $1}
+	END
+}
+# red_is EXPRESSION: of its cluster, and of move, what the controller says of its way, or None.
+red_is() {
+	ctl get vpc red -o json | python3 -c '
+import json, sys
+vpc = json.load(sys.stdin)
+cluster, move = vpc["cluster"], vpc["move"]
+sys.exit(not eval(sys.argv[1]))' "$1"
+}
+
 # of_process NAME pid|argv: from what the lab wrote down, a line each.
 of_process() {
 	python3 -c '

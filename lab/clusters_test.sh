@@ -50,9 +50,6 @@ holds "both clusters told a host direct paths" until_true 20 told
 fails "red's 10.0.1.12 does not exist" pings red-a 10.0.1.12 1
 holds "blue's does" pings blue-a 10.0.1.12
 
-ctl() {
-	"$zetactl" --lab "$cloud" "$@"
-}
 refused() {
 	local said
 	said=$(! ctl apply -f - 2>&1) && grep -q "$1" <<<"$said"

@@ -30,24 +30,16 @@ same_everywhere() {
 	fresh_status >/dev/null && figure replicas <"$work/status.json" | grep same
 }
 
-web shop shop
-head -c 12000000 /dev/urandom >"$work/shop/file"
-sum=$(sha256sum <"$work/shop/file" | cut -d' ' -f1)
-transfer() {
-	[ "$(on client python3 "$lab/trickle.py" "$work/enough" 10.0.1.11 /file 1)" = "$sum live" ]
-}
-is_connected() {
-	[ "$(on client ss -H -n -t state established | wc -l)" = 1 ]
-}
+has_file shop shop
 shop() {
 	page client http://10.0.1.11/
 }
 
 holds "the chain is whole" until_true 60 is_whole
 holds "the shop is open" shop
-transfer &
+transfer client 10.0.1.11 &
 under_way=$!
-holds "a transfer is under way" until_true 30 is_connected
+holds "a transfer is under way" until_true 30 is_connected client
 holds "the replicas agree on it" until_true 30 same_everywhere
 # From here on it goes on only by what the flow table remembers: packets in the middle begin nothing.
 
@@ -62,7 +54,7 @@ is_forced() {
 }
 holds "who is left begins anew by force" until_true 60 is_forced
 holds "and that is told" eval 'status | grep "by force"'
-holds "the transfer is still there" is_connected
+holds "the transfer is still there" is_connected client
 : >"$work/enough"
 holds "  and ends well: its session was kept" wait $under_way
 holds "the chain becomes whole again" until_true 120 is_whole

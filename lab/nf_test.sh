@@ -10,9 +10,6 @@ source "$(dirname "$0")/cloud.sh"
 begin "$lab/small.yaml"
 top=$(cd "$lab/.." && pwd)
 
-ctl() {
-	"$zetactl" --lab "$cloud" "$@"
-}
 prints() {
 	{ "${@:2}" 2>&1 || true; } | tee -a "$work/log" | grep -E -- "$1"
 }

@@ -11,30 +11,7 @@ build=$1
 source "$(dirname "$0")/cloud.sh"
 begin "$lab/clusters.yaml"
 
-ctl() {
-	"$zetactl" --lab "$cloud" "$@"
-}
-web red-b red
-head -c 12000000 /dev/urandom >"$work/red-b/file"
-sum=$(sha256sum <"$work/red-b/file" | cut -d' ' -f1)
-transfer() {
-	[ "$(on red-a python3 "$lab/trickle.py" "$work/enough" 10.0.1.11 /file 1)" = "$sum live" ]
-}
-is_connected() {
-	[ "$(on red-a ss -H -n -t state established | wc -l)" = 1 ]
-}
-
-# move EXPRESSION: of what the controller says of red's move.
-move() {
-	ctl get vpc red -o json | python3 -c '
-import json, sys
-vpc = json.load(sys.stdin)
-move = (vpc["items"][0] if "items" in vpc else vpc)["move"]
-print(eval(sys.argv[1]))' "$1"
-}
-is_so() {
-	[ "$(move "$1")" = True ]
-}
+has_file red-b red
 # Of the cluster: who answers for its first chain.
 tail_of() {
 	status -o json | python3 -c '
@@ -55,34 +32,25 @@ can_enter() {
 		on red-a curl -s -f --max-time 16 -o /dev/null http://10.0.1.11/ || return 1
 	done
 }
-goes_to() {
-	ctl apply -f - <<-END
-		{kind: Vpc, name: red, cluster: $1}
-	END
-}
 
-transfer &
+transfer red-a 10.0.1.11 &
 under_way=$!
-holds "a transfer is under way" until_true 30 is_connected
+holds "a transfer is under way" until_true 30 is_connected red-a
 for cluster in west east; do
 	dead=$(tail_of "$cluster")
 	holds "red goes to $cluster" goes_to "$cluster"
-	holds "  whose chains take over" until_true 60 is_so 'move and move["phase"] != "prepare"'
+	holds "  whose chains take over" until_true 60 red_is 'move and move["phase"] != "prepare"'
 	power_off "$dead"
 	holds "$dead loses power: new connections begin" can_enter
-	holds "  what is under way lives" is_connected
-	holds "  the move waits for it" until_true 60 is_so "any(w.startswith('$dead') for w in move['waiting'])"
+	holds "  what is under way lives" is_connected red-a
+	holds "  the move waits for it" until_true 60 red_is "any(w.startswith('$dead') for w in move['waiting'])"
 	holds "  and that is an alarm" until_true 60 alarmed "$dead"
 	holds "  new connections begin still" can_enter
 	power_on "$dead"
-	holds "with it, red arrives" until_true 180 is_so 'move is None'
+	holds "with it, red arrives" until_true 180 red_is 'move is None'
 	holds "  and can be entered" can_enter
 done
 : >"$work/enough"
 holds "what was under way ends well" wait $under_way
-replicas_agree() {
-	fresh_status >/dev/null && figure replicas <"$work/status.json" >"$work/replicas" &&
-		! grep -v ^same "$work/replicas"
-}
 holds "replicas have the same" until_true 60 replicas_agree
 verdict "It does."

@@ -10,9 +10,6 @@ build=$1
 source "$(dirname "$0")/cloud.sh"
 begin "$lab/clusters.yaml"
 
-ctl() {
-	"$zetactl" --lab "$cloud" "$@"
-}
 ctl apply -f - >"$work/log" <<-END
 	kind: SecurityGroup
 	name: web
@@ -50,30 +47,11 @@ until_true 60 said ready
 tell g
 holds "traffic flows" until_true 60 said flowing
 
-goes_to() {
-	ctl apply -f - <<-END
-		{kind: Vpc, name: red, cluster: $1}
-	END
-}
-there() {
-	[ "$(ctl get vpc red -o json | tee "$work/vpc" | python3 -c '
-import json, sys
-vpc = json.load(sys.stdin)
-vpc = vpc["items"][0] if "items" in vpc else vpc
-print(vpc["cluster"] if vpc["move"] is None else "")')" = "$1" ]
-}
-given_away() {
-	ctl get vpc red -o json | python3 -c '
-import json, sys
-vpc = json.load(sys.stdin)
-vpc = vpc["items"][0] if "items" in vpc else vpc
-sys.exit(0 if vpc["move"] and vpc["move"]["phase"] != "prepare" else 1)'
-}
 holds "red goes to west" goes_to west
-holds "there is no way back" until_true 60 given_away
+holds "there is no way back" until_true 60 red_is 'move and move["phase"] != "prepare"'
 fails "nowhere else before it is there" goes_to east
 holds "all daemons restart meanwhile" "$zetactl" lab restart "$cloud"
-holds "it arrives" until_true 120 there west
+holds "it arrives" until_true 120 red_is 'move is None and cluster == "west"'
 in_west() {
 	fresh_status >/dev/null && python3 - "$work/status.json" "$1" "$2" <<-'END'
 		import json, sys
@@ -86,7 +64,7 @@ in_west() {
 }
 holds "west has its sessions, east has none" until_true 30 in_west west east
 holds "red comes back" goes_to east
-holds "it arrives" until_true 120 there east
+holds "it arrives" until_true 120 red_is 'move is None and cluster == "east"'
 holds "east has its sessions, west has none" until_true 30 in_west east west
 tell s
 holds "all that was under way ends" until_true 60 said idle
@@ -130,9 +108,5 @@ sum_up() {
 }
 holds "nothing broke and nothing was lost" sum_up
 head -n 5 "$work/summary"
-replicas_agree() {
-	fresh_status >/dev/null && figure replicas <"$work/status.json" >"$work/replicas" &&
-		! grep -v ^same "$work/replicas"
-}
 holds "replicas have the same" until_true 30 replicas_agree
 verdict "Nobody does."

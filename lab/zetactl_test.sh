@@ -8,9 +8,6 @@ build=$1
 source "$(dirname "$0")/cloud.sh"
 begin "$lab/small.yaml"
 
-ctl() {
-	"$zetactl" --lab "$cloud" "$@"
-}
 # prints WORDS COMMAND..: what it prints has a line with them.
 prints() {
 	{ "${@:2}" 2>&1 || true; } | tee -a "$work/log" | grep -E -- "$1"
