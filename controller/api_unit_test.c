@@ -133,6 +133,21 @@ static void test_reports(void **state)
 	assert_false(is_connected(model, "/v1/hosts/h"));
 }
 
+// Who was never heard of is missing from the first look on, also where the clock ticks during it.
+static void test_sightings(void **state)
+{
+	struct model *model = *state;
+	struct sighting sighting;
+	char name[32];
+
+	for (int i = 0; i < 100000; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		status_sighting(model->status, name, &sighting);
+		assert_true(sighting.missing_ms > 0);
+		assert_true(sighting.silent_ms < 60000);
+	}
+}
+
 static void test_ready_ports(void **state)
 {
 	struct model *model = *state;
@@ -1302,6 +1317,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_reports, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_sightings, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_ready_ports, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_one_commit_per_change, open_model,
 						close_model),

@@ -297,12 +297,13 @@ bool status_port_ready(struct status *status, const char *host, const char *port
 
 void status_sighting(struct status *status, const char *name, struct sighting *out)
 {
-	uint64_t now = now_ms();
 	struct seen *seen;
+	uint64_t now;
 
 	*out = (struct sighting){};
 	pthread_mutex_lock(&status->lock);
 	seen = get(status, name);
+	now = now_ms(); // no earlier than what is known
 	if (seen)
 		*out = (struct sighting){
 			.connected = seen->connected,
@@ -436,12 +437,13 @@ static int add_sounding(json_t *to, const json_t *list, uint64_t now)
 json_t *status_alarms(struct status *status, const char *cluster)
 {
 	auto_(json_decrefp) json_t *sounding = json_array();
-	uint64_t now = now_ms();
 	const char *id;
 	json_t *list;
+	uint64_t now;
 	int err = 0;
 
 	pthread_mutex_lock(&status->lock);
+	now = now_ms(); // no earlier than what is known
 	json_object_foreach (status->alarms, id, list) {
 		if (!err && (!cluster || !strcmp(cluster, id)))
 			err = add_sounding(sounding, list, now);
