@@ -31,9 +31,14 @@ size() {
 has() {
 	[ "$(size "$1")" -ge "$2" ]
 }
-# What comes in more than R = 10 s: nothing cached lives so long.
-goes_on() {
-	until_true 60 has "$1" $(($(size "$1") + 120000))
+# NAME..: what comes in more than R = 10 s: nothing cached lives so long.
+go_on() {
+	local name enough=()
+	for name in "$@"; do enough+=($(($(size "$name") + 120000))); done
+	for name in "$@"; do
+		until_true 60 has "$name" "${enough[0]}" || return 1
+		enough=("${enough[@]:1}")
+	done
 }
 stalls() {
 	local before
@@ -51,15 +56,13 @@ stream ended red-client 8080
 stream other red-web 8080
 
 rules "$(tcp 80), $(tcp 8080), $(tcp 443)"
-holds "another rule more: a connection goes on" goes_on kept
-holds "and so does the other" goes_on ended
+holds "another rule more: both connections go on" go_on kept ended
 
 rules "$(tcp 80), $(tcp 443), {direction: ingress, protocol: tcp, port_min: 8080, port_max: 8080, remote_cidr: 10.0.1.10/32}"
 SECONDS=0
 holds "its rule is gone: a connection ends" until_true 20 stalls ended
 echo "        after $SECONDS seconds, three of them to see it"
-holds "one by another rule goes on" goes_on kept
-holds "and one that a narrower rule still allows" goes_on other
+holds "one by another rule goes on, and one that a narrower rule still allows" go_on kept other
 holds "and the ended one stays so" stalls ended
 fails "a new one is refused" page red-client http://10.0.2.10:8080/
 
@@ -72,7 +75,7 @@ apply '{kind: NetworkAcl, name: fence, vpc: red, rules: [
 	{priority: 20, action: allow, direction: egress}]}'
 apply '{kind: Subnet, name: back, vpc: red, network_acl: fence}'
 holds "a network ACL for the subnet: what it denies ends" until_true 20 stalls kept
-holds "what it allows goes on" goes_on other
+holds "what it allows goes on" go_on other
 fails "and a new one that it denies is refused" page red-client http://10.0.2.10/
 holds "one that it allows is not" page red-web http://10.0.2.10/
 verdict "They do."
