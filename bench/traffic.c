@@ -6,11 +6,14 @@
 //                                         FILL_PORTS after it too: counted
 //   traffic ask ADDRESS PORT SECONDS      one connection, one request at a time
 //   traffic connect ADDRESS PORT SECONDS  new connections, WINDOW at once, one request each
+//   traffic users ADDRESS PORT SECONDS    the same without a pause, but who is not answered within
+//                                         LATE_MS holds up nobody: another one comes; a line for
+//                                         each TELL_MS
 //   traffic send ADDRESS PORT SECONDS     64-byte datagrams as fast as they go
 //   traffic first ADDRESS PORT COUNT      UDP: round trip of new flows' first packets, one at a
 //   time
 //   traffic fill ADDRESS PORT COUNT       UDP: new flows, each asked until answered, WINDOW at once
-// Each prints one line of JSON.
+// Each prints JSON, one line but for users.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -32,6 +35,9 @@
 #define WINDOW 32
 #define BATCH 64
 #define DATAGRAM (64 - 14 - 20 - 8) // payload of a frame of 64 bytes, without its checksum
+#define USERS 8192 // at once, of whom most wait: so many come while nobody is answered for seconds
+#define LATE_MS 50 // what a first packet may take at the worst, by any node's death
+#define TELL_MS 10
 #define MOST_SAMPLES 2000000
 #define ASKS_COUNT 'c' // a datagram that wants to know how many came
 #define LOST_MS 1000L
@@ -223,7 +229,9 @@ static int ask(const struct sockaddr_in *to, uint64_t for_ns)
 struct attempt {
 	int fd;
 	int asked;
+	int late;
 	uint64_t began;
+	struct attempt *next; // that is not in use
 };
 
 static void attempt_begin(struct attempt *a, int poll, const struct sockaddr_in *to)
@@ -281,6 +289,97 @@ static int connections(const struct sockaddr_in *to, uint64_t for_ns)
 	}
 	print_samples(ns, done - lost, now - began, lost);
 	free(ns);
+	return 0;
+}
+
+// Attempts of which at most WINDOW are neither late nor over.
+struct users {
+	int poll;
+	const struct sockaddr_in *to;
+	struct attempt attempt[USERS];
+	struct attempt *free;
+	struct attempt *now[WINDOW];
+	uint64_t answered, late, broken, waiting;
+};
+
+static void users_come(struct users *u, uint64_t now)
+{
+	int i;
+
+	for (i = 0; i < WINDOW; i++) {
+		if (u->now[i] && now - u->now[i]->began > LATE_MS * 1000000ull && u->free) {
+			u->now[i]->late = 1;
+			u->waiting++;
+			u->now[i] = NULL;
+		}
+		if (u->now[i] || !u->free)
+			continue;
+		u->now[i] = u->free;
+		u->free = u->free->next;
+		attempt_begin(u->now[i], u->poll, u->to);
+	}
+}
+
+static void user_leaves(struct users *u, struct attempt *a)
+{
+	int i;
+
+	close(a->fd);
+	u->late += (uint64_t)a->late;
+	u->waiting -= (uint64_t)a->late;
+	for (i = 0; i < WINDOW; i++)
+		if (u->now[i] == a)
+			u->now[i] = NULL;
+	a->next = u->free;
+	u->free = a;
+}
+
+// at_s: when, by the clock that does not jump. late: of those that were answered.
+static void users_tell(struct users *u, uint64_t now, uint64_t since)
+{
+	printf("{\"at_s\": %.4f, \"for_s\": %.4f, \"answered\": %llu, \"late\": %llu, "
+	       "\"waiting\": %llu, \"broken\": %llu}\n",
+	       (double)now / 1e9, (double)(now - since) / 1e9,
+	       (unsigned long long)(u->answered - u->broken), (unsigned long long)u->late,
+	       (unsigned long long)u->waiting, (unsigned long long)u->broken);
+	fflush(stdout);
+	u->answered = u->late = u->broken = 0;
+}
+
+static int users(const struct sockaddr_in *to, uint64_t for_ns)
+{
+	const struct rlimit files = {USERS + BATCH, USERS + BATCH};
+	struct users *u = calloc(1, sizeof(*u));
+	struct epoll_event events[BATCH];
+	uint64_t began = now_ns(), now, told = began;
+	int i, n;
+
+	if (!u)
+		fatal("memory");
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		fatal("so many connections");
+	u->poll = epoll_create1(EPOLL_CLOEXEC);
+	u->to = to;
+	for (i = 0; i < USERS; i++) {
+		u->attempt[i].next = u->free;
+		u->free = &u->attempt[i];
+	}
+	for (now = began; now - began < for_ns; now = now_ns()) {
+		users_come(u, now);
+		n = epoll_wait(u->poll, events, BATCH, TELL_MS / 2);
+		for (i = 0; i < n; i++) {
+			if (!attempt_go_on(events[i].data.ptr, u->poll, &u->broken))
+				continue;
+			u->answered++;
+			user_leaves(u, events[i].data.ptr);
+		}
+		now = now_ns();
+		if (now - told < TELL_MS * 1000000ull)
+			continue;
+		users_tell(u, now, told);
+		told = now;
+	}
+	free(u);
 	return 0;
 }
 
@@ -415,8 +514,8 @@ int main(int argc, char **argv)
 		return serve(argv[2]);
 	if (argc != 5 || (number = strtoull(argv[4], NULL, 10)) == 0 ||
 	    number > (uint64_t)FILL_PORTS * FILL_FLOWS)
-		fatalx("usage: traffic serve PORT | traffic ask|connect|send|first|fill ADDRESS "
-		       "PORT NUMBER");
+		fatalx("usage: traffic serve PORT | traffic ask|connect|users|send|first|fill "
+		       "ADDRESS PORT NUMBER");
 	to = address_of(argv[2], argv[3]);
 	if (!strcmp(argv[1], "first"))
 		return first_packets(&to, number);
@@ -427,6 +526,8 @@ int main(int argc, char **argv)
 		return ask(&to, number);
 	if (!strcmp(argv[1], "connect"))
 		return connections(&to, number);
+	if (!strcmp(argv[1], "users"))
+		return users(&to, number);
 	if (!strcmp(argv[1], "send"))
 		return send_small(&to, number);
 	fatalx("no such test: %s", argv[1]);

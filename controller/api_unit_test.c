@@ -229,7 +229,9 @@ struct watched {
 	bool deaf;	      // voters take up nothing
 	bool slow;	      // learners are not filled
 	json_int_t silent;    // the node, from 1, that does not report of chains
-	json_int_t still;     // that does not report at all
+	uint32_t still;	      // bits: nodes that do not report at all
+	bool hearing;	      // all others say whom they hear ..
+	json_int_t unheard;   // .. and that this node, from 1, is none of these
 	json_int_t move;      // what heads say of this one ..
 	json_int_t left[7];   // .. of each chain
 	json_int_t cleared;   // what nodes have cleared after
@@ -316,6 +318,17 @@ static json_int_t revision_of(const struct watched *w)
 	return (json_int_t)store_revision(w->model->store);
 }
 
+static json_t *peers_of(const struct watched *w, int of)
+{
+	json_t *peers = json_array();
+
+	for (int n = 0; n < NODES; n++)
+		if (n != of)
+			json_array_append_new(peers, json_pack("{s:i, s:b}", "node", n + 1, "alive",
+							       w->unheard != n + 1));
+	return peers;
+}
+
 // Everybody reports; then the controller looks.
 static void look(struct watched *w)
 {
@@ -348,10 +361,12 @@ static void look(struct watched *w)
 			json_object_set_new(json_array_get(chains, 0), "term", json_integer(9));
 			json_object_set_new(json_array_get(chains, 0), "move", json_integer(0));
 		}
+		if (w->hearing)
+			json_object_set_new(report, "peers", peers_of(w, n));
 		if (w->silent != n + 1)
 			json_object_set(report, "chains", chains);
 		json_decref(chains);
-		if (w->boot[n] && w->still != n + 1)
+		if (w->boot[n] && !(w->still >> n & 1))
 			assert_int_equal(status_report(w->model->status, node_name(n), report), 0);
 		else
 			json_decref(report);
@@ -427,13 +442,18 @@ static json_int_t node_number(struct watched *w, int n, const char *field)
 	return integer_in(json_array_get(json_object_get(view, "nodes"), (size_t)n), field);
 }
 
-static bool is_gone(struct watched *w, int n)
+static bool is_presence(struct watched *w, int n, const char *presence)
 {
 	auto_(json_decrefp) json_t *view = view_of(w);
 
 	return !strcmp(text_or_empty(json_array_get(json_object_get(view, "nodes"), (size_t)n),
 				     "presence"),
-		       "gone");
+		       presence);
+}
+
+static bool is_gone(struct watched *w, int n)
+{
+	return is_presence(w, n, "gone");
 }
 
 static json_int_t chain_number(struct watched *w, size_t chain, const char *field)
@@ -1055,6 +1075,101 @@ static void test_gone_is_replaced(void **state)
 	watched_gone(&w);
 }
 
+static long ms_since(const struct timespec *begin)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - begin->tv_sec) * 1000 + (now.tv_nsec - begin->tv_nsec) / 1000000;
+}
+
+// Looks for as long. Returns how long that was.
+static long look_for(struct watched *w, long ms)
+{
+	struct timespec begin;
+	long took;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do {
+		look(w);
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	} while ((took = ms_since(&begin)) < ms);
+	return took;
+}
+
+// Its power is gone: TCP does not notice. Two reports are missing, and nobody hears it: not the one
+// without the other.
+static void test_silent_is_replaced(void **state)
+{
+	struct timespec silent, before;
+	long longest = 0, took;
+	struct watched w;
+
+	watched_new(&w, *state);
+	w.hearing = true;
+	w.unheard = 1;
+	look_for(&w, 2000);
+	assert_true(is_presence(&w, 0, "here"));
+	w.unheard = 0;
+	w.still = 1 << 0;
+	look_for(&w, 2000);
+	assert_true(is_presence(&w, 0, "here"));
+
+	w.still = 0;
+	look(&w);
+	w.still = 1 << 0;
+	w.unheard = 1;
+	clock_gettime(CLOCK_MONOTONIC, &silent);
+	do {
+		clock_gettime(CLOCK_MONOTONIC, &before);
+		look_for(&w, 0);
+		took = ms_since(&before);
+		if (took > longest)
+			longest = took;
+	} while (!is_gone(&w, 0) && ms_since(&silent) < 60000);
+	// No later, but for looks that were late.
+	took = ms_since(&silent);
+	assert_in_range(took, 1400, 1600 + 2 * longest);
+	look_until(&w, !node_number(&w, 0, "votes"));
+	watched_gone(&w);
+}
+
+// Where most say nothing, it was the controller that heard nothing.
+static void test_most_are_silent(void **state)
+{
+	struct watched w;
+
+	watched_new(&w, *state);
+	w.hearing = true;
+	look(&w);
+	w.unheard = 2;
+	w.still = 0x3e;
+	if (look_for(&w, 2000) < 2800)
+		assert_true(is_presence(&w, 1, "here"));
+	look_until(&w, is_gone(&w, 1));
+	watched_gone(&w);
+}
+
+// A daemon that is away, while its node serves on, starts again: nothing is copied for that.
+static void test_restart_is_awaited(void **state)
+{
+	struct watched w;
+	json_int_t before;
+
+	watched_new(&w, *state);
+	w.hearing = true;
+	look(&w);
+	before = epochs(&w);
+	connect_node(&w, 0, 0);
+	look_for(&w, 2000); // repair_after_s is 1
+	assert_true(is_presence(&w, 0, "awaited"));
+	assert_int_equal(epochs(&w), before);
+	assert_int_equal(alarms(&w, "node-gone"), 0);
+	w.unheard = 1;
+	look_until(&w, !node_number(&w, 0, "votes"));
+	watched_gone(&w);
+}
+
 static void test_another_boot_is_another_voter(void **state)
 {
 	struct watched w;
@@ -1238,7 +1353,7 @@ static void test_by_force(void **state)
 	for (int n = 0; n < 3; n++)
 		connect_node(&w, n, (uint32_t)n + 201);
 	// What a node said before does not count, be it of chains or of nothing.
-	w.still = 5;
+	w.still = 1 << 4;
 	assert_not_forced_for(&w, 2);
 	assert_true(alarms(&w, "chain-needs-force") > 2);
 	w.still = 0;
@@ -1333,6 +1448,9 @@ int main(void)
 						close_model),
 		cmocka_unit_test_setup_teardown(test_tenant_side, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_gone_is_replaced, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_silent_is_replaced, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_most_are_silent, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_restart_is_awaited, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_another_boot_is_another_voter, open_model,
 						close_model),
 		cmocka_unit_test_setup_teardown(test_drain, open_model, close_model),

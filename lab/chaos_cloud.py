@@ -187,8 +187,16 @@ class Cloud:
 
     def power_off(self, node):
         """From one moment to the next; what the kernel held for it is gone, too."""
+        self.fail(node)
+        self.forget(node)
+
+    def fail(self, node):
+        """What of that others notice."""
         self.set_links(node, ALL, "down")
         self.crash(node)
+
+    def forget(self, node):
+        """What the kernel held for it: all that is left of it, where it failed."""
         argv = self.argv[node]
         words = ["--unload", node]
         for option in ("--bpf", "--run"):

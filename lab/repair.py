@@ -6,8 +6,13 @@
 
 A cloud of its own (lab/repair.yaml): a chain of three is filled with sessions, then its middle loses
 power and the fourth node takes its place. All the while new connections are made through the same
-chain. Times count from the loss of power, of which a timeline is printed as the chain's own nodes
-know it; the controller waits repair_after_s (1 s here) before it replaces a node.
+chain, by users who do not wait for each other. Times count from the loss of power, of which a
+timeline is printed as the chain's own nodes know it; the controller waits repair_after_s (1 s here)
+before it replaces a node.
+
+How many connections there are is told for the whole of the repair, and for its parts: the second
+in which the chain goes on without the node, and from when it has a learner. A user whose first
+packet was lost asks again after a second, as TCP does; meanwhile others come.
 """
 import argparse
 import json
@@ -23,10 +28,12 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from chaos_cloud import Cloud, until  # noqa: E402
+from pinned import PinnedMap  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERVER, PORT = "10.0.1.11", 7000
 BEFORE = 8  # seconds of connections as they are without a repair
+LONG = 3600  # seconds: until they are stopped
 
 
 def read_options():
@@ -38,30 +45,54 @@ def read_options():
 
 
 class Connections:
-    """New connections without a pause, each second's rate with when it ended."""
+    """New connections without a pause: how many were answered, and when."""
 
-    def __init__(self, ask):
-        self.ask, self.seconds, self.stopping = ask, [], False
-        self.thread = threading.Thread(target=self.work, daemon=True)
+    def __init__(self, client):
+        self.client, self.samples = client, []
+        self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
 
-    def work(self):
-        while not self.stopping:
-            rate = self.ask("connect", 1)["per_second"]
-            self.seconds.append((time.monotonic(), rate))
+    def read(self):
+        for line in self.client.stdout:
+            self.samples.append(json.loads(line))
 
-    def between(self, begin, end):
-        """The rates of the seconds that began and ended in this time, or touched it most."""
-        return [rate for at, rate in self.seconds if begin + 0.5 <= at <= end + 0.5]
+    def sum(self, what, begin, end):
+        """Of all samples, each by its part between these two."""
+        total = 0
+        for sample in self.samples:
+            first, last = sample["at_s"] - sample["for_s"], sample["at_s"]
+            part = min(last, end) - max(first, begin)
+            if part > 0:
+                total += sample[what] * part / sample["for_s"]
+        return total
+
+    def rate(self, begin, end):
+        return self.sum("answered", begin, end) / (end - begin)
+
+    def seconds(self, begin, end):
+        """The rates of all whole seconds, wherever they begin."""
+        begins = [s["at_s"] for s in self.samples if begin <= s["at_s"] <= end - 1]
+        return [self.rate(at, at + 1) for at in begins or [begin]]
+
+    def gap(self, begin, end):
+        """The longest time without an answer."""
+        longest, last = 0, begin
+        for sample in self.samples:
+            if begin < sample["at_s"] <= end and sample["answered"]:
+                longest = max(longest, sample["at_s"] - sample["for_s"] - last)
+                last = sample["at_s"]
+        return longest
 
     def stop(self):
-        self.stopping = True
+        self.client.kill()
+        self.client.wait()
         self.thread.join()
 
 
 class Repair:
     def __init__(self, options, cloud):
         self.options, self.cloud = options, cloud
+        self.maps = {}  # path: a pinned one that is open
         self.traffic = f"{cloud.build}/bench/traffic"
 
     def tell(self, text):
@@ -95,16 +126,16 @@ class Repair:
         return bool(state and len(state["live"]) == 3 and without not in state["live"]
                     and not state.get("learner"))
 
+    def map(self, node, name):
+        path = f"{self.cloud.pinned(node)}/{name}"
+        if path not in self.maps:
+            self.maps[path] = PinnedMap(path)
+        return self.maps[path]
+
     def known(self, node):
         """What a node's kernel has of the chain: (live list, learner), and of its copy to one."""
-        def words(name, form):
-            text = subprocess.run(["bpftool", "-j", "map", "lookup", "pinned",
-                                   f"{self.cloud.pinned(node)}/{name}", "key", "0", "0", "0", "0"],
-                                  capture_output=True, text=True, check=True, timeout=60).stdout
-            return struct.unpack_from(form, bytes(int(b, 16) for b in json.loads(text)["value"]))
-
-        chain = words("chains", "<2I2H9I")
-        copy = words("copies", "<4Q")
+        chain = struct.unpack_from("<2I2H9I", self.map(node, "chains").look(0))
+        copy = struct.unpack_from("<4Q", self.map(node, "copies").look(0))
         live, learner = chain[2], chain[3]
         return {"term": chain[:2], "live": list(chain[4:4 + live]),
                 "learner": chain[4 + live] if learner else None,
@@ -158,15 +189,16 @@ class Repair:
         self.tell(f"  {filled['per_second']:.0f} sessions/s")
         if not until(60, lambda: self.holds(sessions), 1):
             sys.exit("not all replicas report these sessions")
-        connections = Connections(self.ask)
+        connections = Connections(self.client("users", LONG))
         time.sleep(BEFORE)
+        start = time.monotonic() - BEFORE + 1
         chain = self.chain()["live"]
         victim = chain[1]
         number = self.known(victim)["live"][1]
         self.tell(f"{victim} loses power")
         began = time.monotonic()
-        # Its maps are freed meanwhile, which takes longer than the first steps.
-        off = threading.Thread(target=cloud.power_off, args=(victim,))
+        # What a dead machine's kernel held is nobody's work: it is freed when all is over.
+        off = threading.Thread(target=cloud.fail, args=(victim,))
         off.start()
         events = self.follow(began, [chain[0], chain[2]], number)
         ended = time.monotonic()
@@ -174,20 +206,31 @@ class Repair:
         missing = not until(60, lambda: self.holds(sessions), 1)
         done = time.monotonic()
         time.sleep(BEFORE)
+        end = time.monotonic()
         connections.stop()
-        before = connections.between(0, began - 1)
-        during = connections.between(began, ended)
-        after = connections.between(done, time.monotonic())
-        usual = statistics.median(before + after)
+        cloud.forget(victim)
+        usual = statistics.median(connections.seconds(start, began)
+                                  + connections.seconds(done, end))
+        learner = began + next(at for at, what in events if "learner" in what)
+
+        def to_usual(begin, end):
+            return {"rate": connections.rate(begin, end) / usual,
+                    "worst_second": min(connections.seconds(begin, end)) / usual}
+
         return {
             "sessions": sessions,
             "filled_per_second": filled["per_second"],
             "timeline": events,
             "repaired_after_s": ended - began,
+            "learner_after_s": learner - began,
             "load": os.getloadavg()[0],
-            "connections_per_second": {"before": before, "during": during, "after": after},
-            "during_to_usual": statistics.mean(during) / usual if during else None,
-            "worst_second_to_usual": min(during) / usual if during else None,
+            "usual_per_second": usual,
+            "to_usual": {"repair": to_usual(began, ended),
+                         "take-over": to_usual(began, began + 1),
+                         "copying": to_usual(learner, ended)},
+            "nobody_answered_s": connections.gap(began, ended),
+            "late": connections.sum("late", began, ended),
+            "broken": connections.sum("broken", start, end),
             "sessions_missing": missing,
         }
 
@@ -200,14 +243,14 @@ def main():
         result = Repair(options, cloud).run()
     finally:
         cloud.down()
-    rates = result["connections_per_second"]
     print(f"\nrepaired {result['repaired_after_s']:.1f} s after the loss of power, with"
-          f" {result['sessions']} sessions")
-    for when, values in rates.items():
-        print(f"  {when:<8}{statistics.mean(values):9.0f} new connections/s"
-              f"{min(values):9.0f} in the worst second")
-    print(f"  during to usual: {result['during_to_usual']:.2f}"
-          f"  (worst second {result['worst_second_to_usual']:.2f}); load {result['load']:.1f}")
+          f" {result['sessions']} sessions; load {result['load']:.1f}")
+    print(f"new connections: usually {result['usual_per_second']:.0f} in a second;"
+          " during to usual, and of the worst second:")
+    for when, ratio in result["to_usual"].items():
+        print(f"  {when:<10}{ratio['rate']:6.2f}{ratio['worst_second']:6.2f}")
+    print(f"  none for {result['nobody_answered_s'] * 1000:.0f} ms at most;"
+          f" {result['late']:.0f} late; {result['broken']:.0f} broken")
     if options.json:
         with open(options.json, "w") as file:
             json.dump(result, file, indent=2)

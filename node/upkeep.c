@@ -40,6 +40,7 @@ int upkeep_open(struct upkeep *upkeep, const struct datapath *datapath)
 		goto close_copying;
 	upkeep->recount = (struct recount){.datapath = datapath, .roles = &upkeep->roles};
 	upkeep->ageing = (struct ageing){.roles = &upkeep->roles, .outbox = &upkeep->outbox};
+	spare_open(&upkeep->spare);
 	return 0;
 close_copying:
 	copying_close(&upkeep->copying);
@@ -52,6 +53,7 @@ close_survey:
 
 void upkeep_close(struct upkeep *upkeep)
 {
+	spare_close(&upkeep->spare);
 	recount_close(&upkeep->recount);
 	moving_close(&upkeep->moving);
 	copying_close(&upkeep->copying);
@@ -120,6 +122,17 @@ static void told(void *context, const struct outbox_entry *entry, __u8 owner, in
 		moving_told(&upkeep->moving, entry, owner, confirmed);
 }
 
+// What can wait yields to packets.
+static int send_some(struct upkeep *upkeep)
+{
+	struct outbox *outbox = &upkeep->outbox;
+
+	if (!outbox_idle(outbox))
+		outbox->per_ms =
+			spare_is_short(&upkeep->spare) ? OUTBOX_SHORT_PER_MS : OUTBOX_PER_MS;
+	return outbox_send(outbox);
+}
+
 static int sooner(int a, int b)
 {
 	return a < b ? a : b;
@@ -140,7 +153,7 @@ int upkeep_step(struct upkeep *upkeep)
 		wait = sooner(copying_step(&upkeep->copying), moving_step(&upkeep->moving));
 		room = outbox_room(&upkeep->outbox);
 		wait = sooner(wait, room < ENOUGH_ROOM ? 1 : survey_step(&upkeep->survey, room));
-		err = outbox_send(&upkeep->outbox);
+		err = send_some(upkeep);
 	} else {
 		wait = ROLES_MS;
 	}

@@ -4,6 +4,7 @@
 // All in steps of some milliseconds, between which the loader answers.
 #pragma once
 
+#include "lib/spare.h"
 #include "modules/chain/outbox.h"
 #include "modules/chain/roles.h"
 #include "modules/limits/recount.h"
@@ -22,6 +23,7 @@ struct upkeep {
 	struct copying copying;
 	struct moving moving;
 	struct recount recount;
+	struct spare spare;
 	__u32 loads_seen; // of the datapath
 	__u64 roles_ms;	  // when they are read again
 	int error;	  // that sending met last; said once

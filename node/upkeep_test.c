@@ -13,7 +13,9 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bench/sessions.h"
 #include "datapath/gateway_nodes.h"
@@ -541,6 +543,62 @@ static int test_copy(struct test *t)
 	wrong += same_sessions(t);
 	wrong += is("the floor", floor_of(&t->side[FAR], bucket), floor);
 	wrong += holds("several go in a frame", counted(near, EMITTED_COPY) < COPIED / 5);
+	return wrong;
+}
+
+// As if the kernel had counted so, and a while ago nothing.
+static void put_spare(struct spare *spare, int file, const char *line)
+{
+	must(ftruncate(file, 0) || pwrite(file, line, strlen(line), 0) < 0, "a file");
+	spare->stat = file;
+	spare->at_ms = now_ms() - 200;
+	spare->idle = spare->all = 0;
+}
+
+// Sends some of what waits, where the processors are like that; returns how many things were wrong.
+static int sends_at(struct side *s, int file, const char *line, uint32_t per_ms)
+{
+	struct outbox *o = &s->upkeep.outbox;
+	uint64_t allowed;
+	uint32_t next;
+
+	do {
+		put_spare(&s->upkeep.spare, file, line);
+		next = o->place->next;
+		allowed = o->allowance - o->allowed_ms * per_ms;
+		must(upkeep_step(&s->upkeep) < 0, "upkeep");
+	} while (o->per_ms != per_ms && !outbox_idle(o));
+	allowed += o->allowed_ms * per_ms;
+	if (allowed > 2048)
+		allowed = 2048;
+	return is("in a millisecond", o->per_ms, per_ms) +
+	       is("sent and to be sent", o->place->next - next + o->allowance, allowed);
+}
+
+// Where processors are short, packets have them.
+static int test_yields(struct test *t)
+{
+	const struct session_key key = key_of(1, IPPROTO_TCP);
+	struct side *near = &t->side[NEAR];
+	const int kernel = near->upkeep.spare.stat, file = memfd_create("stat", MFD_CLOEXEC);
+	int wrong = 0;
+
+	must(file < 0, "a file");
+	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
+	clock_of(near);
+	for (uint32_t i = 0; i < MAX_OUTBOX / 2; i++)
+		outbox_add(&near->upkeep.outbox,
+			   &(struct outbox_entry){.op = DFT_COPY,
+						  .bucket = roles_bucket(&key),
+						  .epoch = 1,
+						  .term = t->term,
+						  .key = key},
+			   0);
+	wrong += sends_at(near, file, "cpu 60 0 30 10 0 0 0 0\n", OUTBOX_SHORT_PER_MS);
+	wrong += sends_at(near, file, "cpu 20 0 20 60 0 0 0 0\n", OUTBOX_PER_MS);
+	wrong += sends_at(near, file, "cpu 60 0 30 10 0 0 0 0\n", OUTBOX_SHORT_PER_MS);
+	near->upkeep.spare.stat = kernel;
+	close(file);
 	return wrong;
 }
 
@@ -1249,6 +1307,7 @@ static const struct {
 	{"an alias is asked about", test_alias},
 	{"an alias that not all have", test_alias_lost},
 	{"a copy", test_copy},
+	{"a copy yields", test_yields},
 	{"a learner that hears nothing", test_deaf_learner},
 	{"a copy of another term", test_copy_of_another_term},
 	{"one learner of two chains", test_one_learner_of_two},

@@ -59,8 +59,10 @@
 #define DIRECT_REPEAT_MS 1000 // an OAM frame may be lost: told again at most this often
 
 // Ops that no packet causes. What the loader has sent in a millisecond: a million sessions are
-// copied in some 4 s, and a node's network carries a third of a gigabit more meanwhile.
+// copied in some 4 s, and a node's network carries a third of a gigabit more meanwhile. Where its
+// processors have no time to spare packets shall have most of it, and a million takes below 7 s.
 #define OUTBOX_PER_MS 250
+#define OUTBOX_SHORT_PER_MS 150
 #define RESEND_MS 200 // a copy is sent again: a learner whose table is full stays unasked so long
 
 // When a session ends that nobody uses, in seconds; never below 2 R + D (dft.md O10).

@@ -16,8 +16,13 @@
 #include "wire/beat.h"
 
 // Nodes report every second. One whose stream is open, that says nothing for so long, and that no
-// other node hears, is not there: TCP takes longer to notice.
-#define SILENT_MS 3000
+// other node hears, is not there: TCP takes longer to notice. Where most say nothing it may be
+// ours that was away, and they wait to be read.
+#define SILENT_MS 1500
+#define MOST_SILENT_MS 3000
+// Whom others hear serves without its daemon, which starts again or another version of it: so long
+// nothing is copied for that.
+#define RESTART_MS 30000
 #define LOADING_MS 60000 // a node that is connected may take so long to load its programs
 #define REPAIR_AFTER_S 5 // of a cluster that does not say
 #define HEARTBEAT_MS 10	 // as above
@@ -123,37 +128,63 @@ static json_t *name_of(const struct members *members, uint32_t index)
 	return place < 0 ? json_sprintf("node-%u", index) : json_string(members->name[place]);
 }
 
-static void find_presence(struct build *build)
+// How long a node has to say nothing until that means something.
+static uint64_t silence_of(const struct members *members)
 {
-	struct members *members = &build->members;
-	auto_(freep) uint8_t *heard = calloc(2, MAX_NODES);
-	uint8_t *unheard = heard ? heard + MAX_NODES : NULL;
+	size_t connected = 0, silent = 0, n;
+
+	for (n = 0; n < members->count; n++) {
+		const struct sighting *s = &members->sighting[n];
+
+		connected += !s->missing_ms;
+		silent += !s->missing_ms && s->silent_ms > SILENT_MS;
+	}
+	return silent * 2 < connected ? SILENT_MS : MOST_SILENT_MS;
+}
+
+// Who is heard by others that report themselves, and who is not.
+static void find_heard(const struct build *build, uint64_t silence_ms, bool *heard, bool *unheard)
+{
+	const struct members *members = &build->members;
 	json_t *peer;
 	size_t n, i;
 	int place;
 
-	for (n = 0; heard && n < members->count; n++) {
+	for (n = 0; n < members->count; n++) {
 		auto_(json_decrefp) json_t *peers = NULL;
 
-		if (members->sighting[n].silent_ms > SILENT_MS)
+		if (members->sighting[n].silent_ms > silence_ms)
 			continue;
 		peers = status_peers(build->status, members->name[n]);
 		json_array_foreach (peers, i, peer) {
 			place = place_of(members, (uint32_t)integer_in(peer, "node"));
 			if (place >= 0)
 				(json_is_true(json_object_get(peer, "alive")) ? heard
-									      : unheard)[place] = 1;
+									      : unheard)[place] =
+					true;
 		}
 	}
+}
+
+static void find_presence(struct build *build)
+{
+	const uint64_t silence_ms = silence_of(&build->members);
+	struct members *members = &build->members;
+	bool heard[MAX_NODES] = {}, unheard[MAX_NODES] = {};
+	size_t n;
+
+	find_heard(build, silence_ms, heard, unheard);
 	for (n = 0; n < members->count; n++) {
 		const struct sighting *s = &members->sighting[n];
 		uint64_t patience_ms = (uint64_t)build->repair_after_s * 1000;
 		uint64_t missing_ms = s->missing_ms;
 
-		if (heard && !missing_ms && s->silent_ms > SILENT_MS && unheard[n] && !heard[n])
+		if (!missing_ms && s->silent_ms > silence_ms && unheard[n] && !heard[n])
 			missing_ms = s->silent_ms;
 		else if (s->connected && !s->boot && patience_ms < LOADING_MS)
 			patience_ms = LOADING_MS;
+		else if (heard[n] && patience_ms < RESTART_MS)
+			patience_ms = RESTART_MS;
 		members->node[n].presence = !missing_ms		       ? PRESENCE_HERE
 					    : missing_ms < patience_ms ? PRESENCE_AWAITED
 								       : PRESENCE_GONE;

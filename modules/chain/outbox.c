@@ -57,6 +57,7 @@ int outbox_open(struct outbox *outbox, int map, int place, int program, __u32 te
 	for (i = 0; i < MAX_OUTBOX; i++)
 		outbox->entry[i].state = OUTBOX_FREE;
 	outbox->first = outbox->next = outbox->place->next;
+	outbox->per_ms = OUTBOX_PER_MS;
 	outbox->allowance = 0;
 	outbox->allowed_ms = now_ms();
 	return 0;
@@ -130,7 +131,7 @@ int outbox_send(struct outbox *outbox)
 	const __u64 now = now_ms();
 	int err;
 
-	outbox->allowance += (now - outbox->allowed_ms) * OUTBOX_PER_MS;
+	outbox->allowance += (now - outbox->allowed_ms) * outbox->per_ms;
 	outbox->allowed_ms = now;
 	if (outbox->allowance > SAVED)
 		outbox->allowance = SAVED;

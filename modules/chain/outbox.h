@@ -13,6 +13,7 @@ struct outbox {
 	int program;		    // lent
 	__u32 together;		    // records that are copied in one frame
 	__u32 first, next;	    // serials: entries first to next - 1 are in use
+	__u32 per_ms;		    // so many are sent: OUTBOX_PER_MS, or the owner's choice
 	__u64 allowance;	    // how many may be sent now
 	__u64 allowed_ms;	    // since when it has not grown
 	__u64 sent_ms[MAX_OUTBOX];
