@@ -614,16 +614,19 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 	return function_next(ctx, e);
 }
 
-// O7: a session that is closed is begun again, by who began it, and the policy is the one that it
-// was decided by: the next generation of the same life. Else it must end first, which it does when
-// it has not been answered for a while.
+// O7: a session that is closed, or has ended lately, is begun again, by who began it, and the
+// policy is the one that it was decided by: the next generation of the same life. Else it must be
+// over first, which it is when it has not been answered for a while.
 inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet *d,
 		   const struct chain_value *c, const struct flow *f,
-		   const struct dft_record *record)
+		   const struct session_change *change)
 {
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
+	const struct dft_record *record = &change->record;
+	int begins = f->key.protocol == IPPROTO_TCP ? change->begins : !f->icmp_error;
 
-	if (!vpc || vpc->policy != record->policy || begun_by_other(f, record))
+	if (!begins || !vpc || vpc->policy != record->policy || record->state & DFT_ALIAS ||
+	    begun_by_other(f, record))
 		return finish(ctx, SESSION_ENDING);
 	d->op.op = DFT_UPDATE;
 	d->op.state = bpf_htons(dft_state_reopened(record->state, f->from_b) |
@@ -688,7 +691,7 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		    const struct chain_value *c, const struct flow *f, __u64 hash,
 		    const struct move *m, struct session_room *room)
 {
-	__u32 number = bpf_ntohl(d->op.chain), now = session_now_s(), tail;
+	__u32 number = bpf_ntohl(d->op.chain), now = session_now_s(), tail, idle;
 	struct session_change *change = &room->change;
 	struct dft_record *record = &change->record;
 	// What is read after the floor is at least as new.
@@ -705,13 +708,11 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		*record = (struct dft_record){};
 		break;
 	default:
-		if (record->life == DFT_TOMBSTONE) {
-			__u32 idle = room->idle_s < tail ? room->idle_s : tail;
-
-			// O10: until no cache believes the former life any more.
-			if (dft_age(record, 0, (__u64)idle * 1000, 0, REFRESH_MS, PACKET_LIFE_MS) !=
-			    DFT_SUCCEEDS)
-				return finish(ctx, SESSION_ENDING);
+		idle = room->idle_s < tail ? room->idle_s : tail;
+		// O10: no other life until no cache believes the former one any more.
+		if (record->life == DFT_TOMBSTONE &&
+		    dft_age(record, 0, (__u64)idle * 1000, 0, REFRESH_MS, PACKET_LIFE_MS) ==
+			    DFT_SUCCEEDS) {
 			if (!c->learner)
 				break;
 			record_write(d, record);
@@ -720,11 +721,11 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		if (d->op.flags & DFT_TRANSLATED && !translated_for(d, record))
 			return finish(ctx, NO_OWNER);
 		record_write(d, record);
+		if (!session_answers(room, record))
+			return reopen(ctx, p, d, c, f, change);
 		if (record->state & DFT_ALIAS)
 			return c->learner ? pass_learner(ctx, d, c, floor)
 					  : go_to(ctx, STEP_ALIASED);
-		if (!session_answers(room, record))
-			return reopen(ctx, p, d, c, f, record);
 		if (policy_moved(p->vni, record))
 			return UNDECIDED;
 		return c->learner ? pass_learner(ctx, d, c, floor)
@@ -961,7 +962,7 @@ int table(struct xdp_md *ctx)
 	}
 	if ((v = step_of(d, place == c->live, change)))
 		return finish(ctx, v);
-	if (change->step == SESSION_INSERT)
+	if (change->step == SESSION_INSERT || change->step == SESSION_UPDATE)
 		change->refuse = quota_refuses(&f->key, number);
 	if ((v = session_change(&f->key, hash, room))) {
 		// O11: a learner is not of the list yet, and who is has to wait for it.

@@ -2539,11 +2539,12 @@ static int test_observations(struct world *w)
 	wrong += step(w, FTN1, &j.out, &j);
 	wrong += step(w, FTN2, &j.out, &j);
 	wrong += step(w, FTN3, &j.out, &j);
-	// Just told, the tail does not know for how long caches have not been.
+	// Just told, the tail does not know for how long caches have not been: the same life goes
+	// on.
 	wrong +=
 		path_is("a tombstone that only the head has", &j,
 			"fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
-			"LOOKED_UP_AGAIN+SESSION_ENDING");
+			"UPDATED+LOOKED_UP_AGAIN");
 	return wrong + replicas_equal(w, "a tombstone that only the head has", &key, &tombstone);
 }
 
@@ -2933,9 +2934,53 @@ static int check_keyed_bytes(struct world *w, const struct session_key *key, uin
 	return wrong + path_is("keyed", &j, DOWN);
 }
 
+static void raise_policy(struct world *w, uint32_t policy)
+{
+	for (int i = 0; i < NODES; i++)
+		put_vpc(&w->node[i], RED, policy);
+}
+
+// O7: who began a session that has ended lately need not wait until caches have forgotten it: its
+// life goes on, with its decision. *tombstone is of all replicas; then it is that of the same life.
+static int test_begun_again(struct world *w, const struct inner *syn, const struct session_key *key,
+			    struct dft_record *tombstone)
+{
+	struct dft_record live = *tombstone;
+	struct inner ack = *syn;
+	struct journey j;
+	int wrong = 0;
+
+	ack.flags = ACK;
+	wrong += sends(w, "ended, a late packet", FWD2, OF_FWD2, RED, &ack,
+		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	raise_policy(w, 6);
+	wrong += sends(w, "ended, under another policy", FWD2, OF_FWD2, RED, syn,
+		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	raise_policy(w, 0);
+	wrong += replicas_equal(w, "ended", key, tombstone);
+	wrong += sends(w, "ended, begun again", FWD2, OF_FWD2, RED, syn,
+		       "fwd2 LOOKED_UP > ftn3 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
+		       "REPLIED > fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	live.life = DFT_LIVE;
+	live.stamp.counter++;
+	live.state += 1 << DFT_GENERATION_SHIFT;
+	wrong += replicas_equal(w, "ended, begun again", key, &live);
+	if (node_session_idle_s(&w->node[FTN3], key) > 50) {
+		fprintf(stderr, "ended, begun again: no use of it\n");
+		wrong++;
+	}
+	wrong += asks(w, "ended again", key, DFT_DELETE, live.stamp, DOWN);
+	*tombstone = live;
+	tombstone->life = DFT_TOMBSTONE;
+	tombstone->stamp.counter++;
+	return wrong + replicas_equal(w, "ended again", key, tombstone);
+}
+
 static int test_deletes(struct world *w)
 {
 	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		     syn_b = reversed(&syn, SYN),
 		     blue = UDP(7, .from = "10.0.1.10", .to = "10.0.1.24");
 	int from_b, wrong = 0;
 	struct session_key key = key_of(RED, &syn, &from_b), other = key_of(RED, &blue, &from_b);
@@ -2988,19 +3033,20 @@ static int test_deletes(struct world *w)
 
 	// O10: what may be cached somewhere is neither answered nor followed. The tail has answered
 	// for it just now.
-	wrong += sends(w, "quarantine", FWD2, OF_FWD2, RED, &syn,
+	wrong += sends(w, "quarantine", FWD2, OF_FWD2, RED, &syn_b,
 		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
 	node_session_mark(&w->node[FTN3], &key, 2 * REFRESH_MS / 1000, 0);
-	wrong += sends(w, "quarantine, the last of it", FWD2, OF_FWD2, RED, &syn,
+	wrong += sends(w, "quarantine, the last of it", FWD2, OF_FWD2, RED, &syn_b,
 		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
 	// Who becomes the tail does not know who was answered before.
 	node_session_mark(&w->node[FTN3], &key, 3600, 0);
 	node_tail(&w->node[FTN3], 0, NOW_TERM, 2);
-	wrong += sends(w, "quarantine of a new tail", FWD2, OF_FWD2, RED, &syn,
+	wrong += sends(w, "quarantine of a new tail", FWD2, OF_FWD2, RED, &syn_b,
 		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
 	node_tail(&w->node[FTN3], 0, NOW_TERM - 1, 3600);
-	wrong += sends(w, "quarantine of a newer tail", FWD2, OF_FWD2, RED, &syn,
+	wrong += sends(w, "quarantine of a newer tail", FWD2, OF_FWD2, RED, &syn_b,
 		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	wrong += test_begun_again(w, &syn, &key, &want);
 	wrong += sends(w, "nothing else", FWD2, OF_FWD2, BLUE, &blue,
 		       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED, &j);
 	node_tail(&w->node[FTN3], 0, NOW_TERM, 3600);
@@ -3009,9 +3055,8 @@ static int test_deletes(struct world *w)
 		       "fwd2 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
 		       "REPLIED > fwd2 FORWARDED_FIRST",
 		       DELIVERED, &j);
-	live = want;
-	live.life = DFT_LIVE;
-	live.stamp.counter = live.incarnation.counter = 5;
+	live = want_record(RED, 5, &syn, want.stamp.counter + 1, 0);
+	live.incarnation = live.stamp;
 	wrong += replicas_equal(w, "the next life", &key, &live);
 
 	// Collected: what is newer than that is not, and goes down.
@@ -3020,7 +3065,7 @@ static int test_deletes(struct world *w)
 	wrong += asks(w, "delete", &key, DFT_DELETE, live.stamp, DOWN);
 	want = live;
 	want.life = DFT_TOMBSTONE;
-	want.stamp.counter = 6;
+	want.stamp.counter++;
 	wrong += floors_are(w, "not collected", &key, 0);
 	wrong += check_keyed_bytes(w, &key, DFT_COLLECT, want.stamp, NULL, 1);
 	for (int i = FTN1; i <= FTN3; i++)
@@ -4597,12 +4642,6 @@ static void cache_age(struct world *w, int node, const struct session_key *key, 
 	node_cached_put(&w->node[node], key, &c);
 }
 
-static void raise_policy(struct world *w, uint32_t policy)
-{
-	for (int i = 0; i < NODES; i++)
-		put_vpc(&w->node[i], RED, policy);
-}
-
 static int test_cache(struct world *w)
 {
 	struct inner open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
@@ -4971,6 +5010,18 @@ static int test_lifecycle(struct world *w)
 	wrong += beside(w, "UDP, answered", FWD1, &j, told);
 	want = want_record(RED, 5, &udp, 2, DFT_ANSWERED);
 	wrong += replicas_equal(w, "UDP, answered", &udp_key, &want);
+	want.life = DFT_TOMBSTONE;
+	for (int i = FTN1; i <= FTN3; i++)
+		node_session_put(&w->node[i], &udp_key, &want);
+	node_clear(&w->node[FWD1], "cache");
+	node_tail(&w->node[FTN3], 0, NOW_TERM, 2);
+	wrong += sends(w, "UDP, ended, the other side", FWD1, OF_FWD1, RED, &udp_b,
+		       "fwd1 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	wrong += sends(w, "UDP, ended, begun again", FWD1, OF_FWD1, RED, &udp, reopened, DELIVERED,
+		       &j);
+	node_tail(&w->node[FTN3], 0, NOW_TERM, 3600);
+	want = want_record(RED, 5, &udp, 3, 1 << DFT_GENERATION_SHIFT);
+	wrong += replicas_equal(w, "UDP, ended, begun again", &udp_key, &want);
 	wrong += sends(w, "UDP, the other tenant", FWD1, OF_FWD1, BLUE, &udp, FIRST "NO_SOURCE",
 		       DROPPED, &j);
 	return wrong;

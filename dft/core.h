@@ -179,6 +179,15 @@ inlined __u16 dft_state_merge(__u16 mine, __u16 told)
 	return ahead <= DFT_GENERATION_MASK / 2 ? told : mine;
 }
 
+// O7. Whether what is told opens this tombstone again: its life goes on, in a later generation, and
+// with the decision that whoever still knows it has.
+inlined int dft_revives(const struct dft_record *mine, struct dft_stamp incarnation, __u16 told)
+{
+	return mine->life == DFT_TOMBSTONE && !dft_stamp_compare(mine->incarnation, incarnation) &&
+	       dft_state_generation(dft_state_merge(mine->state, told)) !=
+		       dft_state_generation(mine->state);
+}
+
 // O7. At the head: the state seen by a forwarder is merged into the life it was seen in; and the
 // later policy, where somebody says that the decision stands under it.
 // Under a risen floor the record is stamped anew even where nothing is new, as by an insert that it
@@ -190,10 +199,11 @@ inlined enum dft_outcome dft_update_at_head(struct dft_record *mine, __u32 floor
 	enum dft_outcome outcome = DFT_SAME;
 	__u16 merged = dft_state_merge(mine->state, state);
 
-	if (mine->life != DFT_LIVE)
+	if (mine->life != DFT_LIVE && !dft_revives(mine, incarnation, state))
 		return DFT_ENDED;
 	if (dft_stamp_compare(mine->incarnation, incarnation) != 0 && !BUGGY(ANY_UPDATE))
 		return DFT_ENDED;
+	mine->life = DFT_LIVE;
 	if ((__s32)(policy - mine->policy) <= 0)
 		policy = mine->policy;
 	if (merged != mine->state || policy != mine->policy || mine->stamp.floor < floor) {

@@ -385,6 +385,35 @@ static void test_update_at_head(void **state)
 		{"another life", LIVE, 0, 1, {1, 4}, 1, DFT_ENDED, 0, {1, 5}},
 		{"its stamp is not its life", LIVE, 0, 1, {1, 5}, 1, DFT_ENDED, 0, {1, 5}},
 		{"a tombstone", TOMB, 0, 1, {1, 1}, 1, DFT_ENDED, 0, {1, 5}},
+		{"a tombstone, opened again", TOMB, 3, 1, {1, 1}, 0x100, DFT_STORED, 0x100, {1, 6}},
+		{"a tombstone, opened again, floor has risen",
+		 TOMB,
+		 3,
+		 4,
+		 {1, 1},
+		 0x108,
+		 DFT_STORED,
+		 0x108,
+		 {4, 6}},
+		{"a tombstone, of its own opening",
+		 TOMB,
+		 0x108,
+		 1,
+		 {1, 1},
+		 0x108,
+		 DFT_ENDED,
+		 0x108,
+		 {1, 5}},
+		{"a tombstone, of an earlier opening",
+		 TOMB,
+		 0x108,
+		 1,
+		 {1, 1},
+		 0x3,
+		 DFT_ENDED,
+		 0x108,
+		 {1, 5}},
+		{"a tombstone, of another life", TOMB, 3, 1, {1, 4}, 0x100, DFT_ENDED, 3, {1, 5}},
 		{"none", NOT, 0, 1, {0, 0}, 1, DFT_ENDED, 0, {0, 0}},
 	};
 
@@ -406,6 +435,7 @@ static void test_update_at_head(void **state)
 		if (got == DFT_ENDED)
 			continue;
 		assert_true(dft_record_equal(&mine, &op));
+		assert_int_equal(mine.life, DFT_LIVE);
 		assert_int_equal(decision_of(&mine), MINE);
 		assert_int_equal(mine.incarnation.counter, 1);
 	}

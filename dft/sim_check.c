@@ -321,6 +321,9 @@ void check_released(struct world *w, const struct op *op)
 	if (((l->generation - generation) & DFT_GENERATION_MASK) - 1u < DFT_GENERATION_MASK / 2)
 		broken(w, "I1 agreement", chain, key, "life (%u,%u): generation %u after %u",
 		       l->stamp.floor, l->stamp.counter, generation, l->generation);
+	// Opened again after its end.
+	if (generation != l->generation)
+		l->ended = false;
 	l->generation = generation;
 	if (l->ended)
 		return;

@@ -516,6 +516,13 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 			evaluate(w, r, op);
 		return;
 	case DFT_LINGERS:
+		if (chance(w, 500))
+			return; // not as it began
+		w->counters.reopened++;
+		op->kind = OP_UPDATE;
+		op->stamp = e->record.incarnation;
+		op->state = dft_state_reopened(e->record.state, 0);
+		to_head(w, r, op);
 		return;
 	case DFT_DYING:
 		ask_delete(w, r, op->chain, op->key);

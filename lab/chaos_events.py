@@ -154,7 +154,7 @@ class Part(Event):
 
     @classmethod
     def needs(cls, node, other):
-        return {node, other}
+        return {node, other, CONTROLLER}  # which says where they are
 
     def begin(self):
         self.variant = f"and {self.other}"

@@ -773,6 +773,17 @@ static void follow_table(struct datapath *datapath, enum table table)
 		pacemaker_changed(&datapath->pacer);
 }
 
+// What comes to a tail in a term for which it has no lease yet is lost.
+static void hasten_lease(const struct datapath *datapath, const __u8 *key)
+{
+	struct chain_value chain;
+	__u32 number;
+
+	memcpy(&number, key, sizeof(number));
+	memcpy(&chain, key + sizeof(number), sizeof(chain));
+	pacemaker_hasten(&datapath->pacer, number, &chain);
+}
+
 int datapath_put(struct datapath *datapath, struct message *message, __u32 *done)
 {
 	int map = datapath->tables[message->table];
@@ -784,6 +795,8 @@ int datapath_put(struct datapath *datapath, struct message *message, __u32 *done
 			return -ENOENT;
 		if (bpf_map_update_elem(map, key, key + tables[message->table].key_size, BPF_ANY))
 			return -errno;
+		if (message->table == TABLE_CHAINS)
+			hasten_lease(datapath, key);
 	}
 	follow_table(datapath, message->table);
 	return 0;

@@ -42,6 +42,8 @@ struct pulse_value {
 	__u64 awake_ns; // rounds go on since then: the first one, or the one after a long gap
 	__u32 late;	// how late rounds came lately, 0 to LATE_MOST
 	__u32 heard;	// heartbeats that were for whom is alive
+	__u32 served;	// 1: rounds have gone on for long enough to follow entrances, once
+	__u32 pad;
 };
 
 // Map "beat_to": array of MAX_BEATS. Written by the loader: one heartbeat of every round each. The

@@ -918,6 +918,44 @@ static int test_promise(struct world *w)
 	return wrong;
 }
 
+// In a new term a lease is asked for at once, by nothing but the word of it: here no round comes.
+static int test_hastened(struct world *w)
+{
+	struct member *m = &w->member[0];
+	const int map = bpf_map__fd(m->clock->maps.pacer);
+	const uint32_t key = CHAIN, only = 0;
+	int wrong = eventually(leased(m, CHAIN));
+	struct pacer_value told;
+	struct chain_value c;
+
+	enter(m->netns);
+	if (bpf_map_lookup_elem(map, &only, &told) ||
+	    bpf_map_lookup_elem(node_map(&m->node, "chains"), &key, &c))
+		fatal("no pacer, or no chain");
+	told.generation++;
+	bpf_map_update_elem(map, &only, &told, BPF_ANY);
+	wrong += eventually(!leased(m, CHAIN));
+	for (int i = 0; i < MEMBERS; i++)
+		w->member[i].fences[CHAIN].promised = ACTIVE + 1;
+	c.term = TERM + 1;
+	node_put(&m->node, "chains", &key, &c);
+	pacemaker_hasten(&m->pacer, LONELY, &c);
+	wrong += expect(!leased(m, CHAIN));
+	pacemaker_hasten(&m->pacer, CHAIN, &c);
+	wrong += eventually(m->leases[CHAIN].term == ACTIVE + 1 && m->leases[CHAIN].end_ns);
+	// Whose path it is not in is none of its concern.
+	wrong += eventually(!leased(m, CHAIN));
+	c.boot[0]++;
+	pacemaker_hasten(&m->pacer, CHAIN, &c);
+	rest();
+	wrong += expect(!leased(m, CHAIN));
+	must(pacemaker_start(&m->pacer, m->clock->obj), "starting again");
+	enter(w->home);
+	for (int i = 0; i < MEMBERS; i++)
+		tell_view(&w->member[i]);
+	return wrong + eventually(leased(m, CHAIN));
+}
+
 static int test_another_life(struct world *w)
 {
 	struct member *m = &w->member[0];
@@ -1383,6 +1421,28 @@ static int test_seeded_anew(struct world *w)
 	return wrong;
 }
 
+// Who answers, and does not follow entrances yet, is no owner of one. Rounds that never settle are
+// those of a machine that is too busy.
+static int test_unsettled(struct world *w)
+{
+	struct member *m = &w->member[0];
+	const int map = bpf_map__fd(m->clock->maps.pulse);
+	const uint32_t only = 0;
+	struct pulse_value pulse;
+	int wrong = eventually(!w->member[1].peers[0].away);
+
+	wrong += eventually(duty(&w->member[1], 0).owner == 0);
+	wrong += eventually(({
+		pulse = *m->pulse;
+		pulse.awake_ns = now_ns();
+		pulse.served = 0;
+		bpf_map_update_elem(map, &only, &pulse, BPF_ANY);
+		w->member[1].peers[0].away &&duty(&w->member[1], 0).owner == 1;
+	}));
+	wrong += expect(w->member[1].peers[0].alive);
+	return wrong + eventually(!w->member[1].peers[0].away && duty(&w->member[1], 0).owner == 0);
+}
+
 // Who comes late himself suspects later; who did not run at all begins with listening.
 static int test_late(struct world *w)
 {
@@ -1608,8 +1668,10 @@ static const struct test {
 	{"a lease runs", test_lease_runs},
 	{"a lease ends", test_lease_ends},
 	{"a promise", test_promise},
+	{"a new term", test_hastened},
 	{"another life", test_another_life},
 	{"a frame is lost", test_seeded_anew},
+	{"who has not settled", test_unsettled},
 	{"late rounds", test_late},
 	{"jitter", test_jitter},
 	{"a takeover", test_takeover},

@@ -319,6 +319,13 @@ inlined int side_away(const struct peer_value *own, struct side_look *look, __u6
 	return own->away && best && now - look->since_ns < BEAT_NS * SETTLE_BEATS;
 }
 
+// Whether this node has yet to serve for the first time: it hears and answers, but follows no
+// entrance. Who would take it for an owner would send hosts' packets nowhere.
+inlined int pulse_begins(const struct pulse_value *p)
+{
+	return !p->served && !pulse_settled(p);
+}
+
 // The round on the tenants' network. The frame is short for that time, so that it carries nothing
 // else to hosts.
 verified int side_round(struct __sk_buff *skb, const struct pacer_value *told,
@@ -333,7 +340,7 @@ verified int side_round(struct __sk_buff *skb, const struct pacer_value *told,
 		return 0;
 	own->side = told->side;
 	if (told->side == SIDE_UNKNOWN || told->side == SIDE_SAME) {
-		own->away = 0;
+		own->away = pulse_begins(p);
 		return 0;
 	}
 	if (bpf_skb_change_tail(skb, CALL_BYTES, 0))
@@ -350,7 +357,9 @@ verified int side_round(struct __sk_buff *skb, const struct pacer_value *told,
 		for (i = 0; i < MAX_HEARD_HOSTS; i++)
 			heard_host_ask(skb, i);
 	}
-	if (pulse_settled(p))
+	if (pulse_begins(p))
+		own->away = 1;
+	else if (pulse_settled(p))
 		own->away = side_away(own, look, best, p, now);
 	return bpf_skb_change_tail(skb, PACE_BYTES, 0);
 }
@@ -470,6 +479,7 @@ int pacemaker(struct __sk_buff *skb)
 	p->heard = heard;
 	if (!pulse_settled(p))
 		return pace_on(skb, told);
+	p->served = 1;
 	// A node that hears none of several others is cut off itself, and would take entrances from
 	// those who serve them.
 	able = told->fit && (cfg.roles & ROLE_FWD) && (heard || told->others < 2);
@@ -488,6 +498,41 @@ int seed(struct __sk_buff *skb)
 	const struct pacer_value *told = bpf_map_lookup_elem(&pacer, &only);
 
 	return told ? bpf_clone_redirect(skb, told->ifindex, 0) : TC_ACT_SHOT;
+}
+
+verified int beat_is_of(__u32 i, __u32 chain)
+{
+	const struct beat_to_value *to = bpf_map_lookup_elem(&beat_to, &i);
+	int is = 0;
+
+	LOOPED
+	for (__u32 k = 0; to && k < BEAT_CHAINS; k++)
+		is |= k < to->chains && to->chain[k] == chain;
+	return is;
+}
+
+// Run by the loader when a chain that this node is in has another term, with a frame whose
+// generation is its number: the lease is asked for at once. Until the next round comes this node
+// could answer nothing.
+SEC("tc")
+int hasten(struct __sk_buff *skb)
+{
+	const struct pace_frame *frame = (void *)(long)skb->data;
+	__u32 only = 0, chain, i;
+	const struct pacer_value *told = bpf_map_lookup_elem(&pacer, &only);
+	const struct pulse_value *p = bpf_map_lookup_elem(&pulse, &only);
+
+	if (!told || !p || (void *)(frame + 1) > (void *)(long)skb->data_end)
+		return TC_ACT_SHOT;
+	chain = frame->generation;
+	LOOPED
+	for (i = 0; i < MAX_BEATS; i++) {
+		if (i >= told->beats)
+			break;
+		if (beat_is_of(i, chain))
+			beat_send(skb, i, suspect_ns(p), 0, !told->fit);
+	}
+	return TC_ACT_SHOT;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

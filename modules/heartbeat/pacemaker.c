@@ -43,8 +43,9 @@ static struct interface_name end_name(const char *dir, char end)
 	return name;
 }
 
-// The frame as the pacemaker leaves it after a round, run through the program that sends it on.
-static int seed(const struct pacer *p, __u32 generation)
+// The frame as the pacemaker leaves it after a round, run through a program. Returns what that
+// does, or a negative errno.
+static int run_frame(int program, __u32 generation)
 {
 	__u8 frame[PACE_BYTES] = {};
 	const struct pace_frame begin = {.eth.h_proto = htons(PACE_PROTOCOL),
@@ -54,8 +55,15 @@ static int seed(const struct pacer *p, __u32 generation)
 	int err;
 
 	memcpy(frame, &begin, sizeof(begin));
-	err = bpf_prog_test_run_opts(p->seed, &run);
-	return err ? err : (int)run.retval > 0 ? -ENETDOWN : (int)run.retval;
+	err = bpf_prog_test_run_opts(program, &run);
+	return err ? err : (int)run.retval;
+}
+
+static int seed(const struct pacer *p, __u32 generation)
+{
+	int did = run_frame(p->seed, generation);
+
+	return did > 0 ? -ENETDOWN : did;
 }
 
 static int put_pacer(const char *dir, const struct pacer_value *value)
@@ -113,12 +121,14 @@ int pacemaker_start(struct pacer *p, struct bpf_object *object)
 {
 	const struct bpf_program *program = bpf_object__find_program_by_name(object, "pacemaker");
 	const struct bpf_program *seeding = bpf_object__find_program_by_name(object, "seed");
+	const struct bpf_program *hastening = bpf_object__find_program_by_name(object, "hasten");
 	int err;
 
-	if (!program || !seeding)
+	if (!program || !seeding || !hastening)
 		return -ENOENT;
 	p->round = bpf_program__fd(program);
 	p->seed = bpf_program__fd(seeding);
+	p->hasten = bpf_program__fd(hastening);
 	if ((err = pacemaker_follow(p)))
 		return err;
 	p->rounds = get_pulse(p->dir).rounds;
@@ -180,6 +190,26 @@ int pacemaker_step(struct pacer *p)
 
 // ---- whom to beat to
 
+static int is_in_path(const struct pacer *p, const struct chain_value *chain)
+{
+	__u32 length = chain->live + chain->learner, i;
+
+	for (i = 0; i < length && i <= MAX_CHAIN_LENGTH; i++)
+		if (chain->node[i] == p->node && chain->boot[i] == p->boot)
+			return 1;
+	return 0;
+}
+
+void pacemaker_hasten(const struct pacer *p, __u32 number, const struct chain_value *chain)
+{
+	int did = p->beat_ms && is_in_path(p, chain) ? run_frame(p->hasten, number) : 0;
+
+	// The next round asks.
+	if (did < 0)
+		log_debug("no lease of chain %u is asked for before its time: %s", number,
+			  strerror(-did));
+}
+
 struct lists {
 	const struct pacer *pacer;
 	__u8 is_node[MAX_NODES]; // there is such a node
@@ -205,16 +235,6 @@ static void read_nodes(struct lists *l, int map)
 		}
 		before = &index;
 	}
-}
-
-static int is_in_path(const struct lists *l, const struct chain_value *chain)
-{
-	__u32 length = chain->live + chain->learner, i;
-
-	for (i = 0; i < length && i <= MAX_CHAIN_LENGTH; i++)
-		if (chain->node[i] == l->pacer->node && chain->boot[i] == l->pacer->boot)
-			return 1;
-	return 0;
 }
 
 static void add_peer(struct lists *l, __u32 node)
@@ -249,7 +269,7 @@ static void add_leases(struct lists *l, __u32 number, const struct chain_value *
 {
 	__u32 i;
 
-	for (i = 0; i < chain->voters && i < MAX_VOTERS && is_in_path(l, chain); i++)
+	for (i = 0; i < chain->voters && i < MAX_VOTERS && is_in_path(l->pacer, chain); i++)
 		add_lease(l, chain->voter[i].node, number);
 }
 

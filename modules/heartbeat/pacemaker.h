@@ -18,6 +18,7 @@ struct pacer {
 	struct interface_name zgc;
 	int seed;	 // program, lent from the object
 	int round;	 // ..
+	int hasten;	 // ..
 	__u64 rounds;	 // that were, when it was last looked at
 	__u64 look_ms;	 // when it is looked at next
 	__u64 follow_ms; // when the lists follow; 0: they do
@@ -33,6 +34,9 @@ void pacemaker_stop(const char *dir);
 // Nodes, chains, entrances or interfaces changed: the lists follow with the next step, so that who
 // tells of many changes waits for none.
 void pacemaker_changed(struct pacer *pacer);
+// A chain has another term: where this node is in it, it asks for its lease at once, not when its
+// next round is due. The chain is in the kernel already.
+void pacemaker_hasten(const struct pacer *pacer, __u32 number, const struct chain_value *chain);
 // Does what is due. Returns in how many milliseconds it wants to be called again.
 int pacemaker_step(struct pacer *pacer);
 

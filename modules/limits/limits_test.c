@@ -243,14 +243,19 @@ static int test_refill(struct world *w)
 	return wrong + is_number("much later", ask_all(w, udp), BURST_UNKNOWN);
 }
 
+static struct session_key key_of(const struct packet *p)
+{
+	return (struct session_key){.a = address_must("10.0.0.1"),
+				    .b = address_must("10.0.0.2"),
+				    .a_port = htons(p->port),
+				    .b_port = htons(80),
+				    .vni = {p->vni >> 16, p->vni >> 8 & 0xFF, p->vni & 0xFF},
+				    .protocol = p->protocol};
+}
+
 static void age(const struct world *w, const struct packet *p)
 {
-	struct session_key key = {.a = address_must("10.0.0.1"),
-				  .b = address_must("10.0.0.2"),
-				  .a_port = htons(p->port),
-				  .b_port = htons(80),
-				  .vni = {p->vni >> 16, p->vni >> 8 & 0xFF, p->vni & 0xFF},
-				  .protocol = p->protocol};
+	struct session_key key = key_of(p);
 	struct cache_value value;
 
 	if (!node_cached(&w->node[FWD], &key, &value))
@@ -446,6 +451,20 @@ static int counted(const struct world *w, int64_t red, int64_t half_open)
 	return wrong;
 }
 
+// All replicas have the session's tombstone; what they count is as before.
+static void entomb(const struct world *w, const struct packet *p)
+{
+	struct session_key key = key_of(p);
+	struct dft_record record;
+
+	for (int i = HEAD; i <= TAIL; i++) {
+		if (!node_session(&w->node[i], &key, &record))
+			fatalx("there is no such session");
+		record.life = DFT_TOMBSTONE;
+		node_session_put(&w->node[i], &key, &record);
+	}
+}
+
 static int test_quota(struct world *w)
 {
 	const struct chain_value orphan = {.epoch = 1, .term = 2, .live = 1, .node = {TAIL}};
@@ -467,13 +486,18 @@ static int test_quota(struct world *w)
 	other.vni = BLUE;
 	wrong += is_verdict("another VPC", travel(w, &other), FORWARDED_FIRST);
 	wrong += is_number("its sessions", usage(w, HEAD, BLUE, 0).sessions, 1);
+	// Who goes on with one that has ended has one more.
+	node_clear(&w->node[FWD], "cache");
+	entomb(w, &udp);
+	wrong += is_verdict("one that has ended", travel(w, &udp), SESSION_QUOTA);
 	// A new head has counted all the time.
 	chain_put(w, &orphan);
 	other.vni = RED;
 	wrong += is_verdict("at the new head", travel(w, &other), SESSION_QUOTA);
 	w->red.sessions = 11;
 	put_vpc(w, RED, &w->red);
-	return wrong + is_verdict("a larger quota", travel(w, &other), FORWARDED_FIRST);
+	wrong += is_verdict("a larger quota", travel(w, &udp), FORWARDED_FIRST);
+	return wrong + is_number("its sessions", usage(w, TAIL, RED, 0).sessions, 11);
 }
 
 // A chain's share is what no chain passes by chance as long as the VPC keeps its quota.

@@ -74,7 +74,7 @@ struct session_change {
 	__u32 answers;	       // a packet comes with it: what the tail passes on is an answer
 	__u32 begins;	       // which begins a session
 	__u32 complete;	       // adopt: what is not there was collected here
-	__u32 refuse;	       // insert: no session that is not there ..
+	__u32 refuse;	       // insert, update: no session that is not there ..
 	__u32 refused;	       // .. out: it was not
 	struct dft_stamp seen; // insert: what the evaluator observed; update: the incarnation;
 			       // delete, collect, remove: which record; verify: which life
@@ -241,6 +241,10 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 	case SESSION_UPDATE:
 		if (mine->state & DFT_ALIAS)
 			return DFT_ENDED;
+		if (c->refuse && dft_revives(mine, c->seen, c->record.state)) {
+			c->refused = 1;
+			return DFT_REFUSED;
+		}
 		outcome = dft_update_at_head(mine, floor, c->seen, c->record.state,
 					     c->record.policy, &c->record);
 		break;
