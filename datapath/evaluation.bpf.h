@@ -33,6 +33,8 @@ struct evaluation {
 	__u8 translated;  // a function stands for its translation
 	__u8 every;	  // functions that want to see every packet: bits of decision.reason
 	__u32 policy;
+	__u16 first_choice; // of the source ports that the translation may have ..
+	__u16 choices;	    // .. so many; 0: it has the one that it says
 
 	// What is being decided: towards the destination, and back. The sender's host is in back
 	// from the start.
@@ -103,6 +105,21 @@ inlined void evaluation_translate(struct evaluation *e, const struct translation
 	e->translation.flags &= TRANSLATION_CHOSEN;
 	e->translation.flags |= TRANSLATION_IS | (e->from_b ? TRANSLATION_FROM_B : 0);
 	e->stateful = 1;
+}
+
+// With it: the session's packets get a source port that is free, of so many from first on (an echo
+// request: its identifier). Which one is chosen when all functions have run.
+inlined void evaluation_choose(struct evaluation *e, __u16 first, __u16 count)
+{
+	e->first_choice = first;
+	e->choices = count;
+	e->translation.flags |= TRANSLATION_CHOSEN;
+}
+
+// Where the packet comes from, in the VPC of its key, whatever it was translated to.
+inlined struct in6_addr evaluation_origin(const struct evaluation *e)
+{
+	return e->from_b ? e->key.b : e->key.a;
 }
 
 // A step never returns where the loader has filled its slot.

@@ -30,12 +30,14 @@
 #include "modules/icmp/icmp.bpf.h"
 #include "modules/limits/limits.bpf.h"
 #include "modules/loadbalancer/loadbalancer.bpf.h"
+#include "modules/nat/nat.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
 #include "modules/session/emit.bpf.h"
 #include "modules/session/session.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
 #include "modules/term/term.bpf.h"
+#include "modules/translation/choose.bpf.h"
 #include "modules/translation/translation.bpf.h"
 #include "modules/vpc/vpc.bpf.h"
 
@@ -480,12 +482,15 @@ inlined enum verdict read_tenant(struct packet *p, const struct dft_packet *d, s
 	return read_flow(p, f);
 }
 
-// Whose MAC answers for an address that no endpoint has: a load balancer's its gateway's.
+// Whose MAC answers for an address that no endpoint has: a load balancer's or a NAT's its
+// gateway's.
 inlined const __u8 *mac_behind(__u32 vni, const struct in6_addr *address)
 {
 	const struct subnet_value *subnet = subnet_of(vni, address);
 
-	if (!subnet || !address_is_v4(&subnet->gateway) || !load_balancer_find(vni, address))
+	if (!subnet || !address_is_v4(&subnet->gateway))
+		return NULL;
+	if (!load_balancer_find(vni, address) && !nat_address_find(vni, address))
 		return NULL;
 	return subnet->gateway_mac;
 }
@@ -625,7 +630,11 @@ inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet
 	const struct dft_record *record = &change->record;
 	int begins = f->key.protocol == IPPROTO_TCP ? change->begins : !f->icmp_error;
 
-	if (!begins || !vpc || vpc->policy != record->policy || record->state & DFT_ALIAS ||
+	// What an ended one's packets were on the other side may be another's by now.
+	if (record->life != DFT_LIVE && record->translation.flags)
+		begins = 0;
+	if (!begins || !vpc || record->state & DFT_ALIAS ||
+	    policy_with(vpc->policy, &f->key, &record->translation) != record->policy ||
 	    begun_by_other(f, record))
 		return finish(ctx, SESSION_ENDING);
 	d->op.op = DFT_UPDATE;
@@ -671,11 +680,13 @@ inlined int release_recorded(struct xdp_md *ctx, struct dft_packet *d,
 }
 
 // Whether something that decisions are made of has changed since the record's was made.
-inlined int policy_moved(__u32 vni, const struct dft_record *record)
+inlined int policy_moved(const struct session_key *key, const struct dft_record *record)
 {
+	const __u32 vni = vni_of(key->vni);
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &vni);
 
-	return vpc && (__s32)(vpc->policy - record->policy) > 0 &&
+	return vpc &&
+	       (__s32)(policy_with(vpc->policy, key, &record->translation) - record->policy) > 0 &&
 	       !(record->towards[0].flags & DECISION_FINAL);
 }
 
@@ -726,7 +737,7 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		if (record->state & DFT_ALIAS)
 			return c->learner ? pass_learner(ctx, d, c, floor)
 					  : go_to(ctx, STEP_ALIASED);
-		if (policy_moved(p->vni, record))
+		if (policy_moved(&f->key, record))
 			return UNDECIDED;
 		return c->learner ? pass_learner(ctx, d, c, floor)
 				  : release_recorded(ctx, d, &f->key);
@@ -828,7 +839,7 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 	// The end of a connection does not make it last: what is not allowed any more is asked
 	// about.
 	if (d->op.op == DFT_UPDATE && found && record->life == DFT_LIVE && place + 1 == c->live &&
-	    policy_moved(vni_of(key->vni), record))
+	    policy_moved(key, record))
 		return op_look_up_again(ctx, d);
 	if (place + 1 < (__u32)c->live + c->learner)
 		return op_replicate(ctx, d, c, place + 1);
@@ -1485,8 +1496,8 @@ inlined int decided_again(struct xdp_md *ctx, struct dft_packet *d, const struct
 				    .reason = stands ? NO_SESSION : e->forth.reason};
 	struct dft_stamp stamp = stamp_read(&d->op.stamp);
 
-	d->op.policy = bpf_htonl(e->policy);
 	if (stands && meant) {
+		d->op.policy = bpf_htonl(policy_with(e->policy, &e->key, &e->translation));
 		d->op.op = DFT_UPDATE;
 		if (chain_head(c) == cfg.node)
 			return go_to(ctx, STEP_TABLE);
@@ -1494,6 +1505,7 @@ inlined int decided_again(struct xdp_md *ctx, struct dft_packet *d, const struct
 	}
 	session_condemn(&e->key, key_hash(&e->key), &stamp, USED_OR_NOT,
 			session_mark(c->epoch, c->term));
+	d->op.policy = bpf_htonl(e->policy);
 	d->towards[0].decision = d->towards[1].decision = no;
 	__builtin_memset(&d->translation.translation, 0, sizeof(struct translation));
 	d->op.state = 0;
@@ -1539,6 +1551,8 @@ int decided(struct xdp_md *ctx)
 		return finish(ctx, NO_VIEW);
 	if (e->again)
 		return decided_again(ctx, d, e, c);
+	if (e->choices && e->forth.action == DECIDE_FORWARD)
+		return go_to(ctx, STEP_CHOOSE);
 	// What the op brought may be a former life's.
 	__builtin_memset(&d->translation.translation, 0, sizeof(struct translation));
 	if (e->undecidable || e->icmp_error)
@@ -1564,7 +1578,9 @@ int decided(struct xdp_md *ctx)
 		d->towards[0].decision = e->forth;
 		d->towards[1].decision = e->back;
 	}
-	d->op.policy = bpf_htonl(e->policy);
+	d->op.policy = bpf_htonl(e->forth.flags & DECISION_TRANSLATED
+					 ? policy_with(e->policy, &e->key, &e->translation)
+					 : e->policy);
 	if (!e->stateful) {
 		d->op.state = 0;
 		return op_release(ctx, d);
@@ -1578,6 +1594,22 @@ int decided(struct xdp_md *ctx)
 	if (chain_head(c) == cfg.node)
 		return go_to(ctx, STEP_TABLE);
 	return op_send_to_node(ctx, chain_head(c), INSERTED);
+}
+
+// The session that begins gets a source port, of those that a function lets it have.
+SEC("xdp")
+int choose(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	const struct dft_packet *d = op_of(&p);
+	struct evaluation *e = evaluation_now();
+
+	if (!d || !e)
+		return finish(ctx, BUG);
+	// A guess that is wrong costs a hop, and the way back may take some.
+	if (!choose_port(e, d->op.hops > HOPS_BACK ? d->op.hops - HOPS_BACK : 0))
+		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NAT_EXHAUSTED);
+	return go_to(ctx, STEP_DECIDED);
 }
 
 // A reply at the forwarder that asked: remember it, carry it out.

@@ -15,6 +15,7 @@
 #include "translator.skel.h"
 #include "bouncer.skel.h"
 #include "loadbalancer.skel.h"
+#include "nat.skel.h"
 #include "securitygroup.skel.h"
 #include "datapath/translator.h"
 #include "lib/address.h"
@@ -142,6 +143,8 @@ int node_map(const struct node *n, const char *name)
 		fd = bpf_object__find_map_fd_by_name(n->acl->obj, name);
 	if (fd < 0)
 		fd = bpf_object__find_map_fd_by_name(n->loadbalancer->obj, name);
+	if (fd < 0)
+		fd = bpf_object__find_map_fd_by_name(n->nat->obj, name);
 	if (fd < 0)
 		fd = bpf_object__find_map_fd_by_name(n->translator->obj, name);
 	if (fd < 0)
@@ -567,9 +570,10 @@ void node_load(struct node *n, const struct node_wish *wish)
 	n->securitygroup = securitygroup__open_opts(&options);
 	n->acl = acl__open_opts(&options);
 	n->loadbalancer = loadbalancer__open_opts(&options);
+	n->nat = nat__open_opts(&options);
 	n->translator = translator__open_opts(&options);
 	if (!n->gw || !n->divider || !n->bouncer || !n->securitygroup || !n->acl ||
-	    !n->loadbalancer || !n->translator)
+	    !n->loadbalancer || !n->nat || !n->translator)
 		fatal("%s does not open", wish->name);
 	configure((struct gateway_config *)&n->gw->rodata->cfg, wish);
 	// The real sizes are for a machine of its own, not for a dozen nodes in one test.
@@ -581,7 +585,8 @@ void node_load(struct node *n, const struct node_wish *wish)
 	}
 	if (gateway__load(n->gw) || divider__load(n->divider) || bouncer__load(n->bouncer) ||
 	    securitygroup__load(n->securitygroup) || acl__load(n->acl) ||
-	    loadbalancer__load(n->loadbalancer) || translator__load(n->translator))
+	    loadbalancer__load(n->loadbalancer) || nat__load(n->nat) ||
+	    translator__load(n->translator))
 		fatal("%s does not load", wish->name);
 
 	step_put(n, STEP_TABLE, n->gw->progs.table);
@@ -601,11 +606,13 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_ALIASED, n->gw->progs.aliased);
 	step_put(n, STEP_TRANSLATE, n->gw->progs.translate);
 	step_put(n, STEP_RECALL, n->gw->progs.recall);
+	step_put(n, STEP_CHOOSE, n->gw->progs.choose);
 	function_put(n, FUNCTION_DIVIDER, n->divider->progs.divider);
 	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);
 	function_put(n, FUNCTION_SECURITY_GROUP, n->securitygroup->progs.securitygroup);
 	function_put(n, FUNCTION_ACL, n->acl->progs.acl);
 	function_put(n, FUNCTION_LOAD_BALANCER, n->loadbalancer->progs.loadbalancer);
+	function_put(n, FUNCTION_NAT, n->nat->progs.nat);
 	function_put(n, FUNCTION_TRANSLATOR, n->translator->progs.translator);
 	key = CLONE_TENANT;
 	node_put(n, "clone", &key, &loopback);
@@ -620,6 +627,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 void node_free(struct node *n)
 {
 	loadbalancer__destroy(n->loadbalancer);
+	nat__destroy(n->nat);
 	translator__destroy(n->translator);
 	acl__destroy(n->acl);
 	securitygroup__destroy(n->securitygroup);

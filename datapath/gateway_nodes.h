@@ -11,6 +11,7 @@
 #include "shared/config.h"
 #include "shared/loadbalancer.h"
 #include "shared/membership.h"
+#include "shared/nat.h"
 #include "shared/session.h"
 #include "shared/tenant.h"
 #include "shared/view.h"
@@ -22,6 +23,7 @@ struct bouncer;
 struct securitygroup;
 struct acl;
 struct loadbalancer;
+struct nat;
 struct translator;
 
 struct node {
@@ -33,6 +35,7 @@ struct node {
 	struct securitygroup *securitygroup;
 	struct acl *acl;
 	struct loadbalancer *loadbalancer;
+	struct nat *nat;
 	struct translator *translator;
 	struct target entry; // program "gateway"
 	struct target oam;

@@ -17,6 +17,7 @@
 #include "modules/entrance/entrance.h"
 #include "modules/function/function.h"
 #include "modules/loadbalancer/loadbalancer.h"
+#include "modules/nat/nat.h"
 #include "modules/member/member.h"
 #include "modules/port/port.h"
 #include "modules/securitygroup/securitygroup.h"
@@ -751,6 +752,60 @@ static void load_balancer(void **state)
 	REFUSES(loadbalancer_entries(&b, &r.entries), "VNI");
 }
 
+static void nat(void **state)
+{
+	Zeta__Node__V1__Nat n = ZETA__NODE__V1__NAT__INIT;
+	uint32_t subnets[] = {5, 7};
+	uint8_t second[16];
+	ProtobufCBinaryData addresses[MAX_NAT_ADDRESSES + 1];
+	struct recorded r = recorder();
+	const struct endpoint_key *address = (const void *)r.key[1];
+	const struct nat_address_value *behind = (const void *)r.value[1];
+	const struct nat_source_value *pool = (const void *)r.value[3];
+
+	memcpy(second, ip, sizeof(second));
+	second[15]++;
+	for (size_t i = 0; i <= MAX_NAT_ADDRESSES; i++)
+		addresses[i] = BYTES(ip);
+	addresses[1] = BYTES(second);
+	n.vni = 9;
+	n.external_vni = 10;
+	n.address = addresses;
+	n.n_address = 2;
+	n.subnet = subnets;
+	n.n_subnet = 2;
+	assert_int_equal(nat_entries(&n, &r.entries), 0);
+	assert_int_equal(r.count, 4);
+	assert_int_equal(r.table[1], TABLE_NAT_ADDRESSES);
+	assert_int_equal(address->vni, 10);
+	assert_memory_equal(&address->address, second, 16);
+	assert_int_equal(behind->vni, 9);
+	assert_int_equal(r.table[2], TABLE_NAT_SOURCES);
+	assert_memory_equal(r.key[2], &subnets[0], 4);
+	assert_memory_equal(r.key[3], &subnets[1], 4);
+	assert_int_equal(pool->vni, 10);
+	assert_int_equal(pool->addresses, 2);
+	assert_memory_equal(&pool->address[0], ip, 16);
+	assert_memory_equal(&pool->address[1], second, 16);
+	// Without an address nothing is translated.
+	n.n_address = 0;
+	r = recorder();
+	assert_int_equal(nat_entries(&n, &r.entries), 0);
+	assert_int_equal(r.count, 0);
+
+	n.n_address = MAX_NAT_ADDRESSES + 1;
+	REFUSES(nat_entries(&n, &r.entries), "addresses");
+	n.n_address = 1;
+	addresses[0] = SHORT(ip);
+	REFUSES(nat_entries(&n, &r.entries), "address is 15");
+	subnets[0] = 0;
+	REFUSES(nat_entries(&n, &r.entries), "subnet");
+	n.external_vni = 1 << 24;
+	REFUSES(nat_entries(&n, &r.entries), "external VNI");
+	n.vni = 0;
+	REFUSES(nat_entries(&n, &r.entries), "VNI");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -761,7 +816,7 @@ int main(void)
 		cmocka_unit_test(subnet),	 cmocka_unit_test(port),
 		cmocka_unit_test(local_port),	 cmocka_unit_test(security_group),
 		cmocka_unit_test(load_balancer), cmocka_unit_test(entrance),
-		cmocka_unit_test(digest),
+		cmocka_unit_test(nat),		 cmocka_unit_test(digest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

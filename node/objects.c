@@ -14,6 +14,7 @@
 #include "function.skel.h"
 #include "gateway.skel.h"
 #include "loadbalancer.skel.h"
+#include "nat.skel.h"
 #include "pacemaker.skel.h"
 #include "securitygroup.skel.h"
 
@@ -26,6 +27,7 @@ const struct embedded_object embedded_objects[] = {
 	{"securitygroup", GATEWAY, securitygroup__elf_bytes, FUNCTION_SECURITY_GROUP},
 	{"acl", GATEWAY, acl__elf_bytes, FUNCTION_ACL},
 	{"loadbalancer", GATEWAY, loadbalancer__elf_bytes, FUNCTION_LOAD_BALANCER},
+	{"nat", GATEWAY, nat__elf_bytes, FUNCTION_NAT},
 	{"function", 0, function__elf_bytes, 0}, // with each that is pushed
 	{"pacemaker", GATEWAY, pacemaker__elf_bytes, 0},
 	{"edge", NODE_EDGE, edge__elf_bytes, 0},
@@ -51,6 +53,7 @@ const struct step_program step_programs[] = {
 	{STEP_ALIASED, "aliased"},
 	{STEP_TRANSLATE, "translate"},
 	{STEP_RECALL, "recall"},
+	{STEP_CHOOSE, "choose"},
 	{}, // ends the list
 	// clang-format on
 };

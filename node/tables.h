@@ -9,6 +9,7 @@
 #include "shared/edge.h"
 #include "shared/function.h"
 #include "shared/loadbalancer.h"
+#include "shared/nat.h"
 #include "shared/membership.h"
 #include "shared/move.h"
 #include "shared/rules.h"

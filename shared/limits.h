@@ -36,10 +36,17 @@
 #define MAX_LISTENERS 131072	  // two for each load balancer
 #define MAX_BACKENDS 64		  // of a listener: Maglev's slots are 64 for each, for even shares
 #define MAX_WEIGHT 256		  // of a backend
-#define MAX_RULES 10000		  // of a VPC's security groups, and of its ACLs
-#define RULE_BLOCKS 256	   // that rules are told to nodes in: of 40 each, where there are most
-#define RULES_TOGETHER 64  // but so few are told as one
-#define MAX_PRIORITY 65535 // of an ACL's rule: more than there may be
+#define MAX_NAT_ADDRESSES 16 // a power of two: that one subnet shares; each is for 64,512 ports
+#define MAX_SUBNETS_OF_NAT 64
+#define MAX_NAT_SUBNETS 65536  // one for each VPC
+#define MAX_NAT_OUTSIDE 131072 // two for each VPC: addresses of external VPCs
+#define MAX_NATS 65536	       // one for each VPC
+#define MAX_USED_UP 4096       // addresses and destinations for which no port is looked for
+#define USED_UP_MS 200	       // .. for so long: a SYN is sent again after a second
+#define MAX_RULES 10000	       // of a VPC's security groups, and of its ACLs
+#define RULE_BLOCKS 256	       // that rules are told to nodes in: of 40 each, where there are most
+#define RULES_TOGETHER 64      // but so few are told as one
+#define MAX_PRIORITY 65535     // of an ACL's rule: more than there may be
 #define MAX_RULE_PAGES                                                                             \
 	524288		    // two for each group, a million rules, and each twice while it changes
 #define MAX_PORT_GROUPS 4   // security groups of one port
@@ -47,6 +54,7 @@
 #define MAX_FUNCTIONS 64    // slots for network functions on a node
 #define MAX_FUNCTION_CONFIGS 524288 // eight for each VPC: 4 functions, each in both places
 #define MAX_HOPS 13 // redirects of one op: longer is a loop (a bucket that moves takes up to 8)
+#define HOPS_BACK 4 // of these: for the answer, when others were used up
 #define MAX_OUTBOX 16384 // a power of two: what is on its way in 50 ms at full speed
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)

@@ -4,6 +4,7 @@
 #include "datapath/evaluation.bpf.h"
 #include "modules/rules/rules.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
+#include "shared/key.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -30,10 +31,12 @@ int acl(struct xdp_md *ctx)
 	struct evaluation *e = evaluation_now();
 	const struct subnet_value *subnet;
 	__u32 from = 0, to = 0, leaves = 0, enters = 0;
+	struct in6_addr origin;
 
 	if (!e)
 		return finish(ctx, BUG);
-	subnet = subnet_of(e->vni, &e->source);
+	origin = evaluation_origin(e);
+	subnet = subnet_of(vni_of(e->key.vni), &origin);
 	if (subnet) {
 		from = subnet->subnet;
 		leaves = subnet->acl;

@@ -441,6 +441,27 @@ called enum session_found session_read(const struct session_key *key, __u64 hash
 		       : SESSION_NONE;
 }
 
+// Whether the table has anything of a key. Others may change that at any time.
+inlined int session_is_there(const struct session_key *key, __u64 hash)
+{
+	union flat_page *page;
+	union flat_key k;
+	__u32 i;
+
+	if (cfg.session_pages && flat_key_fits(key)) {
+		page = flat_sessions_page(hash);
+		if (!page)
+			return 0;
+		k = flat_key_of(key);
+		i = flat_find(page, &k, flat_place_of(hash), 0);
+		if (i && flat_is_held(page, i)) // what was removed keeps its key
+			return 1;
+		if (!flat_load(&page->head.spilled))
+			return 0;
+	}
+	return bpf_map_lookup_elem(&sessions, key) != NULL;
+}
+
 called int session_peek_kernel(const struct session_key *key, __u32 check, struct dft_record *out)
 {
 	struct session_value *s = bpf_map_lookup_elem(&sessions, key);

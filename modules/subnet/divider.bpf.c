@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-// Divider: routes between the subnets of a VPC. Sets, in both directions, whether the packet
-// crosses subnets and which gateway's MAC it then comes from.
+// Divider: routes between the subnets of a VPC, and from those of one VPC to those of another, as
+// functions before it have translated. Sets, in both directions, whether the packet crosses subnets
+// and which gateway's MAC it then comes from.
 #include "datapath/evaluation.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
+#include "shared/key.h"
 
 SEC("xdp")
 int divider(struct xdp_md *ctx)
 {
 	struct evaluation *e = evaluation_now();
 	const struct subnet_value *from, *to;
+	struct in6_addr origin;
 
 	if (!e)
 		return finish(ctx, BUG);
-	from = subnet_of(e->vni, &e->source);
+	origin = evaluation_origin(e);
+	from = subnet_of(vni_of(e->key.vni), &origin);
 	to = subnet_of(e->vni, &e->destination);
 
 	if (!from) {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include "datapath/packet.bpf.h"
+#include "shared/key.h"
 #include "shared/tenant.h"
+#include "wire/dft.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -13,3 +15,16 @@ struct {
 	__type(value, struct vpc_value);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } vpcs SEC(".maps");
+
+// The number of the policy that a session's decision follows from: its VPC's, and where it goes on
+// in another one, of both: a sum, which grows with either.
+inlined __u32 policy_with(__u32 policy, const struct session_key *key, const struct translation *t)
+{
+	const __u32 vni = vni_of(t->vni);
+	const struct vpc_value *other;
+
+	if (!t->flags || vni == vni_of(key->vni))
+		return policy;
+	other = bpf_map_lookup_elem(&vpcs, &vni);
+	return policy + (other ? other->policy : 0);
+}

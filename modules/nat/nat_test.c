@@ -1,0 +1,790 @@
+// SPDX-License-Identifier: Apache-2.0
+// What leaves a VPC through a NAT, and what comes back, at real nodes: a forwarder and two flow
+// table nodes, each a chain of its own that has every other bucket.
+#include "datapath/gateway_nodes.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/address.h"
+#include "lib/log.h"
+#include "lib/own.h"
+#include "modules/nat/nat.h"
+#include "shared/address.h"
+#include "shared/key.h"
+#include "wire/arp.h"
+#include "wire/icmp.h"
+
+#define RED 0x0100A1
+#define BLUE 0x0200A2
+#define PUBLIC 0x0300A3
+
+// Endpoint i is 10.0.0.i in each VPC: inside up to 60 in the first subnet, from 65 on in the
+// second, which no NAT has; outside from 129 on. ADDRESS and SECOND are of a NAT's pool.
+#define INSIDE 70
+#define OUTSIDE 160
+#define GATEWAY 62
+#define SECOND_GATEWAY 126
+#define PUBLIC_GATEWAY 190
+#define CLIENT 1
+#define SERVER 130
+#define ADDRESS 170
+#define SECOND 171
+#define NOBODY 180
+
+#define FIRST_SUBNET 1 // of RED; of BLUE 11
+#define PUBLIC_SUBNET 3
+
+#define SYN 0x02
+#define ACK 0x10
+
+enum { FWD, FTN, NODES = 3 };
+
+struct world {
+	struct node node[NODES];
+};
+
+static struct in6_addr endpoint_ip(unsigned int i)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "10.0.0.%u", i % 256);
+	return address_must(text);
+}
+
+static void set_vni(uint8_t out[3], uint32_t vni)
+{
+	out[0] = (uint8_t)(vni >> 16);
+	out[1] = (uint8_t)(vni >> 8);
+	out[2] = (uint8_t)vni;
+}
+
+// ---- what the nodes know ----
+
+static void put_subnet(const struct node *n, uint32_t vni, uint32_t number, unsigned int first,
+		       unsigned int gateway)
+{
+	struct subnet_key key = {
+		.prefix_bits = 32 + 96 + 26, .vni = htonl(vni), .address = endpoint_ip(first)};
+	struct subnet_value value = {.subnet = number,
+				     .gateway = endpoint_ip(gateway),
+				     .gateway_mac = {2, 0xf, 0, 0, 0, (uint8_t)number}};
+
+	node_put(n, "subnets", &key, &value);
+}
+
+static void put_policy(const struct world *w, uint32_t vni, uint32_t policy)
+{
+	const struct vpc_value vpc = {.policy = policy,
+				      .functions = 5,
+				      .function = {FUNCTION_NAT, FUNCTION_DIVIDER, FUNCTION_BOUNCER,
+						   FUNCTION_ACL, FUNCTION_SECURITY_GROUP}};
+
+	for (int i = 0; i < NODES; i++)
+		node_put(&w->node[i], "vpcs", &vni, &vpc);
+}
+
+static void put_inner(const struct node *n, uint32_t vni, uint32_t first)
+{
+	node_tenant(n, vni, INSIDE);
+	put_subnet(n, vni, first, 0, GATEWAY);
+	put_subnet(n, vni, first + 1, 64, SECOND_GATEWAY);
+}
+
+static void put_tenants(const struct node *n)
+{
+	put_inner(n, RED, FIRST_SUBNET);
+	put_inner(n, BLUE, 10 + FIRST_SUBNET);
+	node_tenant(n, PUBLIC, OUTSIDE);
+	for (unsigned int i = 1; i <= 128; i++) {
+		const struct endpoint_key key = {PUBLIC, endpoint_ip(i)};
+
+		node_remove(n, "endpoints", &key);
+	}
+	put_subnet(n, PUBLIC, PUBLIC_SUBNET, 128, PUBLIC_GATEWAY);
+}
+
+static void put_view(const struct node *n)
+{
+	struct entrance_value entrance = {.mac = {2, 14}, .live = 1, .owner = FWD};
+	uint32_t index = 0;
+
+	entrance.ip = address_must("192.168.0.201");
+	node_put(n, "entrances", &index, &entrance);
+	node_put(n, "entrance_by_ip", &entrance.ip, &index);
+	node_peers(n, NODES);
+	for (uint16_t c = 0; c < 2; c++)
+		node_chain(
+			n, c,
+			&(struct chain_value){.epoch = 1, .term = 1, .live = 1, .node = {FTN + c}});
+	for (uint32_t bucket = 0; bucket < BUCKETS; bucket++) {
+		const uint32_t chain = 1 + bucket % 2;
+
+		node_put(n, "buckets", &bucket, &chain);
+	}
+}
+
+static uint32_t chain_of_key(const struct session_key *key)
+{
+	return (uint32_t)key_hash(key) % BUCKETS % 2;
+}
+
+// As zetad would.
+struct storing {
+	struct entries entries;
+	const struct world *w;
+};
+
+static int store_entry(struct entries *entries, enum table table, const void *key,
+		       const void *value)
+{
+	struct storing *storing = (void *)entries;
+
+	for (int i = FTN; i < NODES; i++)
+		node_put(&storing->w->node[i], tables[table].map, key, value);
+	return 0;
+}
+
+// addresses: endpoints' numbers, 0 after the last.
+static void put_nat(const struct world *w, uint32_t vni, uint32_t subnet,
+		    const unsigned int *addresses)
+{
+	Zeta__Node__V1__Nat nat = ZETA__NODE__V1__NAT__INIT;
+	struct storing storing = {{.put = store_entry}, w};
+	ProtobufCBinaryData address[4];
+	struct in6_addr ip[4];
+
+	nat.vni = vni;
+	nat.external_vni = PUBLIC;
+	nat.address = address;
+	nat.subnet = &subnet;
+	nat.n_subnet = 1;
+	for (; addresses[nat.n_address]; nat.n_address++) {
+		ip[nat.n_address] = endpoint_ip(addresses[nat.n_address]);
+		address[nat.n_address] = (ProtobufCBinaryData){16, (uint8_t *)&ip[nat.n_address]};
+	}
+	must(nat_entries(&nat, &storing.entries), storing.entries.why);
+}
+
+static const unsigned int one[] = {ADDRESS, 0}, two[] = {ADDRESS, SECOND, 0};
+
+// ---- packets ----
+
+// Of ICMP from_port is the identifier, and flags are the type.
+struct packet {
+	uint32_t vni;
+	unsigned int from, to; // endpoints
+	uint8_t protocol;      // 0: ARP
+	uint8_t flags;
+	uint16_t from_port, to_port;
+	uint16_t fragment;
+};
+
+static const struct packet first = {RED, CLIENT, SERVER, IPPROTO_TCP, SYN, 1000, 80, 0};
+
+static void write_frame(struct frame *f, const struct packet *p)
+{
+	char from[16], to[16], mac[18], host[16];
+
+	snprintf(from, sizeof(from), "10.0.0.%u", p->from % 256);
+	snprintf(to, sizeof(to), "10.0.0.%u", p->to % 256);
+	snprintf(mac, sizeof(mac), "02:01:00:00:00:%02x", p->from % 256);
+	snprintf(host, sizeof(host), "192.168.0.%u", (10 + p->from) % 256);
+	frame_clear(f);
+	if (!p->protocol) {
+		frame_arp(f, (struct arp_message){"ff:ff:ff:ff:ff:ff", mac, ARP_REQUEST, mac, from,
+						  "00:00:00:00:00:00", to});
+	} else {
+		frame_fill(f, 40);
+		if (p->protocol == IPPROTO_TCP)
+			frame_tcp(f, p->from_port, p->to_port, p->flags);
+		else if (p->protocol == IPPROTO_UDP)
+			frame_udp(f, p->from_port, p->to_port, 0);
+		else if (p->protocol == IPPROTO_ICMP)
+			frame_icmp(f, p->flags, 0, (uint32_t)p->from_port << 16);
+		frame_ipv4(f, (struct ipv4_header){.from = from,
+						   .to = to,
+						   .protocol = p->protocol,
+						   .fragment = p->fragment});
+		frame_ethernet(f, "02:0f:00:00:00:01", mac, ETH_P_IP);
+	}
+	frame_vxlan(f, p->vni);
+	frame_udp(f, 50000, 4789, 0);
+	frame_ipv4(f, (struct ipv4_header){
+			      .from = host, .to = "192.168.0.201", .protocol = IPPROTO_UDP});
+	frame_ethernet(f, "02:0e:00:00:00:00", "02:0a:00:00:00:01", ETH_P_IP);
+}
+
+// What the flow table decided last about a packet on its way.
+static struct dft_packet last_op;
+
+// To the end: the verdict at the forwarder, and the frame that leaves it.
+static enum verdict travel(const struct world *w, const struct packet *p, struct frame *f)
+{
+	enum verdict v;
+	int node = FWD;
+
+	write_frame(f, p);
+	for (;;) {
+		struct dft_packet d;
+
+		v = node_run(&w->node[node], f);
+		if (f->length < DFT_HEADERS_BYTES)
+			return v;
+		memcpy(&d, f->byte + sizeof(struct ethhdr), sizeof(d));
+		if (d.udp.dest != htons(6081))
+			return v;
+		last_op = d;
+		node = (int)(ntohl(d.ip.daddr) & 0xFF) - 1;
+		if (node < 0 || node >= NODES)
+			return BUG;
+	}
+}
+
+// The packet that a host is given.
+static struct packet packet_in(const struct frame *f)
+{
+	struct packet p = {.vni = vni_of(f->byte + 46)};
+	const uint8_t *l4 = f->byte + 50 + 14 + sizeof(struct iphdr);
+	struct iphdr ip;
+
+	memcpy(&ip, f->byte + 50 + 14, sizeof(ip));
+	p.from = ntohl(ip.saddr) & 0xFF;
+	p.to = ntohl(ip.daddr) & 0xFF;
+	p.protocol = ip.protocol;
+	if (ip.protocol == IPPROTO_ICMP) {
+		p.flags = l4[0];
+		p.from_port = (uint16_t)(l4[4] << 8 | l4[5]);
+	} else {
+		p.from_port = (uint16_t)(l4[0] << 8 | l4[1]);
+		p.to_port = (uint16_t)(l4[2] << 8 | l4[3]);
+		p.flags = ip.protocol == IPPROTO_TCP ? l4[13] : 0;
+	}
+	return p;
+}
+
+// A packet that goes, with what the host is given in *out; to_port and such as it says.
+static int goes(const struct world *w, const char *what, const struct packet *p, enum verdict want,
+		struct packet *out, uint8_t gateway)
+{
+	struct frame f;
+	int wrong = is_verdict(what, travel(w, p, &f), want);
+
+	*out = (struct packet){};
+	if (f.length < 50 + 14 + 28)
+		return wrong + is_number(what, (long)f.length, 104);
+	*out = packet_in(&f);
+	wrong += is_number(what, f.byte[50 + 5], (long)out->to); // whose MAC it is
+	wrong += is_number(what, f.byte[50 + 6 + 5], gateway);
+	return wrong + is_number(what, f.byte[50 + 14 + 8], 63); // TTL
+}
+
+static int packet_is(const char *what, const struct packet *p, uint32_t vni, unsigned int from,
+		     uint16_t from_port, unsigned int to, uint16_t to_port)
+{
+	return is_number(what, p->vni, vni) + is_number(what, p->from, from) +
+	       is_number(what, p->from_port, from_port) + is_number(what, p->to, to) +
+	       is_number(what, p->to_port, to_port);
+}
+
+// What answers a packet, from where it arrived.
+static struct packet answer_to(const struct packet *p)
+{
+	struct packet back = {p->vni,	p->to,	    p->from,	  p->protocol,
+			      p->flags, p->to_port, p->from_port, 0};
+
+	if (p->protocol == IPPROTO_TCP)
+		back.flags = p->flags == SYN ? SYN | ACK : ACK;
+	if (p->protocol == IPPROTO_ICMP) {
+		back.flags = ICMP_ECHO_REPLY;
+		back.from_port = p->from_port;
+		back.to_port = 0;
+	}
+	return back;
+}
+
+static int is_choice(const char *what, uint16_t port)
+{
+	return is_number(what, port >= NAT_FIRST_PORT, 1);
+}
+
+// There and back, twice: the second time as the forwarder remembers it.
+static int converses(const struct world *w, const char *what, struct packet p,
+		     struct packet *outside)
+{
+	struct packet there, back, home;
+	int wrong = 0;
+
+	for (int i = 0; i < 2; i++) {
+		wrong += goes(w, what, &p, i ? FORWARDED : FORWARDED_FIRST, &there, PUBLIC_SUBNET);
+		wrong += packet_is(what, &there, PUBLIC, there.from, there.from_port, p.to,
+				   p.to_port);
+		wrong += is_choice(what, there.from_port);
+		if (i)
+			wrong += packet_is(what, &there, PUBLIC, outside->from, outside->from_port,
+					   p.to, p.to_port);
+		*outside = there;
+		back = answer_to(&there);
+		wrong += goes(w, what, &back, FORWARDED, &home, FIRST_SUBNET);
+		wrong += packet_is(what, &home, p.vni, p.to,
+				   p.protocol == IPPROTO_ICMP ? p.from_port : p.to_port, p.from,
+				   p.protocol == IPPROTO_ICMP ? 0 : p.from_port);
+		if (p.protocol == IPPROTO_TCP)
+			p.flags = ACK;
+	}
+	return wrong;
+}
+
+static void forget_cached(const struct world *w)
+{
+	node_clear(&w->node[FWD], "cache");
+}
+
+static void forget(const struct world *w)
+{
+	const uint64_t none = 0;
+	const uint32_t key = 0;
+
+	for (int i = 0; i < NODES; i++) {
+		node_clear(&w->node[i], "sessions");
+		node_clear(&w->node[i], "cache");
+		node_clear(&w->node[i], "used_up");
+		node_put(&w->node[i], "records", &key, &none);
+	}
+}
+
+static int refused(const struct world *w, const char *what, const struct packet *p,
+		   enum verdict want, enum verdict reason)
+{
+	const struct in6_addr from = endpoint_ip(p->from), to = endpoint_ip(p->to);
+	const int from_b = memcmp(&from, &to, sizeof(from)) > 0;
+	struct frame f;
+	int wrong = is_verdict(what, travel(w, p, &f), want);
+
+	return wrong + is_number(what, last_op.towards[from_b].decision.reason, reason);
+}
+
+// ---- the tests ----
+
+static int test_out(struct world *w)
+{
+	struct packet p = first, outside;
+	int wrong = 0;
+
+	put_nat(w, RED, FIRST_SUBNET, one);
+	wrong += converses(w, "TCP", p, &outside);
+	wrong += is_number("its address", outside.from, ADDRESS);
+	p.protocol = IPPROTO_UDP;
+	p.flags = 0;
+	wrong += converses(w, "UDP", p, &outside);
+	p.protocol = IPPROTO_ICMP;
+	p.flags = ICMP_ECHO_REQUEST;
+	p.to_port = 0;
+	wrong += converses(w, "echo", p, &outside);
+	return wrong;
+}
+
+#define MANY 1000
+
+// Whoever they are of, no two have the same port; each keeps its own.
+static int test_ports(struct world *w)
+{
+	static uint8_t taken[65536];
+	struct packet p = first, outside, there;
+	int wrong = 0, same = 0;
+
+	memset(taken, 0, sizeof(taken));
+	put_nat(w, RED, FIRST_SUBNET, one);
+	for (unsigned int i = 0; i < MANY; i++) {
+		p.from = 1 + i % 60;
+		p.from_port = (uint16_t)(40000 + i / 60);
+		wrong += goes(w, "one of many", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+		wrong += is_choice("of many", outside.from_port);
+		wrong += is_number("taken", taken[outside.from_port], 0);
+		taken[outside.from_port] = 1;
+		same += outside.from_port == p.from_port;
+	}
+	wrong += is_number("kept", same < 5, 1);
+	// To another server the same ports may be used again.
+	p.to = SERVER + 1;
+	wrong += goes(w, "another server", &p, FORWARDED_FIRST, &there, PUBLIC_SUBNET);
+	return wrong;
+}
+
+// All connections of an endpoint have one address; endpoints have all addresses.
+static int test_pool(struct world *w)
+{
+	unsigned int of[2] = {};
+	struct packet p = first, outside;
+	int wrong = 0;
+
+	put_nat(w, RED, FIRST_SUBNET, two);
+	for (p.from = 1; p.from <= 60; p.from++) {
+		unsigned int address = 0;
+
+		for (p.from_port = 2000; p.from_port < 2003; p.from_port++) {
+			wrong += goes(w, "pool", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+			wrong += is_number("of the pool",
+					   outside.from == ADDRESS || outside.from == SECOND, 1);
+			if (address)
+				wrong += is_number("one address", outside.from, address);
+			address = outside.from;
+			p.to = p.to == SERVER ? SERVER + 1 : SERVER;
+		}
+		of[address == SECOND]++;
+	}
+	return wrong + is_number("both are used", of[0] > 15 && of[1] > 15, 1);
+}
+
+// What is written into the table as other sessions' aliases: towards first's destination.
+static void take_port(struct world *w, uint32_t port)
+{
+	struct session_key key = {.a = endpoint_ip(SERVER),
+				  .b = endpoint_ip(ADDRESS),
+				  .a_port = htons(80),
+				  .b_port = htons((uint16_t)port),
+				  .protocol = IPPROTO_TCP};
+	const struct dft_record record = {.stamp = {0, 1},
+					  .incarnation = {0, 1},
+					  .life = DFT_LIVE,
+					  .state = DFT_ALIAS,
+					  .translation = {.flags = TRANSLATION_IS}};
+
+	set_vni(key.vni, PUBLIC);
+	node_session_put(&w->node[FTN + chain_of_key(&key)], &key, &record);
+}
+
+#define REQUIRED 60000 // sessions of one address to one destination
+
+static int test_exhausted(struct world *w)
+{
+	static uint16_t ports[NAT_PORTS];
+	struct packet p = first, outside;
+	struct frame f;
+	int wrong = 0;
+	uint32_t i;
+
+	put_nat(w, RED, FIRST_SUBNET, one);
+	srandom(1);
+	for (i = 0; i < NAT_PORTS; i++) {
+		uint32_t at = (uint32_t)random() % (i + 1);
+
+		ports[i] = ports[at];
+		ports[at] = (uint16_t)(NAT_FIRST_PORT + i);
+	}
+	for (i = 0; i < REQUIRED - 100; i++)
+		take_port(w, ports[i]);
+	for (; i < REQUIRED; i++) {
+		p.from = 1 + i % 60;
+		p.from_port = (uint16_t)(1000 + i % 30000);
+		wrong += goes(w, "up to the last of them", &p, FORWARDED_FIRST, &outside,
+			      PUBLIC_SUBNET);
+	}
+	// All the others, too.
+	for (i = 0; i < NAT_PORTS; i++)
+		take_port(w, NAT_FIRST_PORT + i);
+	p = first;
+	wrong += refused(w, "exhausted", &p, UNREACHABLE, NAT_EXHAUSTED);
+	travel(w, &p, &f);
+	// In the tunnel Ethernet and IPv4 stand before the ICMP error (RFC 6888 REQ-11).
+	wrong += is_number("ICMP", f.byte[50 + 14 + 20], ICMP_UNREACHABLE);
+	wrong += is_number("ICMP", f.byte[50 + 14 + 20 + 1], ICMP_UNREACHABLE_HOST);
+	// But only there.
+	p.to = SERVER + 1;
+	wrong += goes(w, "another server", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+	p = first;
+	p.to_port = 81;
+	wrong += goes(w, "another port", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+	return wrong;
+}
+
+// A node knows the free ports of its own chain only; of the others it takes one as it comes.
+static int test_other_chain(struct world *w)
+{
+	struct session_key key = {.a = endpoint_ip(SERVER),
+				  .b = endpoint_ip(ADDRESS),
+				  .a_port = htons(80),
+				  .protocol = IPPROTO_TCP};
+	struct packet p = first, outside;
+	int wrong = 0;
+
+	put_nat(w, RED, FIRST_SUBNET, one);
+	set_vni(key.vni, PUBLIC);
+	for (uint32_t port = NAT_FIRST_PORT; port < 65536; port++) {
+		key.b_port = htons((uint16_t)port);
+		if (!chain_of_key(&key))
+			take_port(w, port);
+	}
+	for (p.from_port = 3000; p.from_port < 3100; p.from_port++) {
+		wrong += goes(w, "other chain", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+		key.b_port = htons(outside.from_port);
+		wrong += is_number("of the other chain", chain_of_key(&key), 1);
+	}
+	return wrong;
+}
+
+static int test_refused(struct world *w)
+{
+	const struct rows {
+		const char *name;
+		struct packet p;
+		enum verdict want, reason;
+	} rows[] = {
+		{"a subnet without",
+		 {RED, 66, SERVER, IPPROTO_TCP, SYN, 1000, 80, 0},
+		 UNREACHABLE,
+		 NO_ROUTE},
+		{"a VPC without",
+		 {BLUE, 1, SERVER, IPPROTO_TCP, SYN, 1000, 80, 0},
+		 UNREACHABLE,
+		 NO_ROUTE},
+		{"a fragment",
+		 {RED, 1, SERVER, IPPROTO_UDP, 0, 1000, 53, 0x2000},
+		 UNREACHABLE,
+		 NAT_NO_PORT},
+		{"another protocol", {RED, 1, SERVER, 47, 0, 0, 0, 0}, UNREACHABLE, NAT_NO_PORT},
+		{"the middle",
+		 {RED, 1, SERVER, IPPROTO_TCP, ACK, 1000, 80, 0},
+		 NO_SESSION,
+		 NO_SESSION},
+		{"nobody outside",
+		 {RED, 1, NOBODY, IPPROTO_TCP, SYN, 1000, 80, 0},
+		 UNREACHABLE,
+		 NO_ENDPOINT},
+		{"not asked for",
+		 {PUBLIC, SERVER, ADDRESS, IPPROTO_TCP, SYN, 80, 5000, 0},
+		 NAT_UNSOLICITED,
+		 NAT_UNSOLICITED},
+		{"a ping",
+		 {PUBLIC, SERVER, ADDRESS, IPPROTO_ICMP, ICMP_ECHO_REQUEST, 7, 0, 0},
+		 NAT_UNSOLICITED,
+		 NAT_UNSOLICITED},
+		{"inside an address of outside",
+		 {PUBLIC, SERVER, 2, IPPROTO_TCP, SYN, 80, 1, 0},
+		 UNREACHABLE,
+		 NO_ROUTE},
+	};
+	int wrong = 0;
+
+	put_nat(w, RED, FIRST_SUBNET, one);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		wrong += refused(w, rows[i].name, &rows[i].p, rows[i].want, rows[i].reason);
+		for (int n = FTN; n < NODES; n++)
+			wrong += is_number("no session", node_count(&w->node[n], "sessions"), 0);
+	}
+	return wrong;
+}
+
+// What was refused from outside is not remembered: a moment later it may be an answer.
+static int test_answer_after_refusal(struct world *w)
+{
+	struct packet p = first, outside, back, home;
+	struct frame f;
+	int wrong = 0;
+
+	put_nat(w, RED, FIRST_SUBNET, one);
+	wrong += goes(w, "SYN", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+	back = answer_to(&outside);
+	node_clear(&w->node[FTN], "sessions");
+	node_clear(&w->node[FTN + 1], "sessions");
+	forget_cached(w);
+	back.flags = SYN;
+	wrong += is_verdict("nobody's", travel(w, &back, &f), NAT_UNSOLICITED);
+	for (int i = 0; i < 400; i++) {
+		wrong += goes(w, "SYN", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+		p.from_port++;
+		back = answer_to(&outside);
+		wrong += goes(w, "an answer", &back, FORWARDED, &home, FIRST_SUBNET);
+	}
+	return wrong;
+}
+
+static int test_tenants(struct world *w)
+{
+	struct packet p = first, red, blue, home;
+	int wrong = 0;
+
+	put_nat(w, RED, FIRST_SUBNET, one);
+	put_nat(w, BLUE, 10 + FIRST_SUBNET, (unsigned int[]){SECOND, 0});
+	wrong += goes(w, "red", &p, FORWARDED_FIRST, &red, PUBLIC_SUBNET);
+	p.vni = BLUE;
+	wrong += goes(w, "blue", &p, FORWARDED_FIRST, &blue, PUBLIC_SUBNET);
+	wrong += is_number("red's address", red.from, ADDRESS);
+	wrong += is_number("blue's address", blue.from, SECOND);
+	p = answer_to(&blue);
+	wrong += goes(w, "back to blue", &p, FORWARDED, &home, 10 + FIRST_SUBNET);
+	wrong += packet_is("back to blue", &home, BLUE, SERVER, 80, CLIENT, 1000);
+	p = answer_to(&red);
+	wrong += goes(w, "back to red", &p, FORWARDED, &home, FIRST_SUBNET);
+	return wrong + packet_is("back to red", &home, RED, SERVER, 80, CLIENT, 1000);
+}
+
+// Rules see the address inside where it leaves, and outside where it arrives.
+static int test_rules(struct world *w)
+{
+	const struct endpoint_key client = {RED, endpoint_ip(CLIENT)},
+				  server = {PUBLIC, endpoint_ip(SERVER)};
+	const int endpoints = node_map(&w->node[FTN], "endpoints");
+	const struct rule only = {.protocol = IPPROTO_TCP,
+				  .port_min = 443,
+				  .port_max = 443,
+				  .outcome = RULE_ALLOW,
+				  .direction = RULE_EGRESS},
+			  from = {.port_max = 65535,
+				  .outcome = RULE_ALLOW,
+				  .remote = endpoint_ip(ADDRESS),
+				  .remote_bits = 128};
+	struct endpoint_value plain, grouped;
+	struct packet p = first, outside;
+	int wrong = 0;
+
+	put_nat(w, RED, FIRST_SUBNET, one);
+	must(bpf_map_lookup_elem(endpoints, &client, &plain), "an endpoint");
+	grouped = plain;
+	grouped.group[0] = 7;
+	for (int i = FTN; i < NODES; i++) {
+		node_rules(&w->node[i], 0, 7, &only, 1);
+		node_put(&w->node[i], "endpoints", &client, &grouped);
+	}
+	wrong += refused(w, "egress", &p, SECURITY_GROUP, SECURITY_GROUP);
+	p.to_port = 443;
+	wrong += goes(w, "egress", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+	for (int i = FTN; i < NODES; i++)
+		node_put(&w->node[i], "endpoints", &client, &plain);
+	must(bpf_map_lookup_elem(endpoints, &server, &plain), "an endpoint");
+	grouped = plain;
+	grouped.group[0] = 8;
+	for (int i = FTN; i < NODES; i++) {
+		node_rules(&w->node[i], 0, 8, &from, 1);
+		node_put(&w->node[i], "endpoints", &server, &grouped);
+	}
+	p.from_port++;
+	wrong += goes(w, "ingress", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+	for (int i = FTN; i < NODES; i++)
+		node_put(&w->node[i], "endpoints", &server, &plain);
+	return wrong;
+}
+
+// A policy that changes on either side has it asked about; it stands as long as the address is the
+// pool's.
+static int test_policy(struct world *w)
+{
+	struct packet p = first, outside, back, home;
+	struct dft_record record;
+	struct frame f;
+	int wrong = 0;
+	struct session_key key = {.a = endpoint_ip(CLIENT),
+				  .b = endpoint_ip(SERVER),
+				  .a_port = htons(1000),
+				  .b_port = htons(80),
+				  .protocol = IPPROTO_TCP};
+	const struct node *n;
+
+	set_vni(key.vni, RED);
+	n = &w->node[FTN + chain_of_key(&key)];
+	put_nat(w, RED, FIRST_SUBNET, one);
+	wrong += goes(w, "SYN", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+	back = answer_to(&outside);
+	p.flags = ACK;
+	wrong += is_number("a session", node_session(n, &key, &record), 1);
+	wrong += is_number("of both", record.policy, 1000 + 5000);
+	put_policy(w, PUBLIC, 5001);
+	forget_cached(w);
+	wrong += goes(w, "outside", &back, FORWARDED_FIRST, &home, FIRST_SUBNET);
+	wrong += is_number("a session", node_session(n, &key, &record), 1);
+	wrong += is_number("decided again", record.policy, 1000 + 5001);
+	put_nat(w, RED, FIRST_SUBNET, two);
+	put_policy(w, RED, 1001);
+	forget_cached(w);
+	wrong += goes(w, "inside", &p, FORWARDED_FIRST, &home, PUBLIC_SUBNET);
+	wrong += packet_is("as before", &home, PUBLIC, ADDRESS, outside.from_port, SERVER, 80);
+	node_session(n, &key, &record);
+	wrong += is_number("decided again", record.policy, 1001 + 5001);
+	put_nat(w, RED, FIRST_SUBNET, (unsigned int[]){SECOND, 0});
+	put_policy(w, RED, 1002);
+	forget_cached(w);
+	wrong += is_verdict("not the pool's", travel(w, &p, &f), NO_SESSION);
+	return wrong;
+}
+
+static int test_arp(struct world *w)
+{
+	struct packet p = {.vni = PUBLIC, .from = SERVER, .to = ADDRESS};
+	const uint8_t gateway[6] = {2, 0xf, 0, 0, 0, PUBLIC_SUBNET};
+	struct arp_ipv4 arp;
+	struct frame f;
+	int wrong = 0;
+
+	wrong += is_verdict("before", travel(w, &p, &f), ARP_UNKNOWN);
+	put_nat(w, RED, FIRST_SUBNET, one);
+	wrong += is_verdict("who has it", travel(w, &p, &f), ENDPOINT_ARP);
+	memcpy(&arp, f.byte + 50 + 14, sizeof(arp));
+	wrong += is_number("a reply", ntohs(arp.op), ARP_REPLY);
+	wrong += is_number("of the gateway", memcmp(arp.sender_mac, gateway, 6), 0);
+	p.vni = RED;
+	p.from = CLIENT;
+	return wrong + is_verdict("in another VPC", travel(w, &p, &f), ARP_UNKNOWN);
+}
+
+static const struct test {
+	const char *name;
+	int (*run)(struct world *w);
+} tests[] = {
+	{"out and back", test_out},
+	{"ports", test_ports},
+	{"a pool", test_pool},
+	{"exhausted", test_exhausted},
+	{"another chain's", test_other_chain},
+	{"refused", test_refused},
+	{"an answer after a refusal", test_answer_after_refusal},
+	{"two tenants", test_tenants},
+	{"rules", test_rules},
+	{"policy", test_policy},
+	{"ARP", test_arp},
+};
+
+int main(int argc, char **argv)
+{
+	static const char *const names[] = {"fwd", "ftn1", "ftn2"};
+	static struct world w;
+	int wrong = 0;
+
+	if (argc > 2 || (argc == 2 && strcmp(argv[1], "flat") != 0))
+		fatalx("usage: %s [flat]: with kernel maps, or with the flat session table",
+		       argv[0]);
+	testing_begin();
+	for (uint32_t i = 0; i < NODES; i++) {
+		node_load(&w.node[i], &(struct node_wish){.name = names[i],
+							  .index = i,
+							  .roles = i == FWD ? ROLE_FWD : ROLE_FTN,
+							  .sessions = 131072,
+							  .cached = 4096,
+							  .flat = argc == 2 ? 4096 : 0});
+		put_tenants(&w.node[i]);
+		put_view(&w.node[i]);
+	}
+	for (size_t t = 0; t < sizeof(tests) / sizeof(tests[0]); t++) {
+		int failed;
+
+		forget(&w);
+		put_policy(&w, RED, 1000);
+		put_policy(&w, BLUE, 3000);
+		put_policy(&w, PUBLIC, 5000);
+		for (int i = FTN; i < NODES; i++) {
+			node_clear(&w.node[i], "nat_sources");
+			node_clear(&w.node[i], "nat_addresses");
+		}
+		failed = tests[t].run(&w);
+		printf("%s %s\n", failed ? "FAILED" : "ok    ", tests[t].name);
+		wrong += failed;
+	}
+	for (int i = 0; i < NODES; i++)
+		node_free(&w.node[i]);
+	return wrong ? 1 : 0;
+}

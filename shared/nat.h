@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// Map ABI: network address translation. Written by zetad, read by network function "nat" and by who
+// answers ARP; on flow table nodes.
+#pragma once
+
+#include <linux/in6.h>
+#include <linux/types.h>
+
+#include "shared/limits.h"
+
+// Map "nat_sources": hash, key __u32: number of a subnet. What connections that leave its VPC come
+// from.
+struct nat_source_value {
+	__u32 vni; // of the external VPC
+	__u32 addresses;
+	struct in6_addr address[MAX_NAT_ADDRESSES]; // shared by all that comes from the subnet
+};
+_Static_assert(sizeof(struct nat_source_value) == 8 + 16 * MAX_NAT_ADDRESSES, "no padding");
+_Static_assert(!(MAX_NAT_ADDRESSES & (MAX_NAT_ADDRESSES - 1)), "a place is cut to it by a mask");
+
+// Map "nat_addresses": hash, key struct endpoint_key: an address of an external VPC that a NAT has.
+struct nat_address_value {
+	__u32 vni; // of the VPC behind it
+};
+
+// The ports that connections from a shared address may have; echo identifiers are as ports. Below
+// are those of servers.
+#define NAT_FIRST_PORT 1024
+#define NAT_PORTS (65536 - NAT_FIRST_PORT)
