@@ -51,6 +51,7 @@ const struct step_program step_programs[] = {
 	{STEP_ALIASED, "aliased"},
 	{STEP_TRANSLATE, "translate"},
 	{STEP_RECALL, "recall"},
+	{STEP_CHECK_IN, "check_in"},
 	{}, // ends the list
 	// clang-format on
 };

@@ -36,7 +36,12 @@
 #define MAX_LISTENERS 131072	  // two for each load balancer
 #define MAX_BACKENDS 64		  // of a listener: Maglev's slots are 64 for each, for even shares
 #define MAX_WEIGHT 256		  // of a backend
-#define MAX_RULES 10000		  // of a VPC's security groups, and of its ACLs
+#define MAX_CHECKED 16384  // backends that are checked: as many a second, by each flow table node
+#define MAX_CHECK_PATH 128 // bytes of an HTTP check's path
+#define MIN_CHECK_MS 100   // between checks: each is a connection from each flow table node
+#define MAX_CHECK_MS 300000
+#define MAX_CHECK_TIMES 10 // checks in a row that change what a backend is taken for
+#define MAX_RULES 10000	   // of a VPC's security groups, and of its ACLs
 #define RULE_BLOCKS 256	   // that rules are told to nodes in: of 40 each, where there are most
 #define RULES_TOGETHER 64  // but so few are told as one
 #define MAX_PRIORITY 65535 // of an ACL's rule: more than there may be

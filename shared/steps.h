@@ -21,6 +21,7 @@ enum gateway_step {
 	STEP_ALIASED = 14,   // flow table node: a packet's key is an alias
 	STEP_TRANSLATE = 15, // forwarder: a packet of a translated session
 	STEP_RECALL = 16,    // forwarder: the copy of one asks the flow table
+	STEP_CHECK_IN = 17,  // flow table node: a backend's answer to its health check
 	STEPS,
 };
 
