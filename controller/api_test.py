@@ -572,12 +572,46 @@ class Objects(Case):
         self.assertEqual(functions("green"), plain + ["security-group"])
         self.assertEqual(functions("blue"), plain + ["acl", "security-group"])
 
+    def test_health_checks(self):
+        self.world()
+        got = self.make("load-balancers", **balancer(listeners=[listener(
+            backend_port=8080, check={"type": "tcp"})]))
+        self.assertEqual(got["listeners"][0]["check"], {
+            "type": "tcp", "port": 8080, "path": None, "interval_ms": 2000, "timeout_ms": 500,
+            "up_after": 2, "down_after": 2})
+        # Nobody has said anything yet.
+        status = self.expect(200, "GET", "/v1/load-balancers/shop")["status"]
+        p1 = self.expect(200, "GET", "/v1/ports/p1")["id"]
+        self.assertEqual(status, {"up": 0, "down": [], "backends": [
+            {"protocol": "tcp", "port": 80, "backend": p1, "name": "p1", "state": "unknown",
+             "up": [], "down": [], "why": None}]})
+        got = self.expect(200, "PUT", "/v1/load-balancers/shop", balancer(listeners=[listener(
+            protocol="udp", check={"type": "http", "port": 81})]))
+        self.assertEqual(got["listeners"][0]["check"]["path"], "/")
+        got = self.expect(200, "PUT", "/v1/load-balancers/shop", balancer())
+        self.assertEqual(got["status"], {"up": None, "down": [], "backends": []})
+        for field, check, says in (
+                ("type", {"type": "ping"}, "tcp, http"),
+                ("path", {"type": "tcp", "path": "/"}, "only a check of type http"),
+                ("path", {"type": "http", "path": "health"}, "no path"),
+                ("path", {"type": "http", "path": "/a b"}, "no path"),
+                ("interval_ms", {"type": "tcp", "interval_ms": 99}, "100"),
+                ("interval_ms", {"type": "tcp", "interval_ms": 1000}, "timeout_ms times down_after, 1000"),
+                ("interval_ms", {"type": "tcp", "timeout_ms": 700, "down_after": 3}, "2100"),
+                ("up_after", {"type": "tcp", "up_after": 11}, "10"),
+                ("port", {"type": "tcp", "port": 0}, "1")):
+            self.refuse(400, f"listeners[0].check.{field}", "PUT", "/v1/load-balancers/shop",
+                        balancer(listeners=[listener(check=check)]), says=says)
+        self.refuse(400, "listeners[0].check.port", "PUT", "/v1/load-balancers/shop",
+                    balancer(listeners=[listener(protocol="udp", check={"type": "tcp"})]),
+                    says="not of TCP")
+
     def test_load_balancers(self):
         self.world()
         got = self.make("load-balancers", **balancer())
         p1 = self.expect(200, "GET", "/v1/ports/p1")["id"]
         self.assertEqual((got["affinity"], got["listeners"]), ("none", [
-            {"protocol": "tcp", "port": 80, "backend_port": 80,
+            {"protocol": "tcp", "port": 80, "backend_port": 80, "check": None,
              "backends": [{"port": p1, "weight": 1}]}]))
         # What it needs stays.
         self.refuse(409, None, "DELETE", "/v1/ports/p1", says='load balancer "shop"')

@@ -1179,6 +1179,7 @@ static int compile_network_acl(struct desired *d, struct source *source,
 // A listener and its backends, lent to their message.
 struct listener {
 	Zeta__Node__V1__Listener message;
+	Zeta__Node__V1__Check check;
 	Zeta__Node__V1__Backend backend[MAX_BACKENDS];
 	Zeta__Node__V1__Backend *pointer[MAX_BACKENDS];
 	struct in6_addr ip[MAX_BACKENDS];
@@ -1200,6 +1201,22 @@ static int backend_ip(struct desired *d, const char *port, const struct in6_addr
 	return -ENOENT;
 }
 
+// check: JSON null where there is none.
+static void compile_check(const json_t *check, struct listener *l)
+{
+	if (!json_is_object(check))
+		return;
+	zeta__node__v1__check__init(&l->check);
+	l->check.http = !strcmp(text_or_empty(check, "type"), "http");
+	l->check.port = number(check, "port");
+	l->check.path = (char *)text_or_empty(check, "path");
+	l->check.interval_ms = number(check, "interval_ms");
+	l->check.timeout_ms = number(check, "timeout_ms");
+	l->check.up_after = number(check, "up_after");
+	l->check.down_after = number(check, "down_after");
+	l->message.check = &l->check;
+}
+
 static void compile_listener(struct desired *d, const json_t *body, const struct in6_addr *ip,
 			     struct listener *l)
 {
@@ -1211,6 +1228,7 @@ static void compile_listener(struct desired *d, const json_t *body, const struct
 	l->message.port = number(body, "port");
 	l->message.backend_port = number(body, "backend_port");
 	l->message.backend = l->pointer;
+	compile_check(json_object_get(body, "check"), l);
 	json_array_foreach (json_object_get(body, "backends"), i, backend) {
 		size_t n = l->message.n_backend;
 

@@ -13,10 +13,10 @@
 
 // A node or a host.
 struct seen {
-	struct hash_entry entry;	    // by name
-	json_t *report;			    // what REST answers; NULL: nothing yet
-	json_t *ready;			    // {port id: true}
-	json_t *chains, *peers, *functions; // as reported, or NULL
+	struct hash_entry entry;		       // by name
+	json_t *report;				       // what REST answers; NULL: nothing yet
+	json_t *ready;				       // {port id: true}
+	json_t *chains, *peers, *functions, *backends; // as reported, or NULL
 	bool connected;
 	uint32_t boot, swept, cleared;
 	uint32_t side;
@@ -75,7 +75,9 @@ static void seen_clear(struct seen *seen)
 	json_decref(seen->chains);
 	json_decref(seen->peers);
 	json_decref(seen->functions);
+	json_decref(seen->backends);
 	seen->report = seen->ready = seen->chains = seen->peers = seen->functions = NULL;
+	seen->backends = NULL;
 }
 
 void status_freep(struct status **pointer)
@@ -164,6 +166,7 @@ static void keep(struct status *status, struct seen *seen, json_t *report, json_
 {
 	json_t *chains = take_out(report, "chains"), *peers = take_out(report, "peers");
 	json_t *functions = take_out(report, "functions");
+	json_t *backends = take_out(report, "backends");
 	uint32_t boot = (uint32_t)integer_in(report, "boot");
 	uint32_t cleared = (uint32_t)integer_in(report, "cleared");
 	uint32_t swept = (uint32_t)integer_in(report, "swept");
@@ -184,6 +187,7 @@ static void keep(struct status *status, struct seen *seen, json_t *report, json_
 	seen->chains = chains;
 	seen->peers = peers;
 	seen->functions = functions;
+	seen->backends = backends;
 	seen->connected = connected;
 	seen->boot = boot;
 	seen->cleared = cleared;
@@ -320,7 +324,7 @@ void status_sighting(struct status *status, const char *name, struct sighting *o
 	pthread_mutex_unlock(&status->lock);
 }
 
-enum part { CHAINS, PEERS, FUNCTIONS };
+enum part { CHAINS, PEERS, FUNCTIONS, BACKENDS };
 
 static json_t *part_of(struct status *status, const char *name, enum part which)
 {
@@ -330,9 +334,10 @@ static json_t *part_of(struct status *status, const char *name, enum part which)
 	pthread_mutex_lock(&status->lock);
 	seen = find(status, name);
 	if (seen && seen->connected)
-		part = json_incref(which == CHAINS  ? seen->chains
-				   : which == PEERS ? seen->peers
-						    : seen->functions);
+		part = json_incref(which == CHAINS	? seen->chains
+				   : which == PEERS	? seen->peers
+				   : which == FUNCTIONS ? seen->functions
+							: seen->backends);
 	pthread_mutex_unlock(&status->lock);
 	return part;
 }
@@ -350,6 +355,11 @@ json_t *status_peers(struct status *status, const char *name)
 json_t *status_functions(struct status *status, const char *name)
 {
 	return part_of(status, name, FUNCTIONS);
+}
+
+json_t *status_backends(struct status *status, const char *name)
+{
+	return part_of(status, name, BACKENDS);
 }
 
 static const json_t *raised_before(const json_t *list, const char *key)

@@ -280,6 +280,13 @@ static bool is_bounded(const Report *report)
 		if (strlen(report->function[i]->why) > WHY_MOST ||
 		    report->function[i]->n_reason > ZETA_REASONS)
 			return false;
+	if (report->n_backend > MAX_CHECKED)
+		return false;
+	for (size_t i = 0; i < report->n_backend; i++)
+		if (strlen(report->backend[i]->load_balancer) >= OBJECT_ID ||
+		    strlen(report->backend[i]->backend) >= OBJECT_ID ||
+		    strlen(report->backend[i]->why) > TEXT_MOST)
+			return false;
 	for (size_t i = 0; i < report->n_chain; i++)
 		if (report->chain[i]->number >= MAX_CHAINS ||
 		    report->chain[i]->n_live > MAX_CHAIN_LENGTH ||
@@ -310,6 +317,35 @@ static json_t *vpcs_json(const Report *report)
 	return vpcs;
 }
 
+static json_t *backend_json(const Zeta__Node__V1__BackendState *b)
+{
+	return json_pack("{s:I, s:I, s:s, s:I, s:s}", "protocol", (json_int_t)b->protocol, "port",
+			 (json_int_t)b->port, "backend", b->backend, "health",
+			 (json_int_t)b->health, "why", b->why);
+}
+
+// {load balancer: its backends}
+static json_t *backends_json(const Report *report)
+{
+	json_t *all = json_object(), *list;
+
+	for (size_t i = 0; all && i < report->n_backend; i++) {
+		const Zeta__Node__V1__BackendState *b = report->backend[i];
+
+		list = json_object_get(all, b->load_balancer);
+		if (!list) {
+			list = json_array();
+			if (json_object_set_new(all, b->load_balancer, list))
+				list = NULL;
+		}
+		if (!list || json_array_append_new(list, backend_json(b))) {
+			json_decref(all);
+			return NULL;
+		}
+	}
+	return all;
+}
+
 // What status_report() takes. NULL: no memory, too much of something, or text that is not UTF-8.
 static json_t *report_json(const Report *report)
 {
@@ -320,7 +356,7 @@ static json_t *report_json(const Report *report)
 	snprintf(digest, sizeof(digest), "%016" PRIx64, report->session_digest);
 	return json_pack(
 		"{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:I, "
-		"s:b}",
+		"s:b, s:o}",
 		"connected", 1, "boot", (json_int_t)report->boot, "version", report->version,
 		"revision", (json_int_t)report->revision, "error", report->error, "verdicts",
 		verdicts_json(report), "sessions", (json_int_t)report->sessions, "session_digest",
@@ -328,7 +364,7 @@ static json_t *report_json(const Report *report)
 		"ready_ports", ports_json(report), "chains", chains_json(report), "swept",
 		(json_int_t)report->swept, "cleared", (json_int_t)report->cleared, "peers",
 		peers_json(report), "functions", functions_json(report), "side",
-		(json_int_t)report->side, "away", report->away);
+		(json_int_t)report->side, "away", report->away, "backends", backends_json(report));
 }
 
 static void report_came(struct stream *s, struct peer *peer, const Report *report)

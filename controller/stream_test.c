@@ -926,9 +926,10 @@ static void load_balancer(void **state)
 {
 	struct cloud *c = *state;
 	const Zeta__Node__V1__LoadBalancer *shop;
+	const Zeta__Node__V1__Check *check;
 	struct all all = ALL;
 	uint64_t revision;
-	json_t *moved;
+	json_t *moved, *checked;
 
 	join_all(&all, c);
 	begin(c);
@@ -950,6 +951,7 @@ static void load_balancer(void **state)
 	assert_ip(shop->listener[0]->backend[0]->ip, "192.168.0.10");
 	assert_int_equal(shop->listener[0]->backend[1]->weight, 0);
 	assert_ip(shop->listener[0]->backend[1]->ip, "192.168.0.12");
+	assert_null(shop->listener[0]->check);
 	heard_by_all(&all, c);
 	assert_null(find(all.fwd, KIND(LOAD_BALANCER), "shop"));
 	assert_null(find(all.other, KIND(LOAD_BALANCER), "shop"));
@@ -960,6 +962,22 @@ static void load_balancer(void **state)
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	shop = get(all.ftn1, KIND(LOAD_BALANCER), "shop")->load_balancer;
 	assert_ip(shop->listener[0]->backend[0]->ip, "192.168.0.77");
+	checked = balancer("blue-a", "blue-b");
+	json_object_set_new(json_array_get(json_object_get(checked, "listeners"), 0), "check",
+			    json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:i}", "type", "http", "port",
+				      81, "path", "/up", "interval_ms", 900, "timeout_ms", 200,
+				      "up_after", 3, "down_after", 4));
+	revision = put_alone(c, "load-balancers", checked);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	check = get(all.ftn1, KIND(LOAD_BALANCER), "shop")->load_balancer->listener[0]->check;
+	assert_non_null(check);
+	assert_true(check->http);
+	assert_int_equal(check->port, 81);
+	assert_string_equal(check->path, "/up");
+	assert_int_equal(check->interval_ms, 900);
+	assert_int_equal(check->timeout_ms, 200);
+	assert_int_equal(check->up_after, 3);
+	assert_int_equal(check->down_after, 4);
 	revision = remove_alone(c, "load-balancers", "shop");
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	assert_null(find(all.ftn1, KIND(LOAD_BALANCER), "shop"));

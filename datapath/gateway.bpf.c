@@ -25,6 +25,7 @@
 #include "modules/directpath/directpath.bpf.h"
 #include "modules/entrance/entrance.bpf.h"
 #include "modules/function/function.bpf.h"
+#include "modules/health/health.bpf.h"
 #include "modules/heartbeat/heartbeat.bpf.h"
 #include "modules/heartbeat/side.bpf.h"
 #include "modules/icmp/icmp.bpf.h"
@@ -40,6 +41,8 @@
 #include "modules/translation/choose.bpf.h"
 #include "modules/translation/translation.bpf.h"
 #include "modules/vpc/vpc.bpf.h"
+
+#include <linux/pkt_cls.h>
 
 const volatile struct gateway_config cfg;
 
@@ -298,11 +301,16 @@ inlined int tenant_arp(struct xdp_md *ctx, struct packet *p, const struct vpc_va
 	return answer(ctx, p, entrance, GATEWAY_ARP);
 }
 
-// To the gateway's own address: an echo request is answered.
+// To the gateway's own address: an echo request is answered, and who answered a health check is
+// heard.
 inlined int tenant_gateway(struct xdp_md *ctx, struct packet *p, const struct flow *f,
-			   __u32 entrance)
+			   const struct vpc_value *vpc, __u32 entrance)
 {
 	struct icmp_header *icmp;
+
+	if (p->inner.ip->protocol == IPPROTO_TCP && !f->fragment)
+		return ask_allowed(vpc, p->vni, entrance, ASKS_CHANGE) ? check_back(ctx, p, f)
+								       : finish(ctx, MISS_RATE);
 
 	p->at = (void *)p->inner.ip + sizeof(*p->inner.ip);
 	icmp = take(p, sizeof(*icmp));
@@ -379,7 +387,7 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 
 	subnet = subnet_of(p->vni, f.from_b ? &f.key.a : &f.key.b);
 	if (subnet && address_v4(&subnet->gateway) == p->inner.ip->daddr)
-		return tenant_gateway(ctx, p, &f, entrance);
+		return tenant_gateway(ctx, p, &f, vpc, entrance);
 	if (!ask_allowed(vpc, p->vni, entrance, why))
 		return finish(ctx, MISS_RATE);
 	if (cfg.beat_ms)
@@ -2083,6 +2091,72 @@ SEC("xdp")
 int side(struct xdp_md *ctx)
 {
 	return call_arrived(ctx);
+}
+
+// A health check, from one of this node's own sockets: to a forwarder, as all that goes to hosts.
+SEC("xdp")
+int check_out(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	const struct entrance_value *e;
+	struct decision to = {};
+	struct dft_packet *d;
+	__u32 entrance, owner;
+	enum verdict v;
+	__u64 hash;
+
+	p.at += CHECK_ROOM;
+	if ((v = check_address(&p, &to, &hash)))
+		return finish(ctx, v);
+	entrance = check_entrance(hash);
+	e = entrance_at(entrance);
+	if (!e)
+		return finish(ctx, NO_ENTRANCE);
+	owner = e->owner;
+	d = op_begin(ctx, CHECK_ROOM, vni_of(to.vni), hash);
+	if (!d)
+		return finish(ctx, NO_ROOM);
+	d->op.op = DFT_CHECKED;
+	d->op.entrance = entrance;
+	d->towards[0].decision = to;
+	return op_send_to_node(ctx, owner, CHECK_SENT);
+}
+
+// What XDP has of room in front of a packet is not enough for an op.
+SEC("tc")
+int check_room(struct __sk_buff *skb)
+{
+	return bpf_skb_change_head(skb, CHECK_ROOM, 0) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
+}
+
+// A health check at a forwarder: to the backend's host. What the backend answered, at the node that
+// checks it: to its socket.
+SEC("xdp")
+int check_in(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	const struct check_ends_value *ends;
+	struct decision to;
+	struct flow f = {};
+	__u32 only = 0;
+	enum verdict v;
+
+	ends = bpf_map_lookup_elem(&check_ends, &only);
+	if (!d || !ends)
+		return finish(ctx, BUG);
+	to = d->towards[0].decision;
+	if (to.action == DECIDE_FORWARD)
+		return finish(ctx, send_to_host(ctx, DFT_HEADERS_BYTES, &to, d->op.entrance,
+						bpf_ntohs(d->udp.source), CHECK_PASSED));
+	if (!ends->second)
+		return finish(ctx, CHECK_UNKNOWN);
+	if ((v = read_tenant(&p, d, &f)) || (v = check_answer(&p, &f, ends)))
+		return finish(ctx, v);
+	if (bpf_xdp_adjust_head(ctx, (int)DFT_HEADERS_BYTES))
+		return finish(ctx, NO_ROOM);
+	bpf_redirect(ends->second, 0);
+	return finish(ctx, CHECK_TAKEN);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -116,14 +116,14 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 	mac_parse(mac, c->tenant_mac);
 }
 
-enum verdict node_run(const struct node *n, struct frame *f)
+static enum verdict run(const struct node *n, const struct target *at, struct frame *f)
 {
 	struct verdict_count before[VERDICTS], after[VERDICTS];
 	struct frame in = *f;
 	uint32_t action;
 
 	must(verdicts_read(n->entry.verdicts, before), "reading counters");
-	must(target_run(&n->entry, &in, &action, f), n->name);
+	must(target_run(at, &in, &action, f), n->name);
 	must(verdicts_read(n->entry.verdicts, after), "reading counters");
 	if (action != XDP_REDIRECT)
 		f->length = 0;
@@ -131,6 +131,16 @@ enum verdict node_run(const struct node *n, struct frame *f)
 		if (after[v].packets != before[v].packets)
 			return v;
 	return BUG;
+}
+
+enum verdict node_run(const struct node *n, struct frame *f)
+{
+	return run(n, &n->entry, f);
+}
+
+enum verdict node_check(const struct node *n, struct frame *f)
+{
+	return run(n, &n->check, f);
 }
 
 int node_map(const struct node *n, const char *name)
@@ -607,6 +617,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_TRANSLATE, n->gw->progs.translate);
 	step_put(n, STEP_RECALL, n->gw->progs.recall);
 	step_put(n, STEP_CHOOSE, n->gw->progs.choose);
+	step_put(n, STEP_CHECK_IN, n->gw->progs.check_in);
 	function_put(n, FUNCTION_DIVIDER, n->divider->progs.divider);
 	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);
 	function_put(n, FUNCTION_SECURITY_GROUP, n->securitygroup->progs.securitygroup);
@@ -621,7 +632,8 @@ void node_load(struct node *n, const struct node_wish *wish)
 
 	n->entry.program = bpf_program__fd(n->gw->progs.gateway);
 	n->oam.program = bpf_program__fd(n->gw->progs.oam);
-	n->entry.verdicts = n->oam.verdicts = node_map(n, "verdicts");
+	n->check.program = bpf_program__fd(n->gw->progs.check_out);
+	n->entry.verdicts = n->oam.verdicts = n->check.verdicts = node_map(n, "verdicts");
 }
 
 void node_free(struct node *n)

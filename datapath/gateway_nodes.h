@@ -39,7 +39,8 @@ struct node {
 	struct translator *translator;
 	struct target entry; // program "gateway"
 	struct target oam;
-	uint32_t flat; // pages of each flat table; 0: kernel maps instead
+	struct target check; // program "check_out"
+	uint32_t flat;	     // pages of each flat table; 0: kernel maps instead
 };
 
 // What differs between nodes; the rest follows from the index. sessions 0: room for 4096;
@@ -69,6 +70,8 @@ void node_free(struct node *n);
 // Runs a frame at a node, in place: then it is what was sent, or empty. Returns the verdict that
 // was counted; of several the first in verdicts.def.
 enum verdict node_run(const struct node *n, struct frame *f);
+// The same, as from a socket that checks backends.
+enum verdict node_check(const struct node *n, struct frame *f);
 
 // The file descriptor of one of the gateway object's maps.
 int node_map(const struct node *n, const char *name);

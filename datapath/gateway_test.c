@@ -6566,7 +6566,8 @@ static int test_all_verdicts(struct world *w)
 		// modules/function/function_test.c.
 		FUNCTION_DROPPED, FUNCTION_BEYOND, FUNCTION_ANSWER,
 		// modules/loadbalancer/loadbalancer_test.c.
-		NO_LISTENER, NO_BACKEND, HAIRPIN,
+		NO_LISTENER, NO_BACKEND, HAIRPIN, CHECK_SENT, CHECK_PASSED, CHECK_ANSWERED,
+		CHECK_TAKEN, CHECK_UNKNOWN,
 		// modules/nat/nat_test.c.
 		NAT_EXHAUSTED, NAT_NO_PORT, NAT_UNSOLICITED,
 		// modules/limits/limits_test.c.

@@ -123,6 +123,10 @@ web() {
 				listen 8080;
 				root $work/$1;
 				location /slow { limit_rate 8k; }
+				location = /health {
+					if (-f $work/$1/sick) { return 500; }
+					return 200 well;
+				}
 			}
 		}
 	CONF

@@ -15,15 +15,17 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/health/health.h"
 #include "modules/term/term.h"
 #include "node/desired.h"
 #include "node/mailbox.h"
 #include "node/messages.h"
 
 #define METHOD "/zeta.node.v1.Controller/Stream"
-#define LOOK_MS 200    // how soon something that became ready is reported, or waited for
-#define REPORT_MS 1000 // how often the node reports without any reason
-#define RETRY_MS 2000  // what failed may cost: loading programs takes a while
+#define LOOK_MS 200	   // how soon something that became ready is reported, or waited for
+#define REPORT_MS 1000	   // how often the node reports without any reason
+#define BACKENDS_TOLD 4096 // of which the controller is told
+#define RETRY_MS 2000	   // what failed may cost: loading programs takes a while
 
 struct state {
 	const struct agent *agent;
@@ -31,6 +33,7 @@ struct state {
 	struct rpc_client *client;
 	struct desired *desired;
 	struct term *term;
+	struct health_checks *health;
 	int connected;
 	int begun;		       // a snapshot began on this connection
 	int heard;		       // a whole one came since the agent started
@@ -155,6 +158,7 @@ static int configure(struct state *s)
 	look(s);
 	s->loads = s->status.loads;
 	term_configure(s->term, &settings);
+	health_configure(s->health, settings.index, !!(settings.roles & NODE_FTN));
 	if (desired_reload(s->desired, settings.roles))
 		fatalx("no memory for the desired state");
 	return 0;
@@ -215,6 +219,8 @@ static int flush(struct state *s)
 			set_error(s, s->message.text);
 		}
 	}
+	if (!err)
+		health_reachable(s->health);
 	return err;
 }
 
@@ -473,6 +479,32 @@ static void report_functions(struct state *s, struct function_states *all,
 	}
 }
 
+struct backend_states {
+	struct health_state state[BACKENDS_TOLD];
+	Zeta__Node__V1__BackendState said[BACKENDS_TOLD], *all[BACKENDS_TOLD];
+};
+
+// What backends are taken for, lent to the report.
+static void report_backends(struct state *s, struct backend_states *all,
+			    Zeta__Node__V1__Report *report)
+{
+	size_t i;
+
+	report->n_backend = health_tell(s->health, all->state, BACKENDS_TOLD);
+	report->backend = all->all;
+	for (i = 0; i < report->n_backend; i++) {
+		Zeta__Node__V1__BackendState *said = all->all[i] = &all->said[i];
+
+		zeta__node__v1__backend_state__init(said);
+		said->load_balancer = all->state[i].balancer;
+		said->protocol = all->state[i].protocol;
+		said->port = all->state[i].port;
+		said->backend = all->state[i].backend;
+		said->health = all->state[i].health;
+		said->why = all->state[i].why;
+	}
+}
+
 static void report(struct state *s)
 {
 	static const char *const names[VERDICTS] = {
@@ -486,9 +518,10 @@ static void report(struct state *s)
 	auto_(freep) char **ready = calloc(MAX_LOCAL_PORTS, sizeof(*ready));
 	auto_(freep) struct states *states = malloc(sizeof(*states));
 	auto_(freep) struct function_states *functions = malloc(sizeof(*functions));
+	auto_(freep) struct backend_states *backends = malloc(sizeof(*backends));
 	int i;
 
-	if (!s->connected || !ready || !states || !functions)
+	if (!s->connected || !ready || !states || !functions || !backends)
 		return;
 	look(s);
 	s->ports_told = s->status.ports;
@@ -532,7 +565,27 @@ static void report(struct state *s)
 	report.ready_port = ready;
 	report.n_ready_port = ready_ports(s, ready, MAX_LOCAL_PORTS);
 	report_membership(s, states, &report);
+	report_backends(s, backends, &report);
 	send_report(s, &report);
+}
+
+// ---- health of backends
+
+// On the thread that checks them.
+static void on_health(void *context)
+{
+	mailbox_put(((struct state *)context)->mailbox, MAIL_HEALTH, NULL, 0);
+}
+
+// What is wrong with other entries waits for its own time.
+static void follow_health(struct state *s)
+{
+	int changes = desired_follow_health(s->desired);
+
+	if (changes < 0)
+		fatalx("no memory for the desired state");
+	if (changes && s->configured)
+		flush(s);
 }
 
 // ---- the stream
@@ -602,6 +655,9 @@ static void take_mail(struct state *s)
 			s->connected = s->begun = 0;
 			desired_break_off(s->desired);
 			break;
+		case MAIL_HEALTH: // the loop looks for itself: mail is lost with a stream
+			free(mail);
+			continue;
 		}
 		free(mail);
 		report(s);
@@ -628,6 +684,7 @@ static int loop(struct state *s)
 		if (polls[1].revents)
 			return 0;
 		take_mail(s);
+		follow_health(s);
 		look(s);
 		follow_loader(s);
 		if ((!is_converged(s) || desired_pending(s->desired)) && now_ms() >= s->retry_ms)
@@ -687,6 +744,10 @@ int agent_run(const struct agent *agent)
 	s->term = term_start(agent->ballots);
 	if (!s->term)
 		fatalx("no thread for ballots");
+	s->health = health_start(on_health, s);
+	if (!s->health)
+		fatalx("no thread for health checks");
+	desired_check(s->desired, s->health);
 	look(s);
 	err = rpc_client_start(&s->client,
 			       &(struct rpc_client_config){

@@ -23,6 +23,7 @@
 #include "shared/config.h"
 #include "shared/edge.h"
 #include "shared/flat.h"
+#include "shared/health.h"
 #include "shared/limits.h"
 #include "shared/membership.h"
 #include "shared/move.h"
@@ -458,13 +459,59 @@ static int make_oam_pair(struct datapath *datapath, const struct node_settings *
 }
 
 // The pair goes with the program at its end.
-static void remove_oam_pair(const struct datapath *datapath)
+static void remove_pair(const struct datapath *datapath, const char *link)
 {
-	unsigned int ifindex = link_ifindex(datapath->dir, "oam");
+	unsigned int ifindex = link_ifindex(datapath->dir, link);
 
-	link_drop(datapath->dir, "oam");
+	link_drop(datapath->dir, link);
 	if (ifindex)
 		veth_delete(ifindex);
+}
+
+// The same for that of health checks, with its second program.
+static void remove_check_pair(const struct datapath *datapath)
+{
+	link_drop(datapath->dir, "check-room");
+	remove_pair(datapath, "check");
+}
+
+static struct interface_name check_interface(const struct node_settings *settings, char end)
+{
+	struct interface_name name = {};
+
+	snprintf(name.text, sizeof(name.text), CHECK_INTERFACE, settings->index, end);
+	return name;
+}
+
+// The pair of interfaces through which the agent's sockets reach backends (shared/health.h).
+static int make_check_pair(struct datapath *datapath, const struct node_settings *settings,
+			   struct bpf_object *gateway)
+{
+	const struct interface_name first = check_interface(settings, 'a');
+	const struct interface_name second = check_interface(settings, 'b');
+	int map = map_of(gateway, "check_ends"), program = program_of(gateway, "check_out");
+	int room = program_of(gateway, "check_room");
+	struct check_ends_value ends = {};
+	const __u32 only = 0;
+	int err;
+
+	if (map < 0 || program < 0 || room < 0)
+		return -ENOENT;
+	// That of another index.
+	if (link_ifindex(datapath->dir, "check") != if_nametoindex(second.text))
+		remove_check_pair(datapath);
+	if ((err = veth_make(&first, &second, veth_mtu(&settings->tenant_interface))) ||
+	    (err = offload_socket(first.text)) ||
+	    (err = interface_address(&first, CHECK_OWN, CHECK_BITS)) ||
+	    (err = interface_mac(&first, ends.first_mac)))
+		return err;
+	ends.second = if_nametoindex(second.text);
+	if ((err = link_place(datapath->dir, "check", HOOK_XDP, ends.second, program,
+			      XDP_MODE_NATIVE)) ||
+	    (err = link_place(datapath->dir, "check-room", HOOK_TCX_EGRESS,
+			      if_nametoindex(first.text), room, XDP_MODE_NATIVE)))
+		return err;
+	return bpf_map_update_elem(map, &only, &ends, BPF_ANY) ? -errno : 0;
 }
 
 // Its programs are in an object of their own, which every gateway node has.
@@ -517,6 +564,10 @@ static int fill_arrays(struct datapath *datapath, const struct node_settings *se
 				     embedded[i]->name)))
 			return refuse(why, err, "function %s does not go into its slot: %s",
 				      embedded[i]->name, strerror(-err));
+	err = settings->roles & NODE_FTN ? make_check_pair(datapath, settings, objects[0]) : 0;
+	if (err)
+		return refuse(why, err, "the pair of interfaces for health checks: %s",
+			      strerror(-err));
 	if (!(settings->roles & NODE_FWD))
 		return 0;
 	err = make_oam_pair(datapath, settings, objects[0]);
@@ -643,7 +694,9 @@ static int use(struct datapath *datapath, struct datapath_loading *l)
 	    (err = fill_arrays(datapath, settings, objects, l->embedded, l->why)))
 		return err;
 	if (!(settings->roles & NODE_FWD))
-		remove_oam_pair(datapath);
+		remove_pair(datapath, "oam");
+	if (!(settings->roles & NODE_FTN))
+		remove_check_pair(datapath);
 	if ((err = attach_all(datapath, settings, objects[0], l->why)) ||
 	    (err = start_pacemaker(datapath, settings, objects, l->why)))
 		return err;
@@ -661,7 +714,8 @@ static int unload(struct datapath *datapath, char why[DATAPATH_WHY])
 
 	close_maps(datapath);
 	close_objects(datapath->objects);
-	remove_oam_pair(datapath);
+	remove_pair(datapath, "oam");
+	remove_check_pair(datapath);
 	pacemaker_stop(datapath->dir);
 	datapath->pacer = (struct pacer){};
 	err = pins_remove(datapath->dir);

@@ -14,6 +14,7 @@
 #include "modules/chain/chain.h"
 #include "modules/entrance/entrance.h"
 #include "modules/function/function.h"
+#include "modules/health/health.h"
 #include "modules/loadbalancer/loadbalancer.h"
 #include "modules/nat/nat.h"
 #include "modules/member/member.h"
@@ -74,6 +75,7 @@ struct desired {
 	char refused[256]; // about one of them
 	__u32 roles;
 	unsigned int snapshot;
+	struct health_checks *health; // lent; may be NULL
 
 	// The batch that is under way: it is the head of this list.
 	struct work *batch;
@@ -333,7 +335,7 @@ static int translate_edge_list(struct desired *desired, struct entries *entries)
 // Has the object's entries follow from what it says now. One that is refused has none.
 static int translate(struct desired *desired, struct object *object)
 {
-	struct translation t = {{put_entry, desired->roles, ""}, desired, object};
+	struct translation t = {{put_entry, desired->roles, "", desired->health}, desired, object};
 	struct entry *entry, *next;
 	int err;
 
@@ -506,6 +508,8 @@ static void remove_object(struct desired *desired, struct object *object)
 
 	while ((entry = LIST_FIRST(&object->entries)))
 		unwant(desired, entry);
+	if (object->message->kind_case == KIND(LOAD_BALANCER))
+		loadbalancer_forget(object->message->load_balancer, desired->health);
 	desired->refusals -= (size_t)object->refused;
 	if (desired->settings == object)
 		desired->settings = NULL;
@@ -643,6 +647,27 @@ int desired_wants(const struct desired *desired, enum table table, const void *k
 	const struct entry *entry = find(desired, table, key);
 
 	return entry && entry->owner;
+}
+
+void desired_check(struct desired *desired, struct health_checks *health)
+{
+	desired->health = health;
+}
+
+int desired_follow_health(struct desired *desired)
+{
+	struct object *object;
+	char id[1 + HEALTH_NAME];
+	int changes = 0, err = 0;
+
+	id[0] = KIND(LOAD_BALANCER);
+	while (!err && desired->health && health_changed(desired->health, id + 1)) {
+		object = object_find(desired, (const __u8 *)id, 1 + strlen(id + 1));
+		if (object)
+			err = translate(desired, object);
+		changes++;
+	}
+	return err ? err : changes;
 }
 
 int desired_reload(struct desired *desired, __u32 roles)

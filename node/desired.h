@@ -14,6 +14,7 @@
 #include "node/messages.h"
 
 struct desired;
+struct health_checks;
 
 // NULL: no memory.
 struct desired *desired_new(void);
@@ -35,6 +36,12 @@ const Zeta__Node__V1__NodeSettings *desired_settings(const struct desired *desir
 const char *desired_refused(const struct desired *desired);
 // Ids of the wanted LocalPort whose interface has this name, or NULL.
 const char *desired_local_port(const struct desired *desired, const struct interface_name *name);
+
+// Who checks the backends of load balancers, lent for good.
+void desired_check(struct desired *desired, struct health_checks *health);
+// Has the entries of load balancers follow whose backends are taken for something else now. Returns
+// how many there were, or -ENOMEM.
+int desired_follow_health(struct desired *desired);
 
 // The loader has loaded programs for these roles (NODE_*): every object is translated for them, and
 // every entry is to be put again, as the maps may be new ones.

@@ -12,11 +12,14 @@
 
 #include "node/tables.h"
 
+struct health_checks;
+
 struct entries {
 	// Copies key and value, of the table's sizes. Returns 0 or -ENOMEM.
 	int (*put)(struct entries *entries, enum table table, const void *key, const void *value);
 	__u32 roles; // NODE_*: of the node that this is for
 	char why[160];
+	struct health_checks *health; // that find out which backends are there; NULL: nobody does
 };
 
 // Fills why and returns -EINVAL.

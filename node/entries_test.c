@@ -16,6 +16,7 @@
 #include "lib/hash.h"
 #include "modules/entrance/entrance.h"
 #include "modules/function/function.h"
+#include "modules/health/health.h"
 #include "modules/loadbalancer/loadbalancer.h"
 #include "modules/nat/nat.h"
 #include "modules/member/member.h"
@@ -806,17 +807,149 @@ static void nat(void **state)
 	REFUSES(nat_entries(&n, &r.entries), "VNI");
 }
 
+static void nothing(void *context)
+{
+}
+
+static void takes_what_is_best(void **state)
+{
+	Zeta__Node__V1__Backend backend[3], *backends[] = {&backend[0], &backend[1], &backend[2]};
+	Zeta__Node__V1__Listener l = ZETA__NODE__V1__LISTENER__INIT;
+	int health[MAX_BACKENDS] = {HEALTH_DOWN, HEALTH_UNKNOWN, HEALTH_UP};
+
+	for (size_t i = 0; i < 3; i++) {
+		zeta__node__v1__backend__init(&backend[i]);
+		backend[i].weight = 1;
+	}
+	l.backend = backends;
+	l.n_backend = 3;
+	assert_int_equal(loadbalancer_takes(&l, health), HEALTH_UP);
+	// Who drains would not take them either.
+	backend[2].weight = 0;
+	assert_int_equal(loadbalancer_takes(&l, health), HEALTH_UNKNOWN);
+	health[1] = HEALTH_DOWN;
+	assert_int_equal(loadbalancer_takes(&l, health), HEALTH_DOWN);
+}
+
+static void checks(void **state)
+{
+	static uint8_t ips[2][16] = {{[10] = 0xFF, 0xFF, 10, 1, 0, 1},
+				     {[10] = 0xFF, 0xFF, 10, 1, 0, 2}};
+	Zeta__Node__V1__LoadBalancer b = ZETA__NODE__V1__LOAD_BALANCER__INIT;
+	Zeta__Node__V1__Listener l = ZETA__NODE__V1__LISTENER__INIT, *listeners[] = {&l};
+	Zeta__Node__V1__Backend one = ZETA__NODE__V1__BACKEND__INIT, two = one;
+	Zeta__Node__V1__Backend *backends[] = {&one, &two};
+	Zeta__Node__V1__Check check = ZETA__NODE__V1__CHECK__INIT;
+	struct health_checks *health = health_start(nothing, NULL);
+	struct health_state told[4];
+	struct recorded r;
+	const struct checked_value *first = (const void *)r.value[0];
+	char path[MAX_CHECK_PATH + 2];
+	uint32_t place, moved, again;
+
+	assert_non_null(health);
+	b.id = (char *)"shop";
+	b.vni = 9;
+	b.ip = BYTES(ip);
+	b.listener = listeners;
+	b.n_listener = 1;
+	l.protocol = 6;
+	l.port = 80;
+	l.backend_port = 8080;
+	l.backend = backends;
+	l.n_backend = 2;
+	l.check = &check;
+	one.id = (char *)"one";
+	one.ip = BYTES(ips[0]);
+	two.id = (char *)"two";
+	two.ip = BYTES(ips[1]);
+	one.weight = two.weight = 1;
+	check.port = 8081;
+	check.interval_ms = 2000;
+	check.timeout_ms = 500;
+	check.up_after = check.down_after = 2;
+	r = recorder();
+	r.entries.health = health;
+	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	assert_int_equal(r.count, 4);
+	assert_int_equal(r.table[0], TABLE_CHECKED);
+	assert_int_equal(first->vni, 9);
+	assert_memory_equal(&first->address, ips[0], 16);
+	assert_int_equal(r.table[1], TABLE_CHECKED);
+	assert_memory_not_equal(r.key[0], r.key[1], sizeof(place));
+	memcpy(&place, r.key[0], sizeof(place));
+	memcpy(&moved, r.key[1], sizeof(moved));
+	assert_int_equal(health_tell(health, told, 4), 2);
+	assert_string_equal(told[0].balancer, "shop");
+	assert_int_equal(told[0].port, 80);
+	assert_int_equal(told[0].health, HEALTH_UNKNOWN);
+	// Who is checked as before keeps what is known of it, and its place; who moved does not.
+	ips[1][15] = 3;
+	r = recorder();
+	r.entries.health = health;
+	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	memcpy(&again, r.key[0], sizeof(again));
+	assert_int_equal(again, place);
+	assert_memory_not_equal(r.key[1], &moved, sizeof(moved));
+	assert_int_equal(health_tell(health, told, 4), 2);
+	// Who is no backend any more is not checked, nor is anybody without the load balancer.
+	l.n_backend = 1;
+	r = recorder();
+	r.entries.health = health;
+	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	assert_int_equal(health_tell(health, told, 4), 1);
+	assert_string_equal(told[0].backend, "one");
+	loadbalancer_forget(&b, health);
+	assert_int_equal(health_tell(health, told, 4), 0);
+
+#define CHECK_REFUSED(about)                                                                       \
+	do {                                                                                       \
+		r = recorder();                                                                    \
+		r.entries.health = health;                                                         \
+		assert_int_equal(loadbalancer_entries(&b, &r.entries), -EINVAL);                   \
+		assert_non_null(strstr(r.entries.why, about));                                     \
+	} while (0)
+	check.timeout_ms = 1000;
+	CHECK_REFUSED("times");
+	check.timeout_ms = 0;
+	CHECK_REFUSED("times");
+	check.timeout_ms = 500;
+	check.down_after = 0;
+	CHECK_REFUSED("times");
+	check.down_after = 2;
+	check.interval_ms = MAX_CHECK_MS + 1;
+	CHECK_REFUSED("times");
+	check.interval_ms = 2000;
+	memset(path, '/', sizeof(path) - 1);
+	path[sizeof(path) - 1] = 0;
+	check.path = path;
+	CHECK_REFUSED("path");
+	check.path = (char *)"/";
+	check.port = 0;
+	CHECK_REFUSED("port 0");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(member),	 cmocka_unit_test(chain),
-		cmocka_unit_test(chain_wish),	 cmocka_unit_test(transfer),
-		cmocka_unit_test(buckets),	 cmocka_unit_test(vpc),
-		cmocka_unit_test(function),	 cmocka_unit_test(function_config),
-		cmocka_unit_test(subnet),	 cmocka_unit_test(port),
-		cmocka_unit_test(local_port),	 cmocka_unit_test(security_group),
-		cmocka_unit_test(load_balancer), cmocka_unit_test(entrance),
-		cmocka_unit_test(nat),		 cmocka_unit_test(digest),
+		cmocka_unit_test(member),
+		cmocka_unit_test(chain),
+		cmocka_unit_test(chain_wish),
+		cmocka_unit_test(transfer),
+		cmocka_unit_test(buckets),
+		cmocka_unit_test(vpc),
+		cmocka_unit_test(function),
+		cmocka_unit_test(function_config),
+		cmocka_unit_test(subnet),
+		cmocka_unit_test(port),
+		cmocka_unit_test(local_port),
+		cmocka_unit_test(security_group),
+		cmocka_unit_test(load_balancer),
+		cmocka_unit_test(entrance),
+		cmocka_unit_test(nat),
+		cmocka_unit_test(digest),
+		cmocka_unit_test(takes_what_is_best),
+		cmocka_unit_test(checks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@ enum mail_kind {
 	MAIL_CONNECTED,
 	MAIL_MESSAGE,
 	MAIL_LOST,
+	MAIL_HEALTH, // of some backend
 };
 
 struct mail {

@@ -54,6 +54,7 @@ const struct step_program step_programs[] = {
 	{STEP_TRANSLATE, "translate"},
 	{STEP_RECALL, "recall"},
 	{STEP_CHOOSE, "choose"},
+	{STEP_CHECK_IN, "check_in"},
 	{}, // ends the list
 	// clang-format on
 };

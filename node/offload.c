@@ -96,3 +96,17 @@ int offload_underlay(const char *interface)
 		return feature;
 	return clear_feature(s, interface, features, feature);
 }
+
+int offload_socket(const char *interface)
+{
+	auto_(closep) int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ethtool_value checksums = {.cmd = ETHTOOL_STXCSUM, .data = 0};
+	// Without it a veth has no queue that XDP could put frames into.
+	struct ethtool_value merging = {.cmd = ETHTOOL_SGRO, .data = 1};
+	int err;
+
+	if (s < 0)
+		return -errno;
+	err = ethtool(s, interface, &checksums);
+	return err ? err : ethtool(s, interface, &merging);
+}

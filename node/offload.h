@@ -8,3 +8,7 @@
 // cuts UDP before it sends. TCP is not affected, and a network card cuts everything anyway:
 // nothing is done to other interfaces. Returns 0; -ENODEV: no such interface; -EPERM: no right to.
 int offload_underlay(const char *interface);
+// Readies a veth's end for this machine's sockets, whose packets XDP programs read at the other
+// end: their checksums are reckoned here, and what is redirected to the other end arrives. Returns
+// as above.
+int offload_socket(const char *interface);

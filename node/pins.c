@@ -187,6 +187,8 @@ static int create(enum hook hook, unsigned int ifindex, int program, enum xdp_mo
 
 	if (hook == HOOK_TCX_INGRESS)
 		return tcx_attach(program, (int)ifindex);
+	if (hook == HOOK_TCX_EGRESS)
+		return tcx_attach_egress(program, (int)ifindex);
 	options.flags = mode == XDP_MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
 	link = bpf_link_create(program, (int)ifindex, BPF_XDP, &options);
 	if (link >= 0 || mode != XDP_MODE_NATIVE_FIRST || link == -EBUSY || link == -EEXIST ||

@@ -17,6 +17,7 @@ enum xdp_mode {
 enum hook {
 	HOOK_XDP,
 	HOOK_TCX_INGRESS,
+	HOOK_TCX_EGRESS,
 };
 
 // Makes dir (and its parent) with its folder of links. Returns 0; -ENOTSUP: not on a bpffs; or what

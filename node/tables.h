@@ -8,6 +8,7 @@
 #include "modules/chain/wish.h"
 #include "shared/edge.h"
 #include "shared/function.h"
+#include "shared/health.h"
 #include "shared/loadbalancer.h"
 #include "shared/nat.h"
 #include "shared/membership.h"

@@ -9,16 +9,27 @@
 
 // enum bpf_attach_type of Linux 6.6; an enumerator cannot be asked for by #ifdef.
 #define TCX_INGRESS 46
+#define TCX_EGRESS 47
 
-int tcx_attach(int prog_fd, int ifindex)
+static int attach(int prog_fd, int ifindex, unsigned int type)
 {
 	union bpf_attr attr = {
 		.link_create.prog_fd = prog_fd,
 		.link_create.target_ifindex = ifindex,
-		.link_create.attach_type = TCX_INGRESS,
+		.link_create.attach_type = type,
 	};
 	long fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr.link_create));
 
 	// The kernel gives bpf file descriptors with O_CLOEXEC.
 	return fd < 0 ? -errno : (int)fd;
+}
+
+int tcx_attach(int prog_fd, int ifindex)
+{
+	return attach(prog_fd, ifindex, TCX_INGRESS);
+}
+
+int tcx_attach_egress(int prog_fd, int ifindex)
+{
+	return attach(prog_fd, ifindex, TCX_EGRESS);
 }

@@ -9,3 +9,5 @@
 // bpf_obj_pin(); the program behind it is replaced with bpf_link_update(). Errors: -ENODEV: no such
 // interface; -EINVAL: not a tc program, or the kernel has no tcx; -EPERM: no right to.
 int tcx_attach(int prog_fd, int ifindex);
+// The same for what the interface sends.
+int tcx_attach_egress(int prog_fd, int ifindex);

@@ -2,6 +2,7 @@
 // What the loader needs of interfaces: a pair of its own, their MTU, and to hear when they change.
 #include "node/veth.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_link.h>
 #include <linux/pkt_sched.h>
@@ -138,6 +139,35 @@ int veth_make(const struct interface_name *first, const struct interface_name *s
 		return err;
 	err = set_up(first, mtu);
 	return err ? err : set_up(second, mtu);
+}
+
+int interface_address(const struct interface_name *name, __u32 address, unsigned int bits)
+{
+	const __be32 own = htonl(address);
+	struct netlink_request request;
+	struct ifaddrmsg *message = netlink_begin(&request, RTM_NEWADDR,
+						  NLM_F_CREATE | NLM_F_REPLACE, sizeof(*message));
+
+	message->ifa_family = AF_INET;
+	message->ifa_prefixlen = (unsigned char)bits;
+	message->ifa_index = if_nametoindex(name->text);
+	if (!message->ifa_index)
+		return -ENODEV;
+	netlink_put(&request, IFA_LOCAL, &own, sizeof(own));
+	netlink_put(&request, IFA_ADDRESS, &own, sizeof(own));
+	return ask(&request);
+}
+
+int interface_mac(const struct interface_name *name, __u8 mac[6])
+{
+	auto_(closep) int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {};
+
+	memcpy(request.ifr_name, name->text, sizeof(name->text));
+	if (any < 0 || ioctl(any, SIOCGIFHWADDR, &request))
+		return -errno;
+	memcpy(mac, request.ifr_hwaddr.sa_data, 6);
+	return 0;
 }
 
 int veth_delete(unsigned int ifindex)

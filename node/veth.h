@@ -14,6 +14,11 @@ int veth_make(const struct interface_name *first, const struct interface_name *s
 // From now on one frame of so many bytes leaves the interface per interval. Returns 0 or a negative
 // errno.
 int veth_pace(const struct interface_name *name, unsigned int bytes, unsigned int interval_ms);
+// Gives the interface an IPv4 address (host byte order) in a network of so many bits, to which it
+// is the way. Returns 0, also where it has it; or a negative errno.
+int interface_address(const struct interface_name *name, __u32 address, unsigned int bits);
+// Returns 0 and its MAC, or a negative errno.
+int interface_mac(const struct interface_name *name, __u8 mac[6]);
 // Deletes the pair that the interface belongs to. -ENODEV: there is none.
 int veth_delete(unsigned int ifindex);
 

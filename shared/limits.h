@@ -36,6 +36,11 @@
 #define MAX_LISTENERS 131072	  // two for each load balancer
 #define MAX_BACKENDS 64		  // of a listener: Maglev's slots are 64 for each, for even shares
 #define MAX_WEIGHT 256		  // of a backend
+#define MAX_CHECKED 16384  // backends that are checked: as many a second, by each flow table node
+#define MAX_CHECK_PATH 128 // bytes of an HTTP check's path
+#define MIN_CHECK_MS 100   // between checks: each is a connection from each flow table node
+#define MAX_CHECK_MS 300000
+#define MAX_CHECK_TIMES 10   // checks in a row that change what a backend is taken for
 #define MAX_NAT_ADDRESSES 16 // a power of two: that one subnet shares; each is for 64,512 ports
 #define MAX_SUBNETS_OF_NAT 64
 #define MAX_NAT_SUBNETS 65536  // one for each VPC

@@ -22,6 +22,7 @@ enum gateway_step {
 	STEP_TRANSLATE = 15, // forwarder: a packet of a translated session
 	STEP_RECALL = 16,    // forwarder: the copy of one asks the flow table
 	STEP_CHOOSE = 17,    // flow table node: a source port for a session that begins
+	STEP_CHECK_IN = 18,  // flow table node: a backend's answer to its health check
 	STEPS,
 };
 

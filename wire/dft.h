@@ -44,6 +44,9 @@ enum dft_op {
 	// An alias (docs/dft.md A5); the key is the alias', and the record is its:
 	DFT_VERIFY,   // to its owner's head: is that life there? Down the path, where it is not
 	DFT_VERIFIED, // from the end of that path to the alias' head: it is not
+	// A health check: to a forwarder, with where it goes as the first decision; or to the node
+	// that checks, what the backend answered.
+	DFT_CHECKED,
 	DFT_OPS,
 };
 

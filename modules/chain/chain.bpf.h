@@ -261,7 +261,7 @@ inlined int option_is(const struct geneve_option *o, __u8 type, __u32 bytes)
 // Whether an op has no packet, but a key.
 inlined int op_keyed(__u8 op)
 {
-	return op == DFT_DELETE || (op >= DFT_COLLECT && op != DFT_ASK);
+	return op == DFT_DELETE || (op >= DFT_COLLECT && op != DFT_ASK && op != DFT_CHECKED);
 }
 
 // Whether an op of this kind comes as this one says: what a bucket's old chain tells goes with the
@@ -395,7 +395,8 @@ inlined enum verdict op_admitted(const struct dft_packet *d, const struct chain_
 // Whether an op is about an alias as such. (Its record is copied, deleted and collected as any.)
 inlined int op_of_alias(const struct dft_packet *d)
 {
-	return d->op.op >= DFT_VERIFY || (d->op.op == DFT_INSERT && d->op.table == DFT_ALIASES);
+	return d->op.op == DFT_VERIFY || d->op.op == DFT_VERIFIED ||
+	       (d->op.op == DFT_INSERT && d->op.table == DFT_ALIASES);
 }
 
 // Points an op at the chain of a key. NULL: it has none.
@@ -430,6 +431,7 @@ inlined int op_enter(struct xdp_md *ctx, const struct dft_packet *d)
 	return go_to(ctx, d->geneve.protocol == bpf_htons(DFT_BULK) ? STEP_COPY_IN
 			  : d->op.op == DFT_FULL		    ? STEP_REFUSAL
 			  : op_of_alias(d)			    ? STEP_ALIASES
+			  : d->op.op == DFT_CHECKED		    ? STEP_CHECK_IN
 			  : d->op.op >= DFT_FENCE		    ? STEP_MOVING
 								    : STEP_TABLE);
 }

@@ -13,6 +13,7 @@
 #include "modules/chain/buckets.h"
 #include "modules/chain/view.h"
 #include "modules/vpc/transfer_controller.h"
+#include "modules/health/health_controller.h"
 #include "wire/beat.h"
 
 // Nodes report every second. One whose stream is open, that says nothing for so long, and that no
@@ -881,6 +882,21 @@ static void alarm_of_transfer(const struct build *build, struct store *store, js
 		      wait.phase, wait.names);
 }
 
+static void alarm_of_health(const struct build *build, struct store *store, json_t *list)
+{
+	struct health_trouble trouble;
+
+	if (health_troubled(store, build->status, build->id, &trouble))
+		raise(build, list,
+		      (struct alarm){.severity = CRITICAL,
+				     .what = "no-healthy-backend",
+				     .chain = -1,
+				     .mark = trouble.listeners},
+		      "load balancer %s, %s %u: no backend passes its checks, new connections go to "
+		      "all (%u such listeners)",
+		      trouble.balancer, trouble.protocol, trouble.port, trouble.listeners);
+}
+
 static json_t *alarms_of(const struct build *build, struct store *store)
 {
 	const struct view *view = &build->after;
@@ -892,6 +908,7 @@ static json_t *alarms_of(const struct build *build, struct store *store)
 	alarms_of_sides(build, list);
 	alarms_of_spread(build, list);
 	alarm_of_transfer(build, store, list);
+	alarm_of_health(build, store, list);
 	if (!view->chains || !view->chain[0].founded) {
 		raise(build, list,
 		      (struct alarm){.severity = CRITICAL,

@@ -6,11 +6,13 @@
 
 #include "controller/model.h"
 #include "modules/function/function_controller.h"
+#include "modules/health/health_controller.h"
 #include "modules/subnet/subnet_controller.h"
 #include "modules/vpc/vpc_controller.h"
 #include "shared/limits.h"
 
 static const char *const affinities[] = {"none", "source", NULL};
+static const char *const checks[] = {"tcp", "http", NULL};
 static const char *const protocols[] = {"tcp", "udp", NULL};
 
 static const struct field backend_fields[] = {
@@ -18,10 +20,37 @@ static const struct field backend_fields[] = {
 	{.name = "weight", .type = FIELD_INTEGER, .max = MAX_WEIGHT, .fallback = "1"},
 	{}};
 
+static const struct field check_fields[] = {
+	{.name = "type", .type = FIELD_CHOICE, .choices = checks, .required = true},
+	{.name = "port", .type = FIELD_INTEGER, .min = 1, .max = 65535},
+	{.name = "path", .type = FIELD_TEXT, .min = 1, .max = MAX_CHECK_PATH},
+	{.name = "interval_ms",
+	 .type = FIELD_INTEGER,
+	 .min = MIN_CHECK_MS,
+	 .max = MAX_CHECK_MS,
+	 .fallback = "2000"},
+	{.name = "timeout_ms",
+	 .type = FIELD_INTEGER,
+	 .min = 1,
+	 .max = MAX_CHECK_MS,
+	 .fallback = "500"},
+	{.name = "up_after",
+	 .type = FIELD_INTEGER,
+	 .min = 1,
+	 .max = MAX_CHECK_TIMES,
+	 .fallback = "2"},
+	{.name = "down_after",
+	 .type = FIELD_INTEGER,
+	 .min = 1,
+	 .max = MAX_CHECK_TIMES,
+	 .fallback = "2"},
+	{}};
+
 static const struct field listener_fields[] = {
 	{.name = "protocol", .type = FIELD_CHOICE, .choices = protocols, .required = true},
 	{.name = "port", .type = FIELD_INTEGER, .min = 1, .max = 65535, .required = true},
 	{.name = "backend_port", .type = FIELD_INTEGER, .min = 1, .max = 65535},
+	{.name = "check", .type = FIELD_OBJECT, .fields = check_fields, .nullable = true},
 	{.name = "backends",
 	 .type = FIELD_OBJECT,
 	 .fields = backend_fields,
@@ -63,6 +92,61 @@ static int settle_backends(struct change *change, const json_t *listener, size_t
 	return 0;
 }
 
+// It stands in a request line: one word of what RFC 9110 has there.
+static int is_path(const char *path)
+{
+	if (*path != '/')
+		return 0;
+	for (; *path; path++)
+		if (*path <= ' ' || *path > '~' || *path == '#')
+			return 0;
+	return 1;
+}
+
+static int settle_path(struct change *change, json_t *check, size_t place)
+{
+	const char *path = text_in(check, "path");
+	char field[48];
+
+	snprintf(field, sizeof(field), "listeners[%zu].check.path", place);
+	if (strcmp(text_or_empty(check, "type"), "http") != 0)
+		return path ? refuse(change->problem, 400, field,
+				     "%s: only a check of type http asks for a path", field)
+			    : 0;
+	if (!path)
+		return json_object_set_new(check, "path", json_string("/")) ? -ENOMEM : 0;
+	return is_path(path) ? 0
+			     : refuse(change->problem, 400, field,
+				      "%s: \"%s\" is no path that can be asked for", field, path);
+}
+
+static int settle_check(struct change *change, json_t *listener, size_t place)
+{
+	json_t *check = json_object_get(listener, "check");
+	const json_int_t interval = integer_in(check, "interval_ms");
+	const json_int_t failing =
+		integer_in(check, "timeout_ms") * integer_in(check, "down_after");
+	char field[56];
+
+	if (!json_is_object(check))
+		return 0;
+	if (!json_is_integer(json_object_get(check, "port"))) {
+		snprintf(field, sizeof(field), "listeners[%zu].check.port", place);
+		if (strcmp(text_or_empty(listener, "protocol"), "tcp") != 0)
+			return refuse(change->problem, 400, field,
+				      "%s is missing: the listener's own is not of TCP", field);
+		if (json_object_set(check, "port", json_object_get(listener, "backend_port")))
+			return -ENOMEM;
+	}
+	snprintf(field, sizeof(field), "listeners[%zu].check.interval_ms", place);
+	if (failing >= interval)
+		return refuse(change->problem, 400, field,
+			      "%s: %lld is not more than timeout_ms times down_after, %lld: a dead "
+			      "backend shall be found within it",
+			      field, (long long)interval, (long long)failing);
+	return settle_path(change, check, place);
+}
+
 static int settle_listeners(struct change *change)
 {
 	const json_t *listeners = json_object_get(change->after, "listeners");
@@ -87,7 +171,8 @@ static int settle_listeners(struct change *change)
 		if (!json_is_integer(json_object_get(listener, "backend_port")) &&
 		    json_object_set(listener, "backend_port", json_object_get(listener, "port")))
 			return -ENOMEM;
-		if ((err = settle_backends(change, listener, i)))
+		if ((err = settle_backends(change, listener, i)) ||
+		    (err = settle_check(change, listener, i)))
 			return err;
 	}
 	return 0;
@@ -156,4 +241,5 @@ const struct kind load_balancer_kind = {
 	.limit = MAX_LOAD_BALANCERS,
 	.complete = complete,
 	.changed = changed,
+	.answer = health_answer,
 };

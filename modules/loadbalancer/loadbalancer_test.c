@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "modules/loadbalancer/loadbalancer.h"
 #include "shared/address.h"
+#include "shared/health.h"
 #include "wire/arp.h"
 #include "wire/icmp.h"
 
@@ -670,6 +671,177 @@ static int test_former(struct world *w)
 	return wrong;
 }
 
+// ---- health checks
+
+#define PLACE 7
+#define CHECKER_PORT (CHECK_FIRST_PORT + FTN * CHECK_PORTS + 5)
+
+static uint16_t words_sum(const void *bytes, size_t length, uint32_t sum)
+{
+	const uint8_t *at = bytes;
+
+	for (size_t i = 0; i < length; i++)
+		sum += i % 2 ? at[i] : (uint32_t)at[i] << 8; // NOLINT: all was written
+	while (sum >> 16)
+		sum = (sum & 0xFFFF) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+// Whether what is there of IPv4 and TCP at so many bytes has the right checksums, and says this.
+static int is_tcp(const char *what, const struct frame *f, size_t at, const char *from,
+		  uint16_t from_port, const char *to, uint16_t to_port)
+{
+	const struct in6_addr source = address_must(from), destination = address_must(to);
+	size_t length = f->length - at - sizeof(struct iphdr);
+	const uint8_t *tcp = f->byte + at + sizeof(struct iphdr);
+	struct iphdr ip;
+	__be16 ports[2];
+	int wrong = 0;
+
+	if (f->length < at + sizeof(ip) + 20)
+		return is_number(what, f->length, at + sizeof(ip) + 20);
+	memcpy(&ip, f->byte + at, sizeof(ip));
+	memcpy(ports, tcp, sizeof(ports));
+	wrong += is_number(what, ntohl(ip.saddr), ntohl(address_v4(&source)));
+	wrong += is_number(what, ntohl(ip.daddr), ntohl(address_v4(&destination)));
+	wrong += is_number(what, ntohs(ports[0]), from_port);
+	wrong += is_number(what, ntohs(ports[1]), to_port);
+	wrong += is_number(what, words_sum(&ip, sizeof(ip), 0), 0xFFFF);
+	return wrong +
+	       is_number(what,
+			 words_sum(tcp, length,
+				   words_sum(&ip.saddr, 8, (uint32_t)(IPPROTO_TCP + length))),
+			 0xFFFF);
+}
+
+// A frame of TCP as its sender would write it, with its checksum.
+static void tcp_frame(struct frame *f, const char *from, const char *from_mac, uint16_t from_port,
+		      const char *to, const char *to_mac, uint16_t to_port, uint8_t flags)
+{
+	const struct in6_addr source = address_must(from), destination = address_must(to);
+	struct {
+		__be32 source, destination;
+		__be16 protocol, length;
+	} pseudo = {address_v4(&source), address_v4(&destination), htons(IPPROTO_TCP), htons(60)};
+	__be16 sum;
+
+	frame_clear(f);
+	frame_fill(f, 40);
+	frame_tcp(f, from_port, to_port, flags);
+	sum = htons(
+		(uint16_t)~words_sum(f->byte, f->length, words_sum(&pseudo, sizeof(pseudo), 0)));
+	memcpy(f->byte + 16, &sum, sizeof(sum));
+	frame_ipv4(f, (struct ipv4_header){.from = from, .to = to, .protocol = IPPROTO_TCP});
+	frame_ethernet(f, to_mac, from_mac, ETH_P_IP);
+}
+
+static void put_checked(const struct world *w, uint32_t vni, unsigned int endpoint)
+{
+	const struct checked_value backend = {vni, endpoint_ip(endpoint)};
+	const struct check_ends_value ends = {.second = 1, .first_mac = {2, 0xc, 0, 0, 0, 1}};
+	const uint32_t place = PLACE, only = 0;
+
+	node_clear(&w->node[FTN], "checks");
+	node_put(&w->node[FTN], "checked", &place, &backend);
+	node_put(&w->node[FTN], "check_ends", &only, &ends);
+}
+
+static enum verdict check_out(const struct world *w, struct frame *f, const char *from)
+{
+	static const uint8_t room[CHECK_ROOM];
+	enum verdict v;
+
+	tcp_frame(f, from, "02:0c:00:00:00:01", CHECKER_PORT, "240.0.0.9", "02:0c:00:00:00:01",
+		  8080, SYN);
+	frame_prepend(f, room, sizeof(room));
+	v = node_check(&w->node[FTN], f);
+	return v == CHECK_SENT ? node_run(&w->node[FWD], f) : v;
+}
+
+// To the backend in its tunnel, from its gateway.
+static int test_check(struct world *w)
+{
+	const uint32_t place = PLACE;
+	struct frame f;
+	int wrong = 0;
+
+	put_checked(w, RED, 66);
+	wrong += is_verdict("out", check_out(w, &f, "240.0.0.1"), CHECK_PASSED);
+	wrong += is_number(
+		"its VNI",
+		f.length > 50 ? (uint64_t)f.byte[46] << 16 | f.byte[47] << 8 | f.byte[48] : 0, RED);
+	wrong += is_number("its MAC", f.byte[50 + 5], 66);
+	wrong += is_number("its gateway's", f.byte[50 + 11], 2);
+	wrong += is_tcp("out", &f, 64, "10.0.0.126", CHECKER_PORT, "10.0.0.66", 8080);
+	wrong += is_verdict("not the node's own address", check_out(w, &f, "240.0.0.4"),
+			    CHECK_UNKNOWN);
+	put_checked(w, RED, OTHER);
+	wrong += is_verdict("no endpoint", check_out(w, &f, "240.0.0.1"), NO_ENDPOINT);
+	node_remove(&w->node[FTN], "checked", &place);
+	wrong += is_verdict("no place", check_out(w, &f, "240.0.0.1"), CHECK_UNKNOWN);
+	return wrong;
+}
+
+// What the endpoint with this MAC sends to a gateway's address, at the forwarder, and then, if it
+// goes there, at the flow table node.
+static enum verdict answered(const struct world *w, struct frame *f, uint32_t vni, const char *from,
+			     unsigned int mac, uint16_t from_port, const char *gateway,
+			     uint16_t to_port)
+{
+	char from_mac[18];
+	enum verdict v;
+
+	snprintf(from_mac, sizeof(from_mac), "02:01:00:00:00:%02x", mac);
+	tcp_frame(f, from, from_mac, from_port, gateway, "02:0f:00:00:00:02", to_port, SYN | ACK);
+	frame_vxlan(f, vni);
+	frame_udp(f, 50000, 4789, 0);
+	frame_ipv4(f, (struct ipv4_header){.from = "192.168.0.76",
+					   .to = "192.168.0.201",
+					   .protocol = IPPROTO_UDP});
+	frame_ethernet(f, "02:0e:00:00:00:00", "02:0a:00:00:00:01", ETH_P_IP);
+	v = node_run(&w->node[FWD], f);
+	return v == CHECK_ANSWERED ? node_run(&w->node[FTN], f) : v;
+}
+
+// Only what was asked, from whom it was asked, gets to the socket that asked.
+static int test_check_answer(struct world *w)
+{
+	const struct {
+		const char *what;
+		uint32_t vni;
+		const char *from;
+		unsigned int mac;
+		uint16_t from_port, to_port;
+		enum verdict verdict;
+	} others[] = {
+		{"another tenant's", BLUE, "10.0.0.66", 66, 8080, CHECKER_PORT, CHECK_UNKNOWN},
+		{"another endpoint's", RED, "10.0.0.67", 67, 8080, CHECKER_PORT, CHECK_UNKNOWN},
+		{"as if it were the backend's", RED, "10.0.0.66", 67, 8080, CHECKER_PORT, SPOOFED},
+		{"another port's", RED, "10.0.0.66", 66, 8081, CHECKER_PORT, CHECK_UNKNOWN},
+		{"to another port", RED, "10.0.0.66", 66, 8080, CHECKER_PORT + 1, CHECK_UNKNOWN},
+		{"to nobody's port", RED, "10.0.0.66", 66, 8080, 1023, GATEWAY_PROTOCOL},
+		{"to no node's", RED, "10.0.0.66", 66, 8080, 65535, NO_VIEW},
+	};
+	struct frame f;
+	int wrong = 0;
+
+	put_checked(w, RED, 66);
+	wrong += is_verdict("nothing asked",
+			    answered(w, &f, RED, "10.0.0.66", 66, 8080, "10.0.0.126", CHECKER_PORT),
+			    CHECK_UNKNOWN);
+	wrong += is_verdict("asked", check_out(w, &f, "240.0.0.1"), CHECK_PASSED);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		wrong += is_verdict(others[i].what,
+				    answered(w, &f, others[i].vni, others[i].from, others[i].mac,
+					     others[i].from_port, "10.0.0.126", others[i].to_port),
+				    others[i].verdict);
+	wrong += is_verdict("answered",
+			    answered(w, &f, RED, "10.0.0.66", 66, 8080, "10.0.0.126", CHECKER_PORT),
+			    CHECK_TAKEN);
+	wrong += is_number("to the first end", f.byte[1], 0xc);
+	return wrong + is_tcp("answered", &f, 14, "240.0.0.9", 8080, "240.0.0.1", CHECKER_PORT);
+}
+
 static const struct test {
 	const char *name;
 	int (*run)(struct world *w);
@@ -685,6 +857,8 @@ static const struct test {
 	{"an endpoint instead", test_endpoint_instead},
 	{"straight after", test_straight_after},
 	{"a former endpoint", test_former},
+	{"a health check", test_check},
+	{"a health check's answer", test_check_answer},
 };
 
 int main(int argc, char **argv)

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+// Health checks between this node's own sockets and backends (shared/health.h).
+#pragma once
+
+#include "modules/chain/chain.bpf.h"
+#include "modules/entrance/entrance.bpf.h"
+#include "modules/port/endpoint.bpf.h"
+#include "modules/subnet/subnet.bpf.h"
+#include "modules/translation/translation.bpf.h"
+#include "shared/health.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_CHECKED);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct checked_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} checked SEC(".maps");
+
+// What was asked, so that nothing else is taken for an answer.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_CHECKED);
+	__type(key, struct check_key);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} checks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct check_ends_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} check_ends SEC(".maps");
+
+inlined int check_owned(__u32 index)
+{
+	const struct entrance_value *e = entrance_at(index);
+
+	return e && e->live && e->owner < MAX_NODES;
+}
+
+// An entrance that somebody owns, by a hash; MAX_ENTRANCES: there is none. Where they are numbered
+// from 0 on, as they are, all are as likely.
+inlined __u32 check_entrance(__u64 hash)
+{
+	__u32 bits, i;
+
+	UNROLLED
+	for (bits = MAX_ENTRANCES - 1; bits; bits >>= 1)
+		if (check_owned(hash & bits))
+			return hash & bits;
+	LOOPED
+	for (i = 0; i < MAX_ENTRANCES; i++)
+		if (check_owned(i))
+			break;
+	return i;
+}
+
+// Which node checks with this port; NODE_NOBODY: none.
+inlined __u32 check_node(__be16 port)
+{
+	__u32 number = bpf_ntohs(port);
+
+	return number < CHECK_FIRST_PORT ? NODE_NOBODY : (number - CHECK_FIRST_PORT) / CHECK_PORTS;
+}
+
+// A tenant's TCP packet to its gateway: what a backend answers, for the node that checks it.
+inlined int check_back(struct xdp_md *ctx, const struct packet *p, const struct flow *f)
+{
+	__u32 node = check_node(f->destination_port);
+	struct dft_packet *d;
+
+	if (node == NODE_NOBODY)
+		return finish(ctx, GATEWAY_PROTOCOL);
+	d = op_begin(ctx, p->inner_offset, p->vni, key_hash(&f->key));
+	if (!d)
+		return finish(ctx, NO_ROOM);
+	d->op.op = DFT_CHECKED;
+	return op_send_to_node(ctx, node, CHECK_ANSWERED);
+}
+
+// The TCP packet gets these addresses.
+inlined enum verdict check_readdress(struct packet *p, const struct flow *f, __be32 from, __be32 to)
+{
+	const struct translation t = {
+		.source = address_of_v4(from),
+		.destination = address_of_v4(to),
+		.source_port = f->source_port,
+		.destination_port = f->destination_port,
+	};
+
+	return translate_packet(p, f, &t);
+}
+
+// A check's packet, from one of this node's sockets, that begins at p: whom it is for. GO_ON: it
+// has the addresses that it has there.
+inlined enum verdict check_address(struct packet *p, struct decision *to, __u64 *hash)
+{
+	const struct checked_value *backend;
+	const struct endpoint_value *at;
+	const struct subnet_value *subnet;
+	struct check_key key = {};
+	struct flow f = {};
+	enum verdict v;
+	__u32 place;
+
+	p->inner.eth = take(p, sizeof(*p->inner.eth));
+	if (!p->inner.eth || p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
+		return INNER_PROTOCOL;
+	if ((v = read_inner_ipv4(p)) || (v = read_flow(p, &f)))
+		return v;
+	place = bpf_ntohl(f.destination) - (CHECK_NETWORK + CHECK_FIRST);
+	backend = bpf_map_lookup_elem(&checked, &place);
+	if (!backend || p->inner.ip->protocol != IPPROTO_TCP || f.fragment ||
+	    f.source != bpf_htonl(CHECK_OWN))
+		return CHECK_UNKNOWN;
+	at = endpoint_find(backend->vni, &backend->address);
+	if (!at)
+		return NO_ENDPOINT;
+	subnet = subnet_of(backend->vni, &backend->address);
+	if (!subnet || !address_is_v4(&subnet->gateway) || !address_is_v4(&backend->address))
+		return NO_ROUTE;
+	key.vni = backend->vni;
+	key.address = backend->address;
+	key.port = f.destination_port;
+	key.own_port = f.source_port;
+	if (bpf_map_update_elem(&checks, &key, &place, BPF_ANY))
+		return TABLE_FULL;
+	if ((v = check_readdress(p, &f, address_v4(&subnet->gateway),
+				 address_v4(&backend->address))))
+		return v;
+	__builtin_memcpy(p->inner.eth->h_source, subnet->gateway_mac, 6);
+	__builtin_memcpy(p->inner.eth->h_dest, at->mac, 6);
+	decide_for(to, at, backend->vni);
+	to->action = DECIDE_FORWARD;
+	*hash = key_hash(&f.key);
+	return GO_ON;
+}
+
+// What a backend answered, behind the headers of p: GO_ON: it is one of this node's sockets'.
+inlined enum verdict check_answer(struct packet *p, const struct flow *f,
+				  const struct check_ends_value *ends)
+{
+	const struct endpoint_value *from;
+	struct check_key key = {};
+	const __u32 *place;
+	enum verdict v;
+
+	key.vni = p->vni;
+	key.address = address_of_v4(f->source);
+	key.port = f->source_port;
+	key.own_port = f->destination_port;
+	place = bpf_map_lookup_elem(&checks, &key);
+	if (!place || p->inner.ip->protocol != IPPROTO_TCP || f->fragment)
+		return CHECK_UNKNOWN;
+	from = endpoint_find(p->vni, &key.address);
+	if (!from)
+		return NO_SOURCE;
+	if (!mac_equal(from->mac, p->inner.eth->h_source))
+		return SPOOFED;
+	if ((v = check_readdress(p, f, bpf_htonl(CHECK_NETWORK + CHECK_FIRST + *place),
+				 bpf_htonl(CHECK_OWN))))
+		return v;
+	__builtin_memcpy(p->inner.eth->h_source, p->inner.eth->h_dest, 6);
+	__builtin_memcpy(p->inner.eth->h_dest, ends->first_mac, 6);
+	return GO_ON;
+}
