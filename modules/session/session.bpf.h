@@ -542,7 +542,7 @@ inlined void session_used(struct session_room *room, const struct dft_record *mi
 		*dying = 0;
 	if (room->outcome == DFT_STORED && (!c->mark || was == DFT_ABSENT))
 		*used_s = now;
-	if (!c->mark || !c->answers || mine->life != DFT_LIVE ||
+	if (!c->mark || !c->answers || mine->life != DFT_LIVE || mine->state & DFT_ALIAS ||
 	    (room->outcome != DFT_STORED && room->outcome != DFT_SAME && room->outcome != DFT_OWN))
 		return;
 	if (*dying)
