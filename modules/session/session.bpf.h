@@ -239,8 +239,6 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 		}
 		break;
 	case SESSION_UPDATE:
-		if (mine->state & DFT_ALIAS)
-			return DFT_ENDED;
 		outcome = dft_update_at_head(mine, floor, c->seen, c->record.state,
 					     c->record.policy, &c->record);
 		break;
@@ -274,16 +272,10 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 			c->refused = 1;
 			return DFT_REFUSED;
 		}
-		// Of a session that has ended some caches may still know.
-		if (mine->life != DFT_ABSENT && !(mine->state & DFT_ALIAS))
-			return DFT_REFUSED;
 		outcome = dft_alias_insert_at_head(mine, floor, &c->record);
 		break;
 	case SESSION_UNRESERVE:
 		outcome = dft_alias_delete_at_head(mine, floor, &c->record.alias, &c->record);
-		// Who asked may have missed it.
-		if (outcome == DFT_ENDED && mine->life == DFT_TOMBSTONE && mine->state & DFT_ALIAS)
-			outcome = dft_push_at_head(mine, floor, &c->record);
 		break;
 	case SESSION_VERIFY:
 		outcome = session_verify(mine, c, &floor);
