@@ -201,7 +201,8 @@ static void check_pair(struct world *w, uint32_t chain, uint32_t key, const stru
 		broken(w, "I4 equal stamps", chain, key, "nodes %u and %u at (%u,%u)",
 		       a->member.self.node, b->member.self.node, x->stamp.floor, x->stamp.counter);
 	// Whoever begins a session's life knows that all of the path has seen the end of the last.
-	if (!(is_alias(x) && is_alias(y)) && x->life == DFT_LIVE && y->life == DFT_LIVE &&
+	// (Not of an alias: one that was lost on its way down the tail has never had.)
+	if (!is_alias(y) && x->life == DFT_LIVE && y->life == DFT_LIVE &&
 	    dft_stamp_compare(x->incarnation, y->incarnation) && !left_over(w, chain, key, y))
 		broken(w, "I5 two lives", chain, key,
 		       "node %u has (%u,%u), node %u after it still (%u,%u)", a->member.self.node,
