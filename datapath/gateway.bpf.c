@@ -638,9 +638,6 @@ inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet
 	const struct dft_record *record = &change->record;
 	int begins = f->key.protocol == IPPROTO_TCP ? change->begins : !f->icmp_error;
 
-	// What an ended one's packets were on the other side may be another's by now.
-	if (record->life != DFT_LIVE && record->translation.flags)
-		begins = 0;
 	if (!begins || !vpc || record->state & DFT_ALIAS ||
 	    policy_with(vpc->policy, &f->key, &record->translation) != record->policy ||
 	    begun_by_other(f, record))

@@ -3236,6 +3236,7 @@ static void write_copies(struct frame *f, uint32_t count, const struct session_k
 			.policy = htonl(r->policy),
 			.state = htons(r->state | r->life << DFT_LIFE_SHIFT),
 			.towards = {r->towards[0], r->towards[1]},
+			.translation = r->translation,
 		};
 
 		memcpy(item.key, &key[i], sizeof(item.key));
@@ -5531,6 +5532,8 @@ static const struct {
 	{"10.0.2.100", IPPROTO_ICMP, 7, NULL, "10.0.2.10", 9, 9, 0},
 	{"10.0.2.102", IPPROTO_TCP, 80, "10.0.2.50", "10.0.2.10", 5000, 80, 0},
 	{"10.0.2.103", IPPROTO_TCP, 80, "10.0.2.50", "10.0.2.10", 5000, 80, TRANSLATION_CHOSEN},
+	{"10.0.2.104", IPPROTO_UDP, 0, NULL, "10.0.2.10", 0, 0, 0}, // fragments have no ports
+	{"10.0.2.105", IPPROTO_UDP, 0, NULL, "10.0.2.10", 0, 1053, 0},
 	{"10.0.2.10", IPPROTO_TCP, 81, NULL, "10.0.2.10", 0, 81, 0}, // nothing else
 };
 
@@ -5561,7 +5564,8 @@ static void seal(uint8_t *ip)
 	uint8_t copy[2048] = {};
 	uint16_t sum;
 
-	if (ip[9] != IPPROTO_TCP && ip[9] != IPPROTO_UDP)
+	// (Of a packet in pieces it is in the first.)
+	if ((ip[9] != IPPROTO_TCP && ip[9] != IPPROTO_UDP) || (ip[6] & 0x1F) || ip[7])
 		return;
 	memcpy(copy, ip + 12, 8);
 	copy[9] = ip[9];
@@ -6161,6 +6165,338 @@ static int test_alias_used(struct world *w)
 	return wrong;
 }
 
+// What a session and its alias are, as one node has them.
+struct translated {
+	struct inner syn, becomes, answer, arrives;
+	struct session_key key[2]; // the alias' is the second
+	struct dft_record record[2];
+};
+
+static const struct translated web = {
+	.syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
+	.becomes = TCP(8080, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+};
+
+// To whom rules ask for a session.
+static const struct translated ruled = {
+	.syn = TCP(81, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
+	.becomes = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.20"),
+};
+
+static int translated_begins(struct world *w, const struct translated *which, struct translated *t,
+			     const char *path)
+{
+	struct journey j;
+	int from_b, wrong;
+
+	*t = *which;
+	t->answer = reversed(&t->becomes, SYN | ACK);
+	t->arrives = reversed(&t->syn, SYN | ACK);
+	t->key[0] = key_of(NATTED, &t->syn, &from_b);
+	t->key[1] = key_of(NATTED, &t->becomes, &from_b);
+	forget(w);
+	put_translations(w);
+	for (int i = 0; i < 2; i++)
+		put_floors(w, &t->key[i], 0);
+	wrong = nats(w, "begin", FWD1, &t->syn, path, &t->becomes, &t->syn, &j);
+	for (int i = 0; i < 2; i++)
+		must(!node_session(&w->node[FTN1], &t->key[i], &t->record[i]), "a session");
+	node_clear(&w->node[FWD1], "cache");
+	return wrong;
+}
+
+// what: bit 0: the session; bit 1: its alias.
+static int translated_there(struct world *w, const char *name, int node, const struct translated *t,
+			    int what)
+{
+	struct dft_record got;
+	int wrong = 0;
+
+	for (int i = 0; i < 2; i++)
+		if (node_session(&w->node[node], &t->key[i], &got) != (what >> i & 1) ||
+		    ((what >> i & 1) && memcmp(&got, &t->record[i], sizeof(got)))) {
+			fprintf(stderr, "%s: %s has another %s\n", name, w->node[node].name,
+				i ? "alias" : "session");
+			wrong++;
+		}
+	return wrong;
+}
+
+#define BY_ALIAS                                                                                   \
+	"fwd2 LOOKED_UP > ftn2 REPLICATED > ftn3 ALIASED > ftn2 REPLICATED > ftn3 REPLIED > "      \
+	"fwd2 FORWARDED_FIRST"
+
+// M5: an alias comes to a learner as sessions do, in bulk and with what is asked.
+static int test_alias_learned(struct world *w)
+{
+	const char *router = "10.0.2.1", *client = "02:01:00:00:01:0a",
+		   *gate1 = "02:f1:00:00:01:01", *gate2 = "02:f1:00:00:02:01";
+	struct translated t;
+	struct frame f, want;
+	struct journey j;
+	int wrong = 0;
+
+	set_chain(w, 3, 1);
+	wrong += translated_begins(
+		w, &web, &t,
+		"fwd1 LOOKED_UP > ftn2 RESERVED > ftn1 REPLICATED > ftn2 REPLICATED > "
+		"ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > "
+		"fwd1 FORWARDED_FIRST");
+	wrong += translated_there(w, "as it began", FTN3, &t, 3);
+
+	node_clear(&w->node[FTN3], "sessions");
+	write_copies(&f, 2, t.key, t.record, 0);
+	for (int i = 0; i < 2; i++)
+		outbox_put(w, SERIAL + i, OUTBOX_SENT);
+	wrong += travel(w, FTN3, &f, &j);
+	wrong += path_is("in bulk", &j, "ftn3 COPY_TAKEN > ftn2 COPY_CONFIRMED");
+	wrong += translated_there(w, "in bulk", FTN3, &t, 3);
+
+	node_clear(&w->node[FTN3], "sessions");
+	wrong += nats(w, "with a packet", FWD2, &t.answer, BY_ALIAS, &t.arrives, &t.arrives, &j);
+	wrong += translated_there(w, "with a packet", FTN3, &t, 3);
+	node_clear(&w->node[FTN3], "sessions");
+	node_clear(&w->node[FWD2], "cache");
+	write_error_about(&f, &t.becomes, router, gate2, gate2, 64);
+	wrap_from_host(&f, 13, OF_FWD2, NATTED);
+	wrong += travel(w, FWD2, &f, &j);
+	wrong += path_is("with an ICMP error", &j, BY_ALIAS);
+	write_error_about(&want, &t.syn, router, gate1, client, 63);
+	wrap_to_host(&want, 11, OF_FWD2, NATTED, hash_for(NATTED, &t.syn), FWD2);
+	wrong += frames_compare("with an ICMP error", &want, &j.out);
+	wrong += translated_there(w, "with an ICMP error", FTN3, &t, 3);
+
+	// It becomes the tail.
+	set_chain(w, 3, 0);
+	node_clear(&w->node[FWD2], "cache");
+	return wrong + nats(w, "promoted", FWD2, &t.answer, UP_ALIAS, &t.arrives, &t.arrives, &j);
+}
+
+// A single copy: an insert that meets the alias brings it to who has missed it. That is no use of
+// it, either (A5).
+static int test_alias_copied(struct world *w)
+{
+	struct frame f, insert;
+	struct translated t;
+	struct journey j;
+	int wrong = 0;
+
+	wrong += translated_begins(w, &ruled, &t, BEGUN);
+	for (int i = FTN2; i <= FTN3; i++)
+		must(bpf_map_delete_elem(node_map(&w->node[i], "sessions"), &t.key[1]), "an alias");
+	wrong += nats(w, "by an insert", FWD2, &t.becomes,
+		      "fwd2 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > "
+		      "ftn3 WRONG_SIDE",
+		      NULL, NULL, &j);
+	for (int i = FTN1; i <= FTN3; i++)
+		wrong += translated_there(w, "by an insert", i, &t, 3);
+
+	// The same where all have it by now.
+	must(bpf_map_delete_elem(node_map(&w->node[FTN3], "sessions"), &t.key[1]), "an alias");
+	write_sealed(&f, &t.becomes);
+	wrap_from_host(&f, 11, OF_FWD2, NATTED);
+	j = (struct journey){};
+	wrong += step(w, FWD2, &f, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	insert = j.out;
+	node_session_put(&w->node[FTN3], &t.key[1], &t.record[1]);
+	node_session_mark(&w->node[FTN3], &t.key[1], 100, 0);
+	wrong += travel(w, FTN1, &insert, &j);
+	wrong += path_is("an insert that came late", &j,
+			 "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 WRONG_SIDE");
+	if (node_session_idle_s(&w->node[FTN3], &t.key[1]) < 100) {
+		fprintf(stderr, "an insert that came late: the alias was used\n");
+		wrong++;
+	}
+	return wrong;
+}
+
+static void alias_moves_on(struct world *w, const struct session_key *key, uint32_t to,
+			   uint16_t from)
+{
+	const uint32_t bucket = (uint32_t)hash_of(key) % BUCKETS;
+
+	for (int i = 0; i < NODES; i++)
+		put_view(w, i, bucket, to, from);
+}
+
+// M7: the bucket of an alias goes to chain 2, its session's stays; then the other way round.
+static int test_alias_moves(struct world *w)
+{
+	const struct chain_value new = {
+		.epoch = EPOCH, .term = TERM, .live = 3, .node = {FTN4, FTN5, FTN6}};
+	struct translated t;
+	struct dft_packet d;
+	struct journey j;
+	struct frame f;
+	int wrong = 0;
+
+	for (int i = 0; i < NODES; i++)
+		node_chain(&w->node[i], NEW_CHAIN, &new);
+	wrong += translated_begins(w, &web, &t, BEGUN);
+	alias_moves_on(w, &t.key[1], NEW_CHAIN, 1);
+	wrong += nats(w, "not fenced", FWD2, &t.answer,
+		      "fwd2 LOOKED_UP > ftn6 REDIRECTED > ftn3 REPLIED+ALIASED > "
+		      "fwd2 FORWARDED_FIRST",
+		      &t.arrives, &t.arrives, &j);
+	node_clear(&w->node[FWD2], "cache");
+	wrong += moves(w, "fence", &t.key[1], DFT_FENCE,
+		       "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 MOVE_TOLD > ftn4 " TOLD_ALL);
+	wrong += nats(w, "fenced", FWD2, &t.answer,
+		      "fwd2 LOOKED_UP > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > ftn4 REPLICATED > "
+		      "ftn5 REPLICATED > ftn6 ALIASED > ftn3 REPLIED > fwd2 FORWARDED_FIRST",
+		      &t.arrives, &t.arrives, &j);
+	for (int i = FTN4; i <= FTN6; i++) {
+		wrong += translated_there(w, "adopted", i, &t, 2);
+		node_clear(&w->node[i], "sessions");
+	}
+	// Whose it is only the old chain knows: nobody reserves it, and it does not end.
+	node_clear(&w->node[FTN3], "sessions");
+	wrong += nats(w, "reserved", FWD1, &t.syn, ASKED "RESERVED > ftn4 BUCKET_MOVES", NULL, NULL,
+		      &j);
+	for (int i = 0; i < 2; i++)
+		node_session_put(&w->node[FTN3], &t.key[i], &t.record[i]);
+	d = (struct dft_packet){};
+	write_move(&f, FTN4, &t.key[1], DFT_TOLD, NEW_CHAIN, TERM);
+	d = op_get(&f);
+	put_record(&d, &t.record[1]);
+	edit_op(&f, FTN1, FTN4, &d);
+	outbox_put_at(w, FTN1, SERIAL, OUTBOX_SENT);
+	wrong += travel(w, FTN4, &f, &j);
+	wrong += path_is("told", &j, "ftn4 " TOLD_ALL);
+	for (int i = FTN4; i <= FTN6; i++)
+		wrong += translated_there(w, "told", i, &t, 2);
+	wrong += verifies(w, "its session is there", &t.becomes, &t.record[1], "ftn1 ALIAS_KEPT");
+	for (int i = FTN1; i <= FTN3; i++)
+		must(bpf_map_delete_elem(node_map(&w->node[i], "sessions"), &t.key[0]),
+		     "a session");
+	wrong += verifies(w, "before all is there", &t.becomes, &t.record[1],
+			  "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 ALIAS_ORPHANED > "
+			  "ftn4 BUCKET_MOVES");
+	for (int i = FTN4; i <= FTN6; i++)
+		wrong += translated_there(w, "before all is there", i, &t, 2);
+	wrong += moves(w, "whole", &t.key[1], DFT_WHOLE, "ftn4 " TOLD_ALL);
+	wrong += verifies(w, "all is there", &t.becomes, &t.record[1],
+			  "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 ALIAS_ORPHANED > "
+			  "ftn4 REPLICATED > ftn5 REPLICATED > ftn6 OP_DONE");
+	for (int i = FTN4; i <= FTN6; i++)
+		if (alias_of(w, i, &t.becomes).life != DFT_TOMBSTONE) {
+			fprintf(stderr, "all is there: %s has another alias\n", w->node[i].name);
+			wrong++;
+		}
+	alias_moves_on(w, &t.key[1], 0, 0);
+	unmoved(w, &t.key[1]);
+
+	// The session's: what may be there nobody calls gone, and nobody decides what it was.
+	wrong += translated_begins(w, &web, &t, BEGUN);
+	alias_moves_on(w, &t.key[0], NEW_CHAIN, 1);
+	wrong += moves(w, "fence, its session", &t.key[0], DFT_FENCE,
+		       "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 MOVE_TOLD > ftn4 " TOLD_ALL);
+	wrong += verifies(w, "its session moves", &t.becomes, &t.record[1], "ftn1 BUCKET_MOVES");
+	wrong += nats(w, "its session moves", FWD2, &t.answer,
+		      "fwd2 LOOKED_UP > ftn3 ALIASED > ftn6 BUCKET_MOVES", NULL, NULL, &j);
+	wrong += nats(w, "its own packet", FWD1, &t.syn,
+		      "fwd1 LOOKED_UP > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > ftn4 REPLICATED > "
+		      "ftn5 REPLICATED > ftn6 REPLIED > fwd1 FORWARDED_FIRST",
+		      &t.becomes, &t.syn, &j);
+	for (int i = FTN4; i <= FTN6; i++)
+		wrong += translated_there(w, "its session", i, &t, 1);
+	wrong += nats(w, "its session has come", FWD2, &t.answer,
+		      "fwd2 LOOKED_UP > ftn3 ALIASED > ftn6 REPLIED > fwd2 FORWARDED_FIRST",
+		      &t.arrives, &t.arrives, &j);
+	wrong += moves(w, "whole, its session", &t.key[0], DFT_WHOLE, "ftn4 " TOLD_ALL);
+	alias_moves_on(w, &t.key[0], 0, 0);
+	unmoved(w, &t.key[0]);
+	return wrong;
+}
+
+// M8: east hands NATTED over to west: both a session's key and its alias.
+static int test_alias_transfer(struct world *w)
+{
+	struct translated t;
+	uint32_t place[2];
+	struct journey j;
+	int wrong = 0;
+
+	wrong += translated_begins(w, &web, &t, BEGUN);
+	part(w);
+	for (int k = 0; k < 2; k++)
+		place[k] = (uint32_t)hash_of(&t.key[k]) % BUCKETS + BUCKETS;
+	for (int i = 0; i < NODES; i++) {
+		if (!is_east(i) && !is_west(i))
+			continue;
+		put_transfer(w, i, NATTED, TRANSFER, 0);
+		for (int k = 0; k < 2; k++)
+			put_place(w, i, place[k]);
+	}
+	wrong += nats(w, "west asks east", FWD2, &t.answer,
+		      "fwd2 LOOKED_UP > ftn6 REDIRECTED > ftn3 REPLIED+ALIASED > "
+		      "fwd2 FORWARDED_FIRST",
+		      &t.arrives, &t.arrives, &j);
+	node_clear(&w->node[FWD2], "cache");
+	for (int k = 0; k < 2; k++)
+		wrong += transfers(w, "fence", &t.key[k], DFT_FENCE, FENCED_ "ftn4 " TOLD_ALL);
+	// The alias comes with its packet, which waits for its session.
+	wrong += nats(w, "the alias", FWD2, &t.answer,
+		      "fwd2 LOOKED_UP > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > ftn4 REPLICATED > "
+		      "ftn5 REPLICATED > ftn6 ALIASED+BUCKET_MOVES",
+		      NULL, NULL, &j);
+	for (int i = FTN4; i <= FTN6; i++)
+		wrong += translated_there(w, "the alias", i, &t, 2);
+	wrong += nats(w, "the session", FWD2, &t.syn,
+		      "fwd2 LOOKED_UP > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > ftn4 " IN_WEST
+		      "fwd2 FORWARDED_FIRST",
+		      &t.becomes, &t.syn, &j);
+	for (int i = FTN4; i <= FTN6; i++)
+		wrong += translated_there(w, "both", i, &t, 3);
+	node_clear(&w->node[FWD2], "cache");
+	wrong += nats(w, "in west", FWD2, &t.answer,
+		      "fwd2 LOOKED_UP > ftn6 REPLIED+ALIASED > fwd2 FORWARDED_FIRST", &t.arrives,
+		      &t.arrives, &j);
+	for (int k = 0; k < 2; k++)
+		wrong += transfers(w, "whole", &t.key[k], DFT_WHOLE, "ftn4 " TOLD_ALL);
+	forget(w);
+	join(w, place);
+	return wrong;
+}
+
+// Fragments of a session whose function translates addresses alone: the first one's checksum counts
+// for all, and the others have none to change.
+static int test_translated_fragments(struct world *w)
+{
+	struct inner sent = {.protocol = IPPROTO_UDP,
+			     .from_port = 5000,
+			     .to_port = 53,
+			     .fragment = 0x2000,
+			     .payload = 40,
+			     .from = "10.0.1.10",
+			     .to = "10.0.2.104"},
+		     becomes = sent, refused = sent, answers, arrives;
+	struct journey j;
+	int wrong = 0;
+
+	forget(w);
+	put_translations(w);
+	becomes.to = "10.0.2.10";
+	wrong += nats(w, "first", FWD1, &sent, BEGUN, &becomes, &sent, &j);
+	sent.fragment = becomes.fragment = 0x2005;
+	wrong += nats(w, "middle", FWD1, &sent, "fwd1 FORWARDED", &becomes, &sent, &j);
+	sent.fragment = becomes.fragment = 10;
+	wrong += nats(w, "last", FWD1, &sent, "fwd1 FORWARDED", &becomes, &sent, &j);
+	// The last one may come first, and by the alias.
+	answers = reversed(&becomes, 0);
+	arrives = reversed(&sent, 0);
+	answers.fragment = arrives.fragment = 10;
+	wrong += nats(w, "by its alias", FWD2, &answers, UP_ALIAS, &arrives, &arrives, &j);
+	answers.fragment = arrives.fragment = 0x2000;
+	wrong +=
+		nats(w, "then the first", FWD2, &answers, "fwd2 FORWARDED", &arrives, &answers, &j);
+	// What would have ports after it has none before.
+	refused.to = "10.0.2.105";
+	return wrong +
+	       nats(w, "ports", FWD1, &refused, ASKED "TRANSLATION_INVALID", NULL, NULL, &j);
+}
+
 // What has 0 for ports must not share a session with what has none.
 static int test_no_ports(struct world *w)
 {
@@ -6666,6 +7002,11 @@ static const struct test tests[] = {
 	{"the end of an alias", test_alias_end},
 	{"an alias' end is lost", test_alias_end_lost},
 	{"an alias in use", test_alias_used},
+	{"an alias is copied", test_alias_copied},
+	{"an alias and a learner", test_alias_learned},
+	{"an alias' bucket moves", test_alias_moves},
+	{"an alias and its VPC go to another cluster", test_alias_transfer},
+	{"translated, fragments", test_translated_fragments},
 	{"whom OAM is due", test_told},
 	{"OAM frames", test_oam},
 	{"no room", test_no_room},

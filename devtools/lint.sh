@@ -36,6 +36,9 @@ for file in $(git ls-files '*.bpf.c' '*.bpf.h' wire shared 'dft/*.h' ':!dft/sim.
 	esac
 done
 
+echo "lint: hazards"
+devtools/hazards.sh || complain "docs/dft.md: hazards name tests that are not there"
+
 echo "lint: shell"
 for file in $(git ls-files '*.sh') .ci/run; do
 	bash -n "$file" || complain "$file: does not parse"

@@ -37,11 +37,16 @@
 	BUG(ANY_GENERATION, "O7: what was seen before a session was opened again is merged after") \
 	BUG(FULL_FORGETS, "O11: a full replica passes on what it could not store")                 \
 	BUG(ALIAS_ADOPTS, "A1: an alias that has an owner serves another session too")             \
-	BUG(PAIR_HALF, "A2: a session is accepted without the alias that it came with")            \
-	BUG(PAIR_SPLIT, "A2: a session goes down its path without its alias")                      \
+	BUG(ALIAS_OVER, "A1: an alias is reserved where a session has just ended")                 \
+	BUG(ALIAS_UPDATED, "O7: what is told of a session is merged into the alias after it")      \
+	BUG(ALIAS_HASTY, "A3: a session follows when its alias' head alone has that")              \
+	BUG(ALIAS_UNPROMISED, "A3: a session begins as another life than its alias names")         \
+	BUG(ALIAS_EARLY, "A4: an alias goes before its session")                                   \
 	BUG(ALIAS_AGED, "A5: the alias chain deletes by itself, without asking the session")       \
 	BUG(ALIAS_NO_FENCE, "A5: a session is called gone without a floor that keeps it gone")     \
-	BUG(ALIAS_EARLY, "A4: an alias goes before its session")                                   \
+	BUG(ALIAS_ANY_LIFE, "A5: a session answers for an alias of another life")                  \
+	BUG(ALIAS_TAIL_ASKS, "A5: an alias' tail asks for its session, not its head")              \
+	BUG(ALIAS_END_LEFT, "A5: an alias' head does not ask when it has a tombstone")             \
 	BUG(MOVE_UNFENCED, "M7: the new chain owns a bucket when the old head alone is fenced")    \
 	BUG(MOVE_NO_ASK, "M7: the new chain decides without asking the old one")                   \
 	BUG(MOVE_ANY_ANSWERS, "M7: any node of the old chain answers for it")                      \

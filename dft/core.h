@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 // The protocol's transitions: what a node does to its record of a key, and to an op, when the op
 // arrives. Pure: no maps, no I/O, no clock, so that XDP, the daemon, a simulator and the tests run
-// the same. Rules O4 to O11 and A1 to A5 of docs/dft.md; membership (who is head, who is next, who
+// the same. Rules O4 to O11 and A1 to A6 of docs/dft.md; membership (who is head, who is next, who
 // holds a lease) is dft/term.h's.
 #pragma once
 
@@ -201,6 +201,9 @@ inlined enum dft_outcome dft_update_at_head(struct dft_record *mine, __u32 floor
 
 	if (mine->life != DFT_LIVE && !dft_revives(mine, incarnation, state))
 		return DFT_ENDED;
+	// An alias' life is its owner's, which may be called as one of this key's was.
+	if (mine->state & DFT_ALIAS && !BUGGY(ALIAS_UPDATED))
+		return DFT_ENDED;
 	if (dft_stamp_compare(mine->incarnation, incarnation) != 0 && !BUGGY(ANY_UPDATE))
 		return DFT_ENDED;
 	mine->life = DFT_LIVE;
@@ -341,17 +344,21 @@ inlined int dft_promise_holds(const struct dft_record *mine, __u32 floor, struct
 inlined enum dft_outcome dft_insert_promised_at_head(struct dft_record *mine, __u32 *floor,
 						     struct dft_stamp seen, struct dft_record *op)
 {
-	if (mine->life != DFT_LIVE && !dft_promise_holds(mine, *floor, seen))
+	if (mine->life != DFT_LIVE && !dft_promise_holds(mine, *floor, seen) &&
+	    !BUGGY(ALIAS_UNPROMISED))
 		return DFT_REFUSED;
 	return dft_insert_at_head(mine, floor, seen, op);
 }
 
 // A1. At the alias' head; *op is the alias that is asked for. STORED: reserved; OWN: it was
-// reserved for the same owner already; REFUSED: another session has it, *op is untouched.
+// reserved for the same owner already; REFUSED: another session has it, or the key is a session's
+// own, if only as a tombstone, of which caches may know; *op is untouched.
 // It needs no observation: the session's insert that follows carries one.
 inlined enum dft_outcome dft_alias_insert_at_head(struct dft_record *mine, __u32 floor,
 						  struct dft_record *op)
 {
+	if (mine->life != DFT_ABSENT && !(mine->state & DFT_ALIAS) && !BUGGY(ALIAS_OVER))
+		return DFT_REFUSED;
 	if (mine->life == DFT_LIVE) {
 		if (!dft_alias_owned(mine, &op->alias) && !BUGGY(ALIAS_ADOPTS))
 			return DFT_REFUSED;
@@ -367,35 +374,17 @@ inlined enum dft_outcome dft_alias_insert_at_head(struct dft_record *mine, __u32
 	return DFT_STORED;
 }
 
-// A2. At the head of a chain that has both: the session and the alias that its decision uses are
-// accepted together or not at all. *alias_op names the session's key; its owner is the life that
-// begins. Of one bucket both floors are the same variable. Where the session is live its own alias
-// goes along (dft.md A2), not this one.
-inlined enum dft_outcome dft_insert_pair_at_head(struct dft_record *mine, __u32 *floor,
-						 struct dft_stamp seen, struct dft_record *op,
-						 struct dft_record *alias, __u32 *alias_floor,
-						 struct dft_record *alias_op)
-{
-	enum dft_outcome outcome;
-
-	if (mine->life != DFT_LIVE && alias->life == DFT_LIVE && !BUGGY(PAIR_HALF))
-		return DFT_REFUSED;
-	outcome = dft_insert_at_head(mine, floor, seen, op);
-	if (outcome != DFT_STORED)
-		return outcome;
-	alias_op->alias.owner = op->incarnation;
-	dft_alias_insert_at_head(alias, *alias_floor, alias_op);
-	return DFT_STORED;
-}
-
-// A3 to A5. At the alias' head: deleted if it belongs to this owner. ENDED: it does not (any more).
+// A5. At the alias' head: deleted if it belongs to this owner. OWN: it is deleted already, which
+// who asked may have missed. ENDED: it is another's, or nobody's.
 inlined enum dft_outcome dft_alias_delete_at_head(struct dft_record *mine, __u32 floor,
 						  const struct dft_alias *owner,
 						  struct dft_record *op)
 {
-	if (!dft_alias_owned(mine, owner))
-		return DFT_ENDED;
-	return dft_delete_at_head(mine, floor, mine->stamp, op);
+	if (dft_alias_owned(mine, owner))
+		return dft_delete_at_head(mine, floor, mine->stamp, op);
+	if (mine->life == DFT_TOMBSTONE && mine->state & DFT_ALIAS)
+		return dft_push_at_head(mine, floor, op);
+	return DFT_ENDED;
 }
 
 // A5. At the session's head: is this life with this alias (uses: the record's decision names it)
@@ -404,7 +393,8 @@ inlined enum dft_outcome dft_alias_delete_at_head(struct dft_record *mine, __u32
 inlined enum dft_outcome dft_verify_at_head(const struct dft_record *mine, __u32 *floor,
 					    struct dft_stamp life, int uses)
 {
-	if (mine->life != DFT_ABSENT && uses && !dft_stamp_compare(mine->incarnation, life))
+	if (mine->life != DFT_ABSENT && uses && !dft_stamp_compare(mine->incarnation, life) &&
+	    !(mine->life == DFT_TOMBSTONE && BUGGY(ALIAS_EARLY)))
 		return DFT_SAME;
 	if (*floor <= life.floor && !BUGGY(ALIAS_NO_FENCE))
 		*floor = life.floor + 1;

@@ -5,7 +5,7 @@
 //
 //   model.c        the explorer, the list of worlds, the bugs that each must find
 //   model_chain.c  a chain: ops, terms, leases, learners, views, forced lists (O1 to O8, M1 to M6)
-//   model_alias.c  sessions and aliases, in two chains and in one (A1 to A5)
+//   model_alias.c  sessions and aliases, and a path that has an alias (A1 to A5)
 //   model_move.c   a bucket that moves (M7)
 #pragma once
 

@@ -1,44 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sessions and the aliases that their decisions use: two sessions, two aliases. In two chains, each
-// a record that one node holds (model_chain.c shows that a chain is one), or in one chain of two
-// nodes, where both go together. Rules A1 to A5.
+// Sessions and the aliases that their decisions use: two sessions, and aliases whose keys may also
+// be sessions' own. A session's chain is one node (model_chain.c shows that a chain is one), an
+// alias' is one or two, as who asks about it is of the path. Rules A1 to A5.
 #include "dft/model.h"
 
 #define SESSIONS 2
 #define ALIASES 2
+#define NODES 2
 #define MESSAGES 4
-#define LIVES 6
 
 struct plan {
-	uint8_t evaluations, deletes, verifies, doubles;
-	bool pairs;
+	uint8_t aliases, nodes; // of an alias' chain: the head, the tail
+	uint8_t evaluations, deletes, verifies, doubles, own;
 };
 
-// A record, of a session: its alias + 1 and which evaluation; of an alias: whose it is + 1.
+// A record, of a session: its alias + 1 and which evaluation; of an alias: whose it is + 1; 0: of a
+// session of that key's own.
 struct rec {
 	uint8_t life, floor, counter, inc_floor, inc_counter, what, number, owner_floor,
 		owner_counter;
 };
 
-enum kind { NONE, ALIAS_INSERT, INSERT, ALIAS_DELETE, VERIFY, COLLECT, PAIR, COPY, ALIAS_COPY };
+enum kind { NONE, RESERVE, RESERVED, INSERT, VERIFY, UNRESERVE, ALIAS_COPY, COLLECT, CAME_BY };
 
 struct message {
 	uint8_t kind, session, alias, number, floor, counter; // the life, or what was seen
-	struct rec rec, with;
-};
-
-struct chain {
-	struct rec session[SESSIONS], alias[ALIASES];
-	uint8_t floor; // one bucket for sessions; aliases are in one of their own
-	uint8_t alias_floor;
+	struct rec rec;
 };
 
 struct state {
-	struct chain chain[2]; // the head; and, with pairs, the tail
+	struct rec session[SESSIONS], alias[NODES][ALIASES];
+	uint8_t floor; // one bucket for sessions; aliases are in one of their own
+	uint8_t alias_floor;
 	struct message message[MESSAGES];
-	uint8_t evaluations, deletes, verifies, doubles;
-	uint8_t used[SESSIONS]; // the evaluation that is released and not ended; 0: none
-	uint8_t owner[ALIASES]; // .. and whose packets carry the alias; session + 1
+	uint8_t evaluations, deletes, verifies, doubles, own;
+	uint8_t used[SESSIONS];	   // the evaluation that is released and not ended; 0: none
+	uint8_t own_used[ALIASES]; // caches know of a session of the key's own
 };
 
 static struct dft_record rec_out(const struct rec *r, bool alias)
@@ -47,10 +44,11 @@ static struct dft_record rec_out(const struct rec *r, bool alias)
 				 .incarnation = {r->inc_floor, r->inc_counter},
 				 .life = r->life};
 
-	if (alias) {
+	if (alias && r->what) {
+		out.state = DFT_ALIAS;
 		out.alias.key[0] = r->what;
 		out.alias.owner = (struct dft_stamp){r->owner_floor, r->owner_counter};
-	} else {
+	} else if (!alias) {
 		out.towards[0].action = r->what;
 		out.towards[0].reason = r->number;
 	}
@@ -67,12 +65,13 @@ static struct rec rec_in(const struct dft_record *r, bool alias)
 	in.counter = r->stamp.counter;
 	in.inc_floor = r->incarnation.floor;
 	in.inc_counter = r->incarnation.counter;
-	in.what = alias ? r->alias.key[0] : r->towards[0].action;
-	if (alias) {
+	if (!alias) {
+		in.what = r->towards[0].action;
+		in.number = r->towards[0].reason;
+	} else if (r->state & DFT_ALIAS) {
+		in.what = r->alias.key[0];
 		in.owner_floor = r->alias.owner.floor;
 		in.owner_counter = r->alias.owner.counter;
-	} else {
-		in.number = r->towards[0].reason;
 	}
 	return in;
 }
@@ -90,184 +89,351 @@ static bool send(struct state *s, struct message m)
 	return message_put(s->message, MESSAGES, &m, sizeof(m));
 }
 
-// I6: who is released and lives has its alias, at every node, and no other session shares it.
+// I6: who is released and lives has its alias, at every node, and no other session carries it.
 static const char *invariants(const struct state *s, const struct plan *p)
 {
 	uint8_t i, k, n;
 
-	for (i = 0; i < SESSIONS; i++)
-		for (n = 0; s->used[i] && n < (p->pairs ? 2 : 1); n++) {
-			const struct rec *r = &s->chain[n].session[i];
-			struct dft_stamp life = {r->inc_floor, r->inc_counter};
-			struct dft_alias owner = owner_of(i, life);
-			struct dft_record alias;
+	for (i = 0; i < SESSIONS; i++) {
+		const struct rec *r = &s->session[i];
+		struct dft_stamp life = {r->inc_floor, r->inc_counter};
+		struct dft_alias owner = owner_of(i, life);
 
-			if (r->life == DFT_ABSENT || r->number != s->used[i])
-				return "I2 a released session is not there";
-			alias = rec_out(&s->chain[n].alias[r->what - 1], true);
+		if (!s->used[i])
+			continue;
+		if (r->life == DFT_ABSENT || r->number != s->used[i])
+			return "I2 a released session is not there";
+		for (n = 0; n < p->nodes; n++) {
+			struct dft_record alias = rec_out(&s->alias[n][r->what - 1], true);
+
 			if (!dft_alias_owned(&alias, &owner))
 				return "I6 a released session's alias is not its own";
-			for (k = 0; k < i; k++)
-				if (s->used[k] && s->chain[n].session[k].what == r->what)
-					return "I6 two sessions share an alias";
 		}
+		for (k = 0; k < i; k++)
+			if (s->used[k] && s->session[k].what == r->what)
+				return "I6 two sessions share an alias";
+		if (s->own_used[r->what - 1])
+			return "I6 an alias is a session's own key";
+	}
 	return NULL;
 }
 
-static void alias_delete(struct state *s, uint8_t session, uint8_t alias, struct dft_stamp life,
-			 bool *kept)
+// A replication to the tail; where there is one node, that is it.
+static void down(struct state *s, const struct plan *p, struct message m, bool *kept)
 {
-	struct message m = {.kind = ALIAS_DELETE, .session = session, .alias = alias};
+	if (p->nodes > 1)
+		*kept = send(s, m) && *kept;
+}
 
-	m.floor = life.floor;
-	m.counter = life.counter;
+static void begin(struct state *s, struct message m, bool *kept)
+{
+	m.kind = INSERT;
+	memset(&m.rec, 0, sizeof(m.rec));
 	*kept = send(s, m) && *kept;
 }
 
-// A2: the session goes down with its alias, which is stored first.
-static void down(struct state *s, uint8_t session, bool *kept)
+static void reserve(struct state *s, const struct plan *p, const struct message *m, bool *kept)
 {
-	const struct rec *r = &s->chain[0].session[session];
-	struct message m = {.kind = COPY, .session = session, .rec = *r};
+	struct rec *a = &s->alias[0][m->alias];
+	struct dft_record alias = rec_out(a, true), op = {.life = DFT_LIVE, .state = DFT_ALIAS};
+	struct message next = *m;
 
-	if (r->life == DFT_LIVE && r->what && !BUGGY(PAIR_SPLIT))
-		m.with = s->chain[0].alias[r->what - 1];
-	*kept = send(s, m) && *kept;
+	op.alias =
+		owner_of(m->session, dft_promised_life((struct dft_stamp){m->floor, m->counter}));
+	if (dft_alias_insert_at_head(&alias, s->alias_floor, &op) == DFT_REFUSED)
+		return;
+	*a = rec_in(&alias, true);
+	next.kind = RESERVED;
+	next.rec = *a;
+	if (p->nodes == 1 || BUGGY(ALIAS_HASTY))
+		begin(s, *m, kept);
+	down(s, p, next, kept);
 }
 
-static void alias_down(struct state *s, uint8_t alias, bool *kept)
+// At the tail; a session that waits for it follows.
+static void alias_copy(struct state *s, const struct message *m, bool *kept)
 {
-	struct message m = {.kind = ALIAS_COPY, .alias = alias, .rec = s->chain[0].alias[alias]};
+	struct rec *a = &s->alias[1][m->alias];
+	struct dft_record mine = rec_out(a, true), op = rec_out(&m->rec, true);
+	struct dft_alias owner =
+		owner_of(m->session, dft_promised_life((struct dft_stamp){m->floor, m->counter}));
 
-	*kept = send(s, m) && *kept;
+	if (dft_copy(&mine, s->alias_floor, &op) == DFT_ENDED)
+		return;
+	*a = rec_in(&mine, true);
+	if (m->kind == RESERVED && !BUGGY(ALIAS_HASTY) && dft_alias_owned(&op, &owner))
+		begin(s, *m, kept);
 }
 
-static void release(struct state *s, uint8_t session, uint8_t number)
+static const char *came_by(const struct state *s, const struct message *m)
 {
-	s->used[session] = number;
+	const struct rec *r = &s->session[m->session];
+	bool life = r->inc_floor == m->floor && r->inc_counter == m->counter;
+
+	if (r->life != DFT_LIVE || r->what != m->alias + 1 || (!life && !BUGGY(ALIAS_ANY_LIFE)))
+		return NULL;
+	return life ? NULL : "I6 an alias leads to another life";
 }
 
-static void deliver(struct state *s, const struct plan *p, const struct message *m, bool *kept)
+static const char *deliver(struct state *s, const struct plan *p, const struct message *m,
+			   bool *kept)
 {
-	struct chain *head = &s->chain[0], *tail = &s->chain[1];
-	struct rec *r = &head->session[m->session], *a = &head->alias[m->alias];
-	struct dft_record mine = rec_out(r, false), alias = rec_out(a, true), op, other;
+	struct rec *r = &s->session[m->session], *a = &s->alias[0][m->alias];
+	struct dft_record mine = rec_out(r, false), alias = rec_out(a, true), op;
 	struct dft_stamp stamp = {m->floor, m->counter};
 	struct dft_alias owner = owner_of(m->session, stamp);
-	__u32 floor = head->floor, alias_floor = head->alias_floor;
 	struct message next = *m;
+	__u32 floor = s->floor;
 	enum dft_outcome outcome;
 
 	switch (m->kind) {
-	case ALIAS_INSERT: // the stamp is what the evaluator saw
-		op = (struct dft_record){.life = DFT_LIVE};
-		op.alias = owner_of(m->session, dft_promised_life(stamp));
-		if (dft_alias_insert_at_head(&alias, alias_floor, &op) == DFT_REFUSED)
-			return;
-		*a = rec_in(&alias, true);
-		next.kind = INSERT;
-		*kept = send(s, next);
-		return;
+	case RESERVE: // the stamp is what the evaluator saw
+		reserve(s, p, m, kept);
+		return NULL;
+	case RESERVED:
+	case ALIAS_COPY:
+		alias_copy(s, m, kept);
+		return NULL;
 	case INSERT:
 		op = (struct dft_record){.life = DFT_LIVE};
 		op.towards[0].action = m->alias + 1;
 		op.towards[0].reason = m->number;
 		outcome = dft_insert_promised_at_head(&mine, &floor, stamp, &op);
 		*r = rec_in(&mine, false);
-		head->floor = floor;
-		stamp = dft_promised_life(stamp);
+		s->floor = floor;
 		if (outcome == DFT_STORED)
-			release(s, m->session, m->number);
-		else if (r->life == DFT_ABSENT || r->what != m->alias + 1 ||
-			 dft_stamp_compare(mine.incarnation, stamp))
-			alias_delete(s, m->session, m->alias, stamp, kept);
-		return;
-	case ALIAS_DELETE:
-		if (dft_alias_delete_at_head(&alias, alias_floor, &owner, &op) != DFT_STORED)
-			return;
+			s->used[m->session] = m->number;
+		return NULL;
+	case UNRESERVE:
+		outcome = dft_alias_delete_at_head(&alias, s->alias_floor, &owner, &op);
+		if (outcome == DFT_ENDED)
+			return NULL;
 		*a = rec_in(&alias, true);
-		if (p->pairs)
-			alias_down(s, m->alias, kept);
-		return;
+		next = (struct message){.kind = ALIAS_COPY, .alias = m->alias, .rec = *a};
+		down(s, p, next, kept);
+		return NULL;
 	case VERIFY:
 		outcome = dft_verify_at_head(&mine, &floor, stamp,
 					     r->life && r->what == m->alias + 1);
-		head->floor = floor;
+		s->floor = floor;
+		next.kind = UNRESERVE;
 		if (outcome == DFT_STORED)
-			alias_delete(s, m->session, m->alias, stamp, kept);
-		return;
+			*kept = send(s, next) && *kept;
+		return NULL;
 	case COLLECT:
 		outcome = dft_collect_at_head(&mine, &floor, stamp, &op);
-		head->floor = floor;
-		if (outcome != DFT_STORED)
-			return;
-		if (p->pairs) {
-			struct dft_record at_tail = rec_out(&tail->session[m->session], false);
-			__u32 low = tail->floor;
+		s->floor = floor;
+		if (outcome == DFT_STORED)
+			memset(r, 0, sizeof(*r));
+		return NULL;
+	case CAME_BY:
+		return came_by(s, m);
+	}
+	return NULL;
+}
 
-			// The floor's way down is not what is looked at here.
-			dft_collect(&at_tail, &low, stamp, floor);
-			tail->floor = low;
-			tail->session[m->session] = rec_in(&at_tail, false);
+// What the tail has the tombstone of, all have: it is collected.
+static void alias_collect(struct state *s, const struct plan *p, uint8_t k)
+{
+	struct dft_record mine = rec_out(&s->alias[0][k], true), op;
+	__u32 floor = s->alias_floor;
+	uint8_t n;
+
+	if (dft_collect_at_head(&mine, &floor, mine.stamp, &op) != DFT_STORED)
+		return;
+	s->alias_floor = floor;
+	for (n = 0; n < p->nodes; n++)
+		memset(&s->alias[n][k], 0, sizeof(s->alias[n][k]));
+}
+
+// A5: an alias' head asks for its session.
+static bool asks(const struct state *s, const struct plan *p, uint8_t k, struct message *m)
+{
+	const struct rec *a = &s->alias[BUGGY(ALIAS_TAIL_ASKS) ? p->nodes - 1 : 0][k];
+
+	if (a->life == DFT_ABSENT || !a->what)
+		return false;
+	if (a->life == DFT_TOMBSTONE && BUGGY(ALIAS_END_LEFT))
+		return false;
+	*m = (struct message){.kind = BUGGY(ALIAS_AGED) ? UNRESERVE : VERIFY};
+	m->session = a->what - 1;
+	m->alias = k;
+	m->floor = a->owner_floor;
+	m->counter = a->owner_counter;
+	return true;
+}
+
+// I9: whatever was lost, when nothing is any more every alias has its session, and what has ended
+// goes.
+static const char *settles(const struct state *now, const struct plan *p)
+{
+	struct state s = *now;
+	struct message m;
+	uint8_t k, n;
+	bool kept = true;
+
+	memset(s.message, 0, sizeof(s.message));
+	for (k = 0; k < p->aliases; k++) {
+		if (asks(&s, p, k, &m))
+			send(&s, m);
+		while (s.message[0].kind) {
+			m = s.message[0];
+			message_take(s.message, MESSAGES, 0, sizeof(m));
+			deliver(&s, p, &m, &kept);
 		}
-		next.alias = r->what - 1;
-		stamp = (struct dft_stamp){r->inc_floor, r->inc_counter};
-		memset(r, 0, sizeof(*r));
-		alias_delete(s, m->session, next.alias, stamp, kept);
-		return;
-	case PAIR:
-		op = (struct dft_record){.life = DFT_LIVE};
-		op.towards[0].action = m->alias + 1;
-		op.towards[0].reason = m->number;
-		other = (struct dft_record){.life = DFT_LIVE};
-		other.alias = owner_of(m->session, (struct dft_stamp){0, 0});
-		outcome = dft_insert_pair_at_head(&mine, &floor, stamp, &op, &alias, &alias_floor,
-						  &other);
-		*r = rec_in(&mine, false);
-		*a = rec_in(&alias, true);
-		head->floor = floor;
-		if (outcome != DFT_REFUSED)
-			down(s, m->session, kept);
-		return;
-	case COPY:
-		r = &tail->session[m->session];
-		if (m->with.life) {
-			alias = rec_out(&tail->alias[m->rec.what - 1], true);
-			op = rec_out(&m->with, true);
-			if (dft_copy(&alias, tail->alias_floor, &op) == DFT_ENDED)
-				return;
-			tail->alias[m->rec.what - 1] = rec_in(&alias, true);
+		if (s.alias[p->nodes - 1][k].life == DFT_TOMBSTONE && s.alias[p->nodes - 1][k].what)
+			alias_collect(&s, p, k);
+	}
+	for (k = 0; k < p->aliases; k++)
+		for (n = 0; n < p->nodes; n++) {
+			const struct rec *a = &s.alias[n][k], *r;
+
+			if (a->life == DFT_ABSENT || !a->what)
+				continue;
+			r = &s.session[a->what - 1];
+			if (a->life != DFT_LIVE || !r->life || r->what != k + 1 ||
+			    r->inc_floor != a->owner_floor || r->inc_counter != a->owner_counter)
+				return "I9 an alias is left";
 		}
-		mine = rec_out(r, false);
-		op = rec_out(&m->rec, false);
-		outcome = dft_copy(&mine, tail->floor, &op);
-		*r = rec_in(&mine, false);
-		if (outcome == DFT_ENDED)
-			return;
-		if (r->life == DFT_LIVE)
-			release(s, m->session, r->number);
-		return;
-	case ALIAS_COPY:
-		a = &tail->alias[m->alias];
-		alias = rec_out(a, true);
-		op = rec_out(&m->rec, true);
-		dft_copy(&alias, tail->alias_floor, &op);
-		*a = rec_in(&alias, true);
-		return;
+	return NULL;
+}
+
+static const char *const kinds[] = {"",
+				    "reserve",
+				    "reserved, a copy",
+				    "insert",
+				    "verify",
+				    "unreserve",
+				    "alias' copy",
+				    "collect",
+				    "packet by an alias"};
+
+static void next_state(struct search *s, const struct state *next, const struct plan *p,
+		       const char *wrong)
+{
+	if (!wrong)
+		wrong = invariants(next, p);
+	came(s, next, wrong ? wrong : settles(next, p));
+}
+
+static void session_step(struct search *s, const struct state *was, const struct plan *p, uint8_t i)
+{
+	struct dft_record mine = rec_out(&was->session[i], false), op;
+	struct dft_stamp seen = dft_observe(&mine, was->floor);
+	struct state next;
+	uint8_t k;
+
+	// A tombstone is succeeded when caches have ended, like its collection.
+	for (k = 0; k < p->aliases && mine.life != DFT_LIVE && was->evaluations < p->evaluations;
+	     k++) {
+		struct message m = {.kind = RESERVE, .session = i, .alias = k};
+
+		next = *was;
+		m.number = ++next.evaluations;
+		if (mine.life == DFT_TOMBSTONE)
+			next.used[i] = 0;
+		m.floor = seen.floor;
+		m.counter = seen.counter;
+		event(s, "session %u is evaluated, alias %u, saw %u.%u", i, k, seen.floor,
+		      seen.counter);
+		if (send(&next, m))
+			came(s, &next, NULL);
+	}
+	if (mine.life == DFT_LIVE && was->deletes < p->deletes) {
+		next = *was;
+		next.deletes++;
+		dft_delete_at_head(&mine, was->floor, mine.stamp, &op);
+		next.session[i] = rec_in(&mine, false);
+		event(s, "session %u is deleted", i);
+		next_state(s, &next, p, NULL);
+	}
+	if (was->session[i].life == DFT_TOMBSTONE) {
+		struct message m = {.kind = COLLECT, .session = i};
+
+		next = *was;
+		next.used[i] = 0; // caches have ended
+		m.floor = was->session[i].floor;
+		m.counter = was->session[i].counter;
+		event(s, "session %u is to be collected", i);
+		if (send(&next, m))
+			came(s, &next, NULL);
 	}
 }
 
-static const char *const kinds[] = {"",	       "alias insert",	"insert", "alias delete", "verify",
-				    "collect", "pair's insert", "copy",	  "alias's copy"};
+// The key of an alias is a session's own; all of its path is as one node for that.
+static void own_step(struct search *s, const struct state *was, const struct plan *p, uint8_t k)
+{
+	const struct rec *tail = &was->alias[p->nodes - 1][k];
+	struct dft_record mine = rec_out(&was->alias[0][k], true), op = {.life = DFT_LIVE};
+	struct state next = *was;
+	__u32 floor = was->alias_floor;
+	struct rec r;
+	uint8_t n;
+
+	if (tail->life == DFT_ABSENT && was->own < p->own) {
+		next.own++;
+		if (dft_insert_at_head(&mine, &floor, (struct dft_stamp){floor, 0}, &op) !=
+		    DFT_STORED)
+			return;
+		next.own_used[k] = 1;
+		event(s, "a session of %u's own begins", k);
+	} else if (tail->life == DFT_LIVE && !tail->what) {
+		if (dft_delete_at_head(&mine, floor, mine.stamp, &op) != DFT_STORED)
+			return;
+		event(s, "the session of %u's own is deleted", k);
+	} else if (tail->life == DFT_TOMBSTONE && !tail->what) {
+		next.own_used[k] = 0;
+		alias_collect(&next, p, k);
+		event(s, "the session of %u's own is collected", k);
+		next_state(s, &next, p, NULL);
+		return;
+	} else {
+		return;
+	}
+	r = rec_in(&mine, true);
+	for (n = 0; n < p->nodes; n++)
+		next.alias[n][k] = r;
+	next_state(s, &next, p, NULL);
+}
+
+static void alias_events(struct search *s, const struct state *was, const struct plan *p, uint8_t k)
+{
+	const struct rec *tail = &was->alias[p->nodes - 1][k];
+	struct state next;
+	struct message m;
+
+	if (was->verifies < p->verifies && asks(was, p, k, &m)) {
+		next = *was;
+		next.verifies++;
+		event(s, "alias %u asks for session %u", k, m.session);
+		if (send(&next, m))
+			came(s, &next, NULL);
+	}
+	if (tail->life == DFT_LIVE && tail->what) {
+		m = (struct message){.kind = CAME_BY, .session = tail->what - 1, .alias = k};
+		next = *was;
+		m.floor = tail->owner_floor;
+		m.counter = tail->owner_counter;
+		event(s, "a packet comes by alias %u", k);
+		if (send(&next, m))
+			came(s, &next, NULL);
+	}
+	if (tail->life == DFT_TOMBSTONE && tail->what) {
+		next = *was;
+		alias_collect(&next, p, k);
+		event(s, "alias %u is collected", k);
+		next_state(s, &next, p, NULL);
+	}
+}
 
 static void alias_step(struct search *s, const void *state, const void *with)
 {
 	const struct state *was = state;
 	const struct plan *p = with;
-	const struct chain *head = &was->chain[0], *last = &was->chain[p->pairs ? 1 : 0];
+	const char *wrong;
 	struct state next;
-	uint8_t i, k;
 	bool kept;
+	uint8_t i;
 
 	for (i = 0; i < MESSAGES && was->message[i].kind; i++) {
 		const struct message *m = &was->message[i];
@@ -277,97 +443,27 @@ static void alias_step(struct search *s, const void *state, const void *with)
 		event(s, "%s is lost", kinds[m->kind]);
 		came(s, &next, NULL);
 		kept = true;
-		deliver(&next, p, m, &kept);
+		wrong = deliver(&next, p, m, &kept);
 		event(s, "%s of session %u, alias %u, number %u, at %u.%u", kinds[m->kind],
 		      m->session, m->alias, m->number, m->floor, m->counter);
 		if (kept)
-			came(s, &next, invariants(&next, p));
+			next_state(s, &next, p, wrong);
 		if (was->doubles == p->doubles)
 			continue;
 		next = *was;
 		next.doubles++;
 		kept = true;
-		deliver(&next, p, m, &kept);
+		wrong = deliver(&next, p, m, &kept);
 		event(s, "%s of session %u, alias %u comes, and once more later", kinds[m->kind],
 		      m->session, m->alias);
 		if (kept)
-			came(s, &next, invariants(&next, p));
+			next_state(s, &next, p, wrong);
 	}
-	for (i = 0; i < SESSIONS; i++) {
-		struct dft_record mine = rec_out(&last->session[i], false), op;
-		struct dft_stamp seen = dft_observe(&mine, last->floor);
-
-		// An answer, at the tail.
-		if (p->pairs && mine.life == DFT_LIVE && !was->used[i] &&
-		    head->session[i].life == DFT_LIVE) {
-			next = *was;
-			release(&next, i, last->session[i].number);
-			event(s, "the tail answers session %u", i);
-			came(s, &next, invariants(&next, p));
-		}
-		// A tombstone is succeeded when caches have ended, like its collection.
-		for (k = 0;
-		     k < ALIASES && mine.life != DFT_LIVE && was->evaluations < p->evaluations;
-		     k++) {
-			struct message m = {.kind = p->pairs ? PAIR : ALIAS_INSERT};
-
-			next = *was;
-			m.session = i;
-			m.alias = k;
-			m.number = ++next.evaluations;
-			if (mine.life == DFT_TOMBSTONE)
-				next.used[i] = 0;
-			m.floor = seen.floor;
-			m.counter = seen.counter;
-			event(s, "session %u is evaluated, alias %u, saw %u.%u", i, k, seen.floor,
-			      seen.counter);
-			if (send(&next, m))
-				came(s, &next, NULL);
-		}
-		mine = rec_out(&head->session[i], false);
-		if (mine.life == DFT_LIVE && was->deletes < p->deletes) {
-			next = *was;
-			next.deletes++;
-			dft_delete_at_head(&mine, head->floor, mine.stamp, &op);
-			next.chain[0].session[i] = rec_in(&mine, false);
-			// All of the path has the tombstone; its packets go on until caches end.
-			if (p->pairs)
-				next.chain[1].session[i] = rec_in(&mine, false);
-			kept = true;
-			if (BUGGY(ALIAS_EARLY))
-				alias_delete(&next, i, head->session[i].what - 1, mine.incarnation,
-					     &kept);
-			event(s, "session %u is deleted", i);
-			if (kept)
-				came(s, &next, invariants(&next, p));
-		}
-		if (head->session[i].life == DFT_TOMBSTONE) {
-			struct message m = {.kind = COLLECT, .session = i};
-
-			next = *was;
-			next.used[i] = 0; // caches have ended
-			m.floor = head->session[i].floor;
-			m.counter = head->session[i].counter;
-			event(s, "session %u is to be collected", i);
-			if (send(&next, m))
-				came(s, &next, NULL);
-		}
-	}
-	for (k = 0; k < ALIASES && was->verifies < p->verifies; k++) {
-		const struct rec *a = &last->alias[k];
-		struct message m = {.kind = BUGGY(ALIAS_AGED) ? ALIAS_DELETE : VERIFY};
-
-		if (a->life != DFT_LIVE)
-			continue;
-		next = *was;
-		next.verifies++;
-		m.session = a->what - 1;
-		m.alias = k;
-		m.floor = a->owner_floor;
-		m.counter = a->owner_counter;
-		event(s, "alias %u asks for session %u", k, m.session);
-		if (send(&next, m))
-			came(s, &next, NULL);
+	for (i = 0; i < SESSIONS; i++)
+		session_step(s, was, p, i);
+	for (i = 0; i < p->aliases; i++) {
+		own_step(s, was, p, i);
+		alias_events(s, was, p, i);
 	}
 }
 
@@ -377,14 +473,20 @@ static void alias_begin(void *state, const void *with)
 	memset(state, 0, sizeof(struct state));
 }
 
-static const struct plan two = {.evaluations = 3, .deletes = 1, .verifies = 1, .doubles = 1};
-static const struct plan one = {
-	.evaluations = 3, .deletes = 1, .verifies = 1, .doubles = 0, .pairs = true};
+static const struct plan two = {
+	.aliases = 2, .nodes = 1, .evaluations = 3, .deletes = 1, .verifies = 1, .doubles = 0};
+static const struct plan path = {.aliases = 1,
+				 .nodes = 2,
+				 .evaluations = 3,
+				 .deletes = 1,
+				 .verifies = 2,
+				 .doubles = 0,
+				 .own = 1};
 
 const struct model alias_models[] = {
-	{"aliases in another chain", sizeof(struct state), alias_begin, alias_step, &two,
-	 "ALIAS_ADOPTS ALIAS_NO_FENCE ALIAS_AGED ALIAS_EARLY "},
-	{"aliases in the same chain", sizeof(struct state), alias_begin, alias_step, &one,
-	 "PAIR_HALF PAIR_SPLIT "},
+	{"two aliases", sizeof(struct state), alias_begin, alias_step, &two,
+	 "ALIAS_ADOPTS ALIAS_NO_FENCE ALIAS_AGED ALIAS_EARLY ALIAS_ANY_LIFE "},
+	{"an alias and its path", sizeof(struct state), alias_begin, alias_step, &path,
+	 "ALIAS_OVER ALIAS_HASTY ALIAS_TAIL_ASKS ALIAS_END_LEFT "},
 	{0},
 };

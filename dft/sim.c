@@ -170,8 +170,9 @@ static struct plan plan_of(uint64_t seed)
 		p.move_at = 1 + pick(&dice, 700) * MS;
 	p.moves = chance(&dice, 500) ? 4 : 1;
 	if (p.move_at) {
-		p.aliases = 0;
-		p.capacity = 2 * p.keys;
+		if (p.keys + p.aliases > GUEST)
+			p.keys = GUEST - p.aliases;
+		p.capacity = 2 * GUEST;
 	}
 	if (seed % 100 == 99) {
 		p.move_at = 0;
@@ -264,7 +265,7 @@ static void tell(uint64_t seed)
 	} else {
 		printf("seed %llu: %s: chain %d key %d: %s\n", (unsigned long long)seed, w.broken,
 		       (int)w.broken_chain, (int)w.broken_key, w.why);
-		printf("%u chains, %u sessions and %u aliases each, %u nodes of which %u forwarders, "
+		printf("%u chains, %u keys and %u for aliases each, %u nodes of which %u forwarders, "
 		       "%u spares; lost %u doubled %u late %u of 1000;%s%s%s%s\n",
 		       w.plan.chains, w.plan.keys, w.plan.aliases, w.plan.nodes, w.plan.forwarders,
 		       w.plan.spares, w.plan.lost, w.plan.doubled, w.plan.late,
@@ -305,16 +306,19 @@ static void summary(const struct counters *c, uint64_t seeds, double took)
 	       (unsigned long long)c->late, (unsigned long long)c->crashes,
 	       (unsigned long long)c->pauses, (unsigned long long)c->partitions,
 	       (unsigned long long)c->links);
-	printf("buckets moved %llu, keys asked of their old chain %llu times\n",
-	       (unsigned long long)c->moves, (unsigned long long)c->pulls);
-	printf("terms %llu, views %llu, drains %llu, forced lists %llu, reopened %llu, pairs %llu, learners filled %llu, promoted %llu; stopped by: lease %llu, "
+	printf("buckets moved %llu, keys asked of their old chain %llu times; aliases reserved %llu, "
+	       "came by %llu times, asked about %llu times, orphaned %llu\n",
+	       (unsigned long long)c->moves, (unsigned long long)c->pulls,
+	       (unsigned long long)c->reserved, (unsigned long long)c->aliased,
+	       (unsigned long long)c->asked_for, (unsigned long long)c->orphaned);
+	printf("terms %llu, views %llu, drains %llu, forced lists %llu, reopened %llu, learners filled %llu, promoted %llu; stopped by: lease %llu, "
 	       "term %llu, age of reply %llu, full %llu\n",
 	       (unsigned long long)c->terms, (unsigned long long)c->views,
 	       (unsigned long long)c->drains, (unsigned long long)c->forced,
-	       (unsigned long long)c->reopened, (unsigned long long)c->pairs,
-	       (unsigned long long)c->fills, (unsigned long long)c->promotions,
-	       (unsigned long long)c->no_lease, (unsigned long long)c->stale_term,
-	       (unsigned long long)c->old_reply, (unsigned long long)c->full);
+	       (unsigned long long)c->reopened, (unsigned long long)c->fills,
+	       (unsigned long long)c->promotions, (unsigned long long)c->no_lease,
+	       (unsigned long long)c->stale_term, (unsigned long long)c->old_reply,
+	       (unsigned long long)c->full);
 }
 
 static int sweep(const struct options *o)

@@ -17,7 +17,7 @@
 #include <stdio.h>
 
 #define SLOTS 8		// nodes of a chain that may become replicas, voters, spares
-#define KEYS_MOST 16	// sessions and aliases of a chain; few, so that they meet
+#define KEYS_MOST 16	// of a chain; few, so that they meet
 #define SIM_BUCKETS 2	// of a chain: keys share floors
 #define GUEST 8		// chain 0's first bucket moves to chain 1, where its keys begin here
 #define REPLICAS 3	// that a chain shall have
@@ -32,7 +32,8 @@
 // What a seed decides about its run.
 struct plan {
 	uint64_t seed;
-	unsigned chains, keys, aliases, spares, forwarders, nodes;
+	unsigned chains, keys, spares, forwarders, nodes;
+	unsigned aliases;  // of the keys, the last ones, are what sessions are translated to
 	unsigned capacity; // records of a replica in a chain
 	uint64_t length, op_every;
 	uint64_t refresh, packet_life, timeout;
@@ -71,18 +72,19 @@ enum op_kind {
 	OP_FLOOR, // replication of a floor, with or without the stamp of a tombstone
 	OP_BULK,
 	OP_BULK_TAKEN,
-	OP_VERIFY,
-	OP_ALIAS_INSERT,
-	OP_ALIAS_DELETE,
-	OP_FENCE, // controller to the old head
-	OP_MOVED, // all of the old live list is fenced, says the end of its path
-	OP_PULL,  // what does the old head have?
+	OP_RESERVE,   // an alias, for a session that waits for it
+	OP_VERIFY,    // is the alias' session there?
+	OP_UNRESERVE, // it is gone for good
+	OP_FENCE,     // controller to the old head
+	OP_MOVED,     // all of the old live list is fenced, says the end of its path
+	OP_PULL,      // what does the old head have?
 	OP_PULLED,
 	OP_ADOPTED, // all of the new path has what the old head answered
 	OP_KINDS
 };
 
-// A session's alias, as ops carry it. chain SLOTLESS: none.
+// A session's alias, as ops carry it; both by what their keys are called at home. chain NOWHERE:
+// none.
 #define NOWHERE 0xFFFFFFFFu
 struct alias_use {
 	uint32_t chain, key;
@@ -92,10 +94,14 @@ struct alias_use {
 
 struct op {
 	uint8_t kind, hops, packet, collect;
-	uint8_t pulled; // the old head had nothing
-	uint8_t report; // enum report
-	uint8_t back;	// the new chain did not know that it has the bucket
-	uint8_t read;	// of the tail's own table, for its learner
+	uint8_t chosen;	    // the evaluator could choose another alias
+	uint8_t reserves;   // a copy of an alias, for a session that waits for it
+	uint8_t translated; // the packet came by op.alias
+	uint8_t gone;	    // a floor: where all have it, op.alias' session is gone
+	uint8_t pulled;	    // the old head had nothing
+	uint8_t report;	    // enum report
+	uint8_t back;	    // the new chain did not know that it has the bucket
+	uint8_t read;	    // of the tail's own table, for its learner
 	uint16_t state;
 	uint32_t chain, key;
 	uint32_t forwarder, boot; // whose packet it is
@@ -107,11 +113,9 @@ struct op {
 	struct alias_use alias;
 	struct dft_bucket bucket;
 	struct dft_record record;
-	// An alias: the session that waits for it. A session: its alias in the same chain.
-	uint8_t pair, with; // it shall be reserved together with it; it goes along
-	uint32_t other_floor;
+	// The session that waits for its alias, and what its evaluator saw.
+	struct dft_record session;
 	struct dft_stamp session_seen;
-	struct dft_record other;
 };
 
 // What the end of a path is to tell.
@@ -130,8 +134,8 @@ struct message {
 
 struct entry {
 	struct dft_record record;
-	uint64_t used;	// this node's clock
-	uint64_t asked; // when its delete, collection or verification was last asked for
+	uint64_t used;	// this node's clock; of an alias: when its session was last asked about
+	uint64_t asked; // when its delete or collection was last asked for
 	bool deleting;
 };
 
@@ -149,8 +153,7 @@ struct replica {
 // Life of a session, as seen from above.
 struct life {
 	struct dft_stamp stamp;
-	uint32_t decision; // number of the evaluation
-	uint32_t alias_chain, alias_key;
+	uint32_t decision;			// number of the evaluation
 	bool ended;				// some head made it a tombstone,
 	uint32_t ended_at;			// when this many evaluations had been made
 	uint16_t sent[DFT_GENERATION_MASK + 1]; // state that forwarders have sent for it
@@ -164,8 +167,8 @@ struct key_facts {
 	struct dft_stamp applied; // newest life that a forwarder or host has used
 	uint64_t forgiven;	  // until when lives from before a loss may be used beside others
 	uint64_t answered;	  // when the op was asked that was answered last
-	// Of an alias: whose packets carried it last, and whose before.
-	uint32_t move; // after which it was released last
+	uint32_t move;		  // after which it was released last
+	// Whose packets carried the key last, its own session's or an alias', and whose before.
 	uint32_t user_chain, user_key;
 	struct dft_stamp user_life;
 	struct {
@@ -204,11 +207,12 @@ struct node {
 
 struct cached {
 	bool valid, told;
+	uint32_t chain, key; // of the session: this one, or whose alias this is
 	struct dft_record record;
 	uint64_t asked;
 	// The direct path, at the host that was told.
 	struct dft_stamp told_life;
-	uint32_t told_decision, told_alias_chain, told_alias_key;
+	uint32_t told_decision;
 	uint64_t told_until;
 };
 
@@ -221,7 +225,7 @@ struct counters {
 	uint64_t events, ops, terms, applied, cached, direct, evaluated, inserted, deleted,
 		collected;
 	uint64_t lost, doubled, late, crashes, pauses, partitions, links, views, drains, forced,
-		reopened, pairs, promotions, fills, full;
+		reopened, reserved, asked_for, orphaned, aliased, promotions, fills, full;
 	uint64_t moves, pulls;
 	uint64_t no_lease, stale_term, old_reply, ballots;
 };
@@ -308,6 +312,7 @@ char *broken_line(struct world *w, const char *invariant, uint32_t chain, uint32
 
 uint32_t bucket_of(const struct world *w, uint32_t key);
 uint32_t keys_of(const struct world *w);
+bool is_alias(const struct dft_record *r);
 bool moves(const struct world *w, uint32_t chain, uint32_t key);
 uint32_t guest_key(uint32_t chain, uint32_t key);
 struct dft_bucket bucket_begun(const struct world *w, uint32_t chain);
@@ -315,8 +320,10 @@ void home(const struct world *w, uint32_t *chain, uint32_t *key);
 uint32_t decision_of(const struct dft_record *r);
 void decide(struct dft_record *r, uint32_t number, uint32_t alias_chain, uint32_t alias_key);
 bool alias_of(const struct dft_record *r, uint32_t *chain, uint32_t *key);
-void owner_write(struct dft_alias *a, uint32_t chain, uint32_t key, struct dft_stamp life);
-void owner_read(const struct dft_alias *a, uint32_t *chain, uint32_t *key, struct dft_stamp *life);
+struct dft_alias owner_of(const struct alias_use *use);
+struct alias_use use_of(const struct world *w, uint32_t chain, uint32_t key,
+			const struct dft_record *alias);
+bool uses(const struct dft_record *session, const struct alias_use *use);
 void check_touched(struct world *w, uint32_t chain, uint32_t slot, uint32_t key);
 void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t key,
 		     const struct dft_record *was);
@@ -325,6 +332,8 @@ void check_sent(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp 
 		uint16_t state);
 void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,
 		   uint32_t decision, uint32_t alias_chain, uint32_t alias_key);
+void check_translated(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r);
+void check_came_by(struct world *w, const struct op *op);
 void check_ballot(struct world *w, uint32_t chain, uint32_t slot);
 void check_chosen(struct world *w, uint32_t chain, const struct dft_configuration *c,
 		  const struct dft_voters *v);

@@ -40,7 +40,7 @@ uint32_t bucket_of(const struct world *w, uint32_t key)
 // How many entries of a replica are in use.
 uint32_t keys_of(const struct world *w)
 {
-	return w->plan.move_at ? GUEST + w->plan.keys : w->plan.keys + w->plan.aliases;
+	return (w->plan.move_at ? GUEST : 0) + w->plan.keys + w->plan.aliases;
 }
 
 // Whether a key, as a chain calls it, is of the bucket that moves.
@@ -75,9 +75,8 @@ struct dft_bucket bucket_begun(const struct world *w, uint32_t chain)
 // Whether a chain has such a key: there are gaps before the guests.
 static bool has_key(const struct world *w, uint32_t chain, uint32_t key)
 {
-	if (!w->plan.move_at)
-		return key < w->plan.keys + w->plan.aliases;
-	return key < w->plan.keys || (chain == 1 && key >= GUEST && key < keys_of(w));
+	return key < w->plan.keys + w->plan.aliases ||
+	       (w->plan.move_at && chain == 1 && key >= GUEST && key < keys_of(w));
 }
 
 // What a key is called where it is at home.
@@ -119,19 +118,39 @@ bool alias_of(const struct dft_record *r, uint32_t *chain, uint32_t *key)
 	return *chain != NOWHERE;
 }
 
-void owner_write(struct dft_alias *a, uint32_t chain, uint32_t key, struct dft_stamp life)
+bool is_alias(const struct dft_record *r)
 {
-	memset(a, 0, sizeof(*a));
-	memcpy(a->key, &chain, sizeof(chain));
-	memcpy(a->key + 4, &key, sizeof(key));
-	a->owner = life;
+	return r->life != DFT_ABSENT && r->state & DFT_ALIAS;
 }
 
-void owner_read(const struct dft_alias *a, uint32_t *chain, uint32_t *key, struct dft_stamp *life)
+struct dft_alias owner_of(const struct alias_use *use)
 {
-	memcpy(chain, a->key, sizeof(*chain));
-	memcpy(key, a->key + 4, sizeof(*key));
-	*life = a->owner;
+	struct dft_alias a = {.owner = use->life};
+
+	memcpy(a.key, &use->session_chain, sizeof(use->session_chain));
+	memcpy(a.key + 4, &use->session_key, sizeof(use->session_key));
+	return a;
+}
+
+// What a chain's record of an alias says of it.
+struct alias_use use_of(const struct world *w, uint32_t chain, uint32_t key,
+			const struct dft_record *alias)
+{
+	struct alias_use use = {.chain = chain, .key = key, .life = alias->alias.owner};
+
+	home(w, &use.chain, &use.key);
+	memcpy(&use.session_chain, alias->alias.key, sizeof(use.session_chain));
+	memcpy(&use.session_key, alias->alias.key + 4, sizeof(use.session_key));
+	return use;
+}
+
+// Whether a session, be it as a tombstone, is translated so.
+bool uses(const struct dft_record *session, const struct alias_use *use)
+{
+	uint32_t chain, key;
+
+	return session->life != DFT_ABSENT && !is_alias(session) &&
+	       alias_of(session, &chain, &key) && chain == use->chain && key == use->key;
 }
 
 static bool holds(const struct replica *r, uint32_t key, struct dft_stamp life)
@@ -182,7 +201,8 @@ static void check_pair(struct world *w, uint32_t chain, uint32_t key, const stru
 		broken(w, "I4 equal stamps", chain, key, "nodes %u and %u at (%u,%u)",
 		       a->member.self.node, b->member.self.node, x->stamp.floor, x->stamp.counter);
 	// Whoever begins a session's life knows that all of the path has seen the end of the last.
-	if ((key < w->plan.keys || w->plan.move_at) && x->life == DFT_LIVE && y->life == DFT_LIVE &&
+	// (Not of an alias: one that was lost on its way down the tail has never had.)
+	if (!is_alias(y) && x->life == DFT_LIVE && y->life == DFT_LIVE &&
 	    dft_stamp_compare(x->incarnation, y->incarnation) && !left_over(w, chain, key, y))
 		broken(w, "I5 two lives", chain, key,
 		       "node %u has (%u,%u), node %u after it still (%u,%u)", a->member.self.node,
@@ -246,7 +266,7 @@ void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t ke
 	if (dft_term_compare(c->replica[slot].member.active.term, c->latest.term))
 		return;
 	// Clocks may differ by the plan's drift.
-	if ((key < w->plan.keys || w->plan.move_at) && f->answered &&
+	if (f->answered &&
 	    idle * 1000 < (2 * w->plan.refresh + w->plan.packet_life) * (1000 - 4 * w->plan.drift))
 		broken(w, "O9 a busy session is deleted", chain, key, "answered for %llu us ago",
 		       (unsigned long long)idle);
@@ -272,8 +292,7 @@ void check_released(struct world *w, const struct op *op)
 	struct chain *c = &w->chain[chain];
 	struct key_facts *f = facts_of(w, chain, key);
 	struct life *l = NULL, *last = newest(f);
-	uint32_t i, slot, alias_chain, alias_key, generation, move;
-	struct dft_alias owner;
+	uint32_t i, slot, generation, move;
 
 	move = brought_by(w, chain, key);
 	if (f->move > move)
@@ -310,7 +329,6 @@ void check_released(struct world *w, const struct op *op)
 		l->decision = decision_of(r);
 		l->ended = tombstoned(c, key, r->incarnation);
 		l->ended_at = w->evaluations;
-		alias_of(r, &l->alias_chain, &l->alias_key);
 	}
 	generation = dft_state_generation(r->state);
 	if (r->state & ~(l->sent[generation] | DFT_GENERATION_BITS))
@@ -334,20 +352,61 @@ void check_released(struct world *w, const struct op *op)
 			       "released life (%u,%u), which node %u does not have", l->stamp.floor,
 			       l->stamp.counter, c->latest.path[i].node);
 	}
-	if (!alias_of(r, &alias_chain, &alias_key))
+	check_translated(w, chain, key, r);
+}
+
+// I6. A session that is released has its alias: all of that one's path have it as this life's.
+void check_translated(struct world *w, uint32_t chain, uint32_t key, const struct dft_record *r)
+{
+	struct alias_use use = {.session_chain = chain, .session_key = key, .life = r->incarnation};
+	uint32_t at, name, i, slot;
+	struct dft_alias owner;
+	struct chain *c;
+
+	if (!alias_of(r, &use.chain, &use.key))
 		return;
-	owner_write(&owner, chain, key, l->stamp);
-	c = &w->chain[alias_chain];
-	w->alias_chain = alias_chain;
-	w->alias_key = alias_key;
+	home(w, &use.session_chain, &use.session_key);
+	owner = owner_of(&use);
+	at = use.chain;
+	name = use.key;
+	if (moves(w, at, name)) {
+		const struct dft_bucket *b;
+
+		at = w->move % 2;
+		name = guest_key(at, name);
+		c = &w->chain[at];
+		b = &c->replica[slot_of(c, c->latest.path[0].node)].bucket;
+		// Until the new chain has all of it, either may have it.
+		if (w->move && (b->move != w->move || !b->complete))
+			return;
+	}
+	c = &w->chain[at];
+	w->alias_chain = at;
+	w->alias_key = name;
 	for (i = 0; i < c->latest.live; i++) {
 		slot = slot_of(c, c->latest.path[i].node);
 		if (is_up(w, c->latest.path[i]) &&
-		    !dft_alias_owned(&c->replica[slot].entry[alias_key].record, &owner))
+		    (!is_alias(&c->replica[slot].entry[name].record) ||
+		     !dft_alias_owned(&c->replica[slot].entry[name].record, &owner)))
 			broken(w, "I6 alias", chain, key,
-			       "released, alias %u/%u is another's at %u", alias_chain, alias_key,
+			       "released, alias %u/%u is another's at %u", at, name,
 			       c->latest.path[i].node);
 	}
+}
+
+// I6. What came by an alias is answered by its own session, in the life that it was for.
+void check_came_by(struct world *w, const struct op *op)
+{
+	if (!op->translated)
+		return;
+	w->alias_chain = op->alias.chain;
+	w->alias_key = op->alias.key;
+	if (!uses(&op->record, &op->alias) ||
+	    dft_stamp_compare(op->record.incarnation, op->alias.life))
+		broken(w, "I6 alias", op->chain, op->key,
+		       "alias %u/%u of life (%u,%u) leads to (%u,%u)", op->alias.chain,
+		       op->alias.key, op->alias.life.floor, op->alias.life.counter,
+		       op->record.incarnation.floor, op->record.incarnation.counter);
 }
 
 // A forwarder reports state of a life (O7).
@@ -362,12 +421,40 @@ void check_sent(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp 
 			f->life[i].sent[dft_state_generation(state)] |= state;
 }
 
+// I6. A packet of a session's life carried a key, its own or its alias: that never goes back to
+// whom it was taken from.
+static void check_carried(struct world *w, uint32_t chain, uint32_t key, uint32_t user_chain,
+			  uint32_t user_key, struct dft_stamp life)
+{
+	struct key_facts *a = &w->chain[chain].facts[key];
+	uint32_t i;
+
+	if (a->user_chain == user_chain && a->user_key == user_key &&
+	    !dft_stamp_compare(a->user_life, life))
+		return;
+	w->alias_chain = chain;
+	w->alias_key = key;
+	for (i = 0; i < a->others && i < LIVES_MOST; i++)
+		if (a->before[i].chain == user_chain && a->before[i].key == user_key &&
+		    !dft_stamp_compare(a->before[i].life, life))
+			broken(w, "I6 alias", user_chain, user_key,
+			       "carries %u/%u, which session %u/%u has carried since", chain, key,
+			       a->user_chain, a->user_key);
+	i = a->others++ % LIVES_MOST;
+	a->before[i].chain = a->user_chain;
+	a->before[i].key = a->user_key;
+	a->before[i].life = a->user_life;
+	a->user_chain = user_chain;
+	a->user_key = user_key;
+	a->user_life = life;
+}
+
 // A packet was treated by a decision, wherever that was kept. A connection never sees an older life
-// of its key after a newer one, and no alias goes back to whom it was taken from (I1, I5, I6).
+// of its key after a newer one (I1, I5, I6).
 void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_stamp life,
 		   uint32_t decision, uint32_t alias_chain, uint32_t alias_key)
 {
-	struct key_facts *f = &w->chain[chain].facts[key], *a;
+	struct key_facts *f = &w->chain[chain].facts[key];
 	uint32_t i;
 
 	w->counters.applied++;
@@ -384,26 +471,11 @@ void check_applied(struct world *w, uint32_t chain, uint32_t key, struct dft_sta
 		if (!dft_stamp_compare(f->life[i].stamp, life) && f->life[i].decision != decision)
 			broken(w, "I1 agreement", chain, key, "life (%u,%u) is used as %u, was %u",
 			       life.floor, life.counter, decision, f->life[i].decision);
-	if (alias_chain == NOWHERE)
+	if (!w->plan.aliases)
 		return;
-	a = &w->chain[alias_chain].facts[alias_key];
-	w->alias_chain = alias_chain;
-	w->alias_key = alias_key;
-	if (a->user_chain == chain && a->user_key == key && !dft_stamp_compare(a->user_life, life))
-		return;
-	for (i = 0; i < a->others && i < LIVES_MOST; i++)
-		if (a->before[i].chain == chain && a->before[i].key == key &&
-		    !dft_stamp_compare(a->before[i].life, life))
-			broken(w, "I6 alias", chain, key,
-			       "uses alias %u/%u, which session %u/%u has used since", alias_chain,
-			       alias_key, a->user_chain, a->user_key);
-	i = a->others++ % LIVES_MOST;
-	a->before[i].chain = a->user_chain;
-	a->before[i].key = a->user_key;
-	a->before[i].life = a->user_life;
-	a->user_chain = chain;
-	a->user_key = key;
-	a->user_life = life;
+	check_carried(w, chain, key, chain, key, life);
+	if (alias_chain != NOWHERE)
+		check_carried(w, alias_chain, alias_key, chain, key, life);
 }
 
 // M6. A proposal leaves out who has promised it only where there are enough without.
@@ -433,7 +505,7 @@ static void forgive(struct world *w, uint32_t chain)
 {
 	uint32_t key, i;
 
-	for (key = 0; key < w->plan.keys; key++) {
+	for (key = 0; key < w->plan.keys + w->plan.aliases; key++) {
 		struct key_facts *f = &w->chain[chain].facts[key];
 
 		f->forgiven = w->now + 3 * w->plan.refresh + w->plan.packet_life;
@@ -482,7 +554,7 @@ void check_chosen(struct world *w, uint32_t chain, const struct dft_configuratio
 		struct key_facts *f;
 		const struct life *l;
 
-		if (!has_key(w, chain, key) || (key >= w->plan.keys && !w->plan.move_at))
+		if (!has_key(w, chain, key))
 			continue;
 		f = facts_of(w, chain, key);
 		l = newest(f);
@@ -510,12 +582,45 @@ void raise_floor(struct world *w, uint32_t chain, uint32_t slot, uint32_t bucket
 	r->floor[bucket] = to;
 }
 
+// Whether an alias has its session, and none is left of one that has ended.
+static bool alias_settled(struct world *w, uint32_t chain, uint32_t key, const struct replica *head,
+			  char *why, size_t room)
+{
+	const struct dft_record *a = &head->entry[key].record, *s;
+	struct alias_use use;
+	struct chain *c;
+
+	// Of a bucket that has gone elsewhere nothing is collected any more.
+	if (!is_alias(a) || (head->bucket.fenced && moves(w, chain, key)))
+		return true;
+	use = use_of(w, chain, key, a);
+	w->alias_chain = chain;
+	w->alias_key = key;
+	if (a->life == DFT_TOMBSTONE) {
+		snprintf(why, room, "alias %u/%u has ended, and is left", chain, key);
+		return false;
+	}
+	if (moves(w, use.session_chain, use.session_key)) {
+		use.session_chain = w->move % 2;
+		use.session_key = guest_key(use.session_chain, use.session_key);
+	}
+	c = &w->chain[use.session_chain];
+	s = &c->replica[slot_of(c, c->latest.path[0].node)].entry[use.session_key].record;
+	use.chain = chain;
+	use.key = key;
+	home(w, &use.chain, &use.key);
+	if (uses(s, &use) && !dft_stamp_compare(s->incarnation, use.life))
+		return true;
+	snprintf(why, room, "alias %u/%u belongs to nobody: %u/%u (%u,%u)", chain, key,
+		 use.session_chain, use.session_key, use.life.floor, use.life.counter);
+	return false;
+}
+
 // I9. Faults are over: every chain has its term, active at all members, with no learner left to
 // fill; all of the live list say the same; every alias has its session, every session its alias.
 bool settled(struct world *w, char *why, size_t room)
 {
-	uint32_t i, key, place, slot, chain, session;
-	struct dft_stamp life;
+	uint32_t i, key, place, slot;
 
 	for (i = 0; i < w->plan.chains; i++) {
 		struct chain *c = &w->chain[i];
@@ -566,9 +671,10 @@ bool settled(struct world *w, char *why, size_t room)
 				const struct dft_record *y = &head->entry[key].record;
 
 				// Of a fenced bucket nothing is collected any more, nor collected
-				// again where that was lost.
+				// again where that was lost; nor do aliases end.
 				if (head->bucket.fenced && moves(w, i, key) &&
-				    x->life != DFT_LIVE && y->life != DFT_LIVE)
+				    ((x->life != DFT_LIVE && y->life != DFT_LIVE) || is_alias(x) ||
+				     is_alias(y)))
 					continue;
 				if (x->life == y->life && (!x->life || dft_record_equal(x, y)))
 					continue;
@@ -583,26 +689,9 @@ bool settled(struct world *w, char *why, size_t room)
 				return false;
 			}
 		}
-		for (key = w->plan.keys; head && key < w->plan.keys + w->plan.aliases; key++) {
-			const struct dft_record *a = &head->entry[key].record;
-			const struct dft_record *s;
-			uint32_t alias_chain, alias_key;
-
-			if (a->life != DFT_LIVE)
-				continue;
-			owner_read(&a->alias, &chain, &session, &life);
-			slot = slot_of(&w->chain[chain], w->chain[chain].latest.path[0].node);
-			s = &w->chain[chain].replica[slot].entry[session].record;
-			if (s->life != DFT_ABSENT && !dft_stamp_compare(s->incarnation, life) &&
-			    alias_of(s, &alias_chain, &alias_key) && alias_chain == i &&
-			    alias_key == key)
-				continue;
-			w->alias_chain = i;
-			w->alias_key = key;
-			snprintf(why, room, "alias %u/%u belongs to nobody: %u/%u (%u,%u)", i, key,
-				 chain, session, life.floor, life.counter);
-			return false;
-		}
+		for (key = 0; head && key < keys_of(w); key++)
+			if (!alias_settled(w, i, key, head, why, room))
+				return false;
 	}
 	return true;
 }

@@ -6,9 +6,9 @@
 #include <string.h>
 
 static const char *const op_names[OP_KINDS] = {
-	"lookup",	"reply", "insert", "update",	 "delete", "collect",
-	"copy",		"floor", "bulk",   "bulk taken", "verify", "alias insert",
-	"alias delete", "fence", "moved",  "pull",	 "pulled", "adopted",
+	"lookup",    "reply", "insert", "update",     "delete",	 "collect",
+	"copy",	     "floor", "bulk",	"bulk taken", "reserve", "verify",
+	"unreserve", "fence", "moved",	"pull",	      "pulled",	 "adopted",
 };
 
 static uint32_t guess(struct world *w, uint32_t chain, bool head)
@@ -21,9 +21,13 @@ static uint32_t guess(struct world *w, uint32_t chain, bool head)
 	return c->latest.path[head ? 0 : c->latest.live - 1].node;
 }
 
-static bool is_alias(const struct world *w, uint32_t key)
+// Which chain has a key, of which it is known what it is called at home, as views say it.
+static void find(struct world *w, uint32_t *chain, uint32_t *key)
 {
-	return !w->plan.move_at && key >= w->plan.keys;
+	if (!moves(w, *chain, *key))
+		return;
+	*chain = chance(w, 200) ? pick(w, 2) : w->move % 2;
+	*key = guest_key(*chain, *key);
 }
 
 static uint32_t live_records(const struct world *w, const struct replica *r)
@@ -31,14 +35,15 @@ static uint32_t live_records(const struct world *w, const struct replica *r)
 	uint32_t i, n = 0;
 
 	for (i = 0; i < keys_of(w); i++)
-		n += !is_alias(w, i) && r->entry[i].record.life == DFT_LIVE;
+		n += r->entry[i].record.life == DFT_LIVE && !is_alias(&r->entry[i].record);
 	return n;
 }
 
 // Quota and capacity count live sessions; tombstones have room of their own.
-static bool full(struct world *w, const struct replica *r, uint32_t key)
+static bool full(struct world *w, const struct replica *r, uint32_t key,
+		 const struct dft_record *record)
 {
-	if (is_alias(w, key) || r->entry[key].record.life == DFT_LIVE ||
+	if (is_alias(record) || r->entry[key].record.life == DFT_LIVE ||
 	    live_records(w, r) < w->plan.capacity)
 		return false;
 	w->counters.full++;
@@ -47,18 +52,24 @@ static bool full(struct world *w, const struct replica *r, uint32_t key)
 
 static void look_up_again(struct world *w, struct replica *r, struct op *op)
 {
+	const struct dft_configuration *c = &r->member.active;
+	uint32_t to = c->path[c->live - 1].node;
+
 	if (!op->packet || !op->hops--)
 		return;
-	op->kind = OP_LOOKUP;
-	op->read = 0;
-	op->alias.chain = NOWHERE;
-	if (is_alias(w, op->key)) {
+	// What waits for an alias is of another key.
+	if (op->kind == OP_RESERVE || op->reserves) {
 		op->chain = op->alias.session_chain;
 		op->key = op->alias.session_key;
-		send_op(w, r->member.self.node, guess(w, op->chain, false), op);
-		return;
+		find(w, &op->chain, &op->key);
+		to = guess(w, op->chain, false);
 	}
-	send_op(w, r->member.self.node, r->member.active.path[r->member.active.live - 1].node, op);
+	op->kind = OP_LOOKUP;
+	op->read = 0;
+	op->reserves = 0;
+	if (!op->translated)
+		op->alias.chain = NOWHERE;
+	send_op(w, r->member.self.node, to, op);
 }
 
 static void maybe_stall(struct world *w, uint32_t node)
@@ -83,32 +94,37 @@ static void reply(struct world *w, struct replica *r, struct op *op)
 	send_sluggish(w, node, op->forwarder, op);
 }
 
-static void delete_alias(struct world *w, uint32_t from, const struct alias_use *use)
+// To the head of the chain that has op.alias.
+static void to_alias(struct world *w, uint32_t from, enum op_kind kind, const struct alias_use *use)
 {
-	struct op op = {.kind = OP_ALIAS_DELETE, .hops = 8, .chain = use->chain, .key = use->key};
+	struct op op = {.kind = kind, .hops = 8, .chain = use->chain, .key = use->key};
 
 	op.alias = *use;
-	send_op(w, from, guess(w, use->chain, true), &op);
+	find(w, &op.chain, &op.key);
+	send_op(w, from, guess(w, op.chain, true), &op);
 }
 
-// A session's record names its alias: what of it may have to go.
-static bool alias_use_of(uint32_t chain, uint32_t key, const struct dft_record *r,
-			 struct alias_use *use)
+// The packet's key is an alias: as its session knows it, it goes on to that one's tail.
+static void aliased(struct world *w, struct replica *r, struct op *op)
 {
-	if (!alias_of(r, &use->chain, &use->key))
-		return false;
-	use->session_chain = chain;
-	use->session_key = key;
-	use->life = r->incarnation;
-	return true;
+	if (!op->packet || op->translated || !op->hops--)
+		return;
+	w->counters.aliased++;
+	op->kind = OP_LOOKUP;
+	op->read = 0;
+	op->translated = 1;
+	op->alias = use_of(w, op->chain, op->key, &op->record);
+	op->chain = op->alias.session_chain;
+	op->key = op->alias.session_key;
+	find(w, &op->chain, &op->key);
+	send_sluggish(w, r->member.self.node, guess(w, op->chain, false), op);
 }
 
-static bool uses(const struct dft_record *r, const struct alias_use *use)
+// Whether a session answers what came by an alias: this very life, by this very alias.
+static bool translated_for(const struct dft_record *session, const struct alias_use *use)
 {
-	uint32_t chain, key;
-
-	return r->life != DFT_ABSENT && alias_of(r, &chain, &key) && chain == use->chain &&
-	       key == use->key;
+	return uses(session, use) &&
+	       (!dft_stamp_compare(session->incarnation, use->life) || BUGGY(ALIAS_ANY_LIFE));
 }
 
 static void down(struct world *w, struct replica *r, struct op *op);
@@ -127,7 +143,7 @@ static void learn(struct world *w, struct replica *r, uint32_t chain, uint32_t s
 	dft_bucket_learn(&r->bucket, told);
 	if (r->bucket.move != was)
 		r->pulled = 0;
-	for (i = 0; i < w->plan.keys; i += SIM_BUCKETS) {
+	for (i = 0; i < w->plan.keys + w->plan.aliases; i += SIM_BUCKETS) {
 		key = guest_key(chain, i);
 		if (dft_bucket_left(&r->bucket, &r->entry[key].record))
 			memset(&r->entry[key], 0, sizeof(r->entry[key]));
@@ -143,6 +159,8 @@ static void pass_over(struct world *w, struct replica *r, struct op *op)
 	if (!op->packet || !op->hops--)
 		return;
 	op->read = 0;
+	if (!op->translated)
+		op->alias.chain = NOWHERE;
 	if (r->bucket.fenced && op->back) {
 		op->back = 0;
 		op->kind = OP_FENCE;
@@ -171,7 +189,8 @@ static void report(struct world *w, struct replica *r, const struct op *fence, s
 	op.key = guest_key(op.chain, fence->key);
 	op.floor = fence->floor;
 	op.bucket.move = fence->bucket.move;
-	op.alias.chain = NOWHERE;
+	if (!op.translated)
+		op.alias.chain = NOWHERE;
 	send_op(w, r->member.self.node, guess(w, op.chain, true), &op);
 }
 
@@ -196,7 +215,8 @@ static void ask_old(struct world *w, struct replica *r, struct op *op)
 	op->bucket.move = r->bucket.move;
 	op->chain = old;
 	op->key = guest_key(old, op->key);
-	op->alias.chain = NOWHERE;
+	if (!op->translated)
+		op->alias.chain = NOWHERE;
 	// Whom it takes for the old head may be whoever was just replaced.
 	if (chance(w, 200))
 		to = w->chain[old].node[pick(w, w->chain[old].slots)];
@@ -247,7 +267,7 @@ static void pull(struct world *w, struct replica *r, uint32_t chain)
 
 	if (!r->bucket.owned.epoch || r->bucket.complete)
 		return;
-	for (key = 0; key < w->plan.keys; key += SIM_BUCKETS)
+	for (key = 0; key < w->plan.keys + w->plan.aliases; key += SIM_BUCKETS)
 		if (!(r->pulled >> key & 1)) {
 			missing++;
 			op.key = guest_key(chain, key);
@@ -280,17 +300,34 @@ static void pull(struct world *w, struct replica *r, uint32_t chain)
 	down(w, r, &op);
 }
 
+// A3: all of the path has the alias, its session may follow.
+static void begin_session(struct world *w, struct replica *r, const struct op *op)
+{
+	struct op next = *op;
+
+	w->counters.reserved++;
+	next.kind = OP_INSERT;
+	next.reserves = 0;
+	next.chain = op->alias.session_chain;
+	next.key = op->alias.session_key;
+	find(w, &next.chain, &next.key);
+	next.stamp = op->session_seen;
+	next.record = op->session;
+	send_sluggish(w, r->member.self.node, guess(w, next.chain, true), &next);
+}
+
 // The op has passed all of the path.
 static void finish(struct world *w, struct replica *r, struct op *op)
 {
 	uint32_t node = r->member.self.node;
-	const struct dft_record *mine = &r->entry[op->key].record;
 	struct op next;
 
-	// A3 to A5: all of the live list know now that this life does not, or will never, have it.
-	if (!is_alias(w, op->key) && op->alias.chain != NOWHERE &&
-	    !(uses(mine, &op->alias) && !dft_stamp_compare(mine->incarnation, op->alias.life)))
-		delete_alias(w, node, &op->alias);
+	// A5: all of the live list know now that this life does not, or will never, have it.
+	if (op->gone) {
+		w->counters.orphaned++;
+		to_alias(w, node, OP_UNRESERVE, &op->alias);
+		return;
+	}
 	if (op->kind == OP_COPY && op->collect && op->record.life == DFT_TOMBSTONE) {
 		next = (struct op){.kind = OP_COLLECT, .hops = 8, .chain = op->chain};
 		next.key = op->key;
@@ -308,6 +345,8 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 	if (!op->packet)
 		return;
 	if (moves(w, op->chain, op->key) && !dft_bucket_serves(&r->bucket)) {
+		if (op->reserves)
+			return;
 		op->kind = OP_LOOKUP;
 		pass_over(w, r, op);
 		return;
@@ -316,75 +355,21 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 		w->counters.no_lease++;
 		return;
 	}
+	if (op->reserves) {
+		begin_session(w, r, op);
+		return;
+	}
 	// Over this tombstone the tail would decide, and here it is now.
 	if (op->kind == OP_COPY && op->read && op->record.life == DFT_TOMBSTONE) {
 		evaluate(w, r, op);
 		return;
 	}
-	if (op->kind != OP_COPY || op->record.life != DFT_LIVE) {
+	if (op->kind != OP_COPY || op->record.life != DFT_LIVE)
 		look_up_again(w, r, op);
-		return;
-	}
-	if (!is_alias(w, op->key)) {
-		reply(w, r, op);
-		return;
-	}
-	// A3: the alias is reserved, its session may follow.
-	next = *op;
-	next.kind = OP_INSERT;
-	next.chain = op->alias.session_chain;
-	next.key = op->alias.session_key;
-	next.stamp = op->session_seen;
-	next.record = op->other;
-	send_sluggish(w, node, guess(w, next.chain, true), &next);
-}
-
-// A2: whatever brings a session's record to another node of its chain brings its alias there.
-static void take_along(struct world *w, struct replica *r, struct op *op)
-{
-	uint32_t chain, key, bucket;
-	struct dft_record *alias;
-	struct dft_alias owner;
-
-	op->with = 0;
-	if (is_alias(w, op->key) || op->record.life != DFT_LIVE ||
-	    !alias_of(&op->record, &chain, &key) || chain != op->chain || BUGGY(PAIR_SPLIT))
-		return;
-	alias = &r->entry[key].record;
-	bucket = bucket_of(w, key);
-	owner_write(&owner, op->chain, op->key, op->record.incarnation);
-	if (!dft_alias_owned(alias, &owner))
-		return;
-	op->with = 1;
-	op->other = *alias;
-	op->other_floor = r->floor[bucket];
-	if (dft_is_head(&r->member) && !op->read && op->kind == OP_COPY)
-		dft_push_at_head(alias, r->floor[bucket], &op->other);
-}
-
-// What came along is stored first. Returns 0 where that is not possible.
-static bool brought(struct world *w, struct replica *r, uint32_t slot, struct op *op)
-{
-	enum dft_outcome outcome;
-	uint32_t chain, key, bucket, floor;
-
-	if (!op->with)
-		return true;
-	alias_of(&op->record, &chain, &key);
-	bucket = bucket_of(w, key);
-	floor = r->floor[bucket];
-	if (op->read || op->kind == OP_BULK)
-		outcome = dft_copy_read(&r->entry[key].record, &floor, op->other_floor, &op->other);
+	else if (is_alias(&op->record))
+		aliased(w, r, op);
 	else
-		outcome = dft_copy(&r->entry[key].record, floor, &op->other);
-	raise_floor(w, op->chain, slot, bucket, floor);
-	note(w, r->member.self.node, op->chain, key, "with %u: outcome %d, now %u (%u,%u)", op->key,
-	     outcome, r->entry[key].record.life, r->entry[key].record.stamp.floor,
-	     r->entry[key].record.stamp.counter);
-	if (outcome == DFT_CONFLICT)
-		broken(w, "I4 equal stamps", op->chain, key, "node %u", r->member.self.node);
-	check_touched(w, op->chain, slot, key);
-	return outcome != DFT_ENDED && outcome != DFT_CONFLICT;
+		reply(w, r, op);
 }
 
 static void down(struct world *w, struct replica *r, struct op *op)
@@ -393,9 +378,13 @@ static void down(struct world *w, struct replica *r, struct op *op)
 	int place = dft_configuration_place(c, r->member.self);
 	struct op early;
 
+	if (BUGGY(ALIAS_HASTY) && place == 0 && op->reserves) {
+		begin_session(w, r, op);
+		op->packet = op->reserves = 0;
+	}
 	if ((BUGGY(EARLY_RELEASE) && place == 0) || (BUGGY(MIDDLE_RELEASE) && place > 0)) {
 		if (op->kind == OP_COPY && op->packet && op->record.life == DFT_LIVE &&
-		    !is_alias(w, op->key) && place + 1 < (int)(c->live + c->learner)) {
+		    !is_alias(&op->record) && place + 1 < (int)(c->live + c->learner)) {
 			early = *op;
 			reply(w, r, &early);
 			op->packet = 0;
@@ -405,8 +394,6 @@ static void down(struct world *w, struct replica *r, struct op *op)
 		op->term = c->term;
 	if (op->kind == OP_FLOOR && place == 0)
 		op->bucket = r->bucket;
-	if (op->kind == OP_COPY)
-		take_along(w, r, op);
 	if (place + 1 < (int)(c->live + c->learner))
 		send_op(w, r->member.self.node, c->path[place + 1].node, op);
 	else
@@ -431,50 +418,68 @@ static void ask_delete(struct world *w, struct replica *r, uint32_t chain, uint3
 	to_head(w, r, &op);
 }
 
-// Nothing is recorded: network functions decide.
+// A3: the alias first, as the life that will begin if its session is accepted.
+static void reserve(struct world *w, struct replica *r, struct op *op)
+{
+	op->kind = OP_RESERVE;
+	op->chosen = chance(w, 500);
+	op->session = op->record;
+	op->session_seen = op->stamp;
+	op->alias.life = dft_promised_life(op->stamp);
+	op->chain = op->alias.chain;
+	op->key = op->alias.key;
+	find(w, &op->chain, &op->key);
+	memset(&op->record, 0, sizeof(op->record));
+	op->record.life = DFT_LIVE;
+	op->record.state = DFT_ALIAS;
+	op->record.alias = owner_of(&op->alias);
+	send_sluggish(w, r->member.self.node, guess(w, op->chain, true), op);
+}
+
+// What a session is translated to, if it is. Returns false where that is nothing.
+static bool translate(struct world *w, const struct op *op, struct alias_use *use)
+{
+	const struct plan *p = &w->plan;
+
+	use->session_chain = op->chain;
+	use->session_key = op->key;
+	home(w, &use->session_chain, &use->session_key);
+	use->chain = NOWHERE;
+	if (!p->aliases || !chance(w, 400))
+		return false;
+	use->key = chance(w, 100) ? pick(w, p->keys) : p->keys + pick(w, p->aliases);
+	use->chain = pick(w, p->chains);
+	if (use->chain == use->session_chain && use->key == use->session_key)
+		use->chain = NOWHERE;
+	return use->chain != NOWHERE;
+}
+
+// Nothing is recorded: network functions decide. Not about what was translated already: its session
+// has ended.
 static void evaluate(struct world *w, struct replica *r, struct op *op)
 {
-	uint32_t node = r->member.self.node, alias_chain = NOWHERE, alias_key = 0;
-	uint32_t number = ++w->evaluations;
-	struct op alias;
+	uint32_t node = r->member.self.node, number;
+	bool translated;
 
+	if (op->translated)
+		return;
+	number = ++w->evaluations;
 	w->counters.evaluated++;
-	op->pair = 0;
 	op->read = 0;
-	if (w->plan.aliases && op->key % 2) {
-		alias_chain = pick(w, w->plan.chains);
-		alias_key = w->plan.keys + pick(w, w->plan.aliases);
-	}
+	translated = translate(w, op, &op->alias);
 	memset(&op->record, 0, sizeof(op->record));
 	op->record.life = DFT_LIVE;
 	op->record.policy = 1;
-	decide(&op->record, number, alias_chain, alias_key);
+	decide(&op->record, number, op->alias.chain, op->alias.key);
 	op->stamp = dft_observe(&r->entry[op->key].record, r->floor[bucket_of(w, op->key)]);
 	op->kind = OP_INSERT;
-	note(w, node, op->chain, op->key, "evaluates: decision %u, saw (%u,%u)", number,
-	     op->stamp.floor, op->stamp.counter);
+	note(w, node, op->chain, op->key, "evaluates: decision %u, alias %d/%u, saw (%u,%u)",
+	     number, (int)op->alias.chain, op->alias.key, op->stamp.floor, op->stamp.counter);
 	maybe_stall(w, node);
-	if (!alias_of(&op->record, &alias_chain, &alias_key)) {
-		op->alias.chain = NOWHERE;
+	if (translated)
+		reserve(w, r, op);
+	else
 		to_head(w, r, op);
-		return;
-	}
-	op->alias = (struct alias_use){alias_chain, alias_key, op->chain, op->key,
-				       dft_promised_life(op->stamp)};
-	op->pair = alias_chain == op->chain && chance(w, 700);
-	if (op->pair) {
-		to_head(w, r, op);
-		return;
-	}
-	alias = *op;
-	alias.kind = OP_ALIAS_INSERT;
-	alias.chain = alias_chain;
-	alias.key = alias_key;
-	alias.other = op->record;
-	alias.session_seen = op->stamp;
-	memset(&alias.record, 0, sizeof(alias.record));
-	owner_write(&alias.record.alias, op->chain, op->key, op->alias.life);
-	send_sluggish(w, node, guess(w, alias_chain, true), &alias);
 }
 
 // M5. What is answered or succeeded has passed the learner, or it would have holes.
@@ -483,7 +488,6 @@ static void pass_learner(struct world *w, struct replica *r, struct op *op)
 	op->kind = OP_COPY;
 	op->read = 1;
 	op->floor = r->floor[bucket_of(w, op->key)];
-	op->alias.chain = NOWHERE;
 	down(w, r, op);
 }
 
@@ -499,11 +503,22 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 	}
 	if (moves(w, op->chain, op->key) &&
 	    dft_bucket_must_ask(&r->bucket, &e->record, op->pulled)) {
-		ask_old(w, r, op);
+		if (!op->translated)
+			ask_old(w, r, op);
 		return;
 	}
 	if (e->record.life == DFT_ABSENT) {
 		evaluate(w, r, op);
+		return;
+	}
+	if (e->record.life == DFT_LIVE && is_alias(&e->record)) {
+		op->record = e->record;
+		if (op->translated)
+			return;
+		if (r->member.active.learner && !BUGGY(LEARNER_PASSED_BY))
+			pass_learner(w, r, op);
+		else
+			aliased(w, r, op);
 		return;
 	}
 	switch (dft_age(&e->record, e->deleting, now - last, w->plan.timeout, w->plan.refresh,
@@ -529,8 +544,9 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 		return;
 	case DFT_IN_USE:
 		e->used = now;
+		if (op->translated && !translated_for(&e->record, &op->alias))
+			return;
 		op->record = e->record;
-		op->alias.chain = NOWHERE;
 		if (r->member.active.learner && !BUGGY(LEARNER_PASSED_BY)) {
 			pass_learner(w, r, op);
 			return;
@@ -563,7 +579,8 @@ static bool touches(struct world *w, struct replica *r, const struct op *op)
 {
 	struct entry *e = &r->entry[op->key];
 
-	if (!op->packet || e->record.life != DFT_LIVE || !dft_is_tail(&r->member))
+	if (!op->packet || e->record.life != DFT_LIVE || is_alias(&e->record) ||
+	    !dft_is_tail(&r->member))
 		return true;
 	if (e->deleting)
 		return false;
@@ -571,29 +588,26 @@ static bool touches(struct world *w, struct replica *r, const struct op *op)
 	return true;
 }
 
-// A2.
-static enum dft_outcome insert_pair(struct world *w, struct replica *r, uint32_t slot,
-				    struct op *op, uint32_t *floor)
+// A1: the key is another's: the evaluator chooses again, if it can.
+static void taken(struct world *w, struct replica *r, struct op *op)
 {
-	uint32_t key = op->alias.key, bucket = bucket_of(w, key), alias_floor = r->floor[bucket];
-	struct entry *alias = &r->entry[key];
-	struct dft_record reserved = {.policy = 0};
-	enum dft_outcome outcome;
+	if (op->chosen)
+		look_up_again(w, r, op);
+}
 
-	owner_write(&reserved.alias, op->chain, op->key, (struct dft_stamp){0, 0});
-	outcome = dft_insert_pair_at_head(
-		&r->entry[op->key].record, floor, op->stamp, &op->record, &alias->record,
-		bucket == bucket_of(w, op->key) ? floor : &alias_floor, &reserved);
-	// Nothing is reserved for what was not accepted: nothing is to be given back.
-	op->alias.chain = NOWHERE;
-	if (outcome != DFT_STORED)
-		return outcome;
-	w->counters.pairs++;
-	alias->deleting = false;
-	note(w, r->member.self.node, op->chain, key, "reserved with %u: (%u,%u)", op->key,
-	     alias->record.stamp.floor, alias->record.stamp.counter);
-	check_touched(w, op->chain, slot, key);
-	return outcome;
+// A3, A5, M7: whether this head serves an op about an alias.
+static bool serves_aliases(struct world *w, struct replica *r, struct op *op)
+{
+	if (!moves(w, op->chain, op->key))
+		return true;
+	if (dft_bucket_serves(&r->bucket))
+		return !r->bucket.guest || r->bucket.complete;
+	if (op->kind == OP_RESERVE && op->hops--) {
+		op->chain = !op->chain;
+		op->key = guest_key(op->chain, op->key);
+		send_op(w, r->member.self.node, guess(w, op->chain, true), op);
+	}
+	return false;
 }
 
 static void request_at_head(struct world *w, struct replica *r, uint32_t slot, struct op *op)
@@ -602,8 +616,11 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 	uint32_t node = r->member.self.node, bucket = bucket_of(w, op->key);
 	uint32_t floor = r->floor[bucket];
 	struct dft_record was = e->record;
-	struct dft_alias owner;
+	struct dft_alias owner = owner_of(&op->alias);
 	enum dft_outcome outcome = DFT_ENDED;
+
+	if (op->kind >= OP_RESERVE && op->kind <= OP_UNRESERVE && !serves_aliases(w, r, op))
+		return;
 
 	if (moves(w, op->chain, op->key) && op->kind <= OP_COLLECT) {
 		if (!dft_bucket_serves(&r->bucket)) {
@@ -620,11 +637,9 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 	}
 	switch (op->kind) {
 	case OP_INSERT:
-		if (full(w, r, op->key))
+		if (full(w, r, op->key, &op->record))
 			return;
-		if (op->pair)
-			outcome = insert_pair(w, r, slot, op, &floor);
-		else if (op->alias.chain == NOWHERE)
+		if (op->alias.chain == NOWHERE)
 			outcome = dft_insert_at_head(&e->record, &floor, op->stamp, &op->record);
 		else
 			outcome = dft_insert_promised_at_head(&e->record, &floor, op->stamp,
@@ -647,10 +662,6 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 		if (outcome == DFT_STORED) {
 			w->counters.deleted++;
 			check_tombstone(w, op->chain, slot, op->key, &was);
-			if (BUGGY(ALIAS_EARLY) &&
-			    alias_use_of(op->chain, op->key, &was, &op->alias))
-				delete_alias(w, node, &op->alias);
-			op->alias.chain = NOWHERE;
 		}
 		if (outcome == DFT_ENDED && floor > op->stamp.floor) {
 			op->kind = OP_FLOOR;
@@ -667,9 +678,6 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 		if (outcome == DFT_STORED) {
 			w->counters.collected++;
 			memset(e, 0, sizeof(*e));
-			if (is_alias(w, op->key) ||
-			    !alias_use_of(op->chain, op->key, &was, &op->alias))
-				op->alias.chain = NOWHERE;
 		}
 		note(w, node, op->chain, op->key, "collects (%u,%u), floor %u", op->stamp.floor,
 		     op->stamp.counter, floor);
@@ -678,24 +686,28 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 		down(w, r, op);
 		check_touched(w, op->chain, slot, op->key);
 		return;
-	case OP_ALIAS_INSERT:
+	case OP_RESERVE:
 		outcome = dft_alias_insert_at_head(&e->record, floor, &op->record);
 		if (outcome == DFT_REFUSED) {
-			look_up_again(w, r, op);
+			taken(w, r, op);
 			return;
 		}
+		op->reserves = 1;
 		break;
-	case OP_ALIAS_DELETE:
-		owner_write(&owner, op->alias.session_chain, op->alias.session_key, op->alias.life);
+	case OP_UNRESERVE:
 		outcome = dft_alias_delete_at_head(&e->record, floor, &owner, &op->record);
 		break;
 	case OP_VERIFY:
+		w->counters.asked_for++;
 		outcome = dft_verify_at_head(&e->record, &floor, op->alias.life,
 					     uses(&e->record, &op->alias));
 		if (outcome == DFT_SAME)
 			return;
 		raise_floor(w, op->chain, slot, bucket, floor);
+		note(w, node, op->chain, op->key, "life (%u,%u) is gone for good, floor %u",
+		     op->alias.life.floor, op->alias.life.counter, floor);
 		op->kind = OP_FLOOR;
+		op->gone = 1;
 		op->stamp = (struct dft_stamp){0, 0};
 		op->floor = floor;
 		if (BUGGY(ALIAS_NO_FENCE))
@@ -788,6 +800,7 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 	uint32_t node = r->member.self.node, bucket = bucket_of(w, op->key);
 	uint32_t floor = r->floor[bucket];
 	enum dft_outcome outcome;
+	struct dft_alias owner;
 	uint16_t was;
 
 	if (!dft_admits(&r->member, op->term)) {
@@ -809,17 +822,14 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 		check_touched(w, op->chain, slot, op->key);
 		return;
 	}
-	if (op->record.life == DFT_LIVE && full(w, r, op->key)) {
+	if (op->record.life == DFT_LIVE && full(w, r, op->key, &op->record)) {
 		if (BUGGY(FULL_FORGETS))
 			down(w, r, op);
 		return;
 	}
 	if (BUGGY(REPLICA_EVALUATES) && e->record.life == DFT_ABSENT &&
-	    op->record.life == DFT_LIVE && !is_alias(w, op->key))
+	    op->record.life == DFT_LIVE && !is_alias(&op->record))
 		decide(&op->record, ++w->evaluations, NOWHERE, 0);
-	if (!brought(w, r, slot, op))
-		return;
-	floor = r->floor[bucket];
 	was = e->record.life;
 	if (op->read)
 		outcome = dft_copy_read(&e->record, &floor, op->floor, &op->record);
@@ -835,6 +845,12 @@ static void replication(struct world *w, struct replica *r, uint32_t slot, struc
 	if (outcome == DFT_STORED && e->deleting && e->record.life == DFT_LIVE)
 		e->deleting = false;
 	check_touched(w, op->chain, slot, op->key);
+	owner = owner_of(&op->alias);
+	if (op->reserves && !BUGGY(ALIAS_ADOPTS) &&
+	    (outcome == DFT_ENDED || !dft_alias_owned(&op->record, &owner))) {
+		taken(w, r, op);
+		return;
+	}
 	if (outcome == DFT_ENDED || outcome == DFT_CONFLICT)
 		return;
 	// What the learner has is not what the tail read: nor has the tail answered for it.
@@ -864,11 +880,8 @@ static void bulk(struct world *w, struct replica *r, uint32_t slot, struct op *o
 	if (dft_member_place(&r->member) != (int)r->member.active.live ||
 	    dft_term_compare(op->term, r->member.active.term))
 		return;
-	if (op->record.life == DFT_LIVE && full(w, r, op->key))
+	if (op->record.life == DFT_LIVE && full(w, r, op->key, &op->record))
 		return;
-	if (!brought(w, r, slot, op))
-		return;
-	floor = r->floor[bucket];
 	outcome = dft_copy_read(&e->record, &floor, op->floor, &op->record);
 	raise_floor(w, op->chain, slot, bucket, floor);
 	if (outcome == DFT_CONFLICT)
@@ -935,7 +948,46 @@ void table_op(struct world *w, uint32_t node, const struct op *in)
 	}
 }
 
-// The leased tail's part of time: ages sessions, collects tombstones, verifies aliases.
+static void ask_for_session(struct world *w, uint32_t from, const struct alias_use *use)
+{
+	struct op op = {.kind = OP_VERIFY, .hops = 8};
+
+	op.alias = *use;
+	op.chain = use->session_chain;
+	op.key = use->session_key;
+	find(w, &op.chain, &op.key);
+	send_op(w, from, guess(w, op.chain, true), &op);
+}
+
+// A5: an alias' head asks for its session, also where it has a tombstone that is not collected:
+// somebody behind it may have missed that.
+static void verify(struct world *w, struct replica *r, uint32_t chain, uint64_t now)
+{
+	uint32_t key;
+
+	if (BUGGY(ALIAS_TAIL_ASKS) ? !dft_is_tail(&r->member) : !dft_is_head(&r->member))
+		return;
+	for (key = 0; key < keys_of(w); key++) {
+		struct entry *e = &r->entry[key];
+		struct alias_use use;
+
+		if (e->record.life == DFT_ABSENT || !is_alias(&e->record) ||
+		    now - e->used < w->plan.timeout / 2 ||
+		    (moves(w, chain, key) && !dft_bucket_serves(&r->bucket)))
+			continue;
+		if (e->record.life == DFT_TOMBSTONE && BUGGY(ALIAS_END_LEFT))
+			continue;
+		use = use_of(w, chain, key, &e->record);
+		if (BUGGY(ALIAS_AGED))
+			to_alias(w, r->member.self.node, OP_UNRESERVE, &use);
+		else
+			ask_for_session(w, r->member.self.node, &use);
+		if (e->record.life == DFT_LIVE)
+			e->used = now;
+	}
+}
+
+// The leased tail's part of time: ends sessions, collects tombstones.
 static void age(struct world *w, struct replica *r, uint32_t chain, uint64_t now)
 {
 	struct op op;
@@ -951,27 +1003,8 @@ static void age(struct world *w, struct replica *r, uint32_t chain, uint64_t now
 			continue;
 		if (moves(w, chain, key) && !dft_bucket_serves(&r->bucket))
 			continue;
-		if (is_alias(w, key) && e->record.life == DFT_LIVE) {
-			if (now - e->asked < w->plan.timeout / 2)
-				continue;
-			e->asked = now;
-			memset(&op, 0, sizeof(op));
-			op.alias.chain = chain;
-			op.alias.key = key;
-			owner_read(&e->record.alias, &op.alias.session_chain, &op.alias.session_key,
-				   &op.alias.life);
-			op.hops = 8;
-			op.kind = OP_VERIFY;
-			op.chain = op.alias.session_chain;
-			op.key = op.alias.session_key;
-			if (BUGGY(ALIAS_AGED)) {
-				if (idle >= w->plan.timeout)
-					delete_alias(w, r->member.self.node, &op.alias);
-				continue;
-			}
-			send_op(w, r->member.self.node, guess(w, op.chain, true), &op);
+		if (e->record.life == DFT_LIVE && is_alias(&e->record))
 			continue;
-		}
 		age = dft_age(&e->record, e->deleting, idle, w->plan.timeout, w->plan.refresh,
 			      w->plan.packet_life);
 		if (age == DFT_DYING) {
@@ -1019,7 +1052,8 @@ static void push(struct world *w, struct replica *r, uint32_t chain)
 		down(w, r, &op);
 		return;
 	}
-	if (r->entry[key].record.life == DFT_ABSENT)
+	// Of aliases nothing is pushed: A5 alone has to end what was lost.
+	if (r->entry[key].record.life == DFT_ABSENT || is_alias(&r->entry[key].record))
 		return;
 	op.kind = OP_COPY;
 	dft_push_at_head(&r->entry[key].record, r->floor[bucket_of(w, key)], &op.record);
@@ -1043,7 +1077,6 @@ static void fill(struct world *w, struct replica *r, uint32_t chain)
 		op.record = r->entry[key].record;
 		op.bucket = r->bucket;
 		op.alias.chain = NOWHERE;
-		take_along(w, r, &op);
 		send_op(w, r->member.self.node, r->member.active.path[r->member.active.live].node,
 			&op);
 		sent++;
@@ -1116,14 +1149,16 @@ void table_tick(struct world *w, uint32_t chain, uint32_t slot)
 	send_term(w, chain, &out);
 	if (dft_member_place(&r->member) < 0)
 		return;
+	verify(w, r, chain, now);
 	if (dft_is_tail(&r->member) && dft_leased(&r->member, &w->plan.times, now)) {
 		age(w, r, chain, now);
 		if (r->member.active.learner && !r->member.filled)
 			fill(w, r, chain);
 	}
 	if (BUGGY(AGER_EVERYWHERE) && !dft_is_tail(&r->member))
-		for (key = 0; key < w->plan.keys; key++)
+		for (key = 0; key < keys_of(w); key++)
 			if (r->entry[key].record.life == DFT_LIVE &&
+			    !is_alias(&r->entry[key].record) &&
 			    now - r->entry[key].used > w->plan.timeout)
 				ask_delete(w, r, chain, key);
 	if (dft_is_head(&r->member)) {

@@ -234,7 +234,7 @@ static struct cached *cached_of(struct world *w, uint32_t node, uint32_t chain, 
 {
 	uint32_t f = node - (w->plan.nodes - w->plan.forwarders);
 
-	return &w->cache[((size_t)f * w->plan.chains + chain) * w->plan.keys + key];
+	return &w->cache[((size_t)f * w->plan.chains + chain) * KEYS_MOST + key];
 }
 
 static void ask(struct world *w, uint32_t node, uint32_t chain, uint32_t key, struct op *op)
@@ -254,7 +254,8 @@ static void ask(struct world *w, uint32_t node, uint32_t chain, uint32_t key, st
 	op->packet = 1;
 	op->chain = chain;
 	op->key = key;
-	op->alias.chain = NOWHERE;
+	if (!op->translated)
+		op->alias.chain = NOWHERE;
 	op->forwarder = node;
 	op->boot = w->node[node].boot;
 	op->asked = clock_of(w, node);
@@ -274,13 +275,31 @@ static void apply(struct world *w, uint32_t chain, uint32_t key, const struct df
 	check_applied(w, chain, key, r->incarnation, decision_of(r), alias_chain, alias_key);
 }
 
+// Remembers a reply under a key, the session's or its alias. Stamps are compared within one
+// session.
+static void remember(struct world *w, uint32_t node, uint32_t chain, uint32_t key,
+		     const struct op *op)
+{
+	struct cached *c = cached_of(w, node, chain, key);
+
+	if (c->valid && c->chain == op->chain && c->key == op->key &&
+	    dft_stamp_compare(op->record.stamp, c->record.stamp) < 0)
+		return;
+	c->valid = true;
+	c->chain = op->chain;
+	c->key = op->key;
+	c->record = op->record;
+	c->asked = op->asked;
+}
+
 void forwarder_reply(struct world *w, uint32_t node, const struct op *in)
 {
 	struct op at_home = *in;
 	const struct op *op = &at_home;
-	struct cached *c;
-	struct op again = {.kind = OP_LOOKUP};
+	const struct cached *c;
+	struct op again = {.kind = OP_LOOKUP, .translated = in->translated, .alias = in->alias};
 	uint64_t since = clock_of(w, node) - op->asked;
+	uint32_t alias_chain, alias_key;
 
 	home(w, &at_home.chain, &at_home.key);
 	c = cached_of(w, node, op->chain, op->key);
@@ -292,19 +311,18 @@ void forwarder_reply(struct world *w, uint32_t node, const struct op *in)
 		ask(w, node, op->chain, op->key, &again);
 		return;
 	}
-	if (c->valid && dft_stamp_compare(op->record.stamp, c->record.stamp) < 0) {
-		if (dft_stamp_compare(op->record.incarnation, c->record.incarnation)) {
-			ask(w, node, op->chain, op->key, &again);
-			return;
-		}
-	} else {
-		c->valid = true;
-		c->record = op->record;
-		c->asked = op->asked;
+	if (c->valid && c->chain == op->chain && c->key == op->key &&
+	    dft_stamp_compare(op->record.incarnation, c->record.incarnation) < 0) {
+		ask(w, node, op->chain, op->key, &again);
+		return;
 	}
+	remember(w, node, op->chain, op->key, op);
+	if (alias_of(&op->record, &alias_chain, &alias_key))
+		remember(w, node, alias_chain, alias_key, op);
 	note(w, node, op->chain, op->key, "applies a reply: life (%u,%u) decision %u",
 	     op->record.incarnation.floor, op->record.incarnation.counter,
 	     decision_of(&op->record));
+	check_came_by(w, op);
 	apply(w, op->chain, op->key, &op->record);
 }
 
@@ -320,20 +338,38 @@ static bool talks(const struct world *w, uint32_t node, uint32_t chain, uint32_t
 	return phase >> 61 > 2;
 }
 
+// What a packet says of its session. Bits that one life has are not another's, nor those of another
+// generation; none says that it is an alias.
+static uint16_t news(struct world *w, const struct dft_record *r)
+{
+	static const uint16_t bits[] = {0x01, 0x02, 0x04, 0x08, 0x10, 0x40, 0x80};
+	uint32_t generation = dft_state_generation(r->state);
+
+	if (dft_state_closed(r->state) && chance(w, 300)) {
+		w->counters.reopened++;
+		return dft_state_reopened(r->state, chance(w, 500));
+	}
+	return (r->state & DFT_GENERATION_BITS) |
+	       bits[(r->incarnation.floor * 5 + r->incarnation.counter * 3 + generation * 2 +
+		     pick(w, 3)) %
+		    (sizeof(bits) / sizeof(*bits))];
+}
+
 static void client(struct world *w)
 {
 	uint32_t node = w->plan.nodes - w->plan.forwarders + pick(w, w->plan.forwarders);
-	uint32_t chain = pick(w, w->plan.chains), key = pick(w, w->plan.keys);
+	uint32_t chain = pick(w, w->plan.chains), key = pick(w, w->plan.keys + w->plan.aliases);
 	struct cached *c = cached_of(w, node, chain, key);
 	uint64_t now = clock_of(w, node);
 	struct op op = {.kind = OP_LOOKUP};
+	struct alias_use use;
+	bool translated;
 
 	if (!talks(w, node, chain, key))
 		return;
 	if (c->told && w->now < c->told_until && chance(w, 300)) {
 		w->counters.direct++;
-		check_applied(w, chain, key, c->told_life, c->told_decision, c->told_alias_chain,
-			      c->told_alias_key);
+		check_applied(w, chain, key, c->told_life, c->told_decision, NOWHERE, 0);
 		return;
 	}
 	if (w->node[node].paused_until > w->now)
@@ -345,28 +381,27 @@ static void client(struct world *w)
 	w->counters.cached++;
 	note(w, node, chain, key, "cache: life (%u,%u) decision %u", c->record.incarnation.floor,
 	     c->record.incarnation.counter, decision_of(&c->record));
-	apply(w, chain, key, &c->record);
-	if (chance(w, 100)) {
+	apply(w, c->chain, c->key, &c->record);
+	translated = alias_of(&c->record, &use.chain, &use.key);
+	// Hosts do not translate.
+	if (!translated && chance(w, 100)) {
 		c->told = true;
 		c->told_life = c->record.incarnation;
 		c->told_decision = decision_of(&c->record);
-		alias_of(&c->record, &c->told_alias_chain, &c->told_alias_key);
 		c->told_until = w->now + 100 + w->plan.refresh;
 	}
 	if (chance(w, 100)) {
+		// Of a translated session either side's packets say something.
+		op.translated = translated && (c->chain != chain || c->key != key);
+		use.session_chain = c->chain;
+		use.session_key = c->key;
+		use.life = c->record.incarnation;
+		op.alias = use;
 		op.kind = OP_UPDATE;
 		op.stamp = c->record.incarnation;
-		// Bits that one life has are not another's, nor those of another generation.
-		op.state = c->record.state & DFT_GENERATION_BITS;
-		op.state |= 1u << (op.stamp.floor * 5 + op.stamp.counter * 3 +
-				   dft_state_generation(op.state) * 2 + pick(w, 3)) %
-					  8;
-		if (dft_state_closed(c->record.state) && chance(w, 300)) {
-			w->counters.reopened++;
-			op.state = dft_state_reopened(c->record.state, chance(w, 500));
-		}
-		check_sent(w, chain, key, op.stamp, op.state);
-		ask(w, node, chain, key, &op);
+		op.state = news(w, &c->record);
+		check_sent(w, c->chain, c->key, op.stamp, op.state);
+		ask(w, node, c->chain, c->key, &op);
 	}
 }
 
@@ -755,7 +790,7 @@ static void massacre(struct world *w)
 static void forwarder_crash(struct world *w)
 {
 	uint32_t f = pick(w, w->plan.forwarders);
-	size_t each = (size_t)w->plan.chains * w->plan.keys, i;
+	size_t each = (size_t)w->plan.chains * KEYS_MOST, i;
 
 	w->counters.crashes++;
 	w->node[w->plan.nodes - w->plan.forwarders + f].boot++;
@@ -1037,7 +1072,7 @@ int world_new(struct world *w, const struct plan *plan)
 		draw(w);
 	w->node = calloc(plan->nodes, sizeof(*w->node));
 	w->chain = calloc(plan->chains, sizeof(*w->chain));
-	w->cache = calloc((size_t)plan->forwarders * plan->chains * plan->keys, sizeof(*w->cache));
+	w->cache = calloc((size_t)plan->forwarders * plan->chains * KEYS_MOST, sizeof(*w->cache));
 	w->outlook = calloc((size_t)plan->forwarders * plan->chains, sizeof(*w->outlook));
 	if (!w->node || !w->chain || !w->cache || !w->outlook) {
 		world_free(w);

@@ -1270,11 +1270,21 @@ static int test_alias(struct test *t)
 	return wrong + holds("that is its use", used_of(near, &other) - before >= VERIFY_S);
 }
 
-// A5: a reservation was lost on its way down, an alias' end as well.
+static void put_ended(struct side *s, const struct session_key *key)
+{
+	struct dft_record r = {};
+
+	must(!node_session(&s->node, key, &r), "an alias");
+	r.life = DFT_TOMBSTONE;
+	r.stamp.counter++;
+	node_session_put(&s->node, key, &r);
+}
+
+// A5: a reservation was lost on its way down, an alias' end as well, and one after the other.
 static int test_alias_lost(struct test *t)
 {
 	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
-	struct session_key owner, begun, ended;
+	struct session_key owner, begun, ended, never;
 	struct dft_record left = {};
 	int wrong = 0;
 
@@ -1282,16 +1292,18 @@ static int test_alias_lost(struct test *t)
 	put_translated(near, 7, 0, &owner, &begun);
 	for (int i = 0; i < NODES; i++)
 		put_translated(&t->side[i], 8, 0, &owner, &ended);
-	must(!node_session(&near->node, &ended, &left), "an alias");
-	left.life = DFT_TOMBSTONE;
-	left.stamp.counter++;
-	node_session_put(&near->node, &ended, &left);
+	put_translated(near, 9, 0, &owner, &never);
+	put_ended(near, &ended);
+	put_ended(near, &never);
 	wrong += until(t, "what only the head has is gone",
 		       !node_session(&near->node, &begun, &left) &&
 			       !node_session(&far->node, &begun, &left));
 	wrong += until(t, "what has ended at the head is gone",
 		       !node_session(&near->node, &ended, &left) &&
 			       !node_session(&far->node, &ended, &left));
+	wrong += until(t, "what has ended before the tail had it is gone",
+		       !node_session(&near->node, &never, &left) &&
+			       !node_session(&far->node, &never, &left));
 	return wrong;
 }
 

@@ -38,12 +38,12 @@ static void ask(struct ageing *ageing, const struct session_seen *seen, __u32 op
 		   0);
 }
 
+// A5: also where it has ended here: somebody behind this head may have missed that, and nobody else
+// would tell.
 static void verify(struct ageing *ageing, const struct session_seen *seen, __u32 chain,
 		   __u32 bucket)
 {
-	// The head for what did not reach the tail, the tail for an end that did not.
-	const __u64 head = ageing->roles->head[chain];
-	const __u64 term = head ? head : ageing->roles->role[chain].term;
+	const __u64 term = ageing->roles->head[chain];
 
 	// What a flat table cannot have says all 32 bits.
 	if (!term || (__s32)(ageing->now_s - seen->used_s) < VERIFY_S)
@@ -61,10 +61,10 @@ void ageing_look(struct ageing *ageing, const struct session_seen *seen)
 
 	if (chain == NO_CHAIN || !outbox_room(ageing->outbox))
 		return;
-	if (seen->record.life == DFT_LIVE && seen->record.state & DFT_ALIAS) {
+	if (seen->record.state & DFT_ALIAS)
 		verify(ageing, seen, chain, bucket);
+	if (seen->record.life == DFT_LIVE && seen->record.state & DFT_ALIAS)
 		return;
-	}
 	role = &ageing->roles->role[chain];
 	if (!role->term)
 		return;

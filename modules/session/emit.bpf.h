@@ -20,9 +20,9 @@ inlined int emit_permitted(const struct outbox_entry *e, const struct chain_valu
 
 	if (e->epoch != c->epoch || e->term != c->term || chain_fenced(e->chain, c))
 		return 0;
-	// A5: the head has whatever any of its path has, but for an end that the tail missed.
+	// A5: the head has whatever any of its path has.
 	if (e->op == DFT_VERIFY)
-		return (!place || place + 1 == c->live) && !move_elsewhere(m, e->chain);
+		return !place && !move_elsewhere(m, e->chain);
 	if (e->op >= DFT_FENCE)
 		return !place && m->from == e->chain + 1;
 	// M7: what the new chain lacks the old one still has, so it must not be forgotten here.
@@ -104,7 +104,7 @@ inlined int emit_verify(struct xdp_md *ctx, struct outbox_entry *e, const struct
 	struct dft_packet *d;
 
 	room->change.begins = room->change.answers = 0;
-	if (session_read(key, key_hash(key), 0, room) != SESSION_FOUND || alias->life != DFT_LIVE ||
+	if (session_read(key, key_hash(key), 0, room) != SESSION_FOUND ||
 	    !(alias->state & DFT_ALIAS))
 		return finish(ctx, EMIT_VOID);
 	__builtin_memcpy(&room->asked, alias->alias.key, sizeof(room->asked));

@@ -239,8 +239,6 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 		}
 		break;
 	case SESSION_UPDATE:
-		if (mine->state & DFT_ALIAS)
-			return DFT_ENDED;
 		if (c->refuse && dft_revives(mine, c->seen, c->record.state)) {
 			c->refused = 1;
 			return DFT_REFUSED;
@@ -278,16 +276,10 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 			c->refused = 1;
 			return DFT_REFUSED;
 		}
-		// Of a session that has ended some caches may still know.
-		if (mine->life != DFT_ABSENT && !(mine->state & DFT_ALIAS))
-			return DFT_REFUSED;
 		outcome = dft_alias_insert_at_head(mine, floor, &c->record);
 		break;
 	case SESSION_UNRESERVE:
 		outcome = dft_alias_delete_at_head(mine, floor, &c->record.alias, &c->record);
-		// Who asked may have missed it.
-		if (outcome == DFT_ENDED && mine->life == DFT_TOMBSTONE && mine->state & DFT_ALIAS)
-			outcome = dft_push_at_head(mine, floor, &c->record);
 		break;
 	case SESSION_VERIFY:
 		outcome = session_verify(mine, c, &floor);
@@ -567,7 +559,7 @@ inlined void session_used(struct session_room *room, const struct dft_record *mi
 		*dying = 0;
 	if (room->outcome == DFT_STORED && (!c->mark || was == DFT_ABSENT))
 		*used_s = now;
-	if (!c->mark || !c->answers || mine->life != DFT_LIVE ||
+	if (!c->mark || !c->answers || mine->life != DFT_LIVE || mine->state & DFT_ALIAS ||
 	    (room->outcome != DFT_STORED && room->outcome != DFT_SAME && room->outcome != DFT_OWN))
 		return;
 	if (*dying)
