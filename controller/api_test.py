@@ -241,6 +241,11 @@ class Case(unittest.TestCase):
         self.make("network-acls", name="fence", vpc="blue")
         self.make("ports", **port(1, security_groups=["http"]))
 
+    def outside(self):
+        """An external VPC with a subnet, as a NAT needs it."""
+        self.make("vpcs", name="public", tenant=None, cluster="zgc", external=True)
+        self.make("subnets", name="internet", vpc="public", cidr="198.51.100.0/24")
+
     def everything(self):
         """All that is stored, by both APIs. Of views, not what goes by with time."""
         found = {path: self.expect(200, "GET", path) for path in
@@ -255,11 +260,16 @@ def lasting(item):
 
 
 KINDS = ["tenants", "clusters", "nodes", "hosts", "vpcs", "subnets", "ports", "security-groups",
-         "network-acls", "load-balancers", "functions", "views"]
+         "network-acls", "load-balancers", "nats", "functions", "views"]
 
 
 def balancer(**more):
     return {"name": "shop", "vpc": "blue", "ip": "10.0.1.100", "listeners": [listener()], **more}
+
+
+def nat(**more):
+    return {"name": "out", "vpc": "blue", "external_vpc": "public",
+            "addresses": ["198.51.100.10"], "subnets": ["web"], **more}
 
 
 def listener(**more):
@@ -381,9 +391,12 @@ class Objects(Case):
         self.make("functions", name="f", cluster="zgc",
                   versions=[{"version": "v1", "object": sample("NOTHING")}])
         self.make("load-balancers", **balancer())
+        self.outside()
+        self.make("nats", **nat())
         for kind in KINDS:
             listed = self.expect(200, "GET", f"/v1/{kind}")
-            self.assertEqual(len(listed["items"]), 1, kind)
+            two = kind in ("vpcs", "subnets")
+            self.assertEqual(len(listed["items"]), 2 if two else 1, kind)
             item = lasting(listed["items"][0])
             for way in (item["id"], item["name"]):
                 got = self.expect(200, "GET", f"/v1/{kind}/{way}")
@@ -391,7 +404,8 @@ class Objects(Case):
             named = self.expect(200, "GET", f"/v1/{kind}?name={item['name']}")["items"]
             self.assertEqual([lasting(one) for one in named], [item])
             self.assertEqual(self.expect(200, "GET", f"/v1/{kind}?name=x")["items"], [])
-        for path in ("vpcs?tenant=red", "vpcs?cluster=zgc", "nodes?cluster=zgc",
+        self.assertEqual(len(self.expect(200, "GET", "/v1/vpcs?cluster=zgc")["items"]), 2)
+        for path in ("vpcs?tenant=red", "nodes?cluster=zgc",
                      "hosts?cluster=zgc", "subnets?vpc=blue", "ports?vpc=blue&host=host1",
                      "security-groups?vpc=blue"):
             self.assertEqual(len(self.expect(200, "GET", f"/v1/{path}")["items"]), 1, path)
@@ -445,8 +459,10 @@ class Objects(Case):
         """What the document shows works, in the order that references need."""
         order = ["/v1/" + kind for kind in ("tenants", "clusters", "nodes", "hosts", "vpcs",
                                             "subnets", "security-groups", "ports",
-                                            "load-balancers")]
+                                            "load-balancers", "nats")]
         for path in order:
+            if path == "/v1/nats":
+                self.outside()
             content = API["paths"][path]["post"]["requestBody"]["content"]["application/json"]
             self.expect(201, "POST", path, content["example"])
 
@@ -624,6 +640,86 @@ class Objects(Case):
         self.assertEqual(functions(), ["load-balancer"] + plain)
         self.expect(204, "DELETE", "/v1/load-balancers/shop")
         self.expect(204, "DELETE", "/v1/ports/p1")
+
+    def test_nats(self):
+        self.world()
+        self.outside()
+        plain = ["divider", "bouncer", "acl", "security-group"]
+
+        def functions(vpc):
+            return self.expect(200, "GET", f"/v1/vpcs/{vpc}")["functions"]
+
+        self.assertEqual(functions("public"), ["divider", "bouncer"])
+        before = self.policy(), self.policy("public")
+        got = self.make("nats", **nat())
+        self.assertEqual(got["addresses"], ["198.51.100.10"])
+        # What goes between them is decided by either's functions, and what both have counts.
+        self.assertEqual((functions("blue"), functions("public")), (["nat"] + plain,) * 2)
+        self.assertEqual((self.policy(), self.policy("public")), (before[0] + 1, before[1] + 1))
+        # What it needs stays.
+        for way in ("vpcs/blue", "vpcs/public", "subnets/web"):
+            self.refuse(409, None, "DELETE", f"/v1/{way}", says='nat "out"'
+                        if way == "subnets/web" else None)
+        internet = {"vpc": "public", "cidr": "198.51.100.0/24"}
+        for field, body in (("cidr", internet | {"cidr": "198.51.100.0/29"}),
+                            ("gateway", internet | {"gateway": None})):
+            self.refuse(409, field, "PUT", "/v1/subnets/internet", body,
+                        says='nat "out" has address 198.51.100.10')
+        # Nobody else has its address, and it has nobody's.
+        self.make("ports", **port(8, vpc="public", ips=["198.51.100.2"], security_groups=[]))
+        self.make("load-balancers", **balancer(vpc="public", ip="198.51.100.3", listeners=[]))
+        self.refuse(409, "ips[0]", "POST", "/v1/ports",
+                    port(9, vpc="public", ips=["198.51.100.10"], security_groups=[]),
+                    says='is used by nat "out"')
+        self.make("subnets", name="db", vpc="blue", cidr="10.0.2.0/24")
+        for ip, says in (("198.51.100.10", 'nat "out"'), ("198.51.100.2", 'port "'),
+                         ("198.51.100.3", 'load balancer "shop"'),
+                         ("198.51.100.1", 'subnet "internet"')):
+            self.refuse(409, "addresses[1]", "POST", "/v1/nats",
+                        nat(name="b", addresses=["198.51.100.11", ip], subnets=["db"]), says=says)
+        self.refuse(400, "addresses[0]", "POST", "/v1/nats",
+                    nat(name="b", addresses=["198.51.101.1"], subnets=["db"]), says="subnet of the vpc")
+        self.refuse(409, "subnets[0]", "POST", "/v1/nats",
+                    nat(name="b", addresses=["198.51.100.11"]), says='one of nat "out"')
+        # The two VPCs.
+        for field, body, says in (
+                ("external_vpc", nat(name="b", external_vpc="blue"), "is not external"),
+                ("vpc", nat(name="b", vpc="public", subnets=[]), "is external")):
+            self.refuse(409, field, "POST", "/v1/nats", body, says=says)
+        self.cluster("far", third=1)
+        self.make("vpcs", name="beyond", tenant=None, cluster="far", external=True)
+        self.refuse(409, "external_vpc", "POST", "/v1/nats",
+                    nat(name="b", external_vpc="beyond", addresses=[], subnets=[]),
+                    says="of two clusters")
+        self.make("vpcs", name="second", tenant=None, cluster="zgc", external=True)
+        self.refuse(409, "external_vpc", "PUT", "/v1/nats/out",
+                    nat(external_vpc="second", addresses=[], subnets=[]), says="cannot be changed")
+        got = self.expect(200, "PUT", "/v1/nats/out",
+                          nat(addresses=["198.51.100.10", "198.51.100.12"]))
+        self.assertEqual(got["addresses"], ["198.51.100.10", "198.51.100.12"])
+        self.refuse(409, "external", "PUT", "/v1/vpcs/public",
+                    {"tenant": None, "cluster": "zgc", "external": False}, says="cannot be changed")
+        self.refuse(400, "sessions", "POST", "/v1/vpcs",
+                    {"tenant": None, "cluster": "zgc", "external": True, "sessions": 5})
+        # A service chain that is said.
+        vpc = {"tenant": "red", "cluster": "zgc"}
+
+        def chain(*names):
+            return vpc | {"service_chain": [{"function": name} for name in names]}
+
+        for names, says in ((plain, "needs nat"), (["divider", "nat"] + plain[1:],
+                                                   "has divider before nat"),
+                            (["acl", "nat", "divider", "bouncer", "security-group"],
+                             "has acl before nat"),
+                            (["nat", "load-balancer"] + plain, "has nat before load-balancer")):
+            self.refuse(409, "service_chain", "PUT", "/v1/vpcs/blue", chain(*names), says=says)
+        self.expect(200, "PUT", "/v1/vpcs/blue", chain("nat", *plain))
+        self.expect(204, "DELETE", "/v1/nats/out")
+        self.expect(200, "PUT", "/v1/vpcs/blue", chain(*plain))
+        self.refuse(409, "vpc", "POST", "/v1/nats", nat(), says="has no nat")
+        self.expect(200, "PUT", "/v1/vpcs/blue", vpc)
+        self.assertEqual(functions("blue"), plain)
+        self.assertEqual(functions("public"), ["load-balancer", "divider", "bouncer"])
 
     def test_pushed_functions(self):
         self.world()
@@ -830,7 +926,8 @@ class Refusals(Case):
                   "subnets": {"name": "s", "vpc": "blue", "cidr": "10.0.9.0/24"},
                   "ports": port(9), "security-groups": {"name": "g", "vpc": "blue", "rules": []},
                   "network-acls": {"name": "f", "vpc": "blue", "rules": []},
-                  "load-balancers": balancer()}
+                  "load-balancers": balancer(), "nats": nat()}
+        self.outside()
         gone = object()
         cases = [(kind, field, value) for kind in bodies for field, value in (
             ("name", ""), ("name", "a b"), ("name", "x" * 65), ("name", 5), ("name", "a/b"),
@@ -925,6 +1022,12 @@ class Refusals(Case):
                 (f"{at}[0].weight", {"backends": [{"port": "p1", "weight": -1}]}),
                 (f"{at}[1].port", {"backends": [{"port": "p1"}, {"port": "p1"}]})):
             cases.append(("load-balancers", field, [listener(**change)]))
+        cases += [
+            ("vpcs", "external", 1), ("nats", "external_vpc", gone), ("nats", "addresses", []),
+            ("nats", "addresses[0]", ["10.0.1.9"]), ("nats", "addresses[0]", ["fd00::1"]),
+            ("nats", "addresses[1]", ["198.51.100.10"] * 2),
+            ("nats", "addresses", [f"198.51.100.{n}" for n in range(10, 27)]),
+            ("nats", "subnets", ["web"] * 65)]
         for kind, field, value in cases:
             with self.subTest(kind=kind, field=field, value=value):
                 body = dict(bodies[kind])
@@ -948,6 +1051,7 @@ class Refusals(Case):
                 ("security-groups", "vpc", {"vpc": "x"}),
                 ("subnets", "network_acl", {"vpc": "blue", "cidr": "10.0.9.0/24",
                                             "network_acl": "x"}),
+                ("nats", "external_vpc", nat(external_vpc="x")),
                 ("load-balancers", "vpc", balancer(vpc="x")),
                 ("load-balancers", "listeners[0].backends[0].port",
                  balancer(listeners=[listener(backends=[{"port": "x"}])])),

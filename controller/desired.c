@@ -44,6 +44,7 @@ enum kind {
 	SUBNETS,
 	PORTS,
 	LOAD_BALANCERS,
+	NATS,
 	KINDS
 };
 
@@ -59,6 +60,7 @@ static const char *const kind_name[KINDS] = {
 	[SUBNETS] = "subnets",
 	[PORTS] = "ports",
 	[LOAD_BALANCERS] = "load-balancers",
+	[NATS] = "nats",
 };
 
 // Whose messages depend on the facts of a kind; each of these refers to it.
@@ -71,7 +73,7 @@ static const struct dependence {
 	{VIEWS, HOSTS, CLUSTERS},	{HOSTS, PORTS, HOSTS},	      {VPCS, SUBNETS, VPCS},
 	{VPCS, SECURITY_GROUPS, VPCS},	{VPCS, NETWORK_ACLS, VPCS},   {VPCS, PORTS, VPCS},
 	{CLUSTERS, VPCS, CLUSTERS},	{FUNCTIONS, VPCS, FUNCTIONS}, {VPCS, LOAD_BALANCERS, VPCS},
-	{PORTS, LOAD_BALANCERS, PORTS},
+	{PORTS, LOAD_BALANCERS, PORTS}, {VPCS, NATS, VPCS},
 };
 
 // What the messages of other objects need to know of one. Zeroed before it is filled and without
@@ -303,11 +305,11 @@ static int source_name(struct desired *d, struct source *source)
 	return err;
 }
 
-// Of subnets and load balancers nothing is compiled but their own messages; and there are too many
-// ports to keep what few load balancers ask of them.
+// Of subnets, load balancers and NATs nothing is compiled but their own messages; and there are too
+// many ports to keep what few of these ask of them.
 static bool has_facts(enum kind kind)
 {
-	return kind != SUBNETS && kind != PORTS && kind != LOAD_BALANCERS;
+	return kind != SUBNETS && kind != PORTS && kind != LOAD_BALANCERS && kind != NATS;
 }
 
 // Sets *changed where they are not what they were. Facts that are new are a change too (a cluster's
@@ -718,6 +720,7 @@ static uint32_t function_slot_of(const char *name)
 		{"acl", FUNCTION_ACL},
 		{"security-group", FUNCTION_SECURITY_GROUP},
 		{"load-balancer", FUNCTION_LOAD_BALANCER},
+		{"nat", FUNCTION_NAT},
 	};
 
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
@@ -740,7 +743,9 @@ static int vpc_limits(struct desired *d, const char *cluster, const json_t *body
 		first_packets = c->first_packets;
 	if (first_packets)
 		vpc->ask_ns = 1000000000ull * (c->entrances ?: 1) / first_packets;
-	vpc->sessions = number(body, "sessions") ?: c->sessions;
+	// What is translated counts as the inner VPC's.
+	if (!json_is_true(json_object_get(body, "external")))
+		vpc->sessions = number(body, "sessions") ?: c->sessions;
 	return 0;
 }
 
@@ -1254,6 +1259,60 @@ static int compile_load_balancer(struct desired *d, struct source *source,
 			   &balancer);
 }
 
+static int keep_number(const struct object *object, void *arg)
+{
+	*(uint32_t *)arg = object->number;
+	return 0;
+}
+
+// What a NAT's message lends.
+struct nat {
+	Zeta__Node__V1__Nat message;
+	ProtobufCBinaryData address[MAX_NAT_ADDRESSES];
+	struct in6_addr ip[MAX_NAT_ADDRESSES];
+	uint32_t subnet[MAX_SUBNETS_OF_NAT];
+};
+
+static int compile_pool(struct desired *d, const json_t *body, struct nat *nat)
+{
+	Zeta__Node__V1__Nat *m = &nat->message;
+	json_t *item;
+	size_t i;
+	int err;
+
+	m->address = nat->address;
+	m->subnet = nat->subnet;
+	json_array_foreach (json_object_get(body, "addresses"), i, item) {
+		if (i == MAX_NAT_ADDRESSES)
+			return -EINVAL;
+		nat->address[m->n_address++] = ip_bytes(json_string_value(item), &nat->ip[i]);
+	}
+	json_array_foreach (json_object_get(body, "subnets"), i, item) {
+		if (i == MAX_SUBNETS_OF_NAT)
+			return -EINVAL;
+		if ((err = store_get(d->store, "subnets", json_string_value(item), keep_number,
+				     &nat->subnet[m->n_subnet++])))
+			return err;
+	}
+	return 0;
+}
+
+static int compile_nat(struct desired *d, struct source *source, const struct object *object)
+{
+	struct nat nat = {.message = ZETA__NODE__V1__NAT__INIT};
+	const struct facts *inner, *outer;
+	int err;
+
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &inner)) ||
+	    (err = facts_of(d, VPCS, text_or_empty(object->body, "external_vpc"), &outer)) ||
+	    (err = compile_pool(d, object->body, &nat)))
+		return err;
+	nat.message.id = source->id;
+	nat.message.vni = inner->vni;
+	nat.message.external_vni = outer->vni;
+	return emit_of_vpc(d, source, group_flow_tables, inner, NAT, nat, &nat.message);
+}
+
 static int compile_cluster(struct desired *d, struct source *source, const struct object *object)
 {
 	return 0; // nobody gets it as such; it is in the settings of its members
@@ -1273,6 +1332,7 @@ static const compile_fn compilers[KINDS] = {
 	[SUBNETS] = compile_subnet,
 	[PORTS] = compile_port,
 	[LOAD_BALANCERS] = compile_load_balancer,
+	[NATS] = compile_nat,
 };
 
 // ---- from the store

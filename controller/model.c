@@ -19,6 +19,7 @@ const struct kind *const model_kinds[] = {&tenant_kind,
 					  &security_group_kind,
 					  &network_acl_kind,
 					  &load_balancer_kind,
+					  &nat_kind,
 					  &view_kind,
 					  &function_kind,
 					  NULL};

@@ -27,7 +27,8 @@
 //   functions   versions[]: object in base64, place 0 or 1; slot in the nodes' table
 //   vpcs    service_chain may be null; policy: integer, grows with every change that may alter a
 //           decision of the VPC; functions: names of the network functions in order, as
-//           service_chain has them; else "divider" and "bouncer", before them "load-balancer", and
+//           service_chain has them; else "divider" and "bouncer", before them "load-balancer"
+//           and "nat", and
 //           after them "acl" and "security-group" where it has any; tenant may be null; move: null,
 //           or as modules/vpc/transfer.h says
 //   security-groups   rules[]: every rule has direction, protocol (word or number), port_min,

@@ -66,7 +66,7 @@ struct node {
 	char why[512];
 	struct held *held; // of all kinds
 	size_t count;
-	unsigned int put_ever[16]; // per kind
+	unsigned int put_ever[32]; // per kind
 };
 
 static void changed(struct node *n)
@@ -963,6 +963,38 @@ static void load_balancer(void **state)
 	revision = remove_alone(c, "load-balancers", "shop");
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	assert_null(find(all.ftn1, KIND(LOAD_BALANCER), "shop"));
+	stop_all(&all);
+}
+
+// Who decides hears of it: of both VPCs, and of the subnets by number.
+static void nat(void **state)
+{
+	struct cloud *c = *state;
+	const Zeta__Node__V1__Nat *out;
+	struct all all = ALL;
+	uint64_t revision;
+
+	join_all(&all, c);
+	begin(c);
+	put(c, "nats",
+	    json_pack("{s:s, s:s, s:s, s:s, s:[s], s:[s]}", "id", "out", "name", "out", "vpc",
+		      "blue", "external_vpc", "red", "addresses", "198.51.100.7", "subnets",
+		      "blue-1"));
+	revision = commit(c);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	out = get(all.ftn1, KIND(NAT), "out")->nat;
+	assert_int_equal(out->vni, 100);
+	assert_int_equal(out->external_vni, 101);
+	assert_int_equal(out->n_address, 1);
+	assert_ip(out->address[0], "198.51.100.7");
+	assert_int_equal(out->n_subnet, 1);
+	assert_int_equal(out->subnet[0], get(all.ftn1, KIND(SUBNET), "blue-1")->subnet->number);
+	heard_by_all(&all, c);
+	assert_null(find(all.fwd, KIND(NAT), "out"));
+	assert_null(find(all.other, KIND(NAT), "out"));
+	revision = remove_alone(c, "nats", "out");
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_null(find(all.ftn1, KIND(NAT), "out"));
 	stop_all(&all);
 }
 
@@ -2048,6 +2080,7 @@ int main(void)
 		FILLED(new_port_reaches_whom_it_matters),
 		FILLED(many_rules_in_blocks),
 		FILLED(load_balancer),
+		FILLED(nat),
 		FILLED(removed_objects),
 		FILLED(smaller_view),
 		FILLED(buckets_move),

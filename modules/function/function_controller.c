@@ -41,18 +41,37 @@ static const struct field fields[] = {{.name = "cluster",
 static const struct built_in {
 	const char *name;
 	const char *without; // what a chain without it would lack
-	int after;	     // place here of what has to have run before; -1: of nothing
-	const char *why;
+	struct {
+		int place; // here; -1: of nothing
+		const char *why;
+	} after[2];	       // what has to have run before
 	const char *only_with; // a VPC that has none of this kind needs no such function
 } built_in[] = {
-	{"divider", "no packet goes to another subnet", 4,
-	 "the way between subnets is the backend's", NULL},
-	{"bouncer", "nobody says where packets go", 0,
-	 "the way between subnets is chosen before the host", NULL},
-	{"acl", "no network ACL would count", 4, "its rules are about backends", NULL},
-	{"security-group", "no security group would count", 1,
-	 "it needs the destination's groups, which bouncer finds", NULL},
-	{"load-balancer", "no load balancer would be served", -1, NULL, "load-balancers"},
+	{"divider",
+	 "no packet goes to another subnet",
+	 {{4, "the way between subnets is the backend's"},
+	  {5, "the way between subnets is that of what is translated"}},
+	 NULL},
+	{"bouncer",
+	 "nobody says where packets go",
+	 {{0, "the way between subnets is chosen before the host"}, {-1, NULL}},
+	 NULL},
+	{"acl",
+	 "no network ACL would count",
+	 {{4, "its rules are about backends"}, {5, "its rules are about what is translated"}},
+	 NULL},
+	{"security-group",
+	 "no security group would count",
+	 {{1, "it needs the destination's groups, which bouncer finds"}, {-1, NULL}},
+	 NULL},
+	{"load-balancer",
+	 "no load balancer would be served",
+	 {{-1, NULL}, {-1, NULL}},
+	 "load-balancers"},
+	{"nat",
+	 "nothing would be translated",
+	 {{4, "what a load balancer sends to a backend stays inside"}, {-1, NULL}},
+	 "nats"},
 };
 
 #define BUILT_IN (sizeof(built_in) / sizeof(built_in[0]))
@@ -548,11 +567,17 @@ static int check_order(struct change *vpc, const int place[BUILT_IN])
 				      "service_chain needs %s: without it %s", built_in[i].name,
 				      built_in[i].without);
 	}
-	for (size_t i = 0; i < BUILT_IN; i++)
-		if (built_in[i].after >= 0 && place[i] < place[built_in[i].after])
-			return refuse(vpc->problem, 409, "service_chain",
-				      "service_chain has %s before %s: %s", built_in[i].name,
-				      built_in[built_in[i].after].name, built_in[i].why);
+	for (size_t i = 0; i < BUILT_IN; i++) {
+		for (size_t k = 0; k < 2; k++) {
+			int before = built_in[i].after[k].place;
+
+			if (before >= 0 && place[i] >= 0 && place[i] < place[before])
+				return refuse(vpc->problem, 409, "service_chain",
+					      "service_chain has %s before %s: %s",
+					      built_in[i].name, built_in[before].name,
+					      built_in[i].after[k].why);
+		}
+	}
 	return 0;
 }
 
@@ -565,7 +590,7 @@ int service_chain_settle(struct change *vpc)
 {
 	json_t *chain = json_object_get(vpc->after, "service_chain"), *entry, *other;
 	auto_(json_decrefp) json_t *names = json_array();
-	int place[BUILT_IN] = {-1, -1, -1, -1, -1}, which, err;
+	int place[BUILT_IN] = {-1, -1, -1, -1, -1, -1}, which, err;
 	char field[48];
 	size_t i, k;
 

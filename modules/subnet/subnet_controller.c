@@ -78,22 +78,23 @@ static int check_overlap(const struct object *other, void *arg)
 	return 0;
 }
 
-// An address in the subnet as it was must be in the subnet as it will be; a load balancer's needs
-// the gateway too.
+// An address in the subnet as it was must be in the subnet as it will be; that of a load balancer
+// or a NAT needs the gateway too.
 static int check_covered(const char *value, const char *kind, const char *id, void *arg)
 {
 	struct search *search = arg;
 	struct change *change = search->change;
-	int balancer = !strcmp(kind, load_balancer_kind.name), covered;
+	int served = !strcmp(kind, load_balancer_kind.name) || !strcmp(kind, nat_kind.name),
+	    covered;
 	auto_(json_decrefp) json_t *owner = NULL;
 	struct in6_addr address;
 	struct prefix before;
 
-	if ((!balancer && strcmp(kind, port_kind.name) != 0) || address_parse(value, &address) ||
+	if ((!served && strcmp(kind, port_kind.name) != 0) || address_parse(value, &address) ||
 	    prefix_of(change->before, &before) || !is_covered(&before, &address))
 		return 0;
 	covered = change->after && is_host_address(&search->prefix, &address);
-	if (covered && (!balancer || !json_is_null(json_object_get(change->after, "gateway"))))
+	if (covered && (!served || !json_is_null(json_object_get(change->after, "gateway"))))
 		return 0;
 	owner = store_body(change->store, kind, id);
 	return refuse(change->problem, 409,

@@ -165,6 +165,15 @@ static int is_ready(const struct object *port, void *arg)
 	return 0;
 }
 
+static int is_nat(const struct object *nat, void *arg)
+{
+	struct change *change = arg;
+
+	return refuse(change->problem, 409, "cluster",
+		      "nat \"%s\" is of one cluster: the vpc does not move while it has it",
+		      nat->name);
+}
+
 static int begin(struct change *change)
 {
 	const char *from_id = text_in(change->before, "cluster");
@@ -183,6 +192,8 @@ static int begin(struct change *change)
 	if ((err = clusters_agree(change->problem, "cluster", from, to)) ||
 	    (err = check_chains(change, from)) || (err = check_chains(change, to)) ||
 	    (err = check_addresses(change, from_id, to_id)) ||
+	    (err = store_list_referring(change->store, "nats", "vpcs", change->id, is_nat,
+					change)) ||
 	    (err = store_list_referring(change->store, "ports", "vpcs", change->id, is_ready,
 					change)))
 		return err;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "controller/model.h"
 #include "modules/function/function_controller.h"
@@ -30,6 +31,7 @@ static const struct field fields[] = {
 	 .max = MAX_FIRST_PACKETS,
 	 .fallback = "0"},
 	{.name = "sessions", .type = FIELD_INTEGER, .max = MAX_QUOTA, .fallback = "0"},
+	{.name = "external", .type = FIELD_BOOLEAN, .fallback = "false", .fixed = true},
 	{.name = "service_chain",
 	 .type = FIELD_OBJECT,
 	 .fields = chain_fields,
@@ -64,14 +66,26 @@ static int found(const struct object *object, void *arg)
 	return 1;
 }
 
-// The service chain of a VPC that says nothing: without load balancers, network ACLs and security
-// groups where the VPC has none. These functions ask for state, and such a VPC must not touch the
-// chains.
+// Whether the VPC, or one that it exchanges packets with by a NAT, may have such objects. Both
+// VPCs' network ACLs and security groups count.
+static int may_have(struct store *store, const char *kind, const char *vpc)
+{
+	int has = store_list_referring(store, kind, "vpcs", vpc, found, NULL);
+
+	if (has || !strcmp(kind, load_balancer_kind.name))
+		return has;
+	return store_list_referring(store, nat_kind.name, "vpcs", vpc, found, NULL);
+}
+
+// The service chain of a VPC that says nothing: without load balancers, NATs, network ACLs and
+// security groups where there are none. These functions ask for state, and such a VPC must not
+// touch the chains.
 static int set_functions(struct store *store, const char *vpc, json_t *body)
 {
 	static const struct {
 		const char *kind, *function;
 	} order[] = {{"load-balancers", "load-balancer"},
+		     {"nats", "nat"},
 		     {NULL, "divider"},
 		     {NULL, "bouncer"},
 		     {"network-acls", "acl"},
@@ -81,9 +95,7 @@ static int set_functions(struct store *store, const char *vpc, json_t *body)
 	if (json_is_array(json_object_get(body, "service_chain")))
 		return 0; // it says itself
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-		int has = order[i].kind ? store_list_referring(store, order[i].kind, "vpcs", vpc,
-							       found, NULL)
-					: 1;
+		int has = order[i].kind ? may_have(store, order[i].kind, vpc) : 1;
 
 		if (has < 0)
 			return has;
@@ -109,6 +121,10 @@ static int complete(struct change *change)
 	snprintf(text, sizeof(text), "%lld", (long long)integer_in(change->after, "vni"));
 	if ((err = change_claim(change, "vni", "vni", NULL, text)))
 		return err;
+	if (json_is_true(json_object_get(change->after, "external")) &&
+	    integer_in(change->after, "sessions"))
+		return refuse(change->problem, 400, "sessions",
+			      "sessions is not 0: what an external vpc has counts as others'");
 	if ((err = set_functions(change->store, change->id, change->after)) ||
 	    (err = transfer_complete(change)) || (err = service_chain_settle(change)))
 		return err;

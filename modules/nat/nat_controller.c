@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// NATs: what leaves a VPC's subnets for an external VPC comes from addresses of that one.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controller/model.h"
+#include "lib/address.h"
+#include "modules/function/function_controller.h"
+#include "modules/subnet/subnet_controller.h"
+#include "modules/vpc/transfer.h"
+#include "modules/vpc/vpc_controller.h"
+#include "shared/limits.h"
+
+static const struct field fields[] = {
+	{.name = "vpc", .type = FIELD_REFERENCE, .kind = "vpcs", .required = true, .fixed = true},
+	{.name = "external_vpc",
+	 .type = FIELD_REFERENCE,
+	 .kind = "vpcs",
+	 .required = true,
+	 .fixed = true},
+	{.name = "addresses",
+	 .type = FIELD_ADDRESS,
+	 .list = true,
+	 .max_items = MAX_NAT_ADDRESSES,
+	 .fallback = "[]"},
+	{.name = "subnets",
+	 .type = FIELD_REFERENCE,
+	 .kind = "subnets",
+	 .list = true,
+	 .max_items = MAX_SUBNETS_OF_NAT,
+	 .fallback = "[]"},
+	{}};
+
+// A service chain that a VPC says itself must have the function, or nothing would be translated.
+static int check_chain(struct change *change, const char *field, const json_t *vpc)
+{
+	if (!json_is_array(json_object_get(vpc, "service_chain")) || service_chain_has(vpc, "nat"))
+		return 0;
+	return refuse(change->problem, 409, field, "the service_chain of vpc \"%s\" has no nat",
+		      text_in(vpc, "name"));
+}
+
+// The two VPCs: sessions are in the flow table of the one and their aliases in that of the other,
+// so it is one cluster's.
+static int check_vpcs(struct change *change)
+{
+	auto_(json_decrefp) json_t *inner =
+		store_body(change->store, "vpcs", text_in(change->after, "vpc"));
+	auto_(json_decrefp) json_t *outer =
+		store_body(change->store, "vpcs", text_in(change->after, "external_vpc"));
+	const json_t *moves;
+	int err;
+
+	if (!inner || !outer)
+		return -EIO;
+	if (json_is_true(json_object_get(inner, "external")))
+		return refuse(change->problem, 409, "vpc", "vpc \"%s\" is external",
+			      text_in(inner, "name"));
+	if (!json_is_true(json_object_get(outer, "external")))
+		return refuse(change->problem, 409, "external_vpc", "vpc \"%s\" is not external",
+			      text_in(outer, "name"));
+	if (!json_equal(json_object_get(inner, "cluster"), json_object_get(outer, "cluster")))
+		return refuse(change->problem, 409, "external_vpc",
+			      "vpcs \"%s\" and \"%s\" are of two clusters", text_in(inner, "name"),
+			      text_in(outer, "name"));
+	moves = transfer_phase(inner) ? inner : transfer_phase(outer) ? outer : NULL;
+	if (moves && !change->before)
+		return refuse(change->problem, 409, moves == inner ? "vpc" : "external_vpc",
+			      "vpc \"%s\" moves to another cluster: not before it is there",
+			      text_in(moves, "name"));
+	err = check_chain(change, "vpc", inner);
+	return err ? err : check_chain(change, "external_vpc", outer);
+}
+
+// An address of the external VPC, for this NAT alone.
+static int take_address(struct change *change, const char *field, const char *ip)
+{
+	const char *outer = text_in(change->after, "external_vpc");
+	struct in6_addr address;
+	int err;
+
+	if (address_parse(ip, &address))
+		return -EINVAL;
+	if (!IN6_IS_ADDR_V4MAPPED(&address))
+		return refuse(change->problem, 400, field, "%s %s is not an IPv4 address", field,
+			      ip);
+	err = change_claim(change, field, "address", outer, ip);
+	return err ? err : subnet_serves(change, outer, field, ip);
+}
+
+static int take_addresses(struct change *change)
+{
+	const json_t *addresses = json_object_get(change->after, "addresses");
+	json_t *ip;
+	char field[32];
+	size_t i, k;
+	int err;
+
+	json_array_foreach (addresses, i, ip) {
+		snprintf(field, sizeof(field), "addresses[%zu]", i);
+		for (k = 0; k < i; k++)
+			if (json_equal(ip, json_array_get(addresses, k)))
+				return refuse(change->problem, 400, field, "%s: %s is there twice",
+					      field, json_string_value(ip));
+		if ((err = take_address(change, field, json_string_value(ip))))
+			return err;
+	}
+	return 0;
+}
+
+// A subnet's connections leave by one NAT.
+static int take_subnet(struct change *change, const char *field, const char *id)
+{
+	struct holder holder;
+	int err = store_claim(change->store, "nat", id, change->kind->name, change->id, &holder);
+
+	if (err != -EEXIST)
+		return err;
+	return refuse(change->problem, 409, field, "%s: the subnet is one of nat \"%s\"", field,
+		      holder.name);
+}
+
+static int take_subnets(struct change *change)
+{
+	const json_t *subnets = json_object_get(change->after, "subnets");
+	json_t *subnet;
+	char field[32];
+	size_t i;
+	int err;
+
+	json_array_foreach (subnets, i, subnet) {
+		snprintf(field, sizeof(field), "subnets[%zu]", i);
+		if ((err = take_subnet(change, field, json_string_value(subnet))))
+			return err;
+	}
+	if (json_array_size(subnets) &&
+	    !json_array_size(json_object_get(change->after, "addresses")))
+		return refuse(change->problem, 400, "addresses",
+			      "addresses is empty, and subnets is not");
+	return 0;
+}
+
+static int complete(struct change *change)
+{
+	int err;
+
+	if ((err = check_vpcs(change)) || (err = take_addresses(change)))
+		return err;
+	return take_subnets(change);
+}
+
+static int changed(struct change *change)
+{
+	const json_t *nat = change->after ? change->after : change->before;
+	int err = vpc_policy_changed(change->store, text_in(nat, "vpc"));
+
+	return err ? err : vpc_policy_changed(change->store, text_in(nat, "external_vpc"));
+}
+
+const struct kind nat_kind = {
+	.name = "nats",
+	.one = "nat",
+	.fields = fields,
+	.in_vpc = true,
+	.limit = MAX_NATS,
+	.complete = complete,
+	.changed = changed,
+};
