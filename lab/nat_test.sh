@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Do a VPC's endpoints reach what is outside by addresses that they share, thousands of connections at
+# once, whatever becomes of the gateway's nodes?
+#
+#            host1              host2              host3
+#   red      client .1.10       client2 .1.11
+#   blue     blue-client .1.10
+#   public                                         server 198.51.100.20
+#                                                  stranger 198.51.100.21
+#   2 forwarders, 3 flow table nodes in chains of 3; red leaves as 198.51.100.10, blue as .11 (lab/nat.yaml)
+set -euo pipefail
+build=$1
+source "$(dirname "$0")/cloud.sh"
+begin "$lab/nat.yaml"
+
+server=198.51.100.20
+web server outside
+on server python3 "$lab/nat.py" serve 7000 >>"$work/log" 2>&1 &
+
+# seen ENDPOINT [udp]: the address that the server sees.
+seen() {
+	on "$1" python3 "$lab/nat.py" who $server 7000 "${@:2}" | cut -d' ' -f1
+}
+seen_as() {
+	[ "$(seen "$1" "${@:3}")" = "$2" ]
+}
+
+holds "a client inside gets a page from outside" until_true 30 page client http://$server/
+holds "the server sees the NAT's address" until_true 15 seen_as client 198.51.100.10
+holds "of another endpoint the same" seen_as client2 198.51.100.10
+holds "of another tenant with that address another one" seen_as blue-client 198.51.100.11
+holds "UDP is translated" seen_as client 198.51.100.10 udp
+holds "a ping is answered" pings client $server
+holds "one of another tenant's, too" pings blue-client $server
+# From where nothing listens the client is told by ICMP.
+told() {
+	on client python3 -c '
+import errno, socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.connect((sys.argv[1], 9))
+s.send(b"x")
+try:
+    s.recv(1)
+except OSError as e:
+    sys.exit(e.errno != errno.ECONNREFUSED)' $server
+}
+holds "an ICMP error from outside reaches who is meant" told
+refused() {
+	local code=0
+	on client curl -s --max-time 5 http://$server:81/ || code=$?
+	[ $code = 7 ]
+}
+holds "a refusal from outside arrives at once" refused
+fails "nobody outside begins a connection to the NAT's address" page stranger http://198.51.100.10/
+fails "nor to an address inside" page stranger http://10.0.1.10/
+holds "the NAT's address has the MAC of its subnet's gateway" \
+	[ "$(pings stranger 198.51.100.1 >/dev/null 2>&1; on stranger ip neigh show 198.51.100.10 | grep -o 'lladdr [0-9a-f:]*')" = \
+	"$(on stranger ip neigh show 198.51.100.1 | grep -o 'lladdr [0-9a-f:]*')" ]
+bulk() {
+	on server iperf3 -s -1 -p 5201 >>"$work/log" 2>&1 &
+	until_true 10 eval 'on server ss -H -n -l -t sport = :5201 | grep -q .'
+	on client iperf3 -c $server -p 5201 -t 2 "$@" | tail -n 4
+}
+if command -v iperf3 >/dev/null; then
+	holds "bulk TCP out" bulk
+	holds "and in" bulk -R
+fi
+
+many=2000
+declare -A holding
+for name in client client2; do
+	on "$name" python3 "$lab/nat.py" hold $server 7000 $many "$work/enough" >"$work/$name.held" 2>&1 &
+	holding[$name]=$!
+done
+under_way() {
+	grep -q '^open' "$work/client.held" && grep -q '^open' "$work/client2.held"
+}
+holds "$((2 * many)) connections at once through one address" until_true 120 under_way
+# all are different for the server, within each client and so by the alias table between both
+apart() {
+	[ "$(cat "$work"/client*.held | awk '/^open/ { if ($3 != n || $4 != 1) bad = 1 } END { print bad + 0 }' n=$many)" = 0 ]
+}
+holds "each with a port of its own" apart
+
+# Power is gone, and so is the network.
+gone() {
+	cables "$1" down
+	kill -KILL "$(of_process "$1" pid)"
+}
+holds "a forwarder dies" gone fwd1
+holds "new connections come through" until_true 15 page client http://$server/
+holds "a flow table node dies" gone ftn3
+holds "new connections come through" until_true 15 page client http://$server/
+: >"$work/enough"
+for name in client client2; do
+	holds "of $name's connections none broke" wait "${holding[$name]}"
+	holds "all $many answered to the last" grep -q "^whole $many$" "$work/$name.held"
+done
+removed() {
+	! page client http://$server/
+}
+holds "the NAT is removed" "$zetactl" --lab "$cloud" delete nat red/out
+holds "nobody gets out any more" until_true 30 removed
+holds "but by the other tenant's" page blue-client http://$server/
+verdict "They do."
