@@ -156,9 +156,12 @@ const struct kind kinds[] = {
 		.per_vpc = 1,
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
 			  REFERENCE("external_vpc", "vpcs"), FIELD("addresses"),
-			  REFERENCE("subnets", "subnets")},
+			  REFERENCE("subnets", "subnets"), FIELD("floating_ips"), FIELD("forwards"),
+			  REFERENCE("target", "ports")}, // inside one of these
 		.column = {COLUMN("VPC", "vpc"), COLUMN("EXTERNAL-VPC", "external_vpc"),
-			   COLUMN("ADDRESSES", "addresses"), COLUMN("SUBNETS", "subnets")},
+			   COLUMN("ADDRESSES", "addresses"), COLUMN("SUBNETS", "subnets"),
+			   COLUMN("FLOATING-IPS", "floating_ips.ip"),
+			   WIDE("FORWARDS", "forwards.port")},
 	},
 	{
 		.name = "Function",

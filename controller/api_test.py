@@ -681,6 +681,35 @@ class Objects(Case):
                     nat(name="b", addresses=["198.51.101.1"], subnets=["db"]), says="subnet of the vpc")
         self.refuse(409, "subnets[0]", "POST", "/v1/nats",
                     nat(name="b", addresses=["198.51.100.11"]), says='one of nat "out"')
+        # Ways in.
+        target = self.expect(200, "GET", "/v1/ports/p1")["id"]
+        floating = {"ip": "198.51.100.20", "target": "p1"}
+        forward = {"protocol": "tcp", "ip": "198.51.100.10", "port": 80, "target": "p1"}
+        got = self.expect(200, "PUT", "/v1/nats/out",
+                          nat(floating_ips=[floating], forwards=[forward]))
+        self.assertEqual((got["floating_ips"], got["forwards"]),
+                         ([floating | {"target": target}],
+                          [forward | {"target": target, "target_port": 80}]))
+        self.refuse(409, None, "DELETE", "/v1/ports/p1", says='nat "out"')
+        self.make("ports", **port(2))
+        for status, field, body, says in (
+                (409, "floating_ips[0].ip", {"floating_ips": [floating | {"target": "p2"}]},
+                 'nat "out"'),
+                (409, "floating_ips[0].target",
+                 {"floating_ips": [floating | {"ip": "198.51.100.21"}]}, 'floating IP of nat "out"'),
+                (400, "floating_ips[1].target", {"floating_ips": [
+                    {"ip": "198.51.100.21", "target": "p2"},
+                    {"ip": "198.51.100.22", "target": "p2"}]}, "twice"),
+                (400, "floating_ips[0].ip", {"floating_ips": [
+                    {"ip": "198.51.100.11", "target": "p2"}]}, "twice"),
+                (400, "forwards[0].ip", {"forwards": [forward]}, "not one of addresses"),
+                (400, "forwards[1].port", {"forwards": [forward | {"ip": "198.51.100.11"}] * 2},
+                 "twice"),
+                (404, "forwards[0].target",
+                 {"forwards": [forward | {"ip": "198.51.100.11", "target": "x"}]}, "x")):
+            self.refuse(status, field, "POST", "/v1/nats",
+                        nat(name="b", addresses=["198.51.100.11"], subnets=["db"], **body),
+                        says=says)
         # The two VPCs.
         for field, body, says in (
                 ("external_vpc", nat(name="b", external_vpc="blue"), "is not external"),

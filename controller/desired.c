@@ -73,7 +73,7 @@ static const struct dependence {
 	{VIEWS, HOSTS, CLUSTERS},	{HOSTS, PORTS, HOSTS},	      {VPCS, SUBNETS, VPCS},
 	{VPCS, SECURITY_GROUPS, VPCS},	{VPCS, NETWORK_ACLS, VPCS},   {VPCS, PORTS, VPCS},
 	{CLUSTERS, VPCS, CLUSTERS},	{FUNCTIONS, VPCS, FUNCTIONS}, {VPCS, LOAD_BALANCERS, VPCS},
-	{PORTS, LOAD_BALANCERS, PORTS}, {VPCS, NATS, VPCS},
+	{PORTS, LOAD_BALANCERS, PORTS}, {VPCS, NATS, VPCS},	      {PORTS, NATS, PORTS},
 };
 
 // What the messages of other objects need to know of one. Zeroed before it is filled and without
@@ -1271,7 +1271,54 @@ struct nat {
 	ProtobufCBinaryData address[MAX_NAT_ADDRESSES];
 	struct in6_addr ip[MAX_NAT_ADDRESSES];
 	uint32_t subnet[MAX_SUBNETS_OF_NAT];
+	Zeta__Node__V1__FloatingIp floating[MAX_FLOATING_IPS];
+	Zeta__Node__V1__FloatingIp *floating_pointer[MAX_FLOATING_IPS];
+	struct in6_addr floating_ip[MAX_FLOATING_IPS][2]; // outside, inside
+	Zeta__Node__V1__Forward forward[MAX_FORWARDS];
+	Zeta__Node__V1__Forward *forward_pointer[MAX_FORWARDS];
+	struct in6_addr forward_ip[MAX_FORWARDS][2];
 };
+
+// An address outside, and that of the port that it leads to.
+static int nat_target(struct desired *d, const json_t *body, struct in6_addr ip[2],
+		      ProtobufCBinaryData *outside, ProtobufCBinaryData *inside)
+{
+	*outside = ip_bytes(text_or_empty(body, "ip"), &ip[0]);
+	*inside = (ProtobufCBinaryData){sizeof(ip[1]), (uint8_t *)&ip[1]};
+	return backend_ip(d, text_or_empty(body, "target"), &ip[0], &ip[1]);
+}
+
+// Ports without an IPv4 address are left out.
+static void compile_ways_in(struct desired *d, const json_t *body, struct nat *nat)
+{
+	Zeta__Node__V1__Nat *m = &nat->message;
+	json_t *item;
+	size_t i;
+
+	m->floating_ip = nat->floating_pointer;
+	m->forward = nat->forward_pointer;
+	json_array_foreach (json_object_get(body, "floating_ips"), i, item) {
+		Zeta__Node__V1__FloatingIp *f = &nat->floating[i];
+
+		if (i == MAX_FLOATING_IPS)
+			break;
+		zeta__node__v1__floating_ip__init(f);
+		if (!nat_target(d, item, nat->floating_ip[i], &f->address, &f->inside))
+			m->floating_ip[m->n_floating_ip++] = f;
+	}
+	json_array_foreach (json_object_get(body, "forwards"), i, item) {
+		Zeta__Node__V1__Forward *f = &nat->forward[i];
+
+		if (i == MAX_FORWARDS)
+			break;
+		zeta__node__v1__forward__init(f);
+		f->protocol = protocol_of(json_object_get(item, "protocol"));
+		f->port = number(item, "port");
+		f->inside_port = number(item, "target_port");
+		if (!nat_target(d, item, nat->forward_ip[i], &f->address, &f->inside))
+			m->forward[m->n_forward++] = f;
+	}
+}
 
 static int compile_pool(struct desired *d, const json_t *body, struct nat *nat)
 {
@@ -1307,6 +1354,7 @@ static int compile_nat(struct desired *d, struct source *source, const struct ob
 	    (err = facts_of(d, VPCS, text_or_empty(object->body, "external_vpc"), &outer)) ||
 	    (err = compile_pool(d, object->body, &nat)))
 		return err;
+	compile_ways_in(d, object->body, &nat);
 	nat.message.id = source->id;
 	nat.message.vni = inner->vni;
 	nat.message.external_vni = outer->vni;

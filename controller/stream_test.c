@@ -973,13 +973,18 @@ static void nat(void **state)
 	const Zeta__Node__V1__Nat *out;
 	struct all all = ALL;
 	uint64_t revision;
+	json_t *moved;
 
 	join_all(&all, c);
 	begin(c);
 	put(c, "nats",
-	    json_pack("{s:s, s:s, s:s, s:s, s:[s], s:[s]}", "id", "out", "name", "out", "vpc",
-		      "blue", "external_vpc", "red", "addresses", "198.51.100.7", "subnets",
-		      "blue-1"));
+	    json_pack("{s:s, s:s, s:s, s:s, s:[s], s:[s], s:[{s:s, s:s}], s:[{s:s, s:s, s:i, s:s, "
+		      "s:i}]}",
+		      "id", "out", "name", "out", "vpc", "blue", "external_vpc", "red", "addresses",
+		      "198.51.100.7", "subnets", "blue-1", "floating_ips", "ip", "198.51.100.8",
+		      "target", "blue-a", "forwards", "protocol", "udp", "ip", "198.51.100.7",
+		      "port", 53, "target", "blue-b", "target_port", 5353));
+	assert_int_equal(store_refer(c->store, "nats", "out", "ports", "blue-a"), 0);
 	revision = commit(c);
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	out = get(all.ftn1, KIND(NAT), "out")->nat;
@@ -989,9 +994,25 @@ static void nat(void **state)
 	assert_ip(out->address[0], "198.51.100.7");
 	assert_int_equal(out->n_subnet, 1);
 	assert_int_equal(out->subnet[0], get(all.ftn1, KIND(SUBNET), "blue-1")->subnet->number);
+	assert_int_equal(out->n_floating_ip, 1);
+	assert_ip(out->floating_ip[0]->address, "198.51.100.8");
+	assert_ip(out->floating_ip[0]->inside, "192.168.0.10");
+	assert_int_equal(out->n_forward, 1);
+	assert_int_equal(out->forward[0]->protocol, 17);
+	assert_ip(out->forward[0]->address, "198.51.100.7");
+	assert_int_equal(out->forward[0]->port, 53);
+	assert_ip(out->forward[0]->inside, "192.168.0.12");
+	assert_int_equal(out->forward[0]->inside_port, 5353);
 	heard_by_all(&all, c);
 	assert_null(find(all.fwd, KIND(NAT), "out"));
 	assert_null(find(all.other, KIND(NAT), "out"));
+
+	moved = port("blue-a", "blue", "host-a", 10);
+	json_object_set_new(moved, "ips", json_pack("[s]", "192.168.0.77"));
+	revision = put_alone(c, "ports", moved);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	out = get(all.ftn1, KIND(NAT), "out")->nat;
+	assert_ip(out->floating_ip[0]->inside, "192.168.0.77");
 	revision = remove_alone(c, "nats", "out");
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	assert_null(find(all.ftn1, KIND(NAT), "out"));

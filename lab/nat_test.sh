@@ -8,7 +8,8 @@
 #   blue     blue-client .1.10
 #   public                                         server 198.51.100.20
 #                                                  stranger 198.51.100.21
-#   2 forwarders, 3 flow table nodes in chains of 3; red leaves as 198.51.100.10, blue as .11 (lab/nat.yaml)
+#   2 forwarders, 3 flow table nodes in chains of 3; red leaves as 198.51.100.10, blue as .11; client2 has
+#   floating IP 198.51.100.30; port 8000 of .10 leads to client's 80 (lab/nat.yaml)
 set -euo pipefail
 build=$1
 source "$(dirname "$0")/cloud.sh"
@@ -16,6 +17,8 @@ begin "$lab/nat.yaml"
 
 server=198.51.100.20
 web server outside
+web client inside
+web client2 floating
 on server python3 "$lab/nat.py" serve 7000 >>"$work/log" 2>&1 &
 
 # seen ENDPOINT [udp]: the address that the server sees.
@@ -28,7 +31,7 @@ seen_as() {
 
 holds "a client inside gets a page from outside" until_true 30 page client http://$server/
 holds "the server sees the NAT's address" until_true 15 seen_as client 198.51.100.10
-holds "of another endpoint the same" seen_as client2 198.51.100.10
+holds "of an endpoint with a floating IP that one" seen_as client2 198.51.100.30
 holds "of another tenant with that address another one" seen_as blue-client 198.51.100.11
 holds "UDP is translated" seen_as client 198.51.100.10 udp
 holds "a ping is answered" pings client $server
@@ -58,6 +61,17 @@ fails "nor to an address inside" page stranger http://10.0.1.10/
 holds "the NAT's address has the MAC of its subnet's gateway" \
 	[ "$(pings stranger 198.51.100.1 >/dev/null 2>&1; on stranger ip neigh show 198.51.100.10 | grep -o 'lladdr [0-9a-f:]*')" = \
 	"$(on stranger ip neigh show 198.51.100.1 | grep -o 'lladdr [0-9a-f:]*')" ]
+# says ENDPOINT URL TEXT
+says() {
+	[ "$(page "$1" "$2")" = "$3" ]
+}
+holds "a floating IP is reached from outside" until_true 15 says stranger http://198.51.100.30/ floating
+holds "and pinged" pings stranger 198.51.100.30
+holds "a forward leads inside" says stranger http://198.51.100.10:8000/ inside
+holds "from inside a forward leads to whom it stands for" says client2 http://198.51.100.10:8000/ inside
+holds "also from who it stands for" says client http://198.51.100.10:8000/ inside
+holds "and a floating IP" says client http://198.51.100.30/ floating
+holds "from another tenant, too" says blue-client http://198.51.100.30/ floating
 bulk() {
 	on server iperf3 -s -1 -p 5201 >>"$work/log" 2>&1 &
 	until_true 10 eval 'on server ss -H -n -l -t sport = :5201 | grep -q .'
@@ -70,17 +84,16 @@ fi
 
 many=2000
 declare -A holding
-for name in client client2; do
+for name in client blue-client; do
 	on "$name" python3 "$lab/nat.py" hold $server 7000 $many "$work/enough" >"$work/$name.held" 2>&1 &
 	holding[$name]=$!
 done
 under_way() {
-	grep -q '^open' "$work/client.held" && grep -q '^open' "$work/client2.held"
+	grep -q '^open' "$work/client.held" && grep -q '^open' "$work/blue-client.held"
 }
-holds "$((2 * many)) connections at once through one address" until_true 120 under_way
-# all are different for the server, within each client and so by the alias table between both
+holds "$((2 * many)) connections at once, $many through each address" until_true 120 under_way
 apart() {
-	[ "$(cat "$work"/client*.held | awk '/^open/ { if ($3 != n || $4 != 1) bad = 1 } END { print bad + 0 }' n=$many)" = 0 ]
+	[ "$(cat "$work"/*.held | awk '/^open/ { if ($3 != n || $4 != 1) bad = 1 } END { print bad + 0 }' n=$many)" = 0 ]
 }
 holds "each with a port of its own" apart
 
@@ -94,7 +107,7 @@ holds "new connections come through" until_true 15 page client http://$server/
 holds "a flow table node dies" gone ftn3
 holds "new connections come through" until_true 15 page client http://$server/
 : >"$work/enough"
-for name in client client2; do
+for name in client blue-client; do
 	holds "of $name's connections none broke" wait "${holding[$name]}"
 	holds "all $many answered to the last" grep -q "^whole $many$" "$work/$name.held"
 done

@@ -806,6 +806,60 @@ static void nat(void **state)
 	REFUSES(nat_entries(&n, &r.entries), "VNI");
 }
 
+static void nat_ways_in(void **state)
+{
+	Zeta__Node__V1__FloatingIp f = ZETA__NODE__V1__FLOATING_IP__INIT, *floating[] = {&f};
+	Zeta__Node__V1__Forward w = ZETA__NODE__V1__FORWARD__INIT, *forwards[] = {&w};
+	Zeta__Node__V1__Nat n = ZETA__NODE__V1__NAT__INIT;
+	struct recorded r = recorder();
+	const struct endpoint_key *inside = (const void *)r.key[0];
+	const struct nat_floating_value *goes = (const void *)r.value[0];
+	const struct nat_address_value *behind = (const void *)r.value[1];
+	const struct nat_forward_key *port = (const void *)r.key[2];
+	const struct nat_forward_value *leads = (const void *)r.value[2];
+
+	n.vni = 9;
+	n.external_vni = 10;
+	n.floating_ip = floating;
+	n.n_floating_ip = 1;
+	n.forward = forwards;
+	n.n_forward = 1;
+	f.address = BYTES(ip);
+	f.inside = BYTES(net);
+	w.protocol = 6;
+	w.address = BYTES(ip);
+	w.port = 80;
+	w.inside = BYTES(net);
+	w.inside_port = 8080;
+	assert_int_equal(nat_entries(&n, &r.entries), 0);
+	assert_int_equal(r.count, 3);
+	assert_int_equal(r.table[0], TABLE_NAT_FLOATING);
+	assert_int_equal(inside->vni, 9);
+	assert_memory_equal(&inside->address, net, 16);
+	assert_int_equal(goes->vni, 10);
+	assert_memory_equal(&goes->address, ip, 16);
+	assert_int_equal(r.table[1], TABLE_NAT_ADDRESSES);
+	assert_int_equal(behind->vni, 9);
+	assert_memory_equal(&behind->inside, net, 16);
+	assert_int_equal(r.table[2], TABLE_NAT_FORWARDS);
+	assert_int_equal(port->vni, 10);
+	assert_int_equal(port->port, htons(80));
+	assert_int_equal(port->protocol, 6);
+	assert_memory_equal(&leads->inside, net, 16);
+	assert_int_equal(leads->port, htons(8080));
+
+	n.n_floating_ip = 0;
+	w.inside = SHORT(net);
+	REFUSES(nat_entries(&n, &r.entries), "inside is 15");
+	w.inside_port = 65536;
+	REFUSES(nat_entries(&n, &r.entries), "65536");
+	w.protocol = 1;
+	REFUSES(nat_entries(&n, &r.entries), "protocol 1");
+	n.n_floating_ip = 1;
+	f.address = SHORT(ip);
+	REFUSES(nat_entries(&n, &r.entries), "floating IP is 15");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -816,7 +870,8 @@ int main(void)
 		cmocka_unit_test(subnet),	 cmocka_unit_test(port),
 		cmocka_unit_test(local_port),	 cmocka_unit_test(security_group),
 		cmocka_unit_test(load_balancer), cmocka_unit_test(entrance),
-		cmocka_unit_test(nat),		 cmocka_unit_test(digest),
+		cmocka_unit_test(nat),		 cmocka_unit_test(nat_ways_in),
+		cmocka_unit_test(digest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,9 @@
 #define MAX_WEIGHT 256		  // of a backend
 #define MAX_NAT_ADDRESSES 16 // a power of two: that one subnet shares; each is for 64,512 ports
 #define MAX_SUBNETS_OF_NAT 64
+#define MAX_FLOATING_IPS 64    // of a NAT
+#define MAX_FORWARDS 64	       // of a NAT
+#define MAX_NAT_INSIDE 131072  // two for each VPC: floating IPs, and as many forwards
 #define MAX_NAT_SUBNETS 65536  // one for each VPC
 #define MAX_NAT_OUTSIDE 131072 // two for each VPC: addresses of external VPCs
 #define MAX_NATS 65536	       // one for each VPC

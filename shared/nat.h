@@ -20,8 +20,33 @@ _Static_assert(!(MAX_NAT_ADDRESSES & (MAX_NAT_ADDRESSES - 1)), "a place is cut t
 
 // Map "nat_addresses": hash, key struct endpoint_key: an address of an external VPC that a NAT has.
 struct nat_address_value {
-	__u32 vni; // of the VPC behind it
+	__u32 vni;		// of the VPC behind it
+	struct in6_addr inside; // a floating IP's endpoint; :: of an address that is shared
 };
+
+// Map "nat_floating": hash, key struct endpoint_key: a VPC and an address of an endpoint that has a
+// floating IP.
+struct nat_floating_value {
+	__u32 vni; // of the external VPC
+	struct in6_addr address;
+};
+
+// Map "nat_forwards": hash. Of an address that is shared: a port that leads inside.
+struct nat_forward_key {
+	__u32 vni; // of the external VPC
+	struct in6_addr address;
+	__be16 port;
+	__u8 protocol;
+	__u8 pad;
+};
+_Static_assert(sizeof(struct nat_forward_key) == 24, "hash key: no padding");
+
+struct nat_forward_value {
+	struct in6_addr inside; // in the VPC behind the address
+	__be16 port;
+	__u16 pad;
+};
+_Static_assert(sizeof(struct nat_forward_value) == 20, "no padding");
 
 // The ports that connections from a shared address may have; echo identifiers are as ports. Below
 // are those of servers.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 // Network address translation (RFC 3022): what leaves a VPC for an external one has an address of
-// that one's from here on. All functions after this one see it so, and what goes back as well.
+// that one's from here on, and what comes for such an address goes to whom it stands for; one
+// packet may do both. All functions after this one see it so, and what goes back as well.
 #include "datapath/evaluation.bpf.h"
 #include "modules/nat/nat.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
@@ -14,6 +15,24 @@ struct {
 	__type(value, struct nat_source_value);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } nat_sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_NAT_INSIDE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct endpoint_key);
+	__type(value, struct nat_floating_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} nat_floating SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_NAT_INSIDE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct nat_forward_key);
+	__type(value, struct nat_forward_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} nat_forwards SEC(".maps");
 
 // What is refused here is asked again with the next packet: the same key may be another's answer by
 // then.
@@ -58,24 +77,94 @@ inlined int has_port(const struct evaluation *e)
 	       e->protocol == IPPROTO_ICMP;
 }
 
-// Where a NAT has what leaves the VPC come from. NULL: it does not leave, or there is none.
-inlined const struct nat_source_value *leaves_by(const struct evaluation *e)
+// What a packet becomes on one of its ways.
+enum way {
+	STAYS,
+	GOES,	// one address for another
+	SHARES, // an address of several: by a port that is free
+	NOBODYS,
+	PORTLESS,
+};
+
+// Out of the VPC.
+inlined enum way go_out(const struct evaluation *e, struct translation *t)
 {
-	const struct subnet_value *from = subnet_of(e->vni, &e->source);
+	const struct endpoint_key inside = {.vni = e->vni, .address = e->source};
+	const struct subnet_value *subnet = subnet_of(e->vni, &e->source);
+	const struct nat_floating_value *floating;
+	const struct nat_source_value *from;
+	const struct in6_addr *address;
 	__u32 number;
 
-	if (!from || subnet_of(e->vni, &e->destination))
-		return NULL;
-	number = from->subnet;
-	return bpf_map_lookup_elem(&nat_sources, &number);
+	if (!subnet || subnet_of(e->vni, &e->destination))
+		return STAYS;
+	floating = bpf_map_lookup_elem(&nat_floating, &inside);
+	if (floating) {
+		t->source = floating->address;
+		vni_put(t->vni, floating->vni);
+		return GOES;
+	}
+	number = subnet->subnet;
+	from = bpf_map_lookup_elem(&nat_sources, &number);
+	address = from ? address_for(from, &e->source) : NULL;
+	if (!address)
+		return STAYS;
+	if (!has_port(e))
+		return PORTLESS;
+	t->source = *address;
+	vni_put(t->vni, from->vni);
+	if (e->again) {
+		t->source_port = e->translation.source_port;
+		if (e->protocol == IPPROTO_ICMP)
+			t->destination_port = t->source_port;
+		if (has_address(from, &e->translation.source))
+			t->source = e->translation.source;
+	}
+	return SHARES;
+}
+
+// To whom an address of the external VPC stands for, which the translation has got to so far.
+inlined enum way come_in(const struct evaluation *e, struct translation *t)
+{
+	const __u32 vni = vni_of(t->vni);
+	const struct nat_address_value *behind = nat_address_find(vni, &t->destination);
+	struct nat_forward_key key = {.vni = vni,
+				      .address = t->destination,
+				      .port = t->destination_port,
+				      .protocol = e->protocol};
+	const struct nat_forward_value *forward;
+
+	if (!behind)
+		return STAYS;
+	if (address_is_v4(&behind->inside)) {
+		t->destination = behind->inside;
+	} else {
+		forward = bpf_map_lookup_elem(&nat_forwards, &key);
+		if (!forward || e->fragment)
+			return NOBODYS;
+		t->destination = forward->inside;
+		t->destination_port = forward->port;
+	}
+	vni_put(t->vni, behind->vni);
+	return GOES;
+}
+
+// Whether the session's translation is the one that it would have now.
+inlined int stands(const struct evaluation *e, const struct translation *t)
+{
+	const struct translation *was = &e->translation;
+
+	return was->flags && address_equal(&was->source, &t->source) &&
+	       address_equal(&was->destination, &t->destination) &&
+	       was->source_port == t->source_port && was->destination_port == t->destination_port &&
+	       vni_of(was->vni) == vni_of(t->vni);
 }
 
 SEC("xdp")
 int nat(struct xdp_md *ctx)
 {
 	struct evaluation *e = evaluation_now();
-	const struct nat_source_value *from;
-	const struct in6_addr *address;
+	enum way out, in;
 	struct translation t;
 
 	if (!e)
@@ -83,34 +172,28 @@ int nat(struct xdp_md *ctx)
 	// A load balancer's backend is in the VPC.
 	if (e->translated)
 		return function_next(ctx, e);
-	if (nat_address_find(e->vni, &e->destination))
-		return refuse_once(ctx, e, NAT_UNSOLICITED);
-	from = leaves_by(e);
-	if (!from)
-		return function_next(ctx, e);
-	if (e->again) {
-		t = e->translation;
-		if (!t.flags || vni_of(t.vni) != from->vni || !has_address(from, &t.source))
-			return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
-		evaluation_translate(e, &t);
-		return function_next(ctx, e);
-	}
-	if (!evaluation_begins(e))
-		return refuse_once(ctx, e, NO_SESSION);
-	if (!has_port(e))
-		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NAT_NO_PORT);
-	address = address_for(from, &e->source);
-	if (!address)
-		return function_next(ctx, e);
 	t = (struct translation){
-		.source = *address,
+		.source = e->source,
 		.destination = e->destination,
 		.source_port = e->source_port,
 		.destination_port = e->destination_port,
 	};
-	vni_put(t.vni, from->vni);
+	vni_put(t.vni, e->vni);
+	out = go_out(e, &t);
+	in = come_in(e, &t);
+	if (out == STAYS && in == STAYS)
+		return function_next(ctx, e);
+	if (!e->again && !evaluation_begins(e))
+		return refuse_once(ctx, e, NO_SESSION);
+	if (out == PORTLESS)
+		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NAT_NO_PORT);
+	if (in == NOBODYS)
+		return refuse_once(ctx, e, NAT_UNSOLICITED);
+	if (e->again && !stands(e, &t))
+		return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
 	evaluation_translate(e, &t);
-	evaluation_choose(e, NAT_FIRST_PORT, NAT_PORTS);
+	if (out == SHARES && !e->again)
+		evaluation_choose(e, NAT_FIRST_PORT, NAT_PORTS);
 	return function_next(ctx, e);
 }
 

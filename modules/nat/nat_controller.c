@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// NATs: what leaves a VPC's subnets for an external VPC comes from addresses of that one.
+// NATs: what leaves a VPC for an external VPC comes from addresses of that one, and some of these
+// lead inside.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,21 @@
 #include "modules/vpc/transfer.h"
 #include "modules/vpc/vpc_controller.h"
 #include "shared/limits.h"
+
+static const char *const protocols[] = {"tcp", "udp", NULL};
+
+static const struct field floating_fields[] = {
+	{.name = "ip", .type = FIELD_ADDRESS, .required = true},
+	{.name = "target", .type = FIELD_REFERENCE, .kind = "ports", .required = true},
+	{}};
+
+static const struct field forward_fields[] = {
+	{.name = "protocol", .type = FIELD_CHOICE, .choices = protocols, .required = true},
+	{.name = "ip", .type = FIELD_ADDRESS, .required = true},
+	{.name = "port", .type = FIELD_INTEGER, .min = 1, .max = 65535, .required = true},
+	{.name = "target", .type = FIELD_REFERENCE, .kind = "ports", .required = true},
+	{.name = "target_port", .type = FIELD_INTEGER, .min = 1, .max = 65535},
+	{}};
 
 static const struct field fields[] = {
 	{.name = "vpc", .type = FIELD_REFERENCE, .kind = "vpcs", .required = true, .fixed = true},
@@ -29,6 +45,18 @@ static const struct field fields[] = {
 	 .kind = "subnets",
 	 .list = true,
 	 .max_items = MAX_SUBNETS_OF_NAT,
+	 .fallback = "[]"},
+	{.name = "floating_ips",
+	 .type = FIELD_OBJECT,
+	 .fields = floating_fields,
+	 .list = true,
+	 .max_items = MAX_FLOATING_IPS,
+	 .fallback = "[]"},
+	{.name = "forwards",
+	 .type = FIELD_OBJECT,
+	 .fields = forward_fields,
+	 .list = true,
+	 .max_items = MAX_FORWARDS,
 	 .fallback = "[]"},
 	{}};
 
@@ -141,11 +169,96 @@ static int take_subnets(struct change *change)
 	return 0;
 }
 
+// Whether an address is among the first so many of the list.
+static bool has_address(const json_t *list, size_t count, const char *ip)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (list, i, item)
+		if (i < count && !strcmp(json_is_object(item) ? text_or_empty(item, "ip")
+							      : json_string_value(item) ?: "",
+					 ip))
+			return true;
+	return false;
+}
+
+// An endpoint has one floating IP at most: what it sends comes from it.
+static int take_floating(struct change *change, size_t i, const json_t *floating)
+{
+	const json_t *all = json_object_get(change->after, "floating_ips");
+	const char *ip = text_in(floating, "ip"), *target = text_in(floating, "target");
+	struct holder holder;
+	char field[48];
+	json_t *other;
+	size_t k;
+	int err;
+
+	snprintf(field, sizeof(field), "floating_ips[%zu].target", i);
+	json_array_foreach (all, k, other)
+		if (k < i && !strcmp(text_or_empty(other, "target"), target))
+			return refuse(change->problem, 400, field, "%s: the port is there twice",
+				      field);
+	err = store_claim(change->store, "floating", target, change->kind->name, change->id,
+			  &holder);
+	if (err == -EEXIST)
+		return refuse(change->problem, 409, field,
+			      "%s: the port has a floating IP of nat \"%s\"", field, holder.name);
+	if (err)
+		return err;
+	snprintf(field, sizeof(field), "floating_ips[%zu].ip", i);
+	if (has_address(all, i, ip) ||
+	    has_address(json_object_get(change->after, "addresses"), MAX_NAT_ADDRESSES, ip))
+		return refuse(change->problem, 400, field, "%s: %s is there twice", field, ip);
+	return take_address(change, field, ip);
+}
+
+static int take_forward(struct change *change, size_t i, json_t *forward)
+{
+	const json_t *all = json_object_get(change->after, "forwards");
+	const char *ip = text_in(forward, "ip");
+	char field[48];
+	json_t *other;
+	size_t k;
+
+	snprintf(field, sizeof(field), "forwards[%zu].ip", i);
+	if (!has_address(json_object_get(change->after, "addresses"), MAX_NAT_ADDRESSES, ip))
+		return refuse(change->problem, 400, field, "%s: %s is not one of addresses", field,
+			      ip);
+	snprintf(field, sizeof(field), "forwards[%zu].port", i);
+	json_array_foreach (all, k, other)
+		if (k < i && !strcmp(text_or_empty(other, "ip"), ip) &&
+		    !strcmp(text_or_empty(other, "protocol"), text_in(forward, "protocol")) &&
+		    integer_in(other, "port") == integer_in(forward, "port"))
+			return refuse(change->problem, 400, field, "%s: %s %lld is there twice",
+				      field, text_in(forward, "protocol"),
+				      (long long)integer_in(forward, "port"));
+	if (json_is_integer(json_object_get(forward, "target_port")))
+		return 0;
+	return json_object_set(forward, "target_port", json_object_get(forward, "port"));
+}
+
+static int take_ways_in(struct change *change)
+{
+	json_t *item;
+	size_t i;
+	int err;
+
+	json_array_foreach (json_object_get(change->after, "floating_ips"), i, item)
+		if ((err = take_floating(change, i, item)))
+			return err;
+	json_array_foreach (json_object_get(change->after, "forwards"), i, item)
+		if ((err = take_forward(change, i, item)))
+			return err;
+	return 0;
+}
+
 static int complete(struct change *change)
 {
 	int err;
 
-	if ((err = check_vpcs(change)) || (err = take_addresses(change)))
+	if ((err = check_vpcs(change)) || (err = take_addresses(change)) ||
+	    (err = take_ways_in(change)))
 		return err;
 	return take_subnets(change);
 }

@@ -172,6 +172,41 @@ static void put_nat(const struct world *w, uint32_t vni, uint32_t subnet,
 	must(nat_entries(&nat, &storing.entries), storing.entries.why);
 }
 
+// Endpoint inside has the address outside; 0: none. TCP port 2222 of ADDRESS is port 22 of forward.
+static void put_ways_in(const struct world *w, uint32_t vni, uint32_t subnet, unsigned int inside,
+			unsigned int outside, unsigned int forward)
+{
+	struct in6_addr ip[] = {endpoint_ip(outside), endpoint_ip(inside), endpoint_ip(ADDRESS),
+				endpoint_ip(forward)};
+	Zeta__Node__V1__FloatingIp floating = ZETA__NODE__V1__FLOATING_IP__INIT,
+				   *all_floating[] = {&floating};
+	Zeta__Node__V1__Forward f = ZETA__NODE__V1__FORWARD__INIT, *all_forwards[] = {&f};
+	Zeta__Node__V1__Nat nat = ZETA__NODE__V1__NAT__INIT;
+	struct storing storing = {{.put = store_entry}, w};
+	ProtobufCBinaryData bytes[4];
+
+	for (size_t i = 0; i < 4; i++)
+		bytes[i] = (ProtobufCBinaryData){16, (uint8_t *)&ip[i]};
+	floating.address = bytes[0];
+	floating.inside = bytes[1];
+	f.address = bytes[2];
+	f.inside = bytes[3];
+	f.protocol = IPPROTO_TCP;
+	f.port = 2222;
+	f.inside_port = 22;
+	nat.vni = vni;
+	nat.external_vni = PUBLIC;
+	nat.floating_ip = all_floating;
+	nat.n_floating_ip = inside != 0;
+	nat.forward = all_forwards;
+	nat.n_forward = forward != 0;
+	nat.address = &bytes[2];
+	nat.n_address = forward != 0;
+	nat.subnet = &subnet;
+	nat.n_subnet = 1;
+	must(nat_entries(&nat, &storing.entries), storing.entries.why);
+}
+
 static const unsigned int one[] = {ADDRESS, 0}, two[] = {ADDRESS, SECOND, 0};
 
 // ---- packets ----
@@ -732,6 +767,137 @@ static int test_arp(struct world *w)
 	return wrong + is_verdict("in another VPC", travel(w, &p, &f), ARP_UNKNOWN);
 }
 
+// There and back, twice, between two whom gateways' numbers belong to: what arrives, and what comes
+// back to who began.
+static int leads(const struct world *w, const char *what, struct packet p,
+		 const struct packet *arrives, uint8_t far_gateway, uint8_t near_gateway)
+{
+	struct packet there, back, home;
+	int wrong = 0;
+
+	for (int i = 0; i < 2; i++) {
+		wrong += goes(w, what, &p, i ? FORWARDED : FORWARDED_FIRST, &there, far_gateway);
+		wrong += packet_is(what, &there, arrives->vni, arrives->from,
+				   arrives->from_port ?: there.from_port, arrives->to,
+				   arrives->to_port);
+		back = answer_to(&there);
+		wrong += goes(w, what, &back, FORWARDED, &home, near_gateway);
+		wrong += packet_is(what, &home, p.vni, p.to,
+				   p.protocol == IPPROTO_ICMP ? p.from_port : p.to_port, p.from,
+				   p.protocol == IPPROTO_ICMP ? 0 : p.from_port);
+		if (p.protocol == IPPROTO_TCP)
+			p.flags = ACK;
+	}
+	return wrong;
+}
+
+#define FLOATING 172
+#define HOLDER 5
+
+// One address for one endpoint: both begin, ports stay, fragments pass.
+static int test_floating(struct world *w)
+{
+	const struct packet in = {PUBLIC, SERVER, FLOATING, IPPROTO_TCP, SYN, 3000, 22, 0},
+			    ping = {PUBLIC, SERVER, FLOATING, IPPROTO_ICMP, ICMP_ECHO_REQUEST,
+				    7,	    0,	    0},
+			    out = {RED, HOLDER, SERVER, IPPROTO_UDP, 0, 53, 53, 0};
+	struct packet p, there;
+	int wrong = 0;
+
+	put_ways_in(w, RED, FIRST_SUBNET, HOLDER, FLOATING, 0);
+	wrong += leads(w, "in", in, &(struct packet){RED, SERVER, HOLDER, 0, 0, 3000, 22, 0},
+		       FIRST_SUBNET, PUBLIC_SUBNET);
+	wrong += leads(w, "a ping", ping, &(struct packet){RED, SERVER, HOLDER, 0, 0, 7, 0, 0},
+		       FIRST_SUBNET, PUBLIC_SUBNET);
+	wrong += leads(w, "out", out, &(struct packet){PUBLIC, FLOATING, SERVER, 0, 0, 53, 53, 0},
+		       PUBLIC_SUBNET, FIRST_SUBNET);
+	p = (struct packet){RED, HOLDER, SERVER, IPPROTO_UDP, 0, 54, 54, 0x2000};
+	wrong += goes(w, "a fragment", &p, FORWARDED_FIRST, &there, PUBLIC_SUBNET);
+	wrong += is_number("a fragment", there.from, FLOATING);
+	// It is nobody else's.
+	p = first;
+	wrong += refused(w, "another endpoint", &p, UNREACHABLE, NO_ROUTE);
+	return wrong;
+}
+
+static int test_forward(struct world *w)
+{
+	const struct packet in = {PUBLIC, SERVER, ADDRESS, IPPROTO_TCP, SYN, 3000, 2222, 0};
+	struct packet p = in, outside;
+	int wrong = 0;
+
+	put_ways_in(w, RED, FIRST_SUBNET, 0, 0, HOLDER);
+	wrong += leads(w, "in", in, &(struct packet){RED, SERVER, HOLDER, 0, 0, 3000, 22, 0},
+		       FIRST_SUBNET, PUBLIC_SUBNET);
+	p.from_port = 3001;
+	p.to_port = 22;
+	wrong += refused(w, "another port", &p, NAT_UNSOLICITED, NAT_UNSOLICITED);
+	p.to_port = 2222;
+	p.protocol = IPPROTO_UDP;
+	wrong += refused(w, "another protocol", &p, NAT_UNSOLICITED, NAT_UNSOLICITED);
+	return wrong + converses(w, "out by the same address", first, &outside);
+}
+
+// What comes in obeys the rules of whom it comes to, and ends with what leads to it.
+static int test_in_rules(struct world *w)
+{
+	const struct endpoint_key holder = {RED, endpoint_ip(HOLDER)},
+				  outside = {PUBLIC, endpoint_ip(ADDRESS)};
+	const struct rule other = {.port_max = 65535,
+				   .outcome = RULE_ALLOW,
+				   .remote = endpoint_ip(SERVER + 1),
+				   .remote_bits = 128};
+	struct packet p = {PUBLIC, SERVER, ADDRESS, IPPROTO_TCP, SYN, 3000, 2222, 0}, there;
+	struct endpoint_value plain, grouped;
+	struct frame f;
+	int wrong = 0;
+
+	put_ways_in(w, RED, FIRST_SUBNET, 0, 0, HOLDER);
+	must(bpf_map_lookup_elem(node_map(&w->node[FTN], "endpoints"), &holder, &plain), "holder");
+	grouped = plain;
+	grouped.group[0] = 9;
+	for (int i = FTN; i < NODES; i++) {
+		node_rules(&w->node[i], 0, 9, &other, 1);
+		node_put(&w->node[i], "endpoints", &holder, &grouped);
+	}
+	wrong += refused(w, "ingress", &p, SECURITY_GROUP, SECURITY_GROUP);
+	p.from = SERVER + 1;
+	wrong += goes(w, "ingress", &p, FORWARDED_FIRST, &there, FIRST_SUBNET);
+	// The inner VPC's policy has it asked about.
+	for (int i = FTN; i < NODES; i++) {
+		node_put(&w->node[i], "endpoints", &holder, &plain);
+		node_clear(&w->node[i], "nat_forwards");
+		node_remove(&w->node[i], "nat_addresses", &outside);
+	}
+	put_policy(w, RED, 1001);
+	forget_cached(w);
+	p.flags = ACK;
+	return wrong + is_verdict("not there any more", travel(w, &p, &f), NO_ENDPOINT);
+}
+
+// From inside to an address outside that leads inside.
+static int test_hairpin(struct world *w)
+{
+	struct packet p = {RED, CLIENT, ADDRESS, IPPROTO_TCP, SYN, 1000, 2222, 0};
+	int wrong = 0;
+
+	put_ways_in(w, RED, FIRST_SUBNET, HOLDER, FLOATING, 66);
+	put_ways_in(w, BLUE, 10 + FIRST_SUBNET, HOLDER, SECOND, 0);
+	wrong += leads(w, "to a forward", p, &(struct packet){RED, ADDRESS, 66, 0, 0, 0, 22, 0},
+		       FIRST_SUBNET + 1, FIRST_SUBNET);
+	p.to = SECOND;
+	p.to_port = 80;
+	wrong += leads(w, "to another tenant's floating IP", p,
+		       &(struct packet){BLUE, ADDRESS, HOLDER, 0, 0, 0, 80, 0}, 10 + FIRST_SUBNET,
+		       FIRST_SUBNET);
+	p.from = HOLDER;
+	wrong += leads(w, "from one to another", p,
+		       &(struct packet){BLUE, FLOATING, HOLDER, 0, 0, 1000, 80, 0},
+		       10 + FIRST_SUBNET, FIRST_SUBNET);
+	p = (struct packet){RED, CLIENT, ADDRESS, IPPROTO_TCP, SYN, 1001, 80, 0};
+	return wrong + refused(w, "nowhere", &p, NAT_UNSOLICITED, NAT_UNSOLICITED);
+}
+
 static const struct test {
 	const char *name;
 	int (*run)(struct world *w);
@@ -747,6 +913,10 @@ static const struct test {
 	{"rules", test_rules},
 	{"policy", test_policy},
 	{"ARP", test_arp},
+	{"a floating IP", test_floating},
+	{"a forward", test_forward},
+	{"rules of what comes in", test_in_rules},
+	{"hairpin", test_hairpin},
 };
 
 int main(int argc, char **argv)
@@ -779,6 +949,8 @@ int main(int argc, char **argv)
 		for (int i = FTN; i < NODES; i++) {
 			node_clear(&w.node[i], "nat_sources");
 			node_clear(&w.node[i], "nat_addresses");
+			node_clear(&w.node[i], "nat_floating");
+			node_clear(&w.node[i], "nat_forwards");
 		}
 		failed = tests[t].run(&w);
 		printf("%s %s\n", failed ? "FAILED" : "ok    ", tests[t].name);
