@@ -1346,19 +1346,20 @@ static int compile_pool(struct desired *d, const json_t *body, struct nat *nat)
 
 static int compile_nat(struct desired *d, struct source *source, const struct object *object)
 {
-	struct nat nat = {.message = ZETA__NODE__V1__NAT__INIT};
+	struct nat told = {.message = ZETA__NODE__V1__NAT__INIT};
+	Zeta__Node__V1__Nat *nat = &told.message;
 	const struct facts *inner, *outer;
 	int err;
 
 	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &inner)) ||
 	    (err = facts_of(d, VPCS, text_or_empty(object->body, "external_vpc"), &outer)) ||
-	    (err = compile_pool(d, object->body, &nat)))
+	    (err = compile_pool(d, object->body, &told)))
 		return err;
-	compile_ways_in(d, object->body, &nat);
-	nat.message.id = source->id;
-	nat.message.vni = inner->vni;
-	nat.message.external_vni = outer->vni;
-	return emit_of_vpc(d, source, group_flow_tables, inner, NAT, nat, &nat.message);
+	compile_ways_in(d, object->body, &told);
+	nat->id = source->id;
+	nat->vni = inner->vni;
+	nat->external_vni = outer->vni;
+	return emit_of_vpc(d, source, group_flow_tables, inner, NAT, nat, nat);
 }
 
 static int compile_cluster(struct desired *d, struct source *source, const struct object *object)

@@ -619,25 +619,38 @@ static int test_refused(struct world *w)
 // What was refused from outside is not remembered: a moment later it may be an answer.
 static int test_answer_after_refusal(struct world *w)
 {
-	struct packet p = first, outside, back, home;
-	struct frame f;
+	struct session_key key = {.a = endpoint_ip(SERVER),
+				  .b = endpoint_ip(ADDRESS),
+				  .a_port = htons(80),
+				  .b_port = htons(5000),
+				  .protocol = IPPROTO_TCP};
+	struct packet p = first, back = {PUBLIC, SERVER, ADDRESS, IPPROTO_TCP, SYN, 80, 5000, 0},
+		      outside, home;
+	struct cache_value cached;
 	int wrong = 0;
 
 	put_nat(w, RED, FIRST_SUBNET, one);
-	wrong += goes(w, "SYN", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
-	back = answer_to(&outside);
-	node_clear(&w->node[FTN], "sessions");
-	node_clear(&w->node[FTN + 1], "sessions");
-	forget_cached(w);
-	back.flags = SYN;
-	wrong += is_verdict("nobody's", travel(w, &back, &f), NAT_UNSOLICITED);
-	for (int i = 0; i < 400; i++) {
-		wrong += goes(w, "SYN", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
-		p.from_port++;
+	set_vni(key.vni, PUBLIC);
+	for (uint32_t port = NAT_FIRST_PORT; port < NAT_FIRST_PORT + NAT_PORTS; port++)
+		if (port != 5000)
+			take_port(w, port);
+	wrong += refused(w, "nobody's", &back, NAT_UNSOLICITED, NAT_UNSOLICITED);
+	wrong += is_number("remembered", node_cached(&w->node[FWD], &key, &cached), 0);
+	// Far from all ports are looked at: the one that is left is found after a while.
+	for (int i = 0; i < 1000; i++) {
+		struct frame f;
+
+		node_clear(&w->node[FTN], "used_up");
+		node_clear(&w->node[FTN + 1], "used_up");
+		forget_cached(w);
+		if (travel(w, &p, &f) != FORWARDED_FIRST)
+			continue;
+		outside = packet_in(&f);
+		wrong += is_number("what is left", outside.from_port, 5000);
 		back = answer_to(&outside);
-		wrong += goes(w, "an answer", &back, FORWARDED, &home, FIRST_SUBNET);
+		return wrong + goes(w, "its answer", &back, FORWARDED, &home, FIRST_SUBNET);
 	}
-	return wrong;
+	return wrong + is_number("found", 0, 1);
 }
 
 static int test_tenants(struct world *w)
