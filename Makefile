@@ -45,7 +45,7 @@ lint: packages
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-# QUICK=1: in a minute or so. What was found stays in the build directory, one JSON file for each.
+# QUICK=1: in some two minutes. What was found stays in the build directory, one JSON file for each.
 bench: all
 	@$(BUILD)/bench/session_bench $(if $(QUICK),-q) -o $(BUILD)/bench.json
 	@$(BUILD)/bench/edge_bench $(if $(QUICK),-q) -o $(BUILD)/edge.json
