@@ -45,12 +45,13 @@ lint: packages
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
-# QUICK=1: in a few minutes. What it found stays in bench.json, live.json and hosts.json of
-# the build directory.
+# QUICK=1: in some two minutes. What was found stays in the build directory, one JSON file for each.
 bench: all
 	@$(BUILD)/bench/session_bench $(if $(QUICK),-q) -o $(BUILD)/bench.json
+	@$(BUILD)/bench/edge_bench $(if $(QUICK),-q) -o $(BUILD)/edge.json
 	@$(BUILD)/bench/live_bench $(if $(QUICK),-q) -o $(BUILD)/live.json
 	@bench/hosts_bench.py $(BUILD) $(if $(QUICK),--quick) --output $(BUILD)/hosts.json
+	@bench/chains_bench.py $(BUILD) $(if $(QUICK),--quick) --output $(BUILD)/chains.json
 
 clean:
 	@rm -rf $(BUILD)

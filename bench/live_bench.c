@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/values.h"
 #include "bench/world.h"
 #include "gateway.skel.h"
 #include "floor.skel.h"
@@ -27,7 +28,6 @@
 #include "lib/log.h"
 #include "shared/flat.h"
 
-#define MOST_ROUNDS 32
 #define MOST_ROWS 8
 #define BATCH 64
 #define PLAIN_FRAME 60
@@ -139,22 +139,6 @@ static void measure_row(struct live_bench *b, struct row *row, int round)
 		fatalx("%s: nothing came through", row->name);
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(const double *values, int count)
-{
-	double sorted[MOST_ROUNDS];
-
-	memcpy(sorted, values, (size_t)count * sizeof(*sorted));
-	qsort(sorted, (size_t)count, sizeof(*sorted), compare_doubles);
-	return sorted[count / 2];
-}
-
 static void report(struct live_bench *b, __u32 sessions)
 {
 	const struct row *base = &b->row[0];
@@ -163,22 +147,18 @@ static void report(struct live_bench *b, __u32 sessions)
 	       "Mpps", "least", "most", "to the first");
 	for (int i = 0; i < b->rows; i++) {
 		const struct row *row = &b->row[i];
-		double ratio[MOST_ROUNDS], least = row->rate[0], most = row->rate[0];
+		const double middle = values_quantile(row->rate, b->rounds, 0.5);
+		const double least = values_quantile(row->rate, b->rounds, 0);
+		const double most = values_quantile(row->rate, b->rounds, 1);
+		const double ratio = values_ratio(row->rate, base->rate, NULL, b->rounds);
 
-		for (int k = 0; k < b->rounds; k++) {
-			ratio[k] = row->rate[k] / base->rate[k];
-			least = row->rate[k] < least ? row->rate[k] : least;
-			most = row->rate[k] > most ? row->rate[k] : most;
-		}
-		printf("%-52s %8.2f %8.2f %8.2f %14.2f\n", row->name,
-		       median(row->rate, b->rounds) / 1e6, least / 1e6, most / 1e6,
-		       median(ratio, b->rounds));
+		printf("%-52s %8.2f %8.2f %8.2f %14.2f\n", row->name, middle / 1e6, least / 1e6,
+		       most / 1e6, ratio);
 		json_array_append_new(b->results,
 				      json_pack("{s:s, s:i, s:s, s:f, s:f, s:f, s:f}", "what",
 						"live", "sessions", (int)sessions, "row", row->name,
-						"packets_per_second", median(row->rate, b->rounds),
-						"least", least, "most", most, "to_redirect",
-						median(ratio, b->rounds)));
+						"packets_per_second", middle, "least", least,
+						"most", most, "to_redirect", ratio));
 	}
 	fflush(stdout);
 }
@@ -186,11 +166,8 @@ static void report(struct live_bench *b, __u32 sessions)
 static void judge(struct live_bench *b, __u32 sessions, const struct row *ours,
 		  const struct row *floor)
 {
-	double ratio[MOST_ROUNDS], value;
+	const double value = values_ratio(ours->rate, floor->rate, NULL, b->rounds);
 
-	for (int k = 0; k < b->rounds; k++)
-		ratio[k] = ours->rate[k] / floor->rate[k];
-	value = median(ratio, b->rounds);
 	printf("%-52s %8.2f   target at least 0.85: %s\n", "flat table's rate to the floor's",
 	       value, value >= 0.85 ? "met" : "MISSED");
 	json_array_append_new(b->results,
@@ -219,6 +196,31 @@ static __u32 most_tracked(void)
 	if (f)
 		fclose(f);
 	return most;
+}
+
+#define SPARE_BYTES 2e9		 // for others
+#define KERNEL_ENTRY_BYTES 320.0 // of an LRU hash, at most
+
+// Whether there is memory for the tables of so many sessions: three of pages, one of the kernel's.
+static int fits(__u32 sessions)
+{
+	const double pages = world_pages(sessions);
+	const double bytes =
+		pages * (3 * FLAT_PAGE_BYTES + FLAT_SLOTS * KERNEL_ENTRY_BYTES) + SPARE_BYTES;
+	double free_kb = 0;
+	char line[128];
+	FILE *f = fopen("/proc/meminfo", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %lf kB", &free_kb) == 1)
+			break;
+	if (f)
+		fclose(f);
+	if (free_kb * 1024 >= bytes)
+		return 1;
+	printf("\n%u sessions need %.1f GB, and %.1f are free: not measured\n", sessions,
+	       bytes / 1e9, free_kb * 1024 / 1e9);
+	return 0;
 }
 
 static void bench_sessions(struct live_bench *b, __u32 sessions)
@@ -287,15 +289,16 @@ static void bench_sessions(struct live_bench *b, __u32 sessions)
 int main(int argc, char **argv)
 {
 	struct live_bench b = {.rounds = 11, .packets = 2000000};
-	json_t *all = json_object();
 	const char *path = NULL;
+	json_t *all;
 	cpu_set_t one;
-	int option;
+	int option, quick = 0;
 
 	while ((option = getopt(argc, argv, "qo:")) != -1) {
 		if (option == 'q') {
-			b.rounds = 5;
-			b.packets = 500000;
+			quick = 1;
+			b.rounds = 3;
+			b.packets = 300000;
 		} else if (option == 'o') {
 			path = optarg;
 		} else {
@@ -310,8 +313,9 @@ int main(int argc, char **argv)
 	testing_begin();
 	b.live = live__open_and_load();
 	b.results = json_array();
-	if (!b.live || !all || !b.results)
+	if (!b.live || !b.results)
 		fatal("the programs do not load");
+	all = values_heading("packets per second, live; the rows of a table in turn", b.rounds);
 	world_frame(&b.live->bss->driving);
 	make_wires(&b);
 	b.live->bss->out_ifindex = b.ifindex[0];
@@ -319,6 +323,8 @@ int main(int argc, char **argv)
 	bench_sessions(&b, 1024);
 	bench_sessions(&b, 65536);
 	bench_sessions(&b, 1048576);
+	if (!quick && fits(10000000))
+		bench_sessions(&b, 10000000);
 	live__destroy(b.live);
 	json_object_set_new(all, "results", b.results);
 	if (path && json_dump_file(all, path, JSON_INDENT(1)))

@@ -12,10 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/tracked.h"
+#include "bench/values.h"
 #include "bench/world.h"
 #include "datapath/gateway_nodes.h"
 #include "gateway.skel.h"
@@ -31,14 +32,13 @@
 #include "shared/limits.h"
 
 #define MAX_ROWS 16
-#define MAX_ROUNDS 64
 
 // A program, and what it took in each round.
 struct row {
 	const char *name;
 	int program; // called by the driving one
 	int alone;   // or a program that makes its packets itself
-	double ns[MAX_ROUNDS];
+	double ns[MOST_ROUNDS];
 };
 
 struct bench {
@@ -75,61 +75,32 @@ static double run(int program, int repeat, __u32 *action)
 	return options.duration;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double quantile(const struct row *row, int rounds, double q)
-{
-	double sorted[MAX_ROUNDS];
-
-	memcpy(sorted, row->ns, rounds * sizeof(*sorted));
-	qsort(sorted, rounds, sizeof(*sorted), compare_doubles);
-	return sorted[(int)(q * (rounds - 1) + 0.5)];
-}
-
-static double median(const struct bench *b, const char *name)
+static const struct row *row_named(const struct bench *b, const char *name)
 {
 	for (int i = 0; i < b->rows; i++)
 		if (!strcmp(b->row[i].name, name))
-			return quantile(&b->row[i], b->rounds, 0.5);
+			return &b->row[i];
 	fatalx("no row %s", name);
 }
 
-// The median of the rows' ratio in each round: what the machine did meanwhile met both.
+// base NULL: nothing is taken off.
 static double ratio(const struct bench *b, const char *over, const char *under, const char *base)
 {
-	const struct row *row[3] = {};
-	struct row each = {};
-
-	for (int i = 0; i < b->rows; i++) {
-		if (!strcmp(b->row[i].name, over))
-			row[0] = &b->row[i];
-		if (!strcmp(b->row[i].name, under))
-			row[1] = &b->row[i];
-		if (!strcmp(b->row[i].name, base))
-			row[2] = &b->row[i];
-	}
-	if (!row[0] || !row[1] || !row[2])
-		fatalx("no rows %s, %s, %s", over, under, base);
-	for (int i = 0; i < b->rounds; i++)
-		each.ns[i] = (row[0]->ns[i] - row[2]->ns[i]) / (row[1]->ns[i] - row[2]->ns[i]);
-	return quantile(&each, b->rounds, 0.5);
+	return values_ratio(row_named(b, over)->ns, row_named(b, under)->ns,
+			    base ? row_named(b, base)->ns : NULL, b->rounds);
 }
 
 static void report(struct bench *b, const char *title, __u32 sessions, const char *base)
 {
-	double floor = median(b, base);
+	double floor = values_quantile(row_named(b, base)->ns, b->rounds, 0.5);
 
 	printf("\n%s, %u sessions\n%-44s %8s %8s %8s %8s\n", title, sessions, "", "median", "p10",
 	       "p90", "net");
 	for (int i = 0; i < b->rows; i++) {
 		struct row *row = &b->row[i];
-		double middle = quantile(row, b->rounds, 0.5);
-		double low = quantile(row, b->rounds, 0.1), high = quantile(row, b->rounds, 0.9);
+		double middle = values_quantile(row->ns, b->rounds, 0.5);
+		double low = values_quantile(row->ns, b->rounds, 0.1);
+		double high = values_quantile(row->ns, b->rounds, 0.9);
 
 		printf("%-44s %8.0f %8.0f %8.0f %8.0f\n", row->name, middle, low, high,
 		       middle - floor);
@@ -192,13 +163,8 @@ static void must_forward(const struct node *n, __u64 runs)
 // the machine is and does meanwhile.
 static void bound(struct bench *b, const char *name, double most)
 {
-	struct row none = {.name = "none"};
-	double value;
+	double value = ratio(b, name, "parse only", NULL);
 
-	b->row[b->rows] = none;
-	b->rows++;
-	value = ratio(b, name, "parse only", "none");
-	b->rows--;
 	printf("%-44s %8.2f   times parsing; at most %.1f: %s\n", name, value, most,
 	       value <= most ? "ok" : "TOO MUCH");
 	b->missed |= value > most;
@@ -286,13 +252,62 @@ static struct session_probe *load_probe(const char *name, __u32 pages, __u32 ses
 	cfg->session_pages = pages;
 	cfg->tick_q10 = 4096;
 	bpf_map__set_max_entries(p->maps.flat_sessions, pages ? pages : 1);
-	bpf_map__set_max_entries(p->maps.sessions, pages ? 1024 : sessions);
+	bpf_map__set_max_entries(p->maps.sessions, pages ? MAX_UNFLAT : sessions);
 	bpf_map__set_max_entries(p->maps.cache, 16);
 	if (session_probe__load(p))
 		fatal("the probe does not load");
 	p->bss->driving.sessions = sessions;
 	p->bss->driving.random = 88172645463325252ull;
 	return p;
+}
+
+// What the kernel holds for a map.
+static double bytes_of(const struct bpf_map *map)
+{
+	char path[64], line[128];
+	double bytes = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %lf", &bytes) == 1)
+			break;
+	if (f)
+		fclose(f);
+	if (!(bytes > 0))
+		fatalx("how large %s is, is not told", bpf_map__name(map));
+	return bytes;
+}
+
+static void report_bytes(struct bench *b, const char *name, __u32 sessions, double bytes)
+{
+	printf("%-44s %8.1f\n", name, bytes);
+	json_array_append_new(b->results,
+			      json_pack("{s:s, s:i, s:s, s:f}", "what", "memory", "sessions",
+					(int)sessions, "row", name, "bytes_per_session", bytes));
+}
+
+// Of tables that have all sessions, as large as zetad makes them for so many, beside conntrack.
+static void bench_bytes(struct bench *b, struct session_probe *const probe[2], __u32 sessions)
+{
+	const __u32 tracked = b->quick ? 50000 : 200000;
+	double bytes[2], conntrack = tracked_bytes(tracked);
+
+	for (int k = 0; k < 2; k++)
+		bytes[k] = (bytes_of(probe[k]->maps.flat_sessions) +
+			    bytes_of(probe[k]->maps.sessions)) /
+			   sessions;
+	printf("\nBytes of memory per session and replica, both directions, %u sessions\n",
+	       sessions);
+	report_bytes(b, "flat table", sessions, bytes[0]);
+	report_bytes(b, "kernel hash", sessions, bytes[1]);
+	if (conntrack > 0)
+		report_bytes(b, "nf_conntrack, NAT", tracked, conntrack);
+	else
+		printf("nf_conntrack: tracks fewer than %u connections here\n", tracked);
+	judge(b, "bytes per session, flat table", sessions, bytes[0], 256, 1);
+	judge(b, "bytes per session, kernel hash", sessions, bytes[1], 256, 1);
 }
 
 // Inserts all sessions, in parts that are timed in turn; then lookups and newer copies.
@@ -334,6 +349,7 @@ static void bench_table(struct bench *b, __u32 sessions)
 	      ratio(b, "insert, flat table", "insert, kernel hash",
 		    "choose a session, hash its key"),
 	      1.5, 1);
+	bench_bytes(b, probe, sessions);
 	for (int k = 0; k < 2; k++)
 		session_probe__destroy(probe[k]);
 }
@@ -424,32 +440,12 @@ static void bench_scan(struct bench *b, __u32 sessions)
 	node_free(&n);
 }
 
-static void say_where(struct bench *b, json_t *all)
-{
-	char line[256], cpu[128] = "unknown";
-	struct utsname system;
-	FILE *f = fopen("/proc/cpuinfo", "re");
-
-	uname(&system);
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "model name : %127[^\n]", cpu) == 1)
-			break;
-	if (f)
-		fclose(f);
-	printf("%s, %ld CPUs, Linux %s; %d rounds of each row in turn, ns by PROG_TEST_RUN; net: over "
-	       "the first row\n",
-	       cpu, sysconf(_SC_NPROCESSORS_ONLN), system.release, b->rounds);
-	json_object_set_new(all, "cpu", json_string(cpu));
-	json_object_set_new(all, "kernel", json_string(system.release));
-	json_object_set_new(all, "rounds", json_integer(b->rounds));
-}
-
 int main(int argc, char **argv)
 {
 	static struct bench bench = {.rounds = 21};
-	json_t *all = json_object();
 	const char *path = NULL;
 	struct drive *drive;
+	json_t *all;
 	int option, memory_only = 0;
 
 	while ((option = getopt(argc, argv, "cqmo:")) != -1)
@@ -467,11 +463,13 @@ int main(int argc, char **argv)
 		bench.rounds = 9;
 	testing_begin();
 	drive = drive__open_and_load();
-	if (!drive || !all)
+	if (!drive)
 		fatal("the driving program does not load");
 	world_frame(&drive->bss->driving);
 	bench.results = json_array();
-	say_where(&bench, all);
+	all = values_heading(
+		"ns by PROG_TEST_RUN, the rows of a table in turn; net: over the first",
+		bench.rounds);
 	if (memory_only)
 		goto memory;
 	bench_hits(&bench, drive, 1024);

@@ -505,30 +505,32 @@ static int fill(const struct sockaddr_in *to, uint64_t count)
 int main(int argc, char **argv)
 {
 	struct sockaddr_in to;
-	uint64_t number;
+	uint64_t count, for_ns;
+	double number;
 
 	// Nobody is left behind where a run is killed.
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
 	if (argc == 3 && !strcmp(argv[1], "serve"))
 		return serve(argv[2]);
-	if (argc != 5 || (number = strtoull(argv[4], NULL, 10)) == 0 ||
-	    number > (uint64_t)FILL_PORTS * FILL_FLOWS)
+	if (argc != 5 || !((number = strtod(argv[4], NULL)) > 0) ||
+	    number > (double)FILL_PORTS * FILL_FLOWS)
 		fatalx("usage: traffic serve PORT | traffic ask|connect|users|send|first|fill "
 		       "ADDRESS PORT NUMBER");
 	to = address_of(argv[2], argv[3]);
+	count = (uint64_t)number;
+	for_ns = (uint64_t)(number * 1e9);
 	if (!strcmp(argv[1], "first"))
-		return first_packets(&to, number);
+		return first_packets(&to, count);
 	if (!strcmp(argv[1], "fill"))
-		return fill(&to, number);
-	number *= 1000000000;
+		return fill(&to, count);
 	if (!strcmp(argv[1], "ask"))
-		return ask(&to, number);
+		return ask(&to, for_ns);
 	if (!strcmp(argv[1], "connect"))
-		return connections(&to, number);
+		return connections(&to, for_ns);
 	if (!strcmp(argv[1], "users"))
-		return users(&to, number);
+		return users(&to, for_ns);
 	if (!strcmp(argv[1], "send"))
-		return send_small(&to, number);
+		return send_small(&to, for_ns);
 	fatalx("no such test: %s", argv[1]);
 }

@@ -156,6 +156,7 @@ struct floor *world_floor(const struct node *n, const char *pins, __u32 pages)
 	struct dft_record record = bench_record();
 	struct flat_content content = {.asked = slow_clock(), .life = FLAT_STATEFUL};
 	struct flat_slot slot;
+	struct bpf_program *program = NULL;
 	union flat_page *memory;
 	union flat_half room;
 	size_t size = (size_t)(pages ? pages : 1) * FLAT_PAGE_BYTES;
@@ -170,6 +171,10 @@ struct floor *world_floor(const struct node *n, const char *pins, __u32 pages)
 				 bpf_map__max_entries(n->gw->maps.flat_sessions));
 	bpf_map__set_max_entries(f->maps.cache, bpf_map__max_entries(n->gw->maps.cache));
 	bpf_map__set_max_entries(f->maps.sessions, bpf_map__max_entries(n->gw->maps.sessions));
+	// The other programs of the gateway take no part in a hit.
+	while ((program = bpf_object__next_program(f->obj, program)))
+		bpf_program__set_autoload(program,
+					  program == f->progs.gateway || program == f->progs.parse);
 	if (floor__load(f))
 		fatal("the floor does not load");
 	flat_write_half(&slot.half[0], &content, &record, 0, &room);
