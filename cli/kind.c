@@ -105,6 +105,15 @@ const struct kind kinds[] = {
 			   COLUMN("ACL", "network_acl")},
 	},
 	{
+		.name = "RouteTable",
+		.word = "route-table",
+		.path = "route-tables",
+		.per_vpc = 1,
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
+			  FIELD("routes")},
+		.column = {COLUMN("VPC", "vpc"), COLUMN("ROUTES", "routes")},
+	},
+	{
 		.name = "SecurityGroup",
 		.word = "security-group",
 		.path = "security-groups",

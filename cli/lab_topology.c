@@ -639,11 +639,21 @@ static int mtu_check(const struct topology *topology)
 
 static int fill(struct topology *topology)
 {
-	static const char *const sections[] = {
-		"name",		  "underlay", "cluster",	 "clusters",
-		"nodes",	  "hosts",    "tenants",	 "vpcs",
-		"network_acls",	  "subnets",  "security_groups", "endpoints",
-		"load_balancers", NULL};
+	static const char *const sections[] = {"name",
+					       "underlay",
+					       "cluster",
+					       "clusters",
+					       "nodes",
+					       "hosts",
+					       "tenants",
+					       "vpcs",
+					       "network_acls",
+					       "subnets",
+					       "security_groups",
+					       "endpoints",
+					       "load_balancers",
+					       "route_tables",
+					       NULL};
 	int err;
 
 	if ((err = known_fields("topology", topology->source, sections)) ||
@@ -658,7 +668,10 @@ static int fill(struct topology *topology)
 	    (err = objects_read(topology, "security_groups", "SecurityGroup")))
 		return err;
 	// After the ports that they name.
-	return endpoints_read(topology) ?: objects_read(topology, "load_balancers", "LoadBalancer");
+	if ((err = endpoints_read(topology)))
+		return err;
+	return objects_read(topology, "load_balancers", "LoadBalancer")
+		       ?: objects_read(topology, "route_tables", "RouteTable");
 }
 
 int topology_parse(struct topology *out, const char *name, const char *text, size_t length)

@@ -32,6 +32,8 @@ static const char *const world[][2] = {
 	{"/v1/load-balancers",
 	 "{\"id\":\"b\",\"vpc\":\"v\",\"ip\":\"10.1.0.9\",\"listeners\":[{\"protocol\":\"tcp\","
 	 "\"port\":80,\"backends\":[{\"port\":\"p\"}]}]}"},
+	{"/v1/route-tables", "{\"id\":\"r\",\"vpc\":\"v\",\"routes\":[{\"prefix\":\"0.0.0.0/0\","
+			     "\"next_hop\":\"10.1.0.2\"}]}"},
 	{"/ports",
 	 "[{\"port_id\":\"z\",\"vpc_id\":\"v\",\"ips_port\":[{\"ip\":\"10.1.0.3\",\"vip\":\"\"}],"
 	 "\"mac_port\":\"02:00:00:00:00:05\",\"ip_node\":\"10.0.3.2\","

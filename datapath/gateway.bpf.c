@@ -32,6 +32,7 @@
 #include "modules/loadbalancer/loadbalancer.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
+#include "modules/route/route.bpf.h"
 #include "modules/session/emit.bpf.h"
 #include "modules/session/session.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
@@ -168,7 +169,7 @@ inlined int see_every(struct xdp_md *ctx, const struct packet *p, const struct d
 // Which code of ICMP_UNREACHABLE says why.
 inlined __u8 unreachable_code(__u8 reason)
 {
-	if (reason == NO_ROUTE)
+	if (reason == NO_ROUTE || reason == BLACKHOLE)
 		return ICMP_UNREACHABLE_NET;
 	return reason == NO_LISTENER ? ICMP_UNREACHABLE_PORT : ICMP_UNREACHABLE_HOST;
 }
@@ -480,12 +481,14 @@ inlined enum verdict read_tenant(struct packet *p, const struct dft_packet *d, s
 	return read_flow(p, f);
 }
 
-// Whose MAC answers for an address that no endpoint has: a load balancer's its gateway's.
+// Whose MAC answers for an address that no endpoint has: its gateway's where it is a load
+// balancer's, or a route's.
 inlined const __u8 *mac_behind(__u32 vni, const struct in6_addr *address)
 {
 	const struct subnet_value *subnet = subnet_of(vni, address);
 
-	if (!subnet || !address_is_v4(&subnet->gateway) || !load_balancer_find(vni, address))
+	if (!subnet || !address_is_v4(&subnet->gateway) ||
+	    (!load_balancer_find(vni, address) && !route_of(vni, address, subnet)))
 		return NULL;
 	return subnet->gateway_mac;
 }
@@ -649,6 +652,26 @@ inlined int pass_learner(struct xdp_md *ctx, struct dft_packet *d, const struct 
 {
 	d->op.floor = bpf_htonl(floor);
 	return op_replicate(ctx, d, c, c->live);
+}
+
+// A session's decision stays for its whole life, but where its packets are handed over is no part
+// of it: an endpoint may have moved since, a route may name another router.
+called void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni)
+{
+	const struct subnet_value *subnet = subnet_of(vni, address);
+	const struct route_value *route = route_of(vni, address, subnet);
+	const struct endpoint_value *to;
+
+	if (d->action != DECIDE_FORWARD)
+		return;
+	if (route)
+		subnet = subnet_of(vni, &route->next_hop);
+	to = endpoint_find(vni, route ? &route->next_hop : address);
+	if (!to)
+		return;
+	decide_for(d, to, vni);
+	if (route && subnet)
+		__builtin_memcpy(d->from_mac, subnet->gateway_mac, 6);
 }
 
 // What was decided when a session began goes to whom asked now.

@@ -6516,6 +6516,8 @@ static int test_all_verdicts(struct world *w)
 		FUNCTION_DROPPED, FUNCTION_BEYOND, FUNCTION_ANSWER,
 		// modules/loadbalancer/loadbalancer_test.c.
 		NO_LISTENER, NO_BACKEND, HAIRPIN,
+		// modules/route/route_test.c.
+		BLACKHOLE,
 		// modules/limits/limits_test.c.
 		MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED,
 		FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED, OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE,

@@ -17,6 +17,7 @@
 #include "modules/loadbalancer/loadbalancer.h"
 #include "modules/member/member.h"
 #include "modules/port/port.h"
+#include "modules/route/route.h"
 #include "modules/securitygroup/securitygroup.h"
 #include "modules/subnet/subnet.h"
 #include "modules/vpc/vpc.h"
@@ -305,6 +306,8 @@ static int translate_message(const struct desired *desired, const Zeta__Node__V1
 		return translate_acl(desired, object->network_acl, entries);
 	case KIND(LOAD_BALANCER):
 		return loadbalancer_entries(object->load_balancer, entries);
+	case KIND(ROUTE_BLOCK):
+		return route_block_entries(object->route_block, entries);
 	case KIND(LOCAL_PORT):
 		return local_port_entries(object->local_port, entries);
 	case KIND(FUNCTION):
@@ -451,6 +454,8 @@ static const char *id_of(const Zeta__Node__V1__Object *object)
 		return object->rule_block->id;
 	case KIND(LOAD_BALANCER):
 		return object->load_balancer->id;
+	case KIND(ROUTE_BLOCK):
+		return object->route_block->id;
 	case KIND(LOCAL_PORT):
 		return object->local_port->id;
 	case KIND(FUNCTION):

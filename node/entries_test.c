@@ -19,6 +19,7 @@
 #include "modules/loadbalancer/loadbalancer.h"
 #include "modules/member/member.h"
 #include "modules/port/port.h"
+#include "modules/route/route.h"
 #include "modules/securitygroup/securitygroup.h"
 #include "modules/session/session.h"
 #include "modules/subnet/subnet.h"
@@ -456,6 +457,7 @@ static void subnet(void **state)
 	assert_int_equal(key->vni, htonl(258));
 	assert_memory_equal(&key->address, net, 16);
 	assert_int_equal(value->subnet, 4);
+	assert_int_equal(value->bits, 96 + 16);
 	s.gateway = BYTES(ip);
 	REFUSES(subnet_entries(&s, &r.entries), "gateway_mac");
 	s.gateway_mac = BYTES(mac);
@@ -469,6 +471,44 @@ static void subnet(void **state)
 	REFUSES(subnet_entries(&s, &r.entries), "prefix length");
 	s.number = 0;
 	REFUSES(subnet_entries(&s, &r.entries), "number");
+}
+
+static void routes(void **state)
+{
+	Zeta__Node__V1__RouteBlock b = ZETA__NODE__V1__ROUTE_BLOCK__INIT;
+	Zeta__Node__V1__Route via = ZETA__NODE__V1__ROUTE__INIT, hole = via,
+			      *routes[] = {&via, &hole};
+	struct recorded r = recorder();
+	const struct subnet_key *key = (const void *)r.key[0];
+	const struct route_value *value = (const void *)r.value[0],
+				 *other = (const void *)r.value[1];
+
+	b.vni = 258;
+	b.route = routes;
+	b.n_route = 2;
+	via.prefix = hole.prefix = BYTES(net);
+	via.prefix_length = 96 + 16;
+	via.next_hop = BYTES(ip);
+	hole.prefix_length = 128;
+	assert_int_equal(route_block_entries(&b, &r.entries), 0);
+	assert_int_equal(r.count, 2);
+	assert_int_equal(r.table[0], TABLE_ROUTES);
+	assert_int_equal(key->prefix_bits, 32 + 96 + 16);
+	assert_int_equal(key->vni, htonl(258));
+	assert_memory_equal(&key->address, net, 16);
+	assert_int_equal(value->kind, ROUTE_VIA);
+	assert_int_equal(value->bits, 96 + 16);
+	assert_memory_equal(&value->next_hop, ip, 16);
+	assert_int_equal(other->kind, ROUTE_BLACKHOLE);
+	assert_int_equal(other->bits, 128);
+	via.prefix_length = 129;
+	REFUSES(route_block_entries(&b, &r.entries), "prefix length");
+	via.prefix_length = 96 + 15;
+	REFUSES(route_block_entries(&b, &r.entries), "host bits");
+	via.prefix = SHORT(net);
+	REFUSES(route_block_entries(&b, &r.entries), "prefix is 15");
+	b.vni = 0;
+	REFUSES(route_block_entries(&b, &r.entries), "VNI");
 }
 
 static void port(void **state)
@@ -761,7 +801,7 @@ int main(void)
 		cmocka_unit_test(subnet),	 cmocka_unit_test(port),
 		cmocka_unit_test(local_port),	 cmocka_unit_test(security_group),
 		cmocka_unit_test(load_balancer), cmocka_unit_test(entrance),
-		cmocka_unit_test(digest),
+		cmocka_unit_test(digest),	 cmocka_unit_test(routes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

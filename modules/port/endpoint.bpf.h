@@ -28,16 +28,3 @@ inlined void decide_for(struct decision *d, const struct endpoint_value *to, __u
 	__builtin_memcpy(d->to_mac, to->mac, 6);
 	vni_put(d->vni, vni);
 }
-
-// A session's decision stays for its whole life, but where an endpoint lives is no part of it: it
-// may have moved since.
-called void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni)
-{
-	const struct endpoint_value *to;
-
-	if (d->action != DECIDE_FORWARD)
-		return;
-	to = endpoint_find(vni, address);
-	if (to)
-		decide_for(d, to, vni);
-}

@@ -1,14 +1,39 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-// Divider: routes between the subnets of a VPC. Sets, in both directions, whether the packet
-// crosses subnets and which gateway's MAC it then comes from.
+// Divider: routes between the subnets of a VPC, and by its routes, the longest prefix first. Sets,
+// in both directions, whether the packet is routed and which gateway's MAC it then comes from, and
+// who gets it in its destination's place.
 #include "datapath/evaluation.bpf.h"
+#include "modules/route/route.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
+
+// To a router of the VPC; from: the subnet that the packet comes from.
+inlined int by_route(struct xdp_md *ctx, struct evaluation *e, const struct route_value *route,
+		     const struct subnet_value *from)
+{
+	const struct subnet_value *hop;
+
+	if (route->kind != ROUTE_VIA)
+		return function_refuse(ctx, e, DECIDE_UNREACHABLE, BLACKHOLE);
+	e->routed = 1;
+	e->next_hop = route->next_hop;
+	hop = subnet_of(e->vni, &e->next_hop);
+	if (!hop)
+		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
+	e->forth.flags |= DECISION_ROUTED;
+	__builtin_memcpy(e->forth.from_mac, hop->gateway_mac, 6);
+	if (hop->subnet != from->subnet) {
+		e->back.flags |= DECISION_ROUTED;
+		__builtin_memcpy(e->back.from_mac, from->gateway_mac, 6);
+	}
+	return function_next(ctx, e);
+}
 
 SEC("xdp")
 int divider(struct xdp_md *ctx)
 {
 	struct evaluation *e = evaluation_now();
 	const struct subnet_value *from, *to;
+	const struct route_value *route;
 
 	if (!e)
 		return finish(ctx, BUG);
@@ -22,6 +47,9 @@ int divider(struct xdp_md *ctx)
 			return function_next(ctx, e);
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	}
+	route = route_of(e->vni, &e->destination, to);
+	if (route)
+		return by_route(ctx, e, route, from);
 	if (!to)
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	if (from->subnet == to->subnet)
