@@ -1049,6 +1049,9 @@ static int compile_port(struct desired *d, struct source *source, const struct o
 	auto_(freep) struct in6_addr *ip = calloc(count + 1, sizeof(*ip));
 	auto_(freep) ProtobufCBinaryData *ip_data = calloc(count + 1, sizeof(*ip_data));
 	Zeta__Node__V1__Port port = ZETA__NODE__V1__PORT__INIT;
+	const json_t *prefixes = json_object_get(object->body, "allowed_prefixes");
+	Zeta__Node__V1__Prefix prefix[MAX_PORT_ALLOWED], *allowed[MAX_PORT_ALLOWED];
+	struct in6_addr space[MAX_PORT_ALLOWED];
 	uint32_t numbers[MAX_PORT_GROUPS];
 	const struct facts *vpc, *host, *group;
 	uint8_t mac[6];
@@ -1079,6 +1082,16 @@ static int compile_port(struct desired *d, struct source *source, const struct o
 				    json_string_value(json_array_get(groups, i)) ?: "", &group)))
 			return err;
 		numbers[port.n_group++] = group->number;
+	}
+	port.allowed = allowed;
+	for (i = 0; i < json_array_size(prefixes) && i < MAX_PORT_ALLOWED; i++) {
+		zeta__node__v1__prefix__init(&prefix[i]);
+		err = prefix_parse(json_string_value(json_array_get(prefixes, i)) ?: "", &space[i],
+				   &prefix[i].length);
+		if (err)
+			return err;
+		prefix[i].address = (ProtobufCBinaryData){sizeof(space[i]), (uint8_t *)&space[i]};
+		allowed[port.n_allowed++] = &prefix[i];
 	}
 	if (host->edge && (err = compile_local_port(d, source, object, vpc)))
 		return err;

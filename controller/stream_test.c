@@ -1003,8 +1003,10 @@ static void routes(void **state)
 {
 	struct cloud *c = *state;
 	const Zeta__Node__V1__RouteBlock *block;
+	const Zeta__Node__V1__Port *sender;
 	struct all all = ALL;
 	uint64_t revision;
+	json_t *router;
 
 	join_all(&all, c);
 	revision = put_alone(c, "route-tables", route_table("few", 0, 2));
@@ -1028,6 +1030,14 @@ static void routes(void **state)
 	assert_int_equal(all.ftn1->puts, 1);
 	assert_int_equal(all.ftn1->removes, 0);
 	assert_int_equal(routes_in_blocks(all.ftn1), MAX_TABLE_ROUTES - 1);
+	router = port("blue-a", "blue", "host-a", 10);
+	json_object_set_new(router, "allowed_prefixes", json_pack("[s]", "20.0.0.0/8"));
+	revision = put_alone(c, "ports", router);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	sender = get(all.ftn1, KIND(PORT), "blue-a")->port;
+	assert_int_equal(sender->n_allowed, 1);
+	assert_ip(sender->allowed[0]->address, "20.0.0.0");
+	assert_int_equal(sender->allowed[0]->length, 96 + 8);
 	revision = remove_alone(c, "route-tables", "many");
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	assert_int_equal(count_of(all.ftn1, KIND(ROUTE_BLOCK)), 1);

@@ -32,6 +32,7 @@ struct evaluation {
 	__u8 hold;	  // some function wants later packets to come through the forwarders
 	__u8 translated;  // a function stands for its translation
 	__u8 routed;	  // by a route of the VPC, to next_hop
+	__u8 from_router; // the source is no endpoint's: it came through router
 	__u8 every;	  // functions that want to see every packet: bits of decision.reason
 	__u32 policy;
 
@@ -43,6 +44,7 @@ struct evaluation {
 	// from the start.
 	struct translation translation;
 	struct in6_addr next_hop; // routed: the endpoint that gets it in the destination's place
+	struct in6_addr router;	  // from_router: an address of the port that sent it
 
 	__u32 source_group[MAX_PORT_GROUPS];
 	__u32 destination_group[MAX_PORT_GROUPS];

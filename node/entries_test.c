@@ -545,6 +545,40 @@ static void port(void **state)
 	REFUSES(port_entries(&p, &r.entries), "host_mac");
 }
 
+static void allowed_prefixes(void **state)
+{
+	Zeta__Node__V1__Port p = ZETA__NODE__V1__PORT__INIT;
+	Zeta__Node__V1__Prefix prefix = ZETA__NODE__V1__PREFIX__INIT, *prefixes[] = {&prefix};
+	ProtobufCBinaryData ips[1] = {BYTES(ip)};
+	struct recorded r = recorder();
+	const struct allowed_key *key = (const void *)r.key[0];
+
+	p.vni = 258;
+	p.ip = ips;
+	p.n_ip = 1;
+	p.mac = BYTES(mac);
+	p.host_ip = BYTES(ip);
+	p.host_mac = BYTES(mac);
+	p.allowed = prefixes;
+	p.n_allowed = 1;
+	prefix.address = BYTES(net);
+	prefix.length = 96 + 16;
+	assert_int_equal(port_entries(&p, &r.entries), 0);
+	assert_int_equal(r.count, 2);
+	assert_int_equal(r.table[0], TABLE_ALLOWED);
+	assert_int_equal(key->prefix_bits, 32 + 64 + 96 + 16);
+	assert_int_equal(key->vni, htonl(258));
+	assert_memory_equal(key->mac, mac, 6);
+	assert_memory_equal(&key->address, net, 16);
+	assert_memory_equal(r.value[0], ip, 16);
+	prefix.length = 96 + 15;
+	REFUSES(port_entries(&p, &r.entries), "host bits");
+	prefix.length = 129;
+	REFUSES(port_entries(&p, &r.entries), "prefix length");
+	p.n_allowed = MAX_PORT_ALLOWED + 1;
+	REFUSES(port_entries(&p, &r.entries), "allowed prefixes");
+}
+
 static void local_port(void **state)
 {
 	Zeta__Node__V1__LocalPort p = ZETA__NODE__V1__LOCAL_PORT__INIT;
@@ -794,14 +828,15 @@ static void load_balancer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(member),	 cmocka_unit_test(chain),
-		cmocka_unit_test(chain_wish),	 cmocka_unit_test(transfer),
-		cmocka_unit_test(buckets),	 cmocka_unit_test(vpc),
-		cmocka_unit_test(function),	 cmocka_unit_test(function_config),
-		cmocka_unit_test(subnet),	 cmocka_unit_test(port),
-		cmocka_unit_test(local_port),	 cmocka_unit_test(security_group),
-		cmocka_unit_test(load_balancer), cmocka_unit_test(entrance),
-		cmocka_unit_test(digest),	 cmocka_unit_test(routes),
+		cmocka_unit_test(member),	    cmocka_unit_test(chain),
+		cmocka_unit_test(chain_wish),	    cmocka_unit_test(transfer),
+		cmocka_unit_test(buckets),	    cmocka_unit_test(vpc),
+		cmocka_unit_test(function),	    cmocka_unit_test(function_config),
+		cmocka_unit_test(subnet),	    cmocka_unit_test(port),
+		cmocka_unit_test(local_port),	    cmocka_unit_test(security_group),
+		cmocka_unit_test(load_balancer),    cmocka_unit_test(entrance),
+		cmocka_unit_test(digest),	    cmocka_unit_test(routes),
+		cmocka_unit_test(allowed_prefixes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,8 @@
 #define MAX_ROUTES 1048576	  // 16 for each VPC; a flow table node has them all
 #define MAX_VPC_ROUTES 100000	  // of all route tables of a VPC
 #define MAX_TABLE_ROUTES 10000	  // of one route table: so many are less than a request may have
+#define MAX_PORT_ALLOWED 16	  // prefixes that one port may send as
+#define MAX_ALLOWED 262144	  // four for each VPC
 #define ROUTE_BLOCKS 256	  // that routes are told to nodes in, as rules are
 #define MAX_RULES 10000		  // of a VPC's security groups, and of its ACLs
 #define RULE_BLOCKS 256	   // that rules are told to nodes in: of 40 each, where there are most

@@ -88,6 +88,17 @@ struct route_value {
 };
 _Static_assert(sizeof(struct route_value) == 20, "no padding");
 
+// Map "allowed": LPM trie. As whom a port may send beside its own addresses. prefix_bits counts
+// from the VNI: 32 + 64 + 96 + IPv4 prefix length. Value: struct in6_addr, an address of the port.
+struct allowed_key {
+	__u32 prefix_bits;
+	__be32 vni;
+	__u8 mac[6];
+	__u8 zero[2];
+	struct in6_addr address;
+};
+_Static_assert(sizeof(struct allowed_key) == 32, "no padding");
+
 // Map "endpoints": hash. One entry for each address of a port.
 struct endpoint_key {
 	__u32 vni;

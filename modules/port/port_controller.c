@@ -31,6 +31,11 @@ static const struct field fields[] = {
 	 .list = true,
 	 .max_items = MAX_PORT_GROUPS,
 	 .fallback = "[]"},
+	{.name = "allowed_prefixes",
+	 .type = FIELD_PREFIX,
+	 .list = true,
+	 .max_items = MAX_PORT_ALLOWED,
+	 .fallback = "[]"},
 	{}};
 
 static int check_host(struct change *change, const json_t *vpc, const json_t *host)

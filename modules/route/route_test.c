@@ -140,6 +140,18 @@ static void put_route(const struct world *w, uint32_t vni, const char *prefix, u
 	put_route_of(w, vni, &address, bits, hop);
 }
 
+// The endpoint may send as these too.
+static void allow(const struct world *w, uint32_t vni, unsigned int endpoint, const char *prefix)
+{
+	struct allowed_key key = {.vni = htonl(vni), .mac = {2, 1, 0, 0, 0, (uint8_t)endpoint}};
+	struct in6_addr own = endpoint_ip(endpoint);
+	unsigned int bits;
+
+	must(prefix_parse(prefix, &key.address, &bits), prefix);
+	key.prefix_bits = 32 + 64 + bits;
+	node_put(&w->node[FTN], "allowed", &key, &own);
+}
+
 // ---- packets ----
 
 struct packet {
@@ -387,6 +399,126 @@ static int test_session(struct world *w)
 	return wrong;
 }
 
+// What a router sends for others, and what comes back; its route being there or not.
+static int test_router(struct world *w)
+{
+	struct packet p = {RED, "20.0.0.1", "10.0.0.2", ROUTER, IPPROTO_TCP, SYN, 1000, 80},
+		      back = {RED, "10.0.0.2", "20.0.0.1", 2, IPPROTO_TCP, SYN | ACK, 80, 1000};
+	const struct endpoint_key router = {RED, endpoint_ip(ROUTER)};
+	struct endpoint_value moved;
+	struct frame f;
+	int wrong = 0;
+
+	allow(w, RED, ROUTER, "0.0.0.0/0");
+	p.flags = ACK;
+	wrong += delivered(w, "the middle, no route back", &p, FORWARDED_FIRST, 2);
+	wrong += delivered(w, "not cached", &p, FORWARDED_FIRST, 2);
+	wrong += is_number("nor recorded", node_count(&w->node[FTN], "sessions"), 0);
+	p.flags = SYN;
+	wrong += delivered(w, "begun", &p, FORWARDED_FIRST, 2);
+	p.flags = ACK;
+	wrong += is_verdict("goes on", travel(w, &p, &f), FORWARDED);
+	wrong += is_number("on the segment", f.byte[INNER + 6 + 5], ROUTER);
+	wrong += is_number("recorded", node_count(&w->node[FTN], "sessions"), 1);
+	wrong += delivered(w, "its answer", &back, FORWARDED, ROUTER);
+	forget_cached(w);
+	back.flags = ACK;
+	wrong += delivered(w, "from the record", &back, FORWARDED_FIRST, ROUTER);
+	// Its own way, whatever others have.
+	put_route(w, RED, "20.0.0.0/8", OTHER_ROUTER);
+	put_policy(w, RED, 2);
+	forget_cached(w);
+	wrong += delivered(w, "a route elsewhere", &back, FORWARDED_FIRST, ROUTER);
+	must(bpf_map_lookup_elem(node_map(&w->node[FTN], "endpoints"), &router, &moved), "router");
+	moved.host = address_must("192.168.0.77");
+	node_put(&w->node[FTN], "endpoints", &router, &moved);
+	forget_cached(w);
+	wrong += is_verdict("another host", travel(w, &back, &f), FORWARDED_FIRST);
+	wrong += is_number("goes there", f.byte[14 + 19], 77);
+	node_clear(&w->node[FTN], "allowed");
+	put_policy(w, RED, 3);
+	forget_cached(w);
+	wrong += is_verdict("it may not any more", travel(w, &back, &f), NO_SOURCE);
+	put_policy(w, RED, 1);
+	moved.host = address_must("192.168.0.13");
+	node_put(&w->node[FTN], "endpoints", &router, &moved);
+	// With a route back nothing has to be remembered.
+	forget(w);
+	allow(w, RED, ROUTER, "20.0.0.0/8");
+	put_route(w, RED, "20.0.0.0/8", ROUTER);
+	p.flags = ACK;
+	wrong += delivered(w, "a route back", &p, FORWARDED_FIRST, 2);
+	wrong += is_number("not recorded", node_count(&w->node[FTN], "sessions"), 0);
+	wrong += delivered(w, "a route back, answered", &back, FORWARDED, ROUTER);
+	forget_cached(w);
+	wrong += delivered(w, "decided from there", &back, FORWARDED_FIRST, ROUTER);
+	wrong += delivered(w, "decided from there, back", &p, FORWARDED, 2);
+	p.to = "10.0.0.67";
+	wrong += is_verdict("to another subnet", travel(w, &p, &f), FORWARDED_FIRST);
+	wrong += is_number("routed", f.byte[INNER + 14 + 8], 63);
+	return wrong;
+}
+
+static int test_spoofing(struct world *w)
+{
+	static const struct {
+		const char *name, *from;
+		unsigned int sender;
+		uint32_t vni;
+		enum verdict want;
+	} rows[] = {
+		{"an endpoint's address", "10.0.0.5", ROUTER, RED, SPOOFED},
+		{"the gateway's", "10.0.0.62", ROUTER, RED, NO_SOURCE},
+		{"another's router", "20.0.0.1", OTHER_ROUTER, RED, NO_SOURCE},
+		{"another VPC's", "20.0.0.1", ROUTER, BLUE, NO_SOURCE},
+		{"beyond its prefix", "31.0.0.1", OTHER_ROUTER, RED, NO_SOURCE},
+		{"in its prefix", "30.0.0.1", OTHER_ROUTER, RED, FORWARDED_FIRST},
+		{"anybody's", "31.0.0.1", ROUTER, RED, FORWARDED_FIRST},
+	};
+	const struct endpoint_key vip = {RED, address_must("40.0.0.1")};
+	const struct load_balancer_value balancer = {};
+	struct packet p = {.to = "10.0.0.2",
+			   .protocol = IPPROTO_TCP,
+			   .flags = SYN,
+			   .from_port = 1000,
+			   .to_port = 80};
+	struct frame f;
+	int wrong = 0;
+
+	allow(w, RED, ROUTER, "0.0.0.0/0");
+	allow(w, RED, OTHER_ROUTER, "30.0.0.0/8");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		p.vni = rows[i].vni;
+		p.from = rows[i].from;
+		p.sender = rows[i].sender;
+		wrong += is_verdict(rows[i].name, travel(w, &p, &f), rows[i].want);
+	}
+	p = (struct packet){RED, "40.0.0.1", "10.0.0.2", ROUTER, IPPROTO_TCP, SYN, 1, 2};
+	node_put(&w->node[FTN], "load_balancers", &vip, &balancer);
+	wrong += is_verdict("a load balancer's", travel(w, &p, &f), NO_SOURCE);
+	node_remove(&w->node[FTN], "load_balancers", &vip);
+	return wrong;
+}
+
+// A router is not handed what it sent.
+static int test_bounce(struct world *w)
+{
+	struct packet p = {RED, "20.0.0.1", "30.0.0.1", ROUTER, IPPROTO_TCP, SYN, 1000, 80};
+	struct frame f;
+	int wrong = 0;
+
+	allow(w, RED, ROUTER, "0.0.0.0/0");
+	put_route(w, RED, "0.0.0.0/0", ROUTER);
+	wrong += is_verdict("for others", travel(w, &p, &f), UNREACHABLE);
+	p.from = "10.0.0.3";
+	wrong += is_verdict("its own", travel(w, &p, &f), UNREACHABLE);
+	put_route(w, RED, "30.0.0.0/8", OTHER_ROUTER);
+	wrong += delivered(w, "to another", &p, FORWARDED_FIRST, OTHER_ROUTER);
+	p.from = "20.0.0.1";
+	wrong += delivered(w, "for others, to another", &p, FORWARDED_FIRST, OTHER_ROUTER);
+	return wrong;
+}
+
 // ---- random routes, beside a list ----
 
 #define RANDOM_ROUTES 3000
@@ -509,7 +641,9 @@ static const struct test {
 } tests[] = {
 	{"the longest prefix", test_longest}, {"the way", test_way},
 	{"a blackhole", test_blackhole},      {"ARP", test_arp},
-	{"a session", test_session},	      {"random routes", test_random},
+	{"a session", test_session},	      {"a router", test_router},
+	{"spoofing", test_spoofing},	      {"a router's own", test_bounce},
+	{"random routes", test_random},
 };
 
 int main(int argc, char **argv)
@@ -539,6 +673,7 @@ int main(int argc, char **argv)
 
 		forget(&w);
 		node_clear(&w.node[FTN], "routes");
+		node_clear(&w.node[FTN], "allowed");
 		failed = tests[t].run(&w);
 		printf("%s %s\n", failed ? "FAILED" : "ok    ", tests[t].name);
 		wrong += failed;

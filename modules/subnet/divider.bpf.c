@@ -6,6 +6,24 @@
 #include "modules/route/route.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
 
+// What a router sent for others. Where a route leads back to it the way is the same both ways, and
+// follows from the VPC's routes alone; else it has to be remembered, or, in the middle of what is
+// not known, is good for this packet only. from: the router's subnet.
+inlined void from_router(struct evaluation *e, const struct subnet_value *from)
+{
+	const struct route_value *back;
+
+	e->back.flags |= DECISION_ROUTED;
+	__builtin_memcpy(e->back.from_mac, from->gateway_mac, 6);
+	back = route_of(e->vni, &e->source, subnet_of(e->vni, &e->source));
+	if (back && back->kind == ROUTE_VIA && address_equal(&back->next_hop, &e->router))
+		return;
+	if (evaluation_begins(e))
+		e->stateful = 1;
+	else
+		e->undecidable = 1;
+}
+
 // To a router of the VPC; from: the subnet that the packet comes from.
 inlined int by_route(struct xdp_md *ctx, struct evaluation *e, const struct route_value *route,
 		     const struct subnet_value *from)
@@ -19,6 +37,11 @@ inlined int by_route(struct xdp_md *ctx, struct evaluation *e, const struct rout
 	hop = subnet_of(e->vni, &e->next_hop);
 	if (!hop)
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
+	// Who sent it would get it back.
+	if (address_equal(&e->next_hop, e->from_router ? &e->router : &e->source)) {
+		e->undecidable = 1;
+		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
+	}
 	e->forth.flags |= DECISION_ROUTED;
 	__builtin_memcpy(e->forth.from_mac, hop->gateway_mac, 6);
 	if (hop->subnet != from->subnet) {
@@ -37,7 +60,7 @@ int divider(struct xdp_md *ctx)
 
 	if (!e)
 		return finish(ctx, BUG);
-	from = subnet_of(e->vni, &e->source);
+	from = subnet_of(e->vni, e->from_router ? &e->router : &e->source);
 	to = subnet_of(e->vni, &e->destination);
 
 	if (!from) {
@@ -47,6 +70,8 @@ int divider(struct xdp_md *ctx)
 			return function_next(ctx, e);
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	}
+	if (e->from_router)
+		from_router(e, from);
 	route = route_of(e->vni, &e->destination, to);
 	if (route)
 		return by_route(ctx, e, route, from);
