@@ -525,8 +525,11 @@ static const struct machine *host_find(const struct topology *topology, const ch
 }
 
 static void port_object(struct topology *topology, const struct endpoint *endpoint,
-			const json_t *groups)
+			const json_t *item)
 {
+	const json_t *groups = json_object_get(item, "groups");
+	const json_t *allowed = json_object_get(item, "allowed_prefixes");
+
 	json_t *object = json_object(), *ips = json_array();
 
 	json_array_append_new(ips, text_of(&endpoint->ip));
@@ -539,13 +542,15 @@ static void port_object(struct topology *topology, const struct endpoint *endpoi
 	json_object_set_new(object, "interface", json_string(endpoint->interface));
 	json_object_set_new(object, "security_groups",
 			    groups ? json_deep_copy(groups) : json_array());
+	json_object_set_new(object, "allowed_prefixes",
+			    allowed ? json_deep_copy(allowed) : json_array());
 	add_object(topology, object);
 }
 
 static int endpoint_read(struct topology *topology, size_t index, const json_t *item)
 {
-	static const char *const fields[] = {"name", "vpc",    "subnet", "ip",
-					     "host", "groups", "mac",	 NULL};
+	static const char *const fields[] = {"name",   "vpc", "subnet",		  "ip", "host",
+					     "groups", "mac", "allowed_prefixes", NULL};
 	struct endpoint *endpoint = &topology->endpoint[topology->endpoints];
 	struct where where = at("endpoints", index, item);
 	const char *host, *subnet_name, *mac;
@@ -580,7 +585,7 @@ static int endpoint_read(struct topology *topology, size_t index, const json_t *
 	else
 		snprintf(endpoint->interface, sizeof(endpoint->interface), "port%u",
 			 (unsigned int)index % 1000000);
-	port_object(topology, endpoint, json_object_get(item, "groups"));
+	port_object(topology, endpoint, item);
 	topology->endpoints++;
 	return 0;
 }
@@ -639,21 +644,11 @@ static int mtu_check(const struct topology *topology)
 
 static int fill(struct topology *topology)
 {
-	static const char *const sections[] = {"name",
-					       "underlay",
-					       "cluster",
-					       "clusters",
-					       "nodes",
-					       "hosts",
-					       "tenants",
-					       "vpcs",
-					       "network_acls",
-					       "subnets",
-					       "security_groups",
-					       "endpoints",
-					       "load_balancers",
-					       "nats",
-					       NULL};
+	static const char *const sections[] = {
+		"name",		  "underlay", "cluster",	 "clusters",
+		"nodes",	  "hosts",    "tenants",	 "vpcs",
+		"network_acls",	  "subnets",  "security_groups", "endpoints",
+		"load_balancers", "nats",     "route_tables",	 NULL};
 	int err;
 
 	if ((err = known_fields("topology", topology->source, sections)) ||
@@ -670,7 +665,8 @@ static int fill(struct topology *topology)
 	// After the ports that they name.
 	return endpoints_read(topology)
 		       ?: objects_read(topology, "load_balancers", "LoadBalancer")
-		       ?: objects_read(topology, "nats", "Nat");
+		       ?: objects_read(topology, "nats", "Nat")
+		       ?: objects_read(topology, "route_tables", "RouteTable");
 }
 
 int topology_parse(struct topology *out, const char *name, const char *text, size_t length)

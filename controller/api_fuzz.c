@@ -36,6 +36,8 @@ static const char *const world[][2] = {
 	{"/v1/subnets", "{\"id\":\"o\",\"vpc\":\"x\",\"cidr\":\"10.2.0.0/24\"}"},
 	{"/v1/nats", "{\"id\":\"n\",\"vpc\":\"v\",\"external_vpc\":\"x\","
 		     "\"addresses\":[\"10.2.0.9\"],\"subnets\":[\"s\"]}"},
+	{"/v1/route-tables", "{\"id\":\"r\",\"vpc\":\"v\",\"routes\":[{\"prefix\":\"0.0.0.0/0\","
+			     "\"next_hop\":\"10.1.0.2\"}]}"},
 	{"/ports",
 	 "[{\"port_id\":\"z\",\"vpc_id\":\"v\",\"ips_port\":[{\"ip\":\"10.1.0.3\",\"vip\":\"\"}],"
 	 "\"mac_port\":\"02:00:00:00:00:05\",\"ip_node\":\"10.0.3.2\","

@@ -260,7 +260,7 @@ def lasting(item):
 
 
 KINDS = ["tenants", "clusters", "nodes", "hosts", "vpcs", "subnets", "ports", "security-groups",
-         "network-acls", "load-balancers", "nats", "functions", "views"]
+         "network-acls", "load-balancers", "nats", "route-tables", "functions", "views"]
 
 
 def balancer(**more):
@@ -270,6 +270,11 @@ def balancer(**more):
 def nat(**more):
     return {"name": "out", "vpc": "blue", "external_vpc": "public",
             "addresses": ["198.51.100.10"], "subnets": ["web"], **more}
+
+
+def routes(*given, **more):
+    return {"name": "main", "vpc": "blue",
+            "routes": list(given or [{"prefix": "0.0.0.0/0", "next_hop": "10.0.1.11"}]), **more}
 
 
 def listener(**more):
@@ -391,6 +396,7 @@ class Objects(Case):
         self.make("functions", name="f", cluster="zgc",
                   versions=[{"version": "v1", "object": sample("NOTHING")}])
         self.make("load-balancers", **balancer())
+        self.make("route-tables", **routes())
         self.outside()
         self.make("nats", **nat())
         for kind in KINDS:
@@ -454,12 +460,13 @@ class Objects(Case):
         self.assertEqual((got["id"], got["interface"]), ("h-6", None))
         got = self.make("ports", **port(9, host="h-6", interface=None))
         self.assertEqual((got["host"], got["status"]), ("h-6", {"ready": False}))
+        self.assertEqual(got["allowed_prefixes"], [])
 
     def test_examples_of_the_definition(self):
         """What the document shows works, in the order that references need."""
         order = ["/v1/" + kind for kind in ("tenants", "clusters", "nodes", "hosts", "vpcs",
                                             "subnets", "security-groups", "ports",
-                                            "load-balancers", "nats")]
+                                            "load-balancers", "nats", "route-tables")]
         for path in order:
             if path == "/v1/nats":
                 self.outside()
@@ -605,6 +612,75 @@ class Objects(Case):
         self.refuse(400, "listeners[0].check.port", "PUT", "/v1/load-balancers/shop",
                     balancer(listeners=[listener(protocol="udp", check={"type": "tcp"})]),
                     says="not of TCP")
+
+    def test_routes(self):
+        self.world()
+        got = self.make("route-tables", **routes(
+            {"prefix": "0.0.0.0/0", "next_hop": "10.0.1.11"},
+            {"prefix": "10.9.0.0/16", "blackhole": True}))
+        self.assertEqual(got["routes"], [
+            {"prefix": "0.0.0.0/0", "next_hop": "10.0.1.11", "blackhole": False},
+            {"prefix": "10.9.0.0/16", "next_hop": None, "blackhole": True}])
+        # A next hop stays.
+        self.refuse(409, None, "DELETE", "/v1/ports/p1", says='route table "main"')
+        self.refuse(409, "ips", "PUT", "/v1/ports/p1", port(1, ips=["10.0.1.50"]),
+                    says='ips lacks 10.0.1.11, the next hop of a route of route table "main"')
+        self.expect(200, "PUT", "/v1/ports/p1", port(1, ips=["10.0.1.50", "10.0.1.11"]))
+        # It is a port's of this VPC, where a gateway can send it something.
+        self.make("subnets", name="closed", vpc="blue", cidr="10.0.4.0/24", gateway=None)
+        self.make("ports", **port(4, ips=["10.0.4.14"]))
+        self.make("load-balancers", **balancer())
+        self.make("vpcs", name="green", tenant="red", cluster="zgc")
+        self.make("subnets", name="web", vpc="green", cidr="10.0.1.0/24")
+        self.make("ports", **port(5, vpc="green", ips=["10.0.1.15"]))
+        for status, next_hop, says in (
+                (409, "10.0.1.99", "is not an address of a port of the vpc"),
+                (409, "10.0.1.1", "is not an address of a port of the vpc"),
+                (409, "10.0.1.100", "is not an address of a port of the vpc"),
+                (409, "10.0.1.15", "is not an address of a port of the vpc"),
+                (400, "10.0.4.14", "in a subnet without a gateway")):
+            self.refuse(status, "routes[0].next_hop", "POST", "/v1/route-tables",
+                        routes({"prefix": "10.8.0.0/16", "next_hop": next_hop}, name="b"),
+                        says=says)
+        # A prefix is one's.
+        hole = {"blackhole": True}
+        self.refuse(409, "routes[0].prefix", "POST", "/v1/route-tables",
+                    routes({"prefix": "10.9.0.0/16", **hole}, name="b"),
+                    says='is used by route table "main"')
+        self.refuse(409, "routes[0].prefix", "POST", "/v1/route-tables",
+                    routes({"prefix": "10.0.1.0/24", **hole}, name="b"),
+                    says='is used by subnet "web"')
+        self.refuse(409, "cidr", "POST", "/v1/subnets",
+                    {"name": "s", "vpc": "blue", "cidr": "10.9.0.0/16"},
+                    says='is used by route table "main"')
+        self.make("route-tables", **routes({"prefix": "10.0.1.0/25", **hole},
+                                           {"prefix": "10.0.0.0/8", **hole}, name="b"))
+        self.make("route-tables", **routes({"prefix": "10.9.0.0/16", **hole}, vpc="green"))
+        # Each change is one of the policy.
+        policy = self.policy()
+        self.expect(200, "PUT", "/v1/route-tables/b?vpc=blue",
+                    routes({"prefix": "10.0.0.0/9", **hole}, name="b"))
+        self.assertEqual(self.policy(), policy + 1)
+        self.expect(204, "DELETE", "/v1/route-tables/main?vpc=blue")
+        self.assertEqual(self.policy(), policy + 2)
+        self.expect(204, "DELETE", "/v1/load-balancers/shop")
+        self.expect(204, "DELETE", "/v1/ports/p1")
+
+    def test_many_routes(self):
+        """As many as a VPC may have, in ten tables; not one more."""
+        self.world()
+        for table in range(10):
+            body = {"name": f"t{table}", "vpc": "blue", "routes": [
+                {"prefix": f"{20 + table}.{n >> 8}.{n & 255}.0/24", "next_hop": "10.0.1.11"}
+                for n in range(10000)]}
+            # Not looked at by the schema, which takes longer than all else.
+            connection = self.connect()
+            connection.request("POST", "/v1/route-tables", json.dumps(body),
+                               {"Content-Type": "application/json"})
+            self.assertEqual(connection.getresponse().status, 201)
+            connection.close()
+        self.refuse(409, "routes", "POST", "/v1/route-tables",
+                    routes({"prefix": "0.0.0.0/0", "blackhole": True}), says="100001 routes")
 
     def test_load_balancers(self):
         self.world()
@@ -989,7 +1065,7 @@ class Refusals(Case):
                   "subnets": {"name": "s", "vpc": "blue", "cidr": "10.0.9.0/24"},
                   "ports": port(9), "security-groups": {"name": "g", "vpc": "blue", "rules": []},
                   "network-acls": {"name": "f", "vpc": "blue", "rules": []},
-                  "load-balancers": balancer(), "nats": nat()}
+                  "load-balancers": balancer(), "nats": nat(), "route-tables": routes()}
         self.outside()
         gone = object()
         cases = [(kind, field, value) for kind in bodies for field, value in (
@@ -1046,6 +1122,9 @@ class Refusals(Case):
             ("ports", "ips[0]", ["10.0.1.255"]), ("ports", "ips[0]", ["10.0.1.0"]),
             ("ports", "ips", [f"10.0.1.{n}" for n in range(20, 37)]),
             ("ports", "interface", gone), ("ports", "security_groups", "http"),
+            ("ports", "allowed_prefixes[0]", ["10.0.0.1/8"]),
+            ("ports", "allowed_prefixes[1]", ["10.0.0.0/8", "10.0.0.0/8"]),
+            ("ports", "allowed_prefixes", [f"10.{n}.0.0/16" for n in range(17)]),
             ("ports", "security_groups", ["a", "b", "c", "d", "e"]),
             ("ports", "status", {"ready": True}),
             ("security-groups", "rules", {}), ("security-groups", "rules[0]", [1]),
@@ -1073,6 +1152,16 @@ class Refusals(Case):
             ("load-balancers", "ip", "10.0.1.255"), ("load-balancers", "affinity", "cookie"),
             ("load-balancers", "listeners", None), ("load-balancers", "listeners", [listener()] * 65),
             ("load-balancers", "listeners[1].port", [listener(), listener()])]
+        hole = {"prefix": "10.9.0.0/16", "blackhole": True}
+        cases += [
+            ("route-tables", "routes", None), ("route-tables", "routes", [hole] * 10001),
+            ("route-tables", "routes[1].prefix", [hole, hole])]
+        for field, change in (
+                ("prefix", {"prefix": "10.9.0.1/16"}), ("prefix", {"prefix": None}),
+                ("blackhole", {"blackhole": "yes"}), ("next_hop", {"blackhole": False}),
+                ("next_hop", {"next_hop": "10.0.1.11"}), ("colour", {"colour": 1}),
+                ("next_hop", {"next_hop": "p1", "blackhole": False})):
+            cases.append(("route-tables", f"routes[0].{field}", [{**hole, **change}]))
         at = "listeners[0].backends"
         for field, change in (
                 ("listeners[0].protocol", {"protocol": "icmp"}),
@@ -1116,6 +1205,7 @@ class Refusals(Case):
                                             "network_acl": "x"}),
                 ("nats", "external_vpc", nat(external_vpc="x")),
                 ("load-balancers", "vpc", balancer(vpc="x")),
+                ("route-tables", "vpc", routes(vpc="x")),
                 ("load-balancers", "listeners[0].backends[0].port",
                  balancer(listeners=[listener(backends=[{"port": "x"}])])),
                 ("security-groups", "rules[0].remote_group",

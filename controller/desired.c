@@ -42,6 +42,7 @@ enum kind {
 	SECURITY_GROUPS,
 	NETWORK_ACLS,
 	SUBNETS,
+	ROUTE_TABLES,
 	PORTS,
 	LOAD_BALANCERS,
 	NATS,
@@ -58,6 +59,7 @@ static const char *const kind_name[KINDS] = {
 	[SECURITY_GROUPS] = "security-groups",
 	[NETWORK_ACLS] = "network-acls",
 	[SUBNETS] = "subnets",
+	[ROUTE_TABLES] = "route-tables",
 	[PORTS] = "ports",
 	[LOAD_BALANCERS] = "load-balancers",
 	[NATS] = "nats",
@@ -74,6 +76,7 @@ static const struct dependence {
 	{VPCS, SECURITY_GROUPS, VPCS},	{VPCS, NETWORK_ACLS, VPCS},   {VPCS, PORTS, VPCS},
 	{CLUSTERS, VPCS, CLUSTERS},	{FUNCTIONS, VPCS, FUNCTIONS}, {VPCS, LOAD_BALANCERS, VPCS},
 	{PORTS, LOAD_BALANCERS, PORTS}, {VPCS, NATS, VPCS},	      {PORTS, NATS, PORTS},
+	{VPCS, ROUTE_TABLES, VPCS},
 };
 
 // What the messages of other objects need to know of one. Zeroed before it is filled and without
@@ -305,11 +308,12 @@ static int source_name(struct desired *d, struct source *source)
 	return err;
 }
 
-// Of subnets, load balancers and NATs nothing is compiled but their own messages; and there are too
-// many ports to keep what few of these ask of them.
+// Of subnets, route tables, load balancers and NATs nothing is compiled but their own messages; and
+// there are too many ports to keep what few of these ask of them.
 static bool has_facts(enum kind kind)
 {
-	return kind != SUBNETS && kind != PORTS && kind != LOAD_BALANCERS && kind != NATS;
+	return kind != SUBNETS && kind != ROUTE_TABLES && kind != PORTS && kind != LOAD_BALANCERS &&
+	       kind != NATS;
 }
 
 // Sets *changed where they are not what they were. Facts that are new are a change too (a cluster's
@@ -931,6 +935,96 @@ static int compile_subnet(struct desired *d, struct source *source, const struct
 	return emit_of_vpc(d, source, group_gateways, vpc, SUBNET, subnet, &subnet);
 }
 
+// The routes of a table: each with what its message borrows.
+struct routes {
+	Zeta__Node__V1__Route *route;
+	Zeta__Node__V1__Route **pointer; // sorted by block
+	struct in6_addr *space;		 // two for each
+	uint32_t *block;		 // of route[i]
+	size_t first[ROUTE_BLOCKS + 1];	 // in pointer, of each block
+};
+
+static void routes_free(struct routes *routes)
+{
+	free(routes->route);
+	free(routes->pointer);
+	free(routes->space);
+	free(routes->block);
+}
+
+static int compile_route(const json_t *body, Zeta__Node__V1__Route *route, struct in6_addr space[2])
+{
+	int err;
+
+	zeta__node__v1__route__init(route);
+	if ((err = prefix_parse(text_or_empty(body, "prefix"), &space[0], &route->prefix_length)))
+		return err;
+	route->prefix = (ProtobufCBinaryData){sizeof(space[0]), (uint8_t *)&space[0]};
+	route->next_hop = ip_bytes(text_or_empty(body, "next_hop"), &space[1]);
+	return 0;
+}
+
+// In which block a route is follows from its prefix, so that it is there whatever others are.
+static int compile_routes(const json_t *bodies, struct routes *routes)
+{
+	size_t count = json_array_size(bodies), next[ROUTE_BLOCKS];
+	int err;
+
+	routes->route = calloc(count + 1, sizeof(*routes->route));
+	routes->pointer = calloc(count + 1, sizeof(*routes->pointer));
+	routes->space = calloc(count + 1, 2 * sizeof(*routes->space));
+	routes->block = calloc(count + 1, sizeof(*routes->block));
+	if (!routes->route || !routes->pointer || !routes->space || !routes->block)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		const json_t *body = json_array_get(bodies, i);
+
+		if ((err = compile_route(body, &routes->route[i], &routes->space[2 * i])))
+			return err;
+		routes->block[i] =
+			(uint32_t)(hash_text(text_or_empty(body, "prefix"), 0) % ROUTE_BLOCKS);
+		if (count <= RULES_TOGETHER)
+			routes->block[i] = 0;
+		routes->first[routes->block[i] + 1]++;
+	}
+	for (size_t b = 0; b < ROUTE_BLOCKS; b++) {
+		routes->first[b + 1] += routes->first[b];
+		next[b] = routes->first[b];
+	}
+	for (size_t i = 0; i < count; i++)
+		routes->pointer[next[routes->block[i]]++] = &routes->route[i];
+	return 0;
+}
+
+static int compile_route_table(struct desired *d, struct source *source,
+			       const struct object *object)
+{
+	auto_(routes_free) struct routes routes = {};
+	const struct facts *vpc;
+	char id[MESSAGE_ID];
+	int err;
+
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
+	    (err = compile_routes(json_object_get(object->body, "routes"), &routes)))
+		return err;
+	for (uint32_t i = 0; i < ROUTE_BLOCKS; i++) {
+		Zeta__Node__V1__RouteBlock block = ZETA__NODE__V1__ROUTE_BLOCK__INIT;
+
+		block.n_route = routes.first[i + 1] - routes.first[i];
+		if (!block.n_route)
+			continue;
+		snprintf(id, sizeof(id), "%s/%u", source->id, i);
+		block.id = id;
+		block.vni = vpc->vni;
+		block.route = routes.pointer + routes.first[i];
+		err = emit_of_vpc(d, source, group_flow_tables, vpc, ROUTE_BLOCK, route_block,
+				  &block);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 // To the host itself too, where our edge attaches the port.
 static int compile_local_port(struct desired *d, struct source *source, const struct object *object,
 			      const struct facts *vpc)
@@ -962,6 +1056,9 @@ static int compile_port(struct desired *d, struct source *source, const struct o
 	auto_(freep) struct in6_addr *ip = calloc(count + 1, sizeof(*ip));
 	auto_(freep) ProtobufCBinaryData *ip_data = calloc(count + 1, sizeof(*ip_data));
 	Zeta__Node__V1__Port port = ZETA__NODE__V1__PORT__INIT;
+	const json_t *prefixes = json_object_get(object->body, "allowed_prefixes");
+	Zeta__Node__V1__Prefix prefix[MAX_PORT_ALLOWED], *allowed[MAX_PORT_ALLOWED];
+	struct in6_addr space[MAX_PORT_ALLOWED];
 	uint32_t numbers[MAX_PORT_GROUPS];
 	const struct facts *vpc, *host, *group;
 	uint8_t mac[6];
@@ -992,6 +1089,16 @@ static int compile_port(struct desired *d, struct source *source, const struct o
 				    json_string_value(json_array_get(groups, i)) ?: "", &group)))
 			return err;
 		numbers[port.n_group++] = group->number;
+	}
+	port.allowed = allowed;
+	for (i = 0; i < json_array_size(prefixes) && i < MAX_PORT_ALLOWED; i++) {
+		zeta__node__v1__prefix__init(&prefix[i]);
+		err = prefix_parse(json_string_value(json_array_get(prefixes, i)) ?: "", &space[i],
+				   &prefix[i].length);
+		if (err)
+			return err;
+		prefix[i].address = (ProtobufCBinaryData){sizeof(space[i]), (uint8_t *)&space[i]};
+		allowed[port.n_allowed++] = &prefix[i];
 	}
 	if (host->edge && (err = compile_local_port(d, source, object, vpc)))
 		return err;
@@ -1397,6 +1504,7 @@ static const compile_fn compilers[KINDS] = {
 	[SECURITY_GROUPS] = compile_security_group,
 	[NETWORK_ACLS] = compile_network_acl,
 	[SUBNETS] = compile_subnet,
+	[ROUTE_TABLES] = compile_route_table,
 	[PORTS] = compile_port,
 	[LOAD_BALANCERS] = compile_load_balancer,
 	[NATS] = compile_nat,

@@ -53,6 +53,7 @@ extern const struct kind node_kind;
 extern const struct kind host_kind;
 extern const struct kind vpc_kind;
 extern const struct kind subnet_kind;
+extern const struct kind route_table_kind;
 extern const struct kind port_kind;
 extern const struct kind security_group_kind;
 extern const struct kind network_acl_kind;

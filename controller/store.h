@@ -13,7 +13,7 @@
 //   claims(what, value, kind, id)   PRIMARY KEY(what, value): what may be taken once, and by whom:
 //       "vni", "member" (name of a node or host, as in its certificate), "underlay:<cluster id>"
 //       (entrance, node and host addresses on the tenant side), "zgc:<cluster id>" (node
-//       addresses), "address:<vpc id>", "mac:<vpc id>", "interface:<host id>",
+//       addresses), "address:<vpc id>", "prefix:<vpc id>", "mac:<vpc id>", "interface:<host id>",
 //       "function-slot:<cluster id>", "moving" (id of a cluster that a VPC goes to or comes from).
 //   refs(kind, id, to_kind, to_id)   who refers to whom; keeps what is referred to from going.
 //   counters(kind, last, live)   the last number given, and how many objects there are.

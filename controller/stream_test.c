@@ -1037,6 +1037,84 @@ static void nat(void **state)
 	stop_all(&all);
 }
 
+static json_t *route_table(const char *id, int first, int count)
+{
+	json_t *routes = json_array();
+	char prefix[24];
+
+	for (int i = first; i < first + count; i++) {
+		snprintf(prefix, sizeof(prefix), "20.%d.%d.0/24", i / 256, i % 256);
+		json_array_append_new(routes, i % 2 ? json_pack("{s:s, s:n, s:b}", "prefix", prefix,
+								"next_hop", "blackhole", 1)
+						    : json_pack("{s:s, s:s, s:b}", "prefix", prefix,
+								"next_hop", "192.168.0.10",
+								"blackhole", 0));
+	}
+	return json_pack("{s:s, s:s, s:s, s:o}", "id", id, "name", id, "vpc", "blue", "routes",
+			 routes);
+}
+
+// Of the table that is told in blocks.
+static size_t routes_in_blocks(struct node *n)
+{
+	const Message *block;
+	size_t count = 0;
+	char id[32];
+
+	for (uint32_t i = 0; i < ROUTE_BLOCKS; i++) {
+		snprintf(id, sizeof(id), "many/%u", i);
+		block = find(n, KIND(ROUTE_BLOCK), id);
+		count += block ? block->route_block->n_route : 0;
+	}
+	return count;
+}
+
+// Few in one block, many in blocks of which a change is one; to who decides alone.
+static void routes(void **state)
+{
+	struct cloud *c = *state;
+	const Zeta__Node__V1__RouteBlock *block;
+	const Zeta__Node__V1__Port *sender;
+	struct all all = ALL;
+	uint64_t revision;
+	json_t *router;
+
+	join_all(&all, c);
+	revision = put_alone(c, "route-tables", route_table("few", 0, 2));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_int_equal(count_of(all.ftn1, KIND(ROUTE_BLOCK)), 1);
+	block = get(all.ftn1, KIND(ROUTE_BLOCK), "few/0")->route_block;
+	assert_int_equal(block->vni, 100);
+	assert_int_equal(block->n_route, 2);
+	assert_ip(block->route[0]->prefix, "20.0.0.0");
+	assert_int_equal(block->route[0]->prefix_length, 96 + 24);
+	assert_ip(block->route[0]->next_hop, "192.168.0.10");
+	assert_int_equal(block->route[1]->next_hop.len, 0);
+	heard_by_all(&all, c);
+	assert_int_equal(count_of(all.fwd, KIND(ROUTE_BLOCK)), 0);
+	assert_int_equal(count_of(all.other, KIND(ROUTE_BLOCK)), 0);
+	revision = put_alone(c, "route-tables", route_table("many", 1000, MAX_TABLE_ROUTES));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_int_equal(routes_in_blocks(all.ftn1), MAX_TABLE_ROUTES);
+	revision = put_alone(c, "route-tables", route_table("many", 1000, MAX_TABLE_ROUTES - 1));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_int_equal(all.ftn1->puts, 1);
+	assert_int_equal(all.ftn1->removes, 0);
+	assert_int_equal(routes_in_blocks(all.ftn1), MAX_TABLE_ROUTES - 1);
+	router = port("blue-a", "blue", "host-a", 10);
+	json_object_set_new(router, "allowed_prefixes", json_pack("[s]", "20.0.0.0/8"));
+	revision = put_alone(c, "ports", router);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	sender = get(all.ftn1, KIND(PORT), "blue-a")->port;
+	assert_int_equal(sender->n_allowed, 1);
+	assert_ip(sender->allowed[0]->address, "20.0.0.0");
+	assert_int_equal(sender->allowed[0]->length, 96 + 8);
+	revision = remove_alone(c, "route-tables", "many");
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_int_equal(count_of(all.ftn1, KIND(ROUTE_BLOCK)), 1);
+	stop_all(&all);
+}
+
 static void removed_objects(void **state)
 {
 	struct cloud *c = *state;
@@ -2119,6 +2197,7 @@ int main(void)
 		FILLED(new_port_reaches_whom_it_matters),
 		FILLED(many_rules_in_blocks),
 		FILLED(load_balancer),
+		FILLED(routes),
 		FILLED(nat),
 		FILLED(removed_objects),
 		FILLED(smaller_view),

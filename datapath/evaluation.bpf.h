@@ -31,6 +31,8 @@ struct evaluation {
 	__u8 again;	  // of a live session: what is above is as its first packet had it
 	__u8 hold;	  // some function wants later packets to come through the forwarders
 	__u8 translated;  // a function stands for its translation
+	__u8 routed;	  // by a route of the VPC, to next_hop
+	__u8 from_router; // the source is no endpoint's: it came through router
 	__u8 every;	  // functions that want to see every packet: bits of decision.reason
 	__u32 policy;
 	__u16 first_choice; // of the source ports that the translation may have ..
@@ -43,6 +45,8 @@ struct evaluation {
 	// All 0: the packets stay as they are. Set by evaluation_translate(). Again: the session's,
 	// from the start.
 	struct translation translation;
+	struct in6_addr next_hop; // routed: the endpoint that gets it in the destination's place
+	struct in6_addr router;	  // from_router: an address of the port that sent it
 
 	__u32 source_group[MAX_PORT_GROUPS];
 	__u32 destination_group[MAX_PORT_GROUPS];

@@ -34,6 +34,7 @@
 #include "modules/nat/nat.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
+#include "modules/route/route.bpf.h"
 #include "modules/session/emit.bpf.h"
 #include "modules/session/session.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
@@ -173,7 +174,7 @@ inlined int see_every(struct xdp_md *ctx, const struct packet *p, const struct d
 // Which code of ICMP_UNREACHABLE says why.
 inlined __u8 unreachable_code(__u8 reason)
 {
-	if (reason == NO_ROUTE)
+	if (reason == NO_ROUTE || reason == BLACKHOLE)
 		return ICMP_UNREACHABLE_NET;
 	return reason == NO_LISTENER ? ICMP_UNREACHABLE_PORT : ICMP_UNREACHABLE_HOST;
 }
@@ -490,15 +491,16 @@ inlined enum verdict read_tenant(struct packet *p, const struct dft_packet *d, s
 	return read_flow(p, f);
 }
 
-// Whose MAC answers for an address that no endpoint has: a load balancer's or a NAT's its
-// gateway's.
+// Whose MAC answers for an address that no endpoint has: its gateway's where it is a load
+// balancer's, a NAT's or a route's.
 inlined const __u8 *mac_behind(__u32 vni, const struct in6_addr *address)
 {
 	const struct subnet_value *subnet = subnet_of(vni, address);
 
 	if (!subnet || !address_is_v4(&subnet->gateway))
 		return NULL;
-	if (!load_balancer_find(vni, address) && !nat_address_find(vni, address))
+	if (!load_balancer_find(vni, address) && !nat_address_find(vni, address) &&
+	    !route_of(vni, address, subnet))
 		return NULL;
 	return subnet->gateway_mac;
 }
@@ -574,6 +576,24 @@ inlined void evaluate_as_first(struct evaluation *e, const struct flow *f,
 	e->fragment = !f->key.a_port && (!f->key.b_port || f->key.b_port == no_echo);
 }
 
+// Whether a router may have sent what nobody of the VPC did, as its MAC says: then e->router is its
+// address. As the VPC's gateways, load balancers and NATs nobody speaks.
+called int sent_by_router(struct evaluation *e, const __u8 mac[6])
+{
+	const struct subnet_value *subnet = subnet_of(e->vni, &e->source);
+	const struct in6_addr *router;
+
+	if ((subnet && address_equal(&subnet->gateway, &e->source)) ||
+	    load_balancer_find(e->vni, &e->source) || nat_address_find(e->vni, &e->source))
+		return 0;
+	router = allowed_to(e->vni, mac, &e->source);
+	if (!router)
+		return 0;
+	e->router = *router;
+	e->from_router = 1;
+	return 1;
+}
+
 // The VPC's service chain decides: about a packet of which nothing is recorded, or, again, about a
 // live session, as recorded. Who sends is checked before: what a liar sends must not decide about
 // the packets of whom he claims to be.
@@ -613,6 +633,9 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 	}
 
 	from = endpoint_find(p->vni, &e->source);
+	if (!from &&
+	    sent_by_router(e, again ? recorded->towards[!e->from_b].to_mac : e->frame_from_mac))
+		from = endpoint_find(p->vni, &e->router);
 	if (!from) {
 		e->undecidable = 1;
 		return function_refuse(ctx, e, DECIDE_DROP, NO_SOURCE);
@@ -668,6 +691,35 @@ inlined int pass_learner(struct xdp_md *ctx, struct dft_packet *d, const struct 
 	return op_replicate(ctx, d, c, c->live);
 }
 
+// A session's decision stays for its whole life, but where its packets are handed over is no part
+// of it: an endpoint may have moved since, a route may name another router. began: the address is
+// of who began; if a router sent as it, and still may, it is there.
+called void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni, int began)
+{
+	const struct subnet_value *subnet = subnet_of(vni, address);
+	const struct route_value *route = route_of(vni, address, subnet);
+	const struct endpoint_value *to = NULL;
+	const struct in6_addr *router;
+
+	if (d->action != DECIDE_FORWARD)
+		return;
+	router = began ? allowed_to(vni, d->to_mac, address) : NULL;
+	if (router)
+		to = endpoint_find(vni, router);
+	if (to) {
+		decide_for(d, to, vni);
+		return;
+	}
+	if (route)
+		subnet = subnet_of(vni, &route->next_hop);
+	to = endpoint_find(vni, route ? &route->next_hop : address);
+	if (!to)
+		return;
+	decide_for(d, to, vni);
+	if (route && subnet)
+		__builtin_memcpy(d->from_mac, subnet->gateway_mac, 6);
+}
+
 // What was decided when a session began goes to whom asked now.
 inlined int release_recorded(struct xdp_md *ctx, struct dft_packet *d,
 			     const struct session_key *key)
@@ -675,11 +727,13 @@ inlined int release_recorded(struct xdp_md *ctx, struct dft_packet *d,
 	const struct translation *t = &d->translation.translation;
 	struct decision *to_b = &d->towards[0].decision, *to_a = &d->towards[1].decision;
 	int from_b = t->flags & TRANSLATION_FROM_B;
+	int begun_by_b = d->op.state & bpf_htons(DFT_BEGUN_BY_B);
 	__u32 vni = vni_of(key->vni);
 
 	decide_where(from_b ? to_a : to_b, t->flags ? &t->destination : &key->b,
-		     t->flags ? vni_of(t->vni) : vni);
-	decide_where(from_b ? to_b : to_a, from_b ? &key->b : &key->a, vni);
+		     t->flags ? vni_of(t->vni) : vni, !t->flags && begun_by_b);
+	decide_where(from_b ? to_b : to_a, from_b ? &key->b : &key->a, vni,
+		     t->flags || !begun_by_b);
 	d->op.flags |= DFT_STATEFUL;
 	return op_release(ctx, d);
 }

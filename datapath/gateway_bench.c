@@ -2,7 +2,8 @@
 // What each step of the gateway costs: nanoseconds of one program run, as the kernel measures it
 // (PROG_TEST_RUN), beside a run that only reads the outer headers and passes.
 //
-//   gateway_bench [-j] [-r] [-n runs] [-f flows]      -j: JSON; -r: what rules cost instead
+//   gateway_bench [-j] [-r | -R] [-n runs] [-f flows]      -j: JSON; -r, -R: what rules, or routes,
+//                                                          cost instead
 #include "datapath/gateway_nodes.h"
 
 #include <bpf/bpf.h>
@@ -14,6 +15,7 @@
 #include "lib/address.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "shared/address.h"
 #include "shared/limits.h"
 
 #define VNI 4711
@@ -26,7 +28,7 @@ enum { FWD, HEAD, MIDDLE, TAIL, NODES };
 struct bench {
 	struct node node[NODES];
 	uint32_t runs, flows;
-	int json, rules;
+	int json, rules, routes;
 	uint32_t *ns;  // of each run
 	uint32_t pass; // median of the run that only passes
 };
@@ -335,22 +337,82 @@ static void bench_rules(struct bench *b)
 	}
 }
 
+// ---- routes: what a first packet costs by how many routes its VPC has ----
+
+// In 16.0.0.0/4, of all lengths from 9 to 28, so that many lie inside of others.
+static struct in6_addr any_route(uint32_t *bits)
+{
+	uint32_t length = 9 + any(20), address = 0x10000000 | any(1u << 28);
+
+	*bits = 96 + length;
+	return address_of_v4(htonl(address & ~0u << (32 - length)));
+}
+
+static void put_any_route(const struct node *n)
+{
+	struct route_value value = {.kind = ROUTE_VIA, .next_hop = address_must("10.0.0.2")};
+	struct subnet_key key = {.vni = htonl(VNI)};
+	uint32_t bits;
+
+	key.address = any_route(&bits);
+	key.prefix_bits = 32 + bits;
+	value.bits = (uint8_t)bits;
+	node_put(n, "routes", &key, &value);
+}
+
+static void bench_routes(struct bench *b)
+{
+	const struct node *tail = &b->node[TAIL];
+	const struct subnet_value subnet = {.subnet = 1, .bits = 96 + 24};
+	struct subnet_key key = {.prefix_bits = 32 + 96 + 24,
+				 .vni = htonl(VNI),
+				 .address = address_must("10.0.0.0")};
+	struct route_value all = {
+		.kind = ROUTE_VIA, .bits = 96, .next_hop = address_must("10.0.0.2")};
+	static struct frame ops[SAMPLES];
+	struct frame in;
+	char name[48], to[ADDRESS_TEXT];
+	uint32_t bits, have = 1;
+
+	node_put(tail, "subnets", &key, &subnet);
+	key = (struct subnet_key){.prefix_bits = 32 + 96, .vni = htonl(VNI)};
+	key.address = address_must("0.0.0.0");
+	node_put(tail, "routes", &key, &all);
+	for (uint32_t i = 0; i < SAMPLES; i++) {
+		struct in6_addr address = any_route(&bits);
+
+		address_text(&address, to);
+		write_frame(&in, to, 1024 + any(60000), SYN);
+		run(&b->node[FWD], &in, &ops[i]);
+	}
+	in.byte[36]++; // another port
+	measure(b, "headers read, passed", FWD, &in, 1, PASS, NULL);
+	for (uint32_t count = 1; count <= MAX_VPC_ROUTES; count *= count == 1 ? 1000 : 100) {
+		for (; have < count; have++)
+			put_any_route(tail);
+		snprintf(name, sizeof(name), "%u routes: evaluated, stateless", count);
+		measure(b, name, TAIL, ops, SAMPLES, REPLIED, NULL);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static struct bench b = {.runs = 20000, .flows = 32768};
 	int option;
 
-	while ((option = getopt(argc, argv, "jrn:f:")) != -1)
+	while ((option = getopt(argc, argv, "jrRn:f:")) != -1)
 		if (option == 'j')
 			b.json = 1;
 		else if (option == 'r')
 			b.rules = 1;
+		else if (option == 'R')
+			b.routes = 1;
 		else if (option == 'n' && atoi(optarg) >= 100)
 			b.runs = atoi(optarg);
 		else if (option == 'f' && atoi(optarg) > 0 && atoi(optarg) <= 64000)
 			b.flows = atoi(optarg);
 		else
-			fatalx("usage: gateway_bench [-j] [-r] [-n runs, 100 or more] [-f flows, to 64000]");
+			fatalx("usage: gateway_bench [-j] [-r | -R] [-n runs, 100 or more] [-f flows, to 64000]");
 	b.ns = calloc(b.runs, sizeof(*b.ns));
 	if (!b.ns)
 		fatal("no memory");
@@ -371,6 +433,8 @@ int main(int argc, char **argv)
 		       "p90", "over pass");
 	if (b.rules)
 		bench_rules(&b);
+	else if (b.routes)
+		bench_routes(&b);
 	else
 		bench_all(&b);
 	if (b.json)

@@ -6906,6 +6906,8 @@ static int test_all_verdicts(struct world *w)
 		CHECK_TAKEN, CHECK_UNKNOWN,
 		// modules/nat/nat_test.c.
 		NAT_EXHAUSTED, NAT_NO_PORT, NAT_UNSOLICITED,
+		// modules/route/route_test.c.
+		BLACKHOLE,
 		// modules/limits/limits_test.c.
 		MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED,
 		FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED, OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE,

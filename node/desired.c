@@ -19,6 +19,7 @@
 #include "modules/nat/nat.h"
 #include "modules/member/member.h"
 #include "modules/port/port.h"
+#include "modules/route/route.h"
 #include "modules/securitygroup/securitygroup.h"
 #include "modules/subnet/subnet.h"
 #include "modules/vpc/vpc.h"
@@ -310,6 +311,8 @@ static int translate_message(const struct desired *desired, const Zeta__Node__V1
 		return loadbalancer_entries(object->load_balancer, entries);
 	case KIND(NAT):
 		return nat_entries(object->nat, entries);
+	case KIND(ROUTE_BLOCK):
+		return route_block_entries(object->route_block, entries);
 	case KIND(LOCAL_PORT):
 		return local_port_entries(object->local_port, entries);
 	case KIND(FUNCTION):
@@ -458,6 +461,8 @@ static const char *id_of(const Zeta__Node__V1__Object *object)
 		return object->load_balancer->id;
 	case KIND(NAT):
 		return object->nat->id;
+	case KIND(ROUTE_BLOCK):
+		return object->route_block->id;
 	case KIND(LOCAL_PORT):
 		return object->local_port->id;
 	case KIND(FUNCTION):

@@ -21,6 +21,7 @@
 #include "modules/nat/nat.h"
 #include "modules/member/member.h"
 #include "modules/port/port.h"
+#include "modules/route/route.h"
 #include "modules/securitygroup/securitygroup.h"
 #include "modules/session/session.h"
 #include "modules/subnet/subnet.h"
@@ -458,6 +459,7 @@ static void subnet(void **state)
 	assert_int_equal(key->vni, htonl(258));
 	assert_memory_equal(&key->address, net, 16);
 	assert_int_equal(value->subnet, 4);
+	assert_int_equal(value->bits, 96 + 16);
 	s.gateway = BYTES(ip);
 	REFUSES(subnet_entries(&s, &r.entries), "gateway_mac");
 	s.gateway_mac = BYTES(mac);
@@ -471,6 +473,44 @@ static void subnet(void **state)
 	REFUSES(subnet_entries(&s, &r.entries), "prefix length");
 	s.number = 0;
 	REFUSES(subnet_entries(&s, &r.entries), "number");
+}
+
+static void routes(void **state)
+{
+	Zeta__Node__V1__RouteBlock b = ZETA__NODE__V1__ROUTE_BLOCK__INIT;
+	Zeta__Node__V1__Route via = ZETA__NODE__V1__ROUTE__INIT, hole = via,
+			      *routes[] = {&via, &hole};
+	struct recorded r = recorder();
+	const struct subnet_key *key = (const void *)r.key[0];
+	const struct route_value *value = (const void *)r.value[0],
+				 *other = (const void *)r.value[1];
+
+	b.vni = 258;
+	b.route = routes;
+	b.n_route = 2;
+	via.prefix = hole.prefix = BYTES(net);
+	via.prefix_length = 96 + 16;
+	via.next_hop = BYTES(ip);
+	hole.prefix_length = 128;
+	assert_int_equal(route_block_entries(&b, &r.entries), 0);
+	assert_int_equal(r.count, 2);
+	assert_int_equal(r.table[0], TABLE_ROUTES);
+	assert_int_equal(key->prefix_bits, 32 + 96 + 16);
+	assert_int_equal(key->vni, htonl(258));
+	assert_memory_equal(&key->address, net, 16);
+	assert_int_equal(value->kind, ROUTE_VIA);
+	assert_int_equal(value->bits, 96 + 16);
+	assert_memory_equal(&value->next_hop, ip, 16);
+	assert_int_equal(other->kind, ROUTE_BLACKHOLE);
+	assert_int_equal(other->bits, 128);
+	via.prefix_length = 129;
+	REFUSES(route_block_entries(&b, &r.entries), "prefix length");
+	via.prefix_length = 96 + 15;
+	REFUSES(route_block_entries(&b, &r.entries), "host bits");
+	via.prefix = SHORT(net);
+	REFUSES(route_block_entries(&b, &r.entries), "prefix is 15");
+	b.vni = 0;
+	REFUSES(route_block_entries(&b, &r.entries), "VNI");
 }
 
 static void port(void **state)
@@ -505,6 +545,40 @@ static void port(void **state)
 	REFUSES(port_entries(&p, &r.entries), "ip is 4");
 	p.host_mac.len = 0;
 	REFUSES(port_entries(&p, &r.entries), "host_mac");
+}
+
+static void allowed_prefixes(void **state)
+{
+	Zeta__Node__V1__Port p = ZETA__NODE__V1__PORT__INIT;
+	Zeta__Node__V1__Prefix prefix = ZETA__NODE__V1__PREFIX__INIT, *prefixes[] = {&prefix};
+	ProtobufCBinaryData ips[1] = {BYTES(ip)};
+	struct recorded r = recorder();
+	const struct allowed_key *key = (const void *)r.key[0];
+
+	p.vni = 258;
+	p.ip = ips;
+	p.n_ip = 1;
+	p.mac = BYTES(mac);
+	p.host_ip = BYTES(ip);
+	p.host_mac = BYTES(mac);
+	p.allowed = prefixes;
+	p.n_allowed = 1;
+	prefix.address = BYTES(net);
+	prefix.length = 96 + 16;
+	assert_int_equal(port_entries(&p, &r.entries), 0);
+	assert_int_equal(r.count, 2);
+	assert_int_equal(r.table[0], TABLE_ALLOWED);
+	assert_int_equal(key->prefix_bits, 32 + 64 + 96 + 16);
+	assert_int_equal(key->vni, htonl(258));
+	assert_memory_equal(key->mac, mac, 6);
+	assert_memory_equal(&key->address, net, 16);
+	assert_memory_equal(r.value[0], ip, 16);
+	prefix.length = 96 + 15;
+	REFUSES(port_entries(&p, &r.entries), "host bits");
+	prefix.length = 129;
+	REFUSES(port_entries(&p, &r.entries), "prefix length");
+	p.n_allowed = MAX_PORT_ALLOWED + 1;
+	REFUSES(port_entries(&p, &r.entries), "allowed prefixes");
 }
 
 static void local_port(void **state)
@@ -986,16 +1060,27 @@ static void checks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(member),	 cmocka_unit_test(chain),
-		cmocka_unit_test(chain_wish),	 cmocka_unit_test(transfer),
-		cmocka_unit_test(buckets),	 cmocka_unit_test(vpc),
-		cmocka_unit_test(function),	 cmocka_unit_test(function_config),
-		cmocka_unit_test(subnet),	 cmocka_unit_test(port),
-		cmocka_unit_test(local_port),	 cmocka_unit_test(security_group),
-		cmocka_unit_test(load_balancer), cmocka_unit_test(entrance),
-		cmocka_unit_test(nat),		 cmocka_unit_test(nat_ways_in),
-		cmocka_unit_test(digest),	 cmocka_unit_test(takes_what_is_best),
+		cmocka_unit_test(member),
+		cmocka_unit_test(chain),
+		cmocka_unit_test(chain_wish),
+		cmocka_unit_test(transfer),
+		cmocka_unit_test(buckets),
+		cmocka_unit_test(vpc),
+		cmocka_unit_test(function),
+		cmocka_unit_test(function_config),
+		cmocka_unit_test(subnet),
+		cmocka_unit_test(port),
+		cmocka_unit_test(local_port),
+		cmocka_unit_test(security_group),
+		cmocka_unit_test(load_balancer),
+		cmocka_unit_test(entrance),
+		cmocka_unit_test(nat),
+		cmocka_unit_test(nat_ways_in),
+		cmocka_unit_test(digest),
+		cmocka_unit_test(takes_what_is_best),
 		cmocka_unit_test(checks),
+		cmocka_unit_test(routes),
+		cmocka_unit_test(allowed_prefixes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,12 @@
 #define MAX_LISTENERS 131072	  // two for each load balancer
 #define MAX_BACKENDS 64		  // of a listener: Maglev's slots are 64 for each, for even shares
 #define MAX_WEIGHT 256		  // of a backend
+#define MAX_ROUTES 1048576	  // 16 for each VPC; a flow table node has them all
+#define MAX_VPC_ROUTES 100000	  // of all route tables of a VPC
+#define MAX_TABLE_ROUTES 10000	  // of one route table: so many are less than a request may have
+#define MAX_PORT_ALLOWED 16	  // prefixes that one port may send as
+#define MAX_ALLOWED 262144	  // four for each VPC
+#define ROUTE_BLOCKS 256	  // that routes are told to nodes in, as rules are
 #define MAX_CHECKED 16384  // backends that are checked: as many a second, by each flow table node
 #define MAX_CHECK_PATH 128 // bytes of an HTTP check's path
 #define MIN_CHECK_MS 100   // between checks: each is a connection from each flow table node
@@ -53,7 +59,7 @@
 #define USED_UP_MS 200	       // .. for so long: a SYN is sent again after a second
 #define MAX_RULES 10000	       // of a VPC's security groups, and of its ACLs
 #define RULE_BLOCKS 256	       // that rules are told to nodes in: of 40 each, where there are most
-#define RULES_TOGETHER 64      // but so few are told as one
+#define RULES_TOGETHER 64      // but so few are told as one; routes too
 #define MAX_PRIORITY 65535     // of an ACL's rule: more than there may be
 #define MAX_RULE_PAGES                                                                             \
 	524288		    // two for each group, a million rules, and each twice while it changes

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 // Map ABI: what tenants own. Written by zetad, read by the gateway and its network functions.
-// VPCs and subnets are on every gateway node, endpoints and security groups on flow table nodes.
+// VPCs and subnets are on every gateway node, routes, endpoints and security groups on flow table
+// nodes.
 #pragma once
 
 #include <linux/in6.h>
@@ -67,11 +68,37 @@ struct subnet_key {
 struct subnet_value {
 	struct in6_addr gateway; // its own address; :: where the subnet has none
 	__u8 gateway_mac[6];
-	__u8 pad[2];
+	__u8 bits; // of its prefix, of 128
+	__u8 pad;
 	__u32 subnet; // unique within the cluster, never 0
 	__u32 acl;    // number of its network ACL, 0: none
 };
 _Static_assert(sizeof(struct subnet_value) == 32, "no padding");
+
+enum route_kind {
+	ROUTE_BLACKHOLE = 1,
+	ROUTE_VIA = 2, // an endpoint of the VPC, which is a router
+};
+
+// Map "routes": LPM trie, key struct subnet_key.
+struct route_value {
+	struct in6_addr next_hop; // the endpoint's address
+	__u8 kind;		  // enum route_kind
+	__u8 bits;		  // of its prefix, of 128
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct route_value) == 20, "no padding");
+
+// Map "allowed": LPM trie. As whom a port may send beside its own addresses. prefix_bits counts
+// from the VNI: 32 + 64 + 96 + IPv4 prefix length. Value: struct in6_addr, an address of the port.
+struct allowed_key {
+	__u32 prefix_bits;
+	__be32 vni;
+	__u8 mac[6];
+	__u8 zero[2];
+	struct in6_addr address;
+};
+_Static_assert(sizeof(struct allowed_key) == 32, "no padding");
 
 // Map "endpoints": hash. One entry for each address of a port.
 struct endpoint_key {

@@ -4,6 +4,7 @@
 // packet may do both. All functions after this one see it so, and what goes back as well.
 #include "datapath/evaluation.bpf.h"
 #include "modules/nat/nat.bpf.h"
+#include "modules/route/route.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
 #include "shared/key.h"
 
@@ -96,7 +97,8 @@ inlined enum way go_out(const struct evaluation *e, struct translation *t)
 	const struct in6_addr *address;
 	__u32 number;
 
-	if (!subnet || subnet_of(e->vni, &e->destination))
+	if (!subnet || subnet_of(e->vni, &e->destination) ||
+	    route_of(e->vni, &e->destination, NULL))
 		return STAYS;
 	floating = bpf_map_lookup_elem(&nat_floating, &inside);
 	if (floating) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-// Bouncer: finds the host of the destination endpoint.
+// Bouncer: finds the host of the destination endpoint, or of the router that the packet goes to.
 #include "datapath/evaluation.bpf.h"
 #include "modules/port/endpoint.bpf.h"
 
@@ -11,7 +11,7 @@ int bouncer(struct xdp_md *ctx)
 
 	if (!e)
 		return finish(ctx, BUG);
-	to = endpoint_find(e->vni, &e->destination);
+	to = endpoint_find(e->vni, e->routed ? &e->next_hop : &e->destination);
 	if (!to)
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ENDPOINT);
 	decide_for(&e->forth, to, e->vni);

@@ -21,23 +21,33 @@ inlined const struct endpoint_value *endpoint_find(__u32 vni, const struct in6_a
 	return bpf_map_lookup_elem(&endpoints, &key);
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, MAX_ALLOWED);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct allowed_key);
+	__type(value, struct in6_addr);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} allowed SEC(".maps");
+
+// An address of the port that has this MAC and may send as the address; NULL: none may.
+inlined const struct in6_addr *allowed_to(__u32 vni, const __u8 mac[6],
+					  const struct in6_addr *address)
+{
+	struct allowed_key key = {
+		.prefix_bits = 32 + 64 + 128,
+		.vni = bpf_htonl(vni),
+		.address = *address,
+	};
+
+	__builtin_memcpy(key.mac, mac, sizeof(key.mac));
+	return bpf_map_lookup_elem(&allowed, &key);
+}
+
 inlined void decide_for(struct decision *d, const struct endpoint_value *to, __u32 vni)
 {
 	d->host = to->host;
 	__builtin_memcpy(d->host_mac, to->host_mac, 6);
 	__builtin_memcpy(d->to_mac, to->mac, 6);
 	vni_put(d->vni, vni);
-}
-
-// A session's decision stays for its whole life, but where an endpoint lives is no part of it: it
-// may have moved since.
-called void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni)
-{
-	const struct endpoint_value *to;
-
-	if (d->action != DECIDE_FORWARD)
-		return;
-	to = endpoint_find(vni, address);
-	if (to)
-		decide_for(d, to, vni);
 }

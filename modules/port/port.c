@@ -2,9 +2,44 @@
 // One endpoint entry per address of a port: packets are found by address, whatever the port.
 #include "modules/port/port.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "node/messages.h"
+
+static int allowed_entries(const Zeta__Node__V1__Port *port, const __u8 mac[6],
+			   struct entries *entries)
+{
+	struct allowed_key key = {.vni = htonl(port->vni)};
+	struct in6_addr own;
+	unsigned int bit;
+	size_t i;
+	int err;
+
+	if (!port->n_allowed)
+		return 0;
+	if (!port->n_ip || port->n_allowed > MAX_PORT_ALLOWED)
+		return entries_refuse(entries, "%zu allowed prefixes", port->n_allowed);
+	memcpy(key.mac, mac, sizeof(key.mac));
+	if ((err = entries_ip(entries, "ip", port->ip[0], &own)))
+		return err;
+	for (i = 0; i < port->n_allowed; i++) {
+		const Zeta__Node__V1__Prefix *prefix = port->allowed[i];
+
+		if (prefix->length > 128)
+			return entries_refuse(entries, "prefix length %u is above 128",
+					      prefix->length);
+		if ((err = entries_ip(entries, "allowed", prefix->address, &key.address)))
+			return err;
+		for (bit = prefix->length; bit < 128; bit++)
+			if (key.address.s6_addr[bit / 8] & (0x80 >> bit % 8))
+				return entries_refuse(entries, "allowed prefix has host bits");
+		key.prefix_bits = 32 + 64 + prefix->length;
+		if ((err = entries->put(entries, TABLE_ALLOWED, &key, &own)))
+			return err;
+	}
+	return 0;
+}
 
 int port_entries(const Zeta__Node__V1__Port *port, struct entries *entries)
 {
@@ -22,7 +57,8 @@ int port_entries(const Zeta__Node__V1__Port *port, struct entries *entries)
 		value.group[i] = port->group[i];
 	if ((err = entries_mac(entries, "mac", port->mac, value.mac)) ||
 	    (err = entries_ip(entries, "host_ip", port->host_ip, &value.host)) ||
-	    (err = entries_mac(entries, "host_mac", port->host_mac, value.host_mac)))
+	    (err = entries_mac(entries, "host_mac", port->host_mac, value.host_mac)) ||
+	    (err = allowed_entries(port, value.mac, entries)))
 		return err;
 	for (i = 0; i < port->n_ip; i++)
 		if ((err = entries_ip(entries, "ip", port->ip[i], &key.address)) ||

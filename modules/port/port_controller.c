@@ -6,6 +6,7 @@
 
 #include "controller/model.h"
 #include "modules/host/host_controller.h"
+#include "modules/route/route_controller.h"
 #include "modules/subnet/subnet_controller.h"
 #include "modules/vpc/transfer.h"
 #include "modules/vpc/vpc_controller.h"
@@ -29,6 +30,11 @@ static const struct field fields[] = {
 	 .kind = "security-groups",
 	 .list = true,
 	 .max_items = MAX_PORT_GROUPS,
+	 .fallback = "[]"},
+	{.name = "allowed_prefixes",
+	 .type = FIELD_PREFIX,
+	 .list = true,
+	 .max_items = MAX_PORT_ALLOWED,
 	 .fallback = "[]"},
 	{}};
 
@@ -84,7 +90,7 @@ static int complete(struct change *change)
 		    (err = subnet_admits(change, vpc_id, field, json_string_value(ip))))
 			return err;
 	}
-	return 0;
+	return routes_admit(change);
 }
 
 // A new port alters no decision: until now there was none for its addresses but a refusal, which

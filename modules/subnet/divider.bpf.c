@@ -1,22 +1,72 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-// Divider: routes between the subnets of a VPC, and from those of one VPC to those of another, as
-// functions before it have translated. Sets, in both directions, whether the packet crosses subnets
-// and which gateway's MAC it then comes from.
+// Divider: routes between the subnets of a VPC, from those of one VPC to those of another, as
+// functions before it have translated, and by a VPC's routes, the longest prefix first. Sets, in
+// both directions, whether the packet is routed and which gateway's MAC it then comes from, and who
+// gets it in its destination's place.
 #include "datapath/evaluation.bpf.h"
+#include "modules/route/route.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
 #include "shared/key.h"
+
+// What a router sent for others. Where a route leads back to it the way is the same both ways, and
+// follows from the VPC's routes alone; else it has to be remembered, or, in the middle of what is
+// not known, is good for this packet only. from: the router's subnet.
+inlined void from_router(struct evaluation *e, const struct subnet_value *from)
+{
+	const struct in6_addr origin = evaluation_origin(e);
+	const __u32 vni = vni_of(e->key.vni);
+	const struct route_value *back;
+
+	e->back.flags |= DECISION_ROUTED;
+	__builtin_memcpy(e->back.from_mac, from->gateway_mac, 6);
+	back = route_of(vni, &origin, subnet_of(vni, &origin));
+	if (back && back->kind == ROUTE_VIA && address_equal(&back->next_hop, &e->router))
+		return;
+	if (evaluation_begins(e))
+		e->stateful = 1;
+	else
+		e->undecidable = 1;
+}
+
+// To a router of the VPC; from: the subnet that the packet comes from.
+inlined int by_route(struct xdp_md *ctx, struct evaluation *e, const struct route_value *route,
+		     const struct subnet_value *from)
+{
+	const struct subnet_value *hop;
+
+	if (route->kind != ROUTE_VIA)
+		return function_refuse(ctx, e, DECIDE_UNREACHABLE, BLACKHOLE);
+	e->routed = 1;
+	e->next_hop = route->next_hop;
+	hop = subnet_of(e->vni, &e->next_hop);
+	if (!hop)
+		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
+	// Who sent it would get it back.
+	if (address_equal(&e->next_hop, e->from_router ? &e->router : &e->source)) {
+		e->undecidable = 1;
+		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
+	}
+	e->forth.flags |= DECISION_ROUTED;
+	__builtin_memcpy(e->forth.from_mac, hop->gateway_mac, 6);
+	if (hop->subnet != from->subnet) {
+		e->back.flags |= DECISION_ROUTED;
+		__builtin_memcpy(e->back.from_mac, from->gateway_mac, 6);
+	}
+	return function_next(ctx, e);
+}
 
 SEC("xdp")
 int divider(struct xdp_md *ctx)
 {
 	struct evaluation *e = evaluation_now();
 	const struct subnet_value *from, *to;
+	const struct route_value *route;
 	struct in6_addr origin;
 
 	if (!e)
 		return finish(ctx, BUG);
 	origin = evaluation_origin(e);
-	from = subnet_of(vni_of(e->key.vni), &origin);
+	from = subnet_of(vni_of(e->key.vni), e->from_router ? &e->router : &origin);
 	to = subnet_of(e->vni, &e->destination);
 
 	if (!from) {
@@ -26,6 +76,11 @@ int divider(struct xdp_md *ctx)
 			return function_next(ctx, e);
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	}
+	if (e->from_router)
+		from_router(e, from);
+	route = route_of(e->vni, &e->destination, to);
+	if (route)
+		return by_route(ctx, e, route, from);
 	if (!to)
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	if (from->subnet == to->subnet)

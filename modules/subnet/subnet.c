@@ -10,7 +10,8 @@ int subnet_entries(const Zeta__Node__V1__Subnet *subnet, struct entries *entries
 		.prefix_bits = 8 * sizeof(key.vni) + subnet->prefix_length,
 		.vni = htonl(subnet->vni),
 	};
-	struct subnet_value value = {.subnet = subnet->number, .acl = subnet->acl};
+	struct subnet_value value = {
+		.subnet = subnet->number, .acl = subnet->acl, .bits = (__u8)subnet->prefix_length};
 	unsigned int bit;
 	int err;
 

@@ -184,6 +184,8 @@ static int complete(struct change *change)
 			      "cidr %s leaves no address for a gateway and a host", search.text);
 	if ((err = store_list(change->store, "subnets", text_in(change->after, "vpc"),
 			      check_overlap, &search)) ||
+	    (err = change_claim(change, "cidr", "prefix", text_in(change->after, "vpc"),
+				search.text)) ||
 	    (change->before && (err = check_addresses(&search))) ||
 	    (err = claim_gateway(change, &search.prefix)))
 		return err;
