@@ -531,8 +531,8 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 			evaluate(w, r, op);
 		return;
 	case DFT_LINGERS:
-		if (chance(w, 500))
-			return; // not as it began
+		if (op->translated || chance(w, 500))
+			return; // not by who began it
 		w->counters.reopened++;
 		op->kind = OP_UPDATE;
 		op->stamp = e->record.incarnation;
