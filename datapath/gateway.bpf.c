@@ -654,13 +654,16 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 // policy is the one that it was decided by: the next generation of the same life. Else it must be
 // over first, which it is when it has not been answered for a while.
 inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet *d,
-		   const struct chain_value *c, const struct flow *f,
+		   const struct chain_value *c, const struct flow *f, __u32 floor,
 		   const struct session_change *change)
 {
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
 	const struct dft_record *record = &change->record;
 	int begins = f->key.protocol == IPPROTO_TCP ? change->begins : !f->icmp_error;
 
+	// The head would not take it.
+	if (record->life != DFT_LIVE && record->stamp.floor < floor)
+		begins = 0;
 	if (!begins || !vpc || record->state & DFT_ALIAS ||
 	    policy_with(vpc->policy, &f->key, &record->translation) != record->policy ||
 	    begun_by_other(f, record))
@@ -792,7 +795,7 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 			return finish(ctx, NO_OWNER);
 		record_write(d, record);
 		if (!session_answers(room, record))
-			return reopen(ctx, p, d, c, f, change);
+			return reopen(ctx, p, d, c, f, floor, change);
 		if (record->state & DFT_ALIAS)
 			return c->learner ? pass_learner(ctx, d, c, floor)
 					  : go_to(ctx, STEP_ALIASED);

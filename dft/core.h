@@ -180,10 +180,13 @@ inlined __u16 dft_state_merge(__u16 mine, __u16 told)
 }
 
 // O7. Whether what is told opens this tombstone again: its life goes on, in a later generation, and
-// with the decision that whoever still knows it has.
-inlined int dft_revives(const struct dft_record *mine, struct dft_stamp incarnation, __u16 told)
+// with the decision that whoever still knows it has. Not under a floor that has risen since: it may
+// be collected elsewhere, and its alias another's.
+inlined int dft_revives(const struct dft_record *mine, __u32 floor, struct dft_stamp incarnation,
+			__u16 told)
 {
 	return mine->life == DFT_TOMBSTONE && !dft_stamp_compare(mine->incarnation, incarnation) &&
+	       (mine->stamp.floor >= floor || BUGGY(REVIVED_BELOW)) &&
 	       dft_state_generation(dft_state_merge(mine->state, told)) !=
 		       dft_state_generation(mine->state);
 }
@@ -199,7 +202,7 @@ inlined enum dft_outcome dft_update_at_head(struct dft_record *mine, __u32 floor
 	enum dft_outcome outcome = DFT_SAME;
 	__u16 merged = dft_state_merge(mine->state, state);
 
-	if (mine->life != DFT_LIVE && !dft_revives(mine, incarnation, state))
+	if (mine->life != DFT_LIVE && !dft_revives(mine, floor, incarnation, state))
 		return DFT_ENDED;
 	// An alias' life is its owner's, which may be called as one of this key's was.
 	if (mine->state & DFT_ALIAS && !BUGGY(ALIAS_UPDATED))

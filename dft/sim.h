@@ -155,7 +155,8 @@ struct life {
 	struct dft_stamp stamp;
 	uint32_t decision;			// number of the evaluation
 	bool ended;				// some head made it a tombstone,
-	uint32_t ended_at;			// when this many evaluations had been made
+	uint32_t ended_at;			// when this many evaluations had been made,
+	uint16_t ended_in;			// in this generation, or a later one than others
 	uint16_t sent[DFT_GENERATION_MASK + 1]; // state that forwarders have sent for it
 	uint16_t generation;			// that was released last
 };

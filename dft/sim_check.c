@@ -248,6 +248,21 @@ void check_touched(struct world *w, uint32_t chain, uint32_t slot, uint32_t key)
 		check_pair(w, chain, key, r, other);
 }
 
+// Whether generation a comes after b: serial arithmetic, less than half a circle.
+static bool is_later(uint32_t a, uint32_t b)
+{
+	return ((a - b) & DFT_GENERATION_MASK) - 1u < DFT_GENERATION_MASK / 2;
+}
+
+static void end_life(const struct world *w, struct life *l, uint32_t generation)
+{
+	if (!l->ended)
+		l->ended_at = w->evaluations;
+	if (!l->ended || is_later(generation, l->ended_in))
+		l->ended_in = generation;
+	l->ended = true;
+}
+
 // A head has just made a tombstone: the session was idle, and its life is over.
 void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t key,
 		     const struct dft_record *was)
@@ -258,10 +273,8 @@ void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t ke
 	uint32_t i;
 
 	for (i = 0; i < f->lives && i < LIVES_MOST; i++)
-		if (!f->life[i].ended && !dft_stamp_compare(f->life[i].stamp, was->incarnation)) {
-			f->life[i].ended = true;
-			f->life[i].ended_at = w->evaluations;
-		}
+		if (!dft_stamp_compare(f->life[i].stamp, was->incarnation))
+			end_life(w, &f->life[i], dft_state_generation(was->state));
 	// A head that does not know yet that it was replaced deletes what nobody will see.
 	if (dft_term_compare(c->replica[slot].member.active.term, c->latest.term))
 		return;
@@ -272,16 +285,17 @@ void check_tombstone(struct world *w, uint32_t chain, uint32_t slot, uint32_t ke
 		       (unsigned long long)idle);
 }
 
-// Whether some head has ended a life before it was first released.
-static bool tombstoned(const struct chain *c, uint32_t key, struct dft_stamp life)
+// Some head may have ended a life before it was first released.
+static void end_early(const struct world *w, const struct chain *c, uint32_t key, struct life *l)
 {
 	uint32_t i;
 
-	for (i = 0; i < c->slots; i++)
-		if (c->replica[i].entry[key].record.life == DFT_TOMBSTONE &&
-		    holds(&c->replica[i], key, life))
-			return true;
-	return false;
+	for (i = 0; i < c->slots; i++) {
+		const struct dft_record *r = &c->replica[i].entry[key].record;
+
+		if (r->life == DFT_TOMBSTONE && holds(&c->replica[i], key, l->stamp))
+			end_life(w, l, dft_state_generation(r->state));
+	}
 }
 
 // A reply about a live session leaves the chain. I1, I2, I5, I6.
@@ -327,20 +341,19 @@ void check_released(struct world *w, const struct op *op)
 		l->generation = 0;
 		l->stamp = r->incarnation;
 		l->decision = decision_of(r);
-		l->ended = tombstoned(c, key, r->incarnation);
-		l->ended_at = w->evaluations;
+		l->ended = false;
+		end_early(w, c, key, l);
 	}
 	generation = dft_state_generation(r->state);
 	if (r->state & ~(l->sent[generation] | DFT_GENERATION_BITS))
 		broken(w, "I1 agreement", chain, key,
 		       "life (%u,%u) has state %x, was sent %x in that generation", l->stamp.floor,
 		       l->stamp.counter, r->state, l->sent[generation]);
-	// Serial arithmetic: behind by less than half a circle.
-	if (((l->generation - generation) & DFT_GENERATION_MASK) - 1u < DFT_GENERATION_MASK / 2)
+	if (is_later(l->generation, generation))
 		broken(w, "I1 agreement", chain, key, "life (%u,%u): generation %u after %u",
 		       l->stamp.floor, l->stamp.counter, generation, l->generation);
 	// Opened again after its end.
-	if (generation != l->generation)
+	if (l->ended && is_later(generation, l->ended_in))
 		l->ended = false;
 	l->generation = generation;
 	if (l->ended)
@@ -509,10 +522,8 @@ static void forgive(struct world *w, uint32_t chain)
 		struct key_facts *f = &w->chain[chain].facts[key];
 
 		f->forgiven = w->now + 3 * w->plan.refresh + w->plan.packet_life;
-		for (i = 0; i < f->lives && i < LIVES_MOST; i++) {
-			f->life[i].ended = true;
-			f->life[i].ended_at = w->evaluations;
-		}
+		for (i = 0; i < f->lives && i < LIVES_MOST; i++)
+			end_life(w, &f->life[i], f->life[i].generation);
 	}
 }
 

@@ -239,7 +239,7 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 		}
 		break;
 	case SESSION_UPDATE:
-		if (c->refuse && dft_revives(mine, c->seen, c->record.state)) {
+		if (c->refuse && dft_revives(mine, floor, c->seen, c->record.state)) {
 			c->refused = 1;
 			return DFT_REFUSED;
 		}
