@@ -2957,6 +2957,10 @@ static int test_begun_again(struct world *w, const struct inner *syn, const stru
 	wrong += sends(w, "ended, under another policy", FWD2, OF_FWD2, RED, syn,
 		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
 	raise_policy(w, 0);
+	put_floors(w, key, tombstone->stamp.floor + 1);
+	wrong += sends(w, "ended, under a risen floor", FWD2, OF_FWD2, RED, syn,
+		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
+	put_floors(w, key, tombstone->stamp.floor);
 	wrong += replicas_equal(w, "ended", key, tombstone);
 	wrong += sends(w, "ended, begun again", FWD2, OF_FWD2, RED, syn,
 		       "fwd2 LOOKED_UP > ftn3 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "

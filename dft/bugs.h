@@ -35,7 +35,6 @@
 	BUG(NO_REPLY_AGE, "O10: a forwarder applies an answer however old it is")                  \
 	BUG(ANY_UPDATE, "O7: an update is merged into whatever life the key has")                  \
 	BUG(ANY_GENERATION, "O7: what was seen before a session was opened again is merged after") \
-	BUG(REVIVED_BELOW, "O7: a tombstone under a risen floor is opened again")                  \
 	BUG(FULL_FORGETS, "O11: a full replica passes on what it could not store")                 \
 	BUG(ALIAS_ADOPTS, "A1: an alias that has an owner serves another session too")             \
 	BUG(ALIAS_OVER, "A1: an alias is reserved where a session has just ended")                 \

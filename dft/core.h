@@ -186,7 +186,7 @@ inlined int dft_revives(const struct dft_record *mine, __u32 floor, struct dft_s
 			__u16 told)
 {
 	return mine->life == DFT_TOMBSTONE && !dft_stamp_compare(mine->incarnation, incarnation) &&
-	       (mine->stamp.floor >= floor || BUGGY(REVIVED_BELOW)) &&
+	       mine->stamp.floor >= floor &&
 	       dft_state_generation(dft_state_merge(mine->state, told)) !=
 		       dft_state_generation(mine->state);
 }

@@ -533,8 +533,7 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 	case DFT_LINGERS:
 		if (op->translated || chance(w, 500))
 			return; // not by who began it
-		if (e->record.stamp.floor < r->floor[bucket_of(w, op->key)] &&
-		    !BUGGY(REVIVED_BELOW))
+		if (e->record.stamp.floor < r->floor[bucket_of(w, op->key)])
 			return;
 		w->counters.reopened++;
 		op->kind = OP_UPDATE;

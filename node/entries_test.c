@@ -60,7 +60,7 @@ static int record(struct entries *entries, enum table table, const void *key, co
 
 static struct recorded recorder(void)
 {
-	return (struct recorded){.entries = {record, NODE_FWD | NODE_FTN, ""}};
+	return (struct recorded){.entries = {.put = record, .roles = NODE_FWD | NODE_FTN}};
 }
 
 static uint8_t ip[16] = {[10] = 0xFF, 0xFF, 10, 1, 2, 3};
@@ -970,7 +970,7 @@ static void checks(void **state)
 	Zeta__Node__V1__Check check = ZETA__NODE__V1__CHECK__INIT;
 	struct health_checks *health = health_start(nothing, NULL);
 	struct health_state told[4];
-	struct recorded r;
+	struct recorded r = recorder();
 	const struct checked_value *first = (const void *)r.value[0];
 	char path[MAX_CHECK_PATH + 2];
 	uint32_t place, moved, again;
