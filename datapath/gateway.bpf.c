@@ -696,17 +696,18 @@ inlined int pass_learner(struct xdp_md *ctx, struct dft_packet *d, const struct 
 
 // A session's decision stays for its whole life, but where its packets are handed over is no part
 // of it: an endpoint may have moved since, a route may name another router. began: the address is
-// of who began; if a router sent as it, and still may, it is there.
+// of who began, as whoever it was then: the endpoint that has it, or a router that sent as it, and
+// still may.
 called void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni, int began)
 {
 	const struct subnet_value *subnet = subnet_of(vni, address);
 	const struct route_value *route = route_of(vni, address, subnet);
-	const struct endpoint_value *to = NULL;
+	const struct endpoint_value *to = began ? endpoint_find(vni, address) : NULL;
 	const struct in6_addr *router;
 
 	if (d->action != DECIDE_FORWARD)
 		return;
-	router = began ? allowed_to(vni, d->to_mac, address) : NULL;
+	router = began && !to ? allowed_to(vni, d->to_mac, address) : NULL;
 	if (router)
 		to = endpoint_find(vni, router);
 	if (to) {

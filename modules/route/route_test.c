@@ -399,6 +399,39 @@ static int test_session(struct world *w)
 	return wrong;
 }
 
+// Who began has the answers, whatever a route or a router's prefixes say of its address.
+static int test_who_began(struct world *w)
+{
+	struct packet p = {RED, "10.0.0.41", "10.0.0.70", 41, IPPROTO_TCP, SYN, 1000, 80},
+		      back = {RED, "10.0.0.70", "10.0.0.41", GUARDED, IPPROTO_TCP, ACK, 80, 1000};
+	const struct endpoint_key virtual = {RED, endpoint_ip(41)},
+				  other = {RED, endpoint_ip(OTHER_ROUTER)};
+	const struct allowed_key all = {.prefix_bits = 32 + 64 + 96,
+					.vni = htonl(RED),
+					.mac = {2, 1, 0, 0, 0, 41},
+					.address = address_must("0.0.0.0")};
+	const struct in6_addr first = endpoint_ip(ROUTER);
+	struct endpoint_value was, moved;
+	int wrong = 0;
+
+	put_route(w, RED, "10.0.0.40/31", OTHER_ROUTER);
+	wrong += delivered(w, "begun", &p, FORWARDED_FIRST, GUARDED);
+	wrong += is_number("recorded", node_count(&w->node[FTN], "sessions"), 1);
+	wrong += delivered(w, "answered", &back, FORWARDED, 41);
+	forget_cached(w);
+	wrong += delivered(w, "a longer route", &back, FORWARDED_FIRST, 41);
+	// One of a router's addresses goes to another router.
+	node_clear(&w->node[FTN], "routes");
+	node_put(&w->node[FTN], "allowed", &all, &first);
+	must(bpf_map_lookup_elem(node_map(&w->node[FTN], "endpoints"), &virtual, &was), "41");
+	must(bpf_map_lookup_elem(node_map(&w->node[FTN], "endpoints"), &other, &moved), "other");
+	node_put(&w->node[FTN], "endpoints", &virtual, &moved);
+	forget_cached(w);
+	wrong += delivered(w, "moved", &back, FORWARDED_FIRST, OTHER_ROUTER);
+	node_put(&w->node[FTN], "endpoints", &virtual, &was);
+	return wrong;
+}
+
 // What a router sends for others, and what comes back; its route being there or not.
 static int test_router(struct world *w)
 {
@@ -643,7 +676,7 @@ static const struct test {
 	{"a blackhole", test_blackhole},      {"ARP", test_arp},
 	{"a session", test_session},	      {"a router", test_router},
 	{"spoofing", test_spoofing},	      {"a router's own", test_bounce},
-	{"random routes", test_random},
+	{"who began", test_who_began},	      {"random routes", test_random},
 };
 
 int main(int argc, char **argv)
