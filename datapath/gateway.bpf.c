@@ -748,8 +748,7 @@ inlined int policy_moved(const struct session_key *key, const struct dft_record 
 	const __u32 vni = vni_of(key->vni);
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &vni);
 
-	return vpc &&
-	       (__s32)(policy_with(vpc->policy, key, &record->translation) - record->policy) > 0 &&
+	return vpc && policy_over(vpc->policy, key, &record->translation, record->policy) &&
 	       !(record->towards[0].flags & DECISION_FINAL);
 }
 

@@ -761,6 +761,29 @@ static int test_policy(struct world *w)
 	return wrong;
 }
 
+// Without the NAT a session ends, also where the external VPC went with it.
+static int test_external_gone(struct world *w)
+{
+	const uint32_t vni = PUBLIC;
+	struct packet p = first, outside;
+	struct frame f;
+	int wrong = 0;
+
+	put_nat(w, RED, FIRST_SUBNET, one);
+	wrong += goes(w, "SYN", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+	p.flags = ACK;
+	for (int i = 0; i < NODES; i++) {
+		node_clear(&w->node[i], "nat_sources");
+		node_clear(&w->node[i], "nat_addresses");
+		node_remove(&w->node[i], "vpcs", &vni);
+	}
+	put_policy(w, RED, 1001);
+	forget_cached(w);
+	wrong += is_verdict("asked about", travel(w, &p, &f), NO_ROUTE);
+	put_policy(w, PUBLIC, 5000);
+	return wrong;
+}
+
 static int test_arp(struct world *w)
 {
 	struct packet p = {.vni = PUBLIC, .from = SERVER, .to = ADDRESS};
@@ -925,6 +948,7 @@ static const struct test {
 	{"two tenants", test_tenants},
 	{"rules", test_rules},
 	{"policy", test_policy},
+	{"the external VPC gone", test_external_gone},
 	{"ARP", test_arp},
 	{"a floating IP", test_floating},
 	{"a forward", test_forward},

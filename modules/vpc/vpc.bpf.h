@@ -28,3 +28,15 @@ inlined __u32 policy_with(__u32 policy, const struct session_key *key, const str
 	other = bpf_map_lookup_elem(&vpcs, &vni);
 	return policy + (other ? other->policy : 0);
 }
+
+// Whether a session's decision follows from a policy that is over: there is a later one, or the
+// other VPC is gone, and its number with it.
+inlined int policy_over(__u32 policy, const struct session_key *key, const struct translation *t,
+			__u32 recorded)
+{
+	const __u32 vni = vni_of(t->vni);
+
+	if (t->flags && !bpf_map_lookup_elem(&vpcs, &vni))
+		return 1;
+	return (__s32)(policy_with(policy, key, t) - recorded) > 0;
+}
