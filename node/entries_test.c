@@ -959,6 +959,53 @@ static void takes_what_is_best(void **state)
 	assert_int_equal(loadbalancer_takes(&l, health), HEALTH_DOWN);
 }
 
+// All places are taken: who has none is taken for healthy.
+static void checks_most(void **state)
+{
+	Zeta__Node__V1__LoadBalancer b = ZETA__NODE__V1__LOAD_BALANCER__INIT;
+	Zeta__Node__V1__Listener l = ZETA__NODE__V1__LISTENER__INIT, *listeners[] = {&l};
+	Zeta__Node__V1__Backend one = ZETA__NODE__V1__BACKEND__INIT, *backends[] = {&one};
+	Zeta__Node__V1__Check check = ZETA__NODE__V1__CHECK__INIT;
+	struct health_checks *health = health_start(nothing, NULL);
+	struct health_target other = {.protocol = 6, .vni = 8};
+	const struct listener_value *value;
+	struct recorded r = recorder();
+	uint32_t place, i;
+
+	assert_non_null(health);
+	health_begin(health, "others");
+	for (i = 0; i < MAX_CHECKED; i++) {
+		other.port = (uint16_t)i;
+		assert_int_equal(health_want(health, &other, &place), HEALTH_UNKNOWN);
+	}
+	health_end(health);
+	b.id = (char *)"shop";
+	b.vni = 9;
+	b.ip = BYTES(ip);
+	b.listener = listeners;
+	b.n_listener = 1;
+	l.protocol = 6;
+	l.port = 80;
+	l.backend_port = 8080;
+	l.backend = backends;
+	l.n_backend = 1;
+	l.check = &check;
+	one.id = (char *)"one";
+	one.ip = BYTES(ip);
+	one.weight = 1;
+	check.port = 8081;
+	check.interval_ms = 2000;
+	check.timeout_ms = 500;
+	check.up_after = check.down_after = 2;
+	r.entries.health = health;
+	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	assert_int_equal(r.count, 2);
+	assert_int_equal(r.table[0], TABLE_LISTENERS);
+	value = (const void *)r.value[0];
+	assert_int_equal(value->backends, 1);
+	assert_int_equal(r.table[1], TABLE_LOAD_BALANCERS);
+}
+
 static void checks(void **state)
 {
 	static uint8_t ips[2][16] = {{[10] = 0xFF, 0xFF, 10, 1, 0, 1},
@@ -1073,6 +1120,7 @@ int main(void)
 		cmocka_unit_test(local_port),
 		cmocka_unit_test(security_group),
 		cmocka_unit_test(load_balancer),
+		cmocka_unit_test(checks_most),
 		cmocka_unit_test(entrance),
 		cmocka_unit_test(nat),
 		cmocka_unit_test(nat_ways_in),

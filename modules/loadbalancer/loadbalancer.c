@@ -60,9 +60,11 @@ static int want_checks(const Zeta__Node__V1__LoadBalancer *balancer,
 		if ((err = entries_ip(entries, "backend", backend->ip, &target.address)))
 			return err;
 		health[i] = health_want(entries->health, &target, &place);
-		if (health[i] == -ENOSPC)
-			return entries_refuse(entries, "more than %u backends are checked",
-					      MAX_CHECKED);
+		// Others have all places. Nobody's load balancer ends for that.
+		if (health[i] == -ENOSPC) {
+			health[i] = HEALTH_UP;
+			continue;
+		}
 		if (health[i] < 0)
 			return health[i];
 		checked.address = target.address;
