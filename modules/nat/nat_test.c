@@ -934,6 +934,49 @@ static int test_hairpin(struct world *w)
 	return wrong + refused(w, "nowhere", &p, NAT_UNSOLICITED, NAT_UNSOLICITED);
 }
 
+static void put_router(const struct world *w, uint32_t vni, uint8_t mac)
+{
+	const struct endpoint_key key = {vni, endpoint_ip(2)};
+	struct endpoint_value value = {.host_mac = {2, 0xa, 0, 0, 0, mac},
+				       .mac = {2, 1, 0, 0, 0, mac}};
+
+	value.host = address_must("192.168.0.99");
+	for (int i = FTN; i < NODES; i++)
+		node_put(&w->node[i], "endpoints", &key, &value);
+}
+
+// Who is behind a router goes out through another VPC's, which has the same address.
+static int test_routers(struct world *w)
+{
+	const struct endpoint_key behind = {RED, endpoint_ip(61)};
+	const struct allowed_key allowed = {.prefix_bits = 32 + 64 + 128,
+					    .vni = htonl(RED),
+					    .mac = {2, 1, 0, 0, 0, 61},
+					    .address = endpoint_ip(61)};
+	const struct subnet_key far = {
+		.prefix_bits = 32 + 128, .vni = htonl(PUBLIC), .address = endpoint_ip(200)};
+	const struct route_value route = {
+		.next_hop = endpoint_ip(2), .kind = ROUTE_VIA, .bits = 128};
+	struct packet p = {RED, 61, 200, IPPROTO_TCP, SYN, 1000, 80, 0}, outside, home;
+	int wrong = 0;
+
+	put_nat(w, RED, FIRST_SUBNET, one);
+	put_router(w, RED, 61);
+	put_router(w, PUBLIC, 200);
+	for (int i = 0; i < NODES; i++) {
+		put_subnet(&w->node[i], PUBLIC, 9, 0, GATEWAY);
+		node_put(&w->node[i], "routes", &far, &route);
+		node_put(&w->node[i], "allowed", &allowed, &route.next_hop);
+		node_remove(&w->node[i], "endpoints", &behind);
+	}
+	wrong += goes(w, "out", &p, FORWARDED_FIRST, &outside, 9);
+	wrong += packet_is("out", &outside, PUBLIC, ADDRESS, outside.from_port, 200, 80);
+	outside = answer_to(&outside);
+	forget_cached(w);
+	wrong += goes(w, "back", &outside, FORWARDED_FIRST, &home, FIRST_SUBNET);
+	return wrong + packet_is("back", &home, RED, 200, 80, 61, 1000);
+}
+
 static const struct test {
 	const char *name;
 	int (*run)(struct world *w);
@@ -954,6 +997,7 @@ static const struct test {
 	{"a forward", test_forward},
 	{"rules of what comes in", test_in_rules},
 	{"hairpin", test_hairpin},
+	{"routers", test_routers}, // the last: endpoints are others' then
 };
 
 int main(int argc, char **argv)

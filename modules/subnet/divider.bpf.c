@@ -41,8 +41,9 @@ inlined int by_route(struct xdp_md *ctx, struct evaluation *e, const struct rout
 	hop = subnet_of(e->vni, &e->next_hop);
 	if (!hop)
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
-	// Who sent it would get it back.
-	if (address_equal(&e->next_hop, e->from_router ? &e->router : &e->source)) {
+	// Who sent it would get it back. (Of another VPC the same address is another's.)
+	if (e->vni == vni_of(e->key.vni) &&
+	    address_equal(&e->next_hop, e->from_router ? &e->router : &e->source)) {
 		e->undecidable = 1;
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	}
