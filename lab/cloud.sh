@@ -12,11 +12,13 @@ failures=0
 cloud=$(basename "$0" .sh)-$(realpath "$build" | cksum | cut -d' ' -f1)
 run=/run/zeta/lab/$cloud
 work=
+declare -A outside=() # networks there: a process in each
 
 end() {
 	local status=$?
 	trap - EXIT
 	trap '' INT TERM HUP
+	[ ${#outside[@]} = 0 ] || kill "${outside[@]}" 2>/dev/null || true
 	"$zetactl" lab down "$cloud" >/dev/null 2>&1 || true
 	[ -z "$work" ] || rm -rf "$work"
 	exit "$status"
@@ -136,6 +138,33 @@ web() {
 # page ENDPOINT URL: what a client there is told, within 2 seconds.
 page() {
 	on "$1" curl -s -f --max-time 2 "$2"
+}
+
+# network NAME: outside of the cloud. there NAME COMMAND..
+network() {
+	unshare --net sleep infinity &
+	outside[$1]=$!
+	until_true 10 is_apart $!
+	there "$1" ip link set lo up
+}
+is_apart() {
+	[ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+}
+there() {
+	nsenter --net="/proc/${outside[$1]}/ns/net" "${@:2}"
+}
+# cable ROUTER NETWORK INTERFACE PREFIX: .1 at an endpoint, which forwards, .10 in the network.
+cable() {
+	on "$1" ip link add "$3" type veth peer name "$3" netns "${outside[$2]}"
+	on "$1" ip address add "$4.1/24" dev "$3"
+	on "$1" ip link set "$3" up
+	on "$1" sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0
+	there "$2" ip address add "$4.10/24" dev "$3"
+	there "$2" ip link set "$3" up
+}
+# says ENDPOINT URL TEXT: the page that an endpoint gets.
+says() {
+	[ "$(page "$1" "$2")" = "$3" ]
 }
 
 ctl() {

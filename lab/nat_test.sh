@@ -8,6 +8,7 @@
 #   blue     blue-client .1.10
 #   public                                         server 198.51.100.20
 #                                                  stranger 198.51.100.21
+#                                 uplink .254 ----- internet 203.0.113.10
 #   2 forwarders, 3 flow table nodes in chains of 3; red leaves as 198.51.100.10, blue as .11; client2 has
 #   floating IP 198.51.100.30; port 8000 of .10 leads to client's 80 (lab/nat.yaml)
 set -euo pipefail
@@ -61,10 +62,6 @@ fails "nor to an address inside" page stranger http://10.0.1.10/
 holds "the NAT's address has the MAC of its subnet's gateway" \
 	[ "$(pings stranger 198.51.100.1 >/dev/null 2>&1; on stranger ip neigh show 198.51.100.10 | grep -o 'lladdr [0-9a-f:]*')" = \
 	"$(on stranger ip neigh show 198.51.100.1 | grep -o 'lladdr [0-9a-f:]*')" ]
-# says ENDPOINT URL TEXT
-says() {
-	[ "$(page "$1" "$2")" = "$3" ]
-}
 holds "a floating IP is reached from outside" until_true 15 says stranger http://198.51.100.30/ floating
 holds "and pinged" pings stranger 198.51.100.30
 holds "a forward leads inside" says stranger http://198.51.100.10:8000/ inside
@@ -72,6 +69,26 @@ holds "from inside a forward leads to whom it stands for" says client2 http://19
 holds "also from who it stands for" says client http://198.51.100.10:8000/ inside
 holds "and a floating IP" says client http://198.51.100.30/ floating
 holds "from another tenant, too" says blue-client http://198.51.100.30/ floating
+
+# Beyond the external VPC, behind a router that forwards plain packets.
+network internet
+cable uplink internet up0 203.0.113
+there internet ip route add default via 203.0.113.1
+there internet python3 "$lab/nat.py" serve 7000 >>"$work/log" 2>&1 &
+far_sees() {
+	[ "$(on "$1" python3 "$lab/nat.py" who 203.0.113.10 7000 | cut -d' ' -f1)" = "$2" ]
+}
+far_gets() {
+	[ "$(there internet curl -s -f --max-time 2 "$1")" = "$2" ]
+}
+holds "behind a router outside the NAT's address is seen" until_true 15 far_sees client 198.51.100.10
+holds "and another tenant's" far_sees blue-client 198.51.100.11
+holds "and a floating IP" far_sees client2 198.51.100.30
+holds "from there a floating IP is reached" until_true 15 far_gets http://198.51.100.30/ floating
+holds "and a forward" far_gets http://198.51.100.10:8000/ inside
+holds "and pinged" there internet ping -q -c 1 -W 2 198.51.100.30
+fails "but nothing inside" far_gets http://10.0.1.10/ inside
+fails "nor what is nobody's" far_gets http://198.51.100.11/ inside
 bulk() {
 	on server iperf3 -s -1 -p 5201 >>"$work/log" 2>&1 &
 	until_true 10 eval 'on server ss -H -n -l -t sport = :5201 | grep -q .'

@@ -12,36 +12,8 @@ set -euo pipefail
 build=$1
 source "$(dirname "$0")/cloud.sh"
 
-declare -A outside=()
-leave() {
-	local status=$?
-	[ ${#outside[@]} = 0 ] || kill "${outside[@]}" 2>/dev/null || true
-	return "$status"
-}
 begin "$lab/routing.yaml"
-trap 'leave || end; end' EXIT
 
-# there NETWORK COMMAND..: in a namespace outside of the cloud.
-there() {
-	nsenter --net="/proc/${outside[$1]}/ns/net" "${@:2}"
-}
-apart() {
-	[ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]
-}
-network() {
-	unshare --net sleep infinity &
-	outside[$1]=$!
-	until_true 10 apart $!
-	there "$1" ip link set lo up
-}
-# cable ROUTER NETWORK INTERFACE PREFIX: .1 there, .10 in the network.
-cable() {
-	on "$1" ip link add "$3" type veth peer name "$3" netns "${outside[$2]}"
-	on "$1" ip address add "$4.1/24" dev "$3"
-	on "$1" ip link set "$3" up
-	there "$2" ip address add "$4.10/24" dev "$3"
-	there "$2" ip link set "$3" up
-}
 serve() {
 	mkdir -p "$work/$1"
 	echo "$1" >"$work/$1/index.html"
@@ -56,18 +28,11 @@ cable other near out8 172.20.8
 on other ip route add 172.20.1.0/24 via 172.20.2.10
 there far ip route add default via 172.20.1.1
 there near ip route add default via 172.20.8.1
-for name in router other; do
-	on "$name" sysctl -q -w net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0
-done
 serve far
 serve near
 web web web
 web guarded guarded
 
-# says ENDPOINT URL TEXT
-says() {
-	[ "$(page "$1" "$2")" = "$3" ]
-}
 from() {
 	there "$1" curl -s -f --max-time 2 "$2"
 }
