@@ -209,17 +209,22 @@ static void put_batch(struct state *s)
 // Returns 0 when the maps hold all that they should; else why not is in error.
 static int flush(struct state *s)
 {
-	int err = 0;
+	int err = 0, checks_err = 0;
+	enum table table;
 
 	while (desired_batch(s->desired, &s->message)) {
+		table = s->message.table;
 		put_batch(s);
 		desired_done(s->desired, s->message.count);
+		if (table == TABLE_CHECKED && s->message.error)
+			checks_err = s->message.error;
 		if (s->message.error && !err) {
 			err = s->message.error;
 			set_error(s, s->message.text);
 		}
 	}
-	if (!err)
+	// Whatever else is missing in the maps.
+	if (!checks_err)
 		health_reachable(s->health);
 	return err;
 }

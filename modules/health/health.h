@@ -20,7 +20,7 @@ struct health_checks;
 struct health_checks *health_start(void (*changed)(void *context), void *context);
 // This node's index; is_checking: it is a flow table node with programs loaded.
 void health_configure(struct health_checks *health, __u32 index, int is_checking);
-// The maps hold all that was wanted until now; until this is said it is not checked.
+// The maps hold all targets that there are now; until this is said it is not checked.
 void health_reachable(struct health_checks *health);
 
 #define HEALTH_NAME 65 // an id with its NUL
