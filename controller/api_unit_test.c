@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "controller/repair.h"
+#include "shared/limits.h"
 
 static int open_model(void **state)
 {
@@ -178,6 +179,28 @@ static void test_ready_ports(void **state)
 static void count_commit(uint64_t revision, void *arg)
 {
 	++*(int *)arg;
+}
+
+// What nodes have room for, however many VPCs share it.
+static void test_routes_of_all(void **state)
+{
+	struct model *model = *state;
+	struct holder holder;
+	char prefix[32];
+
+	make_world(model);
+	for (unsigned int i = 0; i < MAX_ROUTES - 1; i++) {
+		snprintf(prefix, sizeof(prefix), "%u", i);
+		assert_int_equal(store_claim(model->store, "prefix:others", prefix, "route-tables",
+					     "others", &holder),
+				 0);
+	}
+	json_decref(ask(model, 409, "POST", "/v1/route-tables",
+			"{'name': 't', 'vpc': 'v', 'routes': ["
+			"{'prefix': '10.1.0.0/16', 'blackhole': true},"
+			"{'prefix': '10.2.0.0/16', 'blackhole': true}]}"));
+	make(model, "/v1/route-tables",
+	     "{'name': 't', 'vpc': 'v', 'routes': [{'prefix': '10.1.0.0/16', 'blackhole': true}]}");
 }
 
 static void test_one_commit_per_change(void **state)
@@ -1434,6 +1457,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reports, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_sightings, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_ready_ports, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_routes_of_all, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_one_commit_per_change, open_model,
 						close_model),
 		cmocka_unit_test_setup_teardown(test_broken_store, open_model, close_model),

@@ -692,6 +692,16 @@ int store_claim(struct store *store, const char *what, const char *value, const 
 	return strcmp(holder->kind, kind) || strcmp(holder->id, id) ? -EEXIST : 0;
 }
 
+int store_count_held(struct store *store, const char *kind, uint64_t *out)
+{
+	LOCKED(store);
+	int64_t held = 0;
+	int err = read_integer(store, "SELECT count(*) FROM claims WHERE kind = ?1", kind, &held);
+
+	*out = (uint64_t)held;
+	return err;
+}
+
 int store_claims(struct store *store, const char *what, claim_fn fn, void *arg)
 {
 	LOCKED(store);

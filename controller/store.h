@@ -141,6 +141,8 @@ int store_holder(struct store *store, const char *what, const char *value, struc
 // Every value held of what, in no order.
 typedef int (*claim_fn)(const char *value, const char *kind, const char *id, void *arg);
 int store_claims(struct store *store, const char *what, claim_fn fn, void *arg);
+// How many values objects of a kind hold together, of whatever. Returns 0; -EIO.
+int store_count_held(struct store *store, const char *kind, uint64_t *out);
 // Forgets what the object holds and whom it refers to; a replacement claims anew.
 int store_release(struct store *store, const char *kind, const char *id);
 

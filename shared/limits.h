@@ -36,7 +36,7 @@
 #define MAX_LISTENERS 131072	  // two for each load balancer
 #define MAX_BACKENDS 64		  // of a listener: Maglev's slots are 64 for each, for even shares
 #define MAX_WEIGHT 256		  // of a backend
-#define MAX_ROUTES 1048576	  // 16 for each VPC; a flow table node has them all
+#define MAX_ROUTES 1048576	  // of all VPCs; a flow table node has them
 #define MAX_VPC_ROUTES 100000	  // of all route tables of a VPC
 #define MAX_TABLE_ROUTES 10000	  // of one route table: so many are less than a request may have
 #define MAX_PORT_ALLOWED 16	  // prefixes that one port may send as

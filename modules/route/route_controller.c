@@ -101,6 +101,7 @@ static int complete(struct change *change)
 	struct settling s = {change, text_in(change->after, "vpc"), next_hops, 0};
 	char what[OBJECT_ID + 16];
 	json_t *route;
+	uint64_t all;
 	size_t i;
 	int err;
 
@@ -117,6 +118,13 @@ static int complete(struct change *change)
 		return refuse(change->problem, 409, "routes",
 			      "the route tables of the vpc would have %zu routes, more than %u",
 			      s.others + json_array_size(routes), MAX_VPC_ROUTES);
+	// Whatever cluster they are of.
+	if (store_count_held(change->store, change->kind->name, &all))
+		return -EIO;
+	if (all > MAX_ROUTES)
+		return refuse(change->problem, 409, "routes",
+			      "all route tables would have %ju routes, more than %u",
+			      (uintmax_t)all, MAX_ROUTES);
 	return 0;
 }
 
