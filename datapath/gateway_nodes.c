@@ -143,6 +143,46 @@ enum verdict node_check(const struct node *n, struct frame *f)
 	return run(n, &n->check, f);
 }
 
+enum verdict node_travel(const struct node *nodes, int count, int first, struct frame *f,
+			 struct dft_packet *op)
+{
+	int at = first;
+
+	for (;;) {
+		enum verdict v = node_run(&nodes[at], f);
+		struct dft_packet d;
+
+		if (f->length < DFT_HEADERS_BYTES)
+			return v;
+		memcpy(&d, f->byte + sizeof(struct ethhdr), sizeof(d));
+		if (d.udp.dest != htons(6081))
+			return v;
+		if (op)
+			*op = d;
+		at = (int)(ntohl(d.ip.daddr) & 0xFF) - 1;
+		if (at < 0 || at >= count)
+			return BUG;
+	}
+}
+
+int node_decides(const struct node *fwd, const struct node *tail, struct frame *f, int from_b,
+		 const char *what, struct decision *forth, struct decision *back)
+{
+	enum verdict v = node_run(fwd, f);
+	struct dft_packet d;
+
+	if (v == LOOKED_UP)
+		v = node_run(tail, f);
+	if (f->length < DFT_HEADERS_BYTES) {
+		fprintf(stderr, "%s: %s\n", what, verdict_name(v));
+		return 0;
+	}
+	memcpy(&d, f->byte + sizeof(struct ethhdr), sizeof(d));
+	*forth = d.towards[from_b].decision;
+	*back = d.towards[!from_b].decision;
+	return 1;
+}
+
 int node_map(const struct node *n, const char *name)
 {
 	int fd = bpf_object__find_map_fd_by_name(n->gw->obj, name);

@@ -72,6 +72,15 @@ void node_free(struct node *n);
 enum verdict node_run(const struct node *n, struct frame *f);
 // The same, as from a socket that checks backends.
 enum verdict node_check(const struct node *n, struct frame *f);
+// To the end: runs a frame at the first of so many nodes, whose indices are their places, and then
+// wherever it is sent. Returns the last verdict; *op (it may be NULL) becomes the last op that it
+// was on the way.
+enum verdict node_travel(const struct node *nodes, int count, int first, struct frame *f,
+			 struct dft_packet *op);
+// What a tail decides about a first packet, in the op as it leaves: *forth for its direction, and
+// *back. Returns whether there is something; what says whose packet it is.
+int node_decides(const struct node *fwd, const struct node *tail, struct frame *f, int from_b,
+		 const char *what, struct decision *forth, struct decision *back);
 
 // The file descriptor of one of the gateway object's maps.
 int node_map(const struct node *n, const char *name);

@@ -262,24 +262,8 @@ static struct dft_packet last_op;
 // To the end: the verdict at the forwarder, and the frame that leaves it.
 static enum verdict travel(const struct world *w, const struct packet *p, struct frame *f)
 {
-	enum verdict v;
-	int node = FWD;
-
 	write_frame(f, p);
-	for (;;) {
-		struct dft_packet d;
-
-		v = node_run(&w->node[node], f);
-		if (f->length < DFT_HEADERS_BYTES)
-			return v;
-		memcpy(&d, f->byte + sizeof(struct ethhdr), sizeof(d));
-		if (d.udp.dest != htons(6081))
-			return v;
-		last_op = d;
-		node = (int)(ntohl(d.ip.daddr) & 0xFF) - 1;
-		if (node < 0 || node >= NODES)
-			return BUG;
-	}
+	return node_travel(w->node, NODES, FWD, f, &last_op);
 }
 
 // The packet that a host is given.

@@ -209,23 +209,13 @@ static int decide(const struct world *w, const struct packet *p, struct decision
 		  struct decision *back)
 {
 	struct in6_addr from = address_must(p->from), to = address_must(p->to);
-	int from_b = memcmp(&from, &to, sizeof(from)) > 0;
-	struct dft_packet d;
+	char what[64];
 	struct frame f;
-	enum verdict v;
 
 	write_frame(&f, p);
-	v = node_run(&w->node[FWD], &f);
-	if (v == LOOKED_UP)
-		v = node_run(&w->node[FTN], &f);
-	if (f.length < DFT_HEADERS_BYTES) {
-		fprintf(stderr, "%s to %s: %s\n", p->from, p->to, verdict_name(v));
-		return 0;
-	}
-	memcpy(&d, f.byte + sizeof(struct ethhdr), sizeof(d));
-	*forth = d.towards[from_b].decision;
-	*back = d.towards[!from_b].decision;
-	return 1;
+	snprintf(what, sizeof(what), "%s to %s", p->from, p->to);
+	return node_decides(&w->node[FWD], &w->node[FTN], &f, memcmp(&from, &to, sizeof(from)) > 0,
+			    what, forth, back);
 }
 
 // Who gets a first packet from the client to there; NOBODY: it is refused, for *reason.
@@ -245,23 +235,8 @@ static unsigned int taker(const struct world *w, uint32_t vni, const char *to, e
 // To the end: the verdict at the forwarder, and the frame that leaves it.
 static enum verdict travel(const struct world *w, const struct packet *p, struct frame *f)
 {
-	enum verdict v;
-	int node = FWD;
-
 	write_frame(f, p);
-	for (;;) {
-		struct dft_packet d;
-
-		v = node_run(&w->node[node], f);
-		if (f->length < DFT_HEADERS_BYTES)
-			return v;
-		memcpy(&d, f->byte + sizeof(struct ethhdr), sizeof(d));
-		if (d.udp.dest != htons(6081))
-			return v;
-		node = (int)(ntohl(d.ip.daddr) & 0xFF) - 1;
-		if (node < 0 || node >= NODES)
-			return BUG;
-	}
+	return node_travel(w->node, NODES, FWD, f, NULL);
 }
 
 // A packet is delivered to this endpoint, whatever its addresses are.
