@@ -17,7 +17,7 @@
 #include "lib/address.h"
 #include "lib/log.h"
 #include "lib/own.h"
-#include "modules/rules/rules.h"
+#include "modules/rules/rules_model.h"
 #include "shared/limits.h"
 
 #define VNI 4711
@@ -32,12 +32,6 @@ enum { FWD, HEAD, TAIL, NODES };
 
 enum { SUBNETS = 4, ACLS = 3, GROUPS = 6, ENDPOINTS = 24 };
 
-struct set {
-	struct rule *rule;
-	size_t count;
-	int known; // to the node
-};
-
 struct endpoint {
 	char ip[16], mac[18];
 	uint32_t address; // host byte order
@@ -47,7 +41,7 @@ struct endpoint {
 
 struct world {
 	struct node node[NODES];
-	struct set group[GROUPS + 1], acl[ACLS + 1];
+	struct rules_set group[GROUPS + 1], acl[ACLS + 1];
 	uint32_t subnet_acl[SUBNETS];
 	struct endpoint endpoint[ENDPOINTS];
 };
@@ -69,95 +63,42 @@ static uint32_t any(uint32_t below)
 
 // ---- the specification, read slowly ----
 
-static int same_bits(const struct in6_addr *a, const struct in6_addr *b, uint32_t bits)
+static struct rules_packet packet_of(const struct sent *p)
 {
-	for (uint32_t i = 0; i < bits; i++)
-		if ((a->s6_addr[i / 8] ^ b->s6_addr[i / 8]) >> (7 - i % 8) & 1)
-			return 0;
-	return 1;
-}
-
-static int matches(const struct rule *r, const struct sent *p, uint32_t direction)
-{
-	const struct endpoint *peer = direction == RULE_EGRESS ? p->to : p->from;
-	struct in6_addr address = address_must(peer->ip);
-	uint16_t port = p->protocol == IPPROTO_ICMP ? p->type : p->to_port;
-
-	if (r->direction != direction || (r->protocol && r->protocol != p->protocol))
-		return 0;
-	if (p->fragment ? r->port_min || r->port_max != 65535
-			: port < r->port_min || port > r->port_max)
-		return 0;
-	if (!r->remote_group)
-		return same_bits(&r->remote, &address, r->remote_bits);
-	for (int i = 0; i < MAX_PORT_GROUPS; i++)
-		if (peer->group[i] == r->remote_group)
-			return 1;
-	return 0;
-}
-
-static int groups_permit(const struct world *w, const struct sent *p, uint32_t direction)
-{
-	const uint32_t *group = direction == RULE_EGRESS ? p->from->group : p->to->group;
-	int member = 0, filters = 0;
-
-	for (int i = 0; i < MAX_PORT_GROUPS; i++) {
-		const struct set *g = &w->group[group[i]];
-
-		if (!group[i])
-			continue;
-		member = 1;
-		filters |= !g->known;
-		for (size_t k = 0; g->known && k < g->count; k++) {
-			filters |= g->rule[k].direction == RULE_EGRESS;
-			if (matches(&g->rule[k], p, direction))
-				return 1;
-		}
-	}
-	return !member || (direction == RULE_EGRESS && !filters);
-}
-
-static int acl_permits(const struct world *w, uint32_t number, const struct sent *p,
-		       uint32_t direction)
-{
-	const struct set *acl = &w->acl[number];
-	const struct rule *first = NULL;
-
-	if (!number)
-		return 1;
-	for (size_t i = 0; acl->known && i < acl->count; i++)
-		if (matches(&acl->rule[i], p, direction) &&
-		    (!first || acl->rule[i].outcome < first->outcome))
-			first = &acl->rule[i];
-	return first && !RULE_DENIES(first->outcome);
-}
-
-static int begins(const struct sent *p)
-{
-	if (p->protocol == IPPROTO_ICMP)
-		return p->fragment || p->type == 8;
-	return p->protocol != IPPROTO_TCP || (p->flags == SYN && !p->fragment);
+	return (struct rules_packet){
+		.from = address_must(p->from->ip),
+		.to = address_must(p->to->ip),
+		.from_group = p->from->group,
+		.to_group = p->to->group,
+		.protocol = p->protocol,
+		.tcp_flags = p->flags,
+		.icmp_type = p->type,
+		.to_port = p->to_port,
+		.fragment = p->fragment,
+	};
 }
 
 static enum verdict expected(const struct world *w, const struct sent *p)
 {
 	uint32_t leaves = w->subnet_acl[p->from->subnet], enters = w->subnet_acl[p->to->subnet];
+	const struct rules_packet r = packet_of(p);
 	int grouped = 0, stateful = 0;
 
 	for (int i = 0; i < MAX_PORT_GROUPS; i++)
 		grouped |= p->from->group[i] || p->to->group[i];
 	if (p->from->subnet != p->to->subnet && (leaves || enters)) {
-		if (!begins(p))
+		if (!rules_begins(&r))
 			return NO_SESSION;
-		if (!acl_permits(w, leaves, p, RULE_EGRESS) ||
-		    !acl_permits(w, enters, p, RULE_INGRESS))
+		if (!rules_acl_permits(w->acl, leaves, &r, RULE_EGRESS) ||
+		    !rules_acl_permits(w->acl, enters, &r, RULE_INGRESS))
 			return NETWORK_ACL;
 		stateful = 1;
 	}
 	if (grouped) {
-		if (!begins(p))
+		if (!rules_begins(&r))
 			return NO_SESSION;
-		if (!groups_permit(w, p, RULE_EGRESS) || !groups_permit(w, p, RULE_INGRESS))
+		if (!rules_groups_permit(w->group, &r, RULE_EGRESS) ||
+		    !rules_groups_permit(w->group, &r, RULE_INGRESS))
 			return SECURITY_GROUP;
 		stateful = 1;
 	}
@@ -210,7 +151,7 @@ static void any_rule(const struct world *w, int of_acl, struct rule *r)
 	r->port_max = a < b ? b : a;
 }
 
-static void any_set(const struct world *w, int of_acl, size_t most, struct set *set)
+static void any_set(const struct world *w, int of_acl, size_t most, struct rules_set *set)
 {
 	free(set->rule);
 	set->known = any(12) > 0;
@@ -255,7 +196,7 @@ static void put_subnet(const struct node *n, uint32_t number, uint32_t acl)
 	node_put(n, "subnets", &key, &value);
 }
 
-static void put_set(const struct node *n, uint32_t of, uint32_t number, const struct set *set)
+static void put_set(const struct node *n, uint32_t of, uint32_t number, const struct rules_set *set)
 {
 	if (set->known)
 		node_rules(n, of, number, set->rule, set->count);
