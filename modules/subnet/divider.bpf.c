@@ -32,6 +32,7 @@ inlined void from_router(struct evaluation *e, const struct subnet_value *from)
 inlined int by_route(struct xdp_md *ctx, struct evaluation *e, const struct route_value *route,
 		     const struct subnet_value *from)
 {
+	const struct in6_addr origin = evaluation_origin(e);
 	const struct subnet_value *hop;
 
 	if (route->kind != ROUTE_VIA)
@@ -43,7 +44,7 @@ inlined int by_route(struct xdp_md *ctx, struct evaluation *e, const struct rout
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	// Who sent it would get it back. (Of another VPC the same address is another's.)
 	if (e->vni == vni_of(e->key.vni) &&
-	    address_equal(&e->next_hop, e->from_router ? &e->router : &e->source)) {
+	    address_equal(&e->next_hop, e->from_router ? &e->router : &origin)) {
 		e->undecidable = 1;
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	}

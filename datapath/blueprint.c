@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/blueprint.h"
+
+#include <arpa/inet.h>
+#include <stddef.h>
+
+#include "shared/address.h"
+
+// ---- who and where
+
+int blueprint_covers(const struct blueprint_prefix *prefix, uint32_t address)
+{
+	return !prefix->bits || !((prefix->address ^ address) >> (32 - prefix->bits));
+}
+
+const struct blueprint_endpoint *blueprint_endpoint_of(const struct blueprint_vpc *vpc,
+						       uint32_t address)
+{
+	for (unsigned int i = 0; i < vpc->endpoints; i++)
+		if (vpc->endpoint[i].address == address)
+			return &vpc->endpoint[i];
+	return NULL;
+}
+
+const struct blueprint_subnet *blueprint_subnet_of(const struct blueprint_vpc *vpc,
+						   uint32_t address)
+{
+	for (unsigned int i = 0; i < vpc->subnets; i++)
+		if (blueprint_covers(&vpc->subnet[i].prefix, address))
+			return &vpc->subnet[i];
+	return NULL;
+}
+
+const struct blueprint_balancer *blueprint_balancer_of(const struct blueprint_vpc *vpc,
+						       uint32_t address)
+{
+	for (unsigned int i = 0; i < vpc->balancers; i++)
+		if (vpc->balancer[i].address == address)
+			return &vpc->balancer[i];
+	return NULL;
+}
+
+// The longest of a VPC's routes.
+static const struct blueprint_route *route_of(const struct blueprint_vpc *vpc, uint32_t address)
+{
+	const struct blueprint_route *best = NULL;
+
+	for (unsigned int i = 0; i < vpc->routes; i++)
+		if (blueprint_covers(&vpc->route[i].prefix, address) &&
+		    (!best || vpc->route[i].prefix.bits > best->prefix.bits))
+			best = &vpc->route[i];
+	return best;
+}
+
+static const struct blueprint_floating *floating_of(const struct blueprint_nat *nat,
+						    uint32_t address)
+{
+	for (unsigned int i = 0; i < nat->floatings; i++)
+		if (nat->floating[i].address == address)
+			return &nat->floating[i];
+	return NULL;
+}
+
+static int in_pool(const struct blueprint_nat *nat, uint32_t address)
+{
+	for (unsigned int i = 0; i < nat->pooled; i++)
+		if (nat->pool[i] == address)
+			return 1;
+	return 0;
+}
+
+// The VPC behind an address outside; NULL: it is no NAT's.
+static const struct blueprint_vpc *behind(const struct blueprint *b, uint32_t address)
+{
+	for (int i = 0; i < MOST_VPCS; i++)
+		if (floating_of(&b->vpc[i].nat, address) || in_pool(&b->vpc[i].nat, address))
+			return &b->vpc[i];
+	return NULL;
+}
+
+int blueprint_is_nats(const struct blueprint *b, uint32_t address)
+{
+	return behind(b, address) != NULL;
+}
+
+// ---- the functions, one after the other
+
+// A packet on its way through them.
+struct passage {
+	const struct blueprint *b;
+	const struct blueprint_packet *p;
+	int by_router; // who sends does so for another
+	struct blueprint_outcome out;
+};
+
+static int begins(const struct blueprint_packet *p)
+{
+	return rules_begins(&(struct rules_packet){.protocol = p->protocol,
+						   .tcp_flags = p->flags,
+						   .icmp_type = p->type,
+						   .fragment = p->fragment});
+}
+
+// These return whether the packet goes on.
+static int refuse(struct passage *w, enum verdict reason, int told)
+{
+	w->out = (struct blueprint_outcome){.reason = reason, .told = told};
+	return 0;
+}
+
+// docs/routing.md "Routers"
+static int comes_from_whom_it_says(struct passage *w)
+{
+	const struct blueprint_packet *p = w->p;
+	const struct blueprint_endpoint *owner = blueprint_endpoint_of(p->vpc, p->source);
+	const struct blueprint_subnet *subnet = blueprint_subnet_of(p->vpc, p->source);
+
+	if (owner)
+		return owner == p->sender || refuse(w, SPOOFED, 0);
+	if ((subnet && subnet->gateway == p->source) || blueprint_balancer_of(p->vpc, p->source) ||
+	    (p->vpc == w->b->external && behind(w->b, p->source)))
+		return refuse(w, NO_SOURCE, 0);
+	for (unsigned int i = 0; i < p->sender->alloweds; i++)
+		w->by_router |= blueprint_covers(&p->sender->allowed[i], p->source);
+	return w->by_router || refuse(w, NO_SOURCE, 0);
+}
+
+// docs/loadbalancer.md. The listener whose backends the packet may go to; NULL: none, and *goes
+// says whether the packet does.
+static const struct blueprint_listener *balanced(struct passage *w, int *goes)
+{
+	const struct blueprint_packet *p = w->p;
+	const struct blueprint_balancer *balancer = blueprint_balancer_of(p->vpc, p->destination);
+
+	*goes = 1;
+	if (!balancer)
+		return NULL;
+	*goes = 0;
+	if (!begins(p)) {
+		refuse(w, NO_SESSION, 0);
+		return NULL;
+	}
+	for (unsigned int i = 0; i < balancer->listeners; i++) {
+		const struct blueprint_listener *listener = &balancer->listener[i];
+
+		if (listener->protocol == p->protocol && listener->port == w->out.destination_port)
+			return listener;
+	}
+	refuse(w, NO_LISTENER, 1);
+	return NULL;
+}
+
+// docs/nat.md: out of the VPC. Returns whether the packet is translated; *without_port: it should
+// be, and cannot.
+static int goes_out(struct passage *w, int *without_port)
+{
+	const struct blueprint_packet *p = w->p;
+	const struct blueprint_nat *nat = &p->vpc->nat;
+	const struct blueprint_subnet *subnet = blueprint_subnet_of(p->vpc, p->source);
+
+	*without_port = 0;
+	if (!subnet || blueprint_subnet_of(p->vpc, p->destination) ||
+	    route_of(p->vpc, p->destination))
+		return 0;
+	for (unsigned int i = 0; i < nat->floatings; i++) {
+		if (nat->floating[i].target->address != p->source)
+			continue;
+		w->out.source = nat->floating[i].address;
+		w->out.vpc = w->b->external;
+		return 1;
+	}
+	if (!nat->serves[subnet - p->vpc->subnet] || !nat->pooled)
+		return 0;
+	*without_port = p->fragment || (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP &&
+					p->protocol != IPPROTO_ICMP);
+	w->out.source = 0; // one of the pool
+	w->out.chosen = 1;
+	w->out.vpc = w->b->external;
+	return 1;
+}
+
+// And in, from there or from the external VPC itself. *nobody: the address stands for nobody.
+static int comes_in(struct passage *w, int *nobody)
+{
+	struct blueprint_outcome *out = &w->out;
+	const struct blueprint_vpc *vpc =
+		out->vpc == w->b->external ? behind(w->b, out->destination) : NULL;
+	const struct blueprint_floating *floating;
+
+	*nobody = 0;
+	if (!vpc)
+		return 0;
+	out->vpc = vpc;
+	floating = floating_of(&vpc->nat, out->destination);
+	if (floating) {
+		out->destination = floating->target->address;
+		return 1;
+	}
+	for (unsigned int i = 0; i < vpc->nat.forwards; i++) {
+		const struct blueprint_forward *f = &vpc->nat.forward[i];
+
+		if (f->address != out->destination || f->protocol != w->p->protocol ||
+		    f->port != out->destination_port || w->p->fragment)
+			continue;
+		out->destination = f->target->address;
+		out->destination_port = f->target_port;
+		return 1;
+	}
+	*nobody = 1;
+	return 1;
+}
+
+static int translates(struct passage *w)
+{
+	int without_port, nobody, out = goes_out(w, &without_port), in = comes_in(w, &nobody);
+
+	if (!out && !in)
+		return 1;
+	if (!begins(w->p))
+		return refuse(w, NO_SESSION, 0);
+	if (without_port)
+		return refuse(w, NAT_NO_PORT, 1);
+	if (nobody)
+		return refuse(w, NAT_UNSOLICITED, 0);
+	w->out.translated = w->out.remembered = 1;
+	return 1;
+}
+
+// docs/routing.md "Which way a packet goes". A subnet and a route never have the same prefix.
+static int finds_its_way(struct passage *w)
+{
+	const struct blueprint_packet *p = w->p;
+	struct blueprint_outcome *out = &w->out;
+	const struct blueprint_subnet *from =
+		blueprint_subnet_of(p->vpc, w->by_router ? p->sender->address : p->source);
+	const struct blueprint_subnet *to = blueprint_subnet_of(out->vpc, out->destination);
+	const struct blueprint_route *route = route_of(out->vpc, out->destination);
+	const struct blueprint_subnet *back_subnet = blueprint_subnet_of(p->vpc, p->source);
+	const struct blueprint_route *back = route_of(p->vpc, p->source);
+	int leads_back;
+
+	if (back && back_subnet && back_subnet->prefix.bits > back->prefix.bits)
+		back = NULL;
+	leads_back = back && back->hop == p->sender;
+	if (w->by_router && !leads_back && begins(p))
+		out->remembered = 1;
+	if (route && to && to->prefix.bits > route->prefix.bits)
+		route = NULL;
+	if (!route && !to)
+		return refuse(w, NO_ROUTE, 1);
+	if (route && !route->hop)
+		return refuse(w, BLACKHOLE, 1);
+	if (route && route->hop == p->sender)
+		return refuse(w, NO_ROUTE, 1);
+	if (route) {
+		out->taker = route->hop;
+		out->gateway = blueprint_subnet_of(out->vpc, route->hop->address)->number;
+		return 1;
+	}
+	out->taker = blueprint_endpoint_of(out->vpc, out->destination);
+	out->gateway = to == from ? 0 : to->number;
+	return out->taker || refuse(w, NO_ENDPOINT, 1);
+}
+
+// As security groups and network ACLs see it.
+static int is_permitted(struct passage *w)
+{
+	const struct blueprint_packet *p = w->p;
+	struct blueprint_outcome *out = &w->out;
+	const struct blueprint_subnet *from = blueprint_subnet_of(p->vpc, p->source);
+	const struct blueprint_subnet *to = blueprint_subnet_of(out->vpc, out->destination);
+	const uint32_t leaves = from && from != to ? from->acl : 0;
+	const uint32_t enters = to && from != to ? to->acl : 0;
+	const struct rules_packet r = {
+		.from = address_of_v4(htonl(out->source)),
+		.to = address_of_v4(htonl(out->destination)),
+		.from_group = p->sender->group,
+		.to_group = out->taker->group,
+		.protocol = p->protocol,
+		.tcp_flags = p->flags,
+		.icmp_type = p->type,
+		.to_port = out->destination_port,
+		.fragment = p->fragment,
+	};
+	int grouped = 0;
+
+	if ((leaves || enters)) {
+		if (!begins(p))
+			return refuse(w, NO_SESSION, 0);
+		if (!rules_acl_permits(w->b->acl, leaves, &r, RULE_EGRESS) ||
+		    !rules_acl_permits(w->b->acl, enters, &r, RULE_INGRESS))
+			return refuse(w, NETWORK_ACL, 0);
+		out->remembered = 1;
+	}
+	for (int i = 0; i < MAX_PORT_GROUPS; i++)
+		grouped |= p->sender->group[i] || out->taker->group[i];
+	if (!grouped)
+		return 1;
+	if (!begins(p))
+		return refuse(w, NO_SESSION, 0);
+	if (!rules_groups_permit(w->b->group, &r, RULE_EGRESS) ||
+	    !rules_groups_permit(w->b->group, &r, RULE_INGRESS))
+		return refuse(w, SECURITY_GROUP, 0);
+	out->remembered = 1;
+	return 1;
+}
+
+// From where all translation is done.
+static struct blueprint_outcome rest(struct passage *w)
+{
+	if (finds_its_way(w))
+		is_permitted(w);
+	return w->out;
+}
+
+// To one of several: each backend but the sender himself.
+static unsigned int to_backends(struct passage *w, const struct blueprint_listener *listener,
+				struct blueprint_outcome out[MOST_OUTCOMES])
+{
+	unsigned int count = 0, taking = 0;
+	struct passage each;
+
+	for (unsigned int i = 0; i < listener->backends; i++) {
+		if (!listener->weight[i])
+			continue;
+		taking++;
+		if (listener->backend[i]->address == w->p->source)
+			continue;
+		each = *w;
+		each.out.destination = listener->backend[i]->address;
+		each.out.destination_port = listener->backend_port;
+		each.out.translated = each.out.remembered = 1;
+		out[count++] = rest(&each);
+	}
+	if (!count) {
+		refuse(w, taking ? HAIRPIN : NO_BACKEND, 1);
+		out[count++] = w->out;
+	}
+	return count;
+}
+
+// One for each address of the pool that it may have.
+static unsigned int from_pool(struct passage *w, struct blueprint_outcome out[MOST_OUTCOMES])
+{
+	const struct blueprint_nat *nat = &w->p->vpc->nat;
+	struct passage each;
+
+	for (unsigned int i = 0; i < nat->pooled; i++) {
+		each = *w;
+		each.out.source = nat->pool[i];
+		out[i] = rest(&each);
+	}
+	return nat->pooled;
+}
+
+unsigned int blueprint_decide(const struct blueprint *b, const struct blueprint_packet *p,
+			      struct blueprint_outcome out[MOST_OUTCOMES])
+{
+	const struct blueprint_listener *listener;
+	struct passage w = {.b = b, .p = p};
+	int goes;
+
+	w.out = (struct blueprint_outcome){
+		.reason = FORWARDED,
+		.vpc = p->vpc,
+		.source = p->source,
+		.destination = p->destination,
+		.source_port = p->fragment ? 0 : p->source_port,
+		.destination_port = p->fragment ? 0 : p->destination_port,
+	};
+	if (comes_from_whom_it_says(&w)) {
+		listener = balanced(&w, &goes);
+		if (listener)
+			return to_backends(&w, listener, out);
+		goes = goes && translates(&w);
+		if (goes && w.out.chosen)
+			return from_pool(&w, out);
+		if (goes)
+			rest(&w);
+	}
+	out[0] = w.out;
+	return 1;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+// Networks of tenants, as they are described, and what that says about a packet: written from the
+// documents (docs/routing.md, docs/nat.md, docs/loadbalancer.md), without regard to speed. Tests
+// compare real nodes with it. IPv4; addresses and ports are in host byte order.
+#pragma once
+
+#include <stdint.h>
+
+#include "modules/rules/rules_model.h"
+#include "shared/verdict.h"
+
+enum {
+	MOST_VPCS = 3,
+	MOST_SUBNETS = 5,
+	MOST_ENDPOINTS = 16,
+	MOST_ALLOWED = 2,
+	MOST_ROUTES = 8,
+	MOST_BALANCERS = 2,
+	MOST_LISTENERS = 3,
+	MOST_BACKENDS = 4,
+	MOST_POOL = 2,
+	MOST_FLOATING = 3,
+	MOST_FORWARDS = 3,
+	MOST_GROUPS = 6,
+	MOST_ACLS = 3,
+};
+
+struct blueprint_prefix {
+	uint32_t address;
+	uint32_t bits;
+};
+
+struct blueprint_subnet {
+	struct blueprint_prefix prefix;
+	uint32_t gateway;
+	uint32_t number; // 1 and up, unique
+	uint32_t acl;	 // 0: none
+};
+
+struct blueprint_endpoint {
+	uint32_t address;
+	uint8_t number; // 1 and up, unique: of its MAC and host
+	uint32_t group[MAX_PORT_GROUPS];
+	struct blueprint_prefix allowed[MOST_ALLOWED]; // as whom a router may send
+	unsigned int alloweds;
+};
+
+struct blueprint_route {
+	struct blueprint_prefix prefix;
+	const struct blueprint_endpoint *hop; // NULL: a blackhole
+};
+
+struct blueprint_listener {
+	uint8_t protocol;
+	uint16_t port, backend_port;
+	const struct blueprint_endpoint *backend[MOST_BACKENDS];
+	uint32_t weight[MOST_BACKENDS];
+	unsigned int backends;
+};
+
+struct blueprint_balancer {
+	uint32_t address;
+	int by_source;
+	struct blueprint_listener listener[MOST_LISTENERS];
+	unsigned int listeners;
+};
+
+struct blueprint_floating {
+	uint32_t address;
+	const struct blueprint_endpoint *target;
+};
+
+struct blueprint_forward {
+	uint32_t address;
+	uint8_t protocol;
+	uint16_t port, target_port;
+	const struct blueprint_endpoint *target;
+};
+
+// Between its VPC and the external one.
+struct blueprint_nat {
+	uint32_t pool[MOST_POOL];
+	unsigned int pooled;
+	int serves[MOST_SUBNETS]; // the VPC's subnets, by place
+	struct blueprint_floating floating[MOST_FLOATING];
+	unsigned int floatings;
+	struct blueprint_forward forward[MOST_FORWARDS];
+	unsigned int forwards;
+};
+
+struct blueprint_vpc {
+	uint32_t vni;
+	struct blueprint_subnet subnet[MOST_SUBNETS];
+	unsigned int subnets;
+	struct blueprint_endpoint endpoint[MOST_ENDPOINTS];
+	unsigned int endpoints;
+	struct blueprint_route route[MOST_ROUTES];
+	unsigned int routes;
+	struct blueprint_balancer balancer[MOST_BALANCERS];
+	unsigned int balancers;
+	struct blueprint_nat nat;
+};
+
+struct blueprint {
+	struct blueprint_vpc vpc[MOST_VPCS];
+	const struct blueprint_vpc *external;
+	struct rules_set group[MOST_GROUPS + 1]; // by number, from 1 on
+	struct rules_set acl[MOST_ACLS + 1];
+};
+
+struct blueprint_packet {
+	const struct blueprint_vpc *vpc;
+	const struct blueprint_endpoint *sender; // whose MAC and host it comes from
+	uint32_t source, destination;
+	uint8_t protocol;
+	uint8_t flags;				// TCP
+	uint8_t type;				// ICMP
+	uint16_t source_port, destination_port; // ICMP echo: both are the identifier
+	int fragment;				// then it has no ports
+};
+
+struct blueprint_outcome {
+	enum verdict reason; // FORWARDED, or why not
+	int told;	     // not: its sender is, by ICMP
+	// The rest is said where it is forwarded.
+	int remembered; // there is a session
+	int translated;
+	int chosen; // it has a source port that is free, of 1024 and up
+	const struct blueprint_vpc *vpc;
+	const struct blueprint_endpoint *taker;
+	uint32_t source, destination;
+	uint16_t source_port, destination_port;
+	uint32_t gateway; // number of the subnet whose gateway it comes from; 0: not routed
+};
+
+// What may become of a packet that belongs to no session: one of *out, as which of several backends
+// or addresses it is is nobody's business. Returns how many.
+enum { MOST_OUTCOMES = MOST_BACKENDS };
+unsigned int blueprint_decide(const struct blueprint *b, const struct blueprint_packet *p,
+			      struct blueprint_outcome out[MOST_OUTCOMES]);
+
+// NULL: nobody.
+const struct blueprint_endpoint *blueprint_endpoint_of(const struct blueprint_vpc *vpc,
+						       uint32_t address);
+const struct blueprint_subnet *blueprint_subnet_of(const struct blueprint_vpc *vpc,
+						   uint32_t address);
+const struct blueprint_balancer *blueprint_balancer_of(const struct blueprint_vpc *vpc,
+						       uint32_t address);
+int blueprint_covers(const struct blueprint_prefix *prefix, uint32_t address);
+// Whether it is an address of some NAT, in the external VPC.
+int blueprint_is_nats(const struct blueprint *b, uint32_t address);
