@@ -2,8 +2,8 @@
 // What each step of the gateway costs: nanoseconds of one program run, as the kernel measures it
 // (PROG_TEST_RUN), beside a run that only reads the outer headers and passes.
 //
-//   gateway_bench [-j] [-r | -R] [-n runs] [-f flows]      -j: JSON; -r, -R: what rules, or routes,
-//                                                          cost instead
+//   gateway_bench [-j] [-r | -R | -c] [-n runs] [-f flows]      -j: JSON; -r, -R, -c: what rules,
+//                                                               routes or functions cost instead
 #include "datapath/gateway_nodes.h"
 
 #include <bpf/bpf.h>
@@ -28,7 +28,7 @@ enum { FWD, HEAD, MIDDLE, TAIL, NODES };
 struct bench {
 	struct node node[NODES];
 	uint32_t runs, flows;
-	int json, rules, routes;
+	int json, rules, routes, functions;
 	uint32_t *ns;  // of each run
 	uint32_t pass; // median of the run that only passes
 };
@@ -43,6 +43,19 @@ static void put_vpc(const struct node *n, uint64_t ask_ns)
 		.ask_ns = ask_ns};
 	uint32_t vni = VNI;
 
+	node_put(n, "vpcs", &vni, &vpc);
+}
+
+// With a chain of so many.
+static void put_functions(const struct node *n, uint8_t functions)
+{
+	static const uint8_t all[MAX_SERVICE_CHAIN] = {
+		FUNCTION_BOUNCER, FUNCTION_LOAD_BALANCER,  FUNCTION_NAT, FUNCTION_DIVIDER,
+		FUNCTION_ACL,	  FUNCTION_SECURITY_GROUP, FUNCTION_ACL, FUNCTION_SECURITY_GROUP};
+	struct vpc_value vpc = {.policy = 1, .functions = functions};
+	uint32_t vni = VNI;
+
+	memcpy(vpc.function, all, sizeof(all));
 	node_put(n, "vpcs", &vni, &vpc);
 }
 
@@ -119,6 +132,25 @@ static void forget(struct bench *b, int node, const char *map)
 		node_clear(&b->node[node], map);
 }
 
+// ns: of each run.
+static void print(struct bench *b, const char *name, enum verdict v, uint32_t *ns)
+{
+	uint32_t median;
+
+	qsort(ns, b->runs, sizeof(*ns), ascending);
+	median = ns[b->runs / 2];
+	if (!b->pass)
+		b->pass = median;
+	if (b->json)
+		printf("%s\n  {\"name\": \"%s\", \"verdict\": \"%s\", \"ns\": %u, \"p10\": %u, "
+		       "\"p90\": %u, \"over_pass\": %d}",
+		       v == PASS ? "[" : ",", name, verdict_name(v), median, ns[b->runs / 10],
+		       ns[b->runs * 9 / 10], (int)(median - b->pass));
+	else
+		printf("%-44s %-16s %6u %6u %6u %+8d\n", name, verdict_name(v), median,
+		       ns[b->runs / 10], ns[b->runs * 9 / 10], (int)(median - b->pass));
+}
+
 // Runs frame i % frames of `in` at a node; each must be counted as v. A program edits the frame it
 // is given, so the kernel cannot repeat it by itself, and each run is a call of its own.
 static void measure(struct bench *b, const char *name, int node, const struct frame *in,
@@ -128,7 +160,6 @@ static void measure(struct bench *b, const char *name, int node, const struct fr
 	uint64_t before;
 	struct frame out;
 	uint32_t at = 0;
-	uint32_t median;
 
 	for (uint32_t i = 0; i < 100; i++) {
 		forget(b, node, map);
@@ -142,18 +173,7 @@ static void measure(struct bench *b, const char *name, int node, const struct fr
 	}
 	if (counted(n, v) - before != b->runs)
 		fatalx("%s: not all were %s", name, verdict_name(v));
-	qsort(b->ns, b->runs, sizeof(*b->ns), ascending);
-	median = b->ns[b->runs / 2];
-	if (!b->pass)
-		b->pass = median;
-	if (b->json)
-		printf("%s\n  {\"name\": \"%s\", \"verdict\": \"%s\", \"ns\": %u, \"p10\": %u, "
-		       "\"p90\": %u, \"over_pass\": %d}",
-		       v == PASS ? "[" : ",", name, verdict_name(v), median, b->ns[b->runs / 10],
-		       b->ns[b->runs * 9 / 10], (int)(median - b->pass));
-	else
-		printf("%-44s %-16s %6u %6u %6u %+8d\n", name, verdict_name(v), median,
-		       b->ns[b->runs / 10], b->ns[b->runs * 9 / 10], (int)(median - b->pass));
+	print(b, name, v, b->ns);
 }
 
 // Many sessions in the cache, each with a frame of its own.
@@ -395,24 +415,73 @@ static void bench_routes(struct bench *b)
 	}
 }
 
+// ---- functions: what a packet costs by how many of them its VPC's chain has ----
+
+#define CHAINS 4
+
+static void bench_functions(struct bench *b)
+{
+	static const uint8_t lengths[CHAINS] = {0, 1, 4, MAX_SERVICE_CHAIN};
+	static struct frame first[CHAINS], later[CHAINS];
+	const struct node *fwd = &b->node[FWD], *tail = &b->node[TAIL];
+	auto_(freep) uint32_t *ns = calloc((size_t)CHAINS * b->runs, sizeof(*ns));
+	struct frame pass, op, out;
+	uint64_t before;
+	char name[48];
+
+	if (!ns)
+		fatal("no memory");
+	for (int i = 0; i < CHAINS; i++) {
+		write_frame(&later[i], "10.0.0.2", 1000 + i, ACK);
+		run(fwd, &later[i], &first[i]);
+	}
+	pass = later[0];
+	pass.byte[36]++; // another port
+	measure(b, "headers read, passed", FWD, &pass, 1, PASS, NULL);
+	for (int i = 0; i < CHAINS; i++) {
+		// Without functions nothing is decided: another's decision then, as if it were.
+		put_functions(tail, lengths[i] ? lengths[i] : 1);
+		if (lengths[i]) {
+			snprintf(name, sizeof(name), "first packet, functions: %u", lengths[i]);
+			measure(b, name, TAIL, &first[i], 1, REPLIED, NULL);
+		}
+		run(fwd, &later[i], &op);
+		run(tail, &op, &out);
+		run(fwd, &out, &op);
+	}
+	before = counted(fwd, FORWARDED);
+	// In turn, so that whatever else the machine does they all have of it.
+	for (uint32_t k = 0; k < b->runs; k++)
+		for (int i = 0; i < CHAINS; i++)
+			ns[i * b->runs + k] = run(fwd, &later[i], &out);
+	if (counted(fwd, FORWARDED) - before != (uint64_t)CHAINS * b->runs)
+		fatalx("not all were %s", verdict_name(FORWARDED));
+	for (int i = 0; i < CHAINS; i++) {
+		snprintf(name, sizeof(name), "later packet, functions: %u", lengths[i]);
+		print(b, name, FORWARDED, ns + i * b->runs);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static struct bench b = {.runs = 20000, .flows = 32768};
 	int option;
 
-	while ((option = getopt(argc, argv, "jrRn:f:")) != -1)
+	while ((option = getopt(argc, argv, "jrRcn:f:")) != -1)
 		if (option == 'j')
 			b.json = 1;
 		else if (option == 'r')
 			b.rules = 1;
 		else if (option == 'R')
 			b.routes = 1;
+		else if (option == 'c')
+			b.functions = 1;
 		else if (option == 'n' && atoi(optarg) >= 100)
 			b.runs = atoi(optarg);
 		else if (option == 'f' && atoi(optarg) > 0 && atoi(optarg) <= 64000)
 			b.flows = atoi(optarg);
 		else
-			fatalx("usage: gateway_bench [-j] [-r | -R] [-n runs, 100 or more] [-f flows, to 64000]");
+			fatalx("usage: gateway_bench [-j] [-r | -R | -c] [-n runs, 100 or more] [-f flows, to 64000]");
 	b.ns = calloc(b.runs, sizeof(*b.ns));
 	if (!b.ns)
 		fatal("no memory");
@@ -435,6 +504,8 @@ int main(int argc, char **argv)
 		bench_rules(&b);
 	else if (b.routes)
 		bench_routes(&b);
+	else if (b.functions)
+		bench_functions(&b);
 	else
 		bench_all(&b);
 	if (b.json)
