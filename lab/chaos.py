@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from chaos_cloud import Cloud, Refused, now, until  # noqa: E402
 from chaos_events import ALL_FWD, ALL_KINDS, CONTROLLER, FTN, FWD, KINDS  # noqa: E402
 from chaos_report import Phase, Report, View, live_of, print_kinds, print_table  # noqa: E402
-from chaos_traffic import VNI, Traffic  # noqa: E402
+from chaos_traffic import Traffic  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -75,6 +75,7 @@ class Chaos:
         self.refused = []
         self.counts = {}  # of each member, what became of its packets
         self.waited = {}  # for what, after the last event: seconds
+        self.enough = False
 
     def tell(self, text):
         print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
@@ -102,6 +103,8 @@ class Chaos:
                       any(self.variants(kind, role) for role in KINDS[kind].roles)]
         if not self.kinds:
             raise SystemExit("nothing is left that may happen")
+        for kind in self.kinds:
+            KINDS[kind].prepare(self.cloud, self.work)
         self.tell(f"cloud {self.cloud.name} is up; events: {' '.join(self.kinds)}")
         # Longer than all that is to come, in any case.
         self.traffic.start(int(self.options.seconds + 60 * (self.options.count or 0) + 600))
@@ -252,8 +255,16 @@ class Chaos:
 
     def run(self):
         end = time.monotonic() + self.options.seconds
-        while (self.events < self.options.count if self.options.count else time.monotonic() < end):
+        while not self.enough and (self.events < self.options.count if self.options.count
+                                   else time.monotonic() < end):
             self.event()
+
+    def interrupted(self, number, frame):
+        """The first time the run ends with a report of what was; the second time it just ends."""
+        if self.enough or number != signal.SIGINT or not self.events:
+            raise SystemExit(128 + number)
+        self.enough = True
+        self.tell("no more events, as you wish")
 
     # The end.
 
@@ -326,17 +337,19 @@ def diverging(cloud, ftns):
     for node in ftns:
         for session in cloud.sessions(node):
             if session["protocol"] in ("tcp", "udp"):
-                held.setdefault((session["protocol"], session["a"], session["b"]), {})[node] = {
+                by_key = held.setdefault(session["vni"], {})
+                by_key.setdefault((session["protocol"], session["a"], session["b"]), {})[node] = {
                     k: session[k] for k in session if k not in ("vni", "protocol", "a", "b")}
     numbers = {"tcp": 6, "udp": 17}
-    hashes = cloud.hashes(VNI, [(numbers[p], *a.rsplit(":", 1), *b.rsplit(":", 1))
-                                for p, a, b in held])
     out = []
-    for (key, holders), hash_ in zip(held.items(), hashes):
-        chain = chains.get(buckets[hash_ % len(buckets)], [])
-        what = [holders.get(node) for node in chain]
-        if any(w != what[0] for w in what) or set(holders) - set(chain):
-            out.append({"session": " ".join(key), "chain": chain, "held": holders})
+    for vni, by_key in held.items():
+        hashes = cloud.hashes(vni, [(numbers[p], *a.rsplit(":", 1), *b.rsplit(":", 1))
+                                    for p, a, b in by_key])
+        for (key, holders), hash_ in zip(by_key.items(), hashes):
+            chain = chains.get(buckets[hash_ % len(buckets)], [])
+            what = [holders.get(node) for node in chain]
+            if any(w != what[0] for w in what) or set(holders) - set(chain):
+                out.append({"vni": vni, "session": " ".join(key), "chain": chain, "held": holders})
     return out
 
 
@@ -437,17 +450,13 @@ def keep(cloud, work, directory):
     shutil.copytree(f"{cloud.dir}/log", f"{directory}/log")
 
 
-def interrupted(number, frame):
-    raise SystemExit(128 + number)
-
-
 def main():
     options = read_options()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupted)
     cloud = Cloud(os.path.abspath(options.build))
     with tempfile.TemporaryDirectory(prefix=f"zeta-{cloud.name}.") as work:
         chaos = Chaos(options, cloud, work)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, chaos.interrupted)
         print(f"seed {options.seed}", flush=True)
         try:
             chaos.prepare()

@@ -75,6 +75,15 @@ class Cloud:
         text = self.zetactl("help").stdout
         return re.search(r"^  " + r"\s+".join(words) + r"\b", text, re.M) is not None
 
+    def build_function(self, name, work):
+        """The object of one of the examples, into a directory."""
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "examples", f"{name}.c")
+        shutil.copy(source, work)
+        done = subprocess.run([f"{self.build}/cli/zetactl", "nf", "build", f"{name}.c"], cwd=work, text=True,
+                              capture_output=True, timeout=60)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+
     def sweep(self):
         """Takes away what killed runs have left."""
         for left in glob.glob(f"{LAB}/{PREFIX}*/") + glob.glob(f"{SCRATCH}{PREFIX}*/"):

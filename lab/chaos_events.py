@@ -29,6 +29,10 @@ class Event:
         """Why this kind cannot happen here, or None."""
         return None
 
+    @staticmethod
+    def prepare(cloud, work):
+        """What it needs, before the load begins; work: a directory."""
+
     def begin(self):
         raise NotImplementedError
 
@@ -211,6 +215,69 @@ class Scale(Event):
             f"chains: {self.variant.split()[1]}\n")
 
 
+class Rules(Event):
+    """A rule more, and less, in the security group of all that is guarded: their sessions are decided again."""
+    lossless = planned = True
+    roles = (CONTROLLER,)
+
+    def apply(self, rules):
+        self.cloud.order("apply", "-f", "-", given=json.dumps(
+            {"kind": "SecurityGroup", "name": "guard", "vpc": "red", "rules": rules}))
+
+    def begin(self):
+        group = json.loads(self.cloud.order("get", "security-group", "guard", "-o", "json"))
+        self.rules = [{field: value for field, value in rule.items() if value is not None}
+                      for rule in group["rules"]]
+        self.apply(self.rules + [{"direction": "ingress", "protocol": "tcp", "port_min": 9, "port_max": 9,
+                                  "remote_cidr": "10.0.0.0/16"}])
+
+    def undo(self):
+        self.apply(self.rules)
+
+
+class Backend(Event):
+    """A backend gets no new connections for a while: those that it has stay."""
+    lossless = planned = True
+    roles = (CONTROLLER,)
+    variants = {CONTROLLER: ("g2", "g4")}
+
+    def apply(self, without):
+        backends = [{"port": name, "weight": 0 if name == without else 1} for name in ("g2", "g4")]
+        self.cloud.order("apply", "-f", "-", given=json.dumps(
+            {"kind": "LoadBalancer", "name": "shop", "vpc": "red", "listeners": [
+                {"protocol": "tcp", "port": port, "backends": backends} for port in (7001, 7002)]}))
+
+    def begin(self):
+        self.apply(self.variant)
+
+    def undo(self):
+        self.apply(None)
+
+
+class Rollout(Event):
+    """The other version of a function that all first packets go through."""
+    lossless = planned = True
+    roles = (CONTROLLER,)
+    OTHERS = ("load-balancer", "nat", "divider", "bouncer", "acl", "security-group")
+
+    @staticmethod
+    def prepare(cloud, work):
+        cloud.build_function("schedule", work)
+        for version in ("1", "2"):
+            cloud.order("nf", "push", "gate", version, f"{work}/schedule.o")
+            cloud.order("nf", "rollout", "gate", version)
+        chain = [{"function": name} for name in Rollout.OTHERS]
+        chain.append({"function": "gate", "config": {"port": 9}})
+        cloud.order("apply", "-f", "-", given=json.dumps(
+            {"kind": "Vpc", "name": "red", "service_chain": chain}))
+
+    def begin(self):
+        self.cloud.order("nf", "rollback", "gate")
+
+    def undo(self):
+        self.cloud.order("nf", "rollback", "gate")
+
+
 class Blackout(Event):
     """More than any cluster survives: to see that it is seen."""
     roles = (ALL_FWD,)
@@ -241,6 +308,9 @@ KINDS = {
     "drain": Drain,
     "replace": Replace,
     "scale": Scale,
+    "rules": Rules,
+    "backend": Backend,
+    "rollout": Rollout,
     "blackout": Blackout,
 }
 ALL_KINDS = [kind for kind in KINDS if kind != "blackout"]

@@ -14,8 +14,11 @@ FIRST_PORT = 7100
 # their hosts are mute, so that every packet crosses the gateway. g..: guarded, i.e. stateful.
 PROBES = [("a1", "a2", "direct"), ("a1", "g2", "direct"),
           ("a3", "a4", "cluster"), ("a3", "g4", "cluster")]
-STREAMS = [("a1", "a2"), ("a1", "g2"), ("a3", "a4"), ("a3", "g4"), ("g3", "g4")]
-SHORTS = [("a1", "g2", 5), ("a3", "g4", 10), ("g3", "a4", 5), ("a4", "g3", 5)]
+# shop: the load balancer; o..: outside, through the NAT.
+STREAMS = [("a1", "a2"), ("a1", "g2"), ("a3", "a4"), ("a3", "g4"), ("g3", "g4"),
+           ("a1", "shop"), ("a3", "o4")]
+SHORTS = [("a1", "g2", 5), ("a3", "g4", 10), ("g3", "a4", 5), ("a4", "g3", 5),
+          ("a3", "shop", 5), ("a1", "o4", 5), ("a4", "o2", 5)]
 OPENINGS = [("a3", "g4", 50), ("a3", "a4", 25)]
 MUTE = ["host3", "host4"]
 
@@ -33,7 +36,10 @@ class Traffic:
         self.records = []    # said, read and not taken yet
         self.said = collections.defaultdict(set)
         endpoints = json.loads(cloud.ask("get", "ports", "-o", "json"))
+        balancers = json.loads(cloud.ask("get", "load-balancers", "-o", "json"))
         self.ip = {port["name"]: port["ips"][0] for port in endpoints}
+        self.ip.update((balancer["name"], balancer["ip"]) for balancer in balancers)
+        self.balancers = {balancer["name"] for balancer in balancers}
         cloud.mute(MUTE)
 
     def choose_flows(self, owner_of, chain_of):
@@ -67,12 +73,17 @@ class Traffic:
                 words[own].append(f"probe={self.ip[peer]}:{flow.port}:{period}:{phase}")
         for one, other in STREAMS:
             words[one].append(f"stream={self.ip[other]}*{self.options.streams}")
-            words[other] += []
+            self.serve(words, other)
         for kind, pairs in (("short", SHORTS), ("open", OPENINGS)):
             for one, other, rate in pairs:
                 words[one].append(f"{kind}={self.ip[other]}*{rate * self.options.load:g}")
-                words[other] += []
+                self.serve(words, other)
         return words
+
+    def serve(self, words, name):
+        """Who is asked serves; behind a load balancer others do, which are asked by themselves too."""
+        if name not in self.balancers:
+            words[name] += []
 
     def start(self, seconds):
         for name, words in self.words().items():
