@@ -8,12 +8,10 @@ A cluster for each length, all in one cloud and between the same two hosts; a ro
 through each of them in turn, and what a length adds is the median of the rounds' differences to the
 chain of 1. The round trip has the answer's way back in it, whose decision the forwarder then knows.
 """
-import argparse
 import json
-import pathlib
 import sys
 
-from paths import Cloud, Ends, Zeta, heading, own_mounts
+from paths import Cloud, Ends, Zeta, heading, options_of, own_mounts
 from rounds import row_of, show
 
 LENGTHS = (1, 2, 3, 4)  # a cluster's chains have 4 replicas at most
@@ -22,12 +20,8 @@ MOST_ADDED_US = 50  # by a chain of 3
 
 
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("build", type=pathlib.Path)
-    arguments.add_argument("--quick", action="store_true")
-    arguments.add_argument("--output", type=pathlib.Path)
-    options = arguments.parse_args()
-    build = options.build.resolve()
+    options = options_of()
+    build = options.build
     rounds, flows = (7, 200) if options.quick else (21, 500)
     own_mounts()
 

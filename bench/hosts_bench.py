@@ -12,13 +12,12 @@ behind one address, each let in by a stateful rule.
 
 Needs root, as it makes network namespaces: in a mount namespace of its own, so that nothing is left.
 """
-import argparse
 import json
 import pathlib
 import shutil
 import sys
 
-from paths import PORT, Cloud, Ends, KernelNat, KernelService, KernelVxlan, Ovs, Proxy, Zeta, heading, own_mounts, run
+from paths import PORT, Cloud, Ends, KernelNat, KernelService, KernelVxlan, Ovs, Proxy, Zeta, heading, options_of, own_mounts, run
 from rounds import row_of, show
 
 IPERF = 7001
@@ -82,12 +81,8 @@ def judge(rows, name, other):
 
 
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("build", type=pathlib.Path)
-    arguments.add_argument("--quick", action="store_true")
-    arguments.add_argument("--output", type=pathlib.Path)
-    options = arguments.parse_args()
-    build = options.build.resolve()
+    options = options_of()
+    build = options.build
     rounds, seconds = (3, 0.3) if options.quick else (7, 2)
     own_mounts()
 

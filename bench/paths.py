@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paths that are measured: two guests on two hosts, each a network namespace, and what is between
 them: the kernel's own, Open vSwitch, or a cloud of the lab."""
+import argparse
 import ctypes
 import json
 import os
@@ -19,6 +20,15 @@ CLONE_NEWNS = 0x20000
 PORT = 7000
 GUEST = {"a": "10.0.1.10", "b": "10.0.1.11"}
 QUIET_LOAD = 1.5
+
+
+def options_of():
+    """What a measurement of paths is told: BUILD [--quick] [--output FILE]."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("build", type=lambda path: pathlib.Path(path).resolve())
+    arguments.add_argument("--quick", action="store_true")
+    arguments.add_argument("--output", type=pathlib.Path)
+    return arguments.parse_args()
 
 
 def die_with_parent():

@@ -935,13 +935,30 @@ static int compile_subnet(struct desired *d, struct source *source, const struct
 	return emit_of_vpc(d, source, group_gateways, vpc, SUBNET, subnet, &subnet);
 }
 
+#define BLOCKS RULE_BLOCKS
+_Static_assert(ROUTE_BLOCKS == BLOCKS, "routes and rules are sorted alike");
+
+// For things that are in these blocks: where each block begins, [BLOCKS] being the end, and where
+// the next of it goes.
+static void blocks_sort(const uint32_t *block, size_t count, size_t first[BLOCKS + 1],
+			size_t next[BLOCKS])
+{
+	memset(first, 0, (BLOCKS + 1) * sizeof(*first));
+	for (size_t i = 0; i < count; i++)
+		first[block[i] + 1]++;
+	for (size_t b = 0; b < BLOCKS; b++) {
+		first[b + 1] += first[b];
+		next[b] = first[b];
+	}
+}
+
 // The routes of a table: each with what its message borrows.
 struct routes {
 	Zeta__Node__V1__Route *route;
 	Zeta__Node__V1__Route **pointer; // sorted by block
 	struct in6_addr *space;		 // two for each
 	uint32_t *block;		 // of route[i]
-	size_t first[ROUTE_BLOCKS + 1];	 // in pointer, of each block
+	size_t first[BLOCKS + 1];	 // in pointer, of each block
 };
 
 static void routes_free(struct routes *routes)
@@ -967,7 +984,7 @@ static int compile_route(const json_t *body, Zeta__Node__V1__Route *route, struc
 // In which block a route is follows from its prefix, so that it is there whatever others are.
 static int compile_routes(const json_t *bodies, struct routes *routes)
 {
-	size_t count = json_array_size(bodies), next[ROUTE_BLOCKS];
+	size_t count = json_array_size(bodies), next[BLOCKS];
 	int err;
 
 	routes->route = calloc(count + 1, sizeof(*routes->route));
@@ -985,12 +1002,8 @@ static int compile_routes(const json_t *bodies, struct routes *routes)
 			(uint32_t)(hash_text(text_or_empty(body, "prefix"), 0) % ROUTE_BLOCKS);
 		if (count <= RULES_TOGETHER)
 			routes->block[i] = 0;
-		routes->first[routes->block[i] + 1]++;
 	}
-	for (size_t b = 0; b < ROUTE_BLOCKS; b++) {
-		routes->first[b + 1] += routes->first[b];
-		next[b] = routes->first[b];
-	}
+	blocks_sort(routes->block, count, routes->first, next);
 	for (size_t i = 0; i < count; i++)
 		routes->pointer[next[routes->block[i]]++] = &routes->route[i];
 	return 0;
@@ -1155,8 +1168,8 @@ struct rules {
 	size_t count;
 	Zeta__Node__V1__Rule *rule;
 	struct in6_addr *remote;
-	uint32_t *block;	       // of rule[i]
-	size_t first[RULE_BLOCKS + 1]; // in pointer, of each block
+	uint32_t *block;	  // of rule[i]
+	size_t first[BLOCKS + 1]; // in pointer, of each block
 };
 
 static void rules_free(struct rules *rules)
@@ -1182,7 +1195,7 @@ static uint32_t block_of(const Zeta__Node__V1__Rule *rule)
 static int compile_rules(struct desired *d, const struct object *object, struct rules *rules)
 {
 	const json_t *bodies = json_object_get(object->body, "rules");
-	size_t count = json_array_size(bodies), next[RULE_BLOCKS];
+	size_t count = json_array_size(bodies), next[BLOCKS];
 	int err;
 
 	rules->pointer = calloc(count + 1, sizeof(*rules->pointer));
@@ -1196,12 +1209,8 @@ static int compile_rules(struct desired *d, const struct object *object, struct 
 					&rules->remote[i])))
 			return err;
 		rules->block[i] = count > RULES_TOGETHER ? block_of(&rules->rule[i]) : 0;
-		rules->first[rules->block[i] + 1]++;
 	}
-	for (size_t b = 0; b < RULE_BLOCKS; b++) {
-		rules->first[b + 1] += rules->first[b];
-		next[b] = rules->first[b];
-	}
+	blocks_sort(rules->block, count, rules->first, next);
 	for (size_t i = 0; i < count; i++)
 		rules->pointer[next[rules->block[i]]++] = &rules->rule[i];
 	rules->count = count;

@@ -700,27 +700,35 @@ inlined int pass_learner(struct xdp_md *ctx, struct dft_packet *d, const struct 
 // still may.
 called void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni, int began)
 {
-	const struct subnet_value *subnet = subnet_of(vni, address);
-	const struct route_value *route = route_of(vni, address, subnet);
-	const struct endpoint_value *to = began ? endpoint_find(vni, address) : NULL;
+	const struct endpoint_value *to = NULL;
+	const struct subnet_value *subnet;
+	const struct route_value *route;
 	const struct in6_addr *router;
 
 	if (d->action != DECIDE_FORWARD)
 		return;
-	router = began && !to ? allowed_to(vni, d->to_mac, address) : NULL;
-	if (router)
-		to = endpoint_find(vni, router);
-	if (to) {
-		decide_for(d, to, vni);
-		return;
+	if (began) {
+		to = endpoint_find(vni, address);
+		router = to ? NULL : allowed_to(vni, d->to_mac, address);
+		if (router)
+			to = endpoint_find(vni, router);
+		if (to) {
+			decide_for(d, to, vni);
+			return;
+		}
 	}
-	if (route)
-		subnet = subnet_of(vni, &route->next_hop);
+	route = route_longest(vni, address);
+	// Not route_of(): most VPCs have no routes, and the subnet need not be looked for.
+	if (route && !route_counts(route, subnet_of(vni, address)))
+		route = NULL;
 	to = endpoint_find(vni, route ? &route->next_hop : address);
 	if (!to)
 		return;
 	decide_for(d, to, vni);
-	if (route && subnet)
+	if (!route)
+		return;
+	subnet = subnet_of(vni, &route->next_hop);
+	if (subnet)
 		__builtin_memcpy(d->from_mac, subnet->gateway_mac, 6);
 }
 

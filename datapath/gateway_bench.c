@@ -20,6 +20,7 @@
 
 #define VNI 4711
 #define HOUR_NS 3600000000000ull
+#define FIN 0x01
 #define SYN 0x02
 #define ACK 0x10
 
@@ -125,11 +126,16 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-// Where a run leaves something behind that the next must not find.
+// Where a run leaves something behind that the next must not find: a session, and that it is counted.
 static void forget(struct bench *b, int node, const char *map)
 {
-	if (map)
-		node_clear(&b->node[node], map);
+	const uint32_t only = 0;
+	const int64_t none = 0;
+
+	if (!map)
+		return;
+	node_clear(&b->node[node], map);
+	node_put(&b->node[node], "records", &only, &none);
 }
 
 // ns: of each run.
@@ -195,7 +201,7 @@ static struct frame *fill_cache(struct bench *b)
 
 static void bench_all(struct bench *b)
 {
-	struct frame open, pass, guarded, lookup, insert, head, middle, reply;
+	struct frame open, pass, guarded, fin, lookup, insert, head, middle, reply, update;
 	const uint32_t runs = b->runs;
 	auto_(freep) struct frame *many = NULL;
 
@@ -236,6 +242,11 @@ static void bench_all(struct bench *b)
 	run(&b->node[MIDDLE], &head, &middle);
 	measure(b, "copy at the end, new, released", TAIL, &middle, 1, REPLIED, "sessions");
 	measure(b, "table: record found", TAIL, &lookup, 1, REPLIED, NULL);
+	run(&b->node[TAIL], &lookup, &reply);
+	run(&b->node[FWD], &reply, &update);
+	write_frame(&fin, "10.0.0.3", 1000, FIN | ACK);
+	run(&b->node[FWD], &fin, &update);
+	measure(b, "update at the head: FIN", HEAD, &update, 1, REPLICATED, NULL);
 }
 
 // ---- rules: what a first packet costs by how many rules the group it goes to has ----

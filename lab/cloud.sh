@@ -220,6 +220,11 @@ cables() {
 		inside fabric ip link set "$1.$network" "$2"
 	done
 }
+# gone NODE: its power, and its network; what it had in its kernel stays.
+gone() {
+	cables "$1" down
+	kill -KILL "$(of_process "$1" pid)"
+}
 declare -A powered # node: the process that power_on started
 # Power goes and comes back: all that was in memory is gone.
 power_off() {

@@ -116,19 +116,6 @@ holds "web3 is removed: new connections go elsewhere" until_true 15 never web3
 holds "what was under way goes on where it is ($before)" \
 	[ "$(connected web1) $(connected web2) $(connected web3)" = "$before" ]
 
-# Power is gone, and so is the network.
-gone() {
-	local network pid
-	for network in t z c; do
-		nsenter --net="/run/zeta/lab/$cloud/net/fabric" ip link set "$1.$network" down
-	done
-	pid=$(python3 -c '
-import json, sys
-state = json.load(open(sys.argv[1]))
-print(next(p["pid"] for p in state["processes"] if p["name"] == sys.argv[2]))' \
-		"/run/zeta/lab/$cloud/state.json" "$1")
-	kill -KILL "$pid"
-}
 served() {
 	ask client 20 && [ "$none" = 0 ]
 }

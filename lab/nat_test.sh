@@ -22,19 +22,16 @@ web client inside
 web client2 floating
 on server python3 "$lab/nat.py" serve 7000 >>"$work/log" 2>&1 &
 
-# seen ENDPOINT [udp]: the address that the server sees.
-seen() {
-	on "$1" python3 "$lab/nat.py" who $server 7000 "${@:2}" | cut -d' ' -f1
-}
+# seen_as ENDPOINT ADDRESS SERVER [udp]: what the server sees.
 seen_as() {
-	[ "$(seen "$1" "${@:3}")" = "$2" ]
+	[ "$(on "$1" python3 "$lab/nat.py" who "$3" 7000 "${@:4}" | cut -d' ' -f1)" = "$2" ]
 }
 
 holds "a client inside gets a page from outside" until_true 30 page client http://$server/
-holds "the server sees the NAT's address" until_true 15 seen_as client 198.51.100.10
-holds "of an endpoint with a floating IP that one" seen_as client2 198.51.100.30
-holds "of another tenant with that address another one" seen_as blue-client 198.51.100.11
-holds "UDP is translated" seen_as client 198.51.100.10 udp
+holds "the server sees the NAT's address" until_true 15 seen_as client 198.51.100.10 $server
+holds "of an endpoint with a floating IP that one" seen_as client2 198.51.100.30 $server
+holds "of another tenant with that address another one" seen_as blue-client 198.51.100.11 $server
+holds "UDP is translated" seen_as client 198.51.100.10 $server udp
 holds "a ping is answered" pings client $server
 holds "one of another tenant's, too" pings blue-client $server
 # From where nothing listens the client is told by ICMP.
@@ -75,15 +72,13 @@ network internet
 cable uplink internet up0 203.0.113
 there internet ip route add default via 203.0.113.1
 there internet python3 "$lab/nat.py" serve 7000 >>"$work/log" 2>&1 &
-far_sees() {
-	[ "$(on "$1" python3 "$lab/nat.py" who 203.0.113.10 7000 | cut -d' ' -f1)" = "$2" ]
-}
+far=203.0.113.10
 far_gets() {
 	[ "$(there internet curl -s -f --max-time 2 "$1")" = "$2" ]
 }
-holds "behind a router outside the NAT's address is seen" until_true 15 far_sees client 198.51.100.10
-holds "and another tenant's" far_sees blue-client 198.51.100.11
-holds "and a floating IP" far_sees client2 198.51.100.30
+holds "behind a router outside the NAT's address is seen" until_true 15 seen_as client 198.51.100.10 $far
+holds "and another tenant's" seen_as blue-client 198.51.100.11 $far
+holds "and a floating IP" seen_as client2 198.51.100.30 $far
 holds "from there a floating IP is reached" until_true 15 far_gets http://198.51.100.30/ floating
 holds "and a forward" far_gets http://198.51.100.10:8000/ inside
 holds "and pinged" there internet ping -q -c 1 -W 2 198.51.100.30
@@ -114,11 +109,6 @@ apart() {
 }
 holds "each with a port of its own" apart
 
-# Power is gone, and so is the network.
-gone() {
-	cables "$1" down
-	kill -KILL "$(of_process "$1" pid)"
-}
 holds "a forwarder dies" gone fwd1
 holds "new connections come through" until_true 15 page client http://$server/
 holds "a flow table node dies" gone ftn3

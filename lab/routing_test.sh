@@ -83,10 +83,6 @@ there far ip route replace default via 172.20.2.1
 holds "another route" routes "$to_other"
 holds "new connections take it" until_true 15 passes_other
 on router ip link set out1 down
-gone() {
-	cables "$1" down
-	kill -KILL "$(of_process "$1" pid)"
-}
 holds "a forwarder dies" gone fwd1
 holds "connections begin, past the dead router" until_true 20 says client http://172.20.1.10/ far
 holds "a flow table node dies" gone ftn3

@@ -32,6 +32,23 @@ int entries_ip(struct entries *entries, const char *what, ProtobufCBinaryData by
 	return copy(entries, what, bytes, out, sizeof(*out));
 }
 
+int entries_prefix(struct entries *entries, const char *what, ProtobufCBinaryData bytes,
+		   __u32 length, struct in6_addr *out)
+{
+	struct in6_addr prefix;
+	int err;
+
+	if (length > 128)
+		return entries_refuse(entries, "prefix length %u is above 128", length);
+	if ((err = entries_ip(entries, what, bytes, &prefix)))
+		return err;
+	for (__u32 bit = length; bit < 128; bit++)
+		if (prefix.s6_addr[bit / 8] & (0x80 >> bit % 8))
+			return entries_refuse(entries, "%s has host bits", what);
+	*out = prefix;
+	return 0;
+}
+
 int entries_mac(struct entries *entries, const char *what, ProtobufCBinaryData bytes, __u8 out[6])
 {
 	return copy(entries, what, bytes, out, 6);

@@ -29,4 +29,7 @@ int entries_refuse(struct entries *entries, const char *format, ...)
 // Checked copies out of a message: 0, or -EINVAL with why set. what names the field.
 int entries_ip(struct entries *entries, const char *what, ProtobufCBinaryData bytes,
 	       struct in6_addr *out);
+// A prefix: of at most 128 bits, and no bit behind them.
+int entries_prefix(struct entries *entries, const char *what, ProtobufCBinaryData bytes,
+		   __u32 length, struct in6_addr *out);
 int entries_mac(struct entries *entries, const char *what, ProtobufCBinaryData bytes, __u8 out[6]);

@@ -959,13 +959,51 @@ static void takes_what_is_best(void **state)
 	assert_int_equal(loadbalancer_takes(&l, health), HEALTH_DOWN);
 }
 
+// A load balancer whose backends, one or two, are checked.
+struct shop {
+	Zeta__Node__V1__LoadBalancer balancer;
+	Zeta__Node__V1__Listener listener, *listeners[1];
+	Zeta__Node__V1__Backend one, two, *backends[2];
+	Zeta__Node__V1__Check check;
+};
+
+// second: the other backend's address, or NULL.
+static void shop_open(struct shop *s, uint8_t *first, uint8_t *second)
+{
+	zeta__node__v1__load_balancer__init(&s->balancer);
+	zeta__node__v1__listener__init(&s->listener);
+	zeta__node__v1__backend__init(&s->one);
+	zeta__node__v1__backend__init(&s->two);
+	zeta__node__v1__check__init(&s->check);
+	s->listeners[0] = &s->listener;
+	s->backends[0] = &s->one;
+	s->backends[1] = &s->two;
+	s->balancer.id = (char *)"shop";
+	s->balancer.vni = 9;
+	s->balancer.ip = BYTES(ip);
+	s->balancer.listener = s->listeners;
+	s->balancer.n_listener = 1;
+	s->listener.protocol = 6;
+	s->listener.port = 80;
+	s->listener.backend_port = 8080;
+	s->listener.backend = s->backends;
+	s->listener.n_backend = second ? 2 : 1;
+	s->listener.check = &s->check;
+	s->one.id = (char *)"one";
+	s->one.ip = (ProtobufCBinaryData){16, first};
+	s->two.id = (char *)"two";
+	s->two.ip = (ProtobufCBinaryData){second ? 16 : 0, second};
+	s->one.weight = s->two.weight = 1;
+	s->check.port = 8081;
+	s->check.interval_ms = 2000;
+	s->check.timeout_ms = 500;
+	s->check.up_after = s->check.down_after = 2;
+}
+
 // All places are taken: who has none is taken for healthy.
 static void checks_most(void **state)
 {
-	Zeta__Node__V1__LoadBalancer b = ZETA__NODE__V1__LOAD_BALANCER__INIT;
-	Zeta__Node__V1__Listener l = ZETA__NODE__V1__LISTENER__INIT, *listeners[] = {&l};
-	Zeta__Node__V1__Backend one = ZETA__NODE__V1__BACKEND__INIT, *backends[] = {&one};
-	Zeta__Node__V1__Check check = ZETA__NODE__V1__CHECK__INIT;
+	struct shop shop;
 	struct health_checks *health = health_start(nothing, NULL);
 	struct health_target other = {.protocol = 6, .vni = 8};
 	const struct listener_value *value;
@@ -979,26 +1017,9 @@ static void checks_most(void **state)
 		assert_int_equal(health_want(health, &other, &place), HEALTH_UNKNOWN);
 	}
 	health_end(health);
-	b.id = (char *)"shop";
-	b.vni = 9;
-	b.ip = BYTES(ip);
-	b.listener = listeners;
-	b.n_listener = 1;
-	l.protocol = 6;
-	l.port = 80;
-	l.backend_port = 8080;
-	l.backend = backends;
-	l.n_backend = 1;
-	l.check = &check;
-	one.id = (char *)"one";
-	one.ip = BYTES(ip);
-	one.weight = 1;
-	check.port = 8081;
-	check.interval_ms = 2000;
-	check.timeout_ms = 500;
-	check.up_after = check.down_after = 2;
+	shop_open(&shop, ip, NULL);
 	r.entries.health = health;
-	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	assert_int_equal(loadbalancer_entries(&shop.balancer, &r.entries), 0);
 	assert_int_equal(r.count, 2);
 	assert_int_equal(r.table[0], TABLE_LISTENERS);
 	value = (const void *)r.value[0];
@@ -1010,11 +1031,7 @@ static void checks(void **state)
 {
 	static uint8_t ips[2][16] = {{[10] = 0xFF, 0xFF, 10, 1, 0, 1},
 				     {[10] = 0xFF, 0xFF, 10, 1, 0, 2}};
-	Zeta__Node__V1__LoadBalancer b = ZETA__NODE__V1__LOAD_BALANCER__INIT;
-	Zeta__Node__V1__Listener l = ZETA__NODE__V1__LISTENER__INIT, *listeners[] = {&l};
-	Zeta__Node__V1__Backend one = ZETA__NODE__V1__BACKEND__INIT, two = one;
-	Zeta__Node__V1__Backend *backends[] = {&one, &two};
-	Zeta__Node__V1__Check check = ZETA__NODE__V1__CHECK__INIT;
+	struct shop shop;
 	struct health_checks *health = health_start(nothing, NULL);
 	struct health_state told[4];
 	struct recorded r = recorder();
@@ -1023,29 +1040,10 @@ static void checks(void **state)
 	uint32_t place, moved, again;
 
 	assert_non_null(health);
-	b.id = (char *)"shop";
-	b.vni = 9;
-	b.ip = BYTES(ip);
-	b.listener = listeners;
-	b.n_listener = 1;
-	l.protocol = 6;
-	l.port = 80;
-	l.backend_port = 8080;
-	l.backend = backends;
-	l.n_backend = 2;
-	l.check = &check;
-	one.id = (char *)"one";
-	one.ip = BYTES(ips[0]);
-	two.id = (char *)"two";
-	two.ip = BYTES(ips[1]);
-	one.weight = two.weight = 1;
-	check.port = 8081;
-	check.interval_ms = 2000;
-	check.timeout_ms = 500;
-	check.up_after = check.down_after = 2;
+	shop_open(&shop, ips[0], ips[1]);
 	r = recorder();
 	r.entries.health = health;
-	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	assert_int_equal(loadbalancer_entries(&shop.balancer, &r.entries), 0);
 	assert_int_equal(r.count, 4);
 	assert_int_equal(r.table[0], TABLE_CHECKED);
 	assert_int_equal(first->vni, 9);
@@ -1062,45 +1060,45 @@ static void checks(void **state)
 	ips[1][15] = 3;
 	r = recorder();
 	r.entries.health = health;
-	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	assert_int_equal(loadbalancer_entries(&shop.balancer, &r.entries), 0);
 	memcpy(&again, r.key[0], sizeof(again));
 	assert_int_equal(again, place);
 	assert_memory_not_equal(r.key[1], &moved, sizeof(moved));
 	assert_int_equal(health_tell(health, told, 4), 2);
 	// Who is no backend any more is not checked, nor is anybody without the load balancer.
-	l.n_backend = 1;
+	shop.listener.n_backend = 1;
 	r = recorder();
 	r.entries.health = health;
-	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	assert_int_equal(loadbalancer_entries(&shop.balancer, &r.entries), 0);
 	assert_int_equal(health_tell(health, told, 4), 1);
 	assert_string_equal(told[0].backend, "one");
-	loadbalancer_forget(&b, health);
+	loadbalancer_forget(&shop.balancer, health);
 	assert_int_equal(health_tell(health, told, 4), 0);
 
 #define CHECK_REFUSED(about)                                                                       \
 	do {                                                                                       \
 		r = recorder();                                                                    \
 		r.entries.health = health;                                                         \
-		assert_int_equal(loadbalancer_entries(&b, &r.entries), -EINVAL);                   \
+		assert_int_equal(loadbalancer_entries(&shop.balancer, &r.entries), -EINVAL);       \
 		assert_non_null(strstr(r.entries.why, about));                                     \
 	} while (0)
-	check.timeout_ms = 1000;
+	shop.check.timeout_ms = 1000;
 	CHECK_REFUSED("times");
-	check.timeout_ms = 0;
+	shop.check.timeout_ms = 0;
 	CHECK_REFUSED("times");
-	check.timeout_ms = 500;
-	check.down_after = 0;
+	shop.check.timeout_ms = 500;
+	shop.check.down_after = 0;
 	CHECK_REFUSED("times");
-	check.down_after = 2;
-	check.interval_ms = MAX_CHECK_MS + 1;
+	shop.check.down_after = 2;
+	shop.check.interval_ms = MAX_CHECK_MS + 1;
 	CHECK_REFUSED("times");
-	check.interval_ms = 2000;
+	shop.check.interval_ms = 2000;
 	memset(path, '/', sizeof(path) - 1);
 	path[sizeof(path) - 1] = 0;
-	check.path = path;
+	shop.check.path = path;
 	CHECK_REFUSED("path");
-	check.path = (char *)"/";
-	check.port = 0;
+	shop.check.path = (char *)"/";
+	shop.check.port = 0;
 	CHECK_REFUSED("port 0");
 }
 

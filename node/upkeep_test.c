@@ -575,18 +575,12 @@ static int sends_at(struct side *s, int file, const char *line, uint32_t per_ms)
 	       is("sent and to be sent", o->place->next - next + o->allowance, allowed);
 }
 
-// Where processors are short, packets have them.
-static int test_yields(struct test *t)
+// With so many copies of one session.
+static void fill_outbox(struct test *t, struct side *near, uint32_t count)
 {
 	const struct session_key key = key_of(1, IPPROTO_TCP);
-	struct side *near = &t->side[NEAR];
-	const int kernel = near->upkeep.spare.stat, file = memfd_create("stat", MFD_CLOEXEC);
-	int wrong = 0;
 
-	must(file < 0, "a file");
-	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
-	clock_of(near);
-	for (uint32_t i = 0; i < MAX_OUTBOX / 2; i++)
+	for (uint32_t i = 0; i < count; i++)
 		outbox_add(&near->upkeep.outbox,
 			   &(struct outbox_entry){.op = DFT_COPY,
 						  .bucket = roles_bucket(&key),
@@ -594,6 +588,19 @@ static int test_yields(struct test *t)
 						  .term = t->term,
 						  .key = key},
 			   0);
+}
+
+// Where processors are short, packets have them.
+static int test_yields(struct test *t)
+{
+	struct side *near = &t->side[NEAR];
+	const int kernel = near->upkeep.spare.stat, file = memfd_create("stat", MFD_CLOEXEC);
+	int wrong = 0;
+
+	must(file < 0, "a file");
+	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
+	clock_of(near);
+	fill_outbox(t, near, MAX_OUTBOX / 2);
 	wrong += sends_at(near, file, "cpu 60 0 30 10 0 0 0 0\n", OUTBOX_SHORT_PER_MS);
 	wrong += sends_at(near, file, "cpu 20 0 20 60 0 0 0 0\n", OUTBOX_PER_MS);
 	wrong += sends_at(near, file, "cpu 60 0 30 10 0 0 0 0\n", OUTBOX_SHORT_PER_MS);
@@ -1397,21 +1404,13 @@ static void bench_emit(struct test *t)
 	struct side *near = &t->side[NEAR];
 	struct outbox *o = &near->upkeep.outbox;
 	const uint32_t turns = 800, each = 256;
-	const struct session_key key = key_of(1, IPPROTO_TCP);
 	double begun;
 
 	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
 	clock_of(near);
 	begun = seconds();
 	for (uint32_t turn = 0; turn < turns; turn++) {
-		for (uint32_t i = 0; i < each; i++)
-			outbox_add(o,
-				   &(struct outbox_entry){.op = DFT_COPY,
-							  .bucket = roles_bucket(&key),
-							  .epoch = 1,
-							  .term = t->term,
-							  .key = key},
-				   0);
+		fill_outbox(t, near, each);
 		o->allowance = each;
 		must(outbox_send(o), "sending");
 		must(!outbox_idle(o), "sending all");

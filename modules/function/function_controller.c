@@ -38,43 +38,44 @@ static const struct field fields[] = {{.name = "cluster",
 				       .max_items = FUNCTION_PLACES},
 				      {}};
 
+enum { DIVIDER, BOUNCER, ACL, SECURITY_GROUP, LOAD_BALANCER, NAT, BUILT_IN };
+
 static const struct built_in {
 	const char *name;
 	const char *without; // what a chain without it would lack
 	struct {
-		int place; // here; -1: of nothing
-		const char *why;
-	} after[2];	       // what has to have run before
-	const char *only_with; // a VPC that has none of this kind needs no such function
-} built_in[] = {
-	{"divider",
-	 "no packet goes to another subnet",
-	 {{4, "the way between subnets is the backend's"},
-	  {5, "the way between subnets is that of what is translated"}},
-	 NULL},
-	{"bouncer",
-	 "nobody says where packets go",
-	 {{0, "the way between subnets is chosen before the host"}, {-1, NULL}},
-	 NULL},
-	{"acl",
-	 "no network ACL would count",
-	 {{4, "its rules are about backends"}, {5, "its rules are about what is translated"}},
-	 NULL},
-	{"security-group",
-	 "no security group would count",
-	 {{1, "it needs the destination's groups, which bouncer finds"}, {-1, NULL}},
-	 NULL},
-	{"load-balancer",
-	 "no load balancer would be served",
-	 {{-1, NULL}, {-1, NULL}},
-	 "load-balancers"},
-	{"nat",
-	 "nothing would be translated",
-	 {{4, "what a load balancer sends to a backend stays inside"}, {-1, NULL}},
-	 "nats"},
+		int place;	 // here
+		const char *why; // NULL: of nothing
+	} after[2];		 // what has to have run before
+	const char *only_with;	 // a VPC that has none of this kind needs no such function
+} built_in[BUILT_IN] = {
+	[DIVIDER] = {"divider",
+		     "no packet goes to another subnet",
+		     {{LOAD_BALANCER, "the way between subnets is the backend's"},
+		      {NAT, "the way between subnets is that of what is translated"}},
+		     NULL},
+	[BOUNCER] = {"bouncer",
+		     "nobody says where packets go",
+		     {{DIVIDER, "the way between subnets is chosen before the host"}},
+		     NULL},
+	[ACL] = {"acl",
+		 "no network ACL would count",
+		 {{LOAD_BALANCER, "its rules are about backends"},
+		  {NAT, "its rules are about what is translated"}},
+		 NULL},
+	[SECURITY_GROUP] = {"security-group",
+			    "no security group would count",
+			    {{BOUNCER, "it needs the destination's groups, which bouncer finds"}},
+			    NULL},
+	[LOAD_BALANCER] = {"load-balancer",
+			   "no load balancer would be served",
+			   {},
+			   "load-balancers"},
+	[NAT] = {"nat",
+		 "nothing would be translated",
+		 {{LOAD_BALANCER, "what a load balancer sends to a backend stays inside"}},
+		 "nats"},
 };
-
-#define BUILT_IN (sizeof(built_in) / sizeof(built_in[0]))
 
 static int built_in_place(const char *name)
 {
@@ -568,10 +569,10 @@ static int check_order(struct change *vpc, const int place[BUILT_IN])
 				      built_in[i].without);
 	}
 	for (size_t i = 0; i < BUILT_IN; i++) {
-		for (size_t k = 0; k < 2; k++) {
+		for (size_t k = 0; k < 2 && built_in[i].after[k].why; k++) {
 			int before = built_in[i].after[k].place;
 
-			if (before >= 0 && place[i] >= 0 && place[i] < place[before])
+			if (place[i] >= 0 && place[i] < place[before])
 				return refuse(vpc->problem, 409, "service_chain",
 					      "service_chain has %s before %s: %s",
 					      built_in[i].name, built_in[before].name,
@@ -590,12 +591,14 @@ int service_chain_settle(struct change *vpc)
 {
 	json_t *chain = json_object_get(vpc->after, "service_chain"), *entry, *other;
 	auto_(json_decrefp) json_t *names = json_array();
-	int place[BUILT_IN] = {-1, -1, -1, -1, -1, -1}, which, err;
+	int place[BUILT_IN], which, err;
 	char field[48];
 	size_t i, k;
 
 	if (!json_is_array(chain))
 		return 0;
+	for (i = 0; i < BUILT_IN; i++)
+		place[i] = -1;
 	json_array_foreach (chain, i, entry) {
 		const char *name = text_or_empty(entry, "function");
 

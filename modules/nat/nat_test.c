@@ -333,11 +333,24 @@ static int is_choice(const char *what, uint16_t port)
 	return is_number(what, port >= NAT_FIRST_PORT, 1);
 }
 
+// What arrived as there is answered, and the answer is p's sender's.
+static int comes_home(const struct world *w, const char *what, const struct packet *p,
+		      const struct packet *there, uint8_t gateway)
+{
+	const int echo = p->protocol == IPPROTO_ICMP;
+	const struct packet back = answer_to(there);
+	struct packet home;
+	int wrong = goes(w, what, &back, FORWARDED, &home, gateway);
+
+	return wrong + packet_is(what, &home, p->vni, p->to, echo ? p->from_port : p->to_port,
+				 p->from, echo ? 0 : p->from_port);
+}
+
 // There and back, twice: the second time as the forwarder remembers it.
 static int converses(const struct world *w, const char *what, struct packet p,
 		     struct packet *outside)
 {
-	struct packet there, back, home;
+	struct packet there;
 	int wrong = 0;
 
 	for (int i = 0; i < 2; i++) {
@@ -349,11 +362,7 @@ static int converses(const struct world *w, const char *what, struct packet p,
 			wrong += packet_is(what, &there, PUBLIC, outside->from, outside->from_port,
 					   p.to, p.to_port);
 		*outside = there;
-		back = answer_to(&there);
-		wrong += goes(w, what, &back, FORWARDED, &home, FIRST_SUBNET);
-		wrong += packet_is(what, &home, p.vni, p.to,
-				   p.protocol == IPPROTO_ICMP ? p.from_port : p.to_port, p.from,
-				   p.protocol == IPPROTO_ICMP ? 0 : p.from_port);
+		wrong += comes_home(w, what, &p, &there, FIRST_SUBNET);
 		if (p.protocol == IPPROTO_TCP)
 			p.flags = ACK;
 	}
@@ -792,7 +801,7 @@ static int test_arp(struct world *w)
 static int leads(const struct world *w, const char *what, struct packet p,
 		 const struct packet *arrives, uint8_t far_gateway, uint8_t near_gateway)
 {
-	struct packet there, back, home;
+	struct packet there;
 	int wrong = 0;
 
 	for (int i = 0; i < 2; i++) {
@@ -800,11 +809,7 @@ static int leads(const struct world *w, const char *what, struct packet p,
 		wrong += packet_is(what, &there, arrives->vni, arrives->from,
 				   arrives->from_port ?: there.from_port, arrives->to,
 				   arrives->to_port);
-		back = answer_to(&there);
-		wrong += goes(w, what, &back, FORWARDED, &home, near_gateway);
-		wrong += packet_is(what, &home, p.vni, p.to,
-				   p.protocol == IPPROTO_ICMP ? p.from_port : p.to_port, p.from,
-				   p.protocol == IPPROTO_ICMP ? 0 : p.from_port);
+		wrong += comes_home(w, what, &p, &there, near_gateway);
 		if (p.protocol == IPPROTO_TCP)
 			p.flags = ACK;
 	}

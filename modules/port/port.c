@@ -12,7 +12,6 @@ static int allowed_entries(const Zeta__Node__V1__Port *port, const __u8 mac[6],
 {
 	struct allowed_key key = {.vni = htonl(port->vni)};
 	struct in6_addr own;
-	unsigned int bit;
 	size_t i;
 	int err;
 
@@ -26,14 +25,9 @@ static int allowed_entries(const Zeta__Node__V1__Port *port, const __u8 mac[6],
 	for (i = 0; i < port->n_allowed; i++) {
 		const Zeta__Node__V1__Prefix *prefix = port->allowed[i];
 
-		if (prefix->length > 128)
-			return entries_refuse(entries, "prefix length %u is above 128",
-					      prefix->length);
-		if ((err = entries_ip(entries, "allowed", prefix->address, &key.address)))
+		if ((err = entries_prefix(entries, "allowed prefix", prefix->address,
+					  prefix->length, &key.address)))
 			return err;
-		for (bit = prefix->length; bit < 128; bit++)
-			if (key.address.s6_addr[bit / 8] & (0x80 >> bit % 8))
-				return entries_refuse(entries, "allowed prefix has host bits");
 		key.prefix_bits = 32 + 64 + prefix->length;
 		if ((err = entries->put(entries, TABLE_ALLOWED, &key, &own)))
 			return err;

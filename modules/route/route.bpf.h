@@ -13,19 +13,29 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } routes SEC(".maps");
 
-// subnet: which the address is in, or NULL. NULL: no route has it, or the subnet's prefix is as
-// long.
-inlined const struct route_value *route_of(__u32 vni, const struct in6_addr *address,
-					   const struct subnet_value *subnet)
+// The longest, whatever subnets there are.
+inlined const struct route_value *route_longest(__u32 vni, const struct in6_addr *address)
 {
 	struct subnet_key key = {
 		.prefix_bits = 32 + 128,
 		.vni = bpf_htonl(vni),
 		.address = *address,
 	};
-	const struct route_value *route = bpf_map_lookup_elem(&routes, &key);
 
-	if (!route)
-		return NULL;
-	return subnet && subnet->bits >= route->bits ? NULL : route;
+	return bpf_map_lookup_elem(&routes, &key);
+}
+
+// subnet: which the address is in, or NULL. Its prefix counts where it is as long.
+inlined int route_counts(const struct route_value *route, const struct subnet_value *subnet)
+{
+	return !subnet || subnet->bits < route->bits;
+}
+
+// NULL: no route has it, or none that counts.
+inlined const struct route_value *route_of(__u32 vni, const struct in6_addr *address,
+					   const struct subnet_value *subnet)
+{
+	const struct route_value *route = route_longest(vni, address);
+
+	return route && route_counts(route, subnet) ? route : NULL;
 }

@@ -8,18 +8,12 @@ static int route_entry(const Zeta__Node__V1__Route *route, struct subnet_key *ke
 		       struct entries *entries)
 {
 	struct route_value value = {.kind = ROUTE_BLACKHOLE, .bits = (__u8)route->prefix_length};
-	unsigned int bit;
 	int err;
 
-	if (route->prefix_length > 128)
-		return entries_refuse(entries, "prefix length %u is above 128",
-				      route->prefix_length);
-	key->prefix_bits = 8 * sizeof(key->vni) + route->prefix_length;
-	if ((err = entries_ip(entries, "prefix", route->prefix, &key->address)))
+	if ((err = entries_prefix(entries, "prefix", route->prefix, route->prefix_length,
+				  &key->address)))
 		return err;
-	for (bit = route->prefix_length; bit < 128; bit++)
-		if (key->address.s6_addr[bit / 8] & (0x80 >> bit % 8))
-			return entries_refuse(entries, "prefix has host bits");
+	key->prefix_bits = 8 * sizeof(key->vni) + route->prefix_length;
 	if (route->next_hop.len) {
 		value.kind = ROUTE_VIA;
 		if ((err = entries_ip(entries, "next_hop", route->next_hop, &value.next_hop)))

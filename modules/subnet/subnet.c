@@ -12,21 +12,15 @@ int subnet_entries(const Zeta__Node__V1__Subnet *subnet, struct entries *entries
 	};
 	struct subnet_value value = {
 		.subnet = subnet->number, .acl = subnet->acl, .bits = (__u8)subnet->prefix_length};
-	unsigned int bit;
 	int err;
 
 	if (!subnet->vni || subnet->vni >> 24)
 		return entries_refuse(entries, "VNI %u is not 1 to 16777215", subnet->vni);
 	if (!subnet->number)
 		return entries_refuse(entries, "number is 0");
-	if (subnet->prefix_length > 128)
-		return entries_refuse(entries, "prefix length %u is above 128",
-				      subnet->prefix_length);
-	if ((err = entries_ip(entries, "prefix", subnet->prefix, &key.address)))
+	if ((err = entries_prefix(entries, "prefix", subnet->prefix, subnet->prefix_length,
+				  &key.address)))
 		return err;
-	for (bit = subnet->prefix_length; bit < 128; bit++)
-		if (key.address.s6_addr[bit / 8] & (0x80 >> bit % 8))
-			return entries_refuse(entries, "prefix has host bits");
 	if (subnet->gateway.len &&
 	    ((err = entries_ip(entries, "gateway", subnet->gateway, &value.gateway)) ||
 	     (err = entries_mac(entries, "gateway_mac", subnet->gateway_mac, value.gateway_mac))))
