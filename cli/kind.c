@@ -133,10 +133,12 @@ const struct kind kinds[] = {
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
 			  REFERENCE("host", "hosts"), FIELD("mac"), FIELD("ips"),
 			  FIELD("interface"), REFERENCE("security_groups", "security-groups"),
-			  FIELD("allowed_prefixes")},
+			  FIELD("allowed_prefixes"), FIELD("egress_limit"), FIELD("ingress_limit")},
 		.column = {COLUMN("VPC", "vpc"), COLUMN("IPS", "ips"), COLUMN("HOST", "host"),
 			   COLUMN("GROUPS", "security_groups"), WIDE("MAC", "mac"),
 			   WIDE("ALLOWED", "allowed_prefixes"), WIDE("INTERFACE", "interface"),
+			   WIDE("EGRESS-BITS", "egress_limit.bits_per_s"),
+			   WIDE("INGRESS-BITS", "ingress_limit.bits_per_s"),
 			   COLUMN("READY", "status.ready")},
 	},
 	{

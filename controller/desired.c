@@ -1025,11 +1025,23 @@ static int compile_route_table(struct desired *d, struct source *source,
 	return 0;
 }
 
+static Zeta__Node__V1__Rate *compile_rate(const json_t *limit, Zeta__Node__V1__Rate *space)
+{
+	if (!json_is_object(limit))
+		return NULL;
+	zeta__node__v1__rate__init(space);
+	space->bits_per_s = (uint64_t)integer_in(limit, "bits_per_s");
+	space->packets_per_s = (uint64_t)integer_in(limit, "packets_per_s");
+	space->burst_ms = number(limit, "burst_ms");
+	return space;
+}
+
 // To the host itself too, where our edge attaches the port.
 static int compile_local_port(struct desired *d, struct source *source, const struct object *object,
 			      const struct facts *vpc)
 {
 	Zeta__Node__V1__LocalPort local = ZETA__NODE__V1__LOCAL_PORT__INIT;
+	Zeta__Node__V1__Rate egress, ingress;
 	const struct facts *cluster;
 	uint8_t mac[6];
 	int err;
@@ -1044,6 +1056,8 @@ static int compile_local_port(struct desired *d, struct source *source, const st
 	local.vni = vpc->vni;
 	local.mac = mac_bytes(text_or_empty(object->body, "mac"), mac);
 	local.interface = (char *)text_or_empty(object->body, "interface");
+	local.egress = compile_rate(json_object_get(object->body, "egress_limit"), &egress);
+	local.ingress = compile_rate(json_object_get(object->body, "ingress_limit"), &ingress);
 	return emit_as(d, source, group_own(d, HOSTS, text_or_empty(object->body, "host")),
 		       LOCAL_PORT, local_port, &local);
 }

@@ -6,6 +6,7 @@
 const volatile struct edge_config cfg;
 
 #include "datapath/edge_packet.bpf.h"
+#include "modules/limits/edge_limits.bpf.h"
 #include "modules/port/edge_port.bpf.h"
 #include "modules/arp/edge_arp.bpf.h"
 #include "modules/icmp/edge_icmp.bpf.h"
@@ -38,21 +39,22 @@ SEC("tc")
 int edge_egress(struct __sk_buff *skb)
 {
 	struct packet p = packet_of_skb(skb, EGRESS_BYTES);
+	const struct local_port *port;
 	struct tunnel_end to = {};
 	struct flow f = {};
 	enum verdict v;
-	__u32 hash, cluster;
+	__u32 hash;
 
-	if ((v = edge_port_sender(skb, &p, &cluster)))
+	if ((v = edge_port_sender(skb, &p, &port)))
 		return edge_finish(skb, v);
 	if (edge_tagged(skb, p.inner.eth))
 		return edge_finish(skb, INNER_VLAN);
-	if ((v = read_sent(skb, &p, &f)))
+	if ((v = read_sent(skb, &p, &f)) || (v = edge_egress_allowed(skb, port)))
 		return edge_finish(skb, v);
 
 	hash = key_hash(&f.key);
 	if ((v = edge_direct(skb, &p, &f, &to)) ||
-	    (!to.ip && (v = edge_entrance(&to, cluster, hash))))
+	    (!to.ip && (v = edge_entrance(&to, port->cluster, hash))))
 		return edge_finish(skb, v);
 	return edge_finish(skb, edge_send(skb, &p, &to, hash));
 }

@@ -113,21 +113,26 @@ static void no_entrance(const struct world *w)
 	     "delete");
 }
 
-static void put_port(const struct world *w, uint32_t vni, uint32_t cluster)
+static struct local_port workload(const struct world *w)
 {
-	struct local_port port = {.vni = vni, .cluster = cluster};
-	uint32_t ifindex = WORKLOAD_IFINDEX;
+	struct local_port port = {.vni = w->vni, .cluster = CLUSTER};
 
 	mac_must(port.mac, WORKLOAD_MAC);
+	return port;
+}
+
+static void put_port(const struct world *w, uint32_t ifindex, struct local_port port)
+{
 	put(w->edge->maps.port_by_ifindex, &ifindex, &port);
 }
 
-static void put_mac(const struct world *w, const char *text, uint32_t ifindex)
+static void put_mac(const struct world *w, const char *text, uint32_t ifindex, uint32_t flags)
 {
 	struct local_mac_key key = {.vni = TENANT};
+	struct local_place place = {.ifindex = ifindex, .flags = flags};
 
 	mac_must(key.mac, text);
-	put(w->edge->maps.port_by_mac, &key, &ifindex);
+	put(w->edge->maps.port_by_mac, &key, &place);
 }
 
 // Empties direct paths and gives ports and entrances back what rows may have changed.
@@ -139,7 +144,9 @@ static void reset(const struct world *w)
 		must(bpf_map__delete_elem(w->edge->maps.direct, &key, sizeof(key), 0), "delete");
 	put_entrances(w, CLUSTER, 100, 1);
 	put_entrances(w, OTHER_CLUSTER, 200, 1);
-	put_port(w, w->vni, CLUSTER);
+	put_port(w, WORKLOAD_IFINDEX, workload(w));
+	put_mac(w, WORKLOAD_MAC, WORKLOAD_IFINDEX, 0);
+	put_mac(w, NEIGHBOUR_MAC, NEIGHBOUR_IFINDEX, 0);
 }
 
 static struct world world_open(int overlay, const char *name)
@@ -167,8 +174,6 @@ static struct world world_open(int overlay, const char *name)
 	w.egress.program = bpf_program__fd(w.edge->progs.edge_egress);
 	w.ingress.program = bpf_program__fd(w.edge->progs.edge_ingress);
 	w.egress.verdicts = w.ingress.verdicts = bpf_map__fd(w.edge->maps.verdicts);
-	put_mac(&w, WORKLOAD_MAC, WORKLOAD_IFINDEX);
-	put_mac(&w, NEIGHBOUR_MAC, NEIGHBOUR_IFINDEX);
 	return w;
 }
 
@@ -266,7 +271,10 @@ static void learn_portless(const struct world *w)
 
 static void of_other_cluster(const struct world *w)
 {
-	put_port(w, w->vni, OTHER_CLUSTER);
+	struct local_port port = workload(w);
+
+	port.cluster = OTHER_CLUSTER;
+	put_port(w, WORKLOAD_IFINDEX, port);
 }
 
 static void no_port(const struct world *w)
@@ -1159,6 +1167,173 @@ static int test_expiry(const struct world *w)
 	return wrong + expect(!direct_known(w, &value), "an unused flow is not forgotten");
 }
 
+static void buckets_are(const struct world *w, uint32_t ifindex, struct bucket egress,
+			struct bucket ingress)
+{
+	struct port_buckets buckets = {.egress = egress, .ingress = ingress};
+
+	put(w->edge->maps.port_buckets, &ifindex, &buckets);
+}
+
+static struct port_buckets buckets_of(const struct world *w, uint32_t ifindex)
+{
+	struct port_buckets buckets = {0};
+
+	must(bpf_map__lookup_elem(w->edge->maps.port_buckets, &ifindex, sizeof(ifindex), &buckets,
+				  sizeof(buckets), 0),
+	     "buckets");
+	return buckets;
+}
+
+static uint64_t clock_units(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((uint64_t)t.tv_sec * 1000000000 + t.tv_nsec) << RATE_TIME_BITS;
+}
+
+static int is_near(uint64_t until, uint64_t from, uint64_t cost)
+{
+	return until - from >= cost && until - from < cost + cost / 2;
+}
+
+#define SECOND (1000000000ull << RATE_TIME_BITS)
+#define SLOW 10 // bits per second: a frame of these tests is a minute of them
+#define MINUTE (60 * SECOND)
+
+static struct rate slow_rate(void)
+{
+	return (struct rate){
+		.per_byte = rate_of(SLOW, 0, 1).per_byte,
+		.per_packet = MINUTE,
+		.burst = 1,
+	};
+}
+
+// What a port sends: paid for in bytes of Ethernet frames and in packets; refused where either is
+// used up, and then nothing is taken of the other.
+static int test_egress_rate(const struct world *w)
+{
+	const uint64_t far = clock_units() + 60 * MINUTE;
+	struct local_port port = workload(w);
+	struct port_buckets b;
+	struct frame in, out;
+	uint64_t now;
+	int wrong = 0;
+
+	reset(w);
+	port.egress = slow_rate();
+	put_port(w, WORKLOAD_IFINDEX, port);
+	frame_clear(&in);
+	udp(&in, w);
+	out = in;
+	to_entrance(&out, w);
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){0}, (struct bucket){0});
+	now = clock_units();
+	wrong += check(w, &w->egress, "first of its rate", &in, EDGE_TO_ENTRANCE, &out);
+	b = buckets_of(w, WORKLOAD_IFINDEX);
+	wrong += expect(is_near(b.egress.bytes_until, now, in.length * 8 * SECOND / SLOW) &&
+				is_near(b.egress.packets_until, now, MINUTE),
+			"a frame sent is paid for otherwise");
+	wrong += expect(!b.ingress.bytes_until && !b.ingress.packets_until,
+			"a frame sent is paid for as one that came");
+	wrong += check(w, &w->egress, "over its rate", &in, PORT_EGRESS_RATE, NULL);
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){.bytes_until = far}, (struct bucket){0});
+	wrong += check(w, &w->egress, "over its bytes", &in, PORT_EGRESS_RATE, NULL);
+	b = buckets_of(w, WORKLOAD_IFINDEX);
+	wrong += expect(b.egress.bytes_until == far && b.egress.packets_until <= clock_units(),
+			"a refused frame is paid for");
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){.packets_until = far}, (struct bucket){0});
+	wrong += check(w, &w->egress, "over its packets", &in, PORT_EGRESS_RATE, NULL);
+	learn_udp(w);
+	wrong += check(w, &w->egress, "over its packets, direct", &in, PORT_EGRESS_RATE, NULL);
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){0},
+		    (struct bucket){.bytes_until = far, .packets_until = far});
+	out = in;
+	direct(&out, w);
+	return wrong + check(w, &w->egress, "other way full", &in, EDGE_DIRECT, &out);
+}
+
+// Three frames in one: three packets, and headers thrice.
+static int test_super_packet_rate(const struct world *w)
+{
+	struct __sk_buff ctx = {.gso_size = 400, .gso_segs = 3};
+	struct local_port port = workload(w);
+	struct target t = w->egress;
+	struct frame in, got = {0};
+	struct port_buckets b;
+	uint32_t action;
+	uint64_t now;
+
+	reset(w);
+	port.egress = slow_rate();
+	put_port(w, WORKLOAD_IFINDEX, port);
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){0}, (struct bucket){0});
+	frame_clear(&in);
+	frame_fill(&in, 1200);
+	frame_tcp(&in, 1000, 2000, ACK);
+	sends(&in, header(IPPROTO_TCP));
+	t.ctx = &ctx;
+	t.ctx_size = sizeof(ctx);
+	now = clock_units();
+	must(target_run(&t, &in, &action, &got), "run");
+	b = buckets_of(w, WORKLOAD_IFINDEX);
+	return expect(is_near(b.egress.packets_until, now, 3 * MINUTE) &&
+			      b.egress.bytes_until - now >=
+				      (in.length + 2 * 54) * 8 * SECOND / SLOW &&
+			      b.egress.bytes_until - now < (in.length + 3 * 54) * 8 * SECOND / SLOW,
+		      "a super-packet is paid for otherwise than its frames");
+}
+
+// What a port gets, from the underlay or from another one of its host.
+static int test_ingress_rate(const struct world *w)
+{
+	const uint64_t far = clock_units() + 60 * MINUTE;
+	struct local_port port = workload(w);
+	struct port_buckets b;
+	struct frame in, out;
+	uint64_t now;
+	int wrong = 0;
+
+	reset(w);
+	port.ingress = slow_rate();
+	put_port(w, WORKLOAD_IFINDEX, port);
+	put_mac(w, WORKLOAD_MAC, WORKLOAD_IFINDEX, PLACE_LIMITED);
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){0}, (struct bucket){0});
+	frame_clear(&in);
+	delivered(&in, w);
+	out = in;
+	inside(&out, w);
+	now = clock_units();
+	wrong += check(w, &w->ingress, "first of its rate", &in, EDGE_DELIVERED, &out);
+	b = buckets_of(w, WORKLOAD_IFINDEX);
+	wrong += expect(is_near(b.ingress.bytes_until, now, out.length * 8 * SECOND / SLOW) &&
+				is_near(b.ingress.packets_until, now, MINUTE),
+			"a frame that came is paid for otherwise");
+	wrong += check(w, &w->ingress, "over its rate", &in, PORT_INGRESS_RATE, NULL);
+	frame_clear(&in);
+	udp(&in, w);
+	out = in;
+	to_entrance(&out, w);
+	wrong += check(w, &w->egress, "sends, and gets no more", &in, EDGE_TO_ENTRANCE, &out);
+
+	port.ingress = slow_rate();
+	port.ingress.per_byte = 0;
+	mac_must(port.mac, NEIGHBOUR_MAC);
+	put_port(w, NEIGHBOUR_IFINDEX, port);
+	put_mac(w, NEIGHBOUR_MAC, NEIGHBOUR_IFINDEX, PLACE_LIMITED);
+	buckets_are(w, NEIGHBOUR_IFINDEX, (struct bucket){0}, (struct bucket){0});
+	learn_local(w);
+	out = in;
+	across(&out, w);
+	wrong += check(w, &w->egress, "across, first of its rate", &in, EDGE_DELIVERED, &out);
+	wrong += check(w, &w->egress, "across, over its rate", &in, PORT_INGRESS_RATE, NULL);
+	buckets_are(w, NEIGHBOUR_IFINDEX, (struct bucket){.bytes_until = far, .packets_until = far},
+		    (struct bucket){.bytes_until = far});
+	return wrong + check(w, &w->egress, "across, no limit is full", &in, EDGE_DELIVERED, &out);
+}
+
 // Every value of the sum, so that every carry of the incremental update is met.
 static int test_ttl(const struct world *w)
 {
@@ -1409,6 +1584,9 @@ static int test_world(struct world *w)
 	w->vni = TENANT;
 	wrong += test_learning(w);
 	wrong += test_expiry(w);
+	wrong += test_egress_rate(w);
+	wrong += test_super_packet_rate(w);
+	wrong += test_ingress_rate(w);
 	wrong += test_ttl(w);
 	wrong += test_spread(w);
 	return wrong;

@@ -594,12 +594,52 @@ static void local_port(void **state)
 	assert_string_equal((char *)r.key[0], "veth-a");
 	assert_int_equal(value->vni, 9);
 	assert_memory_equal(value->mac, mac, 6);
+	assert_false(rate_limits(&value->egress));
+	assert_false(rate_limits(&value->ingress));
 	p.interface = "a-name-that-is-too-long";
 	REFUSES(local_port_entries(&p, &r.entries), "a-name-that");
 	p.interface = "../x";
 	REFUSES(local_port_entries(&p, &r.entries), "interface");
 	p.interface = "";
 	REFUSES(local_port_entries(&p, &r.entries), "interface");
+}
+
+static void local_port_rates(void **state)
+{
+	Zeta__Node__V1__LocalPort p = ZETA__NODE__V1__LOCAL_PORT__INIT;
+	Zeta__Node__V1__Rate rate = ZETA__NODE__V1__RATE__INIT;
+	struct recorded r = recorder();
+	const struct local_port *value = (const void *)r.value[0];
+	struct rate want = rate_of(1000000, 500, 20);
+
+	p.vni = 9;
+	p.mac = BYTES(mac);
+	p.interface = "veth-a";
+	p.egress = &rate;
+	rate.bits_per_s = 1000000;
+	rate.packets_per_s = 500;
+	rate.burst_ms = 20;
+	assert_int_equal(local_port_entries(&p, &r.entries), 0);
+	assert_memory_equal(&value->egress, &want, sizeof(want));
+	assert_false(rate_limits(&value->ingress));
+	p.egress = NULL;
+	p.ingress = &rate;
+	r = recorder();
+	assert_int_equal(local_port_entries(&p, &r.entries), 0);
+	assert_memory_equal(&value->ingress, &want, sizeof(want));
+	assert_false(rate_limits(&value->egress));
+	rate.burst_ms = 0;
+	REFUSES(local_port_entries(&p, &r.entries), "burst of 0");
+	rate.burst_ms = MAX_BURST_MS + 1;
+	REFUSES(local_port_entries(&p, &r.entries), "burst of");
+	rate.burst_ms = 1;
+	rate.bits_per_s = MIN_BITS_PER_S - 1;
+	REFUSES(local_port_entries(&p, &r.entries), "999 bits");
+	rate.bits_per_s = MAX_BITS_PER_S + 1;
+	REFUSES(local_port_entries(&p, &r.entries), "bits per second");
+	rate.bits_per_s = 0;
+	rate.packets_per_s = MAX_PACKETS_PER_S + 1;
+	REFUSES(local_port_entries(&p, &r.entries), "packets per second");
 }
 
 static void security_group(void **state)
@@ -1118,6 +1158,7 @@ int main(void)
 		cmocka_unit_test(subnet),
 		cmocka_unit_test(port),
 		cmocka_unit_test(local_port),
+		cmocka_unit_test(local_port_rates),
 		cmocka_unit_test(security_group),
 		cmocka_unit_test(load_balancer),
 		cmocka_unit_test(checks_most),

@@ -5,19 +5,39 @@
 #include <linux/in6.h>
 #include <linux/types.h>
 
+#include "shared/rate.h"
+
 // Map "port_by_ifindex": hash, key __u32 ifindex of the workload's interface on this host.
 struct local_port {
 	__u32 vni;
 	__u8 mac[6]; // the workload's
 	__u8 pad[2];
-	__u32 cluster; // number of the cluster that serves its VPC
+	__u32 cluster;	     // number of the cluster that serves its VPC
+	struct rate egress;  // of what the workload sends
+	struct rate ingress; // .. and gets
+};
+_Static_assert(sizeof(struct local_port) == 64, "compared whole: no padding");
+
+// Map "port_buckets": hash, key __u32 ifindex. What a port has used of its rates. It is the
+// kernel's alone, so that a new local_port gives nobody a fresh burst; the loader removes it with
+// the port.
+struct port_buckets {
+	struct bucket egress;
+	struct bucket ingress;
 };
 
-// Map "port_by_mac": hash, value __u32 ifindex.
+// Map "port_by_mac": hash.
 struct local_mac_key {
 	__u32 vni;
 	__u8 mac[6];
 	__u8 pad[2];
+};
+
+#define PLACE_LIMITED 0x1 // the port has a rate for what it gets
+
+struct local_place {
+	__u32 ifindex;
+	__u32 flags; // PLACE_*: whether there is anything to look up in the port
 };
 
 // Map "edge_entrances": hash, key __u32 cluster number, an entry replaced whole. A flow of a VPC of
