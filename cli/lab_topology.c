@@ -528,7 +528,8 @@ static void port_object(struct topology *topology, const struct endpoint *endpoi
 			const json_t *item)
 {
 	const json_t *groups = json_object_get(item, "groups");
-	static const char *const as_given[] = {"allowed_prefixes", "egress_limit", "ingress_limit"};
+	static const char *const as_given[] = {"allowed_prefixes", "egress_limit", "ingress_limit",
+					       "dscp"};
 	json_t *object = json_object(), *ips = json_array();
 
 	json_array_append_new(ips, text_of(&endpoint->ip));
@@ -553,7 +554,7 @@ static int endpoint_read(struct topology *topology, size_t index, const json_t *
 	static const char *const fields[] = {
 		"name",		"vpc",		 "subnet", "ip",
 		"host",		"groups",	 "mac",	   "allowed_prefixes",
-		"egress_limit", "ingress_limit", NULL};
+		"egress_limit", "ingress_limit", "dscp",   NULL};
 	struct endpoint *endpoint = &topology->endpoint[topology->endpoints];
 	struct where where = at("endpoints", index, item);
 	const char *host, *subnet_name, *mac;

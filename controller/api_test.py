@@ -461,7 +461,8 @@ class Objects(Case):
         got = self.make("ports", **port(9, host="h-6", interface=None))
         self.assertEqual((got["host"], got["status"]), ("h-6", {"ready": False}))
         self.assertEqual(got["allowed_prefixes"], [])
-        self.assertEqual((got["egress_limit"], got["ingress_limit"]), (None, None))
+        self.assertEqual((got["egress_limit"], got["ingress_limit"], got["dscp"]),
+                         (None, None, None))
 
     def test_examples_of_the_definition(self):
         """What the document shows works, in the order that references need."""
@@ -1126,6 +1127,7 @@ class Refusals(Case):
             ("ports", "allowed_prefixes[0]", ["10.0.0.1/8"]),
             ("ports", "egress_limit", 5), ("ports", "egress_limit", {}),
             ("ports", "ingress_limit", {"burst_ms": 10}),
+            ("ports", "dscp", -1), ("ports", "dscp", 64), ("ports", "dscp", "ef"),
             ("ports", "allowed_prefixes[1]", ["10.0.0.0/8", "10.0.0.0/8"]),
             ("ports", "allowed_prefixes", [f"10.{n}.0.0/16" for n in range(17)]),
             ("ports", "security_groups", ["a", "b", "c", "d", "e"]),

@@ -1058,6 +1058,8 @@ static int compile_local_port(struct desired *d, struct source *source, const st
 	local.interface = (char *)text_or_empty(object->body, "interface");
 	local.egress = compile_rate(json_object_get(object->body, "egress_limit"), &egress);
 	local.ingress = compile_rate(json_object_get(object->body, "ingress_limit"), &ingress);
+	if (json_is_integer(json_object_get(object->body, "dscp")))
+		local.dscp = 1 + number(object->body, "dscp");
 	return emit_as(d, source, group_own(d, HOSTS, text_or_empty(object->body, "host")),
 		       LOCAL_PORT, local_port, &local);
 }

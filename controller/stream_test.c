@@ -729,6 +729,7 @@ static void edge_snapshot(void **state)
 	local = get(n, KIND(LOCAL_PORT), "red-b")->local_port;
 	assert_null(local->egress);
 	assert_null(local->ingress);
+	assert_int_equal(local->dscp, 0);
 	assert_int_equal(local->vni, 101);
 	assert_mac(local->mac, "02:02:00:00:00:0b");
 	assert_string_equal(local->interface, "veth11");
@@ -1132,6 +1133,7 @@ static void limits_of_a_port(void **state)
 			    json_pack("{s:I, s:n, s:i}", "bits_per_s", (json_int_t)40000000000,
 				      "packets_per_s", "burst_ms", 20));
 	json_object_set_new(limited, "ingress_limit", json_null());
+	json_object_set_new(limited, "dscp", json_integer(0));
 	revision = put_alone(c, "ports", limited);
 	wait_for(all.b, all.b->revision == revision);
 	local = get(all.b, KIND(LOCAL_PORT), "blue-b")->local_port;
@@ -1140,6 +1142,7 @@ static void limits_of_a_port(void **state)
 	assert_int_equal(local->egress->bits_per_s, 40000000000);
 	assert_int_equal(local->egress->packets_per_s, 0);
 	assert_int_equal(local->egress->burst_ms, 20);
+	assert_int_equal(local->dscp, 1);
 	assert_true(all.ftn1->revision < revision);
 	stop_all(&all);
 }

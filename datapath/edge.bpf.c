@@ -7,6 +7,7 @@ const volatile struct edge_config cfg;
 
 #include "datapath/edge_packet.bpf.h"
 #include "modules/limits/edge_limits.bpf.h"
+#include "modules/limits/edge_mark.bpf.h"
 #include "modules/port/edge_port.bpf.h"
 #include "modules/arp/edge_arp.bpf.h"
 #include "modules/icmp/edge_icmp.bpf.h"
@@ -51,6 +52,8 @@ int edge_egress(struct __sk_buff *skb)
 		return edge_finish(skb, INNER_VLAN);
 	if ((v = read_sent(skb, &p, &f)) || (v = edge_egress_allowed(skb, port)))
 		return edge_finish(skb, v);
+	edge_mark(&p, port);
+	to.tos = outer_tos(port);
 
 	hash = key_hash(&f.key);
 	if ((v = edge_direct(skb, &p, &f, &to)) ||

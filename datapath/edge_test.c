@@ -555,6 +555,17 @@ static void direct(struct frame *f, const struct world *w)
 	tunnel(f, w, HOST, HOST_MAC, OTHER_HOST, OTHER_MAC);
 }
 
+// Of the outermost IPv4 header, with a sum of its own.
+static void set_tos(struct frame *f, uint8_t tos)
+{
+	uint16_t sum;
+
+	f->byte[ETH_HLEN + 1] = tos;
+	memset(f->byte + ETH_HLEN + 10, 0, 2);
+	sum = checksum_of(f->byte + ETH_HLEN, 20);
+	memcpy(f->byte + ETH_HLEN + 10, &sum, sizeof(sum));
+}
+
 // Sums anew instead of as the program does it.
 static void one_less_ttl(struct frame *f)
 {
@@ -1255,6 +1266,64 @@ static int test_egress_rate(const struct world *w)
 	return wrong + check(w, &w->egress, "other way full", &in, EDGE_DIRECT, &out);
 }
 
+// Marked as the port says, but for the bits of congestion; and the tunnel, with none of these.
+static int test_marks(const struct world *w)
+{
+	struct local_port port = workload(w);
+	struct frame in, out;
+	int wrong = 0;
+
+	reset(w);
+	port.marks = 1;
+	for (int class = 0; class < 64; class ++) {
+		port.dscp = class;
+		put_port(w, WORKLOAD_IFINDEX, port);
+		for (int tos = class % 5; tos < 256; tos += 5) {
+			frame_clear(&in);
+			frame_udp(&in, 1000, 2000, 0);
+			sends(&in, (struct ipv4_header){.from = WORKLOAD,
+							.to = PEER,
+							.protocol = IPPROTO_UDP,
+							.id = class * 1021 + tos});
+			set_tos(&in, tos);
+			out = in;
+			set_tos(&out, class << 2 | (tos & 3));
+			to_entrance(&out, w);
+			set_tos(&out, class << 2);
+			wrong += check(w, &w->egress, "marked", &in, EDGE_TO_ENTRANCE, &out);
+		}
+	}
+	learn_udp(w);
+	frame_clear(&in);
+	udp(&in, w);
+	set_tos(&in, 0x03);
+	out = in;
+	set_tos(&out, 63 << 2 | 3);
+	direct(&out, w);
+	set_tos(&out, 63 << 2);
+	wrong += check(w, &w->egress, "marked, direct", &in, EDGE_DIRECT, &out);
+	frame_clear(&in);
+	arp_request(&in, w);
+	out = in;
+	to_entrance(&out, w);
+	set_tos(&out, 63 << 2);
+	return wrong + check(w, &w->egress, "ARP of who is marked", &in, EDGE_TO_ENTRANCE, &out);
+}
+
+// A workload's own mark stays inside.
+static int test_own_mark(const struct world *w)
+{
+	struct frame in, out;
+
+	reset(w);
+	frame_clear(&in);
+	udp(&in, w);
+	set_tos(&in, 0xBA);
+	out = in;
+	to_entrance(&out, w);
+	return check(w, &w->egress, "its own mark", &in, EDGE_TO_ENTRANCE, &out);
+}
+
 // Three frames in one: three packets, and headers thrice.
 static int test_super_packet_rate(const struct world *w)
 {
@@ -1586,6 +1655,8 @@ static int test_world(struct world *w)
 	wrong += test_expiry(w);
 	wrong += test_egress_rate(w);
 	wrong += test_super_packet_rate(w);
+	wrong += test_marks(w);
+	wrong += test_own_mark(w);
 	wrong += test_ingress_rate(w);
 	wrong += test_ttl(w);
 	wrong += test_spread(w);

@@ -596,6 +596,15 @@ static void local_port(void **state)
 	assert_memory_equal(value->mac, mac, 6);
 	assert_false(rate_limits(&value->egress));
 	assert_false(rate_limits(&value->ingress));
+	assert_int_equal(value->marks, 0);
+	r = recorder();
+	p.dscp = 1;
+	assert_int_equal(local_port_entries(&p, &r.entries), 0);
+	assert_int_equal(value->marks, 1);
+	assert_int_equal(value->dscp, 0);
+	p.dscp = 65;
+	REFUSES(local_port_entries(&p, &r.entries), "DSCP 64");
+	p.dscp = 0;
 	p.interface = "a-name-that-is-too-long";
 	REFUSES(local_port_entries(&p, &r.entries), "a-name-that");
 	p.interface = "../x";

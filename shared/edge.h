@@ -7,11 +7,14 @@
 
 #include "shared/rate.h"
 
+#define MAX_DSCP 63
+
 // Map "port_by_ifindex": hash, key __u32 ifindex of the workload's interface on this host.
 struct local_port {
 	__u32 vni;
-	__u8 mac[6]; // the workload's
-	__u8 pad[2];
+	__u8 mac[6];	     // the workload's
+	__u8 marks;	     // 1: what it sends has this dscp, inside of the tunnel and outside
+	__u8 dscp;	     // 6 bits
 	__u32 cluster;	     // number of the cluster that serves its VPC
 	struct rate egress;  // of what the workload sends
 	struct rate ingress; // .. and gets

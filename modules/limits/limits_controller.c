@@ -23,7 +23,7 @@ const struct field limit_fields[] = {{.name = "bits_per_s",
 				      .fallback = "100"},
 				     {}};
 
-static const char *const of_edges[] = {"egress_limit", "ingress_limit"};
+static const char *const of_edges[] = {"egress_limit", "ingress_limit", "dscp"};
 
 const char *limits_asked(const json_t *port)
 {

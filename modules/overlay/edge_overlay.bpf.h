@@ -51,6 +51,7 @@ inlined int make_room(struct __sk_buff *skb, const struct packet *p)
 struct tunnel_end {
 	__be32 ip;
 	__u8 mac[ETH_ALEN];
+	__u8 tos; // of the outer header
 	enum verdict verdict; // of a frame that is sent there
 };
 
@@ -104,6 +105,7 @@ inlined enum verdict edge_send(struct __sk_buff *skb, const struct packet *p,
 	*ip = (struct iphdr){
 		.version = 4,
 		.ihl = 5,
+		.tos = to->tos,
 		.tot_len = bpf_htons(length),
 		.frag_off = bpf_htons(IPV4_DONT_FRAGMENT),
 		.ttl = UNDERLAY_TTL,

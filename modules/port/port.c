@@ -97,6 +97,10 @@ int local_port_entries(const Zeta__Node__V1__LocalPort *port, struct entries *en
 	    (err = read_rate(port->egress, "an egress limit", entries, &value.egress)) ||
 	    (err = read_rate(port->ingress, "an ingress limit", entries, &value.ingress)))
 		return err;
+	if (port->dscp > MAX_DSCP + 1)
+		return entries_refuse(entries, "DSCP %u is above %u", port->dscp - 1, MAX_DSCP);
+	value.marks = port->dscp != 0;
+	value.dscp = port->dscp ? (__u8)(port->dscp - 1) : 0;
 	if (strlen(port->interface) < sizeof(name.text))
 		memcpy(name.text, port->interface, strlen(port->interface));
 	if (interface_name_check(&name))

@@ -11,6 +11,7 @@
 #include "modules/subnet/subnet_controller.h"
 #include "modules/vpc/transfer.h"
 #include "modules/vpc/vpc_controller.h"
+#include "shared/edge.h"
 #include "shared/limits.h"
 
 #define MAX_PORT_ADDRESSES 16 // each is an entry of "endpoints" on every flow table node
@@ -39,6 +40,7 @@ static const struct field fields[] = {
 	 .fallback = "[]"},
 	{.name = "egress_limit", .type = FIELD_OBJECT, .fields = limit_fields, .nullable = true},
 	{.name = "ingress_limit", .type = FIELD_OBJECT, .fields = limit_fields, .nullable = true},
+	{.name = "dscp", .type = FIELD_INTEGER, .nullable = true, .max = MAX_DSCP},
 	{}};
 
 static int check_host(struct change *change, const json_t *vpc, const json_t *host)
