@@ -529,7 +529,7 @@ static void port_object(struct topology *topology, const struct endpoint *endpoi
 {
 	const json_t *groups = json_object_get(item, "groups");
 	static const char *const as_given[] = {"allowed_prefixes", "egress_limit", "ingress_limit",
-					       "dscp"};
+					       "dscp", "mirror"};
 	json_t *object = json_object(), *ips = json_array();
 
 	json_array_append_new(ips, text_of(&endpoint->ip));
@@ -551,10 +551,19 @@ static void port_object(struct topology *topology, const struct endpoint *endpoi
 
 static int endpoint_read(struct topology *topology, size_t index, const json_t *item)
 {
-	static const char *const fields[] = {
-		"name",		"vpc",		 "subnet", "ip",
-		"host",		"groups",	 "mac",	   "allowed_prefixes",
-		"egress_limit", "ingress_limit", "dscp",   NULL};
+	static const char *const fields[] = {"name",
+					     "vpc",
+					     "subnet",
+					     "ip",
+					     "host",
+					     "groups",
+					     "mac",
+					     "allowed_prefixes",
+					     "egress_limit",
+					     "ingress_limit",
+					     "dscp",
+					     "mirror",
+					     NULL};
 	struct endpoint *endpoint = &topology->endpoint[topology->endpoints];
 	struct where where = at("endpoints", index, item);
 	const char *host, *subnet_name, *mac;

@@ -461,8 +461,8 @@ class Objects(Case):
         got = self.make("ports", **port(9, host="h-6", interface=None))
         self.assertEqual((got["host"], got["status"]), ("h-6", {"ready": False}))
         self.assertEqual(got["allowed_prefixes"], [])
-        self.assertEqual((got["egress_limit"], got["ingress_limit"], got["dscp"]),
-                         (None, None, None))
+        for field in ("egress_limit", "ingress_limit", "dscp", "mirror"):
+            self.assertIsNone(got[field])
 
     def test_examples_of_the_definition(self):
         """What the document shows works, in the order that references need."""
@@ -1127,6 +1127,7 @@ class Refusals(Case):
             ("ports", "allowed_prefixes[0]", ["10.0.0.1/8"]),
             ("ports", "egress_limit", 5), ("ports", "egress_limit", {}),
             ("ports", "ingress_limit", {"burst_ms": 10}),
+            ("ports", "mirror", "172.16.2.9"), ("ports", "mirror.collector", {}),
             ("ports", "dscp", -1), ("ports", "dscp", 64), ("ports", "dscp", "ef"),
             ("ports", "allowed_prefixes[1]", ["10.0.0.0/8", "10.0.0.0/8"]),
             ("ports", "allowed_prefixes", [f"10.{n}.0.0/16" for n in range(17)]),
@@ -1236,6 +1237,17 @@ class Refusals(Case):
                             port(9, egress_limit={**limit, field: value}))
         self.refuse(400, "ingress_limit", "PUT", f"/v1/ports/{got['id']}", says="neither",
                     body=port(9, ingress_limit={}))
+        mirror = {"collector": "172.16.2.9"}
+        got = self.expect(200, "PUT", f"/v1/ports/{got['id']}", port(9, mirror=mirror))
+        self.assertEqual(got["mirror"], {"collector": "172.16.2.9", "vni": 0, "direction": "both",
+                                         "bytes": 65535, "bits_per_s": 100000000})
+        for field, value in (("vni", 16777216), ("vni", -1), ("direction", "up"), ("bytes", 63),
+                             ("bytes", 65536), ("bits_per_s", 0), ("bits_per_s", None),
+                             ("collector", "fd00::1"), ("collector", "239.1.1.1"),
+                             ("collector", None), ("colour", 1)):
+            with self.subTest(field=field, value=value):
+                self.refuse(400, f"mirror.{field}", "PUT", f"/v1/ports/{got['id']}",
+                            port(9, mirror={**mirror, field: value}))
         self.make("hosts", id="h-7", name="host7", cluster="zgc", ip="172.16.2.7",
                   mac="02:00:00:00:03:07", kind="ovs")
         self.refuse(409, "egress_limit", "PUT", f"/v1/ports/{got['id']}", says="no edge host",

@@ -1036,12 +1036,38 @@ static Zeta__Node__V1__Rate *compile_rate(const json_t *limit, Zeta__Node__V1__R
 	return space;
 }
 
+struct mirror_space {
+	Zeta__Node__V1__Mirror mirror;
+	Zeta__Node__V1__Rate rate;
+	struct in6_addr collector;
+};
+
+static Zeta__Node__V1__Mirror *compile_mirror(const json_t *mirror, struct mirror_space *space)
+{
+	const char *direction = text_or_empty(mirror, "direction");
+
+	if (!json_is_object(mirror))
+		return NULL;
+	zeta__node__v1__mirror__init(&space->mirror);
+	zeta__node__v1__rate__init(&space->rate);
+	space->rate.bits_per_s = (uint64_t)integer_in(mirror, "bits_per_s");
+	space->rate.burst_ms = DEFAULT_BURST_MS;
+	space->mirror.collector = ip_bytes(text_or_empty(mirror, "collector"), &space->collector);
+	space->mirror.vni = number(mirror, "vni");
+	space->mirror.bytes = number(mirror, "bytes");
+	space->mirror.egress = strcmp(direction, "ingress") != 0;
+	space->mirror.ingress = strcmp(direction, "egress") != 0;
+	space->mirror.rate = &space->rate;
+	return &space->mirror;
+}
+
 // To the host itself too, where our edge attaches the port.
 static int compile_local_port(struct desired *d, struct source *source, const struct object *object,
 			      const struct facts *vpc)
 {
 	Zeta__Node__V1__LocalPort local = ZETA__NODE__V1__LOCAL_PORT__INIT;
 	Zeta__Node__V1__Rate egress, ingress;
+	struct mirror_space mirror;
 	const struct facts *cluster;
 	uint8_t mac[6];
 	int err;
@@ -1060,6 +1086,7 @@ static int compile_local_port(struct desired *d, struct source *source, const st
 	local.ingress = compile_rate(json_object_get(object->body, "ingress_limit"), &ingress);
 	if (json_is_integer(json_object_get(object->body, "dscp")))
 		local.dscp = 1 + number(object->body, "dscp");
+	local.mirror = compile_mirror(json_object_get(object->body, "mirror"), &mirror);
 	return emit_as(d, source, group_own(d, HOSTS, text_or_empty(object->body, "host")),
 		       LOCAL_PORT, local_port, &local);
 }

@@ -565,7 +565,7 @@ static json_t *port_body(const json_t *given, const json_t *before, const char *
 {
 	static const char *const kept[] = {
 		"description",	 "interface", "security_groups", "allowed_prefixes", "egress_limit",
-		"ingress_limit", "dscp"};
+		"ingress_limit", "dscp",      "mirror"};
 	auto_(json_decrefp) json_t *ips = json_array();
 	json_t *body, *item;
 	size_t i;

@@ -54,7 +54,7 @@ struct world {
 	struct edge *edge;
 	int overlay;
 	uint32_t vni;
-	struct target egress, ingress;
+	struct target egress, ingress, mirror;
 };
 
 typedef void (*build)(struct frame *f, const struct world *w);
@@ -173,7 +173,9 @@ static struct world world_open(int overlay, const char *name)
 	must(edge__load(w.edge), "load");
 	w.egress.program = bpf_program__fd(w.edge->progs.edge_egress);
 	w.ingress.program = bpf_program__fd(w.edge->progs.edge_ingress);
-	w.egress.verdicts = w.ingress.verdicts = bpf_map__fd(w.edge->maps.verdicts);
+	w.mirror.program = bpf_program__fd(w.edge->progs.edge_mirror);
+	w.egress.verdicts = bpf_map__fd(w.edge->maps.verdicts);
+	w.ingress.verdicts = w.mirror.verdicts = w.egress.verdicts;
 	return w;
 }
 
@@ -1038,14 +1040,17 @@ static uint32_t action_for(enum verdict v)
 }
 
 // The outer source port is a hash, whose spread has a test of its own; here it need only be one.
-static int check(const struct world *w, const struct target *t, const char *name,
-		 const struct frame *in, enum verdict verdict, const struct frame *out)
+static int check_beside(const struct world *w, const struct target *t, const char *name,
+			const struct frame *in, enum verdict verdict, const struct frame *out,
+			enum verdict beside)
 {
-	int tunnelled = verdict == EDGE_TO_ENTRANCE || verdict == EDGE_DIRECT;
+	int tunnelled =
+		verdict == EDGE_TO_ENTRANCE || verdict == EDGE_DIRECT || verdict == MIRRORED;
 	char full[128];
 	struct expected want = {
 		.name = full,
 		.verdict = verdict,
+		.beside = beside,
 		.action = action_for(verdict),
 		.out = out,
 		// The rows' super-packet is three.
@@ -1064,6 +1069,12 @@ static int check(const struct world *w, const struct target *t, const char *name
 		wrong = 1;
 	}
 	return wrong;
+}
+
+static int check(const struct world *w, const struct target *t, const char *name,
+		 const struct frame *in, enum verdict verdict, const struct frame *out)
+{
+	return check_beside(w, t, name, in, verdict, out, GO_ON);
 }
 
 static int run_row(const struct world *w, const struct row *row)
@@ -1178,6 +1189,14 @@ static int test_expiry(const struct world *w)
 	return wrong + expect(!direct_known(w, &value), "an unused flow is not forgotten");
 }
 
+static uint64_t counted(const struct world *w, enum verdict v)
+{
+	struct verdict_count sum[VERDICTS];
+
+	must(verdicts_read(w->egress.verdicts, sum), "verdicts");
+	return sum[v].packets;
+}
+
 static void buckets_are(const struct world *w, uint32_t ifindex, struct bucket egress,
 			struct bucket ingress)
 {
@@ -1264,6 +1283,96 @@ static int test_egress_rate(const struct world *w)
 	out = in;
 	direct(&out, w);
 	return wrong + check(w, &w->egress, "other way full", &in, EDGE_DIRECT, &out);
+}
+
+#define COLLECTOR "192.0.2.77"
+#define COLLECTOR_VNI 0x00BEEF
+
+static struct local_port mirrored(const struct world *w, uint16_t bytes)
+{
+	struct local_port port = workload(w);
+
+	port.mirror = (struct mirror){
+		.collector = address_must(COLLECTOR),
+		.vni = COLLECTOR_VNI,
+		.bytes = bytes,
+		.which = MIRROR_EGRESS | MIRROR_INGRESS,
+		.rate = slow_rate(),
+	};
+	return port;
+}
+
+// What becomes of a clone: VXLAN to the collector, whatever the overlay is, whole or its beginning.
+static int test_copies(const struct world *w)
+{
+	struct __sk_buff ctx = {.mark = WORKLOAD_IFINDEX};
+	static const uint16_t sizes[] = {MAX_MIRROR_BYTES, MIN_MIRROR_BYTES, 71};
+	struct target t = w->mirror;
+	struct frame in, out;
+	int wrong = 0;
+
+	reset(w);
+	t.ctx = &ctx;
+	t.ctx_size = sizeof(ctx);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		put_port(w, WORKLOAD_IFINDEX, mirrored(w, sizes[i]));
+		for (int is_arp = 0; is_arp < 2; is_arp++) {
+			frame_clear(&in);
+			(is_arp ? arp_request : udp)(&in, w);
+			out = in;
+			if (out.length > sizes[i])
+				out.length = sizes[i];
+			frame_vxlan(&out, COLLECTOR_VNI);
+			frame_udp(&out, 50000, 4789, 0);
+			frame_ipv4(&out, (struct ipv4_header){.from = HOST,
+							      .to = COLLECTOR,
+							      .protocol = IPPROTO_UDP,
+							      .fragment = 0x4000});
+			frame_ethernet(&out, "00:00:00:00:00:00", HOST_MAC, ETH_P_IP);
+			wrong += check(w, &t, is_arp ? "copy of ARP" : "copy", &in, MIRRORED, &out);
+		}
+	}
+	put_port(w, WORKLOAD_IFINDEX, workload(w));
+	wrong += check(w, &t, "copy of who is no longer mirrored", &in, NO_LOCAL_PORT, NULL);
+	ctx.mark = 4711;
+	return wrong + check(w, &t, "copy of nobody", &in, NO_LOCAL_PORT, NULL);
+}
+
+// Whatever becomes of the copy, the packet goes its way.
+static int test_mirrored_goes_on(const struct world *w)
+{
+	struct port_buckets far = {.mirror = {.packets_until = clock_units() + 60 * MINUTE}};
+	uint32_t ifindex = WORKLOAD_IFINDEX, only = 0, nowhere = 4711;
+	struct frame in, out;
+	int wrong = 0;
+
+	reset(w);
+	put(w->edge->maps.mirror_end, &only, &nowhere);
+	buckets_are(w, ifindex, (struct bucket){0}, (struct bucket){0});
+	put_port(w, ifindex, mirrored(w, 128));
+	frame_clear(&in);
+	udp(&in, w);
+	out = in;
+	to_entrance(&out, w);
+	wrong +=
+		check_beside(w, &w->egress, "mirrored", &in, EDGE_TO_ENTRANCE, &out, MIRROR_FAILED);
+	wrong += check_beside(w, &w->egress, "mirrored, over its rate", &in, EDGE_TO_ENTRANCE, &out,
+			      MIRROR_RATE);
+	put(w->edge->maps.port_buckets, &ifindex, &(struct port_buckets){0});
+	learn_routed(w);
+	out = in;
+	direct_routed(&out, w);
+	wrong += check_beside(w, &w->egress, "mirrored, routed", &in, EDGE_DIRECT, &out,
+			      MIRROR_FAILED);
+
+	put(w->edge->maps.port_buckets, &ifindex, &far);
+	put_mac(w, WORKLOAD_MAC, WORKLOAD_IFINDEX, PLACE_MIRRORED);
+	frame_clear(&in);
+	delivered(&in, w);
+	out = in;
+	inside(&out, w);
+	return wrong + check_beside(w, &w->ingress, "mirrored, delivered", &in, EDGE_DELIVERED,
+				    &out, MIRROR_RATE);
 }
 
 // Marked as the port says, but for the bits of congestion; and the tunnel, with none of these.
@@ -1563,14 +1672,6 @@ static uint64_t packets_of(const struct world *w)
 	return packets;
 }
 
-static uint64_t counted(const struct world *w, enum verdict v)
-{
-	struct verdict_count sum[VERDICTS];
-
-	must(verdicts_read(w->egress.verdicts, sum), "verdicts");
-	return sum[v].packets;
-}
-
 // A frame that left through a tunnel carries the VNI of the port it came from, whatever was in it.
 static int wrong_tenant(const struct world *w, const struct frame *in, const struct frame *out)
 {
@@ -1655,6 +1756,8 @@ static int test_world(struct world *w)
 	wrong += test_expiry(w);
 	wrong += test_egress_rate(w);
 	wrong += test_super_packet_rate(w);
+	wrong += test_copies(w);
+	wrong += test_mirrored_goes_on(w);
 	wrong += test_marks(w);
 	wrong += test_own_mark(w);
 	wrong += test_ingress_rate(w);

@@ -1,14 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Do ports send and get as much as they may, and no more, direct path or not?
+# Do ports send and get as much as they may, and no more, direct path or not? Are they marked and mirrored?
 #
-#            host1                        host2
-#   red      client .1.10, other .1.12    server .1.11
+#            host1                        host2           host3
+#   red      client .1.10, other .1.12    server .1.11    (a collector)
 #   1 node that is everything (lab/limits.yaml)
 set -euo pipefail
 build=$1
 source "$(dirname "$0")/cloud.sh"
-command -v iperf3 >/dev/null || { echo "needs iperf3"; exit 77; }
+for tool in iperf3 tcpdump; do
+	command -v $tool >/dev/null || { echo "needs $tool"; exit 77; }
+done
 begin "$lab/limits.yaml"
 
 # What the edges counted.
@@ -63,4 +65,46 @@ holds "is kept there" until_true 60 udp other 2M 150 packets 500
 holds "and counted" [ "$(counted PORT_INGRESS_RATE host2)" -gt 100 ]
 holds "no limit at all" port server "ingress_limit: null"
 holds "is none" until_true 60 udp other 15M 1400 bits 15000000
+of_host() { # NAME FIELD
+	ctl get host "$1" -o json | python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$2"
+}
+# watched NAME HOST: what its interface to the other hosts gets, in $work/NAME.
+watched() {
+	local interface
+	interface=$(of_host "$2" interface)
+	(exec nsenter --net="$run/net/$2" timeout 60 tcpdump -l -n -vvv -Q in -i "$interface" udp port 4789 \
+		>"$work/$1" 2>"$work/$1.err") &
+	watcher=$!
+	until_true 10 grep -q 'listening on' "$work/$1.err"
+}
+# shows NAME PATTERN COMMAND..: which is done until it is seen there.
+shows() {
+	"${@:3}" >/dev/null || true
+	grep -E -A 2 'VXLAN' "$work/$1" | grep -E "$2" >/dev/null
+}
+echo_once() {
+	on client ping -q -c 1 -W 1 -s "${1:-56}" 10.0.1.11
+}
+holds "a port without limits, with a class" port client "egress_limit: null, dscp: 46"
+watched marks host2
+holds "its packets have it" until_true 20 shows marks 'IP \(tos 0xb8' echo_once
+holds "its tunnel has it" until_true 20 grep -E '^[0-9:.]+ IP \(tos 0xb8' "$work/marks"
+kill $watcher
+holds "no class" port client "dscp: null"
+
+collector=$(of_host host3 ip)
+holds "a mirror" port client "mirror: {collector: $collector, vni: 4711, bytes: 80}"
+watched copies host3
+holds "the collector sees what is sent" until_true 20 shows copies '10.0.1.10 > 10.0.1.11: ICMP echo request' echo_once
+holds "and what is answered" until_true 20 shows copies '10.0.1.11 > 10.0.1.10: ICMP echo reply' echo_once
+holds "by its number" grep -q 'vni 4711' "$work/copies"
+holds "cut, where it is larger" until_true 20 eval "echo_once 1000 && grep -q 'proto UDP (17), length 116' '$work/copies'"
+holds "copies were counted" [ "$(counted MIRRORED host1)" -gt 2 ]
+holds "a mirror that may little" port client "mirror: {collector: $collector, bits_per_s: 1000}"
+held_up() {
+	on client ping -q -c 20 -i 0.01 -W 2 10.0.1.11 | grep ' 0% packet loss'
+}
+holds "holds up no packet" until_true 20 held_up
+holds "and the rest was counted" [ "$(counted MIRROR_RATE host1)" -gt 10 ]
+kill $watcher
 verdict "They do."

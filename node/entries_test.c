@@ -651,6 +651,53 @@ static void local_port_rates(void **state)
 	REFUSES(local_port_entries(&p, &r.entries), "packets per second");
 }
 
+static void local_port_mirror(void **state)
+{
+	Zeta__Node__V1__LocalPort p = ZETA__NODE__V1__LOCAL_PORT__INIT;
+	Zeta__Node__V1__Mirror mirror = ZETA__NODE__V1__MIRROR__INIT;
+	Zeta__Node__V1__Rate rate = ZETA__NODE__V1__RATE__INIT;
+	struct recorded r = recorder();
+	const struct local_port *value = (const void *)r.value[0];
+	struct rate want = rate_of(1000000, 0, 100);
+	uint8_t other[16] = {0x20, 1};
+
+	p.vni = 9;
+	p.mac = BYTES(mac);
+	p.interface = "veth-a";
+	p.mirror = &mirror;
+	mirror.collector = BYTES(ip);
+	mirror.vni = 77;
+	mirror.bytes = 128;
+	mirror.ingress = 1;
+	mirror.rate = &rate;
+	rate.bits_per_s = 1000000;
+	rate.burst_ms = 100;
+	assert_int_equal(local_port_entries(&p, &r.entries), 0);
+	assert_memory_equal(&value->mirror.collector, ip, 16);
+	assert_int_equal(value->mirror.vni, 77);
+	assert_int_equal(value->mirror.bytes, 128);
+	assert_int_equal(value->mirror.which, MIRROR_INGRESS);
+	assert_memory_equal(&value->mirror.rate, &want, sizeof(want));
+	mirror.ingress = 0;
+	REFUSES(local_port_entries(&p, &r.entries), "of nothing");
+	mirror.egress = 1;
+	mirror.rate = NULL;
+	REFUSES(local_port_entries(&p, &r.entries), "without a limit");
+	mirror.rate = &rate;
+	mirror.bytes = MIN_MIRROR_BYTES - 1;
+	REFUSES(local_port_entries(&p, &r.entries), "63 bytes");
+	mirror.bytes = MAX_MIRROR_BYTES + 1;
+	REFUSES(local_port_entries(&p, &r.entries), "65536 bytes");
+	mirror.bytes = MAX_MIRROR_BYTES;
+	mirror.vni = 1 << 24;
+	REFUSES(local_port_entries(&p, &r.entries), "VNI 16777216");
+	mirror.vni = 0;
+	mirror.collector = BYTES(other);
+	REFUSES(local_port_entries(&p, &r.entries), "no IPv4 address");
+	mirror.collector.len = 4;
+	REFUSES(local_port_entries(&p, &r.entries), "collector is 4");
+}
+
 static void security_group(void **state)
 {
 	Zeta__Node__V1__SecurityGroup g = ZETA__NODE__V1__SECURITY_GROUP__INIT;
@@ -1168,6 +1215,7 @@ int main(void)
 		cmocka_unit_test(port),
 		cmocka_unit_test(local_port),
 		cmocka_unit_test(local_port_rates),
+		cmocka_unit_test(local_port_mirror),
 		cmocka_unit_test(security_group),
 		cmocka_unit_test(load_balancer),
 		cmocka_unit_test(checks_most),

@@ -66,7 +66,8 @@ static int write_maps(const struct ports *ports, const struct port *port, unsign
 	const struct local_mac_key key = mac_key(&port->value);
 	const struct local_place place = {
 		.ifindex = ifindex,
-		.flags = rate_limits(&port->value.ingress) ? PLACE_LIMITED : 0,
+		.flags = (rate_limits(&port->value.ingress) ? PLACE_LIMITED : 0) |
+			 (port->value.mirror.which & MIRROR_INGRESS ? PLACE_MIRRORED : 0),
 	};
 
 	if (bpf_map_update_elem(ports->datapath->own[MAP_PORT_BY_IFINDEX], &ifindex, &port->value,

@@ -113,3 +113,5 @@
 #define MAX_PACKETS_PER_S 100000000    // more than such an interface gets small ones of
 #define MAX_BURST_MS 10000	       // more is another rate
 #define DEFAULT_BURST_MS 100	       // some round trips of TCP across a country
+#define MIN_MIRROR_BYTES 64	       // of each packet: its headers
+#define MAX_MIRROR_BYTES 65535

@@ -81,7 +81,7 @@ inlined enum verdict edge_direct(struct __sk_buff *skb, const struct packet *p,
 	}
 	__builtin_memcpy(eth->h_dest, path->instance_mac, ETH_ALEN);
 	if (local)
-		return bpf_redirect(local->ifindex, 0) == TC_ACT_REDIRECT ? EDGE_DELIVERED : BUG;
+		return edge_hand_over(skb, local);
 	to->ip = address_v4(&path->host);
 	__builtin_memcpy(to->mac, path->host_mac, sizeof(to->mac));
 	to->verdict = EDGE_DIRECT;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "lib/address.h"
 #include "shared/limits.h"
 
 const struct field limit_fields[] = {{.name = "bits_per_s",
@@ -23,7 +24,25 @@ const struct field limit_fields[] = {{.name = "bits_per_s",
 				      .fallback = "100"},
 				     {}};
 
-static const char *const of_edges[] = {"egress_limit", "ingress_limit", "dscp"};
+static const char *const directions[] = {"egress", "ingress", "both", NULL};
+
+const struct field mirror_fields[] = {
+	{.name = "collector", .type = FIELD_ADDRESS, .required = true},
+	{.name = "vni", .type = FIELD_INTEGER, .max = 0xFFFFFF, .fallback = "0"},
+	{.name = "direction", .type = FIELD_CHOICE, .choices = directions, .fallback = "\"both\""},
+	{.name = "bytes",
+	 .type = FIELD_INTEGER,
+	 .min = MIN_MIRROR_BYTES,
+	 .max = MAX_MIRROR_BYTES,
+	 .fallback = "65535"},
+	{.name = "bits_per_s",
+	 .type = FIELD_INTEGER,
+	 .min = MIN_BITS_PER_S,
+	 .max = MAX_BITS_PER_S,
+	 .fallback = "100000000"},
+	{}};
+
+static const char *const of_edges[] = {"egress_limit", "ingress_limit", "dscp", "mirror"};
 
 const char *limits_asked(const json_t *port)
 {
@@ -48,13 +67,24 @@ static int limits_something(struct change *change, const char *field)
 		      "%s has neither bits_per_s nor packets_per_s: null is no limit", field);
 }
 
+static int mirrors_somewhere(struct change *change)
+{
+	const char *text = text_in(json_object_get(change->after, "mirror"), "collector");
+	struct in6_addr collector;
+
+	if (!text || address_parse(text, &collector) || IN6_IS_ADDR_V4MAPPED(&collector))
+		return 0;
+	return refuse(change->problem, 400, "mirror.collector",
+		      "mirror.collector must be an IPv4 address");
+}
+
 int limits_admit(struct change *change, const json_t *host)
 {
 	const char *asked = limits_asked(change->after);
 	int err;
 
 	if ((err = limits_something(change, "egress_limit")) ||
-	    (err = limits_something(change, "ingress_limit")))
+	    (err = limits_something(change, "ingress_limit")) || (err = mirrors_somewhere(change)))
 		return err;
 	if (asked && strcmp(text_in(host, "kind"), "edge") != 0)
 		return refuse(change->problem, 409, asked,

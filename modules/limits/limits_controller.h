@@ -6,6 +6,8 @@
 
 // Fields of a limit: bits and packets per second, and the burst.
 extern const struct field limit_fields[];
+// .. of a mirror: where copies go, of what, and how much.
+extern const struct field mirror_fields[];
 
 // Which field of a port asks something of its host that only our edge does; NULL: none.
 const char *limits_asked(const json_t *port);

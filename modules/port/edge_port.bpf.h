@@ -4,6 +4,7 @@
 
 #include "datapath/edge_packet.bpf.h"
 #include "modules/limits/edge_limits.bpf.h"
+#include "modules/limits/edge_mirror.bpf.h"
 #include "modules/overlay/edge_overlay.bpf.h"
 
 struct {
@@ -67,12 +68,25 @@ inlined enum verdict edge_port_receives(struct __sk_buff *skb, const struct loca
 {
 	const struct local_port *port;
 
-	if (!place->flags)
+	if (!(place->flags & PLACE_LIMITED))
 		return GO_ON;
 	port = bpf_map_lookup_elem(&port_by_ifindex, &place->ifindex);
 	if (!port)
 		return NO_LOCAL_PORT;
 	return edge_ingress_allowed(skb, port, place->ifindex, offset);
+}
+
+// The frame to the workload there. Ends what was read of it.
+inlined enum verdict edge_hand_over(struct __sk_buff *skb, const struct local_place *place)
+{
+	const struct local_port *port;
+
+	if (place->flags & PLACE_MIRRORED) {
+		port = bpf_map_lookup_elem(&port_by_ifindex, &place->ifindex);
+		if (port && port->mirror.which & MIRROR_INGRESS)
+			edge_copy(skb, port, place->ifindex);
+	}
+	return bpf_redirect(place->ifindex, 0) == TC_ACT_REDIRECT ? EDGE_DELIVERED : BUG;
 }
 
 // The frame inside the tunnel, to the port of the VPC that has its destination MAC. Broadcasts are
@@ -98,5 +112,5 @@ inlined enum verdict edge_deliver(struct __sk_buff *skb, const struct packet *p)
 	if ((v = edge_port_receives(skb, place, p->inner_offset)) ||
 	    (v = edge_strip(skb, p, &inner)))
 		return v;
-	return bpf_redirect(place->ifindex, 0) == TC_ACT_REDIRECT ? EDGE_DELIVERED : BUG;
+	return edge_hand_over(skb, place);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "node/messages.h"
+#include "shared/address.h"
 
 static int allowed_entries(const Zeta__Node__V1__Port *port, const __u8 mac[6],
 			   struct entries *entries)
@@ -85,6 +86,36 @@ static int read_rate(const Zeta__Node__V1__Rate *rate, const char *what, struct 
 	return 0;
 }
 
+static int read_mirror(const Zeta__Node__V1__Mirror *mirror, struct entries *entries,
+		       struct mirror *out)
+{
+	struct in6_addr collector;
+	int err;
+
+	if (!mirror)
+		return 0;
+	if ((err = entries_ip(entries, "collector", mirror->collector, &collector)))
+		return err;
+	if (!address_is_v4(&collector))
+		return entries_refuse(entries, "a collector that has no IPv4 address");
+	if (mirror->vni >> 24)
+		return entries_refuse(entries, "a mirror's VNI %u is above 16777215", mirror->vni);
+	if (mirror->bytes < MIN_MIRROR_BYTES || mirror->bytes > MAX_MIRROR_BYTES)
+		return entries_refuse(entries, "a mirror of %u bytes of each packet",
+				      mirror->bytes);
+	if (!mirror->egress && !mirror->ingress)
+		return entries_refuse(entries, "a mirror of nothing");
+	if (!mirror->rate)
+		return entries_refuse(entries, "a mirror without a limit");
+	if ((err = read_rate(mirror->rate, "a mirror's limit", entries, &out->rate)))
+		return err;
+	out->collector = collector;
+	out->vni = mirror->vni;
+	out->bytes = (__u16)mirror->bytes;
+	out->which = (mirror->egress ? MIRROR_EGRESS : 0) | (mirror->ingress ? MIRROR_INGRESS : 0);
+	return 0;
+}
+
 int local_port_entries(const Zeta__Node__V1__LocalPort *port, struct entries *entries)
 {
 	struct interface_name name = {};
@@ -95,7 +126,8 @@ int local_port_entries(const Zeta__Node__V1__LocalPort *port, struct entries *en
 		return entries_refuse(entries, "VNI %u is not 1 to 16777215", port->vni);
 	if ((err = entries_mac(entries, "mac", port->mac, value.mac)) ||
 	    (err = read_rate(port->egress, "an egress limit", entries, &value.egress)) ||
-	    (err = read_rate(port->ingress, "an ingress limit", entries, &value.ingress)))
+	    (err = read_rate(port->ingress, "an ingress limit", entries, &value.ingress)) ||
+	    (err = read_mirror(port->mirror, entries, &value.mirror)))
 		return err;
 	if (port->dscp > MAX_DSCP + 1)
 		return entries_refuse(entries, "DSCP %u is above %u", port->dscp - 1, MAX_DSCP);

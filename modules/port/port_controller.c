@@ -41,6 +41,7 @@ static const struct field fields[] = {
 	{.name = "egress_limit", .type = FIELD_OBJECT, .fields = limit_fields, .nullable = true},
 	{.name = "ingress_limit", .type = FIELD_OBJECT, .fields = limit_fields, .nullable = true},
 	{.name = "dscp", .type = FIELD_INTEGER, .nullable = true, .max = MAX_DSCP},
+	{.name = "mirror", .type = FIELD_OBJECT, .fields = mirror_fields, .nullable = true},
 	{}};
 
 static int check_host(struct change *change, const json_t *vpc, const json_t *host)
