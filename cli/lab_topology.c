@@ -528,8 +528,8 @@ static void port_object(struct topology *topology, const struct endpoint *endpoi
 			const json_t *item)
 {
 	const json_t *groups = json_object_get(item, "groups");
-	static const char *const as_given[] = {"allowed_prefixes", "egress_limit", "ingress_limit",
-					       "dscp", "mirror"};
+	static const char *const as_given[] = {"allowed_prefixes",  "egress_limit", "ingress_limit",
+					       "connections_per_s", "dscp",	    "mirror"};
 	json_t *object = json_object(), *ips = json_array();
 
 	json_array_append_new(ips, text_of(&endpoint->ip));
@@ -561,6 +561,7 @@ static int endpoint_read(struct topology *topology, size_t index, const json_t *
 					     "allowed_prefixes",
 					     "egress_limit",
 					     "ingress_limit",
+					     "connections_per_s",
 					     "dscp",
 					     "mirror",
 					     NULL};

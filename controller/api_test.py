@@ -461,7 +461,7 @@ class Objects(Case):
         got = self.make("ports", **port(9, host="h-6", interface=None))
         self.assertEqual((got["host"], got["status"]), ("h-6", {"ready": False}))
         self.assertEqual(got["allowed_prefixes"], [])
-        for field in ("egress_limit", "ingress_limit", "dscp", "mirror"):
+        for field in ("egress_limit", "ingress_limit", "connections_per_s", "dscp", "mirror"):
             self.assertIsNone(got[field])
 
     def test_examples_of_the_definition(self):
@@ -1127,6 +1127,7 @@ class Refusals(Case):
             ("ports", "allowed_prefixes[0]", ["10.0.0.1/8"]),
             ("ports", "egress_limit", 5), ("ports", "egress_limit", {}),
             ("ports", "ingress_limit", {"burst_ms": 10}),
+            ("ports", "connections_per_s", 0), ("ports", "connections_per_s", 1000001),
             ("ports", "mirror", "172.16.2.9"), ("ports", "mirror.collector", {}),
             ("ports", "dscp", -1), ("ports", "dscp", 64), ("ports", "dscp", "ef"),
             ("ports", "allowed_prefixes[1]", ["10.0.0.0/8", "10.0.0.0/8"]),

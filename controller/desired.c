@@ -1084,6 +1084,7 @@ static int compile_local_port(struct desired *d, struct source *source, const st
 	local.interface = (char *)text_or_empty(object->body, "interface");
 	local.egress = compile_rate(json_object_get(object->body, "egress_limit"), &egress);
 	local.ingress = compile_rate(json_object_get(object->body, "ingress_limit"), &ingress);
+	local.connections_per_s = number(object->body, "connections_per_s");
 	if (json_is_integer(json_object_get(object->body, "dscp")))
 		local.dscp = 1 + number(object->body, "dscp");
 	local.mirror = compile_mirror(json_object_get(object->body, "mirror"), &mirror);

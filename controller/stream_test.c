@@ -730,6 +730,7 @@ static void edge_snapshot(void **state)
 	assert_null(local->egress);
 	assert_null(local->ingress);
 	assert_int_equal(local->dscp, 0);
+	assert_int_equal(local->connections_per_s, 0);
 	assert_null(local->mirror);
 	assert_int_equal(local->vni, 101);
 	assert_mac(local->mac, "02:02:00:00:00:0b");
@@ -1135,6 +1136,7 @@ static void limits_of_a_port(void **state)
 				      "packets_per_s", "burst_ms", 20));
 	json_object_set_new(limited, "ingress_limit", json_null());
 	json_object_set_new(limited, "dscp", json_integer(0));
+	json_object_set_new(limited, "connections_per_s", json_integer(30));
 	json_object_set_new(limited, "mirror",
 			    json_pack("{s:s, s:i, s:s, s:i, s:i}", "collector", "10.0.0.77", "vni",
 				      5, "direction", "egress", "bytes", 96, "bits_per_s",
@@ -1148,6 +1150,7 @@ static void limits_of_a_port(void **state)
 	assert_int_equal(local->egress->packets_per_s, 0);
 	assert_int_equal(local->egress->burst_ms, 20);
 	assert_int_equal(local->dscp, 1);
+	assert_int_equal(local->connections_per_s, 30);
 	assert_ip(local->mirror->collector, "10.0.0.77");
 	assert_int_equal(local->mirror->vni, 5);
 	assert_int_equal(local->mirror->bytes, 96);

@@ -563,9 +563,9 @@ static int drop_host(struct api_call *call, const char *id)
 // Of what this API does not know, a port that is replaced keeps what it has.
 static json_t *port_body(const json_t *given, const json_t *before, const char *host)
 {
-	static const char *const kept[] = {
-		"description",	 "interface", "security_groups", "allowed_prefixes", "egress_limit",
-		"ingress_limit", "dscp",      "mirror"};
+	static const char *const kept[] = {"description",	"interface",	"security_groups",
+					   "allowed_prefixes",	"egress_limit", "ingress_limit",
+					   "connections_per_s", "dscp",		"mirror"};
 	auto_(json_decrefp) json_t *ips = json_array();
 	json_t *body, *item;
 	size_t i;

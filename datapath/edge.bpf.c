@@ -64,7 +64,8 @@ int edge_egress(struct __sk_buff *skb)
 		return edge_finish(skb, v);
 	if (edge_tagged(skb, p.inner.eth))
 		return edge_finish(skb, INNER_VLAN);
-	if ((v = read_sent(skb, &p, &f)) || (v = edge_egress_allowed(skb, port)))
+	if ((v = read_sent(skb, &p, &f)) || (v = edge_connection_allowed(skb, port, &p, &f)) ||
+	    (v = edge_egress_allowed(skb, port)))
 		return edge_finish(skb, v);
 	edge_mark(&p, port);
 	to.tos = outer_tos(port);

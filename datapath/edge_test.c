@@ -368,6 +368,31 @@ static void tcp_rst(struct frame *f, const struct world *w)
 	tcp(f, RST);
 }
 
+static void tcp_syn_ack(struct frame *f, const struct world *w)
+{
+	tcp(f, SYN | ACK);
+}
+
+static void tcp_fragment(struct frame *f, uint16_t bits)
+{
+	struct ipv4_header h = header(IPPROTO_TCP);
+
+	h.fragment = bits;
+	frame_fill(f, 32);
+	frame_tcp(f, 1000, 2000, SYN);
+	sends(f, h);
+}
+
+static void tcp_first_fragment(struct frame *f, const struct world *w)
+{
+	tcp_fragment(f, 0x2000);
+}
+
+static void tcp_later_fragment(struct frame *f, const struct world *w)
+{
+	tcp_fragment(f, 5);
+}
+
 static void tcp_cut(struct frame *f, const struct world *w)
 {
 	frame_fill(f, 19);
@@ -1285,6 +1310,46 @@ static int test_egress_rate(const struct world *w)
 	return wrong + check(w, &w->egress, "other way full", &in, EDGE_DIRECT, &out);
 }
 
+// SYNs are counted, also where they hide in a fragment; and nothing else is.
+static int test_connection_rate(const struct world *w)
+{
+	static const struct {
+		const char *name;
+		build in;
+		enum verdict verdict;
+	} then[] = {
+		{"a SYN too many", tcp_syn, PORT_CONNECTION_RATE},
+		{"a fragment that may begin with one", tcp_first_fragment, PORT_CONNECTION_RATE},
+		{"its other one", tcp_later_fragment, EDGE_TO_ENTRANCE},
+		{"an answer to one", tcp_syn_ack, EDGE_TO_ENTRANCE},
+		{"in the middle of one", tcp_ack, EDGE_TO_ENTRANCE},
+		{"no TCP", udp, EDGE_TO_ENTRANCE},
+		{"ARP", arp_request, EDGE_TO_ENTRANCE},
+	};
+	struct local_port port = workload(w);
+	struct frame in, out;
+	int wrong = 0;
+
+	reset(w);
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){0}, (struct bucket){0});
+	port.connections = (struct rate){.per_packet = MINUTE, .burst = 1};
+	put_port(w, WORKLOAD_IFINDEX, port);
+	frame_clear(&in);
+	tcp_syn(&in, w);
+	out = in;
+	to_entrance(&out, w);
+	wrong += check(w, &w->egress, "a SYN", &in, EDGE_TO_ENTRANCE, &out);
+	for (size_t i = 0; i < sizeof(then) / sizeof(*then); i++) {
+		frame_clear(&in);
+		then[i].in(&in, w);
+		out = in;
+		to_entrance(&out, w);
+		wrong += check(w, &w->egress, then[i].name, &in, then[i].verdict,
+			       then[i].verdict == EDGE_TO_ENTRANCE ? &out : NULL);
+	}
+	return wrong;
+}
+
 #define COLLECTOR "192.0.2.77"
 #define COLLECTOR_VNI 0x00BEEF
 
@@ -1756,6 +1821,7 @@ static int test_world(struct world *w)
 	wrong += test_expiry(w);
 	wrong += test_egress_rate(w);
 	wrong += test_super_packet_rate(w);
+	wrong += test_connection_rate(w);
 	wrong += test_copies(w);
 	wrong += test_mirrored_goes_on(w);
 	wrong += test_marks(w);

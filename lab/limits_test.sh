@@ -107,4 +107,31 @@ held_up() {
 holds "holds up no packet" until_true 20 held_up
 holds "and the rest was counted" [ "$(counted MIRROR_RATE host1)" -gt 10 ]
 kill $watcher
+
+web server "red"
+holds "a limit of connections" port client "mirror: null, connections_per_s: 5"
+begins() {
+	on client python3 - <<-'END'
+		import socket, sys, time
+		begun, sockets = time.monotonic(), []
+		for _ in range(60):
+		    s = socket.socket()
+		    s.setblocking(False)
+		    s.connect_ex(("10.0.1.11", 80))
+		    sockets.append(s)
+		time.sleep(0.5)
+		count = 0
+		for s in sockets:
+		    try:
+		        s.getpeername()
+		        count += 1
+		    except OSError:
+		        pass
+		took = time.monotonic() - begun
+		print(f"{count} connections in {took:.1f} s")
+		sys.exit(not 16 <= count <= 18 + 5 * took)
+	END
+}
+holds "is kept" until_true 30 begins
+holds "and counted" [ "$(counted PORT_CONNECTION_RATE host1)" -gt 10 ]
 verdict "They do."

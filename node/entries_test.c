@@ -605,6 +605,14 @@ static void local_port(void **state)
 	p.dscp = 65;
 	REFUSES(local_port_entries(&p, &r.entries), "DSCP 64");
 	p.dscp = 0;
+	r = recorder();
+	p.connections_per_s = 4;
+	assert_int_equal(local_port_entries(&p, &r.entries), 0);
+	assert_true(value->connections.per_packet == 250000000ull << RATE_TIME_BITS);
+	assert_true(value->connections.burst == 16 * value->connections.per_packet);
+	p.connections_per_s = MAX_CONNECTIONS_PER_S + 1;
+	REFUSES(local_port_entries(&p, &r.entries), "connections per second");
+	p.connections_per_s = 0;
 	p.interface = "a-name-that-is-too-long";
 	REFUSES(local_port_entries(&p, &r.entries), "a-name-that");
 	p.interface = "../x";

@@ -25,15 +25,16 @@ struct mirror {
 // Map "port_by_ifindex": hash, key __u32 ifindex of the workload's interface on this host.
 struct local_port {
 	__u32 vni;
-	__u8 mac[6];	     // the workload's
-	__u8 marks;	     // 1: what it sends has this dscp, inside of the tunnel and outside
-	__u8 dscp;	     // 6 bits
-	__u32 cluster;	     // number of the cluster that serves its VPC
-	struct rate egress;  // of what the workload sends
-	struct rate ingress; // .. and gets
+	__u8 mac[6];		 // the workload's
+	__u8 marks;		 // 1: what it sends has this dscp, inside of the tunnel and outside
+	__u8 dscp;		 // 6 bits
+	__u32 cluster;		 // number of the cluster that serves its VPC
+	struct rate egress;	 // of what the workload sends
+	struct rate ingress;	 // .. and gets
+	struct rate connections; // of TCP that it begins, as packets
 	struct mirror mirror;
 };
-_Static_assert(sizeof(struct local_port) == 64 + 48, "compared whole: no padding");
+_Static_assert(sizeof(struct local_port) == 64 + 24 + 48, "compared whole: no padding");
 
 // Map "port_buckets": hash, key __u32 ifindex. What a port has used of its rates. It is the
 // kernel's alone, so that a new local_port gives nobody a fresh burst; the loader removes it with
@@ -41,6 +42,7 @@ _Static_assert(sizeof(struct local_port) == 64 + 48, "compared whole: no padding
 struct port_buckets {
 	struct bucket egress;
 	struct bucket ingress;
+	struct bucket connections;
 	struct bucket mirror;
 };
 

@@ -113,5 +113,8 @@
 #define MAX_PACKETS_PER_S 100000000    // more than such an interface gets small ones of
 #define MAX_BURST_MS 10000	       // more is another rate
 #define DEFAULT_BURST_MS 100	       // some round trips of TCP across a country
+#define MAX_CONNECTIONS_PER_S 1000000  // that one workload begins
+#define CONNECTION_BURST_MS 250	       // as of a VPC's first packets: short ones come in heaps
+#define CONNECTION_BURST 16	       // .. and so many in any case
 #define MIN_MIRROR_BYTES 64	       // of each packet: its headers
 #define MAX_MIRROR_BYTES 65535

@@ -73,6 +73,22 @@ inlined enum verdict edge_egress_allowed(struct __sk_buff *skb, const struct loc
 	return !b || port_allowed(skb, &port->egress, &b->egress, 0) ? GO_ON : PORT_EGRESS_RATE;
 }
 
+// A connection that the workload of this interface begins: TCP's, as it says so itself. Nobody
+// sends a SYN in fragments but to hide it, so what begins with one is taken for that.
+inlined enum verdict edge_connection_allowed(struct __sk_buff *skb, const struct local_port *port,
+					     const struct packet *p, const struct flow *f)
+{
+	struct port_buckets *b;
+
+	if (!port->connections.per_packet || !p->inner.ip || p->inner.ip->protocol != IPPROTO_TCP ||
+	    f->fragment == 2 || (!f->fragment && (f->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN))
+		return GO_ON;
+	b = buckets_of(skb->ifindex);
+	return !b || rate_allows(&port->connections, &b->connections, bpf_ktime_get_ns(), 1, 0)
+		       ? GO_ON
+		       : PORT_CONNECTION_RATE;
+}
+
 // What the port of that interface gets.
 inlined enum verdict edge_ingress_allowed(struct __sk_buff *skb, const struct local_port *port,
 					  __u32 ifindex, __u32 offset)

@@ -42,7 +42,8 @@ const struct field mirror_fields[] = {
 	 .fallback = "100000000"},
 	{}};
 
-static const char *const of_edges[] = {"egress_limit", "ingress_limit", "dscp", "mirror"};
+static const char *const of_edges[] = {"egress_limit", "ingress_limit", "connections_per_s", "dscp",
+				       "mirror"};
 
 const char *limits_asked(const json_t *port)
 {

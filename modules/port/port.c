@@ -86,6 +86,16 @@ static int read_rate(const Zeta__Node__V1__Rate *rate, const char *what, struct 
 	return 0;
 }
 
+// Few per second come in heaps too.
+static struct rate connection_rate(__u32 per_s)
+{
+	struct rate rate = rate_of(0, per_s, per_s ? CONNECTION_BURST_MS : 0);
+
+	if (rate.burst < CONNECTION_BURST * rate.per_packet)
+		rate.burst = CONNECTION_BURST * rate.per_packet;
+	return rate;
+}
+
 static int read_mirror(const Zeta__Node__V1__Mirror *mirror, struct entries *entries,
 		       struct mirror *out)
 {
@@ -129,6 +139,10 @@ int local_port_entries(const Zeta__Node__V1__LocalPort *port, struct entries *en
 	    (err = read_rate(port->ingress, "an ingress limit", entries, &value.ingress)) ||
 	    (err = read_mirror(port->mirror, entries, &value.mirror)))
 		return err;
+	if (port->connections_per_s > MAX_CONNECTIONS_PER_S)
+		return entries_refuse(entries, "%u connections per second",
+				      port->connections_per_s);
+	value.connections = connection_rate(port->connections_per_s);
 	if (port->dscp > MAX_DSCP + 1)
 		return entries_refuse(entries, "DSCP %u is above %u", port->dscp - 1, MAX_DSCP);
 	value.marks = port->dscp != 0;

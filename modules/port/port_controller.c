@@ -40,6 +40,11 @@ static const struct field fields[] = {
 	 .fallback = "[]"},
 	{.name = "egress_limit", .type = FIELD_OBJECT, .fields = limit_fields, .nullable = true},
 	{.name = "ingress_limit", .type = FIELD_OBJECT, .fields = limit_fields, .nullable = true},
+	{.name = "connections_per_s",
+	 .type = FIELD_INTEGER,
+	 .nullable = true,
+	 .min = 1,
+	 .max = MAX_CONNECTIONS_PER_S},
 	{.name = "dscp", .type = FIELD_INTEGER, .nullable = true, .max = MAX_DSCP},
 	{.name = "mirror", .type = FIELD_OBJECT, .fields = mirror_fields, .nullable = true},
 	{}};
