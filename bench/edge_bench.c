@@ -54,6 +54,7 @@ static struct edge_floor *load(void)
 	struct local_port port = {.vni = VNI};
 	struct local_mac_key mac = {.vni = VNI};
 	uint32_t loopback = 1, cluster = 0;
+	struct local_place place = {.ifindex = loopback};
 
 	if (!edge)
 		fatal("edge object");
@@ -68,7 +69,7 @@ static struct edge_floor *load(void)
 	mac_must(entrances.entrance[0].mac, MAC);
 	entrances.entrance[0].ip = address_must(OTHER);
 	put(edge->maps.port_by_ifindex, &loopback, &port);
-	put(edge->maps.port_by_mac, &mac, &loopback);
+	put(edge->maps.port_by_mac, &mac, &place);
 	put(edge->maps.edge_entrances, &cluster, &entrances);
 	return edge;
 }

@@ -528,8 +528,8 @@ static void port_object(struct topology *topology, const struct endpoint *endpoi
 			const json_t *item)
 {
 	const json_t *groups = json_object_get(item, "groups");
-	const json_t *allowed = json_object_get(item, "allowed_prefixes");
-
+	static const char *const as_given[] = {"allowed_prefixes",  "egress_limit", "ingress_limit",
+					       "connections_per_s", "dscp",	    "mirror"};
 	json_t *object = json_object(), *ips = json_array();
 
 	json_array_append_new(ips, text_of(&endpoint->ip));
@@ -542,15 +542,29 @@ static void port_object(struct topology *topology, const struct endpoint *endpoi
 	json_object_set_new(object, "interface", json_string(endpoint->interface));
 	json_object_set_new(object, "security_groups",
 			    groups ? json_deep_copy(groups) : json_array());
-	json_object_set_new(object, "allowed_prefixes",
-			    allowed ? json_deep_copy(allowed) : json_array());
+	for (size_t i = 0; i < sizeof(as_given) / sizeof(as_given[0]); i++)
+		if (json_object_get(item, as_given[i]))
+			json_object_set_new(object, as_given[i],
+					    json_deep_copy(json_object_get(item, as_given[i])));
 	add_object(topology, object);
 }
 
 static int endpoint_read(struct topology *topology, size_t index, const json_t *item)
 {
-	static const char *const fields[] = {"name",   "vpc", "subnet",		  "ip", "host",
-					     "groups", "mac", "allowed_prefixes", NULL};
+	static const char *const fields[] = {"name",
+					     "vpc",
+					     "subnet",
+					     "ip",
+					     "host",
+					     "groups",
+					     "mac",
+					     "allowed_prefixes",
+					     "egress_limit",
+					     "ingress_limit",
+					     "connections_per_s",
+					     "dscp",
+					     "mirror",
+					     NULL};
 	struct endpoint *endpoint = &topology->endpoint[topology->endpoints];
 	struct where where = at("endpoints", index, item);
 	const char *host, *subnet_name, *mac;

@@ -461,6 +461,8 @@ class Objects(Case):
         got = self.make("ports", **port(9, host="h-6", interface=None))
         self.assertEqual((got["host"], got["status"]), ("h-6", {"ready": False}))
         self.assertEqual(got["allowed_prefixes"], [])
+        for field in ("egress_limit", "ingress_limit", "connections_per_s", "dscp", "mirror"):
+            self.assertIsNone(got[field])
 
     def test_examples_of_the_definition(self):
         """What the document shows works, in the order that references need."""
@@ -1123,6 +1125,11 @@ class Refusals(Case):
             ("ports", "ips", [f"10.0.1.{n}" for n in range(20, 37)]),
             ("ports", "interface", gone), ("ports", "security_groups", "http"),
             ("ports", "allowed_prefixes[0]", ["10.0.0.1/8"]),
+            ("ports", "egress_limit", 5), ("ports", "egress_limit", {}),
+            ("ports", "ingress_limit", {"burst_ms": 10}),
+            ("ports", "connections_per_s", 0), ("ports", "connections_per_s", 1000001),
+            ("ports", "mirror", "172.16.2.9"), ("ports", "mirror.collector", {}),
+            ("ports", "dscp", -1), ("ports", "dscp", 64), ("ports", "dscp", "ef"),
             ("ports", "allowed_prefixes[1]", ["10.0.0.0/8", "10.0.0.0/8"]),
             ("ports", "allowed_prefixes", [f"10.{n}.0.0/16" for n in range(17)]),
             ("ports", "security_groups", ["a", "b", "c", "d", "e"]),
@@ -1212,6 +1219,47 @@ class Refusals(Case):
                  {"vpc": "blue", "rules": [{"direction": "egress", "remote_group": "x"}]})):
             with self.subTest(kind=kind, field=field):
                 self.refuse(404, field, "POST", f"/v1/{kind}", body)
+
+    def test_limits(self):
+        """Of a port: what is left out, what is refused, and what becomes of them."""
+        limit = {"bits_per_s": 400000000000}
+        full = {"bits_per_s": 400000000000, "packets_per_s": None, "burst_ms": 100}
+        got = self.make("ports", **port(9, egress_limit=limit,
+                                        ingress_limit={"packets_per_s": 1, "burst_ms": 10000}))
+        self.assertEqual(got["egress_limit"], full)
+        self.assertEqual(got["ingress_limit"],
+                         {"bits_per_s": None, "packets_per_s": 1, "burst_ms": 10000})
+        for field, value in (("bits_per_s", 999), ("bits_per_s", 400000000001),
+                             ("bits_per_s", "1G"), ("packets_per_s", 0),
+                             ("packets_per_s", 100000001), ("burst_ms", 0),
+                             ("burst_ms", 10001), ("burst_ms", None)):
+            with self.subTest(field=field, value=value):
+                self.refuse(400, f"egress_limit.{field}", "PUT", f"/v1/ports/{got['id']}",
+                            port(9, egress_limit={**limit, field: value}))
+        self.refuse(400, "ingress_limit", "PUT", f"/v1/ports/{got['id']}", says="neither",
+                    body=port(9, ingress_limit={}))
+        mirror = {"collector": "172.16.2.9"}
+        got = self.expect(200, "PUT", f"/v1/ports/{got['id']}", port(9, mirror=mirror))
+        self.assertEqual(got["mirror"], {"collector": "172.16.2.9", "vni": 0, "direction": "both",
+                                         "bytes": 65535, "bits_per_s": 100000000})
+        for field, value in (("vni", 16777216), ("vni", -1), ("direction", "up"), ("bytes", 63),
+                             ("bytes", 65536), ("bits_per_s", 0), ("bits_per_s", None),
+                             ("collector", "fd00::1"), ("collector", "239.1.1.1"),
+                             ("collector", None), ("colour", 1)):
+            with self.subTest(field=field, value=value):
+                self.refuse(400, f"mirror.{field}", "PUT", f"/v1/ports/{got['id']}",
+                            port(9, mirror={**mirror, field: value}))
+        self.make("hosts", id="h-7", name="host7", cluster="zgc", ip="172.16.2.7",
+                  mac="02:00:00:00:03:07", kind="ovs")
+        self.refuse(409, "egress_limit", "PUT", f"/v1/ports/{got['id']}", says="no edge host",
+                    body=port(9, host="h-7", egress_limit=limit))
+        before = self.expect(200, "GET", "/v1/vpcs/blue")["policy"]
+        self.expect(200, "PUT", f"/v1/ports/{got['id']}", port(9, egress_limit=limit))
+        self.assertEqual(self.expect(200, "GET", "/v1/vpcs/blue")["policy"], before)
+        host = self.expect(200, "GET", f"/v1/hosts/{got['host']}")
+        kept = {name: host[name] for name in ("name", "cluster", "ip", "mac", "interface")}
+        self.refuse(409, "kind", "PUT", f"/v1/hosts/{host['id']}", says="egress_limit",
+                    body={**kept, "kind": "ovs"})
 
     def test_too_many_rules(self):
         """As many as a VPC may have, in two groups; not one more, nor in another group."""

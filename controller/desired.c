@@ -1038,11 +1038,49 @@ static int compile_route_table(struct desired *d, struct source *source,
 	return 0;
 }
 
+static Zeta__Node__V1__Rate *compile_rate(const json_t *limit, Zeta__Node__V1__Rate *space)
+{
+	if (!json_is_object(limit))
+		return NULL;
+	zeta__node__v1__rate__init(space);
+	space->bits_per_s = (uint64_t)integer_in(limit, "bits_per_s");
+	space->packets_per_s = (uint64_t)integer_in(limit, "packets_per_s");
+	space->burst_ms = number(limit, "burst_ms");
+	return space;
+}
+
+struct mirror_space {
+	Zeta__Node__V1__Mirror mirror;
+	Zeta__Node__V1__Rate rate;
+	struct in6_addr collector;
+};
+
+static Zeta__Node__V1__Mirror *compile_mirror(const json_t *mirror, struct mirror_space *space)
+{
+	const char *direction = text_or_empty(mirror, "direction");
+
+	if (!json_is_object(mirror))
+		return NULL;
+	zeta__node__v1__mirror__init(&space->mirror);
+	zeta__node__v1__rate__init(&space->rate);
+	space->rate.bits_per_s = (uint64_t)integer_in(mirror, "bits_per_s");
+	space->rate.burst_ms = DEFAULT_BURST_MS;
+	space->mirror.collector = ip_bytes(text_or_empty(mirror, "collector"), &space->collector);
+	space->mirror.vni = number(mirror, "vni");
+	space->mirror.bytes = number(mirror, "bytes");
+	space->mirror.egress = strcmp(direction, "ingress") != 0;
+	space->mirror.ingress = strcmp(direction, "egress") != 0;
+	space->mirror.rate = &space->rate;
+	return &space->mirror;
+}
+
 // To the host itself too, where our edge attaches the port.
 static int compile_local_port(struct desired *d, struct source *source, const struct object *object,
 			      const struct facts *vpc)
 {
 	Zeta__Node__V1__LocalPort local = ZETA__NODE__V1__LOCAL_PORT__INIT;
+	Zeta__Node__V1__Rate egress, ingress;
+	struct mirror_space mirror;
 	const struct facts *cluster;
 	uint8_t mac[6];
 	int err;
@@ -1057,6 +1095,12 @@ static int compile_local_port(struct desired *d, struct source *source, const st
 	local.vni = vpc->vni;
 	local.mac = mac_bytes(text_or_empty(object->body, "mac"), mac);
 	local.interface = (char *)text_or_empty(object->body, "interface");
+	local.egress = compile_rate(json_object_get(object->body, "egress_limit"), &egress);
+	local.ingress = compile_rate(json_object_get(object->body, "ingress_limit"), &ingress);
+	local.connections_per_s = number(object->body, "connections_per_s");
+	if (json_is_integer(json_object_get(object->body, "dscp")))
+		local.dscp = 1 + number(object->body, "dscp");
+	local.mirror = compile_mirror(json_object_get(object->body, "mirror"), &mirror);
 	return emit_as(d, source, group_own(d, HOSTS, text_or_empty(object->body, "host")),
 		       LOCAL_PORT, local_port, &local);
 }

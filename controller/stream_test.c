@@ -727,6 +727,11 @@ static void edge_snapshot(void **state)
 	assert_int_equal(s->overlay, OVERLAY_GENEVE);
 	assert_int_equal(s->epoch, 7);
 	local = get(n, KIND(LOCAL_PORT), "red-b")->local_port;
+	assert_null(local->egress);
+	assert_null(local->ingress);
+	assert_int_equal(local->dscp, 0);
+	assert_int_equal(local->connections_per_s, 0);
+	assert_null(local->mirror);
 	assert_int_equal(local->vni, 101);
 	assert_mac(local->mac, "02:02:00:00:00:0b");
 	assert_string_equal(local->interface, "veth11");
@@ -1112,6 +1117,47 @@ static void routes(void **state)
 	revision = remove_alone(c, "route-tables", "many");
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	assert_int_equal(count_of(all.ftn1, KIND(ROUTE_BLOCK)), 1);
+	stop_all(&all);
+}
+
+// A port's limits are told to its host alone.
+static void limits_of_a_port(void **state)
+{
+	struct cloud *c = *state;
+	struct all all = ALL;
+	const Zeta__Node__V1__LocalPort *local;
+	json_t *limited = port("blue-b", "blue", "host-b", 12);
+	uint64_t revision;
+
+	join_all(&all, c);
+	json_object_set_new(limited, "security_groups", json_pack("[s, s]", "db", "web"));
+	json_object_set_new(limited, "egress_limit",
+			    json_pack("{s:I, s:n, s:i}", "bits_per_s", (json_int_t)40000000000,
+				      "packets_per_s", "burst_ms", 20));
+	json_object_set_new(limited, "ingress_limit", json_null());
+	json_object_set_new(limited, "dscp", json_integer(0));
+	json_object_set_new(limited, "connections_per_s", json_integer(30));
+	json_object_set_new(limited, "mirror",
+			    json_pack("{s:s, s:i, s:s, s:i, s:i}", "collector", "10.0.0.77", "vni",
+				      5, "direction", "egress", "bytes", 96, "bits_per_s",
+				      1000000));
+	revision = put_alone(c, "ports", limited);
+	wait_for(all.b, all.b->revision == revision);
+	local = get(all.b, KIND(LOCAL_PORT), "blue-b")->local_port;
+	assert_non_null(local->egress);
+	assert_null(local->ingress);
+	assert_int_equal(local->egress->bits_per_s, 40000000000);
+	assert_int_equal(local->egress->packets_per_s, 0);
+	assert_int_equal(local->egress->burst_ms, 20);
+	assert_int_equal(local->dscp, 1);
+	assert_int_equal(local->connections_per_s, 30);
+	assert_ip(local->mirror->collector, "10.0.0.77");
+	assert_int_equal(local->mirror->vni, 5);
+	assert_int_equal(local->mirror->bytes, 96);
+	assert_true(local->mirror->egress);
+	assert_false(local->mirror->ingress);
+	assert_int_equal(local->mirror->rate->bits_per_s, 1000000);
+	assert_true(all.ftn1->revision < revision);
 	stop_all(&all);
 }
 
@@ -2199,6 +2245,7 @@ int main(void)
 		FILLED(load_balancer),
 		FILLED(routes),
 		FILLED(nat),
+		FILLED(limits_of_a_port),
 		FILLED(removed_objects),
 		FILLED(smaller_view),
 		FILLED(buckets_move),

@@ -560,8 +560,12 @@ static int drop_host(struct api_call *call, const char *id)
 	return model_remove(call->model, &host_kind, id, &call->problem);
 }
 
+// Of what this API does not know, a port that is replaced keeps what it has.
 static json_t *port_body(const json_t *given, const json_t *before, const char *host)
 {
+	static const char *const kept[] = {"description",	"interface",	"security_groups",
+					   "allowed_prefixes",	"egress_limit", "ingress_limit",
+					   "connections_per_s", "dscp",		"mirror"};
 	auto_(json_decrefp) json_t *ips = json_array();
 	json_t *body, *item;
 	size_t i;
@@ -572,12 +576,8 @@ static json_t *port_body(const json_t *given, const json_t *before, const char *
 	body = json_pack("{s:O, s:O, s:O, s:O, s:s}", "id", json_object_get(given, "port_id"),
 			 "vpc", json_object_get(given, "vpc_id"), "mac",
 			 json_object_get(given, "mac_port"), "ips", ips, "host", host);
-	if (body && before) {
-		json_object_set(body, "description", json_object_get(before, "description"));
-		json_object_set(body, "interface", json_object_get(before, "interface"));
-		json_object_set(body, "security_groups",
-				json_object_get(before, "security_groups"));
-	}
+	for (i = 0; body && before && i < sizeof(kept) / sizeof(kept[0]); i++)
+		json_object_set(body, kept[i], json_object_get(before, kept[i]));
 	return body;
 }
 

@@ -6,6 +6,9 @@
 const volatile struct edge_config cfg;
 
 #include "datapath/edge_packet.bpf.h"
+#include "modules/limits/edge_limits.bpf.h"
+#include "modules/limits/edge_mark.bpf.h"
+#include "modules/limits/edge_mirror.bpf.h"
 #include "modules/port/edge_port.bpf.h"
 #include "modules/arp/edge_arp.bpf.h"
 #include "modules/icmp/edge_icmp.bpf.h"
@@ -32,27 +35,49 @@ inlined enum verdict read_sent(struct __sk_buff *skb, struct packet *p, struct f
 	return edge_too_large(skb, p, f);
 }
 
+// Reads what edge_egress() goes on with once more.
+inlined int edge_again(struct __sk_buff *skb, struct packet *p)
+{
+	const int has_ip = p->inner.ip != NULL;
+	const __u32 vni = p->vni;
+
+	*p = packet_of_skb(skb, EGRESS_BYTES);
+	p->vni = vni;
+	p->inner.eth = take(p, sizeof(*p->inner.eth));
+	p->inner.ip = has_ip ? take(p, sizeof(*p->inner.ip)) : NULL;
+	return p->inner.eth && (p->inner.ip || !has_ip);
+}
+
 // A workload of this host sent a frame: straight to the other host where the cluster said so, else
 // to the cluster. Attached (tcx ingress) to the host's side of the workload's interface.
 SEC("tc")
 int edge_egress(struct __sk_buff *skb)
 {
 	struct packet p = packet_of_skb(skb, EGRESS_BYTES);
+	const struct local_port *port;
 	struct tunnel_end to = {};
 	struct flow f = {};
 	enum verdict v;
-	__u32 hash, cluster;
+	__u32 hash;
 
-	if ((v = edge_port_sender(skb, &p, &cluster)))
+	if ((v = edge_port_sender(skb, &p, &port)))
 		return edge_finish(skb, v);
 	if (edge_tagged(skb, p.inner.eth))
 		return edge_finish(skb, INNER_VLAN);
-	if ((v = read_sent(skb, &p, &f)))
+	if ((v = read_sent(skb, &p, &f)) || (v = edge_connection_allowed(skb, port, &p, &f)) ||
+	    (v = edge_egress_allowed(skb, port)))
 		return edge_finish(skb, v);
+	edge_mark(&p, port);
+	to.tos = outer_tos(port);
+	if (port->mirror.which & MIRROR_EGRESS) {
+		edge_copy(skb, port, skb->ifindex);
+		if (!edge_again(skb, &p))
+			return edge_finish(skb, BUG);
+	}
 
 	hash = key_hash(&f.key);
 	if ((v = edge_direct(skb, &p, &f, &to)) ||
-	    (!to.ip && (v = edge_entrance(&to, cluster, hash))))
+	    (!to.ip && (v = edge_entrance(&to, port->cluster, hash))))
 		return edge_finish(skb, v);
 	return edge_finish(skb, edge_send(skb, &p, &to, hash));
 }
@@ -72,6 +97,33 @@ int edge_ingress(struct __sk_buff *skb)
 	if ((v = edge_open(&p)))
 		return edge_finish(skb, v);
 	return edge_finish(skb, edge_deliver(skb, &p));
+}
+
+// A copy of a port's packet, for its collector. Attached (tcx egress) to an end of a pair of
+// interfaces that has no other use.
+SEC("tc")
+int edge_mirror(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->mark;
+	const struct local_port *port = bpf_map_lookup_elem(&port_by_ifindex, &ifindex);
+	struct tunnel_end to = {.verdict = MIRRORED};
+	struct packet p;
+
+	if (!port || !port->mirror.which)
+		return edge_finish(skb, NO_LOCAL_PORT);
+	skb->mark = 0;
+	if (skb->len > port->mirror.bytes && bpf_skb_change_tail(skb, port->mirror.bytes, 0))
+		return edge_finish(skb, NO_ROOM);
+	p = packet_of_skb(skb, EGRESS_BYTES);
+	p.vni = port->mirror.vni;
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	if (!p.inner.eth)
+		return edge_finish(skb, TRUNCATED);
+	if (p.inner.eth->h_proto == bpf_htons(ETH_P_IP))
+		p.inner.ip = take(&p, sizeof(*p.inner.ip));
+	to.ip = address_v4(&port->mirror.collector);
+	return edge_finish(skb,
+			   edge_send_by(skb, &p, &to, bpf_get_hash_recalc(skb), OVERLAY_VXLAN));
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

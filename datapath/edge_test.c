@@ -54,7 +54,7 @@ struct world {
 	struct edge *edge;
 	int overlay;
 	uint32_t vni;
-	struct target egress, ingress;
+	struct target egress, ingress, mirror;
 };
 
 typedef void (*build)(struct frame *f, const struct world *w);
@@ -113,21 +113,26 @@ static void no_entrance(const struct world *w)
 	     "delete");
 }
 
-static void put_port(const struct world *w, uint32_t vni, uint32_t cluster)
+static struct local_port workload(const struct world *w)
 {
-	struct local_port port = {.vni = vni, .cluster = cluster};
-	uint32_t ifindex = WORKLOAD_IFINDEX;
+	struct local_port port = {.vni = w->vni, .cluster = CLUSTER};
 
 	mac_must(port.mac, WORKLOAD_MAC);
+	return port;
+}
+
+static void put_port(const struct world *w, uint32_t ifindex, struct local_port port)
+{
 	put(w->edge->maps.port_by_ifindex, &ifindex, &port);
 }
 
-static void put_mac(const struct world *w, const char *text, uint32_t ifindex)
+static void put_mac(const struct world *w, const char *text, uint32_t ifindex, uint32_t flags)
 {
 	struct local_mac_key key = {.vni = TENANT};
+	struct local_place place = {.ifindex = ifindex, .flags = flags};
 
 	mac_must(key.mac, text);
-	put(w->edge->maps.port_by_mac, &key, &ifindex);
+	put(w->edge->maps.port_by_mac, &key, &place);
 }
 
 // Empties direct paths and gives ports and entrances back what rows may have changed.
@@ -139,7 +144,9 @@ static void reset(const struct world *w)
 		must(bpf_map__delete_elem(w->edge->maps.direct, &key, sizeof(key), 0), "delete");
 	put_entrances(w, CLUSTER, 100, 1);
 	put_entrances(w, OTHER_CLUSTER, 200, 1);
-	put_port(w, w->vni, CLUSTER);
+	put_port(w, WORKLOAD_IFINDEX, workload(w));
+	put_mac(w, WORKLOAD_MAC, WORKLOAD_IFINDEX, 0);
+	put_mac(w, NEIGHBOUR_MAC, NEIGHBOUR_IFINDEX, 0);
 }
 
 static struct world world_open(int overlay, const char *name)
@@ -166,9 +173,9 @@ static struct world world_open(int overlay, const char *name)
 	must(edge__load(w.edge), "load");
 	w.egress.program = bpf_program__fd(w.edge->progs.edge_egress);
 	w.ingress.program = bpf_program__fd(w.edge->progs.edge_ingress);
-	w.egress.verdicts = w.ingress.verdicts = bpf_map__fd(w.edge->maps.verdicts);
-	put_mac(&w, WORKLOAD_MAC, WORKLOAD_IFINDEX);
-	put_mac(&w, NEIGHBOUR_MAC, NEIGHBOUR_IFINDEX);
+	w.mirror.program = bpf_program__fd(w.edge->progs.edge_mirror);
+	w.egress.verdicts = bpf_map__fd(w.edge->maps.verdicts);
+	w.ingress.verdicts = w.mirror.verdicts = w.egress.verdicts;
 	return w;
 }
 
@@ -266,7 +273,10 @@ static void learn_portless(const struct world *w)
 
 static void of_other_cluster(const struct world *w)
 {
-	put_port(w, w->vni, OTHER_CLUSTER);
+	struct local_port port = workload(w);
+
+	port.cluster = OTHER_CLUSTER;
+	put_port(w, WORKLOAD_IFINDEX, port);
 }
 
 static void no_port(const struct world *w)
@@ -356,6 +366,31 @@ static void tcp_fin(struct frame *f, const struct world *w)
 static void tcp_rst(struct frame *f, const struct world *w)
 {
 	tcp(f, RST);
+}
+
+static void tcp_syn_ack(struct frame *f, const struct world *w)
+{
+	tcp(f, SYN | ACK);
+}
+
+static void tcp_fragment(struct frame *f, uint16_t bits)
+{
+	struct ipv4_header h = header(IPPROTO_TCP);
+
+	h.fragment = bits;
+	frame_fill(f, 32);
+	frame_tcp(f, 1000, 2000, SYN);
+	sends(f, h);
+}
+
+static void tcp_first_fragment(struct frame *f, const struct world *w)
+{
+	tcp_fragment(f, 0x2000);
+}
+
+static void tcp_later_fragment(struct frame *f, const struct world *w)
+{
+	tcp_fragment(f, 5);
 }
 
 static void tcp_cut(struct frame *f, const struct world *w)
@@ -545,6 +580,17 @@ static void direct(struct frame *f, const struct world *w)
 {
 	set_mac(f, 0, PEER_MAC);
 	tunnel(f, w, HOST, HOST_MAC, OTHER_HOST, OTHER_MAC);
+}
+
+// Of the outermost IPv4 header, with a sum of its own.
+static void set_tos(struct frame *f, uint8_t tos)
+{
+	uint16_t sum;
+
+	f->byte[ETH_HLEN + 1] = tos;
+	memset(f->byte + ETH_HLEN + 10, 0, 2);
+	sum = checksum_of(f->byte + ETH_HLEN, 20);
+	memcpy(f->byte + ETH_HLEN + 10, &sum, sizeof(sum));
 }
 
 // Sums anew instead of as the program does it.
@@ -1019,14 +1065,17 @@ static uint32_t action_for(enum verdict v)
 }
 
 // The outer source port is a hash, whose spread has a test of its own; here it need only be one.
-static int check(const struct world *w, const struct target *t, const char *name,
-		 const struct frame *in, enum verdict verdict, const struct frame *out)
+static int check_beside(const struct world *w, const struct target *t, const char *name,
+			const struct frame *in, enum verdict verdict, const struct frame *out,
+			enum verdict beside)
 {
-	int tunnelled = verdict == EDGE_TO_ENTRANCE || verdict == EDGE_DIRECT;
+	int tunnelled =
+		verdict == EDGE_TO_ENTRANCE || verdict == EDGE_DIRECT || verdict == MIRRORED;
 	char full[128];
 	struct expected want = {
 		.name = full,
 		.verdict = verdict,
+		.beside = beside,
 		.action = action_for(verdict),
 		.out = out,
 		// The rows' super-packet is three.
@@ -1045,6 +1094,12 @@ static int check(const struct world *w, const struct target *t, const char *name
 		wrong = 1;
 	}
 	return wrong;
+}
+
+static int check(const struct world *w, const struct target *t, const char *name,
+		 const struct frame *in, enum verdict verdict, const struct frame *out)
+{
+	return check_beside(w, t, name, in, verdict, out, GO_ON);
 }
 
 static int run_row(const struct world *w, const struct row *row)
@@ -1157,6 +1212,369 @@ static int test_expiry(const struct world *w)
 	learn_unused(w);
 	wrong += check(w, &w->egress, "unused", &in, EDGE_TO_ENTRANCE, &out);
 	return wrong + expect(!direct_known(w, &value), "an unused flow is not forgotten");
+}
+
+static uint64_t counted(const struct world *w, enum verdict v)
+{
+	struct verdict_count sum[VERDICTS];
+
+	must(verdicts_read(w->egress.verdicts, sum), "verdicts");
+	return sum[v].packets;
+}
+
+static void buckets_are(const struct world *w, uint32_t ifindex, struct bucket egress,
+			struct bucket ingress)
+{
+	struct port_buckets buckets = {.egress = egress, .ingress = ingress};
+
+	put(w->edge->maps.port_buckets, &ifindex, &buckets);
+}
+
+static struct port_buckets buckets_of(const struct world *w, uint32_t ifindex)
+{
+	struct port_buckets buckets = {0};
+
+	must(bpf_map__lookup_elem(w->edge->maps.port_buckets, &ifindex, sizeof(ifindex), &buckets,
+				  sizeof(buckets), 0),
+	     "buckets");
+	return buckets;
+}
+
+static uint64_t clock_units(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return ((uint64_t)t.tv_sec * 1000000000 + t.tv_nsec) << RATE_TIME_BITS;
+}
+
+static int is_near(uint64_t until, uint64_t from, uint64_t cost)
+{
+	return until - from >= cost && until - from < cost + cost / 2;
+}
+
+#define SECOND (1000000000ull << RATE_TIME_BITS)
+#define SLOW 10 // bits per second: a frame of these tests is a minute of them
+#define MINUTE (60 * SECOND)
+
+static struct rate slow_rate(void)
+{
+	return (struct rate){
+		.per_byte = rate_of(SLOW, 0, 1).per_byte,
+		.per_packet = MINUTE,
+		.burst = 1,
+	};
+}
+
+// What a port sends: paid for in bytes of Ethernet frames and in packets; refused where either is
+// used up, and then nothing is taken of the other.
+static int test_egress_rate(const struct world *w)
+{
+	const uint64_t far = clock_units() + 60 * MINUTE;
+	struct local_port port = workload(w);
+	struct port_buckets b;
+	struct frame in, out;
+	uint64_t now;
+	int wrong = 0;
+
+	reset(w);
+	port.egress = slow_rate();
+	put_port(w, WORKLOAD_IFINDEX, port);
+	frame_clear(&in);
+	udp(&in, w);
+	out = in;
+	to_entrance(&out, w);
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){0}, (struct bucket){0});
+	now = clock_units();
+	wrong += check(w, &w->egress, "first of its rate", &in, EDGE_TO_ENTRANCE, &out);
+	b = buckets_of(w, WORKLOAD_IFINDEX);
+	wrong += expect(is_near(b.egress.bytes_until, now, in.length * 8 * SECOND / SLOW) &&
+				is_near(b.egress.packets_until, now, MINUTE),
+			"a frame sent is paid for otherwise");
+	wrong += expect(!b.ingress.bytes_until && !b.ingress.packets_until,
+			"a frame sent is paid for as one that came");
+	wrong += check(w, &w->egress, "over its rate", &in, PORT_EGRESS_RATE, NULL);
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){.bytes_until = far}, (struct bucket){0});
+	wrong += check(w, &w->egress, "over its bytes", &in, PORT_EGRESS_RATE, NULL);
+	b = buckets_of(w, WORKLOAD_IFINDEX);
+	wrong += expect(b.egress.bytes_until == far && b.egress.packets_until <= clock_units(),
+			"a refused frame is paid for");
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){.packets_until = far}, (struct bucket){0});
+	wrong += check(w, &w->egress, "over its packets", &in, PORT_EGRESS_RATE, NULL);
+	learn_udp(w);
+	wrong += check(w, &w->egress, "over its packets, direct", &in, PORT_EGRESS_RATE, NULL);
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){0},
+		    (struct bucket){.bytes_until = far, .packets_until = far});
+	out = in;
+	direct(&out, w);
+	return wrong + check(w, &w->egress, "other way full", &in, EDGE_DIRECT, &out);
+}
+
+// SYNs are counted, also where they hide in a fragment; and nothing else is.
+static int test_connection_rate(const struct world *w)
+{
+	static const struct {
+		const char *name;
+		build in;
+		enum verdict verdict;
+	} then[] = {
+		{"a SYN too many", tcp_syn, PORT_CONNECTION_RATE},
+		{"a fragment that may begin with one", tcp_first_fragment, PORT_CONNECTION_RATE},
+		{"its other one", tcp_later_fragment, EDGE_TO_ENTRANCE},
+		{"an answer to one", tcp_syn_ack, EDGE_TO_ENTRANCE},
+		{"in the middle of one", tcp_ack, EDGE_TO_ENTRANCE},
+		{"no TCP", udp, EDGE_TO_ENTRANCE},
+		{"ARP", arp_request, EDGE_TO_ENTRANCE},
+	};
+	struct local_port port = workload(w);
+	struct frame in, out;
+	int wrong = 0;
+
+	reset(w);
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){0}, (struct bucket){0});
+	port.connections = (struct rate){.per_packet = MINUTE, .burst = 1};
+	put_port(w, WORKLOAD_IFINDEX, port);
+	frame_clear(&in);
+	tcp_syn(&in, w);
+	out = in;
+	to_entrance(&out, w);
+	wrong += check(w, &w->egress, "a SYN", &in, EDGE_TO_ENTRANCE, &out);
+	for (size_t i = 0; i < sizeof(then) / sizeof(*then); i++) {
+		frame_clear(&in);
+		then[i].in(&in, w);
+		out = in;
+		to_entrance(&out, w);
+		wrong += check(w, &w->egress, then[i].name, &in, then[i].verdict,
+			       then[i].verdict == EDGE_TO_ENTRANCE ? &out : NULL);
+	}
+	return wrong;
+}
+
+#define COLLECTOR "192.0.2.77"
+#define COLLECTOR_VNI 0x00BEEF
+
+static struct local_port mirrored(const struct world *w, uint16_t bytes)
+{
+	struct local_port port = workload(w);
+
+	port.mirror = (struct mirror){
+		.collector = address_must(COLLECTOR),
+		.vni = COLLECTOR_VNI,
+		.bytes = bytes,
+		.which = MIRROR_EGRESS | MIRROR_INGRESS,
+		.rate = slow_rate(),
+	};
+	return port;
+}
+
+// What becomes of a clone: VXLAN to the collector, whatever the overlay is, whole or its beginning.
+static int test_copies(const struct world *w)
+{
+	struct __sk_buff ctx = {.mark = WORKLOAD_IFINDEX};
+	static const uint16_t sizes[] = {MAX_MIRROR_BYTES, MIN_MIRROR_BYTES, 71};
+	struct target t = w->mirror;
+	struct frame in, out;
+	int wrong = 0;
+
+	reset(w);
+	t.ctx = &ctx;
+	t.ctx_size = sizeof(ctx);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		put_port(w, WORKLOAD_IFINDEX, mirrored(w, sizes[i]));
+		for (int is_arp = 0; is_arp < 2; is_arp++) {
+			frame_clear(&in);
+			(is_arp ? arp_request : udp)(&in, w);
+			out = in;
+			if (out.length > sizes[i])
+				out.length = sizes[i];
+			frame_vxlan(&out, COLLECTOR_VNI);
+			frame_udp(&out, 50000, 4789, 0);
+			frame_ipv4(&out, (struct ipv4_header){.from = HOST,
+							      .to = COLLECTOR,
+							      .protocol = IPPROTO_UDP,
+							      .fragment = 0x4000});
+			frame_ethernet(&out, "00:00:00:00:00:00", HOST_MAC, ETH_P_IP);
+			wrong += check(w, &t, is_arp ? "copy of ARP" : "copy", &in, MIRRORED, &out);
+		}
+	}
+	put_port(w, WORKLOAD_IFINDEX, workload(w));
+	wrong += check(w, &t, "copy of who is no longer mirrored", &in, NO_LOCAL_PORT, NULL);
+	ctx.mark = 4711;
+	return wrong + check(w, &t, "copy of nobody", &in, NO_LOCAL_PORT, NULL);
+}
+
+// Whatever becomes of the copy, the packet goes its way.
+static int test_mirrored_goes_on(const struct world *w)
+{
+	struct port_buckets far = {.mirror = {.packets_until = clock_units() + 60 * MINUTE}};
+	uint32_t ifindex = WORKLOAD_IFINDEX, only = 0, nowhere = 4711;
+	struct frame in, out;
+	int wrong = 0;
+
+	reset(w);
+	put(w->edge->maps.mirror_end, &only, &nowhere);
+	buckets_are(w, ifindex, (struct bucket){0}, (struct bucket){0});
+	put_port(w, ifindex, mirrored(w, 128));
+	frame_clear(&in);
+	udp(&in, w);
+	out = in;
+	to_entrance(&out, w);
+	wrong +=
+		check_beside(w, &w->egress, "mirrored", &in, EDGE_TO_ENTRANCE, &out, MIRROR_FAILED);
+	wrong += check_beside(w, &w->egress, "mirrored, over its rate", &in, EDGE_TO_ENTRANCE, &out,
+			      MIRROR_RATE);
+	put(w->edge->maps.port_buckets, &ifindex, &(struct port_buckets){0});
+	learn_routed(w);
+	out = in;
+	direct_routed(&out, w);
+	wrong += check_beside(w, &w->egress, "mirrored, routed", &in, EDGE_DIRECT, &out,
+			      MIRROR_FAILED);
+
+	put(w->edge->maps.port_buckets, &ifindex, &far);
+	put_mac(w, WORKLOAD_MAC, WORKLOAD_IFINDEX, PLACE_MIRRORED);
+	frame_clear(&in);
+	delivered(&in, w);
+	out = in;
+	inside(&out, w);
+	return wrong + check_beside(w, &w->ingress, "mirrored, delivered", &in, EDGE_DELIVERED,
+				    &out, MIRROR_RATE);
+}
+
+// Marked as the port says, but for the bits of congestion; and the tunnel, with none of these.
+static int test_marks(const struct world *w)
+{
+	struct local_port port = workload(w);
+	struct frame in, out;
+	int wrong = 0;
+
+	reset(w);
+	port.marks = 1;
+	for (int class = 0; class < 64; class ++) {
+		port.dscp = class;
+		put_port(w, WORKLOAD_IFINDEX, port);
+		for (int tos = class % 5; tos < 256; tos += 5) {
+			frame_clear(&in);
+			frame_udp(&in, 1000, 2000, 0);
+			sends(&in, (struct ipv4_header){.from = WORKLOAD,
+							.to = PEER,
+							.protocol = IPPROTO_UDP,
+							.id = class * 1021 + tos});
+			set_tos(&in, tos);
+			out = in;
+			set_tos(&out, class << 2 | (tos & 3));
+			to_entrance(&out, w);
+			set_tos(&out, class << 2);
+			wrong += check(w, &w->egress, "marked", &in, EDGE_TO_ENTRANCE, &out);
+		}
+	}
+	learn_udp(w);
+	frame_clear(&in);
+	udp(&in, w);
+	set_tos(&in, 0x03);
+	out = in;
+	set_tos(&out, 63 << 2 | 3);
+	direct(&out, w);
+	set_tos(&out, 63 << 2);
+	wrong += check(w, &w->egress, "marked, direct", &in, EDGE_DIRECT, &out);
+	frame_clear(&in);
+	arp_request(&in, w);
+	out = in;
+	to_entrance(&out, w);
+	set_tos(&out, 63 << 2);
+	return wrong + check(w, &w->egress, "ARP of who is marked", &in, EDGE_TO_ENTRANCE, &out);
+}
+
+// A workload's own mark stays inside.
+static int test_own_mark(const struct world *w)
+{
+	struct frame in, out;
+
+	reset(w);
+	frame_clear(&in);
+	udp(&in, w);
+	set_tos(&in, 0xBA);
+	out = in;
+	to_entrance(&out, w);
+	return check(w, &w->egress, "its own mark", &in, EDGE_TO_ENTRANCE, &out);
+}
+
+// Three frames in one: three packets, and headers thrice.
+static int test_super_packet_rate(const struct world *w)
+{
+	struct __sk_buff ctx = {.gso_size = 400, .gso_segs = 3};
+	struct local_port port = workload(w);
+	struct target t = w->egress;
+	struct frame in, got = {0};
+	struct port_buckets b;
+	uint32_t action;
+	uint64_t now;
+
+	reset(w);
+	port.egress = slow_rate();
+	put_port(w, WORKLOAD_IFINDEX, port);
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){0}, (struct bucket){0});
+	frame_clear(&in);
+	frame_fill(&in, 1200);
+	frame_tcp(&in, 1000, 2000, ACK);
+	sends(&in, header(IPPROTO_TCP));
+	t.ctx = &ctx;
+	t.ctx_size = sizeof(ctx);
+	now = clock_units();
+	must(target_run(&t, &in, &action, &got), "run");
+	b = buckets_of(w, WORKLOAD_IFINDEX);
+	return expect(is_near(b.egress.packets_until, now, 3 * MINUTE) &&
+			      b.egress.bytes_until - now >=
+				      (in.length + 2 * 54) * 8 * SECOND / SLOW &&
+			      b.egress.bytes_until - now < (in.length + 3 * 54) * 8 * SECOND / SLOW,
+		      "a super-packet is paid for otherwise than its frames");
+}
+
+// What a port gets, from the underlay or from another one of its host.
+static int test_ingress_rate(const struct world *w)
+{
+	const uint64_t far = clock_units() + 60 * MINUTE;
+	const struct bucket full = {.bytes_until = far, .packets_until = far};
+	struct local_port port = workload(w);
+	struct port_buckets b;
+	struct frame in, out;
+	uint64_t now;
+	int wrong = 0;
+
+	reset(w);
+	port.ingress = slow_rate();
+	put_port(w, WORKLOAD_IFINDEX, port);
+	put_mac(w, WORKLOAD_MAC, WORKLOAD_IFINDEX, PLACE_LIMITED);
+	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){0}, (struct bucket){0});
+	frame_clear(&in);
+	delivered(&in, w);
+	out = in;
+	inside(&out, w);
+	now = clock_units();
+	wrong += check(w, &w->ingress, "first of its rate", &in, EDGE_DELIVERED, &out);
+	b = buckets_of(w, WORKLOAD_IFINDEX);
+	wrong += expect(is_near(b.ingress.bytes_until, now, out.length * 8 * SECOND / SLOW) &&
+				is_near(b.ingress.packets_until, now, MINUTE),
+			"a frame that came is paid for otherwise");
+	wrong += check(w, &w->ingress, "over its rate", &in, PORT_INGRESS_RATE, NULL);
+	frame_clear(&in);
+	udp(&in, w);
+	out = in;
+	to_entrance(&out, w);
+	wrong += check(w, &w->egress, "sends, and gets no more", &in, EDGE_TO_ENTRANCE, &out);
+
+	port.ingress = slow_rate();
+	port.ingress.per_byte = 0;
+	mac_must(port.mac, NEIGHBOUR_MAC);
+	put_port(w, NEIGHBOUR_IFINDEX, port);
+	put_mac(w, NEIGHBOUR_MAC, NEIGHBOUR_IFINDEX, PLACE_LIMITED);
+	buckets_are(w, NEIGHBOUR_IFINDEX, (struct bucket){0}, (struct bucket){0});
+	learn_local(w);
+	out = in;
+	across(&out, w);
+	wrong += check(w, &w->egress, "across, first of its rate", &in, EDGE_DELIVERED, &out);
+	wrong += check(w, &w->egress, "across, over its rate", &in, PORT_INGRESS_RATE, NULL);
+	buckets_are(w, NEIGHBOUR_IFINDEX, full, (struct bucket){.bytes_until = far});
+	return wrong + check(w, &w->egress, "across, no limit is full", &in, EDGE_DELIVERED, &out);
 }
 
 // Every value of the sum, so that every carry of the incremental update is met.
@@ -1319,14 +1737,6 @@ static uint64_t packets_of(const struct world *w)
 	return packets;
 }
 
-static uint64_t counted(const struct world *w, enum verdict v)
-{
-	struct verdict_count sum[VERDICTS];
-
-	must(verdicts_read(w->egress.verdicts, sum), "verdicts");
-	return sum[v].packets;
-}
-
 // A frame that left through a tunnel carries the VNI of the port it came from, whatever was in it.
 static int wrong_tenant(const struct world *w, const struct frame *in, const struct frame *out)
 {
@@ -1409,6 +1819,14 @@ static int test_world(struct world *w)
 	w->vni = TENANT;
 	wrong += test_learning(w);
 	wrong += test_expiry(w);
+	wrong += test_egress_rate(w);
+	wrong += test_super_packet_rate(w);
+	wrong += test_connection_rate(w);
+	wrong += test_copies(w);
+	wrong += test_mirrored_goes_on(w);
+	wrong += test_marks(w);
+	wrong += test_own_mark(w);
+	wrong += test_ingress_rate(w);
 	wrong += test_ttl(w);
 	wrong += test_spread(w);
 	return wrong;

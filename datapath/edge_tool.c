@@ -135,11 +135,12 @@ static void port(const char *pins, char **a)
 	struct local_port value = {.vni = number(a[1])};
 	struct local_mac_key key = {.vni = value.vni};
 	uint32_t ifindex = interface(a[0]);
+	struct local_place place = {.ifindex = ifindex};
 
 	must(mac_parse(a[2], value.mac), a[2]);
 	memcpy(key.mac, value.mac, sizeof(key.mac));
 	put(pins, "port_by_ifindex", &ifindex, &value);
-	put(pins, "port_by_mac", &key, &ifindex);
+	put(pins, "port_by_mac", &key, &place);
 	attach(pins, program, a[0]);
 }
 

@@ -92,10 +92,11 @@ struct expected {
 	const struct frame *out;
 	struct span any[MAX_SPANS]; // unused ones have length 0
 	uint32_t packets;	    // as which it is counted; 0: one
+	enum verdict beside;	    // counted once too, of something else; GO_ON: none
 };
 
 // Returns 0, or 1 after printing what was different. Exactly one verdict must be counted, with as
-// many bytes as came out.
+// many bytes as came out, beside that other one.
 // got, unless NULL, receives the frame that came out, if the program could be run.
 int target_check(const struct target *t, const struct frame *in, const struct expected *want,
 		 struct frame *got);

@@ -66,7 +66,7 @@ def balance(status):
                    for name, count in m["verdicts"].items() if name in names)
 
     # What nodes say to each other without a tenant's packet: heartbeats, ends and copies of sessions.
-    own = {name for name in kind if re.match("BEAT_|EMIT|COPY_|MOVE_", name)}
+    own = {name for name in kind if re.match("BEAT_|EMIT|COPY_|MOVE_|MIRROR", name)}
     own |= {"NOT_FIT", "STALE_BEAT", "OP_DONE"}
     outcomes = {name for name in kind if kind[name] != "PASS"} - own
     drops = {name for name in kind if kind[name] == "DROP"} - own

@@ -51,7 +51,9 @@ static const struct table_shape own_shapes[OWN_MAPS] = {
 	[MAP_COPIES] = {"copies", sizeof(__u32), sizeof(struct copy_value), 0},
 	[MAP_DEPARTURES] = {"departures", sizeof(__u32), sizeof(struct departure_value), 0},
 	[MAP_PORT_BY_IFINDEX] = {"port_by_ifindex", sizeof(__u32), sizeof(struct local_port), 0},
-	[MAP_PORT_BY_MAC] = {"port_by_mac", sizeof(struct local_mac_key), sizeof(__u32), 0},
+	[MAP_PORT_BY_MAC] = {"port_by_mac", sizeof(struct local_mac_key),
+			     sizeof(struct local_place), 0},
+	[MAP_PORT_BUCKETS] = {"port_buckets", sizeof(__u32), sizeof(struct port_buckets), 0},
 	[MAP_ASKING] = {"asking", sizeof(__u32), sizeof(struct asking_value), 0},
 	[MAP_USAGE] = {"usage", sizeof(struct usage_key), sizeof(struct usage_value), 0},
 	[MAP_RECORDS] = {"records", sizeof(__u32), sizeof(__s64), 0},
@@ -412,13 +414,14 @@ static int fill_slot(struct bpf_object *with_map, const char *array, __u32 slot,
 	return bpf_map_update_elem(map, &slot, &fd, BPF_ANY) ? -errno : 0;
 }
 
-// A name for a helper interface that no other node of this network namespace has.
-static struct interface_name oam_interface(const struct datapath *datapath, char end)
+// A name for a helper interface that no other node of this network namespace has. what: 4 letters.
+static struct interface_name own_interface(const struct datapath *datapath, const char *what,
+					   char end)
 {
 	struct interface_name name = {};
 
-	snprintf(name.text, sizeof(name.text), "zoam%08x%c", (__u32)hash_text(datapath->dir, 0),
-		 end);
+	snprintf(name.text, sizeof(name.text), "%.4s%08x%c", what,
+		 (__u32)hash_text(datapath->dir, 0), end);
 	return name;
 }
 
@@ -427,8 +430,8 @@ static struct interface_name oam_interface(const struct datapath *datapath, char
 static int make_oam_pair(struct datapath *datapath, const struct node_settings *settings,
 			 struct bpf_object *gateway)
 {
-	const struct interface_name first = oam_interface(datapath, 'a');
-	const struct interface_name second = oam_interface(datapath, 'b');
+	const struct interface_name first = own_interface(datapath, "zoam", 'a');
+	const struct interface_name second = own_interface(datapath, "zoam", 'b');
 	int clone = map_of(gateway, "clone"), program = program_of(gateway, "oam");
 	__u32 devices[] = {[CLONE_TENANT] = datapath->tenant_ifindex, [CLONE_OAM] = 0}, i;
 	struct bpf_map_info info = {};
@@ -512,6 +515,29 @@ static int make_check_pair(struct datapath *datapath, const struct node_settings
 			      if_nametoindex(first.text), room, XDP_MODE_NATIVE)))
 		return err;
 	return bpf_map_update_elem(map, &only, &ends, BPF_ANY) ? -errno : 0;
+}
+
+// The pair of interfaces in which a clone of a port's packet becomes a copy for its collector; one
+// end is enough, but there are no others.
+static int make_mirror_pair(struct datapath *datapath, const struct node_settings *settings,
+			    struct bpf_object *edge)
+{
+	const struct interface_name first = own_interface(datapath, "zmir", 'a');
+	const struct interface_name second = own_interface(datapath, "zmir", 'b');
+	int map = map_of(edge, "mirror_end"), program = program_of(edge, "edge_mirror");
+	const __u32 only = 0;
+	__u32 end;
+	int err;
+
+	if (map < 0 || program < 0)
+		return -ENOENT;
+	if ((err = veth_make(&first, &second, veth_mtu(&settings->tenant_interface))))
+		return err;
+	end = if_nametoindex(first.text);
+	err = link_place(datapath->dir, "mirror", HOOK_TCX_EGRESS, end, program, XDP_MODE_NATIVE);
+	if (err)
+		return err;
+	return bpf_map_update_elem(map, &only, &end, BPF_ANY) ? -errno : 0;
 }
 
 // Its programs are in an object of their own, which every gateway node has.
@@ -693,6 +719,11 @@ static int use(struct datapath *datapath, struct datapath_loading *l)
 	if (settings->roles & GATEWAY &&
 	    (err = fill_arrays(datapath, settings, objects, l->embedded, l->why)))
 		return err;
+	if (settings->roles & NODE_EDGE && (err = make_mirror_pair(datapath, settings, objects[0])))
+		return refuse(l->why, err, "the pair of interfaces for mirrors: %s",
+			      strerror(-err));
+	if (!(settings->roles & NODE_EDGE))
+		remove_pair(datapath, "mirror");
 	if (!(settings->roles & NODE_FWD))
 		remove_pair(datapath, "oam");
 	if (!(settings->roles & NODE_FTN))
@@ -715,6 +746,7 @@ static int unload(struct datapath *datapath, char why[DATAPATH_WHY])
 	close_maps(datapath);
 	close_objects(datapath->objects);
 	remove_pair(datapath, "oam");
+	remove_pair(datapath, "mirror");
 	remove_check_pair(datapath);
 	pacemaker_stop(datapath->dir);
 	datapath->pacer = (struct pacer){};

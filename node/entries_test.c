@@ -594,12 +594,116 @@ static void local_port(void **state)
 	assert_string_equal((char *)r.key[0], "veth-a");
 	assert_int_equal(value->vni, 9);
 	assert_memory_equal(value->mac, mac, 6);
+	assert_false(rate_limits(&value->egress));
+	assert_false(rate_limits(&value->ingress));
+	assert_int_equal(value->marks, 0);
+	r = recorder();
+	p.dscp = 1;
+	assert_int_equal(local_port_entries(&p, &r.entries), 0);
+	assert_int_equal(value->marks, 1);
+	assert_int_equal(value->dscp, 0);
+	p.dscp = 65;
+	REFUSES(local_port_entries(&p, &r.entries), "DSCP 64");
+	p.dscp = 0;
+	r = recorder();
+	p.connections_per_s = 4;
+	assert_int_equal(local_port_entries(&p, &r.entries), 0);
+	assert_true(value->connections.per_packet == 250000000ull << RATE_TIME_BITS);
+	assert_true(value->connections.burst == 16 * value->connections.per_packet);
+	p.connections_per_s = MAX_CONNECTIONS_PER_S + 1;
+	REFUSES(local_port_entries(&p, &r.entries), "connections per second");
+	p.connections_per_s = 0;
 	p.interface = "a-name-that-is-too-long";
 	REFUSES(local_port_entries(&p, &r.entries), "a-name-that");
 	p.interface = "../x";
 	REFUSES(local_port_entries(&p, &r.entries), "interface");
 	p.interface = "";
 	REFUSES(local_port_entries(&p, &r.entries), "interface");
+}
+
+static void local_port_rates(void **state)
+{
+	Zeta__Node__V1__LocalPort p = ZETA__NODE__V1__LOCAL_PORT__INIT;
+	Zeta__Node__V1__Rate rate = ZETA__NODE__V1__RATE__INIT;
+	struct recorded r = recorder();
+	const struct local_port *value = (const void *)r.value[0];
+	struct rate want = rate_of(1000000, 500, 20);
+
+	p.vni = 9;
+	p.mac = BYTES(mac);
+	p.interface = "veth-a";
+	p.egress = &rate;
+	rate.bits_per_s = 1000000;
+	rate.packets_per_s = 500;
+	rate.burst_ms = 20;
+	assert_int_equal(local_port_entries(&p, &r.entries), 0);
+	assert_memory_equal(&value->egress, &want, sizeof(want));
+	assert_false(rate_limits(&value->ingress));
+	p.egress = NULL;
+	p.ingress = &rate;
+	r = recorder();
+	assert_int_equal(local_port_entries(&p, &r.entries), 0);
+	assert_memory_equal(&value->ingress, &want, sizeof(want));
+	assert_false(rate_limits(&value->egress));
+	rate.burst_ms = 0;
+	REFUSES(local_port_entries(&p, &r.entries), "burst of 0");
+	rate.burst_ms = MAX_BURST_MS + 1;
+	REFUSES(local_port_entries(&p, &r.entries), "burst of");
+	rate.burst_ms = 1;
+	rate.bits_per_s = MIN_BITS_PER_S - 1;
+	REFUSES(local_port_entries(&p, &r.entries), "999 bits");
+	rate.bits_per_s = MAX_BITS_PER_S + 1;
+	REFUSES(local_port_entries(&p, &r.entries), "bits per second");
+	rate.bits_per_s = 0;
+	rate.packets_per_s = MAX_PACKETS_PER_S + 1;
+	REFUSES(local_port_entries(&p, &r.entries), "packets per second");
+}
+
+static void local_port_mirror(void **state)
+{
+	Zeta__Node__V1__LocalPort p = ZETA__NODE__V1__LOCAL_PORT__INIT;
+	Zeta__Node__V1__Mirror mirror = ZETA__NODE__V1__MIRROR__INIT;
+	Zeta__Node__V1__Rate rate = ZETA__NODE__V1__RATE__INIT;
+	struct recorded r = recorder();
+	const struct local_port *value = (const void *)r.value[0];
+	struct rate want = rate_of(1000000, 0, 100);
+	uint8_t other[16] = {0x20, 1};
+
+	p.vni = 9;
+	p.mac = BYTES(mac);
+	p.interface = "veth-a";
+	p.mirror = &mirror;
+	mirror.collector = BYTES(ip);
+	mirror.vni = 77;
+	mirror.bytes = 128;
+	mirror.ingress = 1;
+	mirror.rate = &rate;
+	rate.bits_per_s = 1000000;
+	rate.burst_ms = 100;
+	assert_int_equal(local_port_entries(&p, &r.entries), 0);
+	assert_memory_equal(&value->mirror.collector, ip, 16);
+	assert_int_equal(value->mirror.vni, 77);
+	assert_int_equal(value->mirror.bytes, 128);
+	assert_int_equal(value->mirror.which, MIRROR_INGRESS);
+	assert_memory_equal(&value->mirror.rate, &want, sizeof(want));
+	mirror.ingress = 0;
+	REFUSES(local_port_entries(&p, &r.entries), "of nothing");
+	mirror.egress = 1;
+	mirror.rate = NULL;
+	REFUSES(local_port_entries(&p, &r.entries), "without a limit");
+	mirror.rate = &rate;
+	mirror.bytes = MIN_MIRROR_BYTES - 1;
+	REFUSES(local_port_entries(&p, &r.entries), "63 bytes");
+	mirror.bytes = MAX_MIRROR_BYTES + 1;
+	REFUSES(local_port_entries(&p, &r.entries), "65536 bytes");
+	mirror.bytes = MAX_MIRROR_BYTES;
+	mirror.vni = 1 << 24;
+	REFUSES(local_port_entries(&p, &r.entries), "VNI 16777216");
+	mirror.vni = 0;
+	mirror.collector = BYTES(other);
+	REFUSES(local_port_entries(&p, &r.entries), "no IPv4 address");
+	mirror.collector.len = 4;
+	REFUSES(local_port_entries(&p, &r.entries), "collector is 4");
 }
 
 static void security_group(void **state)
@@ -1116,6 +1220,8 @@ int main(void)
 		cmocka_unit_test(subnet),
 		cmocka_unit_test(port),
 		cmocka_unit_test(local_port),
+		cmocka_unit_test(local_port_rates),
+		cmocka_unit_test(local_port_mirror),
 		cmocka_unit_test(security_group),
 		cmocka_unit_test(load_balancer),
 		cmocka_unit_test(checks_most),

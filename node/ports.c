@@ -33,10 +33,17 @@ static void forget_mac(const struct ports *ports, const struct local_port *value
 {
 	const struct local_mac_key key = mac_key(value);
 	int map = ports->datapath->own[MAP_PORT_BY_MAC];
-	__u32 now;
+	struct local_place now;
 
-	if (!bpf_map_lookup_elem(map, &key, &now) && now == ifindex)
+	if (!bpf_map_lookup_elem(map, &key, &now) && now.ifindex == ifindex)
 		bpf_map_delete_elem(map, &key);
+}
+
+// An interface that comes later may have the same number.
+static void forget_interface(const struct ports *ports, unsigned int ifindex)
+{
+	bpf_map_delete_elem(ports->datapath->own[MAP_PORT_BY_IFINDEX], &ifindex);
+	bpf_map_delete_elem(ports->datapath->own[MAP_PORT_BUCKETS], &ifindex);
 }
 
 // Frames of a detached interface would reach the host's own kernel: the entries go first, then the
@@ -47,7 +54,7 @@ static void detach(struct ports *ports, struct port *port)
 
 	if (!port->ifindex)
 		return;
-	bpf_map_delete_elem(ports->datapath->own[MAP_PORT_BY_IFINDEX], &port->ifindex);
+	forget_interface(ports, port->ifindex);
 	forget_mac(ports, &port->value, port->ifindex);
 	link_drop(ports->datapath->dir, link_name(port->ifindex, link));
 	port->ifindex = 0;
@@ -57,10 +64,15 @@ static void detach(struct ports *ports, struct port *port)
 static int write_maps(const struct ports *ports, const struct port *port, unsigned int ifindex)
 {
 	const struct local_mac_key key = mac_key(&port->value);
+	const struct local_place place = {
+		.ifindex = ifindex,
+		.flags = (rate_limits(&port->value.ingress) ? PLACE_LIMITED : 0) |
+			 (port->value.mirror.which & MIRROR_INGRESS ? PLACE_MIRRORED : 0),
+	};
 
 	if (bpf_map_update_elem(ports->datapath->own[MAP_PORT_BY_IFINDEX], &ifindex, &port->value,
 				BPF_ANY) ||
-	    bpf_map_update_elem(ports->datapath->own[MAP_PORT_BY_MAC], &key, &ifindex, BPF_ANY))
+	    bpf_map_update_elem(ports->datapath->own[MAP_PORT_BY_MAC], &key, &place, BPF_ANY))
 		return -errno;
 	return 0;
 }
@@ -99,7 +111,7 @@ static void follow(struct ports *ports, struct port *port)
 		ports->changes++;
 		return;
 	}
-	bpf_map_delete_elem(ports->datapath->own[MAP_PORT_BY_IFINDEX], &ifindex);
+	forget_interface(ports, ifindex);
 	forget_mac(ports, &port->value, ifindex);
 	if (!port->complained && err != -ENODEV)
 		log_warnx("local port %s cannot be attached, trying on: %s", port->name.text,
@@ -193,7 +205,7 @@ void ports_adopt(struct ports *ports, struct datapath *datapath)
 		}
 		// Removing while asking for the next key would begin at the front again.
 		for (removed = 0; removed < strays; removed++)
-			bpf_map_delete_elem(map, &gone[removed]);
+			forget_interface(ports, gone[removed]);
 	} while (strays == sizeof(gone) / sizeof(*gone));
 	pins_each(datapath->dir, "links/", LINK_PREFIX, drop_stray, ports);
 }

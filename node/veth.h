@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// The pairs of virtual interfaces through which a forwarder makes OAM frames (shared/steps.h) and
-// the pacemaker's frame circles (shared/heartbeat.h), and word of interfaces that come and go: the
-// loader's rtnetlink.
+// The pairs of virtual interfaces through which a forwarder makes OAM frames (shared/steps.h), the
+// pacemaker's frame circles (shared/heartbeat.h) and an edge makes copies for collectors
+// (shared/edge.h), and word of interfaces that come and go: the loader's rtnetlink.
 #pragma once
 
 #include "node/tables.h"

@@ -934,6 +934,7 @@ static void changes_its_role(void **state)
 	assert_true(reported(has_applied, &revision));
 	assert_true(has_endpoint((uint8_t[16]){1}));
 	shell("ip link show v0 | grep -q 'xdp '");
+	shell("! ip link show | grep -q zmir");
 	assert_int_equal(map_of("port_by_ifindex"), -ENOENT);
 	send_edge(++revision, 1);
 	assert_true(reported(has_applied, &revision));

@@ -60,8 +60,9 @@ inlined enum verdict edge_direct(struct __sk_buff *skb, const struct packet *p,
 				 const struct flow *f, struct tunnel_end *to)
 {
 	struct direct_value *path = direct_find(p, f);
+	const struct local_place *local = NULL;
 	struct ethhdr *eth = p->inner.eth;
-	__u32 local = 0;
+	enum verdict v;
 
 	if (!path)
 		return GO_ON;
@@ -69,6 +70,8 @@ inlined enum verdict edge_direct(struct __sk_buff *skb, const struct packet *p,
 		local = edge_port_find(p->vni, path->instance_mac);
 		if (!local) // it has just left: the cluster knows to where
 			return GO_ON;
+		if ((v = edge_port_receives(skb, local, 0)))
+			return v;
 	}
 	__sync_fetch_and_add(&path->packets, 1);
 	__sync_fetch_and_add(&path->bytes, skb->len);
@@ -78,7 +81,7 @@ inlined enum verdict edge_direct(struct __sk_buff *skb, const struct packet *p,
 	}
 	__builtin_memcpy(eth->h_dest, path->instance_mac, ETH_ALEN);
 	if (local)
-		return bpf_redirect(local, 0) == TC_ACT_REDIRECT ? EDGE_DELIVERED : BUG;
+		return edge_hand_over(skb, local);
 	to->ip = address_v4(&path->host);
 	__builtin_memcpy(to->mac, path->host_mac, sizeof(to->mac));
 	to->verdict = EDGE_DIRECT;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "controller/model.h"
+#include "modules/limits/limits_controller.h"
 #include "modules/cluster/cluster_controller.h"
 #include "modules/vpc/transfer.h"
 #include "modules/vpc/vpc_controller.h"
@@ -104,7 +105,7 @@ static int still_carries(const struct object *port, void *arg)
 	auto_(json_decrefp) json_t *vpc =
 		store_body(change->store, "vpcs", text_in(port->body, "vpc"));
 
-	const char *lacks;
+	const char *lacks, *asks;
 
 	if (!vpc)
 		return -EIO;
@@ -122,6 +123,11 @@ static int still_carries(const struct object *port, void *arg)
 			      "port \"%s\" here is of vpc \"%s\", which moves to another cluster: "
 			      "not before it is there",
 			      port->name, text_in(vpc, "name"));
+	asks = limits_asked(port->body);
+	if (asks && strcmp(text_in(change->after, "kind"), "edge") != 0)
+		return refuse(change->problem, 409, "kind",
+			      "port \"%s\" here has %s, which nobody but our edge would see to",
+			      port->name, asks);
 	return 0;
 }
 

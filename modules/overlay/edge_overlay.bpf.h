@@ -17,9 +17,14 @@ _Static_assert(sizeof(struct vxlan_header) == sizeof(struct geneve_header), "");
 #define FLOW_PORT_MASK 0x3FFF
 #define UNDERLAY_TTL 64
 
+inlined __be16 tunnel_port_of(__u32 overlay)
+{
+	return overlay == OVERLAY_GENEVE ? bpf_htons(GENEVE_PORT) : bpf_htons(VXLAN_PORT);
+}
+
 inlined __be16 tunnel_port(void)
 {
-	return cfg.overlay == OVERLAY_GENEVE ? bpf_htons(GENEVE_PORT) : bpf_htons(VXLAN_PORT);
+	return tunnel_port_of(cfg.overlay);
 }
 
 // How the kernel is to segment a super-packet inside the tunnel.
@@ -51,6 +56,7 @@ inlined int make_room(struct __sk_buff *skb, const struct packet *p)
 struct tunnel_end {
 	__be32 ip;
 	__u8 mac[ETH_ALEN];
+	__u8 tos;	      // of the outer header
 	enum verdict verdict; // of a frame that is sent there
 };
 
@@ -67,9 +73,9 @@ inlined int redirect_by_route(struct __sk_buff *skb)
 	return bpf_redirect_neigh(cfg.underlay_ifindex, NULL, 0, 0);
 }
 
-// The frame through the tunnel. Ends what was read of it.
-inlined enum verdict edge_send(struct __sk_buff *skb, const struct packet *p,
-			       const struct tunnel_end *to, __u32 hash)
+// The frame through a tunnel of that kind. Ends what was read of it.
+inlined enum verdict edge_send_by(struct __sk_buff *skb, const struct packet *p,
+				  const struct tunnel_end *to, __u32 hash, __u32 overlay)
 {
 	const struct ethhdr inner = *p->inner.eth;
 	const __u32 vni = p->vni;
@@ -104,6 +110,7 @@ inlined enum verdict edge_send(struct __sk_buff *skb, const struct packet *p,
 	*ip = (struct iphdr){
 		.version = 4,
 		.ihl = 5,
+		.tos = to->tos,
 		.tot_len = bpf_htons(length),
 		.frag_off = bpf_htons(IPV4_DONT_FRAGMENT),
 		.ttl = UNDERLAY_TTL,
@@ -114,10 +121,10 @@ inlined enum verdict edge_send(struct __sk_buff *skb, const struct packet *p,
 	ip->check = ipv4_checksum(ip);
 	*udp = (struct udphdr){
 		.source = bpf_htons(FLOW_PORT_FIRST + (hash & FLOW_PORT_MASK)),
-		.dest = tunnel_port(),
+		.dest = tunnel_port_of(overlay),
 		.len = bpf_htons(length - sizeof(*ip)),
 	};
-	if (cfg.overlay == OVERLAY_GENEVE) {
+	if (overlay == OVERLAY_GENEVE) {
 		struct geneve_header *geneve = (void *)tunnel;
 
 		*geneve = (struct geneve_header){.protocol = bpf_htons(GENEVE_ETHERNET)};
@@ -132,6 +139,12 @@ inlined enum verdict edge_send(struct __sk_buff *skb, const struct packet *p,
 	else
 		action = redirect_by_route(skb);
 	return action == TC_ACT_REDIRECT ? to->verdict : BUG;
+}
+
+inlined enum verdict edge_send(struct __sk_buff *skb, const struct packet *p,
+			       const struct tunnel_end *to, __u32 hash)
+{
+	return edge_send_by(skb, p, to, hash, cfg.overlay);
 }
 
 // UDP to this host's underlay address, whole and without IP options; all else is the kernel's.

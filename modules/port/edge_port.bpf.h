@@ -3,6 +3,8 @@
 #pragma once
 
 #include "datapath/edge_packet.bpf.h"
+#include "modules/limits/edge_limits.bpf.h"
+#include "modules/limits/edge_mirror.bpf.h"
 #include "modules/overlay/edge_overlay.bpf.h"
 
 struct {
@@ -19,14 +21,14 @@ struct {
 	__uint(max_entries, MAX_LOCAL_PORTS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct local_mac_key);
-	__type(value, __u32);
+	__type(value, struct local_place);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } port_by_mac SEC(".maps");
 
-// The workload whose interface this is: its VPC and that one's cluster, and only its own source
-// MAC. An interface without a port is one whose port was just removed: its frames must not reach
-// the host's own kernel.
-inlined enum verdict edge_port_sender(struct __sk_buff *skb, struct packet *p, __u32 *cluster)
+// The workload whose interface this is: its port, and only its own source MAC. An interface without
+// a port is one whose port was just removed: its frames must not reach the host's own kernel.
+inlined enum verdict edge_port_sender(struct __sk_buff *skb, struct packet *p,
+				      const struct local_port **out)
 {
 	__u32 ifindex = skb->ifindex;
 	const struct local_port *port = bpf_map_lookup_elem(&port_by_ifindex, &ifindex);
@@ -40,7 +42,7 @@ inlined enum verdict edge_port_sender(struct __sk_buff *skb, struct packet *p, _
 		return SPOOFED;
 	p->vni = port->vni;
 	p->inner.eth = eth;
-	*cluster = port->cluster;
+	*out = port;
 	return GO_ON;
 }
 
@@ -51,23 +53,48 @@ inlined int edge_tagged(const struct __sk_buff *skb, const struct ethhdr *eth)
 	       eth->h_proto == bpf_htons(ETH_P_8021AD);
 }
 
-// The interface of this host's port that has the MAC in the VPC; 0: none.
-inlined __u32 edge_port_find(__u32 vni, const __u8 mac[6])
+// Where this host's port is that has the MAC in the VPC; NULL: nowhere.
+inlined const struct local_place *edge_port_find(__u32 vni, const __u8 mac[6])
 {
 	struct local_mac_key key = {.vni = vni};
-	const __u32 *ifindex;
 
 	__builtin_memcpy(key.mac, mac, sizeof(key.mac));
-	ifindex = bpf_map_lookup_elem(&port_by_mac, &key);
-	return ifindex ? *ifindex : 0;
+	return bpf_map_lookup_elem(&port_by_mac, &key);
+}
+
+// Whether the workload there may get the frame that begins at this offset.
+inlined enum verdict edge_port_receives(struct __sk_buff *skb, const struct local_place *place,
+					__u32 offset)
+{
+	const struct local_port *port;
+
+	if (!(place->flags & PLACE_LIMITED))
+		return GO_ON;
+	port = bpf_map_lookup_elem(&port_by_ifindex, &place->ifindex);
+	if (!port)
+		return NO_LOCAL_PORT;
+	return edge_ingress_allowed(skb, port, place->ifindex, offset);
+}
+
+// The frame to the workload there. Ends what was read of it.
+inlined enum verdict edge_hand_over(struct __sk_buff *skb, const struct local_place *place)
+{
+	const struct local_port *port;
+
+	if (place->flags & PLACE_MIRRORED) {
+		port = bpf_map_lookup_elem(&port_by_ifindex, &place->ifindex);
+		if (port && port->mirror.which & MIRROR_INGRESS)
+			edge_copy(skb, port, place->ifindex);
+	}
+	return bpf_redirect(place->ifindex, 0) == TC_ACT_REDIRECT ? EDGE_DELIVERED : BUG;
 }
 
 // The frame inside the tunnel, to the port of the VPC that has its destination MAC. Broadcasts are
 // nobody's: the cluster answers ARP, so that none has to reach a host.
 inlined enum verdict edge_deliver(struct __sk_buff *skb, const struct packet *p)
 {
+	const struct local_place *place;
 	struct ethhdr inner;
-	__u32 ifindex;
 	enum verdict v;
 
 	if (bpf_skb_load_bytes(skb, p->inner_offset, &inner, sizeof(inner)))
@@ -79,10 +106,11 @@ inlined enum verdict edge_deliver(struct __sk_buff *skb, const struct packet *p)
 	// Less than an IPv4 header the kernel would not leave after cutting.
 	if (skb->len < p->inner_offset + ETH_HLEN + sizeof(struct iphdr))
 		return TRUNCATED;
-	ifindex = edge_port_find(p->vni, inner.h_dest);
-	if (!ifindex)
+	place = edge_port_find(p->vni, inner.h_dest);
+	if (!place)
 		return NO_LOCAL_PORT;
-	if ((v = edge_strip(skb, p, &inner)))
+	if ((v = edge_port_receives(skb, place, p->inner_offset)) ||
+	    (v = edge_strip(skb, p, &inner)))
 		return v;
-	return bpf_redirect(ifindex, 0) == TC_ACT_REDIRECT ? EDGE_DELIVERED : BUG;
+	return edge_hand_over(skb, place);
 }

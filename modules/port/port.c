@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "node/messages.h"
+#include "shared/address.h"
 
 static int allowed_entries(const Zeta__Node__V1__Port *port, const __u8 mac[6],
 			   struct entries *entries)
@@ -61,6 +62,64 @@ int port_entries(const Zeta__Node__V1__Port *port, struct entries *entries)
 	return 0;
 }
 
+static int read_rate(const Zeta__Node__V1__Rate *rate, const char *what, struct entries *entries,
+		     struct rate *out)
+{
+	if (!rate)
+		return 0;
+	if (rate->bits_per_s &&
+	    (rate->bits_per_s < MIN_BITS_PER_S || rate->bits_per_s > MAX_BITS_PER_S))
+		return entries_refuse(entries, "%s of %llu bits per second", what,
+				      (unsigned long long)rate->bits_per_s);
+	if (rate->packets_per_s > MAX_PACKETS_PER_S)
+		return entries_refuse(entries, "%s of %llu packets per second", what,
+				      (unsigned long long)rate->packets_per_s);
+	if (!rate->burst_ms || rate->burst_ms > MAX_BURST_MS)
+		return entries_refuse(entries, "%s has a burst of %u ms", what, rate->burst_ms);
+	*out = rate_of(rate->bits_per_s, rate->packets_per_s, rate->burst_ms);
+	return 0;
+}
+
+// Few per second come in heaps too.
+static struct rate connection_rate(__u32 per_s)
+{
+	struct rate rate = rate_of(0, per_s, per_s ? CONNECTION_BURST_MS : 0);
+
+	if (rate.burst < CONNECTION_BURST * rate.per_packet)
+		rate.burst = CONNECTION_BURST * rate.per_packet;
+	return rate;
+}
+
+static int read_mirror(const Zeta__Node__V1__Mirror *mirror, struct entries *entries,
+		       struct mirror *out)
+{
+	struct in6_addr collector;
+	int err;
+
+	if (!mirror)
+		return 0;
+	if ((err = entries_ip(entries, "collector", mirror->collector, &collector)))
+		return err;
+	if (!address_is_v4(&collector))
+		return entries_refuse(entries, "a collector that has no IPv4 address");
+	if (mirror->vni >> 24)
+		return entries_refuse(entries, "a mirror's VNI %u is above 16777215", mirror->vni);
+	if (mirror->bytes < MIN_MIRROR_BYTES || mirror->bytes > MAX_MIRROR_BYTES)
+		return entries_refuse(entries, "a mirror of %u bytes of each packet",
+				      mirror->bytes);
+	if (!mirror->egress && !mirror->ingress)
+		return entries_refuse(entries, "a mirror of nothing");
+	if (!mirror->rate)
+		return entries_refuse(entries, "a mirror without a limit");
+	if ((err = read_rate(mirror->rate, "a mirror's limit", entries, &out->rate)))
+		return err;
+	out->collector = collector;
+	out->vni = mirror->vni;
+	out->bytes = (__u16)mirror->bytes;
+	out->which = (mirror->egress ? MIRROR_EGRESS : 0) | (mirror->ingress ? MIRROR_INGRESS : 0);
+	return 0;
+}
+
 int local_port_entries(const Zeta__Node__V1__LocalPort *port, struct entries *entries)
 {
 	struct interface_name name = {};
@@ -69,8 +128,19 @@ int local_port_entries(const Zeta__Node__V1__LocalPort *port, struct entries *en
 
 	if (!port->vni || port->vni >> 24)
 		return entries_refuse(entries, "VNI %u is not 1 to 16777215", port->vni);
-	if ((err = entries_mac(entries, "mac", port->mac, value.mac)))
+	if ((err = entries_mac(entries, "mac", port->mac, value.mac)) ||
+	    (err = read_rate(port->egress, "an egress limit", entries, &value.egress)) ||
+	    (err = read_rate(port->ingress, "an ingress limit", entries, &value.ingress)) ||
+	    (err = read_mirror(port->mirror, entries, &value.mirror)))
 		return err;
+	if (port->connections_per_s > MAX_CONNECTIONS_PER_S)
+		return entries_refuse(entries, "%u connections per second",
+				      port->connections_per_s);
+	value.connections = connection_rate(port->connections_per_s);
+	if (port->dscp > MAX_DSCP + 1)
+		return entries_refuse(entries, "DSCP %u is above %u", port->dscp - 1, MAX_DSCP);
+	value.marks = port->dscp != 0;
+	value.dscp = port->dscp ? (__u8)(port->dscp - 1) : 0;
 	if (strlen(port->interface) < sizeof(name.text))
 		memcpy(name.text, port->interface, strlen(port->interface));
 	if (interface_name_check(&name))

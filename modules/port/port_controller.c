@@ -6,10 +6,12 @@
 
 #include "controller/model.h"
 #include "modules/host/host_controller.h"
+#include "modules/limits/limits_controller.h"
 #include "modules/route/route_controller.h"
 #include "modules/subnet/subnet_controller.h"
 #include "modules/vpc/transfer.h"
 #include "modules/vpc/vpc_controller.h"
+#include "shared/edge.h"
 #include "shared/limits.h"
 
 #define MAX_PORT_ADDRESSES 16 // each is an entry of "endpoints" on every flow table node
@@ -36,11 +38,21 @@ static const struct field fields[] = {
 	 .list = true,
 	 .max_items = MAX_PORT_ALLOWED,
 	 .fallback = "[]"},
+	{.name = "egress_limit", .type = FIELD_OBJECT, .fields = limit_fields, .nullable = true},
+	{.name = "ingress_limit", .type = FIELD_OBJECT, .fields = limit_fields, .nullable = true},
+	{.name = "connections_per_s",
+	 .type = FIELD_INTEGER,
+	 .nullable = true,
+	 .min = 1,
+	 .max = MAX_CONNECTIONS_PER_S},
+	{.name = "dscp", .type = FIELD_INTEGER, .nullable = true, .max = MAX_DSCP},
+	{.name = "mirror", .type = FIELD_OBJECT, .fields = mirror_fields, .nullable = true},
 	{}};
 
 static int check_host(struct change *change, const json_t *vpc, const json_t *host)
 {
 	const char *interface = text_in(change->after, "interface"), *lacks;
+	int err;
 
 	if (!vpc || !host)
 		return -EIO;
@@ -64,6 +76,8 @@ static int check_host(struct change *change, const json_t *vpc, const json_t *ho
 		return refuse(change->problem, 400, "interface",
 			      "interface is missing: host \"%s\" is an edge host",
 			      text_in(host, "name"));
+	if ((err = limits_admit(change, host)))
+		return err;
 	return interface ? change_claim(change, "interface", "interface", text_in(host, "id"),
 					interface)
 			 : 0;
@@ -94,10 +108,19 @@ static int complete(struct change *change)
 }
 
 // A new port alters no decision: until now there was none for its addresses but a refusal, which
-// is not remembered.
+// is not remembered. Nor does what its host's edge alone sees to.
 static int changed(struct change *change)
 {
-	return change->before ? vpc_object_changed(change) : 0;
+	static const char *const decides[] = {"host", "mac", "ips", "security_groups",
+					      "allowed_prefixes"};
+
+	if (!change->before)
+		return 0;
+	for (size_t i = 0; i < sizeof(decides) / sizeof(decides[0]); i++)
+		if (!json_equal(json_object_get(change->before, decides[i]),
+				json_object_get(change->after, decides[i])))
+			return vpc_object_changed(change);
+	return 0;
 }
 
 static int answer(struct model *model, json_t *body)
