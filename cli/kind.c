@@ -177,6 +177,15 @@ const struct kind kinds[] = {
 			   WIDE("FORWARDS", "forwards.port")},
 	},
 	{
+		.name = "Peering",
+		.word = "peering",
+		.path = "peerings",
+		.per_vpc = 1,
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
+			  REFERENCE("peer", "vpcs")},
+		.column = {COLUMN("VPC", "vpc"), COLUMN("PEER", "peer"), COLUMN("STATE", "state")},
+	},
+	{
 		.name = "Function",
 		.word = "function",
 		.path = "functions",

@@ -38,41 +38,62 @@ static const struct field fields[] = {{.name = "cluster",
 				       .max_items = FUNCTION_PLACES},
 				      {}};
 
+#define AFTER 3
+
+#define NOTHING                                                                                    \
+	{                                                                                          \
+		-1, NULL                                                                           \
+	}
+
 static const struct built_in {
 	const char *name;
 	const char *without; // what a chain without it would lack
 	struct {
 		int place; // here; -1: of nothing
 		const char *why;
-	} after[2];	       // what has to have run before
+	} after[AFTER];	       // what has to have run before
 	const char *only_with; // a VPC that has none of this kind needs no such function
+	bool own;	       // .. of its own: that one names it alone is nothing
 } built_in[] = {
 	{"divider",
 	 "no packet goes to another subnet",
 	 {{4, "the way between subnets is the backend's"},
-	  {5, "the way between subnets is that of what is translated"}},
-	 NULL},
+	  {5, "the way between subnets is that of what is translated"},
+	  {6, "the way between subnets ends in the peer's"}},
+	 NULL,
+	 false},
 	{"bouncer",
 	 "nobody says where packets go",
-	 {{0, "the way between subnets is chosen before the host"}, {-1, NULL}},
-	 NULL},
+	 {{0, "the way between subnets is chosen before the host"}, NOTHING, NOTHING},
+	 NULL,
+	 false},
 	{"acl",
 	 "no network ACL would count",
-	 {{4, "its rules are about backends"}, {5, "its rules are about what is translated"}},
-	 NULL},
+	 {{4, "its rules are about backends"},
+	  {5, "its rules are about what is translated"},
+	  {6, "its rules are also the peer's"}},
+	 NULL,
+	 false},
 	{"security-group",
 	 "no security group would count",
-	 {{1, "it needs the destination's groups, which bouncer finds"}, {-1, NULL}},
-	 NULL},
+	 {{1, "it needs the destination's groups, which bouncer finds"}, NOTHING, NOTHING},
+	 NULL,
+	 false},
 	{"load-balancer",
 	 "no load balancer would be served",
-	 {{-1, NULL}, {-1, NULL}},
-	 "load-balancers"},
+	 {{6, "a peer's load balancers are served too"}, NOTHING, NOTHING},
+	 "load-balancers",
+	 false},
 	{"nat",
 	 "nothing would be translated",
-	 {{4, "what a load balancer sends to a backend stays inside"}, {-1, NULL}},
-	 "nats"},
+	 {{4, "what a load balancer sends to a backend stays inside"},
+	  {6, "what goes to a peer keeps its address"},
+	  NOTHING},
+	 "nats",
+	 false},
+	{"peering", "no peer would be reached", {NOTHING, NOTHING, NOTHING}, "peerings", true},
 };
+#undef NOTHING
 
 #define BUILT_IN (sizeof(built_in) / sizeof(built_in[0]))
 
@@ -556,10 +577,11 @@ static int check_order(struct change *vpc, const int place[BUILT_IN])
 	for (size_t i = 0; i < BUILT_IN; i++) {
 		if (place[i] >= 0)
 			continue;
-		has = built_in[i].only_with
-			      ? store_list_referring(vpc->store, built_in[i].only_with,
-						     vpc->kind->name, vpc->id, found, NULL)
-			      : 1;
+		has = !built_in[i].only_with ? 1
+		      : built_in[i].own
+			      ? store_list(vpc->store, built_in[i].only_with, vpc->id, found, NULL)
+			      : store_list_referring(vpc->store, built_in[i].only_with,
+						     vpc->kind->name, vpc->id, found, NULL);
 		if (has < 0)
 			return has;
 		if (has)
@@ -568,7 +590,7 @@ static int check_order(struct change *vpc, const int place[BUILT_IN])
 				      built_in[i].without);
 	}
 	for (size_t i = 0; i < BUILT_IN; i++) {
-		for (size_t k = 0; k < 2; k++) {
+		for (size_t k = 0; k < AFTER; k++) {
 			int before = built_in[i].after[k].place;
 
 			if (before >= 0 && place[i] >= 0 && place[i] < place[before])
@@ -590,7 +612,7 @@ int service_chain_settle(struct change *vpc)
 {
 	json_t *chain = json_object_get(vpc->after, "service_chain"), *entry, *other;
 	auto_(json_decrefp) json_t *names = json_array();
-	int place[BUILT_IN] = {-1, -1, -1, -1, -1, -1}, which, err;
+	int place[BUILT_IN] = {-1, -1, -1, -1, -1, -1, -1}, which, err;
 	char field[48];
 	size_t i, k;
 
