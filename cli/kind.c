@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One table: fields, references and columns of every kind. A new field of the API is one word here.
+// One table: fields, references and columns of every kind, those that others refer to before them:
+// in this order they are applied. A new field of the API is one word here.
 #include "cli/kind.h"
 
 #include <stdlib.h>
@@ -95,6 +96,15 @@ const struct kind kinds[] = {
 			   WIDE("SESSIONS", "sessions")},
 	},
 	{
+		.name = "NetworkAcl",
+		.word = "network-acl",
+		.path = "network-acls",
+		.per_vpc = 1,
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
+			  FIELD("rules")},
+		.column = {COLUMN("VPC", "vpc"), COLUMN("RULES", "rules")},
+	},
+	{
 		.name = "Subnet",
 		.word = "subnet",
 		.path = "subnets",
@@ -114,15 +124,6 @@ const struct kind kinds[] = {
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
 			  FIELD("rules"),
 			  REFERENCE("remote_group", "security-groups")}, // inside a rule
-		.column = {COLUMN("VPC", "vpc"), COLUMN("RULES", "rules")},
-	},
-	{
-		.name = "NetworkAcl",
-		.word = "network-acl",
-		.path = "network-acls",
-		.per_vpc = 1,
-		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
-			  FIELD("rules")},
 		.column = {COLUMN("VPC", "vpc"), COLUMN("RULES", "rules")},
 	},
 	{
@@ -177,6 +178,15 @@ const struct kind kinds[] = {
 			   COLUMN("ADDRESSES", "addresses"), COLUMN("SUBNETS", "subnets"),
 			   COLUMN("FLOATING-IPS", "floating_ips.ip"),
 			   WIDE("FORWARDS", "forwards.port")},
+	},
+	{
+		.name = "Peering",
+		.word = "peering",
+		.path = "peerings",
+		.per_vpc = 1,
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
+			  REFERENCE("peer", "vpcs")},
+		.column = {COLUMN("VPC", "vpc"), COLUMN("PEER", "peer"), COLUMN("STATE", "state")},
 	},
 	{
 		.name = "Function",

@@ -658,11 +658,23 @@ static int mtu_check(const struct topology *topology)
 
 static int fill(struct topology *topology)
 {
-	static const char *const sections[] = {
-		"name",		  "underlay", "cluster",	 "clusters",
-		"nodes",	  "hosts",    "tenants",	 "vpcs",
-		"network_acls",	  "subnets",  "security_groups", "endpoints",
-		"load_balancers", "nats",     "route_tables",	 NULL};
+	static const char *const sections[] = {"name",
+					       "underlay",
+					       "cluster",
+					       "clusters",
+					       "nodes",
+					       "hosts",
+					       "tenants",
+					       "vpcs",
+					       "network_acls",
+					       "subnets",
+					       "security_groups",
+					       "endpoints",
+					       "load_balancers",
+					       "nats",
+					       "route_tables",
+					       "peerings",
+					       NULL};
 	int err;
 
 	if ((err = known_fields("topology", topology->source, sections)) ||
@@ -680,7 +692,8 @@ static int fill(struct topology *topology)
 	return endpoints_read(topology)
 		       ?: objects_read(topology, "load_balancers", "LoadBalancer")
 		       ?: objects_read(topology, "nats", "Nat")
-		       ?: objects_read(topology, "route_tables", "RouteTable");
+		       ?: objects_read(topology, "route_tables", "RouteTable")
+		       ?: objects_read(topology, "peerings", "Peering");
 }
 
 int topology_parse(struct topology *out, const char *name, const char *text, size_t length)

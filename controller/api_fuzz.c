@@ -36,6 +36,10 @@ static const char *const world[][2] = {
 	{"/v1/subnets", "{\"id\":\"o\",\"vpc\":\"x\",\"cidr\":\"10.2.0.0/24\"}"},
 	{"/v1/nats", "{\"id\":\"n\",\"vpc\":\"v\",\"external_vpc\":\"x\","
 		     "\"addresses\":[\"10.2.0.9\"],\"subnets\":[\"s\"]}"},
+	{"/v1/vpcs", "{\"id\":\"w\",\"tenant\":\"t\",\"cluster\":\"c\"}"},
+	{"/v1/subnets", "{\"id\":\"q\",\"vpc\":\"w\",\"cidr\":\"10.3.0.0/24\"}"},
+	{"/v1/peerings", "{\"id\":\"k\",\"vpc\":\"v\",\"peer\":\"w\"}"},
+	{"/v1/peerings", "{\"id\":\"l\",\"vpc\":\"w\",\"peer\":\"v\"}"},
 	{"/v1/route-tables", "{\"id\":\"r\",\"vpc\":\"v\",\"routes\":[{\"prefix\":\"0.0.0.0/0\","
 			     "\"next_hop\":\"10.1.0.2\"}]}"},
 	{"/ports",

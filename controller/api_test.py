@@ -246,6 +246,11 @@ class Case(unittest.TestCase):
         self.make("vpcs", name="public", tenant=None, cluster="zgc", external=True)
         self.make("subnets", name="internet", vpc="public", cidr="198.51.100.0/24")
 
+    def beside(self, name="green", cidr="10.7.0.0/24"):
+        """Another VPC with a subnet, as a peering needs it."""
+        self.make("vpcs", name=name, tenant=None, cluster="zgc")
+        self.make("subnets", name="flat", vpc=name, cidr=cidr)
+
     def everything(self):
         """All that is stored, by both APIs. Of views, not what goes by with time."""
         found = {path: self.expect(200, "GET", path) for path in
@@ -260,7 +265,7 @@ def lasting(item):
 
 
 KINDS = ["tenants", "clusters", "nodes", "hosts", "vpcs", "subnets", "ports", "security-groups",
-         "network-acls", "load-balancers", "nats", "route-tables", "functions", "views"]
+         "network-acls", "load-balancers", "nats", "peerings", "route-tables", "functions", "views"]
 
 
 def balancer(**more):
@@ -270,6 +275,10 @@ def balancer(**more):
 def nat(**more):
     return {"name": "out", "vpc": "blue", "external_vpc": "public",
             "addresses": ["198.51.100.10"], "subnets": ["web"], **more}
+
+
+def peering(**more):
+    return {"name": "to-green", "vpc": "blue", "peer": "green", **more}
 
 
 def routes(*given, **more):
@@ -399,10 +408,12 @@ class Objects(Case):
         self.make("route-tables", **routes())
         self.outside()
         self.make("nats", **nat())
+        self.beside()
+        self.make("peerings", **peering())
         for kind in KINDS:
             listed = self.expect(200, "GET", f"/v1/{kind}")
-            two = kind in ("vpcs", "subnets")
-            self.assertEqual(len(listed["items"]), 2 if two else 1, kind)
+            more = kind in ("vpcs", "subnets")
+            self.assertEqual(len(listed["items"]), 3 if more else 1, kind)
             item = lasting(listed["items"][0])
             for way in (item["id"], item["name"]):
                 got = self.expect(200, "GET", f"/v1/{kind}/{way}")
@@ -410,12 +421,11 @@ class Objects(Case):
             named = self.expect(200, "GET", f"/v1/{kind}?name={item['name']}")["items"]
             self.assertEqual([lasting(one) for one in named], [item])
             self.assertEqual(self.expect(200, "GET", f"/v1/{kind}?name=x")["items"], [])
-        self.assertEqual(len(self.expect(200, "GET", "/v1/vpcs?cluster=zgc")["items"]), 2)
+        self.assertEqual(len(self.expect(200, "GET", "/v1/vpcs?cluster=zgc")["items"]), 3)
         for path in ("vpcs?tenant=red", "nodes?cluster=zgc",
                      "hosts?cluster=zgc", "subnets?vpc=blue", "ports?vpc=blue&host=host1",
                      "security-groups?vpc=blue"):
             self.assertEqual(len(self.expect(200, "GET", f"/v1/{path}")["items"]), 1, path)
-        self.make("vpcs", name="green", tenant="red", cluster="zgc")
         self.assertEqual(self.expect(200, "GET", "/v1/ports?vpc=green")["items"], [])
 
     def test_defaults_and_canonical_forms(self):
@@ -468,10 +478,12 @@ class Objects(Case):
         """What the document shows works, in the order that references need."""
         order = ["/v1/" + kind for kind in ("tenants", "clusters", "nodes", "hosts", "vpcs",
                                             "subnets", "security-groups", "ports",
-                                            "load-balancers", "nats", "route-tables")]
+                                            "load-balancers", "nats", "peerings", "route-tables")]
         for path in order:
             if path == "/v1/nats":
                 self.outside()
+            if path == "/v1/peerings":
+                self.beside()
             content = API["paths"][path]["post"]["requestBody"]["content"]["application/json"]
             self.expect(201, "POST", path, content["example"])
 
@@ -862,6 +874,129 @@ class Objects(Case):
         self.assertEqual(functions("blue"), plain)
         self.assertEqual(functions("public"), ["load-balancer", "divider", "bouncer"])
 
+    def test_peerings(self):
+        """Both sides have to agree, what overlaps is refused by name, and one half alone is nothing."""
+        self.world()
+        self.beside()
+        plain = ["divider", "bouncer", "acl", "security-group"]
+        alone = self.expect(200, "GET", "/v1/vpcs/blue")["functions"]
+
+        def vpc(name):
+            return self.expect(200, "GET", f"/v1/vpcs/{name}")
+
+        def states():
+            return [one["state"] for one in self.expect(200, "GET", "/v1/peerings")["items"]]
+
+        ids = vpc("blue")["id"], vpc("green")["id"]
+        before = self.policy(), self.policy("green")
+        # One half: nobody notices, least of all who is named.
+        got = self.make("peerings", **peering())
+        self.assertEqual((got["vpc"], got["peer"], got["state"]), (*ids, "waiting"))
+        self.assertEqual((self.policy(), self.policy("green")), before)
+        self.assertEqual((vpc("blue")["peers"], vpc("green")["peers"]), ([], []))
+        self.assertEqual(vpc("blue")["functions"], alone)
+        self.make("subnets", name="same", vpc="green", cidr="10.0.1.0/24")
+        self.refuse(409, "peer", "POST", "/v1/peerings", peering(name="b"),
+                    says='peering "to-green" of vpc "blue" has peer "green" already')
+        # Nor does the other one come about while subnets overlap.
+        back = {"name": "to-blue", "vpc": "green", "peer": "blue"}
+        self.refuse(409, "peer", "POST", "/v1/peerings", back,
+                    says='subnet "same" (10.0.1.0/24) of vpc "green" overlaps subnet "web" '
+                         '(10.0.1.0/24) of vpc "blue"')
+        self.expect(204, "DELETE", "/v1/subnets/same")
+        before = self.policy(), self.policy("green")
+        self.assertEqual(self.make("peerings", **back)["state"], "active")
+        self.assertEqual(states(), ["active"] * 2)
+        self.assertEqual((self.policy(), self.policy("green")), (before[0] + 1, before[1] + 1))
+        self.assertEqual((vpc("blue")["peers"], vpc("green")["peers"]), ([ids[1]], [ids[0]]))
+        # What either has counts: rules, and load balancers.
+        for name in ("blue", "green"):
+            self.assertEqual(vpc(name)["functions"], ["peering", "load-balancer"] + plain)
+        # A description is no decision's.
+        before = self.policy(), self.policy("green")
+        self.expect(200, "PUT", "/v1/peerings/to-green", peering(description="x"))
+        self.assertEqual((self.policy(), self.policy("green")), before)
+        # Subnets from now on.
+        self.refuse(409, "cidr", "POST", "/v1/subnets", {"vpc": "green", "name": "n", "cidr": "10.0.0.0/16"},
+                    says='subnet "n" (10.0.0.0/16) of vpc "green" overlaps subnet "web" '
+                         '(10.0.1.0/24) of vpc "blue"')
+        self.refuse(409, "cidr", "PUT", "/v1/subnets/flat", {"vpc": "green", "cidr": "10.0.1.128/25"},
+                    says='subnet "web"')
+        before = self.policy()
+        self.make("subnets", name="next", vpc="green", cidr="10.0.2.0/24")
+        self.assertEqual(self.policy(), before + 1)
+        self.expect(204, "DELETE", "/v1/subnets/next")
+        # What a third reaches with it.
+        self.beside("hub", cidr="10.8.0.0/24")
+        self.beside("spoke", cidr="10.7.0.0/25")
+        for one, other in (("hub", "green"), ("green", "hub")):
+            self.make("peerings", name=f"to-{other}", vpc=one, peer=other)
+        says = ('subnet "flat" (10.7.0.0/25) of vpc "spoke" overlaps subnet "flat" (10.7.0.0/24) of '
+                'vpc "green", and both are peered with vpc "hub"')
+        self.refuse(409, "peer", "POST", "/v1/peerings", {"vpc": "spoke", "peer": "hub"}, says=says)
+        self.refuse(409, "peer", "POST", "/v1/peerings", {"vpc": "hub", "peer": "spoke"}, says="of vpc")
+        self.expect(200, "PUT", "/v1/subnets/flat?vpc=spoke", {"vpc": "spoke", "cidr": "10.9.0.0/24"})
+        for one, other in (("hub", "spoke"), ("spoke", "hub")):
+            self.make("peerings", name=f"to-{other}", vpc=one, peer=other)
+        self.refuse(409, "cidr", "POST", "/v1/subnets", {"vpc": "spoke", "name": "n", "cidr": "10.7.0.0/25"},
+                    says='vpc "green", and both are peered with vpc "hub"')
+        # But blue, whose peer only green is, may be as spoke is.
+        self.make("subnets", name="far", vpc="blue", cidr="10.9.0.0/25")
+        # The VPCs stay, where they are.
+        self.refuse(409, None, "DELETE", "/v1/vpcs/green")
+        self.cluster("far", third=1)
+        self.make("vpcs", name="beyond", tenant=None, cluster="far")
+        self.refuse(409, "peer", "POST", "/v1/peerings", peering(name="b", peer="beyond"),
+                    says='"blue" and "beyond" are of two clusters: peerings are within one')
+        self.refuse(409, "cluster", "PUT", "/v1/vpcs/spoke", {"tenant": None, "cluster": "far"},
+                    says='is within one cluster')
+        self.outside()
+        self.refuse(409, "peer", "POST", "/v1/peerings", peering(name="b", peer="public"),
+                    says="is external")
+        self.refuse(409, "vpc", "POST", "/v1/peerings", peering(name="b", vpc="public"),
+                    says="is external")
+        self.make("vpcs", name="empty", tenant=None, cluster="zgc")
+        self.refuse(409, "peer", "PUT", "/v1/peerings/to-green?vpc=blue", peering(peer="empty"),
+                    says="cannot be changed")
+        # A service chain that is said: who wants a peering needs it, not who is named by one.
+        body = {"tenant": "red", "cluster": "zgc"}
+
+        def chain(*names):
+            return body | {"service_chain": [{"function": name} for name in names]}
+
+        self.refuse(409, "service_chain", "PUT", "/v1/vpcs/blue", chain(*plain), says="needs peering")
+        for names, says in ((["divider", "peering"] + plain[1:], "has divider before peering"),
+                            (["load-balancer", "peering"] + plain, "has load-balancer before peering"),
+                            (["acl", "peering", "divider", "bouncer", "security-group"],
+                             "has acl before peering"),
+                            (["nat", "peering"] + plain, "has nat before peering")):
+            self.refuse(409, "service_chain", "PUT", "/v1/vpcs/blue", chain(*names), says=says)
+        self.expect(200, "PUT", "/v1/vpcs/blue", chain("peering", *plain))
+        # The end, by either half.
+        before = self.policy(), self.policy("green")
+        self.expect(204, "DELETE", "/v1/peerings/to-green?vpc=blue")
+        self.assertEqual((self.policy(), self.policy("green")), (before[0] + 1, before[1] + 1))
+        self.assertEqual(vpc("blue")["peers"], [])
+        self.expect(200, "PUT", "/v1/vpcs/blue", chain(*plain))
+        self.refuse(409, "vpc", "POST", "/v1/peerings", peering(), says="has no peering")
+        before = self.policy("green")
+        self.expect(204, "DELETE", "/v1/peerings/to-blue")
+        self.assertEqual(self.policy("green"), before)
+        self.expect(200, "PUT", "/v1/vpcs/blue", body)
+        self.assertEqual(vpc("blue")["functions"], alone)
+        self.make("subnets", name="same", vpc="blue", cidr="10.7.0.0/16")
+
+    def test_many_peerings(self):
+        self.world()
+        for n in range(17):
+            self.make("vpcs", name=f"v{n}", tenant=None, cluster="zgc")
+        for n in range(16):
+            self.make("peerings", name=f"to-{n}", vpc="blue", peer=f"v{n}")
+        self.refuse(409, "vpc", "POST", "/v1/peerings", peering(peer="v16"),
+                    says='vpc "blue" has 16 peerings already')
+        # Those of others count for nothing.
+        self.make("peerings", name="to-blue", vpc="v16", peer="blue")
+
     def test_pushed_functions(self):
         self.world()
         self.expect(204, "DELETE", "/v1/ports/p1")
@@ -1067,8 +1202,10 @@ class Refusals(Case):
                   "subnets": {"name": "s", "vpc": "blue", "cidr": "10.0.9.0/24"},
                   "ports": port(9), "security-groups": {"name": "g", "vpc": "blue", "rules": []},
                   "network-acls": {"name": "f", "vpc": "blue", "rules": []},
-                  "load-balancers": balancer(), "nats": nat(), "route-tables": routes()}
+                  "load-balancers": balancer(), "nats": nat(), "route-tables": routes(),
+                  "peerings": peering()}
         self.outside()
+        self.beside()
         gone = object()
         cases = [(kind, field, value) for kind in bodies for field, value in (
             ("name", ""), ("name", "a b"), ("name", "x" * 65), ("name", 5), ("name", "a/b"),
@@ -1186,7 +1323,8 @@ class Refusals(Case):
             ("nats", "addresses[0]", ["10.0.1.9"]), ("nats", "addresses[0]", ["fd00::1"]),
             ("nats", "addresses[1]", ["198.51.100.10"] * 2),
             ("nats", "addresses", [f"198.51.100.{n}" for n in range(10, 27)]),
-            ("nats", "subnets", ["web"] * 65)]
+            ("nats", "subnets", ["web"] * 65), ("peerings", "peer", gone), ("peerings", "peer", None),
+            ("peerings", "peer", "blue"), ("peerings", "state", "active")]
         for kind, field, value in cases:
             with self.subTest(kind=kind, field=field, value=value):
                 body = dict(bodies[kind])
@@ -1212,6 +1350,7 @@ class Refusals(Case):
                                             "network_acl": "x"}),
                 ("nats", "external_vpc", nat(external_vpc="x")),
                 ("load-balancers", "vpc", balancer(vpc="x")),
+                ("peerings", "vpc", peering(vpc="x")), ("peerings", "peer", peering(peer="x")),
                 ("route-tables", "vpc", routes(vpc="x")),
                 ("load-balancers", "listeners[0].backends[0].port",
                  balancer(listeners=[listener(backends=[{"port": "x"}])])),

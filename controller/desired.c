@@ -96,6 +96,7 @@ struct facts {
 	uint32_t versions;	 // functions: a hash of what they are
 	uint32_t roles;		 // nodes: ROLE_*
 	uint32_t phase;		 // vpcs: enum transfer_phase
+	uint32_t peers;		 // vpcs: a hash of who they are
 	char name[OBJECT_ID];	 // nodes and hosts
 	char cluster[OBJECT_ID]; // nodes, hosts, vpcs
 	char from[OBJECT_ID];	 // vpcs: the cluster that it still comes from; or ""
@@ -103,7 +104,7 @@ struct facts {
 	uint8_t edge;		 // hosts: it runs our edge
 	uint8_t pad[2];
 };
-_Static_assert(sizeof(struct facts) == 16 + 13 * 4 + 3 * OBJECT_ID + 9, "no padding");
+_Static_assert(sizeof(struct facts) == 16 + 14 * 4 + 3 * OBJECT_ID + 9, "no padding");
 
 // One stored object.
 struct source {
@@ -113,7 +114,8 @@ struct source {
 	bool seen;	     // while everything is compiled anew
 	bool named;	     // by_name is in use
 	struct facts *facts; // NULL: not known, or none for this kind
-	json_t *clusters;    // hosts: ids of the other clusters whose VPCs it carries; or NULL
+	json_t *others;	     // hosts: ids of the other clusters whose VPCs it carries; vpcs: ids of
+			     // the VPCs that it is peered with; or NULL
 	struct owner owner;  // of what it was compiled to
 	char id[];
 };
@@ -244,6 +246,17 @@ static uint32_t versions_hash(const json_t *versions)
 	return (uint32_t)hash;
 }
 
+static uint32_t peers_hash(const json_t *peers)
+{
+	uint64_t hash = 0;
+	json_t *peer;
+	size_t i;
+
+	json_array_foreach (peers, i, peer)
+		hash = hash_text(json_string_value(peer) ?: "", hash + i + 1);
+	return (uint32_t)hash;
+}
+
 static void facts_read(struct facts *f, enum kind kind, const struct object *object)
 {
 	json_t *body = object->body;
@@ -281,6 +294,7 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 	case VPCS:
 		f->vni = number(body, "vni");
 		f->phase = transfer_phase(body);
+		f->peers = peers_hash(json_object_get(body, "peers"));
 		snprintf(f->from, sizeof(f->from), "%s",
 			 text_or_empty(json_object_get(body, "move"), "from"));
 		break;
@@ -316,6 +330,17 @@ static bool has_facts(enum kind kind)
 	       kind != NATS;
 }
 
+// What a source has of others, beside facts.
+static void source_set_others(struct source *source, const json_t *body)
+{
+	json_t *others = source->kind == HOSTS	? json_object_get(body, "other_clusters")
+			 : source->kind == VPCS ? json_object_get(body, "peers")
+						: NULL;
+
+	json_decref(source->others);
+	source->others = json_incref(others);
+}
+
 // Sets *changed where they are not what they were. Facts that are new are a change too (a cluster's
 // first view comes after its first nodes), but not while everything is compiled, in order, anyway.
 static int source_set_facts(struct desired *d, struct source *source, const struct object *object,
@@ -324,6 +349,7 @@ static int source_set_facts(struct desired *d, struct source *source, const stru
 	struct facts facts;
 
 	*changed = source->kind == PORTS && !d->whole;
+	source_set_others(source, object->body);
 	if (!has_facts(source->kind))
 		return 0;
 	facts_read(&facts, source->kind, object);
@@ -340,7 +366,7 @@ static void source_free(struct desired *d, struct source *source)
 {
 	source_unname(d, source);
 	hash_remove(&d->sources, &source->entry);
-	json_decref(source->clusters);
+	json_decref(source->others);
 	free(source->facts);
 	free(source);
 }
@@ -478,8 +504,6 @@ static int compile_host(struct desired *d, struct source *source, const struct o
 	settings.tenant_interface = (char *)text_or_empty(object->body, "interface");
 	settings.tenant_ip = ip_bytes(text_or_empty(object->body, "ip"), &ip);
 	settings.tenant_mac = mac_bytes(text_or_empty(object->body, "mac"), mac);
-	json_decref(source->clusters);
-	source->clusters = json_incref(json_object_get(object->body, "other_clusters"));
 	return emit_as(d, source, group_own(d, HOSTS, source->id), SETTINGS, settings, &settings);
 }
 
@@ -725,6 +749,7 @@ static uint32_t function_slot_of(const char *name)
 		{"security-group", FUNCTION_SECURITY_GROUP},
 		{"load-balancer", FUNCTION_LOAD_BALANCER},
 		{"nat", FUNCTION_NAT},
+		{"peering", FUNCTION_PEERING},
 	};
 
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
@@ -909,12 +934,35 @@ static int compile_vpc(struct desired *d, struct source *source, const struct ob
 	return emit_of_vpc(d, source, group_gateways, source->facts, VPC, vpc, &vpc);
 }
 
+// Who decides about packets of the VPCs that it is peered with has to know of its subnets: those
+// that lead anywhere.
+static int subnet_peers(struct desired *d, const char *vpc, uint32_t vni[MAX_VPC_PEERINGS],
+			Zeta__Node__V1__Subnet *subnet)
+{
+	const struct source *source = source_find(d, VPCS, vpc);
+	const struct facts *facts;
+	json_t *peer;
+	size_t i;
+	int err;
+
+	subnet->peer_vni = vni;
+	json_array_foreach (source && subnet->gateway.len ? source->others : NULL, i, peer) {
+		if (i == MAX_VPC_PEERINGS)
+			return -EINVAL;
+		if ((err = facts_of(d, VPCS, json_string_value(peer), &facts)))
+			return err;
+		vni[subnet->n_peer_vni++] = facts->vni;
+	}
+	return 0;
+}
+
 static int compile_subnet(struct desired *d, struct source *source, const struct object *object)
 {
 	Zeta__Node__V1__Subnet subnet = ZETA__NODE__V1__SUBNET__INIT;
 	const char *acl_id = text_in(object->body, "network_acl");
 	const struct facts *vpc, *acl;
 	struct in6_addr prefix, gateway;
+	uint32_t peers[MAX_VPC_PEERINGS];
 	uint8_t gateway_mac[6];
 	int err;
 
@@ -932,6 +980,8 @@ static int compile_subnet(struct desired *d, struct source *source, const struct
 		return err;
 	if (acl_id)
 		subnet.acl = acl->number;
+	if ((err = subnet_peers(d, text_or_empty(object->body, "vpc"), peers, &subnet)))
+		return err;
 	return emit_of_vpc(d, source, group_gateways, vpc, SUBNET, subnet, &subnet);
 }
 
@@ -1736,7 +1786,7 @@ int desired_membership(struct desired *d, const char *name, struct membership *o
 	*out = (struct membership){};
 	out->group[count++] = group_own(d, source->kind, source->id);
 	out->group[count++] = group_entrances(d, f->cluster);
-	json_array_foreach (source->clusters, i, other)
+	json_array_foreach (source->others, i, other)
 		if (count < MEMBER_GROUPS)
 			out->group[count++] = group_entrances(d, json_string_value(other));
 	if (source->kind == NODES && f->roles)

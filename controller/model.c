@@ -9,12 +9,22 @@
 
 #define DESCRIPTION_MAX 1024
 
-const struct kind *const model_kinds[] = {
-	&tenant_kind,	   &cluster_kind,	&node_kind,
-	&host_kind,	   &vpc_kind,		&subnet_kind,
-	&port_kind,	   &route_table_kind,	&security_group_kind,
-	&network_acl_kind, &load_balancer_kind, &nat_kind,
-	&view_kind,	   &function_kind,	NULL};
+const struct kind *const model_kinds[] = {&tenant_kind,
+					  &cluster_kind,
+					  &node_kind,
+					  &host_kind,
+					  &vpc_kind,
+					  &subnet_kind,
+					  &port_kind,
+					  &route_table_kind,
+					  &security_group_kind,
+					  &network_acl_kind,
+					  &load_balancer_kind,
+					  &nat_kind,
+					  &peering_kind,
+					  &view_kind,
+					  &function_kind,
+					  NULL};
 
 // revision in a replacement is a guard: it must be the one that is replaced.
 static const struct field common_fields[] = {

@@ -59,6 +59,7 @@ extern const struct kind security_group_kind;
 extern const struct kind network_acl_kind;
 extern const struct kind load_balancer_kind;
 extern const struct kind nat_kind;
+extern const struct kind peering_kind;
 extern const struct kind view_kind;
 extern const struct kind function_kind;
 

@@ -14,7 +14,8 @@
 //       "vni", "member" (name of a node or host, as in its certificate), "underlay:<cluster id>"
 //       (entrance, node and host addresses on the tenant side), "zgc:<cluster id>" (node
 //       addresses), "address:<vpc id>", "prefix:<vpc id>", "mac:<vpc id>", "interface:<host id>",
-//       "function-slot:<cluster id>", "moving" (id of a cluster that a VPC goes to or comes from).
+//       "function-slot:<cluster id>", "peering:<vpc id>" (ids of VPCs that it has a peering to),
+//       "moving" (id of a cluster that a VPC goes to or comes from).
 //   refs(kind, id, to_kind, to_id)   who refers to whom; keeps what is referred to from going.
 //   counters(kind, last, live)   the last number given, and how many objects there are.
 //   changes(revision, kind, id, removed)   the last change of each object, PRIMARY KEY(kind, id).
@@ -27,10 +28,10 @@
 //   functions   versions[]: object in base64, place 0 or 1; slot in the nodes' table
 //   vpcs    service_chain may be null; policy: integer, grows with every change that may alter a
 //           decision of the VPC; functions: names of the network functions in order, as
-//           service_chain has them; else "divider" and "bouncer", before them "load-balancer"
-//           and "nat", and
-//           after them "acl" and "security-group" where it has any; tenant may be null; move: null,
-//           or as modules/vpc/transfer.h says
+//           service_chain has them; else "divider" and "bouncer", before them "peering",
+//           "load-balancer" and "nat", and after them "acl" and "security-group" where it has any;
+//           peers: ids of the VPCs with which it has a peering that both sides have, in order;
+//           tenant may be null; move: null, or as modules/vpc/transfer.h says
 //   security-groups   rules[]: every rule has direction, protocol (word or number), port_min,
 //           port_max (0..65535: any), remote_cidr and remote_group (id), at most one not null
 //   ports   interface may be null (OVS hosts); subnets: gateway may be null

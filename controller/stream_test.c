@@ -1042,6 +1042,57 @@ static void nat(void **state)
 	stop_all(&all);
 }
 
+static json_t *peered_vpc(const char *id, int vni, int policy, const char *peer)
+{
+	json_t *body = vpc(id, "zgc-1", vni, policy);
+
+	json_object_set_new(body, "peers", peer ? json_pack("[s]", peer) : json_array());
+	return body;
+}
+
+static uint64_t put_peers(struct cloud *c, int policy, bool peered)
+{
+	begin(c);
+	put(c, "vpcs", peered_vpc("blue", 100, policy, peered ? "red" : NULL));
+	put(c, "vpcs", peered_vpc("red", 101, policy, peered ? "blue" : NULL));
+	return commit(c);
+}
+
+// Subnets are told with the VPCs that reach them, where they have a gateway.
+static void peering(void **state)
+{
+	struct cloud *c = *state;
+	const Zeta__Node__V1__Subnet *subnet;
+	struct all all = ALL;
+	uint64_t revision;
+
+	join_all(&all, c);
+	revision = put_peers(c, 9, true);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	subnet = get(all.ftn1, KIND(SUBNET), "blue-1")->subnet;
+	assert_int_equal(subnet->n_peer_vni, 1);
+	assert_int_equal(subnet->peer_vni[0], 101);
+	assert_int_equal(get(all.ftn1, KIND(SUBNET), "red-1")->subnet->n_peer_vni, 0);
+	assert_int_equal(get(all.ftn1, KIND(VPC), "red")->vpc->policy, 9);
+	// A subnet that comes later, too.
+	revision = put_alone(c, "subnets",
+			     json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", "red-2", "vpc", "red",
+				       "cidr", "10.9.0.0/24", "gateway", "10.9.0.1", "gateway_mac",
+				       "02:04:00:00:00:03"));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	subnet = get(all.ftn1, KIND(SUBNET), "red-2")->subnet;
+	assert_int_equal(subnet->n_peer_vni, 1);
+	assert_int_equal(subnet->peer_vni[0], 100);
+	heard_by_all(&all, c);
+	assert_null(find(all.other, KIND(SUBNET), "red-2"));
+
+	revision = put_peers(c, 10, false);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_int_equal(get(all.ftn1, KIND(SUBNET), "blue-1")->subnet->n_peer_vni, 0);
+	assert_int_equal(get(all.ftn1, KIND(SUBNET), "red-2")->subnet->n_peer_vni, 0);
+	stop_all(&all);
+}
+
 static json_t *route_table(const char *id, int first, int count)
 {
 	json_t *routes = json_array();
@@ -2246,6 +2297,7 @@ int main(void)
 		FILLED(routes),
 		FILLED(nat),
 		FILLED(limits_of_a_port),
+		FILLED(peering),
 		FILLED(removed_objects),
 		FILLED(smaller_view),
 		FILLED(buckets_move),

@@ -111,6 +111,27 @@ inlined void evaluation_translate(struct evaluation *e, const struct translation
 	e->stateful = 1;
 }
 
+// A network function's word: the session's packets go on in another VPC, as they are. A function
+// after this one may translate them there; what is decided again has what that one said.
+inlined void evaluation_enter(struct evaluation *e, __u32 vni)
+{
+	struct translation t = {
+		.source = e->source,
+		.destination = e->destination,
+		.source_port = e->source_port,
+		.destination_port = e->destination_port,
+	};
+
+	if (e->again) {
+		e->vni = vni;
+		e->translated = 1;
+		e->stateful = 1;
+		return;
+	}
+	vni_put(t.vni, vni);
+	evaluation_translate(e, &t);
+}
+
 // With it: the session's packets get a source port that is free, of so many from first on (an echo
 // request: its identifier). Which one is chosen when all functions have run.
 inlined void evaluation_choose(struct evaluation *e, __u16 first, __u16 count)

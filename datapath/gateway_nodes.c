@@ -16,6 +16,7 @@
 #include "bouncer.skel.h"
 #include "loadbalancer.skel.h"
 #include "nat.skel.h"
+#include "peering.skel.h"
 #include "securitygroup.skel.h"
 #include "datapath/translator.h"
 #include "lib/address.h"
@@ -195,6 +196,8 @@ int node_map(const struct node *n, const char *name)
 		fd = bpf_object__find_map_fd_by_name(n->loadbalancer->obj, name);
 	if (fd < 0)
 		fd = bpf_object__find_map_fd_by_name(n->nat->obj, name);
+	if (fd < 0)
+		fd = bpf_object__find_map_fd_by_name(n->peering->obj, name);
 	if (fd < 0)
 		fd = bpf_object__find_map_fd_by_name(n->translator->obj, name);
 	if (fd < 0)
@@ -621,9 +624,10 @@ void node_load(struct node *n, const struct node_wish *wish)
 	n->acl = acl__open_opts(&options);
 	n->loadbalancer = loadbalancer__open_opts(&options);
 	n->nat = nat__open_opts(&options);
+	n->peering = peering__open_opts(&options);
 	n->translator = translator__open_opts(&options);
 	if (!n->gw || !n->divider || !n->bouncer || !n->securitygroup || !n->acl ||
-	    !n->loadbalancer || !n->nat || !n->translator)
+	    !n->loadbalancer || !n->nat || !n->peering || !n->translator)
 		fatal("%s does not open", wish->name);
 	configure((struct gateway_config *)&n->gw->rodata->cfg, wish);
 	// The real sizes are for a machine of its own, not for a dozen nodes in one test.
@@ -635,7 +639,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 	}
 	if (gateway__load(n->gw) || divider__load(n->divider) || bouncer__load(n->bouncer) ||
 	    securitygroup__load(n->securitygroup) || acl__load(n->acl) ||
-	    loadbalancer__load(n->loadbalancer) || nat__load(n->nat) ||
+	    loadbalancer__load(n->loadbalancer) || nat__load(n->nat) || peering__load(n->peering) ||
 	    translator__load(n->translator))
 		fatal("%s does not load", wish->name);
 
@@ -664,6 +668,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 	function_put(n, FUNCTION_ACL, n->acl->progs.acl);
 	function_put(n, FUNCTION_LOAD_BALANCER, n->loadbalancer->progs.loadbalancer);
 	function_put(n, FUNCTION_NAT, n->nat->progs.nat);
+	function_put(n, FUNCTION_PEERING, n->peering->progs.peering);
 	function_put(n, FUNCTION_TRANSLATOR, n->translator->progs.translator);
 	key = CLONE_TENANT;
 	node_put(n, "clone", &key, &loopback);
@@ -680,6 +685,7 @@ void node_free(struct node *n)
 {
 	loadbalancer__destroy(n->loadbalancer);
 	nat__destroy(n->nat);
+	peering__destroy(n->peering);
 	translator__destroy(n->translator);
 	acl__destroy(n->acl);
 	securitygroup__destroy(n->securitygroup);

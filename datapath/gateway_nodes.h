@@ -24,6 +24,7 @@ struct securitygroup;
 struct acl;
 struct loadbalancer;
 struct nat;
+struct peering;
 struct translator;
 
 struct node {
@@ -36,6 +37,7 @@ struct node {
 	struct acl *acl;
 	struct loadbalancer *loadbalancer;
 	struct nat *nat;
+	struct peering *peering;
 	struct translator *translator;
 	struct target entry; // program "gateway"
 	struct target oam;

@@ -646,13 +646,15 @@ static int open_objects(struct datapath *datapath, const struct node_settings *s
 	const struct embedded_object *e;
 	int count = 0, err;
 
-	for (e = embedded_objects; e->name && count < DATAPATH_OBJECTS; e++) {
+	for (e = embedded_objects; e->name; e++) {
 		LIBBPF_OPTS(bpf_object_open_opts, options);
 		const void *bytes;
 		size_t size;
 
 		if (!(e->roles & settings->roles)) // also what is loaded later
 			continue;
+		if (count == DATAPATH_OBJECTS)
+			return refuse(why, -E2BIG, "object %s is one too many", e->name);
 		options.object_name = e->name;
 		options.pin_root_path = datapath->dir;
 		bytes = e->bytes(&size);

@@ -12,7 +12,7 @@
 struct bpf_object;
 struct embedded_object;
 
-#define DATAPATH_OBJECTS 8
+#define DATAPATH_OBJECTS 12
 #define DATAPATH_WHY MESSAGE_TEXT
 
 // Maps that the loader reads or fills itself, beside the tables.

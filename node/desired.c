@@ -718,21 +718,36 @@ static void fill(struct desired *desired, struct message *message, struct work *
 	desired->batched = message->count;
 }
 
-int desired_batch(struct desired *desired, struct message *message)
+// Of tables from first on, before end. Returns whether there is something.
+static int next_put(struct desired *desired, struct message *message, int first, int end)
 {
-	int table;
-
-	for (table = 0; table < TABLES; table++)
+	for (int table = first; table < end; table++)
 		if (!TAILQ_EMPTY(&desired->puts[table])) {
 			fill(desired, message, &desired->puts[table], MESSAGE_PUT, table);
 			return 1;
 		}
-	for (table = TABLES - 1; table >= 0; table--)
+	return 0;
+}
+
+static int next_removal(struct desired *desired, struct message *message, int first, int end)
+{
+	for (int table = end - 1; table >= first; table--)
 		if (!TAILQ_EMPTY(&desired->removals[table])) {
 			fill(desired, message, &desired->removals[table], MESSAGE_REMOVE, table);
 			return 1;
 		}
 	return 0;
+}
+
+int desired_batch(struct desired *desired, struct message *message)
+{
+	// What decisions were made of goes before the policy number that says so: what is decided
+	// again in between would stand.
+	return next_put(desired, message, 0, TABLE_VPCS) ||
+	       next_removal(desired, message, TABLE_VPCS, TABLE_VPCS + 1) ||
+	       next_removal(desired, message, TABLE_NETWORK_ACLS, TABLE_NAT_ADDRESSES + 1) ||
+	       next_put(desired, message, TABLE_VPCS, TABLES) ||
+	       next_removal(desired, message, 0, TABLES);
 }
 
 void desired_done(struct desired *desired, size_t done)

@@ -220,6 +220,9 @@ static void puts_what_is_new(void **state)
 	assert_string_equal(told(d), "+vpcs:7");
 	UPDATE(d, vpc("v", 7, 3), port("a", 1, 2));
 	assert_string_equal(told(d), "+endpoints:1 +vpcs:7");
+	// What goes is gone by then, too: what is decided again stands under the new number.
+	update(d, 0, (Object *[]){vpc("v", 7, 4), NULL}, ZETA__NODE__V1__OBJECT__KIND_PORT, "a");
+	assert_string_equal(told(d), "-endpoints:1 +vpcs:7");
 	desired_free(d);
 }
 
@@ -249,9 +252,8 @@ static void snapshot_removes_the_rest(void **state)
 	UPDATE(d, port("c", 3, 1));
 	assert_string_equal(told(d), "+endpoints:3");
 	SNAPSHOT(d, port("b", 2, 1), port("c", 3, 1), vpc("w", 8, 1));
-	// What goes, goes last, and a VPC before its endpoints: then nobody has to be told that
-	// they are unknown.
-	assert_string_equal(told(d), "+vpcs:8 -vpcs:7 -endpoints:1");
+	// A VPC goes before its endpoints: then nobody has to be told that they are unknown.
+	assert_string_equal(told(d), "-vpcs:7 -endpoints:1 +vpcs:8");
 	assert_true(desired_wants(d, TABLE_VPCS, &(__u32){8}));
 	assert_false(desired_wants(d, TABLE_VPCS, &(__u32){7}));
 	desired_free(d);

@@ -446,6 +446,7 @@ static void function_config(void **state)
 static void subnet(void **state)
 {
 	Zeta__Node__V1__Subnet s = ZETA__NODE__V1__SUBNET__INIT;
+	uint32_t peers[MAX_VPC_PEERINGS + 1] = {7, 0xFFFFFF};
 	struct recorded r = recorder();
 	const struct subnet_key *key = (const void *)r.key[0];
 	const struct subnet_value *value = (const void *)r.value[0];
@@ -467,6 +468,34 @@ static void subnet(void **state)
 	assert_int_equal(subnet_entries(&s, &r.entries), 0);
 	assert_memory_equal(&value->gateway, ip, 16);
 	assert_memory_equal(value->gateway_mac, mac, 6);
+	// Who reaches it by a peering; forwarders do not decide.
+	s.peer_vni = peers;
+	s.n_peer_vni = 2;
+	r = recorder();
+	assert_int_equal(subnet_entries(&s, &r.entries), 0);
+	assert_int_equal(r.count, 3);
+	assert_int_equal(r.table[0], TABLE_SUBNETS);
+	for (int i = 1; i < 3; i++) {
+		const struct subnet_key *reached = (const void *)r.key[i];
+		const struct peer_subnet_value *whose = (const void *)r.value[i];
+
+		assert_int_equal(r.table[i], TABLE_PEER_SUBNETS);
+		assert_int_equal(reached->vni, htonl(peers[i - 1]));
+		assert_int_equal(reached->prefix_bits, 32 + 96 + 16);
+		assert_memory_equal(&reached->address, net, 16);
+		assert_int_equal(whose->vni, 258);
+		assert_int_equal(whose->bits, 96 + 16);
+	}
+	r = recorder();
+	r.entries.roles = NODE_FWD;
+	assert_int_equal(subnet_entries(&s, &r.entries), 0);
+	assert_int_equal(r.count, 1);
+	r = recorder();
+	peers[1] = 0;
+	REFUSES(subnet_entries(&s, &r.entries), "peer's VNI");
+	s.n_peer_vni = MAX_VPC_PEERINGS + 1;
+	REFUSES(subnet_entries(&s, &r.entries), "peers");
+	s.n_peer_vni = 0;
 	s.prefix_length = 96 + 15;
 	REFUSES(subnet_entries(&s, &r.entries), "host bits");
 	s.prefix_length = 129;

@@ -16,6 +16,7 @@
 #include "loadbalancer.skel.h"
 #include "nat.skel.h"
 #include "pacemaker.skel.h"
+#include "peering.skel.h"
 #include "securitygroup.skel.h"
 
 #define GATEWAY (NODE_FWD | NODE_FTN)
@@ -28,6 +29,7 @@ const struct embedded_object embedded_objects[] = {
 	{"acl", GATEWAY, acl__elf_bytes, FUNCTION_ACL},
 	{"loadbalancer", GATEWAY, loadbalancer__elf_bytes, FUNCTION_LOAD_BALANCER},
 	{"nat", GATEWAY, nat__elf_bytes, FUNCTION_NAT},
+	{"peering", GATEWAY, peering__elf_bytes, FUNCTION_PEERING},
 	{"function", 0, function__elf_bytes, 0}, // with each that is pushed
 	{"pacemaker", GATEWAY, pacemaker__elf_bytes, 0},
 	{"edge", NODE_EDGE, edge__elf_bytes, 0},

@@ -18,7 +18,10 @@
 #define BUCKETS 65537	      // prime, far above MAX_CHAINS: Maglev spreads within 1 %
 #define MAX_VPCS 65536	      // per cluster
 #define MAX_SUBNETS 131072    // two for each VPC
+#define MAX_PEERINGS 131072   // two for each VPC
+#define MAX_VPC_PEERINGS 16   // of a VPC
 #define MAX_ENDPOINTS 1048576 // 16 for each VPC; a flow table node has them all
+#define MAX_PEER_SUBNETS 2097152  // each subnet for all peers that its VPC may have
 #define DEFAULT_SESSIONS 1048576  // per node, where zetad is not told otherwise
 #define MIN_SESSIONS 65536	  // what it may be told: for small machines
 #define MAX_SESSIONS 67108864	  // .. and large ones: some 20 GB

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 // Map ABI: what tenants own. Written by zetad, read by the gateway and its network functions.
-// VPCs and subnets are on every gateway node, routes, endpoints and security groups on flow table
-// nodes.
+// VPCs and subnets are on every gateway node, peers' subnets, routes, endpoints and security groups
+// on flow table nodes.
 #pragma once
 
 #include <linux/in6.h>
@@ -55,6 +55,7 @@ enum function_slot {
 	FUNCTION_ACL = 4,
 	FUNCTION_LOAD_BALANCER = 5,
 	FUNCTION_NAT = 6,
+	FUNCTION_PEERING = 7,
 	FUNCTION_FIRST_FREE = 16,
 };
 
@@ -74,6 +75,16 @@ struct subnet_value {
 	__u32 acl;    // number of its network ACL, 0: none
 };
 _Static_assert(sizeof(struct subnet_value) == 32, "no padding");
+
+// Map "peer_subnets": LPM trie, key struct subnet_key: a VPC, and the prefix of a subnet of one
+// that it is peered with.
+struct peer_subnet_value {
+	__u32 vni; // whose subnet it is
+	__u8 bits; // of its prefix, of 128
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct peer_subnet_value) == 8, "no padding");
+_Static_assert(MAX_PEER_SUBNETS == MAX_SUBNETS * MAX_VPC_PEERINGS, "so nobody has to count them");
 
 enum route_kind {
 	ROUTE_BLACKHOLE = 1,

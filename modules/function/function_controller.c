@@ -38,7 +38,9 @@ static const struct field fields[] = {{.name = "cluster",
 				       .max_items = FUNCTION_PLACES},
 				      {}};
 
-enum { DIVIDER, BOUNCER, ACL, SECURITY_GROUP, LOAD_BALANCER, NAT, BUILT_IN };
+enum { DIVIDER, BOUNCER, ACL, SECURITY_GROUP, LOAD_BALANCER, NAT, PEERING, BUILT_IN };
+
+#define AFTER 3
 
 static const struct built_in {
 	const char *name;
@@ -46,35 +48,40 @@ static const struct built_in {
 	struct {
 		int place;	 // here
 		const char *why; // NULL: of nothing
-	} after[2];		 // what has to have run before
+	} after[AFTER];		 // what has to have run before
 	const char *only_with;	 // a VPC that has none of this kind needs no such function
+	bool own;		 // .. of its own: that one names it alone is nothing
 } built_in[BUILT_IN] = {
-	[DIVIDER] = {"divider",
-		     "no packet goes to another subnet",
-		     {{LOAD_BALANCER, "the way between subnets is the backend's"},
-		      {NAT, "the way between subnets is that of what is translated"}},
-		     NULL},
-	[BOUNCER] = {"bouncer",
-		     "nobody says where packets go",
-		     {{DIVIDER, "the way between subnets is chosen before the host"}},
-		     NULL},
-	[ACL] = {"acl",
-		 "no network ACL would count",
-		 {{LOAD_BALANCER, "its rules are about backends"},
-		  {NAT, "its rules are about what is translated"}},
-		 NULL},
-	[SECURITY_GROUP] = {"security-group",
-			    "no security group would count",
-			    {{BOUNCER, "it needs the destination's groups, which bouncer finds"}},
-			    NULL},
-	[LOAD_BALANCER] = {"load-balancer",
-			   "no load balancer would be served",
-			   {},
-			   "load-balancers"},
-	[NAT] = {"nat",
-		 "nothing would be translated",
-		 {{LOAD_BALANCER, "what a load balancer sends to a backend stays inside"}},
-		 "nats"},
+	[DIVIDER] = {.name = "divider",
+		     .without = "no packet goes to another subnet",
+		     .after = {{LOAD_BALANCER, "the way between subnets is the backend's"},
+			       {NAT, "the way between subnets is that of what is translated"},
+			       {PEERING, "the way between subnets ends in the peer's"}}},
+	[BOUNCER] = {.name = "bouncer",
+		     .without = "nobody says where packets go",
+		     .after = {{DIVIDER, "the way between subnets is chosen before the host"}}},
+	[ACL] = {.name = "acl",
+		 .without = "no network ACL would count",
+		 .after = {{LOAD_BALANCER, "its rules are about backends"},
+			   {NAT, "its rules are about what is translated"},
+			   {PEERING, "its rules are also the peer's"}}},
+	[SECURITY_GROUP] = {.name = "security-group",
+			    .without = "no security group would count",
+			    .after = {{BOUNCER, "it needs the destination's groups, which bouncer "
+						"finds"}}},
+	[LOAD_BALANCER] = {.name = "load-balancer",
+			   .without = "no load balancer would be served",
+			   .after = {{PEERING, "a peer's load balancers are served too"}},
+			   .only_with = "load-balancers"},
+	[NAT] = {.name = "nat",
+		 .without = "nothing would be translated",
+		 .after = {{LOAD_BALANCER, "what a load balancer sends to a backend stays inside"},
+			   {PEERING, "what goes to a peer keeps its address"}},
+		 .only_with = "nats"},
+	[PEERING] = {.name = "peering",
+		     .without = "no peer would be reached",
+		     .only_with = "peerings",
+		     .own = true},
 };
 
 static int built_in_place(const char *name)
@@ -557,10 +564,11 @@ static int check_order(struct change *vpc, const int place[BUILT_IN])
 	for (size_t i = 0; i < BUILT_IN; i++) {
 		if (place[i] >= 0)
 			continue;
-		has = built_in[i].only_with
-			      ? store_list_referring(vpc->store, built_in[i].only_with,
-						     vpc->kind->name, vpc->id, found, NULL)
-			      : 1;
+		has = !built_in[i].only_with ? 1
+		      : built_in[i].own
+			      ? store_list(vpc->store, built_in[i].only_with, vpc->id, found, NULL)
+			      : store_list_referring(vpc->store, built_in[i].only_with,
+						     vpc->kind->name, vpc->id, found, NULL);
 		if (has < 0)
 			return has;
 		if (has)
@@ -569,7 +577,7 @@ static int check_order(struct change *vpc, const int place[BUILT_IN])
 				      built_in[i].without);
 	}
 	for (size_t i = 0; i < BUILT_IN; i++) {
-		for (size_t k = 0; k < 2 && built_in[i].after[k].why; k++) {
+		for (size_t k = 0; k < AFTER && built_in[i].after[k].why; k++) {
 			int before = built_in[i].after[k].place;
 
 			if (place[i] >= 0 && place[i] < place[before])

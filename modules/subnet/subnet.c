@@ -4,6 +4,36 @@
 
 #include <arpa/inet.h>
 
+#include "node/messages.h"
+
+static int check_peers(const Zeta__Node__V1__Subnet *subnet, struct entries *entries)
+{
+	if (subnet->n_peer_vni > MAX_VPC_PEERINGS)
+		return entries_refuse(entries, "%zu peers are more than %u", subnet->n_peer_vni,
+				      MAX_VPC_PEERINGS);
+	for (size_t i = 0; i < subnet->n_peer_vni; i++)
+		if (!subnet->peer_vni[i] || subnet->peer_vni[i] >> 24)
+			return entries_refuse(entries, "peer's VNI %u is not 1 to 16777215",
+					      subnet->peer_vni[i]);
+	return 0;
+}
+
+// Who decides about packets of a VPC that is peered with the subnet's has to know whose it is.
+static int put_for_peers(const Zeta__Node__V1__Subnet *subnet, const struct subnet_key *own,
+			 struct entries *entries)
+{
+	const struct peer_subnet_value value = {.vni = subnet->vni,
+						.bits = (__u8)subnet->prefix_length};
+	struct subnet_key key = *own;
+	int err = 0;
+
+	for (size_t i = 0; i < subnet->n_peer_vni && !err; i++) {
+		key.vni = htonl(subnet->peer_vni[i]);
+		err = entries->put(entries, TABLE_PEER_SUBNETS, &key, &value);
+	}
+	return err;
+}
+
 int subnet_entries(const Zeta__Node__V1__Subnet *subnet, struct entries *entries)
 {
 	struct subnet_key key = {
@@ -25,5 +55,8 @@ int subnet_entries(const Zeta__Node__V1__Subnet *subnet, struct entries *entries
 	    ((err = entries_ip(entries, "gateway", subnet->gateway, &value.gateway)) ||
 	     (err = entries_mac(entries, "gateway_mac", subnet->gateway_mac, value.gateway_mac))))
 		return err;
-	return entries->put(entries, TABLE_SUBNETS, &key, &value);
+	if ((err = check_peers(subnet, entries)) ||
+	    (err = entries->put(entries, TABLE_SUBNETS, &key, &value)))
+		return err;
+	return entries->roles & NODE_FTN ? put_for_peers(subnet, &key, entries) : 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/address.h"
+#include "modules/peering/peering_controller.h"
 #include "modules/vpc/vpc_controller.h"
 #include "shared/limits.h"
 
@@ -184,6 +185,7 @@ static int complete(struct change *change)
 			      "cidr %s leaves no address for a gateway and a host", search.text);
 	if ((err = store_list(change->store, "subnets", text_in(change->after, "vpc"),
 			      check_overlap, &search)) ||
+	    (err = peering_admits_subnet(change)) ||
 	    (err = change_claim(change, "cidr", "prefix", text_in(change->after, "vpc"),
 				search.text)) ||
 	    (change->before && (err = check_addresses(&search))) ||
@@ -199,7 +201,10 @@ static int changed(struct change *change)
 
 	if (!change->after && (err = check_addresses(&search)))
 		return err;
-	return vpc_object_changed(change);
+	if ((err = vpc_object_changed(change)))
+		return err;
+	return peering_subnets_changed(
+		change->store, text_in(change->after ? change->after : change->before, "vpc"));
 }
 
 static int find_home(const struct object *subnet, void *arg)

@@ -174,6 +174,16 @@ static int is_nat(const struct object *nat, void *arg)
 		      nat->name);
 }
 
+static int is_peering(const struct object *peering, void *arg)
+{
+	struct change *change = arg;
+
+	return refuse(
+		change->problem, 409, "cluster",
+		"peering \"%s\" is within one cluster: the vpc does not move while it is there",
+		peering->name);
+}
+
 static int begin(struct change *change)
 {
 	const char *from_id = text_in(change->before, "cluster");
@@ -189,7 +199,9 @@ static int begin(struct change *change)
 			change->problem, 409, "cluster",
 			"the vpc moves from another cluster to \"%s\": not before it is there",
 			text_in(from, "name"));
-	if ((err = clusters_agree(change->problem, "cluster", from, to)) ||
+	if ((err = store_list_referring(change->store, "peerings", "vpcs", change->id, is_peering,
+					change)) ||
+	    (err = clusters_agree(change->problem, "cluster", from, to)) ||
 	    (err = check_chains(change, from)) || (err = check_chains(change, to)) ||
 	    (err = check_addresses(change, from_id, to_id)) ||
 	    (err = store_list_referring(change->store, "nats", "vpcs", change->id, is_nat,

@@ -8,6 +8,7 @@
 
 #include "controller/model.h"
 #include "modules/function/function_controller.h"
+#include "modules/peering/peering_controller.h"
 #include "modules/vpc/transfer_controller.h"
 #include "shared/limits.h"
 
@@ -66,36 +67,42 @@ static int found(const struct object *object, void *arg)
 	return 1;
 }
 
-// Whether the VPC, or one that it exchanges packets with by a NAT, may have such objects. Both
-// VPCs' network ACLs and security groups count.
-static int may_have(struct store *store, const char *kind, const char *vpc)
+// Whether the VPC, or one that it exchanges packets with by a peering or a NAT, may have such
+// objects. Both VPCs' network ACLs and security groups count, and a peer's load balancers.
+static int may_have(struct store *store, const char *kind, const char *vpc, bool peered)
 {
-	int has = store_list_referring(store, kind, "vpcs", vpc, found, NULL);
+	int has;
+
+	if (!strcmp(kind, peering_kind.name) || (peered && strcmp(kind, nat_kind.name) != 0))
+		return peered;
+	has = store_list_referring(store, kind, "vpcs", vpc, found, NULL);
 
 	if (has || !strcmp(kind, load_balancer_kind.name))
 		return has;
 	return store_list_referring(store, nat_kind.name, "vpcs", vpc, found, NULL);
 }
 
-// The service chain of a VPC that says nothing: without load balancers, NATs, network ACLs and
-// security groups where there are none. These functions ask for state, and such a VPC must not
-// touch the chains.
+// The service chain of a VPC that says nothing: without peerings, load balancers, NATs, network
+// ACLs and security groups where there are none. These functions ask for state, and such a VPC must
+// not touch the chains.
 static int set_functions(struct store *store, const char *vpc, json_t *body)
 {
 	static const struct {
 		const char *kind, *function;
-	} order[] = {{"load-balancers", "load-balancer"},
+	} order[] = {{"peerings", "peering"},
+		     {"load-balancers", "load-balancer"},
 		     {"nats", "nat"},
 		     {NULL, "divider"},
 		     {NULL, "bouncer"},
 		     {"network-acls", "acl"},
 		     {"security-groups", "security-group"}};
+	const bool peered = json_array_size(json_object_get(body, "peers")) > 0;
 	auto_(json_decrefp) json_t *functions = json_array();
 
 	if (json_is_array(json_object_get(body, "service_chain")))
 		return 0; // it says itself
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-		int has = order[i].kind ? may_have(store, order[i].kind, vpc) : 1;
+		int has = order[i].kind ? may_have(store, order[i].kind, vpc, peered) : 1;
 
 		if (has < 0)
 			return has;
@@ -103,6 +110,19 @@ static int set_functions(struct store *store, const char *vpc, json_t *body)
 			return -ENOMEM;
 	}
 	return functions && !json_object_set(body, "functions", functions) ? 0 : -ENOMEM;
+}
+
+// What follows from other objects.
+static int set_computed(struct store *store, const char *vpc, json_t *body)
+{
+	json_t *peers = NULL;
+	int err = peering_peers(store, vpc, &peers);
+
+	if (err)
+		return err;
+	if (json_object_set_new(body, "peers", peers))
+		return -ENOMEM;
+	return set_functions(store, vpc, body);
 }
 
 static int complete(struct change *change)
@@ -125,7 +145,7 @@ static int complete(struct change *change)
 	    integer_in(change->after, "sessions"))
 		return refuse(change->problem, 400, "sessions",
 			      "sessions is not 0: what an external vpc has counts as others'");
-	if ((err = set_functions(change->store, change->id, change->after)) ||
+	if ((err = set_computed(change->store, change->id, change->after)) ||
 	    (err = transfer_complete(change)) || (err = service_chain_settle(change)))
 		return err;
 	// A policy number never passes the revision, as it grows once in a change at most: a new
@@ -156,7 +176,7 @@ int vpc_policy_changed(struct store *store, const char *vpc)
 	policy += (uint64_t)integer_in(before, "revision") != store_next_revision(store);
 	if (json_object_set_new(after, "policy", json_integer(policy)))
 		return -ENOMEM;
-	if ((err = set_functions(store, vpc, after)) || json_equal(before, after))
+	if ((err = set_computed(store, vpc, after)) || json_equal(before, after))
 		return err;
 	return store_put(store, "vpcs", "", after, extra);
 }
