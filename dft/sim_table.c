@@ -353,6 +353,7 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 	}
 	if (!dft_leased(&r->member, &w->plan.times, clock_of(w, node))) {
 		w->counters.no_lease++;
+		look_up_again(w, r, op);
 		return;
 	}
 	if (op->reserves) {
