@@ -697,8 +697,8 @@ static uint32_t op_age_ms(const struct frame *f)
 	if (f->length < DFT_HEADERS_BYTES)
 		return 0;
 	memcpy(&d, f->byte + sizeof(struct ethhdr), sizeof(d));
-	if (d.udp.dest != htons(GENEVE_PORT) ||
-	    d.geneve.version_length != DFT_OPTIONS_BYTES / 4 || !d.op.clock_ms)
+	if (d.udp.dest != htons(GENEVE_PORT) || d.geneve.version_length != DFT_OPTIONS_BYTES / 4 ||
+	    !d.op.clock_ms)
 		return 0;
 	return clock_ms() - ntohl(d.op.clock_ms);
 }
@@ -4428,8 +4428,8 @@ static int test_leases(struct world *w)
 	wrong += travel(w, FWD1, &f, &j);
 	wrong += path_begins("a learner without a lease", &j,
 			     "fwd1 LOOKED_UP > ftn2 INSERTED > ftn1 REPLICATED > ftn2 "
-				"REPLICATED > ftn3 LOOKED_UP_AGAIN > ftn2 REPLICATED > ftn3 "
-				"LOOKED_UP_AGAIN > ");
+			     "REPLICATED > ftn3 LOOKED_UP_AGAIN > ftn2 REPLICATED > ftn3 "
+			     "LOOKED_UP_AGAIN > ");
 	return wrong + lease_comes(w);
 }
 

@@ -27,8 +27,9 @@
 #define LOADING_MS 60000 // a node that is connected may take so long to load its programs
 #define REPAIR_AFTER_S 5 // of a cluster that does not say
 #define HEARTBEAT_MS 10	 // as above
-#define STUCK_MS 10000 // nothing was copied to a learner, or nobody took up new voters, for so long,
-		       // or a node that is here got no further with what it is told
+#define STUCK_MS                                                                                   \
+	10000 // nothing was copied to a learner, or nobody took up new voters, for so long,
+	      // or a node that is here got no further with what it is told
 
 // Alarms are known by these.
 #define ALARM_KEY 64
@@ -449,8 +450,8 @@ static void find_behind(struct build *build, uint64_t revision)
 	for (n = 0; n < members->count; n++) {
 		struct view_node *node = &members->node[n];
 
-		members->lacks[n] = node->presence == PRESENCE_HERE &&
-				    members->sighting[n].revision < revision;
+		members->lacks[n] =
+			node->presence == PRESENCE_HERE && members->sighting[n].revision < revision;
 		alarm_key(key, NODE_BEHIND, -1, node->index);
 		node->behind = members->lacks[n] && !members->sighting[n].failing &&
 			       status_raised_ms(build->status, build->id, key) < STUCK_MS;
