@@ -245,20 +245,38 @@ static void attempt_begin(struct attempt *a, int poll, const struct sockaddr_in 
 		fatal("epoll_ctl");
 }
 
+// Says how a connection ended before it was answered: who it was, when, and what the socket says.
+static void attempt_broke(const struct attempt *a, ssize_t got)
+{
+	struct sockaddr_in from = {};
+	socklen_t size = sizeof(from);
+	int why = got < 0 ? errno : 0;
+
+	if (getsockname(a->fd, (struct sockaddr *)&from, &size))
+		from.sin_port = 0;
+	fprintf(stderr, "from port %u: %s after %.1f ms: %s\n", ntohs(from.sin_port),
+		a->asked ? "not answered" : "not connected", (double)(now_ns() - a->began) / 1e6,
+		why ? strerror(why) : "the other side ended");
+}
+
 // Returns 1 when it is over: answered, or broken (then *lost grows).
 static int attempt_go_on(struct attempt *a, int poll, uint64_t *lost)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = a};
 	char bytes[BYTES] = "!";
+	ssize_t got;
 
 	if (!a->asked) {
-		a->asked = 1;
-		if (write(a->fd, bytes, BYTES) == BYTES &&
-		    !epoll_ctl(poll, EPOLL_CTL_MOD, a->fd, &event))
+		got = write(a->fd, bytes, BYTES);
+		a->asked = got == BYTES;
+		if (a->asked && !epoll_ctl(poll, EPOLL_CTL_MOD, a->fd, &event))
 			return 0;
-	} else if (read_whole(a->fd, bytes) == BYTES) {
-		return 1;
+	} else {
+		got = read(a->fd, bytes, BYTES);
+		if (got == BYTES)
+			return 1;
 	}
+	attempt_broke(a, got);
 	(*lost)++;
 	return 1;
 }

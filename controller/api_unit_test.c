@@ -1270,6 +1270,31 @@ static void test_entrances_go_before_votes(void **state)
 	watched_gone(&w);
 }
 
+// A node that is here and does not apply the view holds up what is planned for a while only, and is
+// named.
+static void test_behind_is_not_waited_for(void **state)
+{
+	struct watched w;
+	char body[512];
+
+	watched_new(&w, *state);
+	w.late = 1;
+	look(&w);
+	node_body(body, FORWARDER, ", 'drain': true");
+	json_decref(ask(w.model, 200, "PUT", "/v1/nodes/n6", body));
+	for (int i = 0; i < 10; i++)
+		look(&w);
+	assert_int_equal(node_number(&w, FORWARDER, "votes"), 4);
+	assert_int_equal(alarms(&w, "node-behind"), 0);
+	look_until(&w, alarms(&w, "node-behind") == 1);
+	look_until(&w, !node_number(&w, FORWARDER, "votes"));
+	assert_int_equal(alarms(&w, "node-behind"), 1);
+	w.late = 0;
+	look(&w);
+	assert_int_equal(alarms(&w, "node-behind"), 0);
+	watched_gone(&w);
+}
+
 static void test_majority_is_needed(void **state)
 {
 	struct watched w;
@@ -1479,6 +1504,8 @@ int main(void)
 						close_model),
 		cmocka_unit_test_setup_teardown(test_drain, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_entrances_go_before_votes, open_model,
+						close_model),
+		cmocka_unit_test_setup_teardown(test_behind_is_not_waited_for, open_model,
 						close_model),
 		cmocka_unit_test_setup_teardown(test_majority_is_needed, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_founded_anew, open_model, close_model),

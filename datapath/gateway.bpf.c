@@ -925,8 +925,9 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 	elsewhere = m.number ? move_elsewhere(&m, bpf_ntohl(d->op.chain)) : 0;
 	if (elsewhere)
 		return move_over(ctx, d, &m, bpf_ntohl(d->op.chain), elsewhere - 1);
+	// It is stored, and a new term's lease soon comes: until then it is a packet to ask about.
 	if (!chain_leased(bpf_ntohl(d->op.chain), c))
-		return finish(ctx, NO_LEASE);
+		return op_look_up_again(ctx, d);
 	if (over)
 		return undecided(d, record, change->floor);
 	if (record->state & DFT_ALIAS)

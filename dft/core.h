@@ -158,6 +158,14 @@ inlined int dft_state_closed(__u16 state)
 	return (state & both) == both || (state & DFT_RST);
 }
 
+// Whether the other side has answered, as far as is known: somebody said so, or both have closed.
+inlined int dft_state_answered(__u16 state)
+{
+	const __u16 both = DFT_FIN_FROM_A | DFT_FIN_FROM_B;
+
+	return (state & DFT_ANSWERED) || (state & both) == both;
+}
+
 // O7. What is told to open a closed session again: the next generation, of which nothing is known
 // but who began it.
 inlined __u16 dft_state_reopened(__u16 state, int begun_by_b)

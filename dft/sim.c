@@ -64,6 +64,7 @@ static void themed(struct plan *p, struct world *dice)
 	case 7:
 		short_lives(p);
 		p->sluggish = 60;
+		p->lazy = 950;
 		p->keys = 4;
 		p->aliases = 2;
 		p->capacity = p->keys;

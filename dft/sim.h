@@ -42,6 +42,7 @@ struct plan {
 	// In thousandths: of messages lost, doubled, late.
 	unsigned lost, doubled, late;
 	unsigned sluggish; // of requests, which then arrive after lives have ended
+	unsigned lazy;	   // of an ager's looks at a tombstone, which it then leaves for later
 	bool upheavals;	   // views that have little in common
 	bool crashes, pauses, partitions, one_way, links, repair, drains, deaf, massacres,
 		controller_rests, forwarders_crash;

@@ -353,6 +353,7 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 	}
 	if (!dft_leased(&r->member, &w->plan.times, clock_of(w, node))) {
 		w->counters.no_lease++;
+		look_up_again(w, r, op);
 		return;
 	}
 	if (op->reserves) {
@@ -1011,7 +1012,7 @@ static void age(struct world *w, struct replica *r, uint32_t chain, uint64_t now
 			      w->plan.packet_life);
 		if (age == DFT_DYING) {
 			ask_delete(w, r, chain, key);
-		} else if (age == DFT_SUCCEEDS &&
+		} else if (age == DFT_SUCCEEDS && !(w->plan.lazy && chance(w, w->plan.lazy)) &&
 			   (!moves(w, chain, key) || dft_bucket_collects(&r->bucket))) {
 			// Only what the end of the path has may be collected.
 			memset(&op, 0, sizeof(op));

@@ -27,17 +27,21 @@
 #define LOADING_MS 60000 // a node that is connected may take so long to load its programs
 #define REPAIR_AFTER_S 5 // of a cluster that does not say
 #define HEARTBEAT_MS 10	 // as above
-#define STUCK_MS 10000 // nothing was copied to a learner, or nobody took up new voters, for so long
+#define STUCK_MS                                                                                   \
+	10000 // nothing was copied to a learner, or nobody took up new voters, for so long,
+	      // or a node that is here got no further with what it is told
 
 // Alarms are known by these.
 #define ALARM_KEY 64
 #define NEEDS_FORCE "chain-needs-force"
+#define NODE_BEHIND "node-behind"
 
 // The cluster's nodes in order of index.
 struct members {
 	size_t count;
 	struct view_node node[MAX_NODES];
 	struct sighting sighting[MAX_NODES];
+	bool lacks[MAX_NODES]; // what it needs of the view that is, though it is here
 	char id[MAX_NODES][OBJECT_ID];
 	char name[MAX_NODES][OBJECT_ID];
 };
@@ -434,19 +438,27 @@ static int read_cluster(const struct object *object, void *arg)
 	return 0;
 }
 
-// Everything that the next view follows from. Returns 0; -ENOENT: no such cluster; -EIO; -ENOMEM.
-// Who cannot do what it is told is not waited for.
+// Who has yet to hear of the view that is. Who cannot do what it is told is not waited for, nor who
+// does not get on with it: what is planned meanwhile costs flows that are new to a forwarder a
+// packet, and no more.
 static void find_behind(struct build *build, uint64_t revision)
 {
 	struct members *members = &build->members;
+	char key[ALARM_KEY];
 	size_t n;
 
-	for (n = 0; n < members->count; n++)
-		members->node[n].behind = members->node[n].presence == PRESENCE_HERE &&
-					  !members->sighting[n].failing &&
-					  members->sighting[n].revision < revision;
+	for (n = 0; n < members->count; n++) {
+		struct view_node *node = &members->node[n];
+
+		members->lacks[n] =
+			node->presence == PRESENCE_HERE && members->sighting[n].revision < revision;
+		alarm_key(key, NODE_BEHIND, -1, node->index);
+		node->behind = members->lacks[n] && !members->sighting[n].failing &&
+			       status_raised_ms(build->status, build->id, key) < STUCK_MS;
+	}
 }
 
+// Everything that the next view follows from. Returns 0; -ENOENT: no such cluster; -EIO; -ENOMEM.
 static int gather(struct store *store, struct status *status, const char *cluster,
 		  struct build **out)
 {
@@ -693,6 +705,25 @@ static void alarms_of_nodes(const struct build *build, json_t *list)
 			      (long long)build->repair_after_s);
 }
 
+// How far it has got is the mark: who gets on is only slow.
+static void alarms_of_behind(const struct build *build, json_t *list)
+{
+	const struct members *members = &build->members;
+	size_t n;
+
+	for (n = 0; n < members->count; n++)
+		if (members->lacks[n])
+			raise(build, list,
+			      (struct alarm){.what = NODE_BEHIND,
+					     .chain = -1,
+					     .node = members->node[n].index,
+					     .mark = (json_int_t)members->sighting[n].revision,
+					     .patience = STUCK_MS},
+			      "node %s is here but %s the view: nobody waits for it",
+			      members->name[n],
+			      members->sighting[n].failing ? "cannot apply" : "does not apply");
+}
+
 static void alarms_of_entrances(const struct build *build, json_t *list)
 {
 	const struct view *view = &build->after;
@@ -904,6 +935,7 @@ static json_t *alarms_of(const struct build *build, struct store *store)
 	unsigned int i;
 
 	alarms_of_nodes(build, list);
+	alarms_of_behind(build, list);
 	alarms_of_entrances(build, list);
 	alarms_of_sides(build, list);
 	alarms_of_spread(build, list);

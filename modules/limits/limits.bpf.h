@@ -173,8 +173,8 @@ inlined int sort_is_live(__u32 sort)
 
 inlined int sort_is_half_open(__u32 sort, __u8 protocol)
 {
-	return protocol == IPPROTO_TCP && sort_is_live(sort) &&
-	       !(sort & (DFT_ANSWERED | DFT_ALIAS));
+	return protocol == IPPROTO_TCP && sort_is_live(sort) && !(sort & DFT_ALIAS) &&
+	       !dft_state_answered((__u16)sort);
 }
 
 // Counts what a change made of a key's record, at any replica: session_sort() before and after.

@@ -540,7 +540,17 @@ static int test_half_open(struct world *w)
 	wrong += is_number("begun", begin_all(w, syn, &v), 3);
 	wrong += is_verdict("half open again", v, HALF_OPEN);
 	wrong += is_number("UDP", begin_all(w, udp, &v), 40 - 13);
-	return wrong + is_verdict("over the quota", v, SESSION_QUOTA);
+	// So does a whole connection whose ACK went another way.
+	syn.port = 1009;
+	for (syn.back = 0; syn.back < 2; syn.back++) {
+		wrong += counted(w, 40, 10);
+		syn.flags = FIN | ACK;
+		wrong += is_verdict("an end", travel(w, &syn), FORWARDED_FIRST);
+	}
+	syn.back = 0;
+	wrong += counted(w, 40, 9);
+	udp.port = 3000;
+	return wrong + is_verdict("over the quota", travel(w, &udp), SESSION_QUOTA);
 }
 
 // A full table refuses by name, and what it has it keeps: session by session, at both replicas.

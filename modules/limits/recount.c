@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
+#include "dft/core.h"
 #include "lib/log.h"
 #include "modules/limits/limits.h"
 #include "shared/tenant.h"
@@ -154,6 +155,6 @@ void recount_look(struct recount *r, const struct session_key *key, const struct
 	if (!count)
 		return;
 	count->sessions++;
-	count->half_open +=
-		key->protocol == IPPROTO_TCP && !(record->state & (DFT_ANSWERED | DFT_ALIAS));
+	count->half_open += key->protocol == IPPROTO_TCP && !(record->state & DFT_ALIAS) &&
+			    !dft_state_answered(record->state);
 }
