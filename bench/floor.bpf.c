@@ -16,8 +16,7 @@ inlined int floor_find(const struct session_key *key __attribute__((unused)), __
 		       __u32 direction __attribute__((unused)), struct cached *out)
 {
 	__u32 pages = cfg.cache_pages, w;
-	__u32 line =
-		pages ? hash >> 32 & (pages * (FLAT_PAGE_BYTES / sizeof(union flat_half)) - 1) : 0;
+	__u32 line = (hash >> 32) * pages * (FLAT_PAGE_BYTES / sizeof(union flat_half)) >> 32;
 	union flat_half *from = bpf_map_lookup_elem(&lines, &line);
 	union flat_half half;
 

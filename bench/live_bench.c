@@ -204,7 +204,7 @@ static __u32 most_tracked(void)
 // Whether there is memory for the tables of so many sessions: three of pages, one of the kernel's.
 static int fits(__u32 sessions)
 {
-	const double pages = world_pages(sessions);
+	const double pages = flat_pages_for(sessions);
 	const double bytes =
 		pages * (3 * FLAT_PAGE_BYTES + FLAT_SLOTS * KERNEL_ENTRY_BYTES) + SPARE_BYTES;
 	double free_kb = 0;
@@ -225,7 +225,7 @@ static int fits(__u32 sessions)
 
 static void bench_sessions(struct live_bench *b, __u32 sessions)
 {
-	const __u32 pages = world_pages(sessions);
+	const __u32 pages = flat_pages_for(sessions);
 	struct node_wish wish = {.index = FWD,
 				 .roles = ROLE_FWD,
 				 .sessions = 16,

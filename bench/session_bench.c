@@ -172,7 +172,7 @@ static void bound(struct bench *b, const char *name, double most)
 
 static void bench_hits(struct bench *b, struct drive *drive, __u32 sessions)
 {
-	const __u32 pages = world_pages(sessions);
+	const __u32 pages = flat_pages_for(sessions);
 	const int times = b->quick ? 100000 : 300000;
 	struct node_wish wish = {.index = FWD,
 				 .roles = ROLE_FWD,
@@ -252,7 +252,7 @@ static struct session_probe *load_probe(const char *name, __u32 pages, __u32 ses
 	cfg->session_pages = pages;
 	cfg->tick_q10 = 4096;
 	bpf_map__set_max_entries(p->maps.flat_sessions, pages ? pages : 1);
-	bpf_map__set_max_entries(p->maps.sessions, pages ? MAX_UNFLAT : sessions);
+	bpf_map__set_max_entries(p->maps.sessions, pages ? flat_beside_for(sessions) : sessions);
 	bpf_map__set_max_entries(p->maps.cache, 16);
 	if (session_probe__load(p))
 		fatal("the probe does not load");
@@ -314,8 +314,9 @@ static void bench_bytes(struct bench *b, struct session_probe *const probe[2], _
 static void bench_table(struct bench *b, __u32 sessions)
 {
 	static const char *const names[] = {"flat", "kernel hash"};
-	struct session_probe *probe[2] = {load_probe("probe-flat", world_pages(sessions), sessions),
-					  load_probe("probe-kernel", 0, sessions)};
+	struct session_probe *probe[2] = {
+		load_probe("probe-flat", flat_pages_for(sessions), sessions),
+		load_probe("probe-kernel", 0, sessions)};
 	const int times = b->quick ? 50000 : 200000;
 	struct row row[2] = {};
 	int rounds = b->rounds;
@@ -383,7 +384,7 @@ static void make_pieces(int outer, __u32 count)
 // What one miss costs, in memory that can be mapped and in the kernel's own.
 static void bench_memory(struct bench *b, __u32 sessions)
 {
-	const __u32 lines = world_pages(sessions) * (FLAT_PAGE_BYTES / LINE);
+	const __u32 lines = flat_pages_for(sessions) * (FLAT_PAGE_BYTES / LINE);
 	const __u32 pieces = lines / (PIECE / LINE - 1) + 1;
 	struct memory *m = memory__open();
 	__u32 action;
@@ -415,7 +416,7 @@ static void bench_scan(struct bench *b, __u32 sessions)
 				 .roles = ROLE_FWD,
 				 .sessions = 16,
 				 .cached = 16,
-				 .flat = world_pages(sessions)};
+				 .flat = flat_pages_for(sessions)};
 	auto_(flat_map_close) struct flat_map map = {};
 	struct timespec begin, end;
 	struct flat_session session;

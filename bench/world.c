@@ -140,15 +140,6 @@ void world_fill_kernel(const struct node *n, __u32 sessions)
 	}
 }
 
-__u32 world_pages(__u32 sessions)
-{
-	__u32 pages = 1;
-
-	while ((__u64)pages * FLAT_SLOTS * 2 < (__u64)sessions * 3)
-		pages *= 2;
-	return pages;
-}
-
 struct floor *world_floor(const struct node *n, const char *pins, __u32 pages)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .pin_root_path = pins);

@@ -17,7 +17,5 @@ void world_frame(struct driving *driving);
 // Has the node's cache know sessions 0 to so many: its flat table, or its kernel map.
 void world_fill_flat(const struct node *n, __u32 sessions);
 void world_fill_kernel(const struct node *n, __u32 sessions);
-// How many pages a flat table for so many sessions has.
-__u32 world_pages(__u32 sessions);
 // The floor (floor.bpf.c) with the node's maps but for its own lines. The caller destroys it.
 struct floor *world_floor(const struct node *n, const char *pins, __u32 pages);

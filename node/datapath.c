@@ -199,17 +199,6 @@ static __u32 tick_q10(void)
 	return (__u32)((__u64)tick.tv_nsec * 1024 / 1000000);
 }
 
-// Pages of a flat flow table for so many sessions: a power of two.
-static __u32 flat_pages(__u32 sessions)
-{
-	__u64 slots = (__u64)sessions * FLAT_SPARE;
-	__u32 pages = 1;
-
-	while ((__u64)pages * (FLAT_SLOTS + 1) < slots)
-		pages *= 2;
-	return pages;
-}
-
 // How large the tables of sessions are, which follows from what implements them.
 static int size_tables(const struct datapath *datapath, struct bpf_object *object,
 		       const struct node_settings *s)
@@ -219,9 +208,10 @@ static int size_tables(const struct datapath *datapath, struct bpf_object *objec
 		const char *map;
 		__u32 entries;
 	} sizes[] = {
-		{"sessions", flat ? MAX_UNFLAT : datapath->sessions},
-		{"cache", flat ? MAX_UNFLAT : MAX_CACHED},
-		{"flat_sessions", flat && s->roles & NODE_FTN ? flat_pages(datapath->sessions) : 1},
+		{"sessions", flat ? flat_beside_for(datapath->sessions) : datapath->sessions},
+		{"cache", flat ? MAX_CACHED_UNFLAT : MAX_CACHED},
+		{"flat_sessions",
+		 flat && s->roles & NODE_FTN ? flat_pages_for(datapath->sessions) : 1},
 		{"flat_cache", flat && s->roles & NODE_FWD ? FLAT_PAGES : 1},
 		{"usage", datapath->sessions},
 	};
@@ -260,7 +250,7 @@ static int configure_object(const struct datapath *datapath, struct bpf_object *
 
 		if (datapath->table == SESSIONS_FLAT) {
 			config.session_pages =
-				s->roles & NODE_FTN ? flat_pages(datapath->sessions) : 0;
+				s->roles & NODE_FTN ? flat_pages_for(datapath->sessions) : 0;
 			config.cache_pages = s->roles & NODE_FWD ? FLAT_PAGES : 0;
 		}
 

@@ -28,7 +28,7 @@ struct gateway_config {
 	__u8 pad[2];
 	struct in6_addr tenant_ip;
 	struct in6_addr zgc_ip;
-	// Pages of the flat session table, powers of two; 0: the kernel map instead.
+	// Pages of the flat session table; 0: the kernel map instead.
 	__u32 session_pages;
 	__u32 cache_pages;
 	__u32 tick_q10; // a timer tick in 1/1024 ms; 0: not known, the coarse clock instead

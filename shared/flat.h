@@ -13,6 +13,7 @@
 
 #include "dft/record.h"
 #include "shared/inlined.h"
+#include "shared/limits.h"
 #include "shared/session.h"
 
 #define FLAT_SLOTS 31 // of a page; slot 0 is its head
@@ -103,6 +104,23 @@ struct flat_head {
 	};
 	__u8 unused[80];
 };
+
+// Pages of a table that is to have room for so many sessions.
+inlined __u32 flat_pages_for(__u32 sessions)
+{
+	return ((__u64)sessions * FLAT_ROOM + 4 * FLAT_SLOTS - 1) / (4 * FLAT_SLOTS);
+}
+
+// Of the kernel map beside it, for what slots have no place for. It costs its buckets at once, of
+// 16 bytes, and as many of them as the next power of two; the rest as sessions come.
+inlined __u32 flat_beside_for(__u32 sessions)
+{
+	__u32 entries = 1;
+
+	while (entries <= sessions / 2)
+		entries *= 2;
+	return entries;
+}
 
 union flat_page {
 	struct flat_head head;

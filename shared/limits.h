@@ -21,15 +21,15 @@
 #define MAX_PEERINGS 131072   // two for each VPC
 #define MAX_VPC_PEERINGS 16   // of a VPC
 #define MAX_ENDPOINTS 1048576 // 16 for each VPC; a flow table node has them all
-#define MAX_PEER_SUBNETS 2097152  // each subnet for all peers that its VPC may have
-#define DEFAULT_SESSIONS 1048576  // per node, where zetad is not told otherwise
-#define MIN_SESSIONS 65536	  // what it may be told: for small machines
-#define MAX_SESSIONS 67108864	  // .. and large ones: some 20 GB
-#define MAX_CACHED 1048576	  // sessions a forwarder caches; older ones are evicted
-#define FLAT_SPARE 2		  // slots of a flat table for each session: so many rarely lack one
-#define VERIFY_S 5		  // how often an alias' owner is asked about
+#define MAX_PEER_SUBNETS 2097152 // each subnet for all peers that its VPC may have
+#define DEFAULT_SESSIONS 1048576 // per node, where zetad is not told otherwise
+#define MIN_SESSIONS 65536	 // what it may be told: for small machines
+#define MAX_SESSIONS 67108864	 // .. and large ones: some 20 GB
+#define MAX_CACHED 1048576	 // sessions a forwarder caches; older ones are evicted
+#define FLAT_ROOM 7 // quarters of a flat table's slot for a session: 1 of 6,000 finds its page full
+#define VERIFY_S 5  // how often an alias' owner is asked about
 #define FLAT_PAGES 65536	  // of a forwarder's: 2 million slots, half full with MAX_CACHED
-#define MAX_UNFLAT 65536	  // sessions that a flat table's slots cannot have
+#define MAX_CACHED_UNFLAT 262144  // .. that its slots cannot have; older ones are evicted
 #define MAX_DIRECT 262144	  // direct paths a host knows; older ones are evicted
 #define MAX_LOCAL_PORTS 4096	  // per host
 #define MAX_SECURITY_GROUPS 65536 // one for each VPC

@@ -51,7 +51,7 @@ inlined struct flat_place flat_place_of(__u64 hash)
 	struct flat_place place = {
 		.home = 1 + ((__u32)(hash & 0xFFFF) * FLAT_SLOTS >> 16),
 		.second = 1 + ((__u32)(hash >> 16 & 0xFFFF) * FLAT_SLOTS >> 16),
-		.tag = hash >> 56,
+		.tag = hash >> 32,
 	};
 
 	if (!place.tag)
@@ -59,9 +59,10 @@ inlined struct flat_place flat_place_of(__u64 hash)
 	return place;
 }
 
+// By the hash's upper bits, so that there may be any number of pages; its tag is of lower ones.
 inlined __u32 flat_page_of(__u64 hash, __u32 pages)
 {
-	return (__u32)(hash >> 32) & (pages - 1);
+	return (hash >> 32) * pages >> 32;
 }
 
 // Whether the flat table can have such a key at all.
