@@ -1021,6 +1021,7 @@ static uint64_t announced(struct world *w, int *wrong)
 {
 	static const uint8_t mac[6] = {2, 14, 0, 0, 0, 1}, all[6] = {255, 255, 255, 255, 255, 255};
 	const in_addr_t ip = inet_addr("192.168.0.201");
+	const uint64_t until = now_ns() + PATIENCE_NS;
 	struct pollfd poll_wire = {.fd = w->wire, .events = POLLIN};
 	struct {
 		struct ethhdr eth;
@@ -1030,7 +1031,7 @@ static uint64_t announced(struct world *w, int *wrong)
 	ssize_t got;
 
 	for (;;) {
-		if (poll(&poll_wire, 1, (int)(PATIENCE_NS / 1000000)) <= 0)
+		if (now_ns() > until || poll(&poll_wire, 1, (int)(PATIENCE_NS / 1000000)) <= 0)
 			return 0;
 		got = recv(w->wire, &f, sizeof(f), 0);
 		if (got < 42 || f.arp.sender_ip != ip)
