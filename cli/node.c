@@ -103,14 +103,46 @@ static int look(struct node *node, char told[128])
 	return 0;
 }
 
-// Whether a node of the cluster has yet to hear of this revision. Who is away, or cannot do what it
-// is told, is not waited for.
-static int lags(const struct node *node, const json_t *other, json_int_t revision)
+// Whether entrances of the view are to be the node's.
+static int owns(const json_t *view, const char *name)
+{
+	const json_t *entrance;
+	size_t i;
+
+	json_array_foreach (json_object_get(view, "entrances"), i, entrance) {
+		if (!strcmp(text_or_empty(entrance, "owner"), name))
+			return 1;
+	}
+	return 0;
+}
+
+// Whether another node of the cluster hears it, by what the controller was told.
+static int is_heard(const json_t *view, const char *name)
+{
+	const json_t *node, *heard;
+	size_t i, k;
+
+	json_array_foreach (json_object_get(view, "nodes"), i, node) {
+		json_array_foreach (json_object_get(node, "hears"), k, heard) {
+			if (json_is_string(heard) && !strcmp(json_string_value(heard), name))
+				return 1;
+		}
+	}
+	return 0;
+}
+
+// Whether a node of the cluster has yet to hear of this revision. Who cannot do what it is told is
+// not waited for; who is away only where others take it for the owner of an entrance, which nobody
+// would serve.
+static int lags(const struct node *node, const json_t *view, const json_t *other,
+		json_int_t revision)
 {
 	const json_t *status = json_object_get(other, "status");
 
 	return !strcmp(text_or_empty(other, "cluster"), text_or_empty(node->object, "cluster")) &&
-	       json_is_true(json_object_get(status, "connected")) &&
+	       (json_is_true(json_object_get(status, "connected")) ||
+		(owns(view, text_or_empty(other, "name")) &&
+		 is_heard(view, text_or_empty(other, "name")))) &&
 	       !*text_or_empty(status, "error") && integer_in(status, "revision") < revision;
 }
 
@@ -119,17 +151,20 @@ static int lags(const struct node *node, const json_t *other, json_int_t revisio
 static int all_know(struct node *node, json_int_t *revision)
 {
 	auto_(freep) char *path = rest_path(node->inventory.rest, "nodes", NULL);
-	auto_(json_decrefp) json_t *list = NULL;
+	auto_(json_decrefp) json_t *list = NULL, *view = NULL;
 	int err = rest_call(node->inventory.rest, "GET", path, NULL, &list), lagging = 0;
+	const json_t *places;
 	json_t *item;
 	size_t i;
 
 	if (err)
 		return sorry(err, "%s", rest_message(node->inventory.rest));
+	if ((err = read_places(node, &view, &places)))
+		return err;
 	if (!*revision)
 		*revision = integer_in(list, "revision");
 	json_array_foreach (json_object_get(list, "items"), i, item) {
-		lagging += lags(node, item, *revision);
+		lagging += lags(node, view, item, *revision);
 	}
 	return !lagging;
 }

@@ -54,9 +54,10 @@ _Static_assert(sizeof(struct gateway_config) == 100, "no padding");
 // because it did not listen.
 #define ASLEEP_BEATS 10
 #define SETTLE_BEATS 10
-// An entrance's former owner serves what still reaches it for HANDOVER_MS from when it has heard of
-// the new one, and uses the entrance's MAC until then, which switches learn from. When that is, the
-// new owner cannot know: so it announces itself again and again, well before the other one ends.
+// An entrance's former owner, where it can serve, owns it until it has heard the new one announce
+// it: that one may not know yet. It serves what still reaches it for HANDOVER_MS from then on, and
+// uses the entrance's MAC until then, which switches learn from. When that is, the new owner cannot
+// know: so it announces itself again and again, well before the other one ends.
 #define HANDOVER_MS 1000
 #define ANNOUNCE_MS (HANDOVER_MS / 2)
 // News go with every heartbeat for so long: more than log2 of the largest cluster.

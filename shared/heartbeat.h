@@ -82,7 +82,8 @@ struct bulletin_value {
 
 // Map "duties": array of MAX_ENTRANCES of struct entrance_value. Written by the kernel: entrances
 // as this node has to do with them now. Their MAC is what it sends from, `owner` the first node of
-// the list that is alive, `serves` whether it takes what comes for them.
+// the list that is alive, or this one until that one has announced itself, `serves` whether it
+// takes what comes for them.
 
 // Map "side_looks": array of one. Written by the kernel: what a forwarder made of its calls.
 struct side_look {
@@ -108,5 +109,5 @@ struct handover_value {
 	__u32 again;	 // it has announced itself since the last occasion
 	__u32 occasions; // that there were to announce itself at once, modulo 2^32
 	__u32 alive;	 // bit i: preference[i] was, at the last round
-	__u32 pad;
+	__u32 claimed;	 // 1: another node has announced it since this one was to own it
 };

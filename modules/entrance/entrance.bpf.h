@@ -27,6 +27,14 @@ struct {
 } duties SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_ENTRANCES);
+	__type(key, __u32);
+	__type(value, struct handover_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} handovers SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_ENTRANCES);
 	__type(key, struct in6_addr);
@@ -82,6 +90,19 @@ inlined int entrance_served(__u32 index)
 	return e && e->live && (cfg.beat_ms ? e->serves : e->owner == cfg.node);
 }
 
+// Whether it is an entrance's announcement, which is another node's where it arrives. The pacemaker
+// hears of it, and looks where the entrance is another one's.
+inlined int entrance_claimed(const struct arp_ipv4 *arp, __u32 index,
+			     const struct entrance_value *e)
+{
+	struct handover_value *hand = bpf_map_lookup_elem(&handovers, &index);
+
+	if (!hand || arp->sender_ip != arp->target_ip || !mac_equal(arp->sender_mac, e->mac))
+		return 0;
+	hand->claimed = 1;
+	return 1;
+}
+
 // On the underlay a host asks for an entrance: its owner answers.
 inlined enum verdict entrance_arp(struct packet *p)
 {
@@ -102,6 +123,10 @@ inlined enum verdict entrance_arp(struct packet *p)
 	index = found;
 	e = entrance_at(index);
 	if (!e || !e->live || e->owner != cfg.node)
+		return PASS;
+	// The answer would turn switches back to who answers.
+	if (cfg.beat_ms && p->ctx->ingress_ifindex == cfg.tenant_ifindex &&
+	    entrance_claimed(arp, index, e))
 		return PASS;
 	arp_reply(p->outer.eth, arp, e->mac);
 	bpf_redirect(p->ctx->ingress_ifindex, 0);

@@ -46,6 +46,7 @@
 
 #define MEMBERS 5 // of the cluster
 #define FOREIGN 5 // a node of another one, with an address that all take for one of theirs
+#define HOST_IP "192.168.0.50" // of the bridge on the tenants' network
 #define LIVE 6
 #define ALONE 6 // on no wire: for frames one at a time
 #define BEAT_MS 10
@@ -382,6 +383,13 @@ static void start(struct world *w)
 static int leased(const struct member *m, uint32_t chain)
 {
 	return m->leases[chain].end_ns > now_ns();
+}
+
+static int moves(const struct member *m)
+{
+	uint64_t before = m->pulse->rounds;
+
+	return eventually(m->pulse->rounds > before + 3);
 }
 
 // ---- one frame at a time
@@ -1013,6 +1021,7 @@ static uint64_t announced(struct world *w, int *wrong)
 {
 	static const uint8_t mac[6] = {2, 14, 0, 0, 0, 1}, all[6] = {255, 255, 255, 255, 255, 255};
 	const in_addr_t ip = inet_addr("192.168.0.201");
+	const uint64_t until = now_ns() + PATIENCE_NS;
 	struct pollfd poll_wire = {.fd = w->wire, .events = POLLIN};
 	struct {
 		struct ethhdr eth;
@@ -1022,7 +1031,7 @@ static uint64_t announced(struct world *w, int *wrong)
 	ssize_t got;
 
 	for (;;) {
-		if (poll(&poll_wire, 1, (int)(PATIENCE_NS / 1000000)) <= 0)
+		if (now_ns() > until || poll(&poll_wire, 1, (int)(PATIENCE_NS / 1000000)) <= 0)
 			return 0;
 		got = recv(w->wire, &f, sizeof(f), 0);
 		if (got < 42 || f.arp.sender_ip != ip)
@@ -1127,9 +1136,88 @@ static int test_handover(struct world *w)
 	return wrong;
 }
 
-// ---- the tenants' network
+// What a controller's connection does: the node's view of entrance 0 is another one from now on.
+// The kernel follows within a round.
+static void tell_entrance(const struct member *m, const uint16_t *preference, uint32_t count)
+{
+	const int map = node_map(&m->node, "entrances");
+	const uint32_t key = 0;
+	struct entrance_value entrance;
 
-#define HOST_IP "192.168.0.50" // the bridge's own
+	if (bpf_map_lookup_elem(map, &key, &entrance))
+		fatal("no entrances");
+	entrance.owner = preference[0];
+	entrance.preferences = (uint8_t)count;
+	memcpy(entrance.preference, preference, count * sizeof(*preference));
+	node_put(&m->node, "entrances", &key, &entrance);
+}
+
+// An ARP request of the host's that is no announcement of entrance 0 by a forwarder.
+static void say(struct world *w, const char *sender, const char *sender_mac)
+{
+	struct frame f = {};
+
+	frame_arp(&f, (struct arp_message){.to = "ff:ff:ff:ff:ff:ff",
+					   .from = "02:0a:00:00:00:0b",
+					   .operation = ARP_REQUEST,
+					   .sender_mac = sender_mac,
+					   .sender = sender,
+					   .target_mac = "00:00:00:00:00:00",
+					   .target = "192.168.0.201"});
+	if (send(w->wire, f.byte, f.length, 0) != (ssize_t)f.length)
+		fatal("sending on the bridge");
+}
+
+// An entrance is given to a node that has not heard of it yet: its owner goes on until that one
+// claims it.
+static int test_claim(struct world *w)
+{
+	static const uint16_t before[] = {0, 1, 2}, after[] = {2, 1};
+	const struct member *former = &w->member[0], *next = &w->member[2];
+	uint64_t until;
+	int wrong = eventually(is_owner(w, 0) && handover(former, 0).again), i;
+
+	for (i = 0; i < 2; i++)
+		tell_entrance(&w->member[i], after, COUNT(after));
+	until = now_ns() + 2 * HANDOVER_MS * 1000000ull;
+	wrong += moves(former);
+	drain(w);
+	// It goes on to announce it, too: for longer than it serves what it has given away.
+	while (now_ns() < until && !wrong) {
+		wrong += expect(announced(w, &wrong) && is_owner(w, 0));
+		// Of another address or MAC it is no claim.
+		say(w, HOST_IP, "02:0e:00:00:00:01");
+		say(w, "192.168.0.201", "02:0a:00:00:00:0b");
+		drain(w);
+	}
+	wrong += expect(!duty(&w->member[1], 0).serves && !duty(next, 0).serves);
+	tell_entrance(next, after, COUNT(after));
+	wrong += eventually(is_owner(w, 2));
+	wrong += eventually(duty(former, 0).owner == 2);
+	wrong += expect(duty(former, 0).serves && duty(former, 0).mac[1] != 14);
+	wrong += eventually(!duty(former, 0).serves);
+	// Who is told first takes it from who is not: nothing is left to nobody.
+	tell_entrance(former, before, COUNT(before));
+	wrong += eventually(is_owner(w, 0));
+	wrong += moves(next);
+	wrong += expect(is_owner(w, 2));
+	for (i = 1; i < 3; i++)
+		tell_entrance(&w->member[i], before, COUNT(before));
+	wrong += eventually(duty(next, 0).owner == 0 && duty(&w->member[1], 0).owner == 0);
+	// What it cannot serve it does not keep.
+	for (i = 0; i < 2; i++)
+		tell_entrance(&w->member[i], after, COUNT(after));
+	wrong += moves(former);
+	wrong += expect(is_owner(w, 0));
+	set_wire(w, 0, 0);
+	wrong += eventually(!duty(former, 0).serves);
+	set_wire(w, 0, 1);
+	for (i = 0; i < 2; i++)
+		tell_entrance(&w->member[i], before, COUNT(before));
+	return wrong + eventually(is_owner(w, 0) && duty(next, 0).owner == 0);
+}
+
+// ---- the tenants' network
 
 static int is_away(const struct world *w, int i)
 {
@@ -1373,13 +1461,6 @@ static int test_side_down(struct world *w)
 }
 
 // ---- the pacemaker
-
-static int moves(const struct member *m)
-{
-	uint64_t before = m->pulse->rounds;
-
-	return eventually(m->pulse->rounds > before + 3);
-}
 
 static int test_seeded_anew(struct world *w)
 {
@@ -1676,6 +1757,7 @@ static const struct test {
 	{"jitter", test_jitter},
 	{"a takeover", test_takeover},
 	{"a handover", test_handover},
+	{"a claim", test_claim},
 	{"a tenant side is lost", test_side_lost},
 	{"all tenant sides are lost", test_sides_all_lost},
 	{"a tenant side between two", test_side_between_two},

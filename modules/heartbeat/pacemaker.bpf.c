@@ -30,14 +30,6 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_ENTRANCES);
-	__type(key, __u32);
-	__type(value, struct handover_value);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-} handovers SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct side_look);
@@ -393,6 +385,17 @@ inlined __u32 entrance_owner(const struct entrance_value *e, __u32 alive, int ab
 	return MAX_NODES;
 }
 
+// Whether the entrance that is to be another node's stays this one's, which has owned it until now:
+// that other one may have yet to hear of it. It ends when an announcement is heard from there.
+inlined int entrance_kept(const struct entrance_value *e, const struct entrance_value *duty,
+			  const struct handover_value *hand, int able)
+{
+	const struct peer_value *own = side_own();
+
+	return e->live && duty->live && duty->owner == cfg.node &&
+	       address_equal(&e->ip, &duty->ip) && able && own && !own->away && !hand->claimed;
+}
+
 // What this node has to do with one entrance from now on.
 verified int entrance_follow(struct __sk_buff *skb, __u32 i, int able, int awoke)
 {
@@ -407,6 +410,10 @@ verified int entrance_follow(struct __sk_buff *skb, __u32 i, int able, int awoke
 		return 0;
 	alive = entrance_alive(e, able);
 	owner = e->live ? entrance_owner(e, alive, able) : MAX_NODES;
+	if (owner == cfg.node)
+		hand->claimed = 0;
+	else if (entrance_kept(e, duty, hand, able))
+		owner = cfg.node;
 	mine = owner == cfg.node;
 	// Who was taken for dead may have been replaced meanwhile, and switches have learned that.
 	if (mine && (duty->owner != owner || !duty->live || alive & ~hand->alive || awoke)) {
