@@ -6982,6 +6982,11 @@ static int test_all_verdicts(struct world *w)
 		NAT_EXHAUSTED, NAT_NO_PORT, NAT_UNSOLICITED,
 		// modules/route/route_test.c.
 		BLACKHOLE,
+		// modules/peering/peering_test.c.
+		PEER_SOURCE,
+		// datapath/edge_test.c.
+		PORT_EGRESS_RATE, PORT_INGRESS_RATE, PORT_CONNECTION_RATE, MIRROR_RATE,
+		MIRROR_FAILED, MIRRORED,
 		// modules/limits/limits_test.c.
 		MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED,
 		FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED, OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE,

@@ -108,7 +108,9 @@ struct flat_head {
 // Pages of a table that is to have room for so many sessions.
 inlined __u32 flat_pages_for(__u32 sessions)
 {
-	return ((__u64)sessions * FLAT_ROOM + 4 * FLAT_SLOTS - 1) / (4 * FLAT_SLOTS);
+	const __u64 page = 4 * (__u64)FLAT_SLOTS; // in quarters of a slot
+
+	return ((__u64)sessions * FLAT_ROOM + page - 1) / page;
 }
 
 // Of the kernel map beside it, for what slots have no place for. It costs its buckets at once, of
