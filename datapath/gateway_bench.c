@@ -464,12 +464,12 @@ static void bench_functions(struct bench *b)
 	// In turn, so that whatever else the machine does they all have of it.
 	for (uint32_t k = 0; k < b->runs; k++)
 		for (int i = 0; i < CHAINS; i++)
-			ns[i * b->runs + k] = run(fwd, &later[i], &out);
+			ns[(size_t)i * b->runs + k] = run(fwd, &later[i], &out);
 	if (counted(fwd, FORWARDED) - before != (uint64_t)CHAINS * b->runs)
 		fatalx("not all were %s", verdict_name(FORWARDED));
 	for (int i = 0; i < CHAINS; i++) {
 		snprintf(name, sizeof(name), "later packet, functions: %u", lengths[i]);
-		print(b, name, FORWARDED, ns + i * b->runs);
+		print(b, name, FORWARDED, ns + (size_t)i * b->runs);
 	}
 }
 
