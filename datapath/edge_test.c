@@ -1524,8 +1524,9 @@ static int test_super_packet_rate(const struct world *w)
 	b = buckets_of(w, WORKLOAD_IFINDEX);
 	return expect(is_near(b.egress.packets_until, now, 3 * MINUTE) &&
 			      b.egress.bytes_until - now >=
-				      (in.length + 2 * 54) * 8 * SECOND / SLOW &&
-			      b.egress.bytes_until - now < (in.length + 3 * 54) * 8 * SECOND / SLOW,
+				      (in.length + (size_t)2 * 54) * 8 * SECOND / SLOW &&
+			      b.egress.bytes_until - now <
+				      (in.length + (size_t)3 * 54) * 8 * SECOND / SLOW,
 		      "a super-packet is paid for otherwise than its frames");
 }
 

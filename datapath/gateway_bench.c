@@ -126,7 +126,8 @@ static int ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-// Where a run leaves something behind that the next must not find: a session, and that it is counted.
+// Where a run leaves something behind that the next must not find: a session, and that it is
+// counted.
 static void forget(struct bench *b, int node, const char *map)
 {
 	const uint32_t only = 0;

@@ -490,7 +490,6 @@ static void subnet(void **state)
 	r.entries.roles = NODE_FWD;
 	assert_int_equal(subnet_entries(&s, &r.entries), 0);
 	assert_int_equal(r.count, 1);
-	r = recorder();
 	peers[1] = 0;
 	REFUSES(subnet_entries(&s, &r.entries), "peer's VNI");
 	s.n_peer_vni = MAX_VPC_PEERINGS + 1;

@@ -1179,7 +1179,7 @@ static int test_claim(struct world *w)
 
 	for (i = 0; i < 2; i++)
 		tell_entrance(&w->member[i], after, COUNT(after));
-	until = now_ns() + 2 * HANDOVER_MS * 1000000ull;
+	until = now_ns() + 2000000ull * HANDOVER_MS;
 	wrong += moves(former);
 	drain(w);
 	// It goes on to announce it, too: for longer than it serves what it has given away.

@@ -335,9 +335,7 @@ static int converses(const struct world *w, const char *what, struct packet p, u
 		back.to = there.from;
 		back.from_port = p.protocol == IPPROTO_ICMP ? p.from_port : there.to_port;
 		back.to_port = there.from_port;
-		back.flags = p.protocol == IPPROTO_TCP	  ? p.flags | ACK
-			     : p.protocol == IPPROTO_ICMP ? ICMP_ECHO_REPLY
-							  : 0;
+		back.flags = p.protocol == IPPROTO_TCP ? p.flags | ACK : ICMP_ECHO_REPLY; // UDP: 0
 		home = back;
 		home.vni = p.vni;
 		home.from = p.to;
