@@ -20,8 +20,8 @@ static uint64_t passed(struct rate rate, struct bucket *bucket, uint32_t packets
 {
 	uint64_t count = 0;
 
-	for (double at = 0; at < length; at += gap_ns)
-		count += rate_allows(&rate, bucket, from + (uint64_t)at, packets, bytes);
+	for (uint64_t i = 0; i * gap_ns < length; i++)
+		count += rate_allows(&rate, bucket, from + (uint64_t)(i * gap_ns), packets, bytes);
 	return count;
 }
 
