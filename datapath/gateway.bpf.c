@@ -760,13 +760,6 @@ inlined int policy_moved(const struct session_key *key, const struct dft_record 
 	       !(record->towards[0].flags & DECISION_FINAL);
 }
 
-// Whether what was translated for its sake belongs to this very life, which uses that alias.
-inlined int translated_for(const struct dft_packet *d, const struct dft_record *record)
-{
-	return !dft_stamp_compare(record->incarnation, stamp_read(&d->op.incarnation)) &&
-	       translation_equal(&record->translation, &d->translation.translation);
-}
-
 // A lookup at the leased tail: what it has, or UNDECIDED.
 inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		    const struct chain_value *c, const struct flow *f, __u64 hash,
@@ -784,8 +777,7 @@ inlined int look_up(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		return finish(ctx, SESSION_ENDING);
 	case SESSION_NONE:
 		if (move_incomplete(m, number) && !(d->op.flags & DFT_ASKED))
-			return d->op.flags & DFT_TRANSLATED ? finish(ctx, BUCKET_MOVES)
-							    : move_ask(ctx, d, m);
+			return move_ask(ctx, d, m);
 		*record = (struct dft_record){};
 		break;
 	default:
@@ -904,6 +896,9 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 			d->op.floor = bpf_htonl(change->floor);
 		found = 0;
 	}
+	// Translated for what the old chain had; here it is another life (M7).
+	if (d->op.op == DFT_INSERT && d->op.flags & DFT_TRANSLATED && !translated_for(d, record))
+		return finish(ctx, NO_OWNER);
 	if (found)
 		record_write(d, record);
 	// The end of a connection does not make it last: what is not allowed any more is asked
@@ -1004,7 +999,7 @@ int table(struct xdp_md *ctx)
 			return move_over(ctx, d, &m, number, elsewhere - 1);
 		if (move_incomplete(&m, number)) {
 			if (d->op.op == DFT_COLLECT)
-				return finish(ctx, BUCKET_MOVES);
+				return finish(ctx, UPKEEP_WAITS);
 			if (d->op.op == DFT_INSERT && !(d->op.flags & DFT_ASKED))
 				return op_look_up_again(ctx, d);
 		}
@@ -1266,7 +1261,7 @@ inlined int adopt(struct xdp_md *ctx, struct dft_packet *d, const struct chain_v
 			return op_taken(ctx, d);
 		// There was nothing, and as the old chain is fenced that stays so.
 		d->op.op = DFT_LOOKUP;
-		d->op.flags = (d->op.flags & DFT_REFRESH) | DFT_ASKED;
+		d->op.flags = (d->op.flags & DFT_OF_PACKET) | DFT_ASKED;
 		return op_redirect(ctx, d, chain_whom(c, 1, 0), LOOKED_UP_AGAIN);
 	}
 	if (!keyed) {
@@ -1277,6 +1272,59 @@ inlined int adopt(struct xdp_md *ctx, struct dft_packet *d, const struct chain_v
 	if (place + 1 < (__u32)c->live + c->learner)
 		return op_replicate(ctx, d, c, place + 1);
 	return op_taken(ctx, d);
+}
+
+// The session is looked up again: the function chooses another alias, or asks for the same one.
+inlined int choose_again(struct xdp_md *ctx, struct dft_packet *d,
+			 const struct session_key *session)
+{
+	d->op.table = DFT_SESSIONS;
+	return op_point(d, session) ? op_look_up_again(ctx, d) : finish(ctx, NO_VIEW);
+}
+
+// A1: the alias is another's.
+inlined int alias_taken(struct xdp_md *ctx, struct dft_packet *d, const struct session_key *session)
+{
+	if (!(d->translation.translation.flags & TRANSLATION_CHOSEN))
+		return finish(ctx, ALIAS_TAKEN);
+	d->op.flags |= DFT_GUESSED;
+	return choose_again(ctx, d, session);
+}
+
+// A reservation goes to the head of another chain, as what it is, or as a question or an answer.
+inlined int reserve_send(struct xdp_md *ctx, struct dft_packet *d, __u8 op, __u32 chain,
+			 enum verdict v)
+{
+	const struct chain_value *c = chain_find(chain);
+
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	d->op.op = op;
+	d->op.chain = bpf_htonl(chain);
+	return op_redirect(ctx, d, chain_whom(c, 0, 0), v);
+}
+
+// M7: at the old chain's head: has it anything of an alias that the new one lacks? Nothing stays
+// nothing, as it is fenced.
+inlined int reserve_answer(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+			   const struct move *m, __u32 number, __u64 hash,
+			   struct session_room *room)
+{
+	int found;
+
+	if (!move_answers(m, number, c, stamp_read(&d->op.incarnation)))
+		return finish(ctx, BUCKET_MOVES);
+	found = session_peek(&room->other.key, hash, &room->draft.record);
+	if (found)
+		return found < 0 ? finish(ctx, TABLE_BUSY) : alias_taken(ctx, d, &room->flow.key);
+	return reserve_send(ctx, d, DFT_TOLD, m->to - 1u, MOVE_TOLD);
+}
+
+// M7: at the new chain's head: what has the old one?
+inlined int reserve_ask(struct xdp_md *ctx, struct dft_packet *d, const struct move *m, __u64 owned)
+{
+	stamp_write(&d->op.incarnation, (struct dft_stamp){owned >> 32, (__u32)owned});
+	return reserve_send(ctx, d, DFT_ASK, m->from - 1u, MOVE_ASKED);
 }
 
 // A1, A3: an alias for the packet's session, of the life that will begin if it is accepted: at the
@@ -1291,10 +1339,12 @@ inlined int reserve(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 	struct session_change *change = &room->change;
 	struct flow *f = &room->flow, *other = &room->other;
 	struct dft_record *alias = &change->record;
-	__u32 elsewhere;
+	__u32 elsewhere, where;
+	struct dft_stamp named;
+	__u64 hash, owned;
 	struct move m;
 	enum verdict v;
-	__u64 hash;
+	int told;
 
 	__builtin_memset(f, 0, sizeof(*f));
 	if ((v = read_tenant(p, d, f)))
@@ -1311,21 +1361,30 @@ inlined int reserve(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 	alias->alias.owner = life;
 	translation_turn(t, &f->key, other, &room->turned);
 	alias->translation = room->turned;
-	m = move_of(move_place(change->bucket, vni_of(other->key.vni)));
+	where = move_place(change->bucket, vni_of(other->key.vni));
+	m = move_of(where);
 	elsewhere = m.number ? move_elsewhere(&m, number) : 0;
 	change->step = SESSION_COPY;
 	if (!(d->op.flags & DFT_REPLICATION)) {
+		if (d->op.op == DFT_ASK)
+			return reserve_answer(ctx, d, c, &m, number, hash, room);
 		if (elsewhere) {
-			c = chain_find(elsewhere - 1);
-			d->op.chain = bpf_htonl(elsewhere - 1);
-			return c ? op_redirect(ctx, d, chain_whom(c, 0, 0), REDIRECTED)
-				 : finish(ctx, NO_VIEW);
+			if (number + 1 != m.from)
+				d->op.flags |= DFT_BACK;
+			else if (d->op.flags & DFT_BACK)
+				return move_along(ctx, d, &m, number, where, DFT_INSERT);
+			return reserve_send(ctx, d, DFT_INSERT, elsewhere - 1, REDIRECTED);
 		}
-		// M7: whose the key is only the old chain knows.
-		if (move_incomplete(&m, number))
-			return finish(ctx, BUCKET_MOVES);
+		owned = move_owned(where);
+		named = stamp_read(&d->op.incarnation);
+		told = d->op.op == DFT_TOLD && TERM_WORD(named.floor, named.counter) == owned;
+		d->op.op = DFT_INSERT;
+		if (move_incomplete(&m, number) && !told && !session_is_there(&other->key, hash))
+			return reserve_ask(ctx, d, &m, owned);
 		change->step = SESSION_RESERVE;
 		change->refuse = quota_refuses(&other->key, number);
+	} else if (d->op.op != DFT_INSERT) {
+		return finish(ctx, DFT_MALFORMED);
 	} else {
 		alias->stamp = stamp_read(&d->op.incarnation);
 	}
@@ -1339,22 +1398,20 @@ inlined int reserve(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 	if (room->outcome == DFT_REFUSED || room->outcome == DFT_ENDED ||
 	    !(alias->state & DFT_ALIAS) || alias->life != DFT_LIVE ||
 	    dft_stamp_compare(alias->incarnation, life) ||
-	    !translation_equal(&alias->translation, &room->turned)) {
-		int chosen = t->flags & TRANSLATION_CHOSEN;
-
-		d->op.table = DFT_SESSIONS;
-		return chosen && op_point(d, &f->key) ? op_look_up_again(ctx, d)
-						      : finish(ctx, ALIAS_TAKEN);
-	}
+	    !translation_equal(&alias->translation, &room->turned))
+		return alias_taken(ctx, d, &f->key);
 	stamp_write(&d->op.incarnation, alias->stamp);
 	if (place + 1 < (__u32)c->live + c->learner)
 		return op_replicate(ctx, d, c, place + 1);
-	if (elsewhere)
-		return finish(ctx, BUCKET_MOVES);
+	// The old chain has it, and has been fenced. (The new chain's end may not know yet what its
+	// head does.)
+	if (elsewhere && number + 1 == m.from)
+		return t->flags & TRANSLATION_CHOSEN ? choose_again(ctx, d, &f->key)
+						     : finish(ctx, BUCKET_MOVES);
 	if (!chain_leased(number, c))
 		return finish(ctx, NO_LEASE);
 	d->op.table = DFT_SESSIONS;
-	d->op.flags &= ~DFT_REPLICATION;
+	d->op.flags &= ~(DFT_REPLICATION | DFT_BACK);
 	d->translation.translation.flags &= ~TRANSLATION_CHOSEN;
 	stamp_write(&d->op.incarnation, (struct dft_stamp){0, 0});
 	c = op_point(d, &f->key);
@@ -1392,7 +1449,7 @@ inlined int verify(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 	} else {
 		m = move_of(move_place(change->bucket, vni_of(about->vni)));
 		if (move_elsewhere(&m, number) || move_incomplete(&m, number))
-			return finish(ctx, BUCKET_MOVES);
+			return finish(ctx, UPKEEP_WAITS);
 		change->step = gone ? SESSION_UNRESERVE : SESSION_VERIFY;
 		change->seen = change->record.incarnation;
 		if (!gone) {
@@ -1457,8 +1514,9 @@ int aliases(struct xdp_md *ctx)
 	} else if (place || chain_fenced(number, c)) {
 		return op_redirect(ctx, d, chain_whom(c, 0, 1), REDIRECTED);
 	}
-	return d->op.op == DFT_INSERT ? reserve(ctx, &p, d, c, number, place, room)
-				      : verify(ctx, &p, d, c, number, place, room);
+	return d->op.op == DFT_VERIFY || d->op.op == DFT_VERIFIED
+		       ? verify(ctx, &p, d, c, number, place, room)
+		       : reserve(ctx, &p, d, c, number, place, room);
 }
 
 // The key of the op's packet is an alias, whose record is in session_room(): as its session knows
@@ -1505,7 +1563,7 @@ int moving(struct xdp_md *ctx)
 	const struct chain_value *c;
 	__u32 number, serial = 0;
 	struct flow f = {};
-	int place, keyed;
+	int place, keyed, done;
 	enum verdict v;
 
 	if (!d || !room)
@@ -1530,8 +1588,13 @@ int moving(struct xdp_md *ctx)
 	} else if (place || chain_fenced(number, c)) {
 		return op_redirect(ctx, d, chain_whom(c, 0, 1), REDIRECTED);
 	}
-	if (d->op.op != DFT_ASK && d->op.op != DFT_TOLD)
-		return move_bucket(ctx, d, &p, c, place);
+	if (d->op.op != DFT_ASK && d->op.op != DFT_TOLD) {
+		done = move_bucket(ctx, d, &p, c, place);
+		if (done != MOVE_WAITED)
+			return done;
+		v = read_tenant(&p, d, &f);
+		return v ? finish(ctx, v) : choose_again(ctx, d, &f.key);
+	}
 	keyed = d->geneve.protocol == bpf_htons(DFT_KEYED);
 	v = keyed ? op_key(&p, d, &f.key, &serial) : read_tenant(&p, d, &f);
 	if (v)
@@ -1596,6 +1659,7 @@ inlined int decided_translated(struct xdp_md *ctx, struct dft_packet *d, const s
 	if (!translation_valid(t, &e->key, &room->other))
 		return finish(ctx, TRANSLATION_INVALID);
 	d->op.table = DFT_ALIASES;
+	d->op.flags &= ~DFT_BACK; // that was of the session's bucket
 	c = op_point(d, &room->other.key);
 	if (!c)
 		return finish(ctx, NO_VIEW);
@@ -1678,9 +1742,17 @@ int choose(struct xdp_md *ctx)
 	if (!d || !e)
 		return finish(ctx, BUG);
 	// A guess that is wrong costs a hop, and the way back may take some.
-	if (!choose_port(e, d->op.hops > HOPS_BACK ? d->op.hops - HOPS_BACK : 0))
-		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NAT_EXHAUSTED);
-	return go_to(ctx, STEP_DECIDED);
+	switch (choose_port(e, d->op.hops > HOPS_BACK)) {
+	case CHOSEN:
+		return go_to(ctx, STEP_DECIDED);
+	case NO_GUESSES:
+		if (!(d->op.flags & DFT_GUESSED))
+			return finish(ctx, HOPS_EXCEEDED);
+		break;
+	case NONE_FREE:
+		break;
+	}
+	return function_refuse(ctx, e, DECIDE_UNREACHABLE, NAT_EXHAUSTED);
 }
 
 // A reply at the forwarder that asked: remember it, carry it out.

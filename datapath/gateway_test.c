@@ -604,8 +604,8 @@ static uint32_t clock_ms(void)
 
 // ---- carrying a frame through the cluster ----
 
-#define MAX_STEPS 40
-#define PATH_ROOM 1024
+#define MAX_STEPS 64
+#define PATH_ROOM 2048
 
 struct journey {
 	char path[PATH_ROOM]; // "fwd1 LOOKED_UP > ftn3 REPLIED > fwd1 FORWARDED_FIRST"
@@ -3798,7 +3798,7 @@ static int test_moves(struct world *w)
 
 	// The old chain ends nothing now, and what it is still asked goes over.
 	wrong += asks(w, "delete in the old chain", &key, DFT_DELETE, want.stamp,
-		      "ftn1 BUCKET_MOVES");
+		      "ftn1 UPKEEP_WAITS");
 	node_clear(&w->node[FWD1], "cache");
 	wrong += sends(w, "fenced, old view", FWD1, OF_FWD1, RED, &syn,
 		       "fwd1 LOOKED_UP > ftn3 REDIRECTED > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > "
@@ -3818,7 +3818,7 @@ static int test_moves(struct world *w)
 			 "ftn1 REDIRECTED > ftn6 REPLIED > fwd1 FORWARDED_FIRST");
 	// What it learned of in the old chain goes on there, but is not answered.
 	wrong += asks(w, "collect before all is there", &key, DFT_COLLECT, want.stamp,
-		      "ftn1 BUCKET_MOVES");
+		      "ftn1 UPKEEP_WAITS");
 
 	// Bulk: what nobody asks for.
 	for (int i = FTN4; i <= FTN6; i++)
@@ -4189,7 +4189,7 @@ static int test_transfer(struct world *w)
 		wrong += transfers(w, "fence", &key, DFT_FENCE, FENCED_ "ftn4 " TOLD_ALL);
 		wrong += outbox_is_at(w, "fence", FTN1, SERIAL, OUTBOX_CONFIRMED);
 	}
-	wrong += asks(w, "delete in east", &key, DFT_DELETE, want.stamp, "ftn1 BUCKET_MOVES");
+	wrong += asks(w, "delete in east", &key, DFT_DELETE, want.stamp, "ftn1 UPKEEP_WAITS");
 	wrong += asks(w, "another VPC's in east", &blue, DFT_DELETE, want.stamp,
 		      "ftn1 OLD_INCARNATION");
 
@@ -6394,11 +6394,46 @@ static void alias_moves_on(struct world *w, const struct session_key *key, uint3
 		put_view(w, i, bucket, to, from);
 }
 
+#define RESERVED_NEW                                                                               \
+	"REPLICATED > ftn5 REPLICATED > ftn6 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > "      \
+	"ftn3 REPLIED > fwd1 FORWARDED_FIRST"
+
+// What the old chain answered counts once, and of this fence only; the new one knows of the alias.
+static int reserves_again(struct world *w, const struct translated *t, int knows)
+{
+	struct dft_packet d;
+	struct journey j = {};
+	struct frame f;
+	int wrong = 0;
+
+	for (int i = FTN1; i <= (knows ? FTN3 : FTN6); i++)
+		node_clear(&w->node[i], "sessions");
+	node_clear(&w->node[FWD1], "cache");
+	write_sealed(&f, &t->syn);
+	wrap_from_host(&f, endpoint(NATTED, t->syn.from)->host, OF_FWD1, NATTED);
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += step(w, FTN4, &j.out, &j);
+	if (knows)
+		return wrong + go_on(w, &j) +
+		       path_is("known", &j, ASKED "RESERVED > ftn4 " RESERVED_NEW);
+	wrong += step(w, FTN1, &j.out, &j);
+	d = op_get(&j.out);
+	d.op.incarnation.counter ^= htonl(1);
+	edit_op(&j.out, FTN1, FTN4, &d);
+	wrong += go_on(w, &j);
+	return wrong + path_is("told of another fence", &j,
+			       ASKED
+			       "RESERVED > ftn4 MOVE_ASKED > ftn1 MOVE_TOLD > ftn4 MOVE_ASKED > "
+			       "ftn1 MOVE_TOLD > ftn4 " RESERVED_NEW);
+}
+
 // M7: the bucket of an alias goes to chain 2, its session's stays; then the other way round.
 static int test_alias_moves(struct world *w)
 {
 	const struct chain_value new = {
 		.epoch = EPOCH, .term = TERM, .live = 3, .node = {FTN4, FTN5, FTN6}};
+	struct dft_record other;
 	struct translated t;
 	struct dft_packet d;
 	struct journey j;
@@ -6424,12 +6459,42 @@ static int test_alias_moves(struct world *w)
 		wrong += translated_there(w, "adopted", i, &t, 2);
 		node_clear(&w->node[i], "sessions");
 	}
-	// Whose it is only the old chain knows: nobody reserves it, and it does not end.
+	// Whose it is only the old chain knows: it is asked before anybody reserves it.
 	node_clear(&w->node[FTN3], "sessions");
-	wrong += nats(w, "reserved", FWD1, &t.syn, ASKED "RESERVED > ftn4 BUCKET_MOVES", NULL, NULL,
-		      &j);
-	for (int i = 0; i < 2; i++)
-		node_session_put(&w->node[FTN3], &t.key[i], &t.record[i]);
+	wrong += nats(w, "reserved", FWD1, &t.syn,
+		      ASKED "RESERVED > ftn4 MOVE_ASKED > ftn1 ALIAS_TAKEN", NULL, NULL, &j);
+	for (int i = FTN1; i <= FTN3; i++)
+		node_clear(&w->node[i], "sessions");
+	wrong += nats(w, "nobody's", FWD1, &t.syn,
+		      ASKED "RESERVED > ftn4 MOVE_ASKED > ftn1 MOVE_TOLD > ftn4 " RESERVED_NEW,
+		      &t.becomes, &t.syn, &j);
+	// While the fence is under way neither chain has it: the packet goes along, for its alias.
+	for (int steps = 1; steps <= 5; steps += 2) {
+		wrong += fence_lost(w, &t.key[1], steps);
+		for (int i = FTN1; i <= FTN6; i++)
+			node_clear(&w->node[i], "sessions");
+		node_clear(&w->node[FWD1], "cache");
+		if (steps == 5) { // all but the new tail know
+			wrong += nats(w, "before its tail knows", FWD1, &t.syn,
+				      ASKED "RESERVED > ftn4 MOVE_ASKED > ftn1 MOVE_TOLD > "
+					    "ftn4 " RESERVED_NEW,
+				      &t.becomes, &t.syn, &j);
+			break;
+		}
+		wrong += nats(w, "between fences", FWD1, &t.syn,
+			      ASKED "RESERVED > ftn4 REDIRECTED > ftn1 REPLICATED+REDIRECTED > "
+				    "ftn2 REPLICATED > ftn3 MOVE_TOLD > ftn4 REPLICATED > "
+				    "ftn5 REPLICATED > ftn6 LOOKED_UP_AGAIN > ftn3 RESERVED > "
+				    "ftn4 MOVE_ASKED > ftn1 MOVE_TOLD > ftn4 " RESERVED_NEW,
+			      &t.becomes, &t.syn, &j);
+	}
+	wrong += reserves_again(w, &t, 0);
+	wrong += reserves_again(w, &t, 1);
+	node_clear(&w->node[FWD1], "cache");
+	for (int i = FTN1; i <= FTN6; i++)
+		node_clear(&w->node[i], "sessions");
+	for (int i = 0; i < 2 * (FTN3 - FTN1 + 1); i++)
+		node_session_put(&w->node[FTN1 + i / 2], &t.key[i % 2], &t.record[i % 2]);
 	d = (struct dft_packet){};
 	write_move(&f, FTN4, &t.key[1], DFT_TOLD, NEW_CHAIN, TERM);
 	d = op_get(&f);
@@ -6446,7 +6511,7 @@ static int test_alias_moves(struct world *w)
 		     "a session");
 	wrong += verifies(w, "before all is there", &t.becomes, &t.record[1],
 			  "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 ALIAS_ORPHANED > "
-			  "ftn4 BUCKET_MOVES");
+			  "ftn4 UPKEEP_WAITS");
 	for (int i = FTN4; i <= FTN6; i++)
 		wrong += translated_there(w, "before all is there", i, &t, 2);
 	wrong += moves(w, "whole", &t.key[1], DFT_WHOLE, "ftn4 " TOLD_ALL);
@@ -6463,12 +6528,35 @@ static int test_alias_moves(struct world *w)
 
 	// The session's: what may be there nobody calls gone, and nobody decides what it was.
 	wrong += translated_begins(w, &web, &t, BEGUN);
+	other = t.record[0];
+	other.incarnation.counter++;
+	other.stamp.counter += 9;
 	alias_moves_on(w, &t.key[0], NEW_CHAIN, 1);
 	wrong += moves(w, "fence, its session", &t.key[0], DFT_FENCE,
 		       "ftn1 REPLICATED > ftn2 REPLICATED > ftn3 MOVE_TOLD > ftn4 " TOLD_ALL);
-	wrong += verifies(w, "its session moves", &t.becomes, &t.record[1], "ftn1 BUCKET_MOVES");
+	wrong += verifies(w, "its session moves", &t.becomes, &t.record[1], "ftn1 UPKEEP_WAITS");
+	// What comes by the alias is for this very life, which only the old chain has.
+	node_session_put(&w->node[FTN1], &t.key[0], &other);
+	wrong += nats(w, "another life", FWD2, &t.answer,
+		      "fwd2 LOOKED_UP > ftn3 ALIASED > ftn6 MOVE_ASKED > ftn1 NO_OWNER", NULL, NULL,
+		      &j);
+	node_session_put(&w->node[FTN1], &t.key[0], &t.record[0]);
+	node_session_put(&w->node[FTN5], &t.key[0], &other);
+	wrong += nats(w, "another life there", FWD2, &t.answer,
+		      "fwd2 LOOKED_UP > ftn3 ALIASED > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > "
+		      "ftn4 REPLICATED > ftn5 NO_OWNER",
+		      NULL, NULL, &j);
+	for (int i = FTN4; i <= FTN6; i++)
+		node_clear(&w->node[i], "sessions");
 	wrong += nats(w, "its session moves", FWD2, &t.answer,
-		      "fwd2 LOOKED_UP > ftn3 ALIASED > ftn6 BUCKET_MOVES", NULL, NULL, &j);
+		      "fwd2 LOOKED_UP > ftn3 ALIASED > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > "
+		      "ftn4 REPLICATED > ftn5 REPLICATED > ftn6 REPLIED > fwd2 FORWARDED_FIRST",
+		      &t.arrives, &t.arrives, &j);
+	for (int i = FTN4; i <= FTN6; i++) {
+		wrong += translated_there(w, "its session, by the alias", i, &t, 1);
+		node_clear(&w->node[i], "sessions");
+	}
+	node_clear(&w->node[FWD2], "cache");
 	wrong += nats(w, "its own packet", FWD1, &t.syn,
 		      "fwd1 LOOKED_UP > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > ftn4 REPLICATED > "
 		      "ftn5 REPLICATED > ftn6 REPLIED > fwd1 FORWARDED_FIRST",
@@ -6510,17 +6598,12 @@ static int test_alias_transfer(struct world *w)
 	node_clear(&w->node[FWD2], "cache");
 	for (int k = 0; k < 2; k++)
 		wrong += transfers(w, "fence", &t.key[k], DFT_FENCE, FENCED_ "ftn4 " TOLD_ALL);
-	// The alias comes with its packet, which waits for its session.
+	// A packet that comes by the alias brings both.
 	wrong += nats(w, "the alias", FWD2, &t.answer,
 		      "fwd2 LOOKED_UP > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > ftn4 REPLICATED > "
-		      "ftn5 REPLICATED > ftn6 ALIASED+BUCKET_MOVES",
-		      NULL, NULL, &j);
-	for (int i = FTN4; i <= FTN6; i++)
-		wrong += translated_there(w, "the alias", i, &t, 2);
-	wrong += nats(w, "the session", FWD2, &t.syn,
-		      "fwd2 LOOKED_UP > ftn6 MOVE_ASKED > ftn1 MOVE_TOLD > ftn4 " IN_WEST
+		      "ftn5 REPLICATED > ftn6 ALIASED+MOVE_ASKED > ftn1 MOVE_TOLD > ftn4 " IN_WEST
 		      "fwd2 FORWARDED_FIRST",
-		      &t.becomes, &t.syn, &j);
+		      &t.arrives, &t.arrives, &j);
 	for (int i = FTN4; i <= FTN6; i++)
 		wrong += translated_there(w, "both", i, &t, 3);
 	node_clear(&w->node[FWD2], "cache");

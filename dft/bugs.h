@@ -47,6 +47,7 @@
 	BUG(ALIAS_ANY_LIFE, "A5: a session answers for an alias of another life")                  \
 	BUG(ALIAS_TAIL_ASKS, "A5: an alias' tail asks for its session, not its head")              \
 	BUG(ALIAS_END_LEFT, "A5: an alias' head does not ask when it has a tombstone")             \
+	BUG(ALIAS_UNASKED, "M7: the new chain reserves an alias that the old one has")             \
 	BUG(MOVE_UNFENCED, "M7: the new chain owns a bucket when the old head alone is fenced")    \
 	BUG(MOVE_NO_ASK, "M7: the new chain decides without asking the old one")                   \
 	BUG(MOVE_ANY_ANSWERS, "M7: any node of the old chain answers for it")                      \

@@ -307,11 +307,12 @@ static void summary(const struct counters *c, uint64_t seeds, double took)
 	       (unsigned long long)c->late, (unsigned long long)c->crashes,
 	       (unsigned long long)c->pauses, (unsigned long long)c->partitions,
 	       (unsigned long long)c->links);
-	printf("buckets moved %llu, keys asked of their old chain %llu times; aliases reserved %llu, "
+	printf("buckets moved %llu, keys asked of their old chain %llu times, aliases %llu times; aliases reserved %llu, "
 	       "came by %llu times, asked about %llu times, orphaned %llu\n",
 	       (unsigned long long)c->moves, (unsigned long long)c->pulls,
-	       (unsigned long long)c->reserved, (unsigned long long)c->aliased,
-	       (unsigned long long)c->asked_for, (unsigned long long)c->orphaned);
+	       (unsigned long long)c->inquired, (unsigned long long)c->reserved,
+	       (unsigned long long)c->aliased, (unsigned long long)c->asked_for,
+	       (unsigned long long)c->orphaned);
 	printf("terms %llu, views %llu, drains %llu, forced lists %llu, reopened %llu, learners filled %llu, promoted %llu; stopped by: lease %llu, "
 	       "term %llu, age of reply %llu, full %llu\n",
 	       (unsigned long long)c->terms, (unsigned long long)c->views,

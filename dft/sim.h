@@ -81,6 +81,7 @@ enum op_kind {
 	OP_PULL,      // what does the old head have?
 	OP_PULLED,
 	OP_ADOPTED, // all of the new path has what the old head answered
+	OP_INQUIRE, // has the old head anything of an alias that is to be reserved?
 	OP_KINDS
 };
 
@@ -100,6 +101,7 @@ struct op {
 	uint8_t translated; // the packet came by op.alias
 	uint8_t gone;	    // a floor: where all have it, op.alias' session is gone
 	uint8_t pulled;	    // the old head had nothing
+	uint8_t inquired;   // .. of the alias
 	uint8_t report;	    // enum report
 	uint8_t back;	    // the new chain did not know that it has the bucket
 	uint8_t read;	    // of the tail's own table, for its learner
@@ -228,7 +230,7 @@ struct counters {
 		collected;
 	uint64_t lost, doubled, late, crashes, pauses, partitions, links, views, drains, forced,
 		reopened, reserved, asked_for, orphaned, aliased, promotions, fills, full;
-	uint64_t moves, pulls;
+	uint64_t moves, pulls, inquired;
 	uint64_t no_lease, stale_term, old_reply, ballots;
 };
 

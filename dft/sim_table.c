@@ -6,9 +6,9 @@
 #include <string.h>
 
 static const char *const op_names[OP_KINDS] = {
-	"lookup",    "reply", "insert", "update",     "delete",	 "collect",
-	"copy",	     "floor", "bulk",	"bulk taken", "reserve", "verify",
-	"unreserve", "fence", "moved",	"pull",	      "pulled",	 "adopted",
+	"lookup", "reply", "insert",	 "update",  "delete",  "collect",   "copy",
+	"floor",  "bulk",  "bulk taken", "reserve", "verify",  "unreserve", "fence",
+	"moved",  "pull",  "pulled",	 "adopted", "inquire",
 };
 
 static uint32_t guess(struct world *w, uint32_t chain, bool head)
@@ -316,6 +316,13 @@ static void begin_session(struct world *w, struct replica *r, const struct op *o
 	send_sluggish(w, r->member.self.node, guess(w, next.chain, true), &next);
 }
 
+// A1: the key is another's: the evaluator chooses again, if it can.
+static void taken(struct world *w, struct replica *r, struct op *op)
+{
+	if (op->chosen)
+		look_up_again(w, r, op);
+}
+
 // The op has passed all of the path.
 static void finish(struct world *w, struct replica *r, struct op *op)
 {
@@ -345,11 +352,16 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 	if (!op->packet)
 		return;
 	if (moves(w, op->chain, op->key) && !dft_bucket_serves(&r->bucket)) {
-		if (op->reserves)
+		if (!op->reserves) {
+			op->kind = OP_LOOKUP;
+			pass_over(w, r, op);
 			return;
-		op->kind = OP_LOOKUP;
-		pass_over(w, r, op);
-		return;
+		}
+		// The new chain's end may not know yet what its head does.
+		if (r->bucket.fenced) {
+			taken(w, r, op);
+			return;
+		}
 	}
 	if (!dft_leased(&r->member, &w->plan.times, clock_of(w, node))) {
 		w->counters.no_lease++;
@@ -369,7 +381,7 @@ static void finish(struct world *w, struct replica *r, struct op *op)
 		look_up_again(w, r, op);
 	else if (is_alias(&op->record))
 		aliased(w, r, op);
-	else
+	else if (!op->translated || translated_for(&op->record, &op->alias))
 		reply(w, r, op);
 }
 
@@ -423,6 +435,7 @@ static void ask_delete(struct world *w, struct replica *r, uint32_t chain, uint3
 static void reserve(struct world *w, struct replica *r, struct op *op)
 {
 	op->kind = OP_RESERVE;
+	op->inquired = 0;
 	op->chosen = chance(w, 500);
 	op->session = op->record;
 	op->session_seen = op->stamp;
@@ -504,8 +517,7 @@ static void lookup(struct world *w, struct replica *r, struct op *op)
 	}
 	if (moves(w, op->chain, op->key) &&
 	    dft_bucket_must_ask(&r->bucket, &e->record, op->pulled)) {
-		if (!op->translated)
-			ask_old(w, r, op);
+		ask_old(w, r, op);
 		return;
 	}
 	if (e->record.life == DFT_ABSENT) {
@@ -591,25 +603,59 @@ static bool touches(struct world *w, struct replica *r, const struct op *op)
 	return true;
 }
 
-// A1: the key is another's: the evaluator chooses again, if it can.
-static void taken(struct world *w, struct replica *r, struct op *op)
+// To the head of a bucket's other chain.
+static void to_other(struct world *w, const struct replica *r, struct op *op)
 {
-	if (op->chosen)
-		look_up_again(w, r, op);
+	op->chain = !op->chain;
+	op->key = guest_key(op->chain, op->key);
+	send_op(w, r->member.self.node, guess(w, op->chain, true), op);
+}
+
+// M7: the new head lacks an alias that is to be reserved: what has the old one of it?
+static void inquire(struct world *w, struct replica *r, struct op *op)
+{
+	op->kind = OP_INQUIRE;
+	op->term = r->bucket.owned;
+	op->bucket.move = r->bucket.move;
+	w->counters.inquired++;
+	to_other(w, r, op);
+}
+
+// The old head's answer: nothing, as it is fenced for good.
+static void answer_reserve(struct world *w, struct replica *r, struct op *op)
+{
+	if (r->bucket.move != op->bucket.move ||
+	    !dft_bucket_answers(&r->bucket, &r->member, op->term))
+		return;
+	op->kind = OP_RESERVE;
+	if (r->entry[op->key].record.life != DFT_ABSENT && !BUGGY(ALIAS_UNASKED)) {
+		taken(w, r, op);
+		return;
+	}
+	op->inquired = 1;
+	to_other(w, r, op);
 }
 
 // A3, A5, M7: whether this head serves an op about an alias.
 static bool serves_aliases(struct world *w, struct replica *r, struct op *op)
 {
+	const struct dft_record *mine = &r->entry[op->key].record;
+	int known;
+
 	if (!moves(w, op->chain, op->key))
 		return true;
-	if (dft_bucket_serves(&r->bucket))
-		return !r->bucket.guest || r->bucket.complete;
-	if (op->kind == OP_RESERVE && op->hops--) {
-		op->chain = !op->chain;
-		op->key = guest_key(op->chain, op->key);
-		send_op(w, r->member.self.node, guess(w, op->chain, true), op);
+	if (!dft_bucket_serves(&r->bucket)) {
+		if (op->kind == OP_RESERVE && op->hops--)
+			to_other(w, r, op);
+		return false;
 	}
+	if (op->kind != OP_RESERVE)
+		return !r->bucket.guest || r->bucket.complete;
+	known = op->inquired && op->bucket.move == r->bucket.move;
+	if (!dft_bucket_must_ask(&r->bucket, mine, known))
+		return true;
+	if (op->hops--)
+		inquire(w, r, op);
 	return false;
 }
 
@@ -746,6 +792,9 @@ static void request_at_head(struct world *w, struct replica *r, uint32_t slot, s
 		return;
 	case OP_PULL:
 		answer_new(w, r, op);
+		return;
+	case OP_INQUIRE:
+		answer_reserve(w, r, op);
 		return;
 	case OP_ADOPTED:
 		if (!dft_term_compare(op->term, r->member.active.term) &&

@@ -70,7 +70,9 @@
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
 #define MAX_FUNCTIONS 64    // slots for network functions on a node
 #define MAX_FUNCTION_CONFIGS 524288 // eight for each VPC: 4 functions, each in both places
-#define MAX_HOPS 13 // redirects of one op: longer is a loop (a bucket that moves takes up to 8)
+// Redirects of one op: longer is a loop. (A bucket that moves takes up to 8, a session's alias as
+// well, and more where the port that was chosen is another's.)
+#define MAX_HOPS 23
 #define HOPS_BACK 4 // of these: for the answer, when others were used up
 #define MAX_OUTBOX 16384 // a power of two: what is on its way in 50 ms at full speed
 

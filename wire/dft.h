@@ -111,8 +111,9 @@ enum dft_table {
 // The responder's packet, translated already: it belongs to the life and the translation that the
 // op names, or to nobody.
 #define DFT_TRANSLATED 0x40
+#define DFT_GUESSED 0x80 // the port that was chosen for the session was another's
 // These go with the tenant's packet, wherever it is sent and whatever is asked.
-#define DFT_OF_PACKET (DFT_REFRESH | DFT_TRANSLATED)
+#define DFT_OF_PACKET (DFT_REFRESH | DFT_TRANSLATED | DFT_GUESSED)
 
 // Orders the lives and changes of one key: by floor, then by counter (docs/dft.md).
 struct dft_stamp_wire {

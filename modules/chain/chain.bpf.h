@@ -395,8 +395,10 @@ inlined enum verdict op_admitted(const struct dft_packet *d, const struct chain_
 // Whether an op is about an alias as such. (Its record is copied, deleted and collected as any.)
 inlined int op_of_alias(const struct dft_packet *d)
 {
-	return d->op.op == DFT_VERIFY || d->op.op == DFT_VERIFIED ||
-	       (d->op.op == DFT_INSERT && d->op.table == DFT_ALIASES);
+	if (d->op.op == DFT_VERIFY || d->op.op == DFT_VERIFIED)
+		return 1;
+	return d->op.table == DFT_ALIASES &&
+	       (d->op.op == DFT_INSERT || d->op.op == DFT_ASK || d->op.op == DFT_TOLD);
 }
 
 // Points an op at the chain of a key. NULL: it has none.

@@ -205,32 +205,44 @@ inlined void move_mirror(struct packet *p, struct dft_packet *d)
 	wire->to = bpf_htons(chain_mirror(bpf_ntohs(wire->to) - 1u) + 1);
 }
 
-// The other chain serves the bucket: what is asked goes there. Where that has sent it back already,
-// it has not heard of the fence yet: so the packet has it fenced once more, and goes along, down
-// this path and that. It comes nowhere before what it has to know.
+// A place that is fenced here, of which its new chain has not heard: a packet has it fenced once
+// more, and goes along, down this path and that. So it comes nowhere before what has to be known
+// there. asks: what is done at the end.
+inlined int move_along(struct xdp_md *ctx, struct dft_packet *d, const struct move *m, __u32 number,
+		       __u32 place, __u8 asks)
+{
+	struct dft_bucket_wire *wire = (struct dft_bucket_wire *)&d->towards[0].decision;
+	const struct chain_value *c = chain_find(number);
+
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	move_write(wire, m, 0);
+	wire->asks = asks;
+	d->op.op = DFT_FENCE;
+	d->op.table = DFT_SESSIONS;
+	d->op.bucket = bpf_htonl(place);
+	d->op.flags &= DFT_OF_PACKET;
+	return op_redirect(ctx, d, chain_whom(c, 0, 0), REDIRECTED);
+}
+
+// The other chain serves the bucket: what is asked goes there; where that has sent it back already,
+// along with the fence.
 inlined int move_over(struct xdp_md *ctx, struct dft_packet *d, const struct move *m, __u32 number,
 		      __u32 elsewhere)
 {
 	int lookup = d->op.op != DFT_UPDATE || d->op.flags & DFT_REPLICATION;
 	int fenced = number + 1 == m->from;
-	struct dft_bucket_wire *wire = (struct dft_bucket_wire *)&d->towards[0].decision;
 	const struct chain_value *c;
-	__u32 bucket;
 
 	if (op_keyed(d->op.op))
-		return finish(ctx, BUCKET_MOVES);
-	if (fenced && d->op.flags & DFT_BACK) {
-		bucket = bpf_ntohl(d->op.bucket);
-		d->op.bucket = bpf_htonl(move_place(bucket, vni_of(d->geneve.vni)));
-		move_write(wire, m, 0);
-		wire->asks = lookup ? DFT_LOOKUP : DFT_UPDATE;
-		d->op.op = DFT_FENCE;
-		elsewhere = number;
-		lookup = 0;
-	} else if (lookup) {
-		// What was seen in one chain says nothing in another.
+		return finish(ctx, UPKEEP_WAITS);
+	if (fenced && d->op.flags & DFT_BACK)
+		return move_along(ctx, d, m, number,
+				  move_place(bpf_ntohl(d->op.bucket), vni_of(d->geneve.vni)),
+				  lookup ? DFT_LOOKUP : DFT_UPDATE);
+	// What was seen in one chain says nothing in another.
+	if (lookup)
 		d->op.op = DFT_LOOKUP;
-	}
 	c = chain_find(elsewhere);
 	if (!c)
 		return finish(ctx, NO_VIEW);
@@ -239,14 +251,20 @@ inlined int move_over(struct xdp_md *ctx, struct dft_packet *d, const struct mov
 	return op_redirect(ctx, d, chain_whom(c, lookup, 0), REDIRECTED);
 }
 
+// Said where the packet that went along waits for an alias in the bucket: its own key is of
+// another.
+#define MOVE_WAITED (-1)
+
 // The packet that went along has come to the end of the new path, which has the bucket.
 inlined int move_arrived(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
 			 __u32 bucket)
 {
 	struct dft_bucket_wire *wire = (struct dft_bucket_wire *)&d->towards[0].decision;
-	int lookup = wire->asks != DFT_UPDATE;
+	int lookup = wire->asks != DFT_UPDATE, waited = wire->asks == DFT_INSERT;
 
 	__builtin_memset(wire, 0, sizeof(*wire));
+	if (waited)
+		return MOVE_WAITED;
 	d->op.bucket = bpf_htonl(bucket);
 	d->op.op = lookup ? DFT_LOOKUP : DFT_UPDATE;
 	d->op.flags &= DFT_OF_PACKET;
@@ -321,6 +339,22 @@ inlined int move_bucket(struct xdp_md *ctx, struct dft_packet *d, struct packet 
 	return move_send(ctx, d, DFT_YOURS, told.to - 1u, MOVE_TOLD);
 }
 
+// Whether an op's packet that was translated belongs to this very life, which uses that alias.
+inlined int translated_for(const struct dft_packet *d, const struct dft_record *record)
+{
+	return !dft_stamp_compare(record->incarnation, stamp_read(&d->op.incarnation)) &&
+	       translation_equal(&record->translation, &d->translation.translation);
+}
+
+// Whether this head of the old chain may say what it has: all of that was fenced in the term that
+// is named, and who was replaced since may lack what came after.
+inlined int move_answers(const struct move *m, __u32 number, const struct chain_value *c,
+			 struct dft_stamp owned)
+{
+	return number + 1 == m->from && m->state & MOVE_FENCED &&
+	       TERM_WORD(c->epoch, c->term) >= TERM_WORD((__u64)owned.floor, owned.counter);
+}
+
 // ASK, at the old chain: its head says what it has, to the new chain's.
 inlined int move_answer(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
 			const struct session_key *key, struct session_room *room)
@@ -331,13 +365,15 @@ inlined int move_answer(struct xdp_md *ctx, struct dft_packet *d, const struct c
 	struct move m = move_of(move_place(bucket, vni_of(d->geneve.vni)));
 	__u32 floor;
 
-	if (number + 1 != m.from || !(m.state & MOVE_FENCED) ||
-	    TERM_WORD(c->epoch, c->term) < TERM_WORD(owned.floor, owned.counter))
+	if (!move_answers(&m, number, c, owned))
 		return finish(ctx, BUCKET_MOVES);
 	floor = session_floor(bucket);
 	__builtin_memset(record, 0, sizeof(*record));
 	if (session_peek(key, key_hash(key), record) < 0)
 		return finish(ctx, TABLE_BUSY);
+	// There it is this very life, or none.
+	if (d->op.flags & DFT_TRANSLATED && !translated_for(d, record))
+		return finish(ctx, NO_OWNER);
 	record_write(d, record);
 	d->op.floor = bpf_htonl(floor);
 	return move_send(ctx, d, DFT_TOLD, m.to - 1u, MOVE_TOLD);

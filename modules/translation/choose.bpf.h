@@ -61,8 +61,10 @@ static long choose_look(__u32 i, struct choosing *c)
 	return 1;
 }
 
-// guesses: how often it may still be one that perhaps is taken. Returns 0 where there is none.
-inlined int choose_port(struct evaluation *e, __u32 guesses)
+enum choice { CHOSEN, NONE_FREE, NO_GUESSES };
+
+// guesses: whether it may be one that perhaps is taken.
+inlined enum choice choose_port(struct evaluation *e, int guesses)
 {
 	struct choosing c = {.start = bpf_get_prandom_u32() >> 8};
 	struct session_room *room = session_room();
@@ -70,21 +72,21 @@ inlined int choose_port(struct evaluation *e, __u32 guesses)
 	const __u64 *seen;
 
 	if (!room)
-		return 0;
+		return NONE_FREE;
 	choose_this(e, room, 0);
 	room->asked = room->other.key;
 	seen = bpf_map_lookup_elem(&used_up, &room->asked);
 	if (seen && now < *seen)
-		return 0;
+		return NONE_FREE;
 	bpf_loop(CHOICES_MOST < e->choices ? CHOICES_MOST : e->choices, choose_look, &c, 0);
 	if (!c.found && !c.other) {
 		until = now + USED_UP_MS * 1000000ull;
 		bpf_map_update_elem(&used_up, &room->asked, &until, BPF_ANY);
-		return 0;
+		return NONE_FREE;
 	}
 	if (!c.found && !guesses)
-		return 0;
+		return NO_GUESSES;
 	choose_this(e, room, c.found ? c.found : c.other);
 	e->choices = 0;
-	return 1;
+	return CHOSEN;
 }
