@@ -6528,6 +6528,18 @@ static int test_alias_moves(struct world *w)
 
 	// The session's: what may be there nobody calls gone, and nobody decides what it was.
 	wrong += translated_begins(w, &web, &t, BEGUN);
+	// It begins in the chain that has decided, whatever of the view who has its alias knows.
+	node_clear(&w->node[FWD1], "cache");
+	for (int i = FTN1; i <= FTN3; i++)
+		node_clear(&w->node[i], "sessions");
+	alias_moves_on(w, &t.key[0], NEW_CHAIN, 1);
+	wrong += nats(w, "its session will move", FWD1, &t.syn,
+		      "fwd1 LOOKED_UP > ftn6 REDIRECTED > ftn3 RESERVED > ftn1 REPLICATED > "
+		      "ftn2 REPLICATED > ftn3 INSERTED > ftn4 REDIRECTED > ftn1 REPLICATED > "
+		      "ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
+		      &t.becomes, &t.syn, &j);
+	alias_moves_on(w, &t.key[0], 0, 0);
+	wrong += translated_begins(w, &web, &t, BEGUN);
 	other = t.record[0];
 	other.incarnation.counter++;
 	other.stamp.counter += 9;

@@ -156,10 +156,15 @@ static void learn(struct world *w, struct replica *r, uint32_t chain, uint32_t s
 // along with the fence, once more from the head on.
 static void pass_over(struct world *w, struct replica *r, struct op *op)
 {
+	// What the new chain does not own it has not decided either: the old one has.
+	bool insert = op->kind == OP_INSERT && !r->bucket.fenced;
+
 	if (!op->packet || !op->hops--)
 		return;
 	op->read = 0;
-	if (!op->translated)
+	if (op->kind == OP_INSERT && !insert)
+		op->kind = OP_LOOKUP;
+	if (!op->translated && !insert)
 		op->alias.chain = NOWHERE;
 	if (r->bucket.fenced && op->back) {
 		op->back = 0;

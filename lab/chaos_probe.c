@@ -83,7 +83,7 @@ static void came_behind(struct probe *p, const struct message *m)
 
 static void came(struct probe *p, const struct message *m, uint64_t now)
 {
-	uint64_t delay = now - m->sent_ns;
+	uint64_t delay = now > m->sent_ns ? now - m->sent_ns : 0; // now: since this turn began
 
 	if (delay > LATE)
 		p->late++;

@@ -230,8 +230,12 @@ inlined int move_along(struct xdp_md *ctx, struct dft_packet *d, const struct mo
 inlined int move_over(struct xdp_md *ctx, struct dft_packet *d, const struct move *m, __u32 number,
 		      __u32 elsewhere)
 {
-	int lookup = d->op.op != DFT_UPDATE || d->op.flags & DFT_REPLICATION;
-	int fenced = number + 1 == m->from;
+	int request = !(d->op.flags & DFT_REPLICATION), fenced = number + 1 == m->from;
+	// What the new chain does not own it has not decided either: the old one has, whose
+	// alias is reserved.
+	int insert = d->op.op == DFT_INSERT && request && !fenced;
+	int lookup = !insert && (d->op.op != DFT_UPDATE || !request);
+	__u8 kept = DFT_OF_PACKET | (insert ? DFT_OBSERVED : 0);
 	const struct chain_value *c;
 
 	if (op_keyed(d->op.op))
@@ -246,7 +250,7 @@ inlined int move_over(struct xdp_md *ctx, struct dft_packet *d, const struct mov
 	c = chain_find(elsewhere);
 	if (!c)
 		return finish(ctx, NO_VIEW);
-	d->op.flags = (d->op.flags & DFT_OF_PACKET) | (fenced ? 0 : DFT_BACK);
+	d->op.flags = (d->op.flags & kept) | (fenced ? 0 : DFT_BACK);
 	d->op.chain = bpf_htonl(elsewhere);
 	return op_redirect(ctx, d, chain_whom(c, lookup, 0), REDIRECTED);
 }
