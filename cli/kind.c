@@ -133,7 +133,7 @@ const struct kind kinds[] = {
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
 			  REFERENCE("host", "hosts"), FIELD("mac"), FIELD("ips"),
 			  FIELD("interface"), REFERENCE("security_groups", "security-groups"),
-			  FIELD("allowed_prefixes")},
+			  FIELD("allowed_prefixes"), FIELD("uplink")},
 		.column = {COLUMN("VPC", "vpc"), COLUMN("IPS", "ips"), COLUMN("HOST", "host"),
 			   COLUMN("GROUPS", "security_groups"), WIDE("MAC", "mac"),
 			   WIDE("ALLOWED", "allowed_prefixes"), WIDE("INTERFACE", "interface"),

@@ -8,6 +8,7 @@
 #include "modules/host/host_controller.h"
 #include "modules/route/route_controller.h"
 #include "modules/subnet/subnet_controller.h"
+#include "modules/uplink/uplink_controller.h"
 #include "modules/vpc/transfer.h"
 #include "modules/vpc/vpc_controller.h"
 #include "shared/limits.h"
@@ -36,6 +37,7 @@ static const struct field fields[] = {
 	 .list = true,
 	 .max_items = MAX_PORT_ALLOWED,
 	 .fallback = "[]"},
+	{.name = "uplink", .type = FIELD_OBJECT, .fields = uplink_fields, .nullable = true},
 	{}};
 
 static int check_host(struct change *change, const json_t *vpc, const json_t *host)
@@ -90,6 +92,8 @@ static int complete(struct change *change)
 		    (err = subnet_admits(change, vpc_id, field, json_string_value(ip))))
 			return err;
 	}
+	if ((err = uplink_settle(change, vpc, host)))
+		return err;
 	return routes_admit(change);
 }
 
@@ -106,7 +110,9 @@ static int answer(struct model *model, json_t *body)
 	bool ready = host &&
 		     status_port_ready(model->status, text_in(host, "name"), text_in(body, "id"));
 
-	return json_object_set_new(body, "status", json_pack("{s:b}", "ready", ready));
+	if (json_object_set_new(body, "status", json_pack("{s:b}", "ready", ready)))
+		return -ENOMEM;
+	return uplink_answer(model, body);
 }
 
 const struct kind port_kind = {
