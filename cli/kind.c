@@ -135,7 +135,7 @@ const struct kind kinds[] = {
 			  REFERENCE("host", "hosts"), FIELD("mac"), FIELD("ips"),
 			  FIELD("interface"), REFERENCE("security_groups", "security-groups"),
 			  FIELD("allowed_prefixes"), FIELD("egress_limit"), FIELD("ingress_limit"),
-			  FIELD("connections_per_s"), FIELD("dscp"), FIELD("mirror")},
+			  FIELD("connections_per_s"), FIELD("dscp"), FIELD("mirror"), FIELD("uplink")},
 		.column = {COLUMN("VPC", "vpc"), COLUMN("IPS", "ips"), COLUMN("HOST", "host"),
 			   COLUMN("GROUPS", "security_groups"), WIDE("MAC", "mac"),
 			   WIDE("ALLOWED", "allowed_prefixes"), WIDE("INTERFACE", "interface"),
