@@ -733,6 +733,7 @@ class Objects(Case):
                  'the table of uplink "p2"'),
                 (409, "uplink.interface", {"uplink": {"interface": "up0", "table": 101}},
                  'an interface of port "p2"'),
+                (400, "uplink.interface", {"uplink": {"interface": "p3", "table": 101}}, "the other end"),
                 (409, "uplink.interface", {"uplink": {"interface": "p1", "table": 101}},
                  'an interface of port "p1"'),
                 (409, "uplink", {"vpc": "public", "ips": ["198.51.100.3"]},

@@ -23,8 +23,9 @@ _Static_assert(sizeof(struct uplink_value) == 40, "compared whole: no padding");
 // ballots' (modules/term).
 #define UPLINK_PORT 8303
 
-// How flow table nodes ask: one that does not lead outside any more is found within the interval.
+// How flow table nodes ask: one that does not lead outside any more is found within the interval,
+// in which there are some four checks while all is well.
 #define UPLINK_CHECK_MS 1000
-#define UPLINK_TIMEOUT_MS 300
+#define UPLINK_TIMEOUT_MS 250
 #define UPLINK_UP_AFTER 2
 #define UPLINK_DOWN_AFTER 3

@@ -10,7 +10,7 @@
 
 #include "lib/own.h"
 
-#define WAITING 128 // while the agent is busy otherwise
+#define WAITING 4096 // while the agent waits for the loader, which loads programs
 
 static int listen_at(const struct interface_name *name, const struct in6_addr *ip)
 {

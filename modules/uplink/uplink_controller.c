@@ -116,6 +116,11 @@ int uplink_settle(struct change *change, const json_t *vpc, const json_t *host)
 		return refuse(change->problem, 409, "uplink",
 			      "host \"%s\" is no edge host: nobody there tells of addresses",
 			      text_in(host, "name"));
+	if (json_equal(json_object_get(uplink, "interface"),
+		       json_object_get(change->after, "interface")))
+		return refuse(
+			change->problem, 400, "uplink.interface",
+			"uplink.interface is the port's own interface, not the other end of it");
 	if (integer_in(uplink, "table") == TABLE_LOCAL)
 		return refuse(change->problem, 400, "uplink.table",
 			      "uplink.table %d is the kernel's own", TABLE_LOCAL);

@@ -69,11 +69,25 @@ static int routes_for(const char *text)
 	return count;
 }
 
-// As the loader does, only more often.
+// A packet for the gateway: the kernel begins anew to ask for one that it has given up.
+static void send_one(void)
+{
+	const struct sockaddr_in to = {.sin_family = AF_INET,
+				       .sin_port = htons(9),
+				       .sin_addr.s_addr = inet_addr("198.51.100.1")};
+	auto_(closep) int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_true(fd >= 0);
+	(void)!sendto(fd, "", 1, 0, (const struct sockaddr *)&to, sizeof(to));
+}
+
+// As the loader does, only more often, while there is traffic and interfaces come and go.
 static void until_routes(int count)
 {
 	for (int i = 0; i < PATIENCE; i++) {
-		uplinks_follow(&uplinks, 0);
+		send_one();
+		uplinks_follow(&uplinks, i % 2);
+		send_one();
 		if (routes_for("") == count)
 			return;
 		usleep(50000);
@@ -128,12 +142,17 @@ static __u32 keys(enum table table, int only_ready)
 
 static const struct interface_name up0 = {"up0"};
 
-static void put_uplink(void)
+static void put_uplink_at(const struct interface_name *name, __u32 table)
 {
-	const struct uplink_value value = {VNI, TABLE, address("198.51.100.2"),
+	const struct uplink_value value = {VNI, table, address("198.51.100.2"),
 					   address("198.51.100.1")};
 
-	change(MESSAGE_PUT, TABLE_UPLINKS, &up0, &value);
+	change(MESSAGE_PUT, TABLE_UPLINKS, name, &value);
+}
+
+static void put_uplink(void)
+{
+	put_uplink_at(&up0, TABLE);
 }
 
 static void follows_what_is_said(void **state)
@@ -154,6 +173,30 @@ static void follows_what_is_said(void **state)
 	put_uplink();
 	until_routes(1);
 	withdraw(VNI + 1, "203.0.113.3");
+}
+
+// Another interface has an uplink's table, or two change theirs: what comes is said before what
+// goes.
+static void keeps_what_another_has(void **state)
+{
+	const struct interface_name none = {"none0"};
+
+	put_uplink_at(&up0, TABLE + 1);
+	assert_int_equal(routes_for(""), 0);
+	put_uplink_at(&none, TABLE);
+	put_uplink();
+	until_routes(1);
+	change(MESSAGE_REMOVE, TABLE_UPLINKS, &none, NULL);
+	assert_int_equal(routes_for(""), 1);
+	put_uplink_at(&none, TABLE + 1);
+	put_uplink_at(&up0, TABLE + 1);
+	put_uplink_at(&none, TABLE);
+	assert_int_equal(routes_for(""), 0);
+	put_uplink_at(&none, TABLE + 1);
+	put_uplink();
+	until_routes(1);
+	change(MESSAGE_REMOVE, TABLE_UPLINKS, &none, NULL);
+	assert_int_equal(routes_for(""), 1);
 }
 
 static void follows_the_gateway(void **state)
@@ -211,6 +254,52 @@ static void is_ready_with_a_way_out(void **state)
 	uplinks_follow(&uplinks, 0);
 	assert_int_equal(keys(TABLE_UPLINKS, 1), 0);
 	assert_int_equal(uplinks.changes, changes + 2);
+}
+
+static void expect_ready(__u32 count)
+{
+	for (int i = 0; i < PATIENCE; i++) {
+		uplinks_follow(&uplinks, 0);
+		if (keys(TABLE_UPLINKS, 1) == count)
+			return;
+		usleep(50000);
+	}
+	fail_msg("%u uplinks are ready, not %u", keys(TABLE_UPLINKS, 1), count);
+}
+
+// A static route stays where the cable is gone.
+static void is_not_ready_without_a_carrier(void **state)
+{
+	run("ip link add prov0 type veth peer name far0");
+	run("ip link add prov1 type veth peer name far1");
+	run("ip address add 192.0.2.1/24 dev prov0");
+	run("ip address add 192.0.3.1/24 dev prov1");
+	for (int i = 0; i < 2; i++) {
+		run("ip link set prov%d up", i);
+		run("ip link set far%d up", i);
+	}
+	run("ip route add default via 192.0.2.2 dev prov0 metric 1 table %u", TABLE);
+	expect_ready(1);
+	run("ip link set far0 down");
+	expect_ready(0);
+	// The kernel would take that route still, unless it is told not to.
+	run("ip route add default via 192.0.3.2 dev prov1 metric 2 table %u", TABLE);
+	expect_ready(0);
+	run("sysctl -q -w net.ipv4.conf.prov0.ignore_routes_with_linkdown=1");
+	expect_ready(1);
+	run("ip route del default metric 2 table %u", TABLE);
+	expect_ready(0);
+	run("ip route replace default metric 1 table %u nexthop via 192.0.2.2 dev prov0 "
+	    "nexthop via 192.0.3.2 dev prov1",
+	    TABLE);
+	expect_ready(1);
+	run("ip link set far1 down");
+	expect_ready(0);
+	run("ip link set far1 up");
+	expect_ready(1);
+	run("ip link del prov0");
+	run("ip link del prov1");
+	expect_ready(0);
 }
 
 // What a former zetad wrote stays until it is known whether somebody wants it.
@@ -322,9 +411,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(follows_what_is_said),
+		cmocka_unit_test(keeps_what_another_has),
 		cmocka_unit_test(follows_the_gateway),
 		cmocka_unit_test(follows_the_interface),
 		cmocka_unit_test(is_ready_with_a_way_out),
+		cmocka_unit_test(is_not_ready_without_a_carrier),
 		cmocka_unit_test(adopts),
 		cmocka_unit_test(unloads),
 		cmocka_unit_test(answers),

@@ -8,11 +8,19 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/netlink.h"
 #include "lib/own.h"
 #include "node/veth.h"
 #include "shared/address.h"
+
+// Where it is not known for so long whether a gateway answers it does not: who is there does at
+// once. A bit less than what is between two looks.
+#define SILENT_MS 900
+
+// What a former zetad left is there beside what is said anew.
+#define ADDRESSES (2 * MAX_ANNOUNCED)
 
 // ---- routes
 
@@ -98,13 +106,35 @@ static int each_route(__u32 table, __u8 protocol,
 	return err == -ENOENT ? 0 : err; // there is no such table
 }
 
-// The first of a table is its default route, if it has one: tables are in the order of addresses.
-static int look_at_first(const struct nlmsghdr *message, void *arg)
+// RTNH_F_DEAD and RTNH_F_LINKDOWN, as far as all next hops of a route have them.
+static unsigned int ways_lost(const struct nlmsghdr *message)
+{
+	const struct rtmsg *route = NLMSG_DATA(message);
+	const struct rtattr *ways = netlink_find(message, sizeof(*route), RTA_MULTIPATH);
+	const struct rtnexthop *way = ways ? RTA_DATA(ways) : NULL;
+	unsigned int lost = ways ? ~0u : route->rtm_flags;
+	int left = ways ? (int)RTA_PAYLOAD(ways) : 0;
+
+	while (left >= (int)sizeof(*way) && RTNH_OK(way, left)) {
+		lost &= way->rtnh_flags;
+		left -= (int)RTNH_ALIGN(way->rtnh_len);
+		way = RTNH_NEXT(way);
+	}
+	return lost & (RTNH_F_DEAD | RTNH_F_LINKDOWN);
+}
+
+// Default routes are a table's first: tables are in the order of addresses. The kernel takes the
+// first of them that is not dead, be its interface without a carrier.
+static int look_at_default(const struct nlmsghdr *message, void *arg)
 {
 	const struct rtmsg *route = NLMSG_DATA(message);
 	struct found *f = arg;
 
-	f->any = !route->rtm_dst_len && route->rtm_type == RTN_UNICAST;
+	if (route->rtm_dst_len)
+		return 1;
+	if (ways_lost(message) & RTNH_F_DEAD)
+		return 0;
+	f->any = route->rtm_type == RTN_UNICAST && !ways_lost(message);
 	return 1;
 }
 
@@ -112,7 +142,7 @@ static int has_way_out(const struct uplink *uplink)
 {
 	struct found f = {};
 
-	each_route(uplink->value.table, 0, look_at_first, &f);
+	each_route(uplink->value.table, 0, look_at_default, &f);
 	return f.any;
 }
 
@@ -143,7 +173,8 @@ static void begin_neighbour(struct netlink_request *request, uint16_t type, uint
 	netlink_put(request, NDA_DST, &gateway, sizeof(gateway));
 }
 
-// Whether the gateway answers, and has the kernel ask it again. -1: that is not known yet.
+// Whether the gateway answers, and has the kernel ask it again. -1: that is not known yet; or it is
+// not any more, as traffic has the kernel begin anew to ask for what it has just given up.
 static int ask_gateway(const struct uplink *uplink)
 {
 	auto_(closep) int netlink = netlink_open();
@@ -201,10 +232,9 @@ static int insert(struct uplinks *uplinks, const struct endpoint_key *key)
 
 	if (is_announced(uplinks, key))
 		return 0;
-	if (uplinks->announced == MAX_ANNOUNCED)
+	if (uplinks->announced == ADDRESSES)
 		return -ENOSPC;
-	if (!uplinks->address &&
-	    !(uplinks->address = calloc(MAX_ANNOUNCED, sizeof(*uplinks->address))))
+	if (!uplinks->address && !(uplinks->address = calloc(ADDRESSES, sizeof(*uplinks->address))))
 		return -ENOMEM;
 	memmove(&uplinks->address[at + 1], &uplinks->address[at],
 		(uplinks->announced - at) * sizeof(*key));
@@ -235,6 +265,38 @@ static void write_all(const struct uplinks *uplinks, struct uplink *uplink, int 
 	uplink->complained = err != 0;
 }
 
+static int is_wanted(const struct uplinks *uplinks, __u32 table, const struct in6_addr *address)
+{
+	struct endpoint_key key = {.address = *address};
+	__u32 i;
+
+	for (i = 0; i < uplinks->count; i++) {
+		key.vni = uplinks->uplink[i].value.vni;
+		if (uplinks->uplink[i].value.table == table && is_announced(uplinks, &key))
+			return 1;
+	}
+	return 0;
+}
+
+// What an uplink has been: its routes go, but for those of who has its table now.
+static void remove_all(const struct uplinks *uplinks, const struct uplink *was)
+{
+	auto_(closep) int netlink = netlink_open();
+	int err = netlink < 0 ? netlink : 0;
+	__u32 i;
+
+	for (i = 0; i < uplinks->announced && !err; i++) {
+		const struct endpoint_key *key = &uplinks->address[i];
+
+		if (key->vni == was->value.vni &&
+		    !is_wanted(uplinks, was->value.table, &key->address))
+			err = remove_route(netlink, was->value.table, address_v4(&key->address));
+	}
+	if (err)
+		log_warnx("routes of uplink %s stay in table %u: %s", was->name.text,
+			  was->value.table, strerror(-err));
+}
+
 static void follow(struct uplinks *uplinks, struct uplink *uplink, int changed)
 {
 	unsigned int ifindex =
@@ -247,10 +309,16 @@ static void follow(struct uplinks *uplinks, struct uplink *uplink, int changed)
 	uplink->ifindex = ifindex;
 	answers = ifindex ? ask_gateway(uplink) : 0;
 	if (answers >= 0)
-		uplink->leads = answers;
+		uplink->unknown_ms = 0;
+	else if (!uplink->unknown_ms)
+		uplink->unknown_ms = now_ms();
+	if (answers >= 0 || now_ms() - uplink->unknown_ms >= SILENT_MS)
+		uplink->leads = answers > 0;
 	if (uplink->leads != led)
 		log_info("uplink %s %s: its addresses are %s table %u", uplink->name.text,
-			 uplink->leads ? "reaches the cluster" : "does not reach the cluster",
+			 uplink->leads ? "reaches the cluster"
+			 : ifindex     ? "does not reach the cluster"
+				       : "is down, or not there",
 			 uplink->leads ? "in" : "not in", uplink->value.table);
 	if (uplink->leads >= 0 && uplink->written != uplink->leads)
 		write_all(uplinks, uplink, uplink->leads);
@@ -286,7 +354,7 @@ static int put_uplink(struct uplinks *uplinks, const struct interface_name *name
 		      const struct uplink_value *value)
 {
 	__u32 i = uplink_of(uplinks, name);
-	struct uplink *uplink = &uplinks->uplink[i];
+	struct uplink *uplink = &uplinks->uplink[i], was = {};
 
 	if (interface_name_check(name) || !value->table)
 		return -EINVAL;
@@ -298,10 +366,12 @@ static int put_uplink(struct uplinks *uplinks, const struct interface_name *name
 	} else if (!memcmp(&uplink->value, value, sizeof(*value))) {
 		return 0;
 	} else {
-		write_all(uplinks, uplink, 0);
+		was = *uplink;
 		uplinks->changes += uplink->ready;
 	}
 	*uplink = (struct uplink){.name = *name, .value = *value, .leads = -1, .written = -1};
+	if (was.value.table)
+		remove_all(uplinks, &was);
 	follow(uplinks, uplink, 0);
 	return 0;
 }
@@ -309,14 +379,15 @@ static int put_uplink(struct uplinks *uplinks, const struct interface_name *name
 static void remove_uplink(struct uplinks *uplinks, const struct interface_name *name)
 {
 	__u32 i = uplink_of(uplinks, name);
-	struct uplink *uplink = &uplinks->uplink[i];
+	struct uplink *uplink = &uplinks->uplink[i], was;
 
 	if (!is_uplink(uplinks, i, name))
 		return;
-	write_all(uplinks, uplink, 0);
+	was = *uplink;
 	uplinks->changes += uplink->ready;
 	uplinks->count--;
 	memmove(uplink, uplink + 1, (uplinks->count - i) * sizeof(*uplink));
+	remove_all(uplinks, &was);
 }
 
 static int put_address(struct uplinks *uplinks, int netlink, const struct endpoint_key *key)
@@ -335,19 +406,6 @@ static int put_address(struct uplinks *uplinks, int netlink, const struct endpoi
 		if (uplink->value.vni == key->vni && uplink->written > 0 &&
 		    add_route(netlink, uplink, address_v4(&key->address)))
 			uplink->written = -1;
-	}
-	return 0;
-}
-
-static int is_wanted(const struct uplinks *uplinks, __u32 table, const struct in6_addr *address)
-{
-	struct endpoint_key key = {.address = *address};
-	__u32 i;
-
-	for (i = 0; i < uplinks->count; i++) {
-		key.vni = uplinks->uplink[i].value.vni;
-		if (uplinks->uplink[i].value.table == table && is_announced(uplinks, &key))
-			return 1;
 	}
 	return 0;
 }

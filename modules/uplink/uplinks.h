@@ -17,6 +17,7 @@ struct uplink {
 	struct uplink_value value;
 	unsigned int ifindex; // when it was last looked at
 	int leads;	      // the gateway answers, as far as is known; -1: nothing is known
+	__u64 unknown_ms;     // since when no look has told; 0: the last one did
 	int written;	      // all its routes are in the kernel; -1: perhaps some
 	int ready;	      // it leads, and the table has a default route of somebody's
 	int complained;
