@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Does a physical router find the cluster's addresses by BGP, over two border hosts at once, and do connections
-# stay while one of them loses the router, loses the cluster, or dies?
+# stay while one of them loses the router, its routing daemon, the cluster, or dies?
 #
 #                               border1 (bird) ---- 10.255.1.0/24 --+
 #   host1 client web server         uplink1 198.51.100.251          router (bird, ECMP) --- internet 203.0.113.10
@@ -52,7 +52,7 @@ border() {
 		router id 10.255.$1.2;
 		ipv4 table provider;
 		protocol device { scan time 1; }
-		protocol bfd { interface "prov" { interval 100 ms; multiplier 3; }; }
+		protocol bfd { interface "prov" { interval 200 ms; multiplier 5; }; }
 		protocol kernel {
 			kernel table 100;
 			learn;
@@ -83,7 +83,7 @@ border() {
 cat >"$work/router.conf" <<-END
 	router id 203.0.113.1;
 	protocol device { scan time 1; }
-	protocol bfd { interface "b*" { interval 100 ms; multiplier 3; }; }
+	protocol bfd { interface "b*" { interval 200 ms; multiplier 5; }; }
 	protocol static { ipv4; route 0.0.0.0/0 blackhole; }
 	protocol kernel { merge paths on; ipv4 { export where source = RTS_BGP; }; }
 	template bgp border {
@@ -208,10 +208,29 @@ there router ip link set b1 up
 holds "with the router it leads outside" until_true 20 leads uplink1
 holds "and has its part again" until_true 20 all_have_ways 2
 
-# The cluster.
+# What the router sends is lost, and no interface says so: there is BFD alone, long before BGP's hold time.
+there router ip neighbour replace 10.255.1.2 lladdr 02:00:00:00:00:99 nud permanent dev b1
+holds "by BFD an uplink that hears no router leads nowhere" until_true 30 leads_not uplink1
+holds "and nobody sends to it" until_true 30 all_have_ways 1
+there router ip neighbour del 10.255.1.2 dev b1
+holds "what is not lost any more is heard" until_true 30 leads uplink1
+holds "and it has its part" until_true 30 all_have_ways 2
+
+# The routing daemon.
+kill -KILL "${outside[bird-border1]}"
+holds "without a routing daemon nobody sends to border 1" until_true 30 all_have_ways 1
+holds "which leads outside as it did" leads uplink1
+daemon border1 "$run/net/border1"
+holds "a new one announces all" until_true 30 all_have_ways 2
+
+# The cluster. Whatever is sent meanwhile has the kernel ask for the gateway over and over.
+nsenter --net="$run/net/border1" ping -q -i 0.2 198.51.100.1 >>"$work/log" 2>&1 &
+outside[ping]=$!
 inside fabric ip link set border1.t down
-holds "who does not reach the cluster withdraws all" until_true 20 all_have_ways 1
+holds "who does not reach the cluster withdraws all" until_true 30 all_have_ways 1
 holds "the other one does not" gets http://198.51.100.30/ floating
+kill "${outside[ping]}"
+unset "outside[ping]"
 inside fabric ip link set border1.t up
 holds "who reaches it again announces all" until_true 20 all_have_ways 2
 holds "and leads outside" until_true 20 leads uplink1
