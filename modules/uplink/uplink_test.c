@@ -59,7 +59,7 @@ static int routes_for(const char *text)
 	FILE *routes;
 	int count = 0;
 
-	snprintf(command, sizeof(command), "ip route show table %u proto %u %s 2>/dev/null", TABLE,
+	snprintf(command, sizeof(command), "ip route show table %d proto %d %s 2>/dev/null", TABLE,
 		 UPLINK_PROTOCOL, text);
 	routes = popen(command, "r"); // NOLINT: as above
 	assert_non_null(routes);
@@ -227,7 +227,7 @@ static void follows_the_interface(void **state)
 	run("ip link set up0 up");
 	until_routes(1);
 	// So soon that nobody has seen it down.
-	run("ip route flush table %u proto %u", TABLE, UPLINK_PROTOCOL);
+	run("ip route flush table %d proto %d", TABLE, UPLINK_PROTOCOL);
 	uplinks_follow(&uplinks, 1);
 	assert_int_equal(routes_for(""), 1);
 }
@@ -239,18 +239,18 @@ static void is_ready_with_a_way_out(void **state)
 	uplinks_follow(&uplinks, 0);
 	assert_int_equal(keys(TABLE_UPLINKS, 1), 0);
 	// Others' routes in the table are none.
-	run("ip route add 192.0.2.0/24 dev lo table %u", TABLE);
+	run("ip route add 192.0.2.0/24 dev lo table %d", TABLE);
 	uplinks_follow(&uplinks, 0);
 	assert_int_equal(keys(TABLE_UPLINKS, 1), 0);
-	run("ip route add unreachable default metric 9 table %u", TABLE);
+	run("ip route add unreachable default metric 9 table %d", TABLE);
 	uplinks_follow(&uplinks, 0);
 	assert_int_equal(keys(TABLE_UPLINKS, 1), 0);
-	run("ip route add default dev lo table %u", TABLE);
+	run("ip route add default dev lo table %d", TABLE);
 	uplinks_follow(&uplinks, 0);
 	assert_int_equal(keys(TABLE_UPLINKS, 1), 1);
 	assert_memory_equal(message_at(&message, 0), &up0, sizeof(up0));
 	assert_int_equal(uplinks.changes, changes + 1);
-	run("ip route del default dev lo table %u", TABLE);
+	run("ip route del default dev lo table %d", TABLE);
 	uplinks_follow(&uplinks, 0);
 	assert_int_equal(keys(TABLE_UPLINKS, 1), 0);
 	assert_int_equal(uplinks.changes, changes + 2);
@@ -278,18 +278,18 @@ static void is_not_ready_without_a_carrier(void **state)
 		run("ip link set prov%d up", i);
 		run("ip link set far%d up", i);
 	}
-	run("ip route add default via 192.0.2.2 dev prov0 metric 1 table %u", TABLE);
+	run("ip route add default via 192.0.2.2 dev prov0 metric 1 table %d", TABLE);
 	expect_ready(1);
 	run("ip link set far0 down");
 	expect_ready(0);
 	// The kernel would take that route still, unless it is told not to.
-	run("ip route add default via 192.0.3.2 dev prov1 metric 2 table %u", TABLE);
+	run("ip route add default via 192.0.3.2 dev prov1 metric 2 table %d", TABLE);
 	expect_ready(0);
 	run("sysctl -q -w net.ipv4.conf.prov0.ignore_routes_with_linkdown=1");
 	expect_ready(1);
-	run("ip route del default metric 2 table %u", TABLE);
+	run("ip route del default metric 2 table %d", TABLE);
 	expect_ready(0);
-	run("ip route replace default metric 1 table %u nexthop via 192.0.2.2 dev prov0 "
+	run("ip route replace default metric 1 table %d nexthop via 192.0.2.2 dev prov0 "
 	    "nexthop via 192.0.3.2 dev prov1",
 	    TABLE);
 	expect_ready(1);
