@@ -20,7 +20,7 @@
 #define SILENT_MS 900
 
 // What a former zetad left is there beside what is said anew.
-#define ADDRESSES (2 * MAX_ANNOUNCED)
+#define ADDRESSES ((size_t)2 * MAX_ANNOUNCED)
 
 // ---- routes
 
