@@ -633,8 +633,8 @@ class Objects(Case):
             {"prefix": "0.0.0.0/0", "next_hop": "10.0.1.11"},
             {"prefix": "10.9.0.0/16", "blackhole": True}))
         self.assertEqual(got["routes"], [
-            {"prefix": "0.0.0.0/0", "next_hop": "10.0.1.11", "blackhole": False},
-            {"prefix": "10.9.0.0/16", "next_hop": None, "blackhole": True}])
+            {"prefix": "0.0.0.0/0", "next_hop": "10.0.1.11", "next_hops": [], "blackhole": False},
+            {"prefix": "10.9.0.0/16", "next_hop": None, "next_hops": [], "blackhole": True}])
         # A next hop stays.
         self.refuse(409, None, "DELETE", "/v1/ports/p1", says='route table "main"')
         self.refuse(409, "ips", "PUT", "/v1/ports/p1", port(1, ips=["10.0.1.50"]),
@@ -679,6 +679,78 @@ class Objects(Case):
         self.assertEqual(self.policy(), policy + 2)
         self.expect(204, "DELETE", "/v1/load-balancers/shop")
         self.expect(204, "DELETE", "/v1/ports/p1")
+
+    def test_shared_routes(self):
+        self.world()
+        self.make("ports", **port(2))
+        two = ["10.0.1.11", "10.0.1.12"]
+        got = self.make("route-tables", **routes({"prefix": "0.0.0.0/0", "next_hops": two}))
+        self.assertEqual(got["routes"], [
+            {"prefix": "0.0.0.0/0", "next_hop": None, "next_hops": two, "blackhole": False}])
+        self.refuse(409, None, "DELETE", "/v1/ports/p2", says='route table "main"')
+        self.refuse(409, "ips", "PUT", "/v1/ports/p2", port(2, ips=["10.0.1.50"]),
+                    says="ips lacks 10.0.1.12, the next hop of a route")
+        for status, field, more, says in (
+                (409, "next_hops[1]", {"next_hops": ["10.0.1.11", "10.0.1.99"]},
+                 "is not an address of a port of the vpc"),
+                (400, "next_hops", {"next_hops": two, "blackhole": True}, "and blackhole cannot both"),
+                (400, "next_hops", {"next_hops": two, "next_hop": "10.0.1.11"}, "and next_hop cannot both"),
+                (400, "next_hops", {"next_hops": ["10.0.1.11"] * 9}, "8"),
+                (400, "next_hop", {"next_hops": []}, "is missing, and the route is no blackhole")):
+            self.refuse(status, f"routes[0].{field}", "PUT", "/v1/route-tables/main",
+                        routes({"prefix": "0.0.0.0/0", **more}), says=says)
+        # Also one that the schema does not let through.
+        self.refuse(400, "routes[0].next_hops[1]", "PUT", "/v1/route-tables/main",
+                    routes({"prefix": "0.0.0.0/0", "next_hops": ["10.0.1.11"] * 2}), says="twice")
+
+    def test_uplinks(self):
+        self.world()
+        self.outside()
+        up = {"interface": "up0", "table": 100}
+        public = {"vpc": "public", "ips": ["198.51.100.2"], "uplink": up}
+        got = self.make("ports", **port(2, **public))
+        self.assertEqual((got["uplink"], got["status"]),
+                         (up, {"ready": False, "uplink": {"up": [], "down": []}}))
+        self.assertEqual(self.expect(200, "GET", "/v1/ports/p1")["uplink"], None)
+        # Its gateway is where its packets go.
+        self.refuse(409, "gateway", "PUT", "/v1/subnets/internet", {
+            "name": "internet", "vpc": "public", "cidr": "198.51.100.0/24", "gateway": "198.51.100.9"},
+            says='where uplink "p2" sends its packets')
+        self.make("vpcs", name="other", tenant=None, cluster="zgc", external=True)
+        self.make("subnets", name="internet", vpc="other", cidr="198.51.100.0/24")
+        self.make("subnets", name="closed", vpc="other", cidr="203.0.113.0/24", gateway=None)
+        self.make("subnets", name="new", vpc="other", cidr="fd00:1::/64")
+        self.make("hosts", **host(7, kind="ovs"))
+        other = {**public, "vpc": "other", "uplink": {"interface": "up1", "table": 101}}
+        for status, field, more, says in (
+                (409, "uplink", {"vpc": "blue", "ips": ["10.0.1.20"]}, 'vpc "blue" is not external'),
+                (409, "uplink", {"host": "host7"}, 'host "host7" is no edge host'),
+                (400, "ips[0]", {"ips": ["203.0.113.9"]}, "in a subnet with a gateway"),
+                (400, "ips[0]", {"ips": ["fd00:1::9", "198.51.100.2"]}, "an IPv4 address"),
+                (400, "uplink.table", {"uplink": {"interface": "up1", "table": 0}}, "1"),
+                (400, "uplink.table", {"uplink": {"interface": "up1", "table": 255}}, "kernel's own"),
+                (409, "uplink.table", {"uplink": {"interface": "up1", "table": 100}},
+                 'the table of uplink "p2"'),
+                (409, "uplink.interface", {"uplink": {"interface": "up0", "table": 101}},
+                 'an interface of port "p2"'),
+                (400, "uplink.interface", {"uplink": {"interface": "p3", "table": 101}}, "the other end"),
+                (409, "uplink.interface", {"uplink": {"interface": "p1", "table": 101}},
+                 'an interface of port "p1"'),
+                (409, "uplink", {"vpc": "public", "ips": ["198.51.100.3"]},
+                 'the host has one of this vpc, "p2"'),
+                (400, "uplink.interface", {"uplink": {"table": 101}}, "missing"),
+                (400, "uplink.colour", {"uplink": {**up, "colour": 1}}, "")):
+            self.refuse(status, field, "POST", "/v1/ports", port(3, **{**other, **more}), says=says)
+        # A host has eight.
+        for n in range(7):
+            self.make("vpcs", name=f"v{n}", tenant=None, cluster="zgc", external=True)
+            self.make("subnets", name="internet", vpc=f"v{n}", cidr="198.51.100.0/24")
+            self.make("ports", **port(10 + n, vpc=f"v{n}", ips=["198.51.100.2"],
+                                      uplink={"interface": f"up{2 + n}", "table": 200 + n}))
+        self.refuse(409, "uplink", "POST", "/v1/ports", port(3, **other), says="8 uplinks already")
+        # What one gives up another has.
+        self.expect(200, "PUT", "/v1/ports/p2", port(2, **{**public, "uplink": None}))
+        self.make("ports", **port(3, **{**other, "uplink": up}))
 
     def test_many_routes(self):
         """As many as a VPC may have, in ten tables; not one more."""

@@ -19,6 +19,7 @@
 #include "modules/chain/view.h"
 #include "modules/function/config.h"
 #include "modules/function/function_controller.h"
+#include "modules/uplink/uplink_controller.h"
 #include "modules/vpc/transfer.h"
 #include "node.pb-c.h"
 #include "shared/config.h"
@@ -102,7 +103,8 @@ struct facts {
 	char from[OBJECT_ID];	 // vpcs: the cluster that it still comes from; or ""
 	uint8_t mac[6];		 // hosts
 	uint8_t edge;		 // hosts: it runs our edge
-	uint8_t pad[2];
+	uint8_t external;	 // vpcs: others have NATs to it
+	uint8_t pad;
 };
 _Static_assert(sizeof(struct facts) == 16 + 14 * 4 + 3 * OBJECT_ID + 9, "no padding");
 
@@ -116,6 +118,8 @@ struct source {
 	struct facts *facts; // NULL: not known, or none for this kind
 	json_t *others;	     // hosts: ids of the other clusters whose VPCs it carries; vpcs: ids of
 			     // the VPCs that it is peered with; or NULL
+	json_t *uplinks;     // hosts: {id of an uplink's port: its VPC's}; or NULL
+	json_t *border;	     // ports: the id of the host that it is an uplink of; or NULL
 	struct owner owner;  // of what it was compiled to
 	char id[];
 };
@@ -143,6 +147,12 @@ static struct group *group_entrances(struct desired *d, const char *cluster)
 static struct group *group_gateways(struct desired *d, const char *cluster)
 {
 	return ledger_group(d->ledger, "gateways", cluster);
+}
+
+// For hosts with an uplink of the VPC.
+static struct group *group_outside(struct desired *d, const char *vpc)
+{
+	return ledger_group(d->ledger, "outside", vpc);
 }
 
 static struct group *group_flow_tables(struct desired *d, const char *cluster)
@@ -295,6 +305,7 @@ static void facts_read(struct facts *f, enum kind kind, const struct object *obj
 		f->vni = number(body, "vni");
 		f->phase = transfer_phase(body);
 		f->peers = peers_hash(json_object_get(body, "peers"));
+		f->external = json_is_true(json_object_get(body, "external"));
 		snprintf(f->from, sizeof(f->from), "%s",
 			 text_or_empty(json_object_get(body, "move"), "from"));
 		break;
@@ -367,6 +378,8 @@ static void source_free(struct desired *d, struct source *source)
 	source_unname(d, source);
 	hash_remove(&d->sources, &source->entry);
 	json_decref(source->others);
+	json_decref(source->uplinks);
+	json_decref(source->border);
 	free(source->facts);
 	free(source);
 }
@@ -1002,13 +1015,20 @@ static void blocks_sort(const uint32_t *block, size_t count, size_t first[BLOCKS
 	}
 }
 
+// Of a route that several share.
+struct next_hops {
+	ProtobufCBinaryData hop[MAX_NEXT_HOPS];
+	struct in6_addr space[MAX_NEXT_HOPS];
+};
+
 // The routes of a table: each with what its message borrows.
 struct routes {
 	Zeta__Node__V1__Route *route;
 	Zeta__Node__V1__Route **pointer; // sorted by block
 	struct in6_addr *space;		 // two for each
-	uint32_t *block;		 // of route[i]
-	size_t first[BLOCKS + 1];	 // in pointer, of each block
+	struct next_hops *hops;
+	uint32_t *block;	  // of route[i]
+	size_t first[BLOCKS + 1]; // in pointer, of each block
 };
 
 static void routes_free(struct routes *routes)
@@ -1016,11 +1036,15 @@ static void routes_free(struct routes *routes)
 	free(routes->route);
 	free(routes->pointer);
 	free(routes->space);
+	free(routes->hops);
 	free(routes->block);
 }
 
-static int compile_route(const json_t *body, Zeta__Node__V1__Route *route, struct in6_addr space[2])
+static int compile_route(const json_t *body, Zeta__Node__V1__Route *route, struct in6_addr space[2],
+			 struct next_hops *hops)
 {
+	json_t *hop;
+	size_t i;
 	int err;
 
 	zeta__node__v1__route__init(route);
@@ -1028,6 +1052,11 @@ static int compile_route(const json_t *body, Zeta__Node__V1__Route *route, struc
 		return err;
 	route->prefix = (ProtobufCBinaryData){sizeof(space[0]), (uint8_t *)&space[0]};
 	route->next_hop = ip_bytes(text_or_empty(body, "next_hop"), &space[1]);
+	route->next_hops = hops->hop;
+	json_array_foreach (json_object_get(body, "next_hops"), i, hop)
+		if (i < MAX_NEXT_HOPS)
+			hops->hop[route->n_next_hops++] =
+				ip_bytes(json_string_value(hop) ?: "", &hops->space[i]);
 	return 0;
 }
 
@@ -1040,13 +1069,15 @@ static int compile_routes(const json_t *bodies, struct routes *routes)
 	routes->route = calloc(count + 1, sizeof(*routes->route));
 	routes->pointer = calloc(count + 1, sizeof(*routes->pointer));
 	routes->space = calloc(count + 1, 2 * sizeof(*routes->space));
+	routes->hops = calloc(count + 1, sizeof(*routes->hops));
 	routes->block = calloc(count + 1, sizeof(*routes->block));
-	if (!routes->route || !routes->pointer || !routes->space || !routes->block)
+	if (!routes->route || !routes->pointer || !routes->space || !routes->hops || !routes->block)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		const json_t *body = json_array_get(bodies, i);
 
-		if ((err = compile_route(body, &routes->route[i], &routes->space[2 * i])))
+		if ((err = compile_route(body, &routes->route[i], &routes->space[2 * i],
+					 &routes->hops[i])))
 			return err;
 		routes->block[i] =
 			(uint32_t)(hash_text(text_or_empty(body, "prefix"), 0) % ROUTE_BLOCKS);
@@ -1155,6 +1186,56 @@ static int compile_local_port(struct desired *d, struct source *source, const st
 		       LOCAL_PORT, local_port, &local);
 }
 
+// Has the host hear of what is announced in the uplink's VPC, and no other one. host: its id, NULL:
+// the port is no uplink.
+static int follow_uplink(struct desired *d, struct source *source, const char *host,
+			 const char *vpc)
+{
+	const char *before = json_string_value(source->border);
+	struct source *border;
+
+	if (!host && !before)
+		return 0;
+	if (host && before && !strcmp(before, host))
+		return 0;
+	border = before ? source_find(d, HOSTS, before) : NULL;
+	if (border)
+		json_object_del(border->uplinks, source->id);
+	json_decref(source->border);
+	source->border = NULL;
+	if (!host)
+		return 0;
+	border = source_get(d, HOSTS, host);
+	if (!border || (!border->uplinks && !(border->uplinks = json_object())) ||
+	    json_object_set_new(border->uplinks, source->id, json_string(vpc)))
+		return -ENOMEM;
+	source->border = json_string(host);
+	return source->border ? 0 : -ENOMEM;
+}
+
+static int compile_uplink(struct desired *d, struct source *source, const struct object *object,
+			  const struct facts *vpc)
+{
+	const json_t *body = json_object_get(object->body, "uplink");
+	const char *host = text_or_empty(object->body, "host");
+	Zeta__Node__V1__Uplink uplink = ZETA__NODE__V1__UPLINK__INIT;
+	struct in6_addr ip, gateway;
+	int err;
+
+	if (!json_is_object(body))
+		return follow_uplink(d, source, NULL, NULL);
+	if ((err = uplink_addresses(d->store, object->body, &ip, &gateway)) ||
+	    (err = follow_uplink(d, source, host, text_or_empty(object->body, "vpc"))))
+		return err;
+	uplink.id = source->id;
+	uplink.vni = vpc->vni;
+	uplink.ip = (ProtobufCBinaryData){sizeof(ip), (uint8_t *)&ip};
+	uplink.gateway = (ProtobufCBinaryData){sizeof(gateway), (uint8_t *)&gateway};
+	uplink.interface = (char *)text_or_empty(body, "interface");
+	uplink.table = number(body, "table");
+	return emit_as(d, source, group_own(d, HOSTS, host), UPLINK, uplink, &uplink);
+}
+
 static int compile_port(struct desired *d, struct source *source, const struct object *object)
 {
 	const json_t *ips = json_object_get(object->body, "ips");
@@ -1209,6 +1290,9 @@ static int compile_port(struct desired *d, struct source *source, const struct o
 	}
 	if (host->edge && (err = compile_local_port(d, source, object, vpc)))
 		return err;
+	if ((err = compile_uplink(d, source, object, vpc)))
+		return err;
+	port.uplink = source->border != NULL;
 	return emit_of_vpc(d, source, group_flow_tables, vpc, PORT, port, &port);
 }
 
@@ -1455,6 +1539,25 @@ static void compile_listener(struct desired *d, const json_t *body, const struct
 	}
 }
 
+// To uplinks of the VPC: what the cluster answers for there. of: "nat" or "balancer".
+static int compile_announcement(struct desired *d, struct source *source, const char *of,
+				const char *vpc_id, const struct facts *vpc,
+				ProtobufCBinaryData *address, size_t count)
+{
+	Zeta__Node__V1__Announcement announcement = ZETA__NODE__V1__ANNOUNCEMENT__INIT;
+	char id[MESSAGE_ID];
+
+	if (!vpc->external || !count)
+		return 0;
+	snprintf(id, sizeof(id), "%s/%s", of, source->id);
+	announcement.id = id;
+	announcement.vni = vpc->vni;
+	announcement.address = address;
+	announcement.n_address = count;
+	return emit_as(d, source, group_outside(d, vpc_id), ANNOUNCEMENT, announcement,
+		       &announcement);
+}
+
 static int compile_load_balancer(struct desired *d, struct source *source,
 				 const struct object *object)
 {
@@ -1483,6 +1586,10 @@ static int compile_load_balancer(struct desired *d, struct source *source,
 		compile_listener(d, body, &ip, &listeners[i]);
 		pointers[balancer.n_listener++] = &listeners[i].message;
 	}
+	err = compile_announcement(d, source, "balancer", text_or_empty(object->body, "vpc"), vpc,
+				   &balancer.ip, 1);
+	if (err)
+		return err;
 	return emit_of_vpc(d, source, group_flow_tables, vpc, LOAD_BALANCER, load_balancer,
 			   &balancer);
 }
@@ -1576,7 +1683,9 @@ static int compile_nat(struct desired *d, struct source *source, const struct ob
 {
 	struct nat told = {.message = ZETA__NODE__V1__NAT__INIT};
 	Zeta__Node__V1__Nat *nat = &told.message;
+	ProtobufCBinaryData outside[MAX_NAT_ADDRESSES + MAX_FLOATING_IPS];
 	const struct facts *inner, *outer;
+	size_t i;
 	int err;
 
 	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &inner)) ||
@@ -1587,6 +1696,14 @@ static int compile_nat(struct desired *d, struct source *source, const struct ob
 	nat->id = source->id;
 	nat->vni = inner->vni;
 	nat->external_vni = outer->vni;
+	// Floating IPs whose port could not be told are nobody's.
+	memcpy(outside, nat->address, nat->n_address * sizeof(*outside));
+	for (i = 0; i < nat->n_floating_ip; i++)
+		outside[nat->n_address + i] = nat->floating_ip[i]->address;
+	err = compile_announcement(d, source, "nat", text_or_empty(object->body, "external_vpc"),
+				   outer, outside, nat->n_address + nat->n_floating_ip);
+	if (err)
+		return err;
 	return emit_of_vpc(d, source, group_flow_tables, inner, NAT, nat, nat);
 }
 
@@ -1681,6 +1798,7 @@ static int compile_dependents(struct desired *d, const struct source *source)
 
 static void drop_source(struct desired *d, struct source *source)
 {
+	follow_uplink(d, source, NULL, NULL);
 	owner_begin(d->ledger);
 	owner_end(d->ledger, &source->owner);
 	source_free(d, source);
@@ -1772,6 +1890,7 @@ int desired_membership(struct desired *d, const char *name, struct membership *o
 	const struct facts *f;
 	struct source *source;
 	json_t *other;
+	const char *port;
 	size_t i;
 	int count = 0;
 
@@ -1789,6 +1908,10 @@ int desired_membership(struct desired *d, const char *name, struct membership *o
 	json_array_foreach (source->others, i, other)
 		if (count < MEMBER_GROUPS)
 			out->group[count++] = group_entrances(d, json_string_value(other));
+	json_object_foreach (source->uplinks, port, other) {
+		if (count < MEMBER_GROUPS)
+			out->group[count++] = group_outside(d, json_string_value(other));
+	}
 	if (source->kind == NODES && f->roles)
 		out->group[count++] = group_gateways(d, f->cluster);
 	if (source->kind == NODES && f->roles & ROLE_FTN)

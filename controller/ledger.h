@@ -20,8 +20,8 @@ struct ledger;
 struct group; // lent by the ledger, as long as it lives
 struct item;
 
-// What is its own, and a host's the entrances of its clusters.
-#define MEMBER_GROUPS (1 + MAX_HOST_CLUSTERS)
+// What is its own, and a host's the entrances of its clusters and what its uplinks announce.
+#define MEMBER_GROUPS (1 + MAX_HOST_CLUSTERS + MAX_HOST_UPLINKS)
 
 // The caller owns *out. Returns 0 or -ENOMEM.
 int ledger_new(struct ledger **out);

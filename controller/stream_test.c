@@ -1212,6 +1212,112 @@ static void limits_of_a_port(void **state)
 	stop_all(&all);
 }
 
+// Several next hops of a route.
+static void shared_routes(void **state)
+{
+	struct cloud *c = *state;
+	const Zeta__Node__V1__Route *route;
+	struct all all = ALL;
+	uint64_t revision;
+
+	join_all(&all, c);
+	revision = put_alone(c, "route-tables",
+			     json_pack("{s:s, s:s, s:s, s:[{s:s, s:n, s:[s, s], s:b}]}", "id", "up",
+				       "name", "up", "vpc", "blue", "routes", "prefix", "0.0.0.0/0",
+				       "next_hop", "next_hops", "192.168.0.10", "192.168.0.12",
+				       "blackhole", 0));
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	route = get(all.ftn1, KIND(ROUTE_BLOCK), "up/0")->route_block->route[0];
+	assert_int_equal(route->next_hop.len, 0);
+	assert_int_equal(route->n_next_hops, 2);
+	assert_ip(route->next_hops[0], "192.168.0.10");
+	assert_ip(route->next_hops[1], "192.168.0.12");
+	stop_all(&all);
+}
+
+static json_t *uplink(const char *host)
+{
+	json_t *body = port("up", "red", host, 253);
+
+	json_object_set_new(body, "uplink",
+			    json_pack("{s:s, s:i}", "interface", "up0", "table", 100));
+	return body;
+}
+
+// A border host hears of its uplinks, and of what NATs and load balancers have in their VPCs;
+// others do not.
+static void uplinks(void **state)
+{
+	struct cloud *c = *state;
+	json_t *external = vpc("red", "zgc-1", 101, 1), *shop = balancer("blue-a", "blue-b");
+	const Zeta__Node__V1__Announcement *announcement;
+	const Zeta__Node__V1__Uplink *up;
+	struct all all = ALL;
+	uint64_t revision;
+
+	json_object_set_new(external, "external", json_true());
+	json_object_set_new(shop, "vpc", json_string("red"));
+	join_all(&all, c);
+	begin(c);
+	put(c, "vpcs", external);
+	put(c, "subnets",
+	    json_pack("{s:s, s:s, s:s, s:s, s:s}", "id", "red-2", "vpc", "red", "cidr",
+		      "192.168.0.0/24", "gateway", "192.168.0.1", "gateway_mac",
+		      "02:03:00:00:00:09"));
+	put(c, "nats",
+	    json_pack("{s:s, s:s, s:s, s:s, s:[s, s], s:[s], s:[{s:s, s:s}], s:[]}", "id", "out",
+		      "name", "out", "vpc", "blue", "external_vpc", "red", "addresses",
+		      "198.51.100.7", "198.51.100.9", "subnets", "blue-1", "floating_ips", "ip",
+		      "198.51.100.8", "target", "blue-a", "forwards"));
+	assert_int_equal(store_refer(c->store, "nats", "out", "vpcs", "red"), 0);
+	revision = commit(c);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	heard_by_all(&all, c);
+	assert_int_equal(count_of(all.a, KIND(ANNOUNCEMENT)), 0);
+	assert_false(get(all.ftn1, KIND(PORT), "red-b")->port->uplink);
+
+	revision = put_alone(c, "ports", uplink("host-a"));
+	wait_for(all.a, all.a->revision == revision && find(all.a, KIND(ANNOUNCEMENT), "nat/out"));
+	up = get(all.a, KIND(UPLINK), "up")->uplink;
+	assert_int_equal(up->vni, 101);
+	assert_int_equal(up->table, 100);
+	assert_string_equal(up->interface, "up0");
+	assert_ip(up->ip, "192.168.0.253");
+	assert_ip(up->gateway, "192.168.0.1");
+	announcement = get(all.a, KIND(ANNOUNCEMENT), "nat/out")->announcement;
+	assert_int_equal(announcement->vni, 101);
+	assert_int_equal(announcement->n_address, 3);
+	assert_ip(announcement->address[0], "198.51.100.7");
+	assert_ip(announcement->address[1], "198.51.100.9");
+	assert_ip(announcement->address[2], "198.51.100.8");
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_true(get(all.ftn1, KIND(PORT), "up")->port->uplink);
+	heard_by_all(&all, c);
+	assert_null(find(all.ftn1, KIND(ANNOUNCEMENT), "nat/out"));
+	assert_null(find(all.ftn1, KIND(UPLINK), "up"));
+	assert_int_equal(count_of(all.b, KIND(ANNOUNCEMENT)), 0);
+
+	revision = put_alone(c, "load-balancers", shop);
+	wait_for(all.a, all.a->revision == revision);
+	announcement = get(all.a, KIND(ANNOUNCEMENT), "balancer/shop")->announcement;
+	assert_int_equal(announcement->n_address, 1);
+	assert_ip(announcement->address[0], "192.168.0.100");
+	revision = remove_alone(c, "nats", "out");
+	wait_for(all.a, all.a->revision == revision);
+	assert_null(find(all.a, KIND(ANNOUNCEMENT), "nat/out"));
+
+	// The other host now, and then nobody.
+	revision = put_alone(c, "ports", uplink("host-b"));
+	wait_for(all.b,
+		 all.b->revision == revision && find(all.b, KIND(ANNOUNCEMENT), "balancer/shop"));
+	wait_for(all.a, all.a->revision == revision && !find(all.a, KIND(UPLINK), "up"));
+	assert_null(find(all.a, KIND(ANNOUNCEMENT), "balancer/shop"));
+	revision = remove_alone(c, "ports", "up");
+	wait_for(all.b, all.b->revision == revision && !find(all.b, KIND(UPLINK), "up"));
+	assert_null(find(all.b, KIND(ANNOUNCEMENT), "balancer/shop"));
+	stop_all(&all);
+}
+
 static void removed_objects(void **state)
 {
 	struct cloud *c = *state;
@@ -2295,6 +2401,8 @@ int main(void)
 		FILLED(many_rules_in_blocks),
 		FILLED(load_balancer),
 		FILLED(routes),
+		FILLED(shared_routes),
+		FILLED(uplinks),
 		FILLED(nat),
 		FILLED(limits_of_a_port),
 		FILLED(peering),

@@ -52,6 +52,49 @@ static const struct blueprint_route *route_of(const struct blueprint_vpc *vpc, u
 	return best;
 }
 
+// And where no subnet is longer.
+static const struct blueprint_route *counting_route_of(const struct blueprint_vpc *vpc,
+						       uint32_t address)
+{
+	const struct blueprint_subnet *subnet = blueprint_subnet_of(vpc, address);
+	const struct blueprint_route *route = route_of(vpc, address);
+
+	return route && subnet && subnet->prefix.bits > route->prefix.bits ? NULL : route;
+}
+
+static int leads_to(const struct blueprint_route *route, const struct blueprint_endpoint *router)
+{
+	for (unsigned int i = 0; route && i < route->hops; i++)
+		if (route->hop[i] == router)
+			return 1;
+	return 0;
+}
+
+// docs/provider.md "What leaves": those of a route that are not down, or all, where all are.
+static unsigned int takers_of(const struct blueprint_route *route,
+			      const struct blueprint_endpoint *taker[MOST_HOPS])
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < route->hops; i++)
+		if (!route->hop[i]->down)
+			taker[count++] = route->hop[i];
+	for (unsigned int i = 0; !count && i < route->hops; i++)
+		taker[i] = route->hop[i];
+	return count ? count : route->hops;
+}
+
+unsigned int blueprint_homes(const struct blueprint_packet *p,
+			     const struct blueprint_endpoint *home[MOST_HOPS])
+{
+	const struct blueprint_route *route = counting_route_of(p->vpc, p->source);
+
+	if (!blueprint_endpoint_of(p->vpc, p->source) && leads_to(route, p->sender))
+		return takers_of(route, home);
+	home[0] = p->sender;
+	return 1;
+}
+
 static const struct blueprint_floating *floating_of(const struct blueprint_nat *nat,
 						    uint32_t address)
 {
@@ -89,7 +132,9 @@ int blueprint_is_nats(const struct blueprint *b, uint32_t address)
 struct passage {
 	const struct blueprint *b;
 	const struct blueprint_packet *p;
-	int by_router; // who sends does so for another
+	int by_router;	  // who sends does so for another
+	unsigned int hop; // of the routers that may get it, of which there are hops
+	unsigned int hops;
 	struct blueprint_outcome out;
 };
 
@@ -234,27 +279,21 @@ static int finds_its_way(struct passage *w)
 	const struct blueprint_subnet *from =
 		blueprint_subnet_of(p->vpc, w->by_router ? p->sender->address : p->source);
 	const struct blueprint_subnet *to = blueprint_subnet_of(out->vpc, out->destination);
-	const struct blueprint_route *route = route_of(out->vpc, out->destination);
-	const struct blueprint_subnet *back_subnet = blueprint_subnet_of(p->vpc, p->source);
-	const struct blueprint_route *back = route_of(p->vpc, p->source);
-	int leads_back;
+	const struct blueprint_route *route = counting_route_of(out->vpc, out->destination);
+	const struct blueprint_endpoint *taker[MOST_HOPS];
 
-	if (back && back_subnet && back_subnet->prefix.bits > back->prefix.bits)
-		back = NULL;
-	leads_back = back && back->hop == p->sender;
-	if (w->by_router && !leads_back && begins(p))
+	if (w->by_router && !leads_to(counting_route_of(p->vpc, p->source), p->sender) && begins(p))
 		out->remembered = 1;
-	if (route && to && to->prefix.bits > route->prefix.bits)
-		route = NULL;
 	if (!route && !to)
 		return refuse(w, NO_ROUTE, 1);
-	if (route && !route->hop)
+	if (route && !route->hops)
 		return refuse(w, BLACKHOLE, 1);
-	if (route && route->hop == p->sender)
+	if (leads_to(route, p->sender))
 		return refuse(w, NO_ROUTE, 1);
 	if (route) {
-		out->taker = route->hop;
-		out->gateway = blueprint_subnet_of(out->vpc, route->hop->address)->number;
+		w->hops = takers_of(route, taker);
+		out->taker = taker[w->hop];
+		out->gateway = blueprint_subnet_of(out->vpc, out->taker->address)->number;
 		return 1;
 	}
 	out->taker = blueprint_endpoint_of(out->vpc, out->destination);
@@ -305,12 +344,21 @@ static int is_permitted(struct passage *w)
 	return 1;
 }
 
-// From where all translation is done.
-static struct blueprint_outcome rest(struct passage *w)
+// From where all translation is done: one for each router that may get it.
+static unsigned int rest(const struct passage *w, struct blueprint_outcome *out)
 {
-	if (finds_its_way(w))
-		is_permitted(w);
-	return w->out;
+	struct passage each = {.hops = 1};
+	unsigned int i;
+
+	for (i = 0; i < each.hops; i++) {
+		each = *w;
+		each.hops = 1;
+		each.hop = i;
+		if (finds_its_way(&each))
+			is_permitted(&each);
+		out[i] = each.out;
+	}
+	return i;
 }
 
 // To one of several: each backend but the sender himself.
@@ -330,7 +378,7 @@ static unsigned int to_backends(struct passage *w, const struct blueprint_listen
 		each.out.destination = listener->backend[i]->address;
 		each.out.destination_port = listener->backend_port;
 		each.out.translated = each.out.remembered = 1;
-		out[count++] = rest(&each);
+		count += rest(&each, &out[count]);
 	}
 	if (!count) {
 		refuse(w, taking ? HAIRPIN : NO_BACKEND, 1);
@@ -343,14 +391,15 @@ static unsigned int to_backends(struct passage *w, const struct blueprint_listen
 static unsigned int from_pool(struct passage *w, struct blueprint_outcome out[MOST_OUTCOMES])
 {
 	const struct blueprint_nat *nat = &w->p->vpc->nat;
+	unsigned int count = 0;
 	struct passage each;
 
 	for (unsigned int i = 0; i < nat->pooled; i++) {
 		each = *w;
 		each.out.source = nat->pool[i];
-		out[i] = rest(&each);
+		count += rest(&each, &out[count]);
 	}
-	return nat->pooled;
+	return count;
 }
 
 unsigned int blueprint_decide(const struct blueprint *b, const struct blueprint_packet *p,
@@ -376,7 +425,7 @@ unsigned int blueprint_decide(const struct blueprint *b, const struct blueprint_
 		if (goes && w.out.chosen)
 			return from_pool(&w, out);
 		if (goes)
-			rest(&w);
+			return rest(&w, out);
 	}
 	out[0] = w.out;
 	return 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // Networks of tenants, as they are described, and what that says about a packet: written from the
-// documents (docs/routing.md, docs/nat.md, docs/loadbalancer.md), without regard to speed. Tests
-// compare real nodes with it. IPv4; addresses and ports are in host byte order.
+// documents (docs/routing.md, docs/provider.md, docs/nat.md, docs/loadbalancer.md), without regard
+// to speed. Tests compare real nodes with it. IPv4; addresses and ports are in host byte order.
 #pragma once
 
 #include <stdint.h>
@@ -15,6 +15,7 @@ enum {
 	MOST_ENDPOINTS = 16,
 	MOST_ALLOWED = 2,
 	MOST_ROUTES = 8,
+	MOST_HOPS = 3,
 	MOST_BALANCERS = 2,
 	MOST_LISTENERS = 3,
 	MOST_BACKENDS = 4,
@@ -43,11 +44,13 @@ struct blueprint_endpoint {
 	uint32_t group[MAX_PORT_GROUPS];
 	struct blueprint_prefix allowed[MOST_ALLOWED]; // as whom a router may send
 	unsigned int alloweds;
+	int down; // it leads nowhere: it has no part in routes that others share
 };
 
 struct blueprint_route {
 	struct blueprint_prefix prefix;
-	const struct blueprint_endpoint *hop; // NULL: a blackhole
+	const struct blueprint_endpoint *hop[MOST_HOPS];
+	unsigned int hops; // 0: a blackhole
 };
 
 struct blueprint_listener {
@@ -133,11 +136,16 @@ struct blueprint_outcome {
 	uint32_t gateway; // number of the subnet whose gateway it comes from; 0: not routed
 };
 
-// What may become of a packet that belongs to no session: one of *out, as which of several backends
-// or addresses it is is nobody's business. Returns how many.
-enum { MOST_OUTCOMES = MOST_BACKENDS };
+// What may become of a packet that belongs to no session: one of *out, as which of several
+// backends, addresses or routers it is is nobody's business. Returns how many.
+enum { MOST_OUTCOMES = MOST_BACKENDS * MOST_HOPS };
 unsigned int blueprint_decide(const struct blueprint *b, const struct blueprint_packet *p,
 			      struct blueprint_outcome out[MOST_OUTCOMES]);
+
+// Who may get the answer to a packet of a session: who sent it, or, where a route that several
+// share leads back to that one, any of them. Returns how many.
+unsigned int blueprint_homes(const struct blueprint_packet *p,
+			     const struct blueprint_endpoint *home[MOST_HOPS]);
 
 // NULL: nobody.
 const struct blueprint_endpoint *blueprint_endpoint_of(const struct blueprint_vpc *vpc,

@@ -131,6 +131,7 @@ static void any_endpoints(struct blueprint *b, struct blueprint_vpc *vpc, uint8_
 		for (int i = 0; i < MAX_PORT_GROUPS; i++)
 			if (!any(9))
 				e->group[i] = 1 + any(MOST_GROUPS);
+		e->down = !any(4);
 		while (any(5) == 0 && e->alloweds < MOST_ALLOWED)
 			e->allowed[e->alloweds++] = away[any(COUNT(away))];
 	}
@@ -163,7 +164,17 @@ static void any_routes(struct blueprint_vpc *vpc)
 		}
 		if (has_prefix(vpc, &r->prefix))
 			continue;
-		r->hop = any(4) ? &vpc->endpoint[any(vpc->endpoints)] : NULL;
+		if (any(4))
+			r->hops = any(2) ? 1 : 1 + any(MOST_HOPS);
+		// Never the same one twice; some may send as who is behind them.
+		for (unsigned int i = 0, at = any(vpc->endpoints); i < r->hops; i++) {
+			struct blueprint_endpoint *e =
+				&vpc->endpoint[(at + i * 3) % vpc->endpoints];
+
+			r->hop[i] = e;
+			if (any(2) && e->alloweds < MOST_ALLOWED)
+				e->allowed[e->alloweds++] = r->prefix;
+		}
 		vpc->routes++;
 	}
 }
@@ -323,6 +334,8 @@ static void put_endpoint(const struct world *w, const struct blueprint_vpc *vpc,
 
 	memcpy(value.group, e->group, sizeof(value.group));
 	put_everywhere(w, "endpoints", &key, &value);
+	if (e->down)
+		put_everywhere(w, "routers_down", &key, &(uint32_t){1});
 	for (unsigned int i = 0; i < e->alloweds; i++) {
 		const struct allowed_key may = {.prefix_bits = 32 + 64 + 96 + e->allowed[i].bits,
 						.vni = htonl(vpc->vni),
@@ -353,6 +366,7 @@ static void put_routes(const struct world *w, const struct blueprint_vpc *vpc)
 	struct storing storing = {{.put = store_entry}, w};
 	Zeta__Node__V1__RouteBlock block = ZETA__NODE__V1__ROUTE_BLOCK__INIT;
 	Zeta__Node__V1__Route route[MOST_ROUTES], *routes[MOST_ROUTES];
+	ProtobufCBinaryData hops[MOST_ROUTES][MOST_HOPS];
 
 	for (unsigned int i = 0; i < vpc->routes; i++) {
 		const struct blueprint_route *r = &vpc->route[i];
@@ -360,8 +374,14 @@ static void put_routes(const struct world *w, const struct blueprint_vpc *vpc)
 		zeta__node__v1__route__init(&route[i]);
 		route[i].prefix = bytes_of(r->prefix.address);
 		route[i].prefix_length = 96 + r->prefix.bits;
-		if (r->hop)
-			route[i].next_hop = bytes_of(r->hop->address);
+		// One alone is said either way; down or not, it is the one.
+		if (r->hops == 1 && i % 2)
+			route[i].next_hop = bytes_of(r->hop[0]->address);
+		else
+			route[i].n_next_hops = r->hops;
+		for (unsigned int k = 0; k < r->hops; k++)
+			hops[i][k] = bytes_of(r->hop[k]->address);
+		route[i].next_hops = hops[i];
 		routes[i] = &route[i];
 	}
 	block.vni = vpc->vni;
@@ -473,9 +493,10 @@ static void forget(const struct world *w)
 
 static void put_blueprint(const struct world *w)
 {
-	static const char *const maps[] = {
-		"endpoints", "allowed",	    "subnets",	     "routes",	     "load_balancers",
-		"listeners", "nat_sources", "nat_addresses", "nat_floating", "nat_forwards"};
+	static const char *const maps[] = {"endpoints",	     "allowed",	     "subnets",
+					   "routes",	     "next_hops",    "routers_down",
+					   "load_balancers", "listeners",    "nat_sources",
+					   "nat_addresses",  "nat_floating", "nat_forwards"};
 	const struct blueprint *b = &w->b;
 	const struct vpc_value value = {.policy = 1,
 					.functions = 6,
@@ -538,10 +559,22 @@ static uint32_t any_destination(const struct blueprint *b, const struct blueprin
 	}
 }
 
+static int is_unicast(uint32_t address)
+{
+	return address >> 24 && address >> 24 != 127 && address >> 24 < 224;
+}
+
 static uint32_t any_source(const struct blueprint_vpc *vpc, const struct blueprint_endpoint *e)
 {
+	uint32_t address;
+
 	if (any(8) && !(e->alloweds && any(2)))
 		return e->address;
+	if (e->alloweds && any(2)) {
+		address = any_of(&e->allowed[any(e->alloweds)]);
+		if (is_unicast(address))
+			return address;
+	}
 	if (any(8))
 		return any_of(&away[1 + any(4)]);
 	return any(2) ? vpc->endpoint[any(vpc->endpoints)].address
@@ -555,7 +588,7 @@ static int is_asked(const struct blueprint *b, uint32_t address)
 		for (unsigned int k = 0; k < b->vpc[i].subnets; k++)
 			if (b->vpc[i].subnet[k].gateway == address)
 				return 0;
-	return address >> 24 && address >> 24 != 127 && address >> 24 < 224;
+	return is_unicast(address);
 }
 
 // So that some ask for themselves.
@@ -780,14 +813,24 @@ static struct blueprint_packet answer_to(const struct blueprint_packet *p,
 	return back;
 }
 
+static int is_home(const struct blueprint_packet *p, const struct seen *s)
+{
+	const struct blueprint_endpoint *home[MOST_HOPS];
+
+	for (unsigned int i = blueprint_homes(p, home); i; i--)
+		if (s->host == home[i - 1]->number && s->to == s->host)
+			return 1;
+	return 0;
+}
+
 // What belongs to a session comes back to who began it, as from whom he spoke to.
 static int comes_home(const struct world *w, const struct blueprint_packet *p,
 		      const struct blueprint_packet *back)
 {
 	const struct seen s = look(w, back);
 
-	if (is_forwarded(s.verdict) && s.vni == p->vpc->vni && s.host == p->sender->number &&
-	    s.to == p->sender->number && s.source == p->destination && s.destination == p->source &&
+	if (is_forwarded(s.verdict) && s.vni == p->vpc->vni && is_home(p, &s) &&
+	    s.source == p->destination && s.destination == p->source &&
 	    (p->fragment || s.source_port == p->destination_port) &&
 	    (p->fragment || s.destination_port == p->source_port))
 		return 0;

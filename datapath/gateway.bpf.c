@@ -697,37 +697,43 @@ inlined int pass_learner(struct xdp_md *ctx, struct dft_packet *d, const struct 
 // A session's decision stays for its whole life, but where its packets are handed over is no part
 // of it: an endpoint may have moved since, a route may name another router. began: the address is
 // of who began, as whoever it was then: the endpoint that has it, or a router that sent as it, and
-// still may.
-called void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni, int began)
+// still may; where its route is shared by several, any of those. hash: the session's.
+called void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni, int began,
+			 __u32 hash)
 {
-	const struct endpoint_value *to = NULL;
+	const struct endpoint_value *to;
 	const struct subnet_value *subnet;
 	const struct route_value *route;
 	const struct in6_addr *router;
+	struct in6_addr hop = *address;
 
 	if (d->action != DECIDE_FORWARD)
 		return;
-	if (began) {
-		to = endpoint_find(vni, address);
-		router = to ? NULL : allowed_to(vni, d->to_mac, address);
-		if (router)
-			to = endpoint_find(vni, router);
-		if (to) {
-			decide_for(d, to, vni);
-			return;
-		}
+	to = began ? endpoint_find(vni, address) : NULL;
+	if (to) {
+		decide_for(d, to, vni);
+		return;
 	}
 	route = route_longest(vni, address);
 	// Not route_of(): most VPCs have no routes, and the subnet need not be looked for.
 	if (route && !route_counts(route, subnet_of(vni, address)))
 		route = NULL;
-	to = endpoint_find(vni, route ? &route->next_hop : address);
+	router = began ? allowed_to(vni, d->to_mac, address) : NULL;
+	if (router && !(route && route->kind == ROUTE_SHARED && route_leads_to(vni, route, router)))
+		to = endpoint_find(vni, router);
+	if (to) {
+		decide_for(d, to, vni);
+		return;
+	}
+	if (route && !route_hop(vni, route, hash, &hop))
+		return;
+	to = endpoint_find(vni, &hop);
 	if (!to)
 		return;
 	decide_for(d, to, vni);
 	if (!route)
 		return;
-	subnet = subnet_of(vni, &route->next_hop);
+	subnet = subnet_of(vni, &hop);
 	if (subnet)
 		__builtin_memcpy(d->from_mac, subnet->gateway_mac, 6);
 }
@@ -740,12 +746,12 @@ inlined int release_recorded(struct xdp_md *ctx, struct dft_packet *d,
 	struct decision *to_b = &d->towards[0].decision, *to_a = &d->towards[1].decision;
 	int from_b = t->flags & TRANSLATION_FROM_B;
 	int begun_by_b = d->op.state & bpf_htons(DFT_BEGUN_BY_B);
-	__u32 vni = vni_of(key->vni);
+	__u32 vni = vni_of(key->vni), hash = (__u32)key_hash(key);
 
 	decide_where(from_b ? to_a : to_b, t->flags ? &t->destination : &key->b,
-		     t->flags ? vni_of(t->vni) : vni, !t->flags && begun_by_b);
-	decide_where(from_b ? to_b : to_a, from_b ? &key->b : &key->a, vni,
-		     t->flags || !begun_by_b);
+		     t->flags ? vni_of(t->vni) : vni, !t->flags && begun_by_b, hash);
+	decide_where(from_b ? to_b : to_a, from_b ? &key->b : &key->a, vni, t->flags || !begun_by_b,
+		     hash);
 	d->op.flags |= DFT_STATEFUL;
 	return op_release(ctx, d);
 }

@@ -86,3 +86,45 @@ int netlink_ask(int netlink, const struct netlink_request *request)
 		return -EPROTO;
 	return answer.error.error;
 }
+
+const struct rtattr *netlink_find(const struct nlmsghdr *message, size_t size, uint16_t type)
+{
+	const struct rtattr *at =
+		(const void *)((const char *)NLMSG_DATA(message) + NLMSG_ALIGN(size));
+	int left = (int)message->nlmsg_len - (int)NLMSG_SPACE(size);
+
+	for (; RTA_OK(at, left); at = RTA_NEXT(at, left))
+		if ((at->rta_type & NLA_TYPE_MASK) == type)
+			return at;
+	return NULL;
+}
+
+int netlink_each(int netlink, const struct netlink_request *request,
+		 int (*fn)(const struct nlmsghdr *message, void *arg), void *arg)
+{
+	_Alignas(struct nlmsghdr) char room[32768]; // as much as the kernel gives at once
+	const struct nlmsghdr *at;
+	ssize_t got;
+	int err;
+
+	if (send(netlink, request, request->header.nlmsg_len, 0) < 0)
+		return -errno;
+	for (;;) {
+		do
+			got = recv(netlink, room, sizeof(room), MSG_TRUNC);
+		while (got < 0 && errno == EINTR);
+		if (got < 0)
+			return -errno;
+		if ((size_t)got > sizeof(room))
+			return -EMSGSIZE;
+		for (at = (const void *)room; NLMSG_OK(at, got); at = NLMSG_NEXT(at, got)) {
+			// Both say an error code first.
+			if (at->nlmsg_type == NLMSG_ERROR || at->nlmsg_type == NLMSG_DONE)
+				return at->nlmsg_len < NLMSG_LENGTH(sizeof(int))
+					       ? -EPROTO
+					       : *(const int *)NLMSG_DATA(at);
+			if ((err = fn(at, arg)))
+				return err;
+		}
+	}
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // What is asked of the kernel over rtnetlink: one request at a time, a tree of attributes, answered
-// by one error code. What the kernel sends is read only as that code.
+// by one error code, and where it asks for something by messages before that.
 #pragma once
 
 #include <linux/netlink.h>
@@ -27,6 +27,14 @@ void netlink_put_text(struct netlink_request *request, uint16_t type, const char
 struct rtattr *netlink_nest(struct netlink_request *request, uint16_t type, const void *data,
 			    size_t size);
 void netlink_end(struct netlink_request *request, struct rtattr *nest);
+
+// One attribute of a message behind a struct of size bytes; NULL: it has none such.
+const struct rtattr *netlink_find(const struct nlmsghdr *message, size_t size, uint16_t type);
+
+// Asks, and calls fn for each message of the answer. Returns 0, -errno, or what fn returned if that
+// was not 0: then the rest of the answer is still in the socket, which is of no more use.
+int netlink_each(int netlink, const struct netlink_request *request,
+		 int (*fn)(const struct nlmsghdr *message, void *arg), void *arg);
 
 // Returns what the kernel answered: 0 or -errno.
 int netlink_ask(int netlink, const struct netlink_request *request);

@@ -17,6 +17,7 @@
 #include "lib/own.h"
 #include "modules/health/health.h"
 #include "modules/term/term.h"
+#include "modules/uplink/answer.h"
 #include "node/desired.h"
 #include "node/mailbox.h"
 #include "node/messages.h"
@@ -47,6 +48,7 @@ struct state {
 	uint64_t retry_ms;	       // what failed is tried again from then on
 	struct node_status status;
 	__u32 ports_told; // status.ports of the last report
+	struct answers answers;
 	struct message message;
 };
 
@@ -593,6 +595,29 @@ static void follow_health(struct state *s)
 		flush(s);
 }
 
+// ---- uplinks
+
+// Answers for those that lead outside, as the loader says.
+static void follow_uplinks(struct state *s)
+{
+	const struct interface_name *name;
+	const struct uplink_value *uplink;
+	__u32 i;
+
+	if (!s->status.uplinks && !s->answers.count)
+		return;
+	begin(s, MESSAGE_READY, TABLE_UPLINKS);
+	ask(s);
+	answers_begin(&s->answers);
+	for (i = 0; !s->message.error && i < s->message.count; i++) {
+		name = message_at(&s->message, i);
+		uplink = desired_uplink(s->desired, name);
+		if (uplink)
+			answers_want(&s->answers, name, &uplink->ip);
+	}
+	answers_end(&s->answers);
+}
+
 // ---- the stream
 
 static void on_connected(void *context)
@@ -676,21 +701,25 @@ static int is_converged(const struct state *s)
 
 static int loop(struct state *s)
 {
-	struct pollfd polls[] = {
+	struct pollfd polls[2 + MAX_HOST_UPLINKS] = {
 		{.fd = mailbox_fd(s->mailbox), .events = POLLIN},
 		{.fd = s->agent->socket,
 		 .events = 0}, // only its end: the loader never speaks first
 	};
 	uint64_t next_report = now_ms();
+	size_t count;
 
 	for (;;) {
-		if (poll(polls, 2, LOOK_MS) < 0 && errno != EINTR)
+		count = answers_polls(&s->answers, polls + 2);
+		if (poll(polls, 2 + count, LOOK_MS) < 0 && errno != EINTR)
 			fatal("poll");
 		if (polls[1].revents)
 			return 0;
+		answers_serve(&s->answers);
 		take_mail(s);
 		follow_health(s);
 		look(s);
+		follow_uplinks(s);
 		follow_loader(s);
 		if ((!is_converged(s) || desired_pending(s->desired)) && now_ms() >= s->retry_ms)
 			converge(s);

@@ -98,7 +98,7 @@ static void close_maps(struct datapath *datapath)
 static int is_map(enum table table)
 {
 	return tables[table].kind != TABLE_IS_PORTS && tables[table].kind != TABLE_IS_WISHES &&
-	       tables[table].kind != TABLE_IS_FUNCTIONS;
+	       tables[table].kind != TABLE_IS_FUNCTIONS && tables[table].kind != TABLE_IS_UPLINKS;
 }
 
 static void open_maps(struct datapath *datapath)

@@ -22,6 +22,7 @@
 #include "modules/route/route.h"
 #include "modules/securitygroup/securitygroup.h"
 #include "modules/subnet/subnet.h"
+#include "modules/uplink/uplink.h"
 #include "modules/vpc/vpc.h"
 
 #define KIND(name) ZETA__NODE__V1__OBJECT__KIND_##name
@@ -315,6 +316,10 @@ static int translate_message(const struct desired *desired, const Zeta__Node__V1
 		return route_block_entries(object->route_block, entries);
 	case KIND(LOCAL_PORT):
 		return local_port_entries(object->local_port, entries);
+	case KIND(UPLINK):
+		return uplink_entries(object->uplink, entries);
+	case KIND(ANNOUNCEMENT):
+		return announcement_entries(object->announcement, entries);
 	case KIND(FUNCTION):
 		return function_entries(object->function, entries);
 	default:
@@ -465,6 +470,10 @@ static const char *id_of(const Zeta__Node__V1__Object *object)
 		return object->route_block->id;
 	case KIND(LOCAL_PORT):
 		return object->local_port->id;
+	case KIND(UPLINK):
+		return object->uplink->id;
+	case KIND(ANNOUNCEMENT):
+		return object->announcement->id;
 	case KIND(FUNCTION):
 		return object->function->id;
 	default:
@@ -492,6 +501,8 @@ static int put_object(struct desired *desired, Zeta__Node__V1__Object *message)
 	if (old) {
 		free(object);
 		object = old;
+		if (message->kind_case == KIND(PORT) && !message->port->uplink)
+			uplink_forget(object->message->port, desired->health);
 		zeta__node__v1__object__free_unpacked(object->message, NULL);
 	} else if (hash_add(&desired->objects, &object->hash,
 			    hash_bytes(object->key, object->key_size, 0))) {
@@ -515,6 +526,8 @@ static void remove_object(struct desired *desired, struct object *object)
 		unwant(desired, entry);
 	if (object->message->kind_case == KIND(LOAD_BALANCER))
 		loadbalancer_forget(object->message->load_balancer, desired->health);
+	if (object->message->kind_case == KIND(PORT))
+		uplink_forget(object->message->port, desired->health);
 	desired->refusals -= (size_t)object->refused;
 	if (desired->settings == object)
 		desired->settings = NULL;
@@ -647,6 +660,14 @@ const char *desired_local_port(const struct desired *desired, const struct inter
 	return entry && entry->owner ? entry->owner->id : NULL;
 }
 
+const struct uplink_value *desired_uplink(const struct desired *desired,
+					  const struct interface_name *name)
+{
+	struct entry *entry = find(desired, TABLE_UPLINKS, name);
+
+	return entry && entry->owner ? (const struct uplink_value *)value_of(entry) : NULL;
+}
+
 int desired_wants(const struct desired *desired, enum table table, const void *key)
 {
 	const struct entry *entry = find(desired, table, key);
@@ -664,9 +685,10 @@ int desired_follow_health(struct desired *desired)
 	struct object *object;
 	char id[1 + HEALTH_NAME];
 	int changes = 0, err = 0;
+	enum health_of of;
 
-	id[0] = KIND(LOAD_BALANCER);
-	while (!err && desired->health && health_changed(desired->health, id + 1)) {
+	while (!err && desired->health && health_changed(desired->health, &of, id + 1)) {
+		id[0] = of == HEALTH_OF_UPLINK ? KIND(PORT) : KIND(LOAD_BALANCER);
 		object = object_find(desired, (const __u8 *)id, 1 + strlen(id + 1));
 		if (object)
 			err = translate(desired, object);

@@ -36,6 +36,9 @@ const Zeta__Node__V1__NodeSettings *desired_settings(const struct desired *desir
 const char *desired_refused(const struct desired *desired);
 // Ids of the wanted LocalPort whose interface has this name, or NULL.
 const char *desired_local_port(const struct desired *desired, const struct interface_name *name);
+// The uplink of this interface, lent until the next change; NULL: there is none.
+const struct uplink_value *desired_uplink(const struct desired *desired,
+					  const struct interface_name *name);
 
 // Who checks the backends of load balancers, lent for good.
 void desired_check(struct desired *desired, struct health_checks *health);

@@ -25,6 +25,7 @@
 #include "modules/securitygroup/securitygroup.h"
 #include "modules/session/session.h"
 #include "modules/subnet/subnet.h"
+#include "modules/uplink/uplink.h"
 #include "modules/vpc/vpc.h"
 #include "node/messages.h"
 
@@ -539,6 +540,133 @@ static void routes(void **state)
 	REFUSES(route_block_entries(&b, &r.entries), "prefix is 15");
 	b.vni = 0;
 	REFUSES(route_block_entries(&b, &r.entries), "VNI");
+}
+
+static void shared_route(void **state)
+{
+	Zeta__Node__V1__RouteBlock b = ZETA__NODE__V1__ROUTE_BLOCK__INIT;
+	Zeta__Node__V1__Route shared = ZETA__NODE__V1__ROUTE__INIT, *routes[] = {&shared};
+	ProtobufCBinaryData hops[MAX_NEXT_HOPS + 1];
+	struct recorded r = recorder();
+	const struct next_hops_value *next = (const void *)r.value[0];
+	const struct route_value *value = (const void *)r.value[1];
+
+	for (size_t i = 0; i < MAX_NEXT_HOPS + 1; i++)
+		hops[i] = BYTES(ip);
+	b.vni = 258;
+	b.route = routes;
+	b.n_route = 1;
+	shared.prefix = BYTES(net);
+	shared.prefix_length = 96 + 16;
+	shared.next_hops = hops;
+	shared.n_next_hops = 2;
+	assert_int_equal(route_block_entries(&b, &r.entries), 0);
+	assert_int_equal(r.count, 2);
+	assert_int_equal(r.table[0], TABLE_NEXT_HOPS);
+	assert_int_equal(r.table[1], TABLE_ROUTES);
+	// By the route's own prefix the data path finds them.
+	assert_memory_equal(r.key[0], r.key[1], sizeof(struct subnet_key));
+	assert_memory_equal(&value->next_hop, net, 16);
+	assert_int_equal(value->kind, ROUTE_SHARED);
+	assert_int_equal(next->count, 2);
+	assert_memory_equal(&next->hop[1], ip, 16);
+	shared.n_next_hops = MAX_NEXT_HOPS + 1;
+	REFUSES(route_block_entries(&b, &r.entries), "next hops");
+	shared.n_next_hops = 2;
+	hops[1] = SHORT(ip);
+	REFUSES(route_block_entries(&b, &r.entries), "next_hops is 15");
+}
+
+static void uplink(void **state)
+{
+	Zeta__Node__V1__Uplink u = ZETA__NODE__V1__UPLINK__INIT;
+	struct recorded r = recorder();
+	const struct uplink_value *value = (const void *)r.value[0];
+
+	u.vni = 9;
+	u.table = 100;
+	u.ip = BYTES(ip);
+	u.gateway = BYTES(net);
+	u.interface = (char *)"up0";
+	assert_int_equal(uplink_entries(&u, &r.entries), 0);
+	assert_int_equal(r.count, 1);
+	assert_int_equal(r.table[0], TABLE_UPLINKS);
+	assert_string_equal((const char *)r.key[0], "up0");
+	assert_int_equal(value->vni, 9);
+	assert_int_equal(value->table, 100);
+	assert_memory_equal(&value->ip, ip, 16);
+	assert_memory_equal(&value->gateway, net, 16);
+	u.interface = (char *)"a/b";
+	REFUSES(uplink_entries(&u, &r.entries), "a/b");
+	u.table = 0;
+	REFUSES(uplink_entries(&u, &r.entries), "table");
+	u.table = 1;
+	u.vni = 1 << 24;
+	REFUSES(uplink_entries(&u, &r.entries), "VNI");
+	u.vni = 1;
+	u.interface = (char *)"up0";
+	u.gateway = SHORT(net);
+	REFUSES(uplink_entries(&u, &r.entries), "gateway is 15");
+	u.gateway = (ProtobufCBinaryData){16, (uint8_t[16]){0xfd}};
+	REFUSES(uplink_entries(&u, &r.entries), "gateway is not an IPv4 address");
+}
+
+static void announcement(void **state)
+{
+	Zeta__Node__V1__Announcement a = ZETA__NODE__V1__ANNOUNCEMENT__INIT;
+	ProtobufCBinaryData address[] = {BYTES(ip), BYTES(net)};
+	struct recorded r = recorder();
+	const struct endpoint_key *key = (const void *)r.key[1];
+
+	a.vni = 9;
+	a.address = address;
+	a.n_address = 2;
+	assert_int_equal(announcement_entries(&a, &r.entries), 0);
+	assert_int_equal(r.count, 2);
+	assert_int_equal(r.table[1], TABLE_ANNOUNCED);
+	assert_int_equal(key->vni, 9);
+	assert_memory_equal(&key->address, net, 16);
+	address[0].data = (uint8_t[16]){0xfd};
+	REFUSES(announcement_entries(&a, &r.entries), "not an IPv4 address");
+	a.vni = 0;
+	REFUSES(announcement_entries(&a, &r.entries), "VNI");
+}
+
+static void nothing(void *context)
+{
+}
+
+// Flow table nodes ask whether it leads outside, until it is no uplink any more.
+static void uplink_check(void **state)
+{
+	Zeta__Node__V1__Port p = ZETA__NODE__V1__PORT__INIT;
+	ProtobufCBinaryData ips[2] = {BYTES(ip), BYTES(net)};
+	struct health_checks *health = health_start(nothing, NULL);
+	struct health_state told[4];
+	struct recorded r = recorder();
+	const struct checked_value *checked = (const void *)r.value[0];
+
+	assert_non_null(health);
+	r.entries.health = health;
+	p.id = (char *)"up";
+	p.vni = 9;
+	p.ip = ips;
+	p.n_ip = 2;
+	assert_int_equal(uplink_check_entries(&p, &r.entries), 0);
+	assert_int_equal(r.count, 0);
+	p.uplink = 1;
+	assert_int_equal(uplink_check_entries(&p, &r.entries), 0);
+	// Of which nothing is known yet is not down.
+	assert_int_equal(r.count, 1);
+	assert_int_equal(r.table[0], TABLE_CHECKED);
+	assert_int_equal(checked->vni, 9);
+	assert_memory_equal(&checked->address, ip, 16);
+	assert_int_equal(health_tell(health, told, 4), 1);
+	assert_string_equal(told[0].balancer, "");
+	assert_string_equal(told[0].backend, "up");
+	assert_int_equal(told[0].port, UPLINK_PORT);
+	uplink_forget(&p, health);
+	assert_int_equal(health_tell(health, told, 4), 0);
 }
 
 static void port(void **state)
@@ -1067,10 +1195,6 @@ static void nat_ways_in(void **state)
 	REFUSES(nat_entries(&n, &r.entries), "floating IP is 15");
 }
 
-static void nothing(void *context)
-{
-}
-
 static void takes_what_is_best(void **state)
 {
 	Zeta__Node__V1__Backend backend[3], *backends[] = {&backend[0], &backend[1], &backend[2]};
@@ -1143,7 +1267,7 @@ static void checks_most(void **state)
 	uint32_t place, i;
 
 	assert_non_null(health);
-	health_begin(health, "others");
+	health_begin(health, HEALTH_OF_BALANCER, "others");
 	for (i = 0; i < MAX_CHECKED; i++) {
 		other.port = (uint16_t)i;
 		assert_int_equal(health_want(health, &other, &place), HEALTH_UNKNOWN);
@@ -1260,6 +1384,10 @@ int main(void)
 		cmocka_unit_test(takes_what_is_best),
 		cmocka_unit_test(checks),
 		cmocka_unit_test(routes),
+		cmocka_unit_test(shared_route),
+		cmocka_unit_test(uplink),
+		cmocka_unit_test(announcement),
+		cmocka_unit_test(uplink_check),
 		cmocka_unit_test(allowed_prefixes),
 	};
 

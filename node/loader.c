@@ -24,6 +24,7 @@
 #include "modules/function/functions.h"
 #include "modules/limits/limits.h"
 #include "modules/term/wipe.h"
+#include "modules/uplink/uplinks.h"
 #include "node/datapath.h"
 #include "node/messages.h"
 #include "node/ports.h"
@@ -60,6 +61,7 @@ struct work {
 	struct limits limits;
 	struct wipe wipe;
 	struct functions functions;
+	struct uplinks uplinks;
 	struct message message; // the agent's, and the answer
 	struct message ballot;	// the same of its ballots
 	__u32 loads_seen;	// by the ports
@@ -169,7 +171,7 @@ static void change(struct work *work, struct message *message)
 {
 	int put = message->type == MESSAGE_PUT, err;
 	enum table table = message->table;
-	__u32 done;
+	__u32 done = 0;
 
 	if (table == TABLE_FUNCTION_VERSIONS && put) {
 		job_begin(work, job_function, 1);
@@ -181,6 +183,11 @@ static void change(struct work *work, struct message *message)
 	else if (tables[table].kind == TABLE_IS_PORTS)
 		err = put ? ports_put(&work->ports, message, &done)
 			  : ports_remove(&work->ports, message, &done);
+	else if (tables[table].kind == TABLE_IS_UPLINKS)
+		err = !put ? uplinks_remove(&work->uplinks, message, &done)
+		      : work->datapath.settings.roles & NODE_EDGE
+			      ? uplinks_put(&work->uplinks, message, &done)
+			      : -ENOENT;
 	else
 		err = put ? datapath_put(&work->datapath, message, &done)
 			  : datapath_remove(&work->datapath, message, &done);
@@ -211,6 +218,15 @@ static void job_done(struct work *work, int agent)
 		(void)!message_send(agent, &work->message);
 }
 
+// A gateway node has none: what is in the kernel is another zetad's.
+static int tell_uplinks(struct work *work, int only_ready)
+{
+	if (work->datapath.settings.roles & (NODE_FWD | NODE_FTN))
+		return -ENOENT;
+	uplinks_keys(&work->uplinks, &work->message, only_ready);
+	return 0;
+}
+
 static void tell_keys(struct work *work)
 {
 	int only_ready = work->message.type == MESSAGE_READY, err = 0;
@@ -219,6 +235,8 @@ static void tell_keys(struct work *work)
 		functions_keys(&work->functions, &work->message);
 	else if (tables[work->message.table].kind == TABLE_IS_PORTS)
 		ports_keys(&work->ports, &work->message, only_ready);
+	else if (tables[work->message.table].kind == TABLE_IS_UPLINKS)
+		err = tell_uplinks(work, only_ready);
 	else
 		err = datapath_keys(&work->datapath, &work->message);
 	if (err)
@@ -238,6 +256,7 @@ static void tell_status(struct work *work)
 	status->session_digest = work->upkeep.survey.digest;
 	status->cached = work->upkeep.survey.cached;
 	status->swept = work->wipe.swept;
+	status->uplinks = work->uplinks.count;
 	datapath_verdicts(&work->datapath, status->verdicts);
 	limits_tell(&work->limits, &work->datapath, status);
 }
@@ -311,7 +330,7 @@ static int serve_ballot(struct work *work, int socket)
 	return message_send(socket, &work->ballot);
 }
 
-static void follow(struct work *work)
+static void follow(struct work *work, int changed)
 {
 	const struct node_settings settings = work->datapath.settings;
 
@@ -319,6 +338,7 @@ static void follow(struct work *work)
 	if (datapath_renewed(&work->datapath))
 		begin_loading(work, &settings, 0);
 	ports_follow(&work->ports);
+	uplinks_follow(&work->uplinks, changed);
 }
 
 static int open_signals(void)
@@ -420,8 +440,8 @@ static int loop(struct work *work, const struct loader *loader, int signals, int
 			agent = polls[3].fd;
 		}
 		if (!work->job.run && (changed || now_ms() >= work->follow_ms)) {
+			follow(work, changed);
 			changed = 0;
-			follow(work);
 		}
 	}
 }
@@ -468,6 +488,7 @@ int loader_run(const struct loader *loader)
 		return 1;
 	}
 	functions_open(&work->functions, &work->datapath);
+	uplinks_open(&work->uplinks);
 	ports_adopt(&work->ports, &work->datapath);
 	if (work->datapath.boot)
 		log_info("adopted what is pinned, boot id %u", work->datapath.boot);
@@ -475,6 +496,7 @@ int loader_run(const struct loader *loader)
 	if (work->job.run && work->job.threaded)
 		pthread_join(work->job.thread, NULL);
 	close(work->job.done);
+	uplinks_close(&work->uplinks);
 	functions_close(&work->functions);
 	wipe_close(&work->wipe);
 	upkeep_close(&work->upkeep);

@@ -15,6 +15,7 @@
 
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/uplink/uplinks.h"
 #include "node/agent.h"
 #include "node/emitter.h"
 #include "node/loader.h"
@@ -223,6 +224,7 @@ static void unload(const char *dir)
 	int err = pins_remove(dir), i;
 
 	emitter_stop(dir);
+	uplinks_unload();
 	if (err)
 		fatalx("%s cannot be removed: %s", dir, strerror(-err));
 	for (i = 0; i < 4; i++)

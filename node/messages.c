@@ -110,7 +110,8 @@ int message_is_request(const struct message *message, size_t size)
 	case MESSAGE_KEYS:
 		return message->count <= 1 && is_desired(message->table);
 	case MESSAGE_READY:
-		return message->count <= 1 && message->table == TABLE_LOCAL_PORTS;
+		return message->count <= 1 &&
+		       (message->table == TABLE_LOCAL_PORTS || message->table == TABLE_UPLINKS);
 	default:
 		return 0;
 	}

@@ -18,7 +18,8 @@ enum message_type {
 	MESSAGE_PUT,	       // count entries of table, key and value each. Answer: DONE
 	MESSAGE_REMOVE,	       // count keys of table; what is not there is removed. Answer: DONE
 	MESSAGE_KEYS,	// count 0: the first keys of table; 1: those after it. Answer: SOME_KEYS
-	MESSAGE_READY,	// as KEYS: the local ports that are attached. Answer: SOME_KEYS
+	MESSAGE_READY,	// as KEYS: the local ports that are attached, or the uplinks that lead
+			// outside. Answer: SOME_KEYS
 	MESSAGE_STATUS, // Answer: STATUS_IS
 	MESSAGE_ARRAYS, // Answer: ARRAYS_ARE; DONE with -ENOENT: no programs are loaded
 	MESSAGE_WIPE,	// wipe: no record of this chain shall be left here. Answer: DONE, at once;
@@ -71,12 +72,12 @@ struct vpc_usage {
 #define VPCS_TOLD 32
 
 struct node_status {
-	__u32 boot;  // 0: nothing is loaded
-	__u32 loads; // grows with every CONFIGURE that was carried out and every one redone
-	__u32 ports; // grows when a local port becomes ready or stops being ready
-	__u32 vpcs;  // in vpc[0 .. vpcs)
-	__u32 swept; // of the last transfer of which no record is left here
-	__u32 pad;
+	__u32 boot;    // 0: nothing is loaded
+	__u32 loads;   // grows with every CONFIGURE that was carried out and every one redone
+	__u32 ports;   // grows when a local port becomes ready or stops being ready
+	__u32 vpcs;    // in vpc[0 .. vpcs)
+	__u32 swept;   // of the last transfer of which no record is left here
+	__u32 uplinks; // how many
 	__u64 sessions;
 	__u64 session_digest;
 	__u64 cached;

@@ -15,6 +15,7 @@
 #include "shared/move.h"
 #include "shared/rules.h"
 #include "shared/tenant.h"
+#include "shared/uplink.h"
 #include "shared/view.h"
 
 // NUL-terminated and zeros after it: it is compared whole.
@@ -41,6 +42,7 @@ enum table_kind {
 	TABLE_IS_KEPT,
 	TABLE_IS_WISHES,
 	TABLE_IS_FUNCTIONS,
+	TABLE_IS_UPLINKS,
 };
 
 struct table_shape {

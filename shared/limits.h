@@ -32,6 +32,8 @@
 #define MAX_CACHED_UNFLAT 262144  // .. that its slots cannot have; older ones are evicted
 #define MAX_DIRECT 262144	  // direct paths a host knows; older ones are evicted
 #define MAX_LOCAL_PORTS 4096	  // per host
+#define MAX_HOST_UPLINKS 8	  // per host
+#define MAX_ANNOUNCED 65536	  // addresses of a host's uplinks: each a route of its kernel
 #define MAX_SECURITY_GROUPS 65536 // one for each VPC
 #define MAX_NETWORK_ACLS 65536	  // one for each VPC
 #define MAX_LOAD_BALANCERS 65536  // one for each VPC
@@ -41,6 +43,9 @@
 #define MAX_WEIGHT 256		  // of a backend
 #define MAX_ROUTES 1048576	  // of all VPCs; a flow table node has them
 #define MAX_VPC_ROUTES 100000	  // of all route tables of a VPC
+#define MAX_UPLINKS 65536	  // addresses of uplinks: as many as NATs
+#define MAX_NEXT_HOPS 8		  // of a route: a packet may have to look at each
+#define MAX_SHARED_ROUTES 65536	  // of all routes those of several next hops
 #define MAX_TABLE_ROUTES 10000	  // of one route table: so many are less than a request may have
 #define MAX_PORT_ALLOWED 16	  // prefixes that one port may send as
 #define MAX_ALLOWED 262144	  // four for each VPC

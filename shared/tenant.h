@@ -88,17 +88,27 @@ _Static_assert(MAX_PEER_SUBNETS == MAX_SUBNETS * MAX_VPC_PEERINGS, "so nobody ha
 
 enum route_kind {
 	ROUTE_BLACKHOLE = 1,
-	ROUTE_VIA = 2, // an endpoint of the VPC, which is a router
+	ROUTE_VIA = 2,	  // an endpoint of the VPC, which is a router
+	ROUTE_SHARED = 3, // one of several, for each connection
 };
 
 // Map "routes": LPM trie, key struct subnet_key.
 struct route_value {
-	struct in6_addr next_hop; // the endpoint's address
+	struct in6_addr next_hop; // the endpoint's address; SHARED: the prefix
 	__u8 kind;		  // enum route_kind
 	__u8 bits;		  // of its prefix, of 128
 	__u8 pad[2];
 };
 _Static_assert(sizeof(struct route_value) == 20, "no padding");
+
+// Map "next_hops": hash, key struct subnet_key: the route's prefix.
+struct next_hops_value {
+	__u32 count;
+	struct in6_addr hop[MAX_NEXT_HOPS]; // endpoints' addresses
+};
+
+// Map "routers_down": hash, key struct endpoint_key, value __u32. Addresses of uplinks that do not
+// lead outside, as far as this node knows.
 
 // Map "allowed": LPM trie. As whom a port may send beside its own addresses. prefix_bits counts
 // from the VNI: 32 + 64 + 96 + IPv4 prefix length. Value: struct in6_addr, an address of the port.

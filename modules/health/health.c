@@ -43,6 +43,7 @@ struct balancer {
 	LIST_ENTRY(balancer) next;
 	LIST_HEAD(backends, backend) backends;
 	int changed;
+	enum health_of of;
 	char id[HEALTH_NAME];
 };
 
@@ -84,10 +85,15 @@ static void conclude(struct health_checks *h, struct backend *b, int passed, con
 	if (!passed)
 		snprintf(b->why, sizeof(b->why), "%s", why);
 	if (judge(&b->judgement, &b->target.check, passed)) {
-		log_info("load balancer %s, %s %u: backend %s is %s%s%s", b->balancer->id,
-			 b->target.protocol == IPPROTO_UDP ? "udp" : "tcp", b->target.port,
-			 b->target.backend, passed ? "up" : "down", passed ? "" : ": ",
-			 passed ? "" : why);
+		if (b->balancer->of == HEALTH_OF_UPLINK)
+			log_info("uplink %s %s%s%s", b->target.backend,
+				 passed ? "leads outside" : "does not lead outside",
+				 passed ? "" : ": ", passed ? "" : why);
+		else
+			log_info("load balancer %s, %s %u: backend %s is %s%s%s", b->balancer->id,
+				 b->target.protocol == IPPROTO_UDP ? "udp" : "tcp", b->target.port,
+				 b->target.backend, passed ? "up" : "down", passed ? "" : ": ",
+				 passed ? "" : why);
 		b->balancer->changed = 1;
 		h->changed(h->context);
 	}
@@ -328,28 +334,29 @@ static void drop(struct health_checks *h, struct backend *b)
 	free(b);
 }
 
-static struct balancer *find(struct health_checks *h, const char *id)
+static struct balancer *find(struct health_checks *h, enum health_of of, const char *id)
 {
 	struct balancer *balancer;
 
 	LIST_FOREACH(balancer, &h->balancers, next)
-	if (!strcmp(balancer->id, id))
+	if (balancer->of == of && !strcmp(balancer->id, id))
 		return balancer;
 	balancer = calloc(1, sizeof(*balancer));
 	if (!balancer)
 		return NULL;
+	balancer->of = of;
 	snprintf(balancer->id, sizeof(balancer->id), "%s", id);
 	LIST_INIT(&balancer->backends);
 	LIST_INSERT_HEAD(&h->balancers, balancer, next);
 	return balancer;
 }
 
-void health_begin(struct health_checks *h, const char *id)
+void health_begin(struct health_checks *h, enum health_of of, const char *id)
 {
 	struct backend *b;
 
 	pthread_mutex_lock(&h->lock);
-	h->current = find(h, id);
+	h->current = find(h, of, id);
 	if (!h->current)
 		return;
 	h->current->changed = 0;
@@ -436,7 +443,7 @@ void health_end(struct health_checks *h)
 	pthread_mutex_unlock(&h->lock);
 }
 
-int health_changed(struct health_checks *h, char id[HEALTH_NAME])
+int health_changed(struct health_checks *h, enum health_of *of, char id[HEALTH_NAME])
 {
 	struct balancer *balancer;
 
@@ -446,6 +453,7 @@ int health_changed(struct health_checks *h, char id[HEALTH_NAME])
 		break;
 	if (balancer) {
 		balancer->changed = 0;
+		*of = balancer->of;
 		memcpy(id, balancer->id, sizeof(balancer->id));
 	}
 	pthread_mutex_unlock(&h->lock);
@@ -465,7 +473,9 @@ static size_t tell(struct health_checks *h, int up, struct health_state *out, si
 
 		if (count == most || (b->judgement.health == HEALTH_UP) != up)
 			continue;
-		memcpy(state->balancer, balancer->id, sizeof(state->balancer));
+		memset(state->balancer, 0, sizeof(state->balancer));
+		if (balancer->of == HEALTH_OF_BALANCER)
+			memcpy(state->balancer, balancer->id, sizeof(state->balancer));
 		memcpy(state->backend, b->target.backend, sizeof(state->backend));
 		memcpy(state->why, b->why, sizeof(state->why));
 		state->protocol = b->target.protocol;

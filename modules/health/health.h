@@ -41,18 +41,24 @@ struct health_target {
 };
 _Static_assert(sizeof(struct health_target) == 240, "compared whole: no padding");
 
-// All targets of a load balancer (its id), between these two; what is not wanted again is checked
-// no more. place: which entry of map "checked" it has. Returns what it is taken for; -ENOSPC: there
+// What targets belong to: a load balancer, or an uplink's port, which is its own target.
+enum health_of {
+	HEALTH_OF_BALANCER,
+	HEALTH_OF_UPLINK,
+};
+
+// All targets of such a one (its id), between these two; what is not wanted again is checked no
+// more. place: which entry of map "checked" it has. Returns what it is taken for; -ENOSPC: there
 // is no place; -ENOMEM.
-void health_begin(struct health_checks *health, const char *balancer);
+void health_begin(struct health_checks *health, enum health_of of, const char *id);
 int health_want(struct health_checks *health, const struct health_target *target, __u32 *place);
 void health_end(struct health_checks *health);
 
-// A load balancer whose backends are not what they were when it was last asked about; 0: none.
-int health_changed(struct health_checks *health, char balancer[HEALTH_NAME]);
+// One whose targets are not what they were when it was last asked about; 0: none.
+int health_changed(struct health_checks *health, enum health_of *of, char id[HEALTH_NAME]);
 
 struct health_state {
-	char balancer[HEALTH_NAME];
+	char balancer[HEALTH_NAME]; // empty: the backend is an uplink's port
 	char backend[HEALTH_NAME];
 	__u8 protocol;
 	__u16 port;

@@ -159,6 +159,8 @@ static int watch_node(const struct object *object, void *arg)
 	size_t i;
 
 	json_object_foreach (all, id, states) {
+		if (!*id) // uplinks
+			continue;
 		json_array_foreach (states, i, state) {
 			int up = integer_in(state, "health") != HEALTH_DOWN;
 

@@ -166,7 +166,7 @@ static int put_listeners(const Zeta__Node__V1__LoadBalancer *balancer, struct en
 	int err = 0;
 
 	if (entries->health)
-		health_begin(entries->health, balancer->id);
+		health_begin(entries->health, HEALTH_OF_BALANCER, balancer->id);
 	for (i = 0; i < balancer->n_listener && !err; i++)
 		err = put_listener(balancer, balancer->listener[i], entries);
 	if (entries->health)
@@ -196,6 +196,6 @@ void loadbalancer_forget(const Zeta__Node__V1__LoadBalancer *balancer, struct he
 {
 	if (!health)
 		return;
-	health_begin(health, balancer->id);
+	health_begin(health, HEALTH_OF_BALANCER, balancer->id);
 	health_end(health);
 }

@@ -191,6 +191,20 @@ static void put_route(const struct world *w, uint32_t vni, unsigned int first, u
 	put(w, "routes", &key, &value);
 }
 
+// Of one address, which two endpoints share.
+static void put_shared(const struct world *w, uint32_t vni, unsigned int i, unsigned int one,
+		       unsigned int other)
+{
+	const struct subnet_key key = {
+		.prefix_bits = 32 + 128, .vni = htonl(vni), .address = endpoint_ip(i)};
+	const struct route_value value = {
+		.next_hop = endpoint_ip(i), .kind = ROUTE_SHARED, .bits = 128};
+	const struct next_hops_value hops = {2, {endpoint_ip(one), endpoint_ip(other)}};
+
+	put(w, "next_hops", &key, &hops);
+	put(w, "routes", &key, &value);
+}
+
 // An endpoint's security group, of one rule; 0: none.
 static void put_group(const struct world *w, uint32_t vni, unsigned int i, uint32_t group,
 		      const struct rule *rule)
@@ -555,6 +569,47 @@ static int test_longest(struct world *w)
 	return wrong + refused(w, "to a blackhole", &back, UNREACHABLE, BLACKHOLE);
 }
 
+// Of the peer's, in its subnet: each of its routers has a part, any of them may answer, and while
+// one is down the other has all, also of what has begun.
+static int test_shared_route(struct world *w)
+{
+	const unsigned int routers[] = {SERVER, OTHER}, behind = 253;
+	struct packet p = {RED, CLIENT, behind, IPPROTO_TCP, SYN, 0, 80, 0, 0, 0}, back, home;
+	const struct endpoint_key down[] = {{BLUE, endpoint_ip(SERVER)},
+					    {BLUE, endpoint_ip(OTHER)}};
+	const uint32_t is = 1;
+	struct frame f;
+	int wrong = 0, part[2] = {};
+
+	put_shared(w, BLUE, behind, SERVER, OTHER);
+	for (uint16_t i = 0; i < 32; i++) {
+		p.from_port = 1000 + i;
+		p.flags = SYN;
+		wrong += is_verdict("begins", travel(w, &p, &f), FORWARDED_FIRST);
+		wrong += is_number("in the peer's VPC", f.byte[48], BLUE & 0xFF);
+		for (int k = 0; k < 2; k++) {
+			part[k] += f.byte[INNER + 5] == routers[k];
+			back = (struct packet){BLUE, behind,	  CLIENT, IPPROTO_TCP, SYN | ACK,
+					       80,   p.from_port, 0,	  routers[k],  0};
+			home = back;
+			home.vni = RED;
+			forget_cached(w);
+			wrong += goes(w, "whoever answers", &back, FORWARDED_FIRST, &home, CLIENT,
+				      RED_SUBNET);
+		}
+		p.flags = ACK;
+		for (int k = 0; k < 2; k++) {
+			put(w, "routers_down", &down[k], &is);
+			forget_cached(w);
+			wrong += is_verdict("one is down", travel(w, &p, &f), FORWARDED_FIRST);
+			wrong += is_number("by the other", f.byte[INNER + 5], routers[!k]);
+			empty(w, "routers_down");
+		}
+	}
+	wrong += is_number("both have a part", part[0] > 4 && part[1] > 4, 1);
+	return wrong + is_number("and nobody else", part[0] + part[1], 32);
+}
+
 // A VPC's NAT has nothing to do with it.
 static int test_beside_nat(struct world *w)
 {
@@ -752,6 +807,7 @@ static const struct test {
 	{"refused", test_refused},
 	{"rules of both", test_rules},
 	{"the longest prefix", test_longest},
+	{"a shared route", test_shared_route},
 	{"beside a NAT", test_beside_nat},
 	{"policy", test_policy},
 	{"its end beside a route", test_end_beside_a_route},
@@ -789,6 +845,7 @@ int main(int argc, char **argv)
 		put_policy(&w, BLUE, BLUE_POLICY);
 		put_policy(&w, GREEN, 5000);
 		empty(&w, "routes");
+		empty(&w, "next_hops");
 		empty(&w, "nat_sources");
 		empty(&w, "peer_subnets");
 		put_subnets(&w);

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "modules/uplink/uplink.h"
 #include "node/messages.h"
 #include "shared/address.h"
 
@@ -53,7 +54,8 @@ int port_entries(const Zeta__Node__V1__Port *port, struct entries *entries)
 	if ((err = entries_mac(entries, "mac", port->mac, value.mac)) ||
 	    (err = entries_ip(entries, "host_ip", port->host_ip, &value.host)) ||
 	    (err = entries_mac(entries, "host_mac", port->host_mac, value.host_mac)) ||
-	    (err = allowed_entries(port, value.mac, entries)))
+	    (err = allowed_entries(port, value.mac, entries)) ||
+	    (err = uplink_check_entries(port, entries)))
 		return err;
 	for (i = 0; i < port->n_ip; i++)
 		if ((err = entries_ip(entries, "ip", port->ip[i], &key.address)) ||

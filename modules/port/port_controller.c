@@ -9,6 +9,7 @@
 #include "modules/limits/limits_controller.h"
 #include "modules/route/route_controller.h"
 #include "modules/subnet/subnet_controller.h"
+#include "modules/uplink/uplink_controller.h"
 #include "modules/vpc/transfer.h"
 #include "modules/vpc/vpc_controller.h"
 #include "shared/edge.h"
@@ -47,6 +48,7 @@ static const struct field fields[] = {
 	 .max = MAX_CONNECTIONS_PER_S},
 	{.name = "dscp", .type = FIELD_INTEGER, .nullable = true, .max = MAX_DSCP},
 	{.name = "mirror", .type = FIELD_OBJECT, .fields = mirror_fields, .nullable = true},
+	{.name = "uplink", .type = FIELD_OBJECT, .fields = uplink_fields, .nullable = true},
 	{}};
 
 static int check_host(struct change *change, const json_t *vpc, const json_t *host)
@@ -104,6 +106,8 @@ static int complete(struct change *change)
 		    (err = subnet_admits(change, vpc_id, field, json_string_value(ip))))
 			return err;
 	}
+	if ((err = uplink_settle(change, vpc, host)))
+		return err;
 	return routes_admit(change);
 }
 
@@ -129,7 +133,9 @@ static int answer(struct model *model, json_t *body)
 	bool ready = host &&
 		     status_port_ready(model->status, text_in(host, "name"), text_in(body, "id"));
 
-	return json_object_set_new(body, "status", json_pack("{s:b}", "ready", ready));
+	if (json_object_set_new(body, "status", json_pack("{s:b}", "ready", ready)))
+		return -ENOMEM;
+	return uplink_answer(model, body);
 }
 
 const struct kind port_kind = {

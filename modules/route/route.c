@@ -4,6 +4,22 @@
 
 #include <arpa/inet.h>
 
+static int put_next_hops(const Zeta__Node__V1__Route *route, const struct subnet_key *key,
+			 struct entries *entries)
+{
+	struct next_hops_value value = {};
+	int err;
+
+	if (route->n_next_hops > MAX_NEXT_HOPS)
+		return entries_refuse(entries, "%zu next hops are more than %u", route->n_next_hops,
+				      MAX_NEXT_HOPS);
+	for (; value.count < route->n_next_hops; value.count++)
+		if ((err = entries_ip(entries, "next_hops", route->next_hops[value.count],
+				      &value.hop[value.count])))
+			return err;
+	return entries->put(entries, TABLE_NEXT_HOPS, key, &value);
+}
+
 static int route_entry(const Zeta__Node__V1__Route *route, struct subnet_key *key,
 		       struct entries *entries)
 {
@@ -14,7 +30,12 @@ static int route_entry(const Zeta__Node__V1__Route *route, struct subnet_key *ke
 				  &key->address)))
 		return err;
 	key->prefix_bits = 8 * sizeof(key->vni) + route->prefix_length;
-	if (route->next_hop.len) {
+	if (route->n_next_hops) {
+		value.kind = ROUTE_SHARED;
+		value.next_hop = key->address;
+		if ((err = put_next_hops(route, key, entries)))
+			return err;
+	} else if (route->next_hop.len) {
 		value.kind = ROUTE_VIA;
 		if ((err = entries_ip(entries, "next_hop", route->next_hop, &value.next_hop)))
 			return err;

@@ -15,6 +15,11 @@
 static const struct field route_fields[] = {
 	{.name = "prefix", .type = FIELD_PREFIX, .required = true},
 	{.name = "next_hop", .type = FIELD_ADDRESS, .nullable = true},
+	{.name = "next_hops",
+	 .type = FIELD_ADDRESS,
+	 .list = true,
+	 .max_items = MAX_NEXT_HOPS,
+	 .fallback = "[]"},
 	{.name = "blackhole", .type = FIELD_BOOLEAN, .fallback = "false"},
 	{}};
 
@@ -27,6 +32,8 @@ static const struct field fields[] = {
 	 .max_items = MAX_TABLE_ROUTES,
 	 .fallback = "[]"},
 	{}};
+
+#define SHARED "shared route"
 
 struct settling {
 	struct change *change;
@@ -59,24 +66,66 @@ static int settle_next_hop(struct settling *s, const char *field, const char *ne
 	return json_object_set_new(s->next_hops, next_hop, json_true());
 }
 
+static int settle_next_hops(struct settling *s, const char *list, const json_t *next_hops)
+{
+	char field[96];
+	json_t *hop;
+	size_t i, k;
+	int err;
+
+	json_array_foreach (next_hops, i, hop) {
+		snprintf(field, sizeof(field), "%s[%zu]", list, i);
+		for (k = 0; k < i; k++)
+			if (json_equal(hop, json_array_get(next_hops, k)))
+				return refuse(s->change->problem, 400, field,
+					      "%s: %s is there twice", field,
+					      json_string_value(hop));
+		if ((err = settle_next_hop(s, field, json_string_value(hop))))
+			return err;
+	}
+	return 0;
+}
+
+// So that nodes have room for all of them, whatever VPC they are of.
+static int claim_shared(struct settling *s, const char *field, const char *prefix)
+{
+	char value[OBJECT_ID + 64];
+	struct holder holder;
+	int err;
+
+	snprintf(value, sizeof(value), "%s %s", s->vpc, prefix);
+	err = store_claim(s->change->store, SHARED, value, s->change->kind->name, s->change->id,
+			  &holder);
+	// Its prefix will be found to be somebody's.
+	return err == -EEXIST ? 0 : err;
+}
+
 static int settle_route(struct settling *s, const json_t *route, json_t *prefixes, size_t place)
 {
 	const char *prefix = text_in(route, "prefix"), *next_hop = text_in(route, "next_hop");
+	const json_t *next_hops = json_object_get(route, "next_hops");
 	bool blackhole = json_is_true(json_object_get(route, "blackhole"));
-	char field[48];
+	char field[64];
+	int err;
 
+	snprintf(field, sizeof(field), "routes[%zu].next_hops", place);
+	if (json_array_size(next_hops)) {
+		if (blackhole || next_hop)
+			return refuse(s->change->problem, 400, field,
+				      "%s and %s cannot both be set", field,
+				      blackhole ? "blackhole" : "next_hop");
+		if ((err = settle_next_hops(s, field, next_hops)) ||
+		    (err = claim_shared(s, field, prefix)))
+			return err;
+	}
 	snprintf(field, sizeof(field), "routes[%zu].next_hop", place);
-	if (blackhole == (next_hop != NULL))
+	if (!json_array_size(next_hops) && blackhole == (next_hop != NULL))
 		return refuse(s->change->problem, 400, field,
 			      blackhole ? "%s of a blackhole cannot be set"
 					: "%s is missing, and the route is no blackhole",
 			      field);
-	if (next_hop) {
-		int err = settle_next_hop(s, field, next_hop);
-
-		if (err)
-			return err;
-	}
+	if (next_hop && (err = settle_next_hop(s, field, next_hop)))
+		return err;
 	snprintf(field, sizeof(field), "routes[%zu].prefix", place);
 	if (json_object_get(prefixes, prefix))
 		return refuse(s->change->problem, 400, field, "%s %s is there twice", field,
@@ -94,6 +143,12 @@ static int count_other(const char *value, const char *kind, const char *id, void
 	return 0;
 }
 
+static int count_shared(const char *value, const char *kind, const char *id, void *arg)
+{
+	++*(uint64_t *)arg;
+	return 0;
+}
+
 static int complete(struct change *change)
 {
 	const json_t *routes = json_object_get(change->after, "routes");
@@ -101,7 +156,7 @@ static int complete(struct change *change)
 	struct settling s = {change, text_in(change->after, "vpc"), next_hops, 0};
 	char what[OBJECT_ID + 16];
 	json_t *route;
-	uint64_t all;
+	uint64_t all, shared = 0;
 	size_t i;
 	int err;
 
@@ -119,8 +174,14 @@ static int complete(struct change *change)
 			      "the route tables of the vpc would have %zu routes, more than %u",
 			      s.others + json_array_size(routes), MAX_VPC_ROUTES);
 	// Whatever cluster they are of.
-	if (store_count_held(change->store, change->kind->name, &all))
+	if (store_count_held(change->store, change->kind->name, &all) ||
+	    store_claims(change->store, SHARED, count_shared, &shared))
 		return -EIO;
+	all -= shared;
+	if (shared > MAX_SHARED_ROUTES)
+		return refuse(change->problem, 409, "routes",
+			      "all route tables would have %ju routes with next_hops, more than %u",
+			      (uintmax_t)shared, MAX_SHARED_ROUTES);
 	if (all > MAX_ROUTES)
 		return refuse(change->problem, 409, "routes",
 			      "all route tables would have %ju routes, more than %u",
@@ -145,20 +206,30 @@ static bool is_listed(const json_t *list, const char *text)
 	return false;
 }
 
+static int check_next_hop(const struct loss *loss, const struct object *table, const char *next_hop)
+{
+	const json_t *before = json_object_get(loss->port->before, "ips");
+
+	if (!next_hop || !is_listed(before, next_hop) || is_listed(loss->after, next_hop))
+		return 0;
+	return refuse(loss->port->problem, 409, "ips",
+		      "ips lacks %s, the next hop of a route of route table \"%s\"", next_hop,
+		      table->name);
+}
+
 static int check_table(const struct object *table, void *arg)
 {
 	struct loss *loss = arg;
-	const json_t *before = json_object_get(loss->port->before, "ips");
-	const char *next_hop;
-	json_t *route;
-	size_t i;
+	json_t *route, *hop;
+	size_t i, k;
+	int err;
 
 	json_array_foreach (json_object_get(table->body, "routes"), i, route) {
-		next_hop = text_in(route, "next_hop");
-		if (next_hop && is_listed(before, next_hop) && !is_listed(loss->after, next_hop))
-			return refuse(loss->port->problem, 409, "ips",
-				      "ips lacks %s, the next hop of a route of route table \"%s\"",
-				      next_hop, table->name);
+		if ((err = check_next_hop(loss, table, text_in(route, "next_hop"))))
+			return err;
+		json_array_foreach (json_object_get(route, "next_hops"), k, hop)
+			if ((err = check_next_hop(loss, table, json_string_value(hop))))
+				return err;
 	}
 	return 0;
 }

@@ -131,6 +131,44 @@ static void put_route_of(const struct world *w, uint32_t vni, const struct in6_a
 	must(route_block_entries(&block, &stored.entries), stored.entries.why);
 }
 
+// Shared by two endpoints.
+static void put_shared(const struct world *w, uint32_t vni, const char *text, unsigned int one,
+		       unsigned int other)
+{
+	Zeta__Node__V1__RouteBlock block = ZETA__NODE__V1__ROUTE_BLOCK__INIT;
+	Zeta__Node__V1__Route route = ZETA__NODE__V1__ROUTE__INIT, *routes[] = {&route};
+	struct in6_addr prefix, hop[] = {endpoint_ip(one), endpoint_ip(other)};
+	ProtobufCBinaryData hops[] = {{sizeof(hop[0]), (uint8_t *)&hop[0]},
+				      {sizeof(hop[1]), (uint8_t *)&hop[1]}};
+	struct {
+		struct entries entries;
+		const struct world *w;
+	} stored = {{.put = store_entry}, w};
+	unsigned int bits;
+
+	must(prefix_parse(text, &prefix, &bits), text);
+	block.vni = vni;
+	block.route = routes;
+	block.n_route = 1;
+	route.prefix = (ProtobufCBinaryData){sizeof(prefix), (uint8_t *)&prefix};
+	route.prefix_length = bits;
+	route.next_hops = hops;
+	route.n_next_hops = 2;
+	must(route_block_entries(&block, &stored.entries), stored.entries.why);
+}
+
+// Whether an uplink leads outside, as health checks would find.
+static void set_down(const struct world *w, uint32_t vni, unsigned int endpoint, int down)
+{
+	const struct endpoint_key key = {vni, endpoint_ip(endpoint)};
+	const uint32_t is = 1;
+
+	if (down)
+		node_put(&w->node[FTN], "routers_down", &key, &is);
+	else
+		node_remove(&w->node[FTN], "routers_down", &key);
+}
+
 static void put_route(const struct world *w, uint32_t vni, const char *prefix, unsigned int hop)
 {
 	struct in6_addr address;
@@ -467,6 +505,103 @@ static int test_router(struct world *w)
 	return wrong;
 }
 
+// How many of so many addresses outside go to each of two.
+static int shares(const struct world *w, uint32_t vni, unsigned int one, unsigned int other)
+{
+	enum verdict reason;
+	unsigned int got;
+	char to[16];
+	int part = 0;
+
+	for (int i = 1; i <= 64; i++) {
+		snprintf(to, sizeof(to), "20.0.0.%d", i);
+		got = taker(w, vni, to, &reason);
+		if (got != one && got != other)
+			return -1;
+		part += got == one;
+	}
+	return part;
+}
+
+// A route of two routers: each has its part, one that is down has none, both down are as both up.
+static int test_shared(struct world *w)
+{
+	struct packet p = {RED, "20.0.0.1", "10.0.0.2", ROUTER, IPPROTO_TCP, ACK, 1000, 80},
+		      back = {RED, "10.0.0.2", "20.0.0.1", 2, IPPROTO_TCP, ACK, 80, 1000};
+	int wrong = 0, part;
+	struct frame f;
+
+	put_shared(w, RED, "20.0.0.0/8", ROUTER, OTHER_ROUTER);
+	part = shares(w, RED, ROUTER, OTHER_ROUTER);
+	wrong += is_number("both have a part", part > 16 && part < 48, 1);
+	set_down(w, BLUE, ROUTER, 1);
+	wrong += is_number("another VPC's is down", shares(w, RED, ROUTER, OTHER_ROUTER), part);
+	set_down(w, BLUE, ROUTER, 0);
+	set_down(w, RED, ROUTER, 1);
+	wrong += is_number("one is down", shares(w, RED, ROUTER, OTHER_ROUTER), 0);
+	set_down(w, RED, OTHER_ROUTER, 1);
+	wrong += is_number("both are", shares(w, RED, ROUTER, OTHER_ROUTER), part);
+	set_down(w, RED, ROUTER, 0);
+	wrong += is_number("the other one is", shares(w, RED, ROUTER, OTHER_ROUTER), 64);
+	set_down(w, RED, OTHER_ROUTER, 0);
+	// What comes through either is answered by the route, and nothing is remembered.
+	allow(w, RED, ROUTER, "0.0.0.0/0");
+	allow(w, RED, OTHER_ROUTER, "0.0.0.0/0");
+	forget(w);
+	wrong += delivered(w, "through one", &p, FORWARDED_FIRST, 2);
+	p.sender = OTHER_ROUTER;
+	wrong += delivered(w, "through the other", &p, FORWARDED, 2);
+	wrong += is_number("nothing is recorded", node_count(&w->node[FTN], "sessions"), 0);
+	set_down(w, RED, ROUTER, 1);
+	forget_cached(w);
+	wrong += delivered(w, "back by who is up", &back, FORWARDED_FIRST, OTHER_ROUTER);
+	set_down(w, RED, ROUTER, 0);
+	set_down(w, RED, OTHER_ROUTER, 1);
+	forget_cached(w);
+	wrong += delivered(w, "by the other", &back, FORWARDED_FIRST, ROUTER);
+	// None of them gets back what one of them sent.
+	p.to = "20.0.0.2";
+	p.flags = SYN;
+	for (unsigned int i = 0; i < 2; i++) {
+		p.sender = i ? ROUTER : OTHER_ROUTER;
+		forget_cached(w);
+		wrong += is_verdict("in a circle", travel(w, &p, &f), UNREACHABLE);
+	}
+	set_down(w, RED, OTHER_ROUTER, 0);
+	return wrong;
+}
+
+// A session that began through one of them goes on by the other, when the first one is down;
+// through a router that has no part in the route it goes back to that one.
+static int test_shared_session(struct world *w)
+{
+	struct packet p = {RED, "20.0.0.1", "10.0.0.70", ROUTER, IPPROTO_TCP, SYN, 1000, 80},
+		      back = {RED, "10.0.0.70", "20.0.0.1", GUARDED, IPPROTO_TCP, ACK, 80, 1000};
+	const struct endpoint_key key = {RED, endpoint_ip(ROUTER)};
+	int wrong = 0;
+
+	put_shared(w, RED, "20.0.0.0/8", ROUTER, OTHER_ROUTER);
+	allow(w, RED, ROUTER, "0.0.0.0/0");
+	allow(w, RED, OTHER_ROUTER, "0.0.0.0/0");
+	wrong += delivered(w, "begun", &p, FORWARDED_FIRST, 70);
+	wrong += is_number("recorded", node_count(&w->node[FTN], "sessions"), 1);
+	set_down(w, RED, ROUTER, 1);
+	forget_cached(w);
+	wrong += delivered(w, "the first is down", &back, FORWARDED_FIRST, OTHER_ROUTER);
+	set_down(w, RED, ROUTER, 0);
+	set_down(w, RED, OTHER_ROUTER, 1);
+	forget_cached(w);
+	wrong += delivered(w, "the other is", &back, FORWARDED_FIRST, ROUTER);
+	set_down(w, RED, OTHER_ROUTER, 0);
+	node_clear(&w->node[FTN], "next_hops");
+	put_shared(w, RED, "20.0.0.0/8", OTHER_ROUTER, 66);
+	set_down(w, RED, ROUTER, 1);
+	forget_cached(w);
+	wrong += delivered(w, "it has no part any more", &back, FORWARDED_FIRST, ROUTER);
+	node_remove(&w->node[FTN], "routers_down", &key);
+	return wrong;
+}
+
 static int test_spoofing(struct world *w)
 {
 	static const struct {
@@ -647,11 +782,18 @@ static const struct test {
 	const char *name;
 	int (*run)(struct world *w);
 } tests[] = {
-	{"the longest prefix", test_longest}, {"the way", test_way},
-	{"a blackhole", test_blackhole},      {"ARP", test_arp},
-	{"a session", test_session},	      {"a router", test_router},
-	{"spoofing", test_spoofing},	      {"a router's own", test_bounce},
-	{"who began", test_who_began},	      {"random routes", test_random},
+	{"the longest prefix", test_longest},
+	{"the way", test_way},
+	{"a blackhole", test_blackhole},
+	{"ARP", test_arp},
+	{"a session", test_session},
+	{"a router", test_router},
+	{"spoofing", test_spoofing},
+	{"a router's own", test_bounce},
+	{"who began", test_who_began},
+	{"several routers", test_shared},
+	{"their sessions", test_shared_session},
+	{"random routes", test_random},
 };
 
 int main(int argc, char **argv)
@@ -681,6 +823,7 @@ int main(int argc, char **argv)
 
 		forget(&w);
 		node_clear(&w.node[FTN], "routes");
+		node_clear(&w.node[FTN], "next_hops");
 		node_clear(&w.node[FTN], "allowed");
 		failed = tests[t].run(&w);
 		printf("%s %s\n", failed ? "FAILED" : "ok    ", tests[t].name);

@@ -20,7 +20,7 @@ inlined void from_router(struct evaluation *e, const struct subnet_value *from)
 	e->back.flags |= DECISION_ROUTED;
 	__builtin_memcpy(e->back.from_mac, from->gateway_mac, 6);
 	back = route_of(vni, &origin, subnet_of(vni, &origin));
-	if (back && back->kind == ROUTE_VIA && address_equal(&back->next_hop, &e->router))
+	if (route_leads_to(vni, back, &e->router))
 		return;
 	if (evaluation_begins(e))
 		e->stateful = 1;
@@ -35,16 +35,18 @@ inlined int by_route(struct xdp_md *ctx, struct evaluation *e, const struct rout
 	const struct in6_addr origin = evaluation_origin(e);
 	const struct subnet_value *hop;
 
-	if (route->kind != ROUTE_VIA)
+	if (route->kind == ROUTE_BLACKHOLE)
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, BLACKHOLE);
 	e->routed = 1;
-	e->next_hop = route->next_hop;
-	hop = subnet_of(e->vni, &e->next_hop);
+	hop = route_hop(e->vni, route, (__u32)key_hash(&e->key), &e->next_hop)
+		      ? subnet_of(e->vni, &e->next_hop)
+		      : NULL;
 	if (!hop)
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
-	// Who sent it would get it back. (Of another VPC the same address is another's.)
+	// Who sent it would get it back, or those would who share the route with him. (Of another
+	// VPC the same address is another's.)
 	if (e->vni == vni_of(e->key.vni) &&
-	    address_equal(&e->next_hop, e->from_router ? &e->router : &origin)) {
+	    route_leads_to(e->vni, route, e->from_router ? &e->router : &origin)) {
 		e->undecidable = 1;
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	}

@@ -79,6 +79,18 @@ static int check_overlap(const struct object *other, void *arg)
 	return 0;
 }
 
+// The port, a new reference, where it is an uplink and the gateway is to be another one.
+static json_t *uplink_behind(struct change *change, const char *id)
+{
+	auto_(json_decrefp) json_t *port = NULL;
+
+	if (json_equal(json_object_get(change->before, "gateway"),
+		       json_object_get(change->after, "gateway")))
+		return NULL;
+	port = store_body(change->store, port_kind.name, id);
+	return json_is_object(json_object_get(port, "uplink")) ? take_ptr(port) : NULL;
+}
+
 // An address in the subnet as it was must be in the subnet as it will be; that of a load balancer
 // or a NAT needs the gateway too.
 static int check_covered(const char *value, const char *kind, const char *id, void *arg)
@@ -95,6 +107,11 @@ static int check_covered(const char *value, const char *kind, const char *id, vo
 	    prefix_of(change->before, &before) || !is_covered(&before, &address))
 		return 0;
 	covered = change->after && is_host_address(&search->prefix, &address);
+	if (covered && !served && (owner = uplink_behind(change, id)))
+		return refuse(change->problem, 409, "gateway",
+			      "gateway is where uplink \"%s\" sends its packets, and cannot be "
+			      "changed",
+			      text_in(owner, "name"));
 	if (covered && (!served || !json_is_null(json_object_get(change->after, "gateway"))))
 		return 0;
 	owner = store_body(change->store, kind, id);
