@@ -78,7 +78,7 @@
 // Redirects of one op: longer is a loop. (A bucket that moves takes up to 8, a session's alias as
 // well, and more where the port that was chosen is another's.)
 #define MAX_HOPS 23
-#define HOPS_BACK 4 // of these: for the answer, when others were used up
+#define HOPS_BACK 4	 // of these: for the answer, when others were used up
 #define MAX_OUTBOX 16384 // a power of two: what is on its way in 50 ms at full speed
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
