@@ -304,12 +304,13 @@ static json_t *vpcs_json(const Report *report)
 
 		if (json_array_append_new(
 			    vpcs,
-			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "vni", (json_int_t)v->vni,
-				      "sessions", (json_int_t)v->sessions, "half_open",
-				      (json_int_t)v->half_open, "refused_first_packets",
-				      (json_int_t)v->refused_first_packets, "refused_sessions",
-				      (json_int_t)v->refused_sessions, "refused_half_open",
-				      (json_int_t)v->refused_half_open))) {
+			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "vni",
+				      (json_int_t)v->vni, "sessions", (json_int_t)v->sessions,
+				      "half_open", (json_int_t)v->half_open,
+				      "refused_first_packets", (json_int_t)v->refused_first_packets,
+				      "refused_sessions", (json_int_t)v->refused_sessions,
+				      "refused_half_open", (json_int_t)v->refused_half_open,
+				      "refused_packets", (json_int_t)v->refused_packets))) {
 			json_decref(vpcs);
 			return NULL;
 		}

@@ -448,6 +448,9 @@ static json_t *limited_vpc(const char *id, int first_packets, int sessions)
 
 	json_object_set_new(body, "first_packets_per_s", json_integer(first_packets));
 	json_object_set_new(body, "sessions", json_integer(sessions));
+	json_object_set_new(
+		body, "limit",
+		json_pack("{s:n, s:i, s:i}", "bits_per_s", "packets_per_s", 700, "burst_ms", 20));
 	return body;
 }
 
@@ -1387,10 +1390,14 @@ static void dependents_follow(void **state)
 	// The cluster's word for VPCs that say nothing of their own.
 	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->ask_ns, 0);
 	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->sessions, 0);
+	assert_null(get(all.fwd, KIND(VPC), "blue")->vpc->limit);
 	revision = put_alone(c, "vpcs", limited_vpc("blue", 1000, 50));
 	wait_for(all.fwd, all.fwd->revision == revision);
 	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->ask_ns, 1000000);
 	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->sessions, 50);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->limit->packets_per_s, 700);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->limit->bits_per_s, 0);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->limit->burst_ms, 20);
 	stop_all(&all);
 }
 
@@ -1706,6 +1713,7 @@ static void reports_reach_the_status(void **state)
 	usage.vni = 100;
 	usage.sessions = 7;
 	usage.refused_first_packets = 4294967297;
+	usage.refused_packets = 4294967298;
 	r.vpc = vpcs;
 	r.n_vpc = 1;
 	r.sessions = 5;
@@ -1734,6 +1742,7 @@ static void reports_reach_the_status(void **state)
 	assert_int_equal(json_integer_value(json_object_get(count, "sessions")), 7);
 	assert_int_equal(json_integer_value(json_object_get(count, "refused_first_packets")),
 			 4294967297);
+	assert_int_equal(json_integer_value(json_object_get(count, "refused_packets")), 4294967298);
 	json_decref(got);
 
 	// It comes anew before the old stream is known to be dead.

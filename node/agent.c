@@ -564,6 +564,7 @@ static void report(struct state *s)
 			.refused_first_packets = vpc->refused_first_packets,
 			.refused_sessions = vpc->refused_sessions,
 			.refused_half_open = vpc->refused_half_open,
+			.refused_packets = vpc->refused_packets,
 		};
 		vpcs[report.n_vpc++] = &usages[i];
 	}

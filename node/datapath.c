@@ -55,6 +55,7 @@ static const struct table_shape own_shapes[OWN_MAPS] = {
 			     sizeof(struct local_place), 0},
 	[MAP_PORT_BUCKETS] = {"port_buckets", sizeof(__u32), sizeof(struct port_buckets), 0},
 	[MAP_ASKING] = {"asking", sizeof(__u32), sizeof(struct asking_value), 0},
+	[MAP_VPC_BUCKETS] = {"vpc_buckets", sizeof(__u32), sizeof(struct vpc_bucket), 0},
 	[MAP_USAGE] = {"usage", sizeof(struct usage_key), sizeof(struct usage_value), 0},
 	[MAP_RECORDS] = {"records", sizeof(__u32), sizeof(__s64), 0},
 };

@@ -67,6 +67,7 @@ struct vpc_usage {
 	__u64 refused_first_packets;
 	__u64 refused_sessions;
 	__u64 refused_half_open;
+	__u64 refused_packets;
 };
 #define VPCS_TOLD 32
 

@@ -777,6 +777,39 @@ static int test_external_gone(struct world *w)
 	return wrong;
 }
 
+// What crosses from one VPC to another is paid for by both, where they have a rate.
+static int test_rates(struct world *w)
+{
+	static const uint32_t limited[] = {RED, PUBLIC};
+	struct packet p = first, outside, back;
+	struct frame f;
+	int wrong = 0;
+
+	put_nat(w, RED, FIRST_SUBNET, one);
+	wrong += goes(w, "SYN", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+	back = answer_to(&outside);
+	wrong += is_verdict("back", travel(w, &back, &f), FORWARDED);
+	p.flags = ACK;
+	for (int i = 0; i < 2; i++) {
+		const struct packet *into = i ? &p : &back, *from = i ? &back : &p;
+		struct vpc_value vpc;
+
+		// One packet, and no other one for an hour.
+		node_clear(&w->node[FWD], "vpc_buckets");
+		bpf_map_lookup_elem(node_map(&w->node[FWD], "vpcs"), &limited[i], &vpc);
+		vpc.rate = rate_of(0, 1, 0);
+		vpc.rate.per_packet *= 3600;
+		node_put(&w->node[FWD], "vpcs", &limited[i], &vpc);
+		wrong += is_verdict("into it", travel(w, into, &f), FORWARDED);
+		wrong += is_verdict("into it again", travel(w, into, &f), VPC_RATE);
+		wrong += is_verdict("from it", travel(w, from, &f), VPC_RATE);
+		vpc.rate = (struct rate){};
+		node_put(&w->node[FWD], "vpcs", &limited[i], &vpc);
+		wrong += is_verdict("without", travel(w, from, &f), FORWARDED);
+	}
+	return wrong;
+}
+
 static int test_arp(struct world *w)
 {
 	struct packet p = {.vni = PUBLIC, .from = SERVER, .to = ADDRESS};
@@ -981,6 +1014,7 @@ static const struct test {
 	{"rules", test_rules},
 	{"policy", test_policy},
 	{"the external VPC gone", test_external_gone},
+	{"rates", test_rates},
 	{"ARP", test_arp},
 	{"a floating IP", test_floating},
 	{"a forward", test_forward},
