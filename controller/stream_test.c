@@ -1696,8 +1696,12 @@ static void reports_reach_the_status(void **state)
 	Zeta__Node__V1__VerdictCount verdict = ZETA__NODE__V1__VERDICT_COUNT__INIT, *verdicts[1];
 	Zeta__Node__V1__VpcUsage usage = ZETA__NODE__V1__VPC_USAGE__INIT, *vpcs[] = {&usage};
 	Report r = ZETA__NODE__V1__REPORT__INIT;
+	Zeta__Node__V1__NatRefusal nat = ZETA__NODE__V1__NAT_REFUSAL__INIT, *nats[] = {&nat};
+	struct in6_addr address;
 	char *ready[] = {"blue-a"};
 	json_t *got, *count;
+
+	assert_int_equal(address_parse("198.51.100.10", &address), 0);
 
 	node_join(n, c);
 	verdict.name = "NO_ENDPOINT";
@@ -1716,6 +1720,11 @@ static void reports_reach_the_status(void **state)
 	usage.refused_packets = 4294967298;
 	r.vpc = vpcs;
 	r.n_vpc = 1;
+	nat.vni = 300;
+	nat.address = (ProtobufCBinaryData){sizeof(address), (uint8_t *)&address};
+	nat.refused = 4294967299;
+	r.nat = nats;
+	r.n_nat = 1;
 	r.sessions = 5;
 	r.session_digest = 0xfedcba9876543210;
 	r.cached = 6;
@@ -1743,6 +1752,13 @@ static void reports_reach_the_status(void **state)
 	assert_int_equal(json_integer_value(json_object_get(count, "refused_first_packets")),
 			 4294967297);
 	assert_int_equal(json_integer_value(json_object_get(count, "refused_packets")), 4294967298);
+	json_decref(got);
+	got = status_nats(c->status, "host-a");
+	count = json_array_get(got, 0);
+	assert_int_equal(json_array_size(got), 1);
+	assert_int_equal(json_integer_value(json_object_get(count, "vni")), 300);
+	assert_string_equal(json_string_value(json_object_get(count, "address")), "198.51.100.10");
+	assert_int_equal(json_integer_value(json_object_get(count, "refused")), 4294967299);
 	json_decref(got);
 
 	// It comes anew before the old stream is known to be dead.

@@ -1686,8 +1686,10 @@ int choose(struct xdp_md *ctx)
 	if (!d || !e)
 		return finish(ctx, BUG);
 	// A guess that is wrong costs a hop, and the way back may take some.
-	if (!choose_port(e, d->op.hops > HOPS_BACK ? d->op.hops - HOPS_BACK : 0))
+	if (!choose_port(e, d->op.hops > HOPS_BACK ? d->op.hops - HOPS_BACK : 0)) {
+		nat_refused(vni_of(e->translation.vni), &e->translation.source);
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NAT_EXHAUSTED);
+	}
 	return go_to(ctx, STEP_DECIDED);
 }
 

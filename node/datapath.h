@@ -35,6 +35,7 @@ enum own_map {
 	MAP_VPC_BUCKETS,
 	MAP_USAGE,
 	MAP_RECORDS,
+	MAP_NAT_REFUSING,
 	OWN_MAPS,
 };
 

@@ -71,18 +71,29 @@ struct vpc_usage {
 };
 #define VPCS_TOLD 32
 
+// An address of a NAT that had no port left lately (modules/nat): so many packets that would have
+// begun a connection were refused.
+struct nat_refusal {
+	struct in6_addr address;
+	__u32 vni; // of the external VPC
+	__u32 pad;
+	__u64 refused;
+};
+#define NATS_TOLD 16
+
 struct node_status {
 	__u32 boot;  // 0: nothing is loaded
 	__u32 loads; // grows with every CONFIGURE that was carried out and every one redone
 	__u32 ports; // grows when a local port becomes ready or stops being ready
 	__u32 vpcs;  // in vpc[0 .. vpcs)
 	__u32 swept; // of the last transfer of which no record is left here
-	__u32 pad;
+	__u32 nats;  // in nat[0 .. nats)
 	__u64 sessions;
 	__u64 session_digest;
 	__u64 cached;
 	struct verdict_count verdicts[VERDICTS];
 	struct vpc_usage vpc[VPCS_TOLD];
+	struct nat_refusal nat[NATS_TOLD];
 };
 
 // Arrays that the ballots read in memory (shared/membership.h).

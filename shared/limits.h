@@ -60,6 +60,8 @@
 #define MAX_NATS 65536	       // one for each VPC
 #define MAX_USED_UP 4096       // addresses and destinations for which no port is looked for
 #define USED_UP_MS 200	       // .. for so long: a SYN is sent again after a second
+#define MAX_NAT_REFUSING 1024  // addresses that had no port left lately: more nobody reads about
+#define NAT_QUIET_MS 10000     // an address with no port left is named until so long after that
 #define MAX_RULES 10000	       // of a VPC's security groups, and of its ACLs
 #define RULE_BLOCKS 256	       // that rules are told to nodes in: of 40 each, where there are most
 #define RULES_TOGETHER 64      // but so few are told as one; routes too
