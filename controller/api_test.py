@@ -438,7 +438,7 @@ class Objects(Case):
         self.assertEqual([got[f] for f in ("heartbeat_ms", "repair_after_s")], [10, 5])
         self.assertIs(self.expect(200, "GET", "/v1/nodes/gw1")["drain"], False)
         got = self.expect(200, "GET", "/v1/vpcs/blue")
-        self.assertEqual((got["first_packets_per_s"], got["sessions"]), (0, 0))
+        self.assertEqual((got["first_packets_per_s"], got["sessions"], got["limit"]), (0, 0, None))
         got = self.expect(200, "GET", "/v1/subnets/web")
         self.assertEqual(got["gateway"], "10.0.1.1")
         got = self.make("subnets", vpc="blue", cidr="10.0.2.0/24", gateway=None)
@@ -1321,6 +1321,9 @@ class Refusals(Case):
             ("vpcs", "first_packets_per_s", -1), ("vpcs", "first_packets_per_s", 100000001),
             ("vpcs", "sessions", -1), ("vpcs", "sessions", "many"),
             ("vpcs", "sessions", 1073741825), ("vpcs", "policy", 5), ("vpcs", "functions", []),
+            ("vpcs", "limit", 5), ("vpcs", "limit", {}), ("vpcs", "limit.bits_per_s",
+                                                          {"bits_per_s": 999}),
+            ("vpcs", "limit.burst_ms", {"packets_per_s": 1, "burst_ms": 0}),
             ("subnets", "cidr", gone), ("subnets", "cidr", "10.0.9.1/24"),
             ("subnets", "cidr", "10.0.9.0"), ("subnets", "cidr", "10.0.9.0/33"),
             ("subnets", "cidr", "10.0.9.4/31"), ("subnets", "cidr", "::/0"),
@@ -1466,6 +1469,10 @@ class Refusals(Case):
                     body=port(9, host="h-7", egress_limit=limit))
         before = self.expect(200, "GET", "/v1/vpcs/blue")["policy"]
         self.expect(200, "PUT", f"/v1/ports/{got['id']}", port(9, egress_limit=limit))
+        vpc = {"tenant": "red", "cluster": "zgc"}
+        self.assertEqual(self.expect(200, "PUT", "/v1/vpcs/blue", {**vpc, "limit": limit})["limit"],
+                         full)
+        self.refuse(400, "limit", "PUT", "/v1/vpcs/blue", {**vpc, "limit": {}}, says="neither")
         self.assertEqual(self.expect(200, "GET", "/v1/vpcs/blue")["policy"], before)
         host = self.expect(200, "GET", f"/v1/hosts/{got['host']}")
         kept = {name: host[name] for name in ("name", "cluster", "ip", "mac", "interface")}
@@ -1901,10 +1908,13 @@ class Zeta(Case):
                          {k: zgc[k] for k in ("zgc_id", "name", "description", "gws", "port_ibo")})
         self.expect(404, "GET", "/zgcs?vpc=x")
         self.make("tenants", name="red")
-        self.expect(200, "PUT", "/v1/vpcs/zv", {"tenant": "red", "cluster": "ZGC_1"})
+        self.expect(200, "PUT", "/v1/vpcs/zv", {"tenant": "red", "cluster": "ZGC_1",
+                                                "limit": {"packets_per_s": 9}})
         renamed = self.expect(200, "PUT", "/vpcs/zv", {"vpc_id": "zv", "vni": 5, "name": "blue"})
         self.assertEqual(renamed["name"], "blue")
-        self.assertIsNotNone(self.expect(200, "GET", "/v1/vpcs/zv")["tenant"])
+        kept = self.expect(200, "GET", "/v1/vpcs/zv")
+        self.assertIsNotNone(kept["tenant"])
+        self.assertEqual(kept["limit"]["packets_per_s"], 9)
         self.refuse(409, "vni", "PUT", "/vpcs/zv", {"vpc_id": "zv", "vni": 6})
         self.refuse(400, "vpc_id", "PUT", "/vpcs/zv", {"vpc_id": "other", "vni": 5})
         self.refuse(409, "vni", "POST", "/vpcs", {"vpc_id": "b", "vni": "5"})

@@ -1076,6 +1076,60 @@ static void test_tenant_side(void **state)
 	watched_gone(&w);
 }
 
+// What alarms say of NATs, one after the other.
+static const char *nat_alarms(struct watched *w, char out[512])
+{
+	auto_(json_decrefp) json_t *answer = ask(w->model, 200, "GET", "/v1/alarms", NULL);
+	json_t *alarm;
+	size_t i, length = 0;
+
+	*out = 0;
+	json_array_foreach (json_object_get(answer, "items"), i, alarm) {
+		if (!strcmp(text_or_empty(alarm, "what"), "nat-exhausted"))
+			length += (size_t)snprintf(out + length, 512 - length, "%s: %s\n",
+						   text_or_empty(alarm, "severity"),
+						   text_or_empty(alarm, "message"));
+	}
+	return out;
+}
+
+// Of the addresses that nodes tell about each has an alarm of its own, while they do.
+static void test_nat_exhausted(void **state)
+{
+#define SAYS(nat, vpc, address, count)                                                             \
+	"warning: nat " nat " of vpc " vpc ": no port of " address                                 \
+	" is free towards some destination, new connections are refused (" count " so far)\n"
+	struct watched w;
+	char said[512];
+
+	watched_new(&w, *state);
+	make(w.model, "/v1/vpcs", "{'id': 'red', 'name': 'red', 'tenant': null, 'cluster': 'c'}");
+	make(w.model, "/v1/vpcs",
+	     "{'id': 'p', 'name': 'public', 'tenant': null, 'cluster': 'c', 'vni': 300,"
+	     " 'external': true}");
+	make(w.model, "/v1/subnets", "{'name': 'internet', 'vpc': 'p', 'cidr': '198.51.100.0/24'}");
+	make(w.model, "/v1/nats",
+	     "{'name': 'out', 'vpc': 'red', 'external_vpc': 'p',"
+	     " 'addresses': ['198.51.100.10', '198.51.100.11']}");
+	look(&w);
+	assert_string_equal(nat_alarms(&w, said), "");
+	// The second is nobody's, and there is no VPC with that VNI.
+	w.side = "{\"nats\": [{\"vni\": 300, \"address\": \"198.51.100.10\", \"refused\": 3},"
+		 " {\"vni\": 300, \"address\": \"198.51.100.12\", \"refused\": 4},"
+		 " {\"vni\": 301, \"address\": \"198.51.100.10\", \"refused\": 5}]}";
+	look(&w);
+	assert_string_equal(nat_alarms(&w, said), SAYS("out", "red", "198.51.100.10", "3"));
+	w.side = "{\"nats\": [{\"vni\": 300, \"address\": \"198.51.100.10\", \"refused\": 9},"
+		 " {\"vni\": 300, \"address\": \"198.51.100.11\", \"refused\": 1}]}";
+	look(&w);
+	assert_string_equal(nat_alarms(&w, said), SAYS("out", "red", "198.51.100.10", "9")
+							  SAYS("out", "red", "198.51.100.11", "1"));
+	w.side = "{\"nats\": []}";
+	look(&w);
+	assert_string_equal(nat_alarms(&w, said), "");
+	watched_gone(&w);
+}
+
 static void test_gone_is_replaced(void **state)
 {
 	struct watched w;
@@ -1496,6 +1550,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_founding_waits_for_loading, open_model,
 						close_model),
 		cmocka_unit_test_setup_teardown(test_tenant_side, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_nat_exhausted, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_gone_is_replaced, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_silent_is_replaced, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_most_are_silent, open_model, close_model),

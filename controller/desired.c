@@ -771,9 +771,20 @@ static uint32_t function_slot_of(const char *name)
 	return 0;
 }
 
+static Zeta__Node__V1__Rate *compile_rate(const json_t *limit, Zeta__Node__V1__Rate *space)
+{
+	if (!json_is_object(limit))
+		return NULL;
+	zeta__node__v1__rate__init(space);
+	space->bits_per_s = (uint64_t)integer_in(limit, "bits_per_s");
+	space->packets_per_s = (uint64_t)integer_in(limit, "packets_per_s");
+	space->burst_ms = number(limit, "burst_ms");
+	return space;
+}
+
 // What a VPC may cost the others (modules/limits). Hosts spread flows evenly over the entrances.
 static int vpc_limits(struct desired *d, const char *cluster, const json_t *body,
-		      Zeta__Node__V1__Vpc *vpc)
+		      Zeta__Node__V1__Rate *limit, Zeta__Node__V1__Vpc *vpc)
 {
 	uint64_t first_packets = number(body, "first_packets_per_s");
 	const struct facts *c;
@@ -788,6 +799,7 @@ static int vpc_limits(struct desired *d, const char *cluster, const json_t *body
 	// What is translated counts as the inner VPC's.
 	if (!json_is_true(json_object_get(body, "external")))
 		vpc->sessions = number(body, "sessions") ?: c->sessions;
+	vpc->limit = compile_rate(json_object_get(body, "limit"), limit);
 	return 0;
 }
 
@@ -917,13 +929,14 @@ static int compile_vpc(struct desired *d, struct source *source, const struct ob
 	Zeta__Node__V1__Vpc vpc = ZETA__NODE__V1__VPC__INIT;
 	auto_(freep) struct configs *configs = calloc(1, sizeof(*configs));
 	uint32_t slots[MAX_SERVICE_CHAIN];
+	Zeta__Node__V1__Rate limit;
 	json_t *function;
 	size_t i;
 	int err;
 
 	if (!configs)
 		return -ENOMEM;
-	if ((err = vpc_limits(d, source->facts->cluster, object->body, &vpc)))
+	if ((err = vpc_limits(d, source->facts->cluster, object->body, &limit, &vpc)))
 		return err;
 	vpc.config = configs->pointers;
 	vpc.id = source->id;
@@ -1117,17 +1130,6 @@ static int compile_route_table(struct desired *d, struct source *source,
 			return err;
 	}
 	return 0;
-}
-
-static Zeta__Node__V1__Rate *compile_rate(const json_t *limit, Zeta__Node__V1__Rate *space)
-{
-	if (!json_is_object(limit))
-		return NULL;
-	zeta__node__v1__rate__init(space);
-	space->bits_per_s = (uint64_t)integer_in(limit, "bits_per_s");
-	space->packets_per_s = (uint64_t)integer_in(limit, "packets_per_s");
-	space->burst_ms = number(limit, "burst_ms");
-	return space;
 }
 
 struct mirror_space {

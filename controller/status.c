@@ -13,10 +13,10 @@
 
 // A node or a host.
 struct seen {
-	struct hash_entry entry;		       // by name
-	json_t *report;				       // what REST answers; NULL: nothing yet
-	json_t *ready;				       // {port id: true}
-	json_t *chains, *peers, *functions, *backends; // as reported, or NULL
+	struct hash_entry entry; // by name
+	json_t *report;		 // what REST answers; NULL: nothing yet
+	json_t *ready;		 // {port id: true}
+	json_t *chains, *peers, *functions, *backends, *nats; // as reported, or NULL
 	bool connected;
 	uint32_t boot, swept, cleared;
 	uint32_t side;
@@ -76,8 +76,9 @@ static void seen_clear(struct seen *seen)
 	json_decref(seen->peers);
 	json_decref(seen->functions);
 	json_decref(seen->backends);
+	json_decref(seen->nats);
 	seen->report = seen->ready = seen->chains = seen->peers = seen->functions = NULL;
-	seen->backends = NULL;
+	seen->backends = seen->nats = NULL;
 }
 
 void status_freep(struct status **pointer)
@@ -166,7 +167,7 @@ static void keep(struct status *status, struct seen *seen, json_t *report, json_
 {
 	json_t *chains = take_out(report, "chains"), *peers = take_out(report, "peers");
 	json_t *functions = take_out(report, "functions");
-	json_t *backends = take_out(report, "backends");
+	json_t *backends = take_out(report, "backends"), *nats = take_out(report, "nats");
 	uint32_t boot = (uint32_t)integer_in(report, "boot");
 	uint32_t cleared = (uint32_t)integer_in(report, "cleared");
 	uint32_t swept = (uint32_t)integer_in(report, "swept");
@@ -188,6 +189,7 @@ static void keep(struct status *status, struct seen *seen, json_t *report, json_
 	seen->peers = peers;
 	seen->functions = functions;
 	seen->backends = backends;
+	seen->nats = nats;
 	seen->connected = connected;
 	seen->boot = boot;
 	seen->cleared = cleared;
@@ -324,7 +326,7 @@ void status_sighting(struct status *status, const char *name, struct sighting *o
 	pthread_mutex_unlock(&status->lock);
 }
 
-enum part { CHAINS, PEERS, FUNCTIONS, BACKENDS };
+enum part { CHAINS, PEERS, FUNCTIONS, BACKENDS, NATS };
 
 static json_t *part_of(struct status *status, const char *name, enum part which)
 {
@@ -337,7 +339,8 @@ static json_t *part_of(struct status *status, const char *name, enum part which)
 		part = json_incref(which == CHAINS	? seen->chains
 				   : which == PEERS	? seen->peers
 				   : which == FUNCTIONS ? seen->functions
-							: seen->backends);
+				   : which == BACKENDS	? seen->backends
+							: seen->nats);
 	pthread_mutex_unlock(&status->lock);
 	return part;
 }
@@ -360,6 +363,11 @@ json_t *status_functions(struct status *status, const char *name)
 json_t *status_backends(struct status *status, const char *name)
 {
 	return part_of(status, name, BACKENDS);
+}
+
+json_t *status_nats(struct status *status, const char *name)
+{
+	return part_of(status, name, NATS);
 }
 
 static const json_t *raised_before(const json_t *list, const char *key)

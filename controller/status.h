@@ -23,9 +23,9 @@ void status_listen(struct status *status, void (*fn)(void *arg), void *arg);
 // epoch, term, live [{node, boot}], learner ({node, boot} or null), acts, leased, copied, to_copy,
 // voters_epoch, voters [{node, boot}], move, to_move}], swept, cleared, peers [{node, boot, alive,
 // hears_us, silent_ms, called, answers}], side, away, functions [{slot, place, digest (hex string),
-// loaded, why, ..}], backends {load balancer id: [{protocol, port, backend, health, why}]}}; the
-// last seven may be missing; reported_at is set here. Any thread. Returns 0,
-// -EINVAL: not an object, or -ENOMEM.
+// loaded, why, ..}], backends {load balancer id: [{protocol, port, backend, health, why}]}, nats
+// [{vni, address, refused}]}; the last eight may be missing; reported_at is set here. Any thread.
+// Returns 0, -EINVAL: not an object, or -ENOMEM.
 int status_report(struct status *status, const char *name, json_t *report);
 // The stream of the member ended: connected is false from now on, the rest is as last reported.
 void status_disconnected(struct status *status, const char *name);
@@ -35,8 +35,8 @@ void status_disconnected(struct status *status, const char *name);
 // is what is answered of it. Returns 0 or -ENOMEM.
 int status_told(struct status *status, const char *name, uint64_t told, uint64_t now);
 
-// What REST answers of the member, without ready_ports, chains, peers, functions and backends: a
-// new reference, {"connected": false} where nothing was reported. NULL: out of memory.
+// What REST answers of the member, without ready_ports, chains, peers, functions, backends and
+// nats: a new reference, {"connected": false} where nothing was reported. NULL: out of memory.
 json_t *status_get(struct status *status, const char *name);
 // Whether the host of this name last reported the port as attached, and is connected.
 bool status_port_ready(struct status *status, const char *host, const char *port_id);
@@ -63,6 +63,8 @@ json_t *status_peers(struct status *status, const char *name);
 json_t *status_functions(struct status *status, const char *name);
 // The same of the backends that it checks.
 json_t *status_backends(struct status *status, const char *name);
+// The same of the addresses of NATs that had no port left lately.
+json_t *status_nats(struct status *status, const char *name);
 
 // Replaces what is wrong with the cluster (its id). raised is a list of {key, severity, what, chain
 // (number or null), node (name or null), message, mark, patience_ms} that is taken over: an alarm

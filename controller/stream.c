@@ -17,6 +17,7 @@
 #include "controller/desired.h"
 #include "controller/status.h"
 #include "controller/store.h"
+#include "lib/address.h"
 #include "lib/log.h"
 #include "lib/own.h"
 #include "lib/rpc.h"
@@ -280,6 +281,9 @@ static bool is_bounded(const Report *report)
 		if (strlen(report->function[i]->why) > WHY_MOST ||
 		    report->function[i]->n_reason > ZETA_REASONS)
 			return false;
+	for (size_t i = 0; i < report->n_nat; i++)
+		if (report->nat[i]->address.len != sizeof(struct in6_addr))
+			return false;
 	if (report->n_backend > MAX_CHECKED)
 		return false;
 	for (size_t i = 0; i < report->n_backend; i++)
@@ -304,17 +308,39 @@ static json_t *vpcs_json(const Report *report)
 
 		if (json_array_append_new(
 			    vpcs,
-			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "vni", (json_int_t)v->vni,
-				      "sessions", (json_int_t)v->sessions, "half_open",
-				      (json_int_t)v->half_open, "refused_first_packets",
-				      (json_int_t)v->refused_first_packets, "refused_sessions",
-				      (json_int_t)v->refused_sessions, "refused_half_open",
-				      (json_int_t)v->refused_half_open))) {
+			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "vni",
+				      (json_int_t)v->vni, "sessions", (json_int_t)v->sessions,
+				      "half_open", (json_int_t)v->half_open,
+				      "refused_first_packets", (json_int_t)v->refused_first_packets,
+				      "refused_sessions", (json_int_t)v->refused_sessions,
+				      "refused_half_open", (json_int_t)v->refused_half_open,
+				      "refused_packets", (json_int_t)v->refused_packets))) {
 			json_decref(vpcs);
 			return NULL;
 		}
 	}
 	return vpcs;
+}
+
+static json_t *nats_json(const Report *report)
+{
+	json_t *nats = json_array();
+	char text[ADDRESS_TEXT];
+	struct in6_addr address;
+
+	for (size_t i = 0; nats && i < report->n_nat; i++) {
+		const Zeta__Node__V1__NatRefusal *nat = report->nat[i];
+
+		memcpy(&address, nat->address.data, sizeof(address));
+		if (json_array_append_new(nats,
+					  json_pack("{s:I, s:s, s:I}", "vni", (json_int_t)nat->vni,
+						    "address", address_text(&address, text),
+						    "refused", (json_int_t)nat->refused))) {
+			json_decref(nats);
+			return NULL;
+		}
+	}
+	return nats;
 }
 
 static json_t *backend_json(const Zeta__Node__V1__BackendState *b)
@@ -356,7 +382,7 @@ static json_t *report_json(const Report *report)
 	snprintf(digest, sizeof(digest), "%016" PRIx64, report->session_digest);
 	return json_pack(
 		"{s:b, s:I, s:s, s:I, s:s, s:o, s:I, s:s, s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:I, "
-		"s:b, s:o}",
+		"s:b, s:o, s:o}",
 		"connected", 1, "boot", (json_int_t)report->boot, "version", report->version,
 		"revision", (json_int_t)report->revision, "error", report->error, "verdicts",
 		verdicts_json(report), "sessions", (json_int_t)report->sessions, "session_digest",
@@ -364,7 +390,8 @@ static json_t *report_json(const Report *report)
 		"ready_ports", ports_json(report), "chains", chains_json(report), "swept",
 		(json_int_t)report->swept, "cleared", (json_int_t)report->cleared, "peers",
 		peers_json(report), "functions", functions_json(report), "side",
-		(json_int_t)report->side, "away", report->away, "backends", backends_json(report));
+		(json_int_t)report->side, "away", report->away, "backends", backends_json(report),
+		"nats", nats_json(report));
 }
 
 static void report_came(struct stream *s, struct peer *peer, const Report *report)

@@ -448,6 +448,9 @@ static json_t *limited_vpc(const char *id, int first_packets, int sessions)
 
 	json_object_set_new(body, "first_packets_per_s", json_integer(first_packets));
 	json_object_set_new(body, "sessions", json_integer(sessions));
+	json_object_set_new(
+		body, "limit",
+		json_pack("{s:n, s:i, s:i}", "bits_per_s", "packets_per_s", 700, "burst_ms", 20));
 	return body;
 }
 
@@ -1493,10 +1496,14 @@ static void dependents_follow(void **state)
 	// The cluster's word for VPCs that say nothing of their own.
 	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->ask_ns, 0);
 	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->sessions, 0);
+	assert_null(get(all.fwd, KIND(VPC), "blue")->vpc->limit);
 	revision = put_alone(c, "vpcs", limited_vpc("blue", 1000, 50));
 	wait_for(all.fwd, all.fwd->revision == revision);
 	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->ask_ns, 1000000);
 	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->sessions, 50);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->limit->packets_per_s, 700);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->limit->bits_per_s, 0);
+	assert_int_equal(get(all.fwd, KIND(VPC), "blue")->vpc->limit->burst_ms, 20);
 	stop_all(&all);
 }
 
@@ -1795,8 +1802,12 @@ static void reports_reach_the_status(void **state)
 	Zeta__Node__V1__VerdictCount verdict = ZETA__NODE__V1__VERDICT_COUNT__INIT, *verdicts[1];
 	Zeta__Node__V1__VpcUsage usage = ZETA__NODE__V1__VPC_USAGE__INIT, *vpcs[] = {&usage};
 	Report r = ZETA__NODE__V1__REPORT__INIT;
+	Zeta__Node__V1__NatRefusal nat = ZETA__NODE__V1__NAT_REFUSAL__INIT, *nats[] = {&nat};
+	struct in6_addr address;
 	char *ready[] = {"blue-a"};
 	json_t *got, *count;
+
+	assert_int_equal(address_parse("198.51.100.10", &address), 0);
 
 	node_join(n, c);
 	verdict.name = "NO_ENDPOINT";
@@ -1812,8 +1823,14 @@ static void reports_reach_the_status(void **state)
 	usage.vni = 100;
 	usage.sessions = 7;
 	usage.refused_first_packets = 4294967297;
+	usage.refused_packets = 4294967298;
 	r.vpc = vpcs;
 	r.n_vpc = 1;
+	nat.vni = 300;
+	nat.address = (ProtobufCBinaryData){sizeof(address), (uint8_t *)&address};
+	nat.refused = 4294967299;
+	r.nat = nats;
+	r.n_nat = 1;
 	r.sessions = 5;
 	r.session_digest = 0xfedcba9876543210;
 	r.cached = 6;
@@ -1840,6 +1857,14 @@ static void reports_reach_the_status(void **state)
 	assert_int_equal(json_integer_value(json_object_get(count, "sessions")), 7);
 	assert_int_equal(json_integer_value(json_object_get(count, "refused_first_packets")),
 			 4294967297);
+	assert_int_equal(json_integer_value(json_object_get(count, "refused_packets")), 4294967298);
+	json_decref(got);
+	got = status_nats(c->status, "host-a");
+	count = json_array_get(got, 0);
+	assert_int_equal(json_array_size(got), 1);
+	assert_int_equal(json_integer_value(json_object_get(count, "vni")), 300);
+	assert_string_equal(json_string_value(json_object_get(count, "address")), "198.51.100.10");
+	assert_int_equal(json_integer_value(json_object_get(count, "refused")), 4294967299);
 	json_decref(got);
 
 	// It comes anew before the old stream is known to be dead.

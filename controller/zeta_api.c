@@ -312,6 +312,7 @@ static json_t *vpc_body(const json_t *given, const json_t *before)
 		json_object_set(body, "first_packets_per_s",
 				json_object_get(before, "first_packets_per_s"));
 		json_object_set(body, "sessions", json_object_get(before, "sessions"));
+		json_object_set(body, "limit", json_object_get(before, "limit"));
 	}
 	return body;
 }

@@ -322,6 +322,12 @@ inlined int tenant_gateway(struct xdp_md *ctx, struct packet *p, const struct fl
 	return answer(ctx, p, entrance, GATEWAY_ECHO);
 }
 
+// Of the tenant's frame, as an interface would count it.
+inlined __u32 frame_bytes(const struct packet *p)
+{
+	return (__u32)(p->end - (void *)p->inner.eth);
+}
+
 // A tenant's frame, from the host that its sender lives on.
 inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 {
@@ -341,6 +347,8 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 	vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
 	if (!vpc)
 		return finish(ctx, NO_VPC);
+	if (rate_limits(&vpc->rate) && !vpc_allowed(vpc, p->vni, frame_bytes(p)))
+		return finish(ctx, VPC_RATE);
 
 	if (p->inner.eth->h_proto == bpf_htons(ETH_P_ARP))
 		return tenant_arp(ctx, p, vpc, entrance);
@@ -1758,6 +1766,7 @@ int choose(struct xdp_md *ctx)
 	case NONE_FREE:
 		break;
 	}
+	nat_refused(vni_of(e->translation.vni), &e->translation.source);
 	return function_refuse(ctx, e, DECIDE_UNREACHABLE, NAT_EXHAUSTED);
 }
 
@@ -1933,9 +1942,11 @@ int translate(struct xdp_md *ctx)
 	struct session_room *room = session_room();
 	struct passage *t = passage_now();
 	const struct cache_value *c;
+	const struct vpc_value *to;
 	struct dft_record *record;
 	struct flow f = {};
 	enum verdict v;
+	__u32 vni;
 
 	if (!t || !room || t->inner_offset > 512)
 		return finish(ctx, BUG);
@@ -1967,6 +1978,10 @@ int translate(struct xdp_md *ctx)
 	}
 	if (t->beside)
 		return finish(ctx, REFRESHED);
+	vni = vni_of(t->decision.vni);
+	to = vni == t->vni ? NULL : bpf_map_lookup_elem(&vpcs, &vni);
+	if (to && rate_limits(&to->rate) && !vpc_allowed(to, vni, frame_bytes(&p)))
+		return finish(ctx, VPC_RATE);
 	if (t->decision.reason)
 		return go_to(ctx, STEP_SEEN);
 	t->dscp = t->dscp_before = 0;
@@ -2111,6 +2126,7 @@ SEC("xdp")
 int oam(struct xdp_md *ctx)
 {
 	struct packet p = packet_of(ctx);
+	const struct vpc_value *vpc;
 	struct cached forth, back;
 	struct oam_inject inject;
 	struct oam_frame *o;
@@ -2141,6 +2157,9 @@ int oam(struct xdp_md *ctx)
 		return refresh(ctx, &p, &f, &forth, &back, hash);
 	if (!(forth.decision.flags & DECISION_DIRECT) || !direct_flow(&f))
 		return finish(ctx, FLOW_FORGOTTEN);
+	vpc = bpf_map_lookup_elem(&vpcs, &p.vni);
+	if (!vpc || rate_limits(&vpc->rate))
+		return finish(ctx, vpc ? FLOW_LIMITED : NO_VPC);
 	inject_write(&inject, &p, &f, &forth.decision);
 	from = p.outer.ip->saddr;
 	to = address_v4(&back.decision.host);

@@ -8,6 +8,7 @@
 set -euo pipefail
 build=$1
 source "$(dirname "$0")/cloud.sh"
+source "$(dirname "$0")/rates.sh"
 for tool in iperf3 tcpdump; do
 	command -v $tool >/dev/null || { echo "needs $tool"; exit 77; }
 done
@@ -20,37 +21,12 @@ counted() { # VERDICT HOST
 port() { # NAME FIELDS
 	ctl apply -f - <<<"{kind: Port, name: $1, vpc: red, $2}"
 }
-listens() {
-	on server ss -H -n -l -t | grep ":$1 " >/dev/null
-}
-# sent FROM OPTIONS..: iperf3 to the server, what it says in $work/iperf.
-sent() {
-	on server iperf3 -s -1 -p 5201 >>"$work/log" 2>&1 &
-	local server=$!
-	until_true 10 listens 5201
-	on "$1" timeout 30 iperf3 -c 10.0.1.11 -p 5201 -J "${@:2}" >"$work/iperf"
-	wait $server
-}
-# may bits|packets NUMBER SIZE: so much arrived, +-15 %, or all of what was sent where that is less; in
-# datagrams of SIZE bytes, or 0: of TCP, which sends what it can.
-may() {
-	python3 - "$work/iperf" "$@" <<-'END'
-		import json, sys
-		what, limit, size = sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
-		end = json.load(open(sys.argv[1]))["end"]
-		unit = size if what == "packets" else 1 / 8
-		got = end["sum_received"]["bytes"] / end["sum_received"]["seconds"] / unit
-		sent = end["sum_sent"]["bytes"] / end["sum_sent"]["seconds"] / unit if size else limit
-		print(f"may {limit:.0f} {what}/s, sent {sent:.0f}, arrived {got:.0f}")
-		sys.exit(not 0.85 * min(limit, sent) <= got <= 1.15 * limit)
-	END
-}
 # The first second is for what was saved up: the burst.
 udp() { # FROM RATE SIZE bits|packets NUMBER
-	sent "$1" -u -O 1 -t 3 -b "$2" -l "$3" && may "$4" "$5" "$3"
+	sent "$1" server 10.0.1.11 -u -O 1 -t 3 -b "$2" -l "$3" && may "$4" "$5" "$3"
 }
 tcp() { # FROM NUMBER
-	sent "$1" -O 2 -t 4 && may bits "$2" 0
+	sent "$1" server 10.0.1.11 -O 2 -t 4 && may bits "$2" 0
 }
 
 holds "the server is reached" until_true 30 pings client 10.0.1.11

@@ -5,6 +5,7 @@
 nat.py serve PORT                    TCP: tells each client its address and port as seen there, then
                                      answers every line with that line; UDP: tells that of each packet
 nat.py who ADDRESS PORT [udp]        prints what the server sees
+nat.py fill ADDRESS PORT RATE        UDP: a datagram from each port that there is, so many a second
 nat.py hold ADDRESS PORT COUNT FILE  opens so many connections, prints "open N PORTS ADDRESSES" (how
                                      many, and how many different ports and addresses the server saw),
                                      has a line answered on each again and again until FILE is there,
@@ -15,6 +16,7 @@ import os
 import resource
 import socket
 import sys
+import time
 
 PATIENCE_S = 60
 
@@ -59,6 +61,18 @@ async def answered(stream, word):
         raise OSError(f"{got} is not {word}")
 
 
+def fill(address, port, rate):
+    """A datagram from each of this endpoint's own ports, at that rate: as many sessions."""
+    due = time.monotonic()
+    for own in range(1, 65536):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.bind(("0.0.0.0", own))
+            s.sendto(b"x", (address, port))
+        due += 1 / rate
+        if own % 50 == 0:
+            time.sleep(max(0.0, due - time.monotonic()))
+
+
 async def hold(address, port, count, file):
     busy = asyncio.Semaphore(200)
 
@@ -90,6 +104,8 @@ if __name__ == "__main__":
     what = sys.argv[1]
     if what == "serve":
         asyncio.run(serve(int(sys.argv[2])))
+    elif what == "fill":
+        fill(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     elif what == "who":
         who(sys.argv[2], int(sys.argv[3]),
             socket.SOCK_DGRAM if "udp" in sys.argv[4:] else socket.SOCK_STREAM)

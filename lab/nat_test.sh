@@ -118,6 +118,22 @@ for name in client blue-client; do
 	holds "of $name's connections none broke" wait "${holding[$name]}"
 	holds "all $many answered to the last" grep -q "^whole $many$" "$work/$name.held"
 done
+# One endpoint has more ports of its own than an address may have towards one destination.
+alarmed() {
+	status | grep 'nat-exhausted.*nat out of vpc red.*198\.51\.100\.10 ' >/dev/null
+}
+quiet() {
+	! alarmed
+}
+exhausted() {
+	on client python3 "$lab/nat.py" fill $server 7000 8000 && until_true 8 alarmed
+}
+fails "no address is exhausted" alarmed
+holds "where no port is left towards a destination there is an alarm" until_true 240 exhausted
+holds "another tenant's connections go there" seen_as blue-client 198.51.100.11 $server udp
+holds "and this one's elsewhere" seen_as client 198.51.100.10 $far udp
+holds "the alarm ends by itself" until_true 60 quiet
+
 removed() {
 	! page client http://$server/
 }

@@ -521,6 +521,7 @@ static void report(struct state *s)
 	};
 	Zeta__Node__V1__VerdictCount counts[VERDICTS], *verdicts[VERDICTS];
 	Zeta__Node__V1__VpcUsage usages[VPCS_TOLD], *vpcs[VPCS_TOLD];
+	Zeta__Node__V1__NatRefusal refusals[NATS_TOLD], *nats[NATS_TOLD];
 	Zeta__Node__V1__Report report = ZETA__NODE__V1__REPORT__INIT;
 	auto_(freep) char **ready = calloc(MAX_LOCAL_PORTS, sizeof(*ready));
 	auto_(freep) struct states *states = malloc(sizeof(*states));
@@ -554,6 +555,18 @@ static void report(struct state *s)
 		verdicts[report.n_verdicts++] = count;
 	}
 	report_functions(s, functions, &report);
+	report.nat = nats;
+	for (i = 0; i < (int)s->status.nats && i < NATS_TOLD; i++) {
+		struct nat_refusal *nat = &s->status.nat[i];
+
+		refusals[i] = (Zeta__Node__V1__NatRefusal){
+			PROTOBUF_C_MESSAGE_INIT(&zeta__node__v1__nat_refusal__descriptor),
+			.vni = nat->vni,
+			.address = {sizeof(nat->address), (uint8_t *)&nat->address},
+			.refused = nat->refused,
+		};
+		nats[report.n_nat++] = &refusals[i];
+	}
 	report.vpc = vpcs;
 	for (i = 0; i < (int)s->status.vpcs && i < VPCS_TOLD; i++) {
 		const struct vpc_usage *vpc = &s->status.vpc[i];
@@ -566,6 +579,7 @@ static void report(struct state *s)
 			.refused_first_packets = vpc->refused_first_packets,
 			.refused_sessions = vpc->refused_sessions,
 			.refused_half_open = vpc->refused_half_open,
+			.refused_packets = vpc->refused_packets,
 		};
 		vpcs[report.n_vpc++] = &usages[i];
 	}

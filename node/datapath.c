@@ -27,6 +27,7 @@
 #include "shared/limits.h"
 #include "shared/membership.h"
 #include "shared/move.h"
+#include "shared/nat.h"
 #include "shared/outbox.h"
 #include "shared/session.h"
 #include "shared/steps.h"
@@ -55,8 +56,11 @@ static const struct table_shape own_shapes[OWN_MAPS] = {
 			     sizeof(struct local_place), 0},
 	[MAP_PORT_BUCKETS] = {"port_buckets", sizeof(__u32), sizeof(struct port_buckets), 0},
 	[MAP_ASKING] = {"asking", sizeof(__u32), sizeof(struct asking_value), 0},
+	[MAP_VPC_BUCKETS] = {"vpc_buckets", sizeof(__u32), sizeof(struct vpc_bucket), 0},
 	[MAP_USAGE] = {"usage", sizeof(struct usage_key), sizeof(struct usage_value), 0},
 	[MAP_RECORDS] = {"records", sizeof(__u32), sizeof(__s64), 0},
+	[MAP_NAT_REFUSING] = {"nat_refusing", sizeof(struct endpoint_key),
+			      sizeof(struct nat_refusing_value), 0},
 };
 
 static int refuse(char why[DATAPATH_WHY], int err, const char *format, ...)

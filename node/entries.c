@@ -53,3 +53,21 @@ int entries_mac(struct entries *entries, const char *what, ProtobufCBinaryData b
 {
 	return copy(entries, what, bytes, out, 6);
 }
+
+int entries_rate(struct entries *entries, const char *what, const Zeta__Node__V1__Rate *rate,
+		 struct rate *out)
+{
+	if (!rate)
+		return 0;
+	if (rate->bits_per_s &&
+	    (rate->bits_per_s < MIN_BITS_PER_S || rate->bits_per_s > MAX_BITS_PER_S))
+		return entries_refuse(entries, "%s of %llu bits per second", what,
+				      (unsigned long long)rate->bits_per_s);
+	if (rate->packets_per_s > MAX_PACKETS_PER_S)
+		return entries_refuse(entries, "%s of %llu packets per second", what,
+				      (unsigned long long)rate->packets_per_s);
+	if (!rate->burst_ms || rate->burst_ms > MAX_BURST_MS)
+		return entries_refuse(entries, "%s has a burst of %u ms", what, rate->burst_ms);
+	*out = rate_of(rate->bits_per_s, rate->packets_per_s, rate->burst_ms);
+	return 0;
+}

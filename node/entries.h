@@ -10,7 +10,9 @@
 #include <linux/types.h>
 #include <protobuf-c/protobuf-c.h>
 
+#include "api/node.pb-c.h"
 #include "node/tables.h"
+#include "shared/rate.h"
 
 struct health_checks;
 
@@ -33,3 +35,6 @@ int entries_ip(struct entries *entries, const char *what, ProtobufCBinaryData by
 int entries_prefix(struct entries *entries, const char *what, ProtobufCBinaryData bytes,
 		   __u32 length, struct in6_addr *out);
 int entries_mac(struct entries *entries, const char *what, ProtobufCBinaryData bytes, __u8 out[6]);
+// NULL: no limit, and *out stays as it is.
+int entries_rate(struct entries *entries, const char *what, const Zeta__Node__V1__Rate *rate,
+		 struct rate *out);

@@ -344,7 +344,9 @@ static void buckets(void **state)
 static void vpc(void **state)
 {
 	Zeta__Node__V1__Vpc v = ZETA__NODE__V1__VPC__INIT;
+	Zeta__Node__V1__Rate limit = ZETA__NODE__V1__RATE__INIT;
 	uint32_t functions[MAX_SERVICE_CHAIN + 1] = {1, 2, 3};
+	struct rate want = rate_of(0, 500, 20);
 	struct recorded r = recorder();
 	const struct vpc_value *value = (const void *)r.value[0];
 
@@ -361,6 +363,16 @@ static void vpc(void **state)
 	assert_int_equal(value->function[2], 3);
 	assert_int_equal(value->ask_ns, 40000);
 	assert_int_equal(value->sessions, 1000);
+	assert_false(rate_limits(&value->rate));
+	v.limit = &limit;
+	limit.packets_per_s = 500;
+	limit.burst_ms = 20;
+	r = recorder();
+	assert_int_equal(vpc_entries(&v, &r.entries), 0);
+	assert_memory_equal(&value->rate, &want, sizeof(want));
+	limit.burst_ms = 0;
+	REFUSES(vpc_entries(&v, &r.entries), "a limit has a burst of 0");
+	v.limit = NULL;
 	v.ask_ns = 3600000000001;
 	REFUSES(vpc_entries(&v, &r.entries), "first packets");
 	v.ask_ns = 0;

@@ -23,6 +23,7 @@
 #include "lib/own.h"
 #include "modules/function/functions.h"
 #include "modules/limits/limits.h"
+#include "modules/nat/refusals.h"
 #include "modules/term/wipe.h"
 #include "modules/uplink/uplinks.h"
 #include "node/datapath.h"
@@ -59,6 +60,7 @@ struct work {
 	struct ports ports;
 	struct upkeep upkeep;
 	struct limits limits;
+	struct nat_refusals refusals;
 	struct wipe wipe;
 	struct functions functions;
 	struct uplinks uplinks;
@@ -259,6 +261,7 @@ static void tell_status(struct work *work)
 	status->uplinks = work->uplinks.count;
 	datapath_verdicts(&work->datapath, status->verdicts);
 	limits_tell(&work->limits, &work->datapath, status);
+	nat_tell(&work->refusals, &work->datapath, status);
 }
 
 // Carries out one message and answers it. -EPROTO: the agent does not keep to the rules.

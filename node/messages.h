@@ -68,8 +68,19 @@ struct vpc_usage {
 	__u64 refused_first_packets;
 	__u64 refused_sessions;
 	__u64 refused_half_open;
+	__u64 refused_packets;
 };
 #define VPCS_TOLD 32
+
+// An address of a NAT that had no port left lately (modules/nat): so many packets that would have
+// begun a connection were refused.
+struct nat_refusal {
+	struct in6_addr address;
+	__u32 vni; // of the external VPC
+	__u32 pad;
+	__u64 refused;
+};
+#define NATS_TOLD 16
 
 struct node_status {
 	__u32 boot;    // 0: nothing is loaded
@@ -78,11 +89,14 @@ struct node_status {
 	__u32 vpcs;    // in vpc[0 .. vpcs)
 	__u32 swept;   // of the last transfer of which no record is left here
 	__u32 uplinks; // how many
+	__u32 nats;    // in nat[0 .. nats)
+	__u32 pad;
 	__u64 sessions;
 	__u64 session_digest;
 	__u64 cached;
 	struct verdict_count verdicts[VERDICTS];
 	struct vpc_usage vpc[VPCS_TOLD];
+	struct nat_refusal nat[NATS_TOLD];
 };
 
 // Arrays that the ballots read in memory (shared/membership.h).

@@ -65,6 +65,8 @@
 #define MAX_NATS 65536	       // one for each VPC
 #define MAX_USED_UP 4096       // addresses and destinations for which no port is looked for
 #define USED_UP_MS 200	       // .. for so long: a SYN is sent again after a second
+#define MAX_NAT_REFUSING 1024  // addresses that had no port left lately: more nobody reads about
+#define NAT_QUIET_MS 10000     // an address with no port left is named until so long after that
 #define MAX_RULES 10000	       // of a VPC's security groups, and of its ACLs
 #define RULE_BLOCKS 256	       // that rules are told to nodes in: of 40 each, where there are most
 #define RULES_TOGETHER 64      // but so few are told as one; routes too
@@ -117,14 +119,15 @@
 #define HEAD_RESERVE 16	  // a part of its records that a node takes from heads, but not as one
 #define ASK_RESERVE 4 // the last quarter is for sessions that are known: a flood holds up no FIN
 
-// Rates of a port (modules/limits, docs/limits.md).
+// Rates of a port, and of a VPC (modules/limits, docs/limits.md).
 #define MIN_BITS_PER_S 1000	       // below, a packet would take seconds
 #define MAX_BITS_PER_S 400000000000ull // a fast interface; bytes are told apart that well
 #define MAX_PACKETS_PER_S 100000000    // more than such an interface gets small ones of
 #define MAX_BURST_MS 10000	       // more is another rate
 #define DEFAULT_BURST_MS 100	       // some round trips of TCP across a country
 #define MAX_CONNECTIONS_PER_S 1000000  // that one workload begins
-#define CONNECTION_BURST_MS 250	       // as of a VPC's first packets: short ones come in heaps
-#define CONNECTION_BURST 16	       // .. and so many in any case
-#define MIN_MIRROR_BYTES 64	       // of each packet: its headers
+#define SHARE_MS 100 // who has taken entrances over gives a VPC its larger share that late
+#define CONNECTION_BURST_MS 250 // as of a VPC's first packets: short ones come in heaps
+#define CONNECTION_BURST 16	// .. and so many in any case
+#define MIN_MIRROR_BYTES 64	// of each packet: its headers
 #define MAX_MIRROR_BYTES 65535

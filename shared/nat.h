@@ -48,6 +48,13 @@ struct nat_forward_value {
 };
 _Static_assert(sizeof(struct nat_forward_value) == 20, "no padding");
 
+// Map "nat_refusing": LRU hash, key struct endpoint_key: an address of an external VPC from which a
+// connection was refused, as no port of it was free.
+struct nat_refusing_value {
+	__u64 last_ns; // bpf_ktime_get_coarse_ns()
+	__u64 refused; // packets that would have begun one
+};
+
 // The ports that connections from a shared address may have; echo identifiers are as ports. Below
 // are those of servers.
 #define NAT_FIRST_PORT 1024

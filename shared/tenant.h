@@ -8,6 +8,7 @@
 #include <linux/types.h>
 
 #include "shared/limits.h"
+#include "shared/rate.h"
 
 // Map "vpcs": hash, key __u32 VNI.
 struct vpc_value {
@@ -19,8 +20,9 @@ struct vpc_value {
 			// limit
 	__u32 sessions; // that it may have in the cluster; 0: no quota
 	__u32 pad_end;
+	struct rate rate; // of all that it sends and gets through the cluster's forwarders
 };
-_Static_assert(sizeof(struct vpc_value) == 32, "no padding");
+_Static_assert(sizeof(struct vpc_value) == 56, "no padding");
 
 // Map "asking": LRU hash, key __u32 VNI << 8 | entrance. What a VPC has used of its first packets.
 // It is the kernel's alone, so that a new vpc_value gives nobody a fresh burst.
@@ -28,6 +30,17 @@ struct asking_value {
 	__u64 until_ns; // bpf_ktime_get_coarse_ns() until which its packets are paid for
 	__u64 refused;
 };
+
+// Map "vpc_buckets": hash, key __u32 VNI. What a VPC with a rate has used of this forwarder's share
+// of it, which follows from who owns the entrances and is looked up anew when that may have
+// changed.
+struct vpc_bucket {
+	struct bucket bucket;
+	struct rate share;
+	__u64 share_until_ns; // of the monotonic clock
+	__u64 refused;
+};
+_Static_assert(sizeof(struct vpc_bucket) == 56, "no padding");
 
 // Map "usage": hash. What a VPC has in one chain of which this node is a replica, whatever its
 // place there, so that a new head knows. Counted with every change of a record, by the kernel

@@ -14,6 +14,7 @@
 #include "modules/chain/view.h"
 #include "modules/vpc/transfer_controller.h"
 #include "modules/health/health_controller.h"
+#include "modules/nat/nat_controller.h"
 #include "wire/beat.h"
 
 // Nodes report every second. One whose stream is open, that says nothing for so long, and that no
@@ -32,7 +33,7 @@
 	      // or a node that is here got no further with what it is told
 
 // Alarms are known by these.
-#define ALARM_KEY 64
+#define ALARM_KEY 160
 #define NEEDS_FORCE "chain-needs-force"
 #define NODE_BEHIND "node-behind"
 
@@ -369,9 +370,10 @@ static void read_reports(struct build *build)
 	}
 }
 
-static void alarm_key(char key[ALARM_KEY], const char *what, int chain, uint32_t node)
+static void alarm_key(char key[ALARM_KEY], const char *what, int chain, uint32_t node,
+		      const char *of)
 {
-	snprintf(key, ALARM_KEY, "%s/%d/%u", what, chain, node);
+	snprintf(key, ALARM_KEY, "%s/%d/%u%s%s", what, chain, node, *of ? "/" : "", of);
 }
 
 // M6, by force: whether for the time of a ballot and of two guards this was the last hope, so that
@@ -391,7 +393,7 @@ static void find_ripe(struct build *build)
 		    members->sighting[n].silent_ms > last_ms)
 			last_ms = members->sighting[n].silent_ms;
 	for (i = 0; i < build->before.chains; i++) {
-		alarm_key(key, NEEDS_FORCE, (int)i, 0);
+		alarm_key(key, NEEDS_FORCE, (int)i, 0, "");
 		build->report[i].ripe =
 			status_raised_ms(build->status, build->id, key) > wait_ms + last_ms;
 	}
@@ -452,7 +454,7 @@ static void find_behind(struct build *build, uint64_t revision)
 
 		members->lacks[n] =
 			node->presence == PRESENCE_HERE && members->sighting[n].revision < revision;
-		alarm_key(key, NODE_BEHIND, -1, node->index);
+		alarm_key(key, NODE_BEHIND, -1, node->index, "");
 		node->behind = members->lacks[n] && !members->sighting[n].failing &&
 			       status_raised_ms(build->status, build->id, key) < STUCK_MS;
 	}
@@ -657,6 +659,7 @@ struct alarm {
 	const char *what;
 	int chain;	     // -1: of none
 	uint32_t node;	     // index, 0: of none
+	const char *of;	     // what else tells it from others; NULL: nothing
 	json_int_t mark;     // an alarm with another one is another alarm
 	json_int_t patience; // ms
 };
@@ -673,7 +676,7 @@ static void raise(const struct build *build, json_t *list, struct alarm alarm, c
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	alarm_key(key, alarm.what, alarm.chain, alarm.node);
+	alarm_key(key, alarm.what, alarm.chain, alarm.node, alarm.of ?: "");
 	json_array_append_new(
 		list,
 		json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:I, s:I}", "key", key, "severity",
@@ -928,6 +931,23 @@ static void alarm_of_health(const struct build *build, struct store *store, json
 		      trouble.balancer, trouble.protocol, trouble.port, trouble.listeners);
 }
 
+struct raising {
+	const struct build *build;
+	json_t *list;
+};
+
+static void alarm_of_nat(const struct nat_trouble *trouble, void *arg)
+{
+	const struct raising *r = arg;
+	char of[OBJECT_ID + ADDRESS_TEXT];
+
+	snprintf(of, sizeof(of), "%s %s", trouble->id, trouble->address);
+	raise(r->build, r->list, (struct alarm){.what = "nat-exhausted", .chain = -1, .of = of},
+	      "nat %s of vpc %s: no port of %s is free towards some destination, new connections are "
+	      "refused (%llu so far)",
+	      trouble->nat, trouble->vpc, trouble->address, (unsigned long long)trouble->refused);
+}
+
 static json_t *alarms_of(const struct build *build, struct store *store)
 {
 	const struct view *view = &build->after;
@@ -941,6 +961,7 @@ static json_t *alarms_of(const struct build *build, struct store *store)
 	alarms_of_spread(build, list);
 	alarm_of_transfer(build, store, list);
 	alarm_of_health(build, store, list);
+	nat_troubles(store, build->status, build->id, alarm_of_nat, &(struct raising){build, list});
 	if (!view->chains || !view->chain[0].founded) {
 		raise(build, list,
 		      (struct alarm){.severity = CRITICAL,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-// What one VPC may cost the others: how often its packets may ask the flow table, and how many
-// sessions it may have there.
+// What one VPC may cost the others: how much it may send, how often its packets may ask the flow
+// table, and how many sessions it may have there.
 #pragma once
 
+#include "modules/entrance/entrance.bpf.h"
 #include "modules/session/session.bpf.h"
 #include "modules/vpc/vpc.bpf.h"
 #include "shared/tenant.h"
@@ -79,6 +80,66 @@ called int ask_allowed(const struct vpc_value *vpc, __u32 vni, __u32 entrance, e
 	if (why == ASKS_REFRESH)
 		return 1;
 	__sync_fetch_and_add(&a->refused, 1);
+	return 0;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_VPCS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct vpc_bucket);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} vpc_buckets SEC(".maps");
+
+struct entrances_count {
+	__u64 all, own;
+};
+
+static long entrance_count(__u32 i, struct entrances_count *c)
+{
+	const struct entrance_value *e = entrance_at(i);
+
+	if (e && e->live) {
+		c->all++;
+		c->own += e->owner == cfg.node;
+	}
+	return 0;
+}
+
+// Hosts spread flows evenly over entrances: of a VPC's rate a forwarder has as much as it has of
+// them. So the shares of all together are the rate, whoever is alive.
+called void vpc_share(struct vpc_bucket *b, const struct vpc_value *vpc, __u64 now)
+{
+	struct entrances_count c = {};
+
+	bpf_loop(MAX_ENTRANCES, entrance_count, &c, 0);
+	// What still comes to who has just given its last entrance away.
+	if (!c.own)
+		c.own = 1;
+	b->share.per_byte = vpc->rate.per_byte * c.all / c.own;
+	b->share.per_packet = vpc->rate.per_packet * c.all / c.own;
+	b->share.burst = vpc->rate.burst;
+	b->share_until_ns = now + SHARE_MS * 1000000ull;
+}
+
+// Whether the VPC, which has a rate, may send or get a frame of so many bytes.
+called int vpc_allowed(const struct vpc_value *vpc, __u32 vni, __u32 bytes)
+{
+	struct vpc_bucket *b = bpf_map_lookup_elem(&vpc_buckets, &vni);
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!b) {
+		bpf_map_update_elem(&vpc_buckets, &vni, &(struct vpc_bucket){}, BPF_NOEXIST);
+		b = bpf_map_lookup_elem(&vpc_buckets, &vni);
+	}
+	if (!b)
+		return 1;
+	if (now >= b->share_until_ns)
+		vpc_share(b, vpc, now);
+	if (rate_allows(&b->share, &b->bucket, now, 1, bytes))
+		return 1;
+	__sync_fetch_and_add(&b->refused, 1);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two maps, summed by VPC: what the forwarder refused, and what the flow table node holds as head.
+// Three maps, summed by VPC: what the forwarder refused, and what the flow table node holds as
+// head.
 #include "modules/limits/limits.h"
 
 #include <bpf/bpf.h>
@@ -71,6 +72,30 @@ static void add_asking(void *context, const void *key, const void *value)
 		sum->refused_first_packets += asking->refused;
 }
 
+static int is_gone(const struct datapath *datapath, __u32 vni)
+{
+	int vpcs = datapath->tables[TABLE_VPCS];
+	struct vpc_value vpc;
+
+	return vpcs >= 0 && bpf_map_lookup_elem(vpcs, &vni, &vpc) && errno == ENOENT;
+}
+
+static void add_bucket(void *context, const void *key, const void *value)
+{
+	struct reading *r = context;
+	const struct vpc_bucket *bucket = value;
+	__u32 vni = *(const __u32 *)key;
+	struct vpc_usage *sum;
+
+	if (is_gone(r->datapath, vni)) {
+		bpf_map_delete_elem(r->datapath->own[MAP_VPC_BUCKETS], &vni);
+		return;
+	}
+	sum = bucket->refused ? sum_of(&r->sums, vni) : NULL;
+	if (sum)
+		sum->refused_packets += bucket->refused;
+}
+
 static __u64 at_least_none(__s64 count)
 {
 	return count > 0 ? (__u64)count : 0;
@@ -80,15 +105,12 @@ static __u64 at_least_none(__s64 count)
 static void add_usage(void *context, const void *key, const void *value)
 {
 	struct reading *r = context;
-	int vpcs = r->datapath->tables[TABLE_VPCS], usages = r->datapath->own[MAP_USAGE];
 	const struct usage_key *k = key;
 	const struct usage_value *usage = value;
-	struct vpc_value vpc;
 	struct vpc_usage *sum;
 
-	if (usage->sessions <= 0 && vpcs >= 0 && bpf_map_lookup_elem(vpcs, &k->vni, &vpc) &&
-	    errno == ENOENT) {
-		bpf_map_delete_elem(usages, k);
+	if (usage->sessions <= 0 && is_gone(r->datapath, k->vni)) {
+		bpf_map_delete_elem(r->datapath->own[MAP_USAGE], k);
 		return;
 	}
 	sum = sum_of(&r->sums, k->vni);
@@ -135,7 +157,8 @@ void limits_each_usage(const struct datapath *datapath,
 
 static __u64 refusals(const struct vpc_usage *usage)
 {
-	return usage->refused_first_packets + usage->refused_sessions + usage->refused_half_open;
+	return usage->refused_first_packets + usage->refused_sessions + usage->refused_half_open +
+	       usage->refused_packets;
 }
 
 static int is_before(const struct vpc_usage *a, const struct vpc_usage *b)
@@ -163,6 +186,7 @@ static void read_all(struct limits *limits, const struct datapath *datapath)
 	struct hash_entry *entry;
 
 	each(datapath, MAP_ASKING, sizeof(__u32), sizeof(struct asking_value), add_asking, &r);
+	each(datapath, MAP_VPC_BUCKETS, sizeof(__u32), sizeof(struct vpc_bucket), add_bucket, &r);
 	limits_each_usage(datapath, add_usage, &r);
 	limits->vpcs = 0;
 	while ((entry = hash_walk(&r.sums, &walk))) {

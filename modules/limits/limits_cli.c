@@ -7,8 +7,9 @@
 
 #include "cli/output.h"
 
-static const char *const counts[] = {"sessions", "half_open", "refused_first_packets",
-				     "refused_sessions", "refused_half_open"};
+static const char *const counts[] = {
+	"sessions",	    "half_open",	 "refused_first_packets",
+	"refused_sessions", "refused_half_open", "refused_packets"};
 #define COUNTS (sizeof(counts) / sizeof(counts[0]))
 
 static json_t *sum_of(json_t *sums, json_int_t vni)
@@ -58,7 +59,8 @@ void limits_print(const json_t *vpcs)
 					     "HALF-OPEN",
 					     "REFUSED FIRST-PACKETS",
 					     "REFUSED SESSIONS",
-					     "REFUSED HALF-OPEN"};
+					     "REFUSED HALF-OPEN",
+					     "REFUSED PACKETS"};
 	struct table *table;
 	json_t *sum;
 	size_t i, c;

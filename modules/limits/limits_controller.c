@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a table of fields cannot say about a port's limits.
+// What a table of fields cannot say about limits.
 #include "modules/limits/limits_controller.h"
 
 #include <string.h>
@@ -57,7 +57,7 @@ const char *limits_asked(const json_t *port)
 	return NULL;
 }
 
-static int limits_something(struct change *change, const char *field)
+int limits_something(struct change *change, const char *field)
 {
 	const json_t *limit = json_object_get(change->after, field);
 

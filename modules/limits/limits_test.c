@@ -4,6 +4,7 @@
 #include "datapath/gateway_nodes.h"
 
 #include <bpf/bpf.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <linux/if_ether.h>
 #include <pthread.h>
@@ -13,6 +14,7 @@
 #include <time.h>
 
 #include "lib/address.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "modules/limits/limits.h"
 #include "shared/limits.h"
@@ -34,12 +36,11 @@ struct world {
 	struct vpc_value red;
 };
 
-static void put_view(const struct node *n)
+static void own_entrances(const struct node *n, uint32_t first, uint32_t second)
 {
-	node_peers(n, NODES);
 	for (uint8_t i = 0; i < 2; i++) {
 		struct entrance_value entrance = {
-			.mac = {2, 14, 0, 0, 0, i}, .live = 1, .owner = FWD};
+			.mac = {2, 14, 0, 0, 0, i}, .live = 1, .owner = i ? second : first};
 		char ip[16];
 		uint32_t index = i;
 
@@ -48,6 +49,12 @@ static void put_view(const struct node *n)
 		node_put(n, "entrances", &index, &entrance);
 		node_put(n, "entrance_by_ip", &entrance.ip, &index);
 	}
+}
+
+static void put_view(const struct node *n)
+{
+	node_peers(n, NODES);
+	own_entrances(n, FWD, FWD);
 	node_buckets(n, 0);
 }
 
@@ -151,6 +158,136 @@ static enum verdict travel_twice(const struct world *w, const struct packet *p)
 	if (node_run(&w->node[FWD], &f) != FORWARDED)
 		return BUG;
 	return carry(w, &copies, &f);
+}
+
+// ---- all packets ----
+
+static struct vpc_bucket bucket(const struct world *w)
+{
+	uint32_t key = RED;
+	struct vpc_bucket value = {};
+
+	bpf_map_lookup_elem(node_map(&w->node[FWD], "vpc_buckets"), &key, &value);
+	return value;
+}
+
+static void bucket_put(const struct world *w, struct vpc_bucket value)
+{
+	uint32_t key = RED;
+
+	node_put(&w->node[FWD], "vpc_buckets", &key, &value);
+}
+
+static void rate_red(struct world *w, struct rate rate)
+{
+	w->red.rate = rate;
+	put_vpc(w, RED, &w->red);
+}
+
+// How many of the same packets pass, until one does not.
+static unsigned int pass_all(const struct world *w, struct packet p, enum verdict v)
+{
+	unsigned int passed = 0;
+
+	while (passed < 100 && at_forwarder(w, &p) == v)
+		passed++;
+	return passed;
+}
+
+#define HOUR_OF_RATE (HOUR_NS << RATE_TIME_BITS)
+#define EMPTY ((struct vpc_bucket){})
+
+static int test_rate(struct world *w)
+{
+	const struct packet udp = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000};
+	const struct rate packets = {.per_packet = HOUR_OF_RATE, .burst = 3 * HOUR_OF_RATE};
+	struct packet other = udp, arp = {.vni = RED};
+	struct vpc_bucket value;
+	struct frame f;
+	int wrong = is_verdict("known before", travel(w, &udp), FORWARDED_FIRST);
+
+	wrong += is_number("no limit", pass_all(w, udp, FORWARDED), 100);
+	rate_red(w, packets);
+	// The one more: it is paid for afterwards.
+	wrong += is_number("burst", pass_all(w, udp, FORWARDED), 4);
+	wrong += is_verdict("known", at_forwarder(w, &udp), VPC_RATE);
+	wrong += is_verdict("ARP", at_forwarder(w, &arp), VPC_RATE);
+	other.port = 3000;
+	wrong += is_verdict("unknown", at_forwarder(w, &other), VPC_RATE);
+	other = udp;
+	other.entrance = 1;
+	wrong += is_verdict("by another entrance", at_forwarder(w, &other), VPC_RATE);
+	wrong += is_number("refused", bucket(w).refused, 5);
+	other.vni = BLUE;
+	wrong += is_number("another VPC", pass_all(w, other, LOOKED_UP), 100);
+	// What the daemon writes about the VPC is no new burst.
+	w->red.policy++;
+	put_vpc(w, RED, &w->red);
+	wrong += is_verdict("new policy", at_forwarder(w, &udp), VPC_RATE);
+	w->red.policy--;
+	// Two hours later two more.
+	value = bucket(w);
+	value.bucket.packets_until -= 2 * HOUR_OF_RATE;
+	bucket_put(w, value);
+	wrong += is_number("later", pass_all(w, udp, FORWARDED), 2);
+	// Of bytes: so many as the frame has, inside.
+	write_frame(&f, &udp);
+	rate_red(w, (struct rate){.per_byte = (HOUR_OF_RATE << RATE_BYTE_BITS) / 1000,
+				  .burst = 3 * HOUR_OF_RATE});
+	bucket_put(w, EMPTY);
+	wrong += is_verdict("by bytes", at_forwarder(w, &udp), FORWARDED);
+	value = bucket(w);
+	wrong += is_number("bytes paid",
+			   (value.bucket.bytes_until - (now_ms() * 1000000 << RATE_TIME_BITS) +
+			    HOUR_OF_RATE / 2000) /
+				   (HOUR_OF_RATE / 1000),
+			   f.length - 50);
+	rate_red(w, (struct rate){});
+	return wrong + is_number("no limit any more", pass_all(w, udp, FORWARDED), 100);
+}
+
+// A forwarder has as much of the rate as it has of the entrances that are there.
+static int test_rate_share(struct world *w)
+{
+	const struct packet udp = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000};
+	const struct rate rate = {.per_packet = HOUR_OF_RATE, .burst = 7 * HOUR_OF_RATE};
+	struct vpc_bucket value;
+	int wrong = is_verdict("known before", travel(w, &udp), FORWARDED_FIRST);
+
+	rate_red(w, rate);
+	own_entrances(&w->node[FWD], FWD, HEAD);
+	wrong += is_number("one of two", pass_all(w, udp, FORWARDED), 4);
+	// The other forwarder has died: no new burst, but twice as much from now on.
+	own_entrances(&w->node[FWD], FWD, FWD);
+	value = bucket(w);
+	value.bucket.packets_until -= 4 * HOUR_OF_RATE;
+	value.share_until_ns = 0;
+	bucket_put(w, value);
+	wrong += is_number("both of two", pass_all(w, udp, FORWARDED), 4);
+	// A new rate is followed likewise.
+	w->red.rate.per_packet = 2 * HOUR_OF_RATE;
+	put_vpc(w, RED, &w->red);
+	bucket_put(w, EMPTY);
+	wrong += is_number("half the rate", pass_all(w, udp, FORWARDED), 4);
+	return wrong;
+}
+
+// Where packets of a VPC with a rate go host to host nobody would count them.
+static int test_rate_direct(struct world *w)
+{
+	const struct packet udp = {.vni = RED, .protocol = IPPROTO_UDP, .port = 1000};
+	struct node copies = w->node[FWD];
+	struct frame f;
+	int wrong = is_verdict("begun", travel(w, &udp), FORWARDED_FIRST);
+
+	copies.entry = copies.oam;
+	write_frame(&f, &udp);
+	wrong += is_verdict("forwarded", node_run(&w->node[FWD], &f), FORWARDED);
+	wrong += is_verdict("no limit", node_run(&copies, &f), FLOW_TOLD);
+	rate_red(w, (struct rate){.per_packet = 1, .burst = HOUR_OF_RATE});
+	write_frame(&f, &udp);
+	wrong += is_verdict("forwarded", node_run(&w->node[FWD], &f), FORWARDED);
+	return wrong + is_verdict("with a limit", node_run(&copies, &f), FLOW_LIMITED);
 }
 
 // ---- first packets ----
@@ -610,6 +747,7 @@ static struct datapath datapath_of(const struct world *w, uint32_t node)
 	d.tables[TABLE_CHAINS] = node_map(&w->node[node], "chains");
 	d.tables[TABLE_VPCS] = node_map(&w->node[node], "vpcs");
 	d.own[MAP_ASKING] = node_map(&w->node[node], "asking");
+	d.own[MAP_VPC_BUCKETS] = node_map(&w->node[node], "vpc_buckets");
 	d.own[MAP_USAGE] = node_map(&w->node[node], "usage");
 	d.own[MAP_RECORDS] = node_map(&w->node[node], "records");
 	return d;
@@ -661,6 +799,16 @@ static int test_told(struct world *w)
 	s = told_of(w, FWD);
 	wrong += is_number("VPCs at the forwarder", s.vpcs, 1);
 	wrong += is_number("refused there", s.vpc[0].refused_first_packets, 1);
+	rate_red(w, (struct rate){.per_packet = HOUR_OF_RATE, .burst = 1});
+	wrong += is_verdict("the first packet", at_forwarder(w, &flood), MISS_RATE);
+	wrong += is_verdict("over the rate", at_forwarder(w, &flood), VPC_RATE);
+	node_put(&w->node[FWD], "vpc_buckets", &gone.vni, &EMPTY);
+	s = told_of(w, FWD);
+	wrong += is_number("refused packets", s.vpc[0].refused_packets, 1);
+	wrong += is_number("another's bucket is gone",
+			   -bpf_map_lookup_elem(node_map(&w->node[FWD], "vpc_buckets"), &gone.vni,
+						&(struct vpc_bucket){}),
+			   ENOENT);
 	// Of many the worst are told, in order.
 	for (uint32_t i = 0; i < 2 * VPCS_TOLD; i++) {
 		const struct asking_value value = {.refused = 1000 + i * 37 % (2 * VPCS_TOLD)};
@@ -707,6 +855,9 @@ struct test {
 };
 
 static const struct test tests[] = {
+	{"a VPC's rate", test_rate},
+	{"a forwarder's share", test_rate_share},
+	{"a rate, and no direct path", test_rate_direct},
 	{"first packets", test_first_packets},
 	{"refill", test_refill},
 	{"known sessions", test_known},
@@ -752,6 +903,8 @@ int main(int argc, char **argv)
 			node_clear(&w.node[i], "cache");
 			node_clear(&w.node[i], "usage");
 			node_clear(&w.node[i], "asking");
+			node_clear(&w.node[i], "vpc_buckets");
+			own_entrances(&w.node[i], FWD, FWD);
 			records_put(&w, i, 0);
 		}
 		chain_put(&w, &both);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // NATs: what leaves a VPC for an external VPC comes from addresses of that one, and some of these
 // lead inside.
+#include "modules/nat/nat_controller.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -280,3 +282,73 @@ const struct kind nat_kind = {
 	.complete = complete,
 	.changed = changed,
 };
+
+// ---- what nodes say
+
+struct sums {
+	struct status *status;
+	json_t *refused; // {VNI of the external VPC and address: packets that were refused}
+};
+
+static int add_node(const struct object *object, void *arg)
+{
+	auto_(json_decrefp) json_t *nats = NULL;
+	struct sums *sums = arg;
+	json_t *nat;
+	char place[96];
+	size_t i;
+
+	nats = status_nats(sums->status, text_or_empty(object->body, "name"));
+	json_array_foreach (nats, i, nat) {
+		snprintf(place, sizeof(place), "%lld %s", (long long)integer_in(nat, "vni"),
+			 text_or_empty(nat, "address"));
+		if (json_object_set_new(sums->refused, place,
+					json_integer(integer_in(sums->refused, place) +
+						     integer_in(nat, "refused"))))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+// Whose the address is. Returns false where it is nobody's any more.
+static bool find_nat(struct store *store, const char *place, struct nat_trouble *out)
+{
+	auto_(json_decrefp) json_t *nat = NULL, *vpc = NULL;
+	char vni[16], what[OBJECT_ID + 16];
+	struct holder holder;
+
+	if (sscanf(place, "%15s %63s", vni, out->address) != 2 ||
+	    store_holder(store, "vni", vni, &holder))
+		return false;
+	snprintf(what, sizeof(what), "address:%s", holder.id);
+	if (store_holder(store, what, out->address, &holder) || strcmp(holder.kind, nat_kind.name))
+		return false;
+	nat = store_body(store, nat_kind.name, holder.id);
+	vpc = store_body(store, vpc_kind.name, text_or_empty(nat, "vpc"));
+	snprintf(out->id, sizeof(out->id), "%s", holder.id);
+	snprintf(out->nat, sizeof(out->nat), "%s", text_or_empty(nat, "name"));
+	snprintf(out->vpc, sizeof(out->vpc), "%s", text_or_empty(vpc, "name"));
+	return true;
+}
+
+int nat_troubles(struct store *store, struct status *status, const char *cluster,
+		 void (*fn)(const struct nat_trouble *trouble, void *arg), void *arg)
+{
+	auto_(json_decrefp) json_t *refused = json_object();
+	struct sums sums = {status, refused};
+	struct nat_trouble trouble;
+	const char *place;
+	json_t *count;
+	int err;
+
+	if (!refused)
+		return -ENOMEM;
+	if ((err = store_list_referring(store, "nodes", "clusters", cluster, add_node, &sums)))
+		return err;
+	json_object_foreach (refused, place, count) {
+		trouble.refused = (uint64_t)json_integer_value(count);
+		if (find_nat(store, place, &trouble))
+			fn(&trouble, arg);
+	}
+	return 0;
+}

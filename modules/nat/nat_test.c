@@ -16,6 +16,7 @@
 #include "lib/log.h"
 #include "lib/own.h"
 #include "modules/nat/nat.h"
+#include "modules/nat/refusals.h"
 #include "shared/address.h"
 #include "shared/key.h"
 #include "wire/arp.h"
@@ -490,6 +491,45 @@ static void take_port(struct world *w, uint32_t port)
 
 #define REQUIRED 60000 // sessions of one address to one destination
 
+// What the nodes tell of the address: so many packets that were refused lately; 0: nothing.
+static int is_told(const struct world *w, uint64_t refused)
+{
+	const struct in6_addr address = endpoint_ip(ADDRESS);
+	uint64_t sum = 0;
+	int wrong = 0;
+
+	for (int i = FTN; i < NODES; i++) {
+		const struct datapath d = {
+			.own = {[MAP_NAT_REFUSING] = node_map(&w->node[i], "nat_refusing")}};
+		struct nat_refusals refusals = {};
+		struct node_status status = {};
+
+		nat_tell(&refusals, &d, &status);
+		for (uint32_t k = 0; k < status.nats; k++) {
+			wrong += is_number("external VPC", status.nat[k].vni, PUBLIC);
+			wrong += is_number("its address",
+					   address_equal(&status.nat[k].address, &address), 1);
+			sum += status.nat[k].refused;
+		}
+	}
+	return wrong + is_number("told of", sum, refused);
+}
+
+// As if that had been so long ago.
+static void wait_ms(const struct world *w, uint64_t ms)
+{
+	const struct endpoint_key key = {.vni = PUBLIC, .address = endpoint_ip(ADDRESS)};
+
+	for (int i = FTN; i < NODES; i++) {
+		struct nat_refusing_value value;
+
+		if (bpf_map_lookup_elem(node_map(&w->node[i], "nat_refusing"), &key, &value))
+			continue;
+		value.last_ns -= ms * 1000000;
+		node_put(&w->node[i], "nat_refusing", &key, &value);
+	}
+}
+
 static int test_exhausted(struct world *w)
 {
 	static uint16_t ports[NAT_PORTS];
@@ -499,6 +539,7 @@ static int test_exhausted(struct world *w)
 	uint32_t i;
 
 	put_nat(w, RED, FIRST_SUBNET, one);
+	wrong += is_told(w, 0);
 	srandom(1);
 	for (i = 0; i < NAT_PORTS; i++) {
 		uint32_t at = (uint32_t)random() % (i + 1);
@@ -523,13 +564,17 @@ static int test_exhausted(struct world *w)
 	// In the tunnel Ethernet and IPv4 stand before the ICMP error (RFC 6888 REQ-11).
 	wrong += is_number("ICMP", f.byte[50 + 14 + 20], ICMP_UNREACHABLE);
 	wrong += is_number("ICMP", f.byte[50 + 14 + 20 + 1], ICMP_UNREACHABLE_HOST);
+	wrong += is_told(w, 1);
 	// But only there.
 	p.to = SERVER + 1;
 	wrong += goes(w, "another server", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
 	p = first;
 	p.to_port = 81;
 	wrong += goes(w, "another port", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
-	return wrong;
+	wait_ms(w, NAT_QUIET_MS / 2);
+	wrong += is_told(w, 1);
+	wait_ms(w, NAT_QUIET_MS / 2);
+	return wrong + is_told(w, 0);
 }
 
 // A node knows the free ports of its own chain only; of the others it takes one as it comes.
@@ -777,6 +822,39 @@ static int test_external_gone(struct world *w)
 	return wrong;
 }
 
+// What crosses from one VPC to another is paid for by both, where they have a rate.
+static int test_rates(struct world *w)
+{
+	static const uint32_t limited[] = {RED, PUBLIC};
+	struct packet p = first, outside, back;
+	struct frame f;
+	int wrong = 0;
+
+	put_nat(w, RED, FIRST_SUBNET, one);
+	wrong += goes(w, "SYN", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+	back = answer_to(&outside);
+	wrong += is_verdict("back", travel(w, &back, &f), FORWARDED);
+	p.flags = ACK;
+	for (int i = 0; i < 2; i++) {
+		const struct packet *into = i ? &p : &back, *from = i ? &back : &p;
+		struct vpc_value vpc;
+
+		// One packet, and no other one for an hour.
+		node_clear(&w->node[FWD], "vpc_buckets");
+		bpf_map_lookup_elem(node_map(&w->node[FWD], "vpcs"), &limited[i], &vpc);
+		vpc.rate = rate_of(0, 1, 0);
+		vpc.rate.per_packet *= 3600;
+		node_put(&w->node[FWD], "vpcs", &limited[i], &vpc);
+		wrong += is_verdict("into it", travel(w, into, &f), FORWARDED);
+		wrong += is_verdict("into it again", travel(w, into, &f), VPC_RATE);
+		wrong += is_verdict("from it", travel(w, from, &f), VPC_RATE);
+		vpc.rate = (struct rate){};
+		node_put(&w->node[FWD], "vpcs", &limited[i], &vpc);
+		wrong += is_verdict("without", travel(w, from, &f), FORWARDED);
+	}
+	return wrong;
+}
+
 static int test_arp(struct world *w)
 {
 	struct packet p = {.vni = PUBLIC, .from = SERVER, .to = ADDRESS};
@@ -981,6 +1059,7 @@ static const struct test {
 	{"rules", test_rules},
 	{"policy", test_policy},
 	{"the external VPC gone", test_external_gone},
+	{"rates", test_rates},
 	{"ARP", test_arp},
 	{"a floating IP", test_floating},
 	{"a forward", test_forward},

@@ -64,24 +64,6 @@ int port_entries(const Zeta__Node__V1__Port *port, struct entries *entries)
 	return 0;
 }
 
-static int read_rate(const Zeta__Node__V1__Rate *rate, const char *what, struct entries *entries,
-		     struct rate *out)
-{
-	if (!rate)
-		return 0;
-	if (rate->bits_per_s &&
-	    (rate->bits_per_s < MIN_BITS_PER_S || rate->bits_per_s > MAX_BITS_PER_S))
-		return entries_refuse(entries, "%s of %llu bits per second", what,
-				      (unsigned long long)rate->bits_per_s);
-	if (rate->packets_per_s > MAX_PACKETS_PER_S)
-		return entries_refuse(entries, "%s of %llu packets per second", what,
-				      (unsigned long long)rate->packets_per_s);
-	if (!rate->burst_ms || rate->burst_ms > MAX_BURST_MS)
-		return entries_refuse(entries, "%s has a burst of %u ms", what, rate->burst_ms);
-	*out = rate_of(rate->bits_per_s, rate->packets_per_s, rate->burst_ms);
-	return 0;
-}
-
 // Few per second come in heaps too.
 static struct rate connection_rate(__u32 per_s)
 {
@@ -113,7 +95,7 @@ static int read_mirror(const Zeta__Node__V1__Mirror *mirror, struct entries *ent
 		return entries_refuse(entries, "a mirror of nothing");
 	if (!mirror->rate)
 		return entries_refuse(entries, "a mirror without a limit");
-	if ((err = read_rate(mirror->rate, "a mirror's limit", entries, &out->rate)))
+	if ((err = entries_rate(entries, "a mirror's limit", mirror->rate, &out->rate)))
 		return err;
 	out->collector = collector;
 	out->vni = mirror->vni;
@@ -131,8 +113,8 @@ int local_port_entries(const Zeta__Node__V1__LocalPort *port, struct entries *en
 	if (!port->vni || port->vni >> 24)
 		return entries_refuse(entries, "VNI %u is not 1 to 16777215", port->vni);
 	if ((err = entries_mac(entries, "mac", port->mac, value.mac)) ||
-	    (err = read_rate(port->egress, "an egress limit", entries, &value.egress)) ||
-	    (err = read_rate(port->ingress, "an ingress limit", entries, &value.ingress)) ||
+	    (err = entries_rate(entries, "an egress limit", port->egress, &value.egress)) ||
+	    (err = entries_rate(entries, "an ingress limit", port->ingress, &value.ingress)) ||
 	    (err = read_mirror(port->mirror, entries, &value.mirror)))
 		return err;
 	if (port->connections_per_s > MAX_CONNECTIONS_PER_S)

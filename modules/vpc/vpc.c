@@ -26,6 +26,8 @@ int vpc_entries(const Zeta__Node__V1__Vpc *vpc, struct entries *entries)
 	if (vpc->ask_ns > MAX_ASK_NS)
 		return entries_refuse(entries, "%llu ns between first packets are more than %llu",
 				      (unsigned long long)vpc->ask_ns, MAX_ASK_NS);
+	if ((err = entries_rate(entries, "a limit", vpc->limit, &value.rate)))
+		return err;
 	for (i = 0; i < vpc->n_functions; i++) {
 		if (!vpc->functions[i] || vpc->functions[i] >= MAX_FUNCTIONS)
 			return entries_refuse(entries, "there is no function slot %u",

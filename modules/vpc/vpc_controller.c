@@ -8,6 +8,7 @@
 
 #include "controller/model.h"
 #include "modules/function/function_controller.h"
+#include "modules/limits/limits_controller.h"
 #include "modules/peering/peering_controller.h"
 #include "modules/vpc/transfer_controller.h"
 #include "shared/limits.h"
@@ -32,6 +33,7 @@ static const struct field fields[] = {
 	 .max = MAX_FIRST_PACKETS,
 	 .fallback = "0"},
 	{.name = "sessions", .type = FIELD_INTEGER, .max = MAX_QUOTA, .fallback = "0"},
+	{.name = "limit", .type = FIELD_OBJECT, .fields = limit_fields, .nullable = true},
 	{.name = "external", .type = FIELD_BOOLEAN, .fallback = "false", .fixed = true},
 	{.name = "service_chain",
 	 .type = FIELD_OBJECT,
@@ -145,7 +147,8 @@ static int complete(struct change *change)
 	    integer_in(change->after, "sessions"))
 		return refuse(change->problem, 400, "sessions",
 			      "sessions is not 0: what an external vpc has counts as others'");
-	if ((err = set_computed(change->store, change->id, change->after)) ||
+	if ((err = limits_something(change, "limit")) ||
+	    (err = set_computed(change->store, change->id, change->after)) ||
 	    (err = transfer_complete(change)) || (err = service_chain_settle(change)))
 		return err;
 	// A policy number never passes the revision, as it grows once in a change at most: a new
