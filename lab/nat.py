@@ -16,7 +16,7 @@ import resource
 import socket
 import sys
 
-PATIENCE_S = 60
+PATIENCE_S = 240  # TCP has tried again often by then, whatever a busy machine has lost
 
 
 async def serve(port):
