@@ -18,7 +18,10 @@ end() {
 	local status=$?
 	trap - EXIT
 	trap '' INT TERM HUP
-	[ ${#outside[@]} = 0 ] || kill "${outside[@]}" 2>/dev/null || true
+	local holder
+	for holder in "${outside[@]}"; do # and what was left running there
+		kill $(pgrep --ns "$holder" --nslist net) 2>/dev/null || true
+	done
 	"$zetactl" lab down "$cloud" >/dev/null 2>&1 || true
 	[ -z "$work" ] || rm -rf "$work"
 	exit "$status"

@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 
-PATIENCE_S = 60
+PATIENCE_S = 240  # TCP has tried again often by then, whatever a busy machine has lost
 
 
 async def serve(port):
