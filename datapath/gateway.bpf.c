@@ -322,6 +322,26 @@ inlined int tenant_gateway(struct xdp_md *ctx, struct packet *p, const struct fl
 	return answer(ctx, p, entrance, GATEWAY_ECHO);
 }
 
+// O7: what a TCP packet says of its session's end.
+inlined __u16 flow_ends(const struct flow *f)
+{
+	__u16 ends = f->tcp_flags & TCP_RST ? DFT_RST : 0;
+
+	if (f->tcp_flags & TCP_FIN)
+		ends |= f->from_b ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
+	return ends;
+}
+
+// O7: whether the flow table need not hear yet of what this packet ends, and the cache remembers
+// it. (Of a translated session the other side's packets may come to another forwarder.)
+inlined int end_is_held(const struct flow *f, const struct cached *c, __u64 hash)
+{
+	if (!(f->tcp_flags & TCP_FIN) || f->tcp_flags & (TCP_SYN | TCP_RST) ||
+	    c->decision.flags & DECISION_TRANSLATED)
+		return 0;
+	return cache_half_closed(&f->key, hash, flow_ends(f));
+}
+
 // Of the tenant's frame, as an interface would count it.
 inlined __u32 frame_bytes(const struct packet *p)
 {
@@ -333,14 +353,14 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 {
 	const struct subnet_value *subnet;
 	const struct vpc_value *vpc;
-	const struct dft_record *known;
+	const struct dft_record *record;
 	enum asks why = ASKS_UNKNOWN;
 	struct flow f = {};
 	struct cached c;
+	int fresh = 0, stateful = 0;
 	enum verdict v;
-	__u32 direction;
-	int fresh = 0;
 	__u64 hash;
+	__u16 ends;
 
 	if ((v = overlay_open(p, cfg.overlay)))
 		return finish(ctx, v);
@@ -367,31 +387,29 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 				FRAGMENTATION_NEEDED, ICMP_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED);
 	}
 
-	direction = f.from_b ? 1 : 0;
 	hash = key_hash(&f.key);
-	if (cache_find(&f.key, hash, direction, &c)) {
+	if (cache_find(&f.key, hash, f.from_b ? 1 : 0, &c)) {
+		stateful = c.stateful;
 		why = asks_known(&c, &f);
 		fresh = cache_fresh(&c, tick_ms(), vpc->policy);
 	}
-	if (fresh) {
-		// What changes a session's state is for the flow table to know: the beginning of
-		// a new one, or of its end.
-		__u16 state = f.tcp_flags & TCP_RST ? DFT_RST : 0;
-
-		if (!c.stateful || !(f.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || f.icmp_error ||
-		    f.tcp_flags == (TCP_SYN | TCP_ACK))
-			return carry_out(ctx, p, &f, &c.decision, NULL, &c, entrance, hash,
-					 FORWARDED, 0);
-		if (f.tcp_flags & TCP_FIN)
-			state |= direction ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
-		if (state && !ask_allowed(vpc, p->vni, entrance, ASKS_CHANGE))
+	if (fresh && (!stateful || !(f.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || f.icmp_error ||
+		      f.tcp_flags == (TCP_SYN | TCP_ACK) || end_is_held(&f, &c, hash)))
+		return carry_out(ctx, p, &f, &c.decision, NULL, &c, entrance, hash, FORWARDED, 0);
+	// What changes a session's state is for the flow table to know: the beginning of a new one,
+	// or its end. Of that it hears also by who has not asked for long: the head looks at the
+	// life that is named.
+	ends = flow_ends(&f);
+	if (stateful && ends) {
+		if (!ask_allowed(vpc, p->vni, entrance, ASKS_CHANGE))
 			return finish(ctx, MISS_RATE);
-		if (state && c.decision.flags & DECISION_TRANSLATED)
+		if (c.decision.flags & DECISION_TRANSLATED)
 			return pass_translated(ctx, p, &c.decision, 0, entrance, hash, UPDATED,
 					       PASSES_CHANGES);
-		if (state && (known = cache_record(&f.key, hash)))
-			return ask(ctx, p, &f.key, DFT_UPDATE, DFT_SESSIONS, entrance, known, state,
-				   0);
+		record = cache_record(&f.key, hash);
+		if (record)
+			return ask(ctx, p, &f.key, DFT_UPDATE, DFT_SESSIONS, entrance, record,
+				   ends | (record->state & DFT_FINS), 0);
 	}
 
 	subnet = subnet_of(p->vni, f.from_b ? &f.key.a : &f.key.b);
@@ -1845,6 +1863,9 @@ int reply(struct xdp_md *ctx)
 						 how | PASSES_BESIDE)
 			       : finish(ctx, REFRESHED);
 	known = cache_find(&f.key, hash, direction, &c);
+	// A FIN that was looked up: the other side's is told with it.
+	if (known && value->stateful)
+		end_is_held(&f, &c, hash);
 	return carry_out(ctx, &p, &f, forth, back, known ? &c : NULL, entrance, hash,
 			 FORWARDED_FIRST, how);
 }
@@ -1915,7 +1936,6 @@ inlined int tell_change(struct xdp_md *ctx, struct packet *p, const struct flow 
 			struct session_room *room)
 {
 	struct dft_record *record = &room->draft.record;
-	__u16 state = f->tcp_flags & TCP_RST ? DFT_RST : 0;
 	__u8 flags = 0;
 	enum verdict v;
 
@@ -1928,10 +1948,9 @@ inlined int tell_change(struct xdp_md *ctx, struct packet *p, const struct flow 
 		record_turn(record, &f->key, &room->other);
 		flags = DFT_TRANSLATED;
 	}
-	if (f->tcp_flags & TCP_FIN)
-		state |= room->other.from_b ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
-	return ask(ctx, p, &room->other.key, DFT_UPDATE, DFT_SESSIONS, t->entrance, record, state,
-		   flags);
+	room->other.tcp_flags = f->tcp_flags;
+	return ask(ctx, p, &room->other.key, DFT_UPDATE, DFT_SESSIONS, t->entrance, record,
+		   flow_ends(&room->other), flags);
 }
 
 // A packet of a translated session becomes what it is on the other side, and goes on.
@@ -2104,10 +2123,16 @@ int complaint(struct xdp_md *ctx)
 inlined int refresh(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 		    const struct cached *forth, const struct cached *back, __u64 hash)
 {
-	const struct dft_record *known = forth->news ? cache_record(&f->key, hash) : NULL;
+	const struct dft_record *known = cache_record(&f->key, hash);
 	int entrance = entrance_of(p->outer.ip->saddr);
 	const struct subnet_value *subnet;
+	__u16 state = forth->news ? DFT_ANSWERED : 0;
 
+	// Half closed for so long: that it is told late is told now.
+	if (known && !dft_state_closed(known->state))
+		state |= known->state & DFT_FINS;
+	if (!state)
+		known = NULL;
 	if (entrance < 0)
 		return finish(ctx, FLOW_FORGOTTEN);
 	if (forth->decision.flags & DECISION_ROUTED) {
@@ -2117,7 +2142,7 @@ inlined int refresh(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 			__builtin_memcpy(p->inner.eth->h_dest, subnet->gateway_mac, 6);
 	}
 	return ask(ctx, p, &f->key, known ? DFT_UPDATE : DFT_LOOKUP, DFT_SESSIONS, entrance, known,
-		   DFT_ANSWERED, DFT_REFRESH);
+		   state, DFT_REFRESH);
 }
 
 // The copy of a packet that went to a host: it refreshes what is cached of its session, where that

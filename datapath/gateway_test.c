@@ -782,6 +782,7 @@ enum out {
 #define FIRST "fwd1 LOOKED_UP > ftn3 REPLIED > fwd1 "
 #define INSERTED_                                                                                  \
 	"fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
+#define DOWN_TO(fwd) " > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > " fwd " "
 #define ASKED "fwd1 LOOKED_UP > ftn3 "
 
 struct row {
@@ -2270,23 +2271,21 @@ static int check_chain(struct world *w, uint32_t length, int learner)
 		 learner ? "REPLICATED" : "REPLIED", chain);
 	wrong += sends(w, name, FWD1, OF_FWD1, RED, &syn, path, DELIVERED, &j);
 
-	// Updates: merged at the head.
+	// The first side's end is told with the other's. Updates: merged at the head.
+	wrong += sends(w, name, FWD1, OF_FWD1, RED, &fin, "fwd1 FORWARDED", DELIVERED, &j);
+	wrong += replicas_equal(w, name, &key, &want);
 	chain_path(w, 0, chain);
 	snprintf(path, sizeof(path), "fwd1 UPDATED%s > fwd1 FORWARDED_FIRST", chain);
-	wrong += sends(w, name, FWD1, OF_FWD1, RED, &fin, path, DELIVERED, &j);
+	wrong += sends(w, name, FWD1, OF_FWD1, RED, &fin_b, path, DELIVERED, &j);
 	want.stamp.counter = 2;
-	want.state |= from_b ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
+	want.state |= DFT_FINS;
 	wrong += replicas_equal(w, name, &key, &want);
 	// Again: nothing new, so nothing is stamped, but it passes them all.
 	wrong += sends(w, name, FWD1, OF_FWD1, RED, &fin, path, DELIVERED, &j);
 	wrong += replicas_equal(w, name, &key, &want);
 	snprintf(path, sizeof(path), "fwd2 UPDATED%s > fwd2 FORWARDED_FIRST", chain);
-	wrong += sends(w, name, FWD2, OF_FWD2, RED, &fin_b, path, DELIVERED, &j);
-	want.stamp.counter = 3;
-	want.state |= from_b ? DFT_FIN_FROM_A : DFT_FIN_FROM_B;
-	wrong += replicas_equal(w, name, &key, &want);
 	wrong += sends(w, name, FWD2, OF_FWD2, RED, &reset, path, DELIVERED, &j);
-	want.stamp.counter = 4;
+	want.stamp.counter = 3;
 	want.state |= DFT_RST;
 	wrong += replicas_equal(w, name, &key, &want);
 
@@ -2630,7 +2629,7 @@ static int test_copies(struct world *w)
 	node_clear(&w->node[FTN2], "sessions");
 	for (int i = FTN1; i <= FTN3; i++)
 		put_floor(w, i, &key, 4);
-	syn.flags = FIN | ACK;
+	syn.flags = RST;
 	wrong += sends(w, "update under a risen floor", FWD1, OF_FWD1, RED, &syn,
 		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
 		       "FORWARDED_FIRST",
@@ -2650,19 +2649,19 @@ static int test_copies(struct world *w)
 // Updates meet the life that they name, or none.
 static int test_updates(struct world *w)
 {
-	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), fin = syn;
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), reset = syn;
 	int from_b, wrong = 0;
 	struct session_key key = key_of(RED, &syn, &from_b);
 	struct dft_record record = want_record(RED, 5, &syn, 8, 0);
 	struct journey j;
 
-	fin.flags = FIN | ACK;
+	reset.flags = RST;
 	// The session is gone: what follows is that there is none.
 	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DELIVERED,
 		       &j);
 	for (int i = FTN1; i <= FTN3; i++)
 		node_clear(&w->node[i], "sessions");
-	wrong += sends(w, "update of nothing", FWD1, OF_FWD1, RED, &fin,
+	wrong += sends(w, "update of nothing", FWD1, OF_FWD1, RED, &reset,
 		       "fwd1 UPDATED > ftn1 LOOKED_UP_AGAIN > ftn3 REPLIED > fwd1 NO_SESSION",
 		       DROPPED, &j);
 	wrong += no_sessions(w, "update of nothing");
@@ -2671,17 +2670,17 @@ static int test_updates(struct world *w)
 	record.incarnation.counter = 7;
 	for (int i = FTN1; i <= FTN3; i++)
 		node_session_put(&w->node[i], &key, &record);
-	wrong += sends(w, "update of another life", FWD1, OF_FWD1, RED, &fin,
+	wrong += sends(w, "update of another life", FWD1, OF_FWD1, RED, &reset,
 		       "fwd1 UPDATED > ftn1 LOOKED_UP_AGAIN > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
 		       DELIVERED, &j);
 	wrong += replicas_equal(w, "update of another life", &key, &record);
 	// The forwarder has learned it.
-	wrong += sends(w, "update of this life", FWD1, OF_FWD1, RED, &fin,
+	wrong += sends(w, "update of this life", FWD1, OF_FWD1, RED, &reset,
 		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
 		       "FORWARDED_FIRST",
 		       DELIVERED, &j);
 	record.stamp.counter = 9;
-	record.state |= from_b ? DFT_FIN_FROM_B : DFT_FIN_FROM_A;
+	record.state |= DFT_RST;
 	return wrong + replicas_equal(w, "update of this life", &key, &record);
 }
 
@@ -3135,7 +3134,7 @@ static int test_deletes(struct world *w)
 // O9: while its end is under way a session is not answered, by whatever op it comes to the tail.
 static int test_dying(struct world *w)
 {
-	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), fin = syn;
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), reset = syn;
 	int from_b, wrong = 0;
 	struct session_key key = key_of(RED, &syn, &from_b);
 	struct dft_record want = want_record(RED, 5, &syn, 1, 0);
@@ -3143,7 +3142,7 @@ static int test_dying(struct world *w)
 	struct journey j;
 	struct frame f;
 
-	fin.flags = FIN | ACK;
+	reset.flags = RST;
 	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DELIVERED,
 		       &j);
 	// An answer is a use.
@@ -3162,12 +3161,12 @@ static int test_dying(struct world *w)
 		wrong++;
 	}
 	write_inner(&f, &syn);
-	wrong += sends(w, "update", FWD1, OF_FWD1, RED, &fin,
+	wrong += sends(w, "update", FWD1, OF_FWD1, RED, &reset,
 		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
 		       "FORWARDED_FIRST",
 		       DELIVERED, &j);
 	node_session_mark(&w->node[FTN3], &key, 100, 0);
-	wrong += sends(w, "the same update", FWD1, OF_FWD1, RED, &fin,
+	wrong += sends(w, "the same update", FWD1, OF_FWD1, RED, &reset,
 		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
 		       "FORWARDED_FIRST",
 		       DELIVERED, &j);
@@ -3177,9 +3176,11 @@ static int test_dying(struct world *w)
 	}
 
 	node_session_mark(&w->node[FTN3], &key, 100, mark);
+	syn.flags = ACK;
+	node_clear(&w->node[FWD2], "cache");
 	wrong += sends(w, "dying", FWD2, OF_FWD2, RED, &syn, "fwd2 LOOKED_UP > ftn3 SESSION_ENDING",
 		       DROPPED, &j);
-	wrong += sends(w, "dying", FWD1, OF_FWD1, RED, &fin,
+	wrong += sends(w, "dying", FWD1, OF_FWD1, RED, &reset,
 		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 SESSION_ENDING",
 		       DROPPED, &j);
 	if (node_session_idle_s(&w->node[FTN3], &key) < 100) {
@@ -3187,19 +3188,18 @@ static int test_dying(struct world *w)
 		wrong++;
 	}
 	// What changes it makes it another record than the one that is to end.
-	fin.flags = RST;
-	wrong += sends(w, "dying, changed", FWD1, OF_FWD1, RED, &fin,
+	reset.flags = RST | FIN;
+	wrong += sends(w, "dying, changed", FWD1, OF_FWD1, RED, &reset,
 		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
 		       "FORWARDED_FIRST",
 		       DELIVERED, &j);
 	// A mark of a former term, or at who is not the tail, means nothing.
 	node_session_mark(&w->node[FTN3], &key, 100, session_mark(EPOCH, TERM - 1));
-	syn.flags = ACK;
 	node_clear(&w->node[FWD2], "cache");
 	wrong += sends(w, "another term's mark", FWD2, OF_FWD2, RED, &syn,
 		       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED, &j);
 	node_session_mark(&w->node[FTN2], &key, 100, mark);
-	wrong += sends(w, "another's mark", FWD1, OF_FWD1, RED, &fin,
+	wrong += sends(w, "another's mark", FWD1, OF_FWD1, RED, &reset,
 		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 "
 		       "FORWARDED_FIRST",
 		       DELIVERED, &j);
@@ -3694,7 +3694,7 @@ static int between_fences(struct world *w, const struct session_key *key, const 
 	};
 	static const char then[] = "ftn1 MOVE_TOLD > ftn4 LOOKED_UP_AGAIN > ftn6 INSERTED > "
 				   "ftn4 REPLICATED > ftn5 REPLICATED > ftn6 REPLIED > ";
-	const struct inner fin = TCP(80, FIN | ACK, .from = "10.0.1.10", .to = "10.0.1.20");
+	const struct inner reset = TCP(80, RST, .from = "10.0.1.10", .to = "10.0.1.20");
 	struct journey j;
 	int wrong = 0;
 
@@ -3725,7 +3725,7 @@ static int between_fences(struct world *w, const struct session_key *key, const 
 		       "ftn2 REPLICATED > ftn3 REPLIED > fwd2 FORWARDED_FIRST",
 		       DELIVERED, &j);
 	wrong += fence_comes(w, key, 3);
-	wrong += sends(w, "between fences, the end", FWD2, OF_FWD2, RED, &fin,
+	wrong += sends(w, "between fences, the end", FWD2, OF_FWD2, RED, &reset,
 		       "fwd2 UPDATED > ftn4 REDIRECTED > ftn1 REPLICATED+REDIRECTED > "
 		       "ftn2 " FROM_FTN2
 		       "ftn6 LOOKED_UP_AGAIN > ftn4 LOOKED_UP_AGAIN > ftn6 MOVE_ASKED > "
@@ -4371,7 +4371,7 @@ static int test_leases(struct world *w)
 	};
 	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
 		     open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
-		     arp = ARP(.from = "10.0.1.10", .to = "10.0.1.11"), fin = syn;
+		     arp = ARP(.from = "10.0.1.10", .to = "10.0.1.11"), reset = syn;
 	char path[PATH_ROOM], again[PATH_ROOM];
 	int from_b, wrong = 0;
 	struct session_key key = key_of(RED, &syn, &from_b);
@@ -4379,7 +4379,7 @@ static int test_leases(struct world *w)
 	struct journey j = {};
 	struct frame f;
 
-	fin.flags = FIN | ACK;
+	reset.flags = RST;
 	bounced(path, "fwd1 LOOKED_UP", "ftn3", "ftn2");
 	bounced_on(again, BOUNCES_, 2, "ftn2", "ftn3");
 	for (size_t i = 0; i < COUNT(none); i++) {
@@ -4404,10 +4404,9 @@ static int test_leases(struct world *w)
 			       DELIVERED, &j);
 		// Lost since: stored it is, released it is not, but for a lease that comes soon.
 		node_lease(&w->node[FTN3], 0, none[i].term, none[i].end_ns);
-		wrong += sends(w, name, FWD1, OF_FWD1, RED, &fin, again, DROPPED, &j);
+		wrong += sends(w, name, FWD1, OF_FWD1, RED, &reset, again, DROPPED, &j);
 		want.stamp.counter = 2;
-		want.state =
-			(from_b ? DFT_FIN_FROM_B : DFT_FIN_FROM_A) | (from_b ? DFT_BEGUN_BY_B : 0);
+		want.state = DFT_RST | (from_b ? DFT_BEGUN_BY_B : 0);
 		wrong += replicas_equal(w, name, &key, &want);
 		// Nobody to send it to.
 		for (int k = 0; k < NODES; k++)
@@ -4502,7 +4501,7 @@ static void heard_by_all(struct world *w, uint32_t index, uint32_t boot, int ali
 // O1: whom to ask is decided by who is alive.
 static int test_liveness(struct world *w)
 {
-	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), fin = syn,
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), reset = syn,
 		     open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11");
 	const uint32_t vni[] = {RED, BLUE};
 	struct chain_value next = {
@@ -4510,7 +4509,7 @@ static int test_liveness(struct world *w)
 	struct journey j;
 	int wrong = 0;
 
-	fin.flags = FIN | ACK;
+	reset.flags = RST;
 	wrong += sends(w, "begin", FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST", DELIVERED,
 		       &j);
 	// The tail died. The next in line knows of a new term, the forwarder does not.
@@ -4541,7 +4540,7 @@ static int test_liveness(struct world *w)
 	next.node[1] = FTN3;
 	for (int i = FTN2; i <= FTN3; i++)
 		node_chain(&w->node[i], 0, &next);
-	wrong += sends(w, "the head is dead", FWD1, OF_FWD1, RED, &fin,
+	wrong += sends(w, "the head is dead", FWD1, OF_FWD1, RED, &reset,
 		       "fwd1 UPDATED > ftn2 REPLICATED > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
 		       DELIVERED, &j);
 	// All seem dead: that may be hearsay.
@@ -4662,7 +4661,7 @@ static int check_taken(struct world *w)
 
 static int test_parted(struct world *w)
 {
-	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), fin = syn,
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), reset = syn,
 		     open = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
 		     arp = ARP(.from = "10.0.1.10", .to = "10.0.1.11");
 	const uint32_t voter[] = {FTN1, FTN2, FTN3, FTN1 + 3, FWD2};
@@ -4672,7 +4671,7 @@ static int test_parted(struct world *w)
 	struct journey j;
 	int wrong = 0;
 
-	fin.flags = FIN | ACK;
+	reset.flags = RST;
 	for (c.voters = 0; c.voters < COUNT(voter); c.voters++) {
 		c.voter[c.voters].node = voter[c.voters];
 		c.voter[c.voters].boot = node_boot(voter[c.voters]);
@@ -4691,7 +4690,7 @@ static int test_parted(struct world *w)
 		snprintf(path, sizeof(path), "%sFORWARDED_FIRST", row->begin);
 		wrong += sends(w, row->name, FWD1, OF_FWD1, RED, &syn, path, DELIVERED, &j);
 		snprintf(path, sizeof(path), "%sFORWARDED_FIRST", row->end);
-		wrong += sends(w, row->name, FWD1, OF_FWD1, RED, &fin, path, DELIVERED, &j);
+		wrong += sends(w, row->name, FWD1, OF_FWD1, RED, &reset, path, DELIVERED, &j);
 		set_parted(w, row, 1);
 	}
 	return wrong + check_unheard(w) + check_taken(w);
@@ -5015,7 +5014,15 @@ static int test_lifecycle(struct world *w)
 	wrong += sends(w, "no news", FWD1, OF_FWD1, RED, &ack, "fwd1 FORWARDED", DELIVERED, &j);
 	wrong += beside(w, "no news", FWD1, &j, "fwd1 FLOW_TOLD");
 
-	wrong += sends(w, "closed by one", FWD1, OF_FWD1, RED, &fin, updated, DELIVERED, &j);
+	wrong += sends(w, "closed by one", FWD1, OF_FWD1, RED, &fin, "fwd1 FORWARDED", DELIVERED,
+		       &j);
+	wrong += replicas_equal(w, "closed by one", &key, &want);
+	// It lasts: the table hears of it when it is asked.
+	cache_age(w, FWD1, &key, REFRESH_DUE_MS);
+	never_refreshed(w, FWD1, &key);
+	wrong += sends(w, "closed by one", FWD1, OF_FWD1, RED, &ack, "fwd1 FORWARDED", DELIVERED,
+		       &j);
+	wrong += beside(w, "closed by one", FWD1, &j, told);
 	want.stamp.counter = 3;
 	want.state |= fin_of_a;
 	wrong += replicas_equal(w, "closed by one", &key, &want);
@@ -5059,7 +5066,7 @@ static int test_lifecycle(struct world *w)
 	// What another forwarder saw of the generation before.
 	node_cached_put(&w->node[FWD2], &key, &c);
 	cache_age(w, FWD2, &key, 0);
-	wrong += sends(w, "a former generation's end", FWD2, OF_FWD2, RED, &fin,
+	wrong += sends(w, "a former generation's end", FWD2, OF_FWD2, RED, &fin_b,
 		       "fwd2 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > fwd2 "
 		       "FORWARDED_FIRST",
 		       DELIVERED, &j);
@@ -5069,7 +5076,7 @@ static int test_lifecycle(struct world *w)
 		       "FORWARDED_FIRST",
 		       DELIVERED, &j);
 	want.stamp.counter = 7;
-	want.state |= fin_of_a;
+	want.state |= DFT_FINS;
 	wrong += replicas_equal(w, "this generation's end", &key, &want);
 
 	// UDP: who is asked answers. A tenant's VNI tells two such flows apart.
@@ -5099,6 +5106,76 @@ static int test_lifecycle(struct world *w)
 	wrong += replicas_equal(w, "UDP, ended, begun again", &udp_key, &want);
 	wrong += sends(w, "UDP, the other tenant", FWD1, OF_FWD1, BLUE, &udp, FIRST "NO_SOURCE",
 		       DROPPED, &j);
+	return wrong;
+}
+
+// O7: however the end of a connection comes to a forwarder, the flow table hears of it once both
+// sides have said so.
+static int test_ends(struct world *w)
+{
+	enum before { NOTHING, STALE, BEGUN_AGAIN, BESIDE, FORGOTTEN };
+	static const struct {
+		const char *name, *first, *second;
+		enum before before, between;
+	} rows[] = {
+		{"held", "fwd1 FORWARDED", "fwd1 UPDATED", NOTHING, NOTHING},
+		{"held, a SYN between", "fwd1 FORWARDED", "fwd1 UPDATED", NOTHING, BEGUN_AGAIN},
+		{"held, asked about beside", "fwd1 FORWARDED", "fwd1 UPDATED", NOTHING, BESIDE},
+		{"held for long", "fwd1 FORWARDED", "fwd1 UPDATED", NOTHING, STALE},
+		{"after long", "fwd1 UPDATED" DOWN_TO("fwd1") "FORWARDED_FIRST", "fwd1 UPDATED",
+		 STALE, NOTHING},
+		{"looked up", FIRST "FORWARDED_FIRST", "fwd1 UPDATED", FORGOTTEN, NOTHING},
+		{"looked up, a SYN between", FIRST "FORWARDED_FIRST", "fwd1 UPDATED", FORGOTTEN,
+		 BEGUN_AGAIN},
+	};
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), ack = syn, end[2];
+	struct session_key key;
+	struct dft_record r;
+	char path[PATH_ROOM];
+	struct journey j;
+	int from_b, wrong = 0;
+
+	ack.flags = ACK;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const char *name = rows[i].name;
+
+		// Either side may be the first.
+		end[0] = syn;
+		end[0].flags = FIN | ACK;
+		end[1] = reversed(&syn, FIN | ACK);
+		forget(w);
+		key = key_of(RED, &syn, &from_b);
+		wrong += sends(w, name, FWD1, OF_FWD1, RED, &syn, INSERTED_ "FORWARDED_FIRST",
+			       DELIVERED, &j);
+		for (int k = 0; k < 2; k++) {
+			enum before b = k ? rows[i].between : rows[i].before;
+
+			never_refreshed(w, FWD1, &key);
+			if (b == STALE)
+				cache_age(w, FWD1, &key, REFRESH_MS);
+			if (b == FORGOTTEN)
+				node_clear(&w->node[FWD1], "cache");
+			if (b == BEGUN_AGAIN)
+				wrong += sends(w, name, FWD1, OF_FWD1, RED, &syn,
+					       FIRST "FORWARDED_FIRST", DELIVERED, &j);
+			if (b == BESIDE) {
+				wrong += sends(w, name, FWD1, OF_FWD1, RED, &ack, "fwd1 FORWARDED",
+					       DELIVERED, &j);
+				wrong += beside(w, name, FWD1, &j,
+						"fwd1 REFRESHING" DOWN_TO("fwd1") "REFRESHED");
+			}
+			snprintf(path, sizeof(path), "%s" DOWN_TO("fwd1") "FORWARDED_FIRST",
+				 rows[i].second);
+			wrong += sends(w, name, FWD1, OF_FWD1, RED, &end[(k + i) % 2],
+				       k ? path : rows[i].first, DELIVERED, &j);
+		}
+		for (int k = FTN1; k <= FTN3; k++)
+			if (!node_session(&w->node[k], &key, &r) ||
+			    (r.state & DFT_FINS) != DFT_FINS) {
+				fprintf(stderr, "%s: state %x\n", name, r.state);
+				wrong++;
+			}
+	}
 	return wrong;
 }
 
@@ -5226,14 +5303,14 @@ static int test_moved_endpoint(struct world *w)
 static int test_both_roles(struct world *w)
 {
 	struct inner open = UDP(7, .from = "10.0.1.10", .to = "10.0.2.10"),
-		     guarded = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"), fin = guarded,
-		     nobody = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.99"),
+		     guarded = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		     reset = guarded, nobody = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.99"),
 		     arp = ARP(.from = "10.0.1.10", .to = "10.0.1.11"),
 		     answer = reversed(&guarded, ACK);
 	struct journey j;
 	int wrong = 0;
 
-	fin.flags = FIN;
+	reset.flags = RST;
 	wrong += sends(w, "both, stateless", BOTH, OF_BOTH, RED, &open,
 		       "both FORWARDED_FIRST+LOOKED_UP+REPLIED", DELIVERED, &j);
 	wrong += sends(w, "both, hit", BOTH, OF_BOTH, RED, &open, "both FORWARDED", DELIVERED, &j);
@@ -5243,7 +5320,7 @@ static int test_both_roles(struct world *w)
 		       "both FORWARDED_FIRST+LOOKED_UP+REPLIED", DELIVERED, &j);
 	wrong += sends(w, "both, answer", BOTH, OF_BOTH, RED, &answer, "both FORWARDED", DELIVERED,
 		       &j);
-	wrong += sends(w, "both, update", BOTH, OF_BOTH, RED, &fin,
+	wrong += sends(w, "both, update", BOTH, OF_BOTH, RED, &reset,
 		       "both FORWARDED_FIRST+UPDATED+REPLIED", DELIVERED, &j);
 	wrong += sends(w, "both, unreachable", BOTH, OF_BOTH, RED, &nobody,
 		       "both LOOKED_UP+REPLIED+UNREACHABLE", TOLD, &j);
@@ -5448,7 +5525,7 @@ static int test_revoked(struct world *w)
 	wrong += sends(w, "revoked, ending", FWD1, OF_FWD1, RED, &answer,
 		       "fwd1 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
 	// Who says that he ends is asked about, too.
-	ending.flags = FIN | ACK;
+	ending.flags = RST;
 	wrong += sends(w, "revoked, at the end", FWD1, OF_FWD1, RED, &ending,
 		       "fwd1 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > "
 		       "ftn3 REPLIED+LOOKED_UP_AGAIN > fwd1 SECURITY_GROUP",
@@ -5788,8 +5865,6 @@ static int test_translated(struct world *w)
 	wrap_to_host(&f, 13, OF_FWD1, NATTED, hash_for(NATTED, &flows[2].sent), FWD1);
 	return wrong + frames_compare("no checksum", &f, &j.out);
 }
-
-#define DOWN_TO(fwd) " > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 REPLIED > " fwd " "
 
 static void age_both(struct world *w, int node, const struct inner *sent,
 		     const struct inner *becomes)
@@ -7161,6 +7236,7 @@ static const struct test tests[] = {
 	{"an endpoint that moved", test_moved_endpoint},
 	{"refreshing beside the packets", test_refresh},
 	{"a connection's life", test_lifecycle},
+	{"a connection's end", test_ends},
 	{"a former life", test_former_life},
 	{"both roles in one node", test_both_roles},
 	{"service chains", test_service_chains},

@@ -153,17 +153,13 @@ inlined __u16 dft_state_generation(__u16 state)
 // O7. Whether the conversation is over: both sides closed it, or one reset it.
 inlined int dft_state_closed(__u16 state)
 {
-	const __u16 both = DFT_FIN_FROM_A | DFT_FIN_FROM_B;
-
-	return (state & both) == both || (state & DFT_RST);
+	return (state & DFT_FINS) == DFT_FINS || (state & DFT_RST);
 }
 
 // Whether the other side has answered, as far as is known: somebody said so, or both have closed.
 inlined int dft_state_answered(__u16 state)
 {
-	const __u16 both = DFT_FIN_FROM_A | DFT_FIN_FROM_B;
-
-	return (state & DFT_ANSWERED) || (state & both) == both;
+	return (state & DFT_ANSWERED) || (state & DFT_FINS) == DFT_FINS;
 }
 
 // O7. What is told to open a closed session again: the next generation, of which nothing is known

@@ -21,6 +21,7 @@ enum dft_life {
 // session is opened again. Two states are merged by dft_state_merge (dft.md O7).
 #define DFT_FIN_FROM_A 0x0001
 #define DFT_FIN_FROM_B 0x0002
+#define DFT_FINS (DFT_FIN_FROM_A | DFT_FIN_FROM_B)
 #define DFT_RST 0x0004
 #define DFT_BEGUN_BY_B 0x0008 // the first packet of the generation came from b
 #define DFT_ANSWERED 0x0010   // the other side has answered it

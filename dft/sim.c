@@ -313,14 +313,14 @@ static void summary(const struct counters *c, uint64_t seeds, double took)
 	       (unsigned long long)c->inquired, (unsigned long long)c->reserved,
 	       (unsigned long long)c->aliased, (unsigned long long)c->asked_for,
 	       (unsigned long long)c->orphaned);
-	printf("terms %llu, views %llu, drains %llu, forced lists %llu, reopened %llu, learners filled %llu, promoted %llu; stopped by: lease %llu, "
+	printf("terms %llu, views %llu, drains %llu, forced lists %llu, reopened %llu, changes held back %llu, learners filled %llu, promoted %llu; stopped by: lease %llu, "
 	       "term %llu, age of reply %llu, full %llu\n",
 	       (unsigned long long)c->terms, (unsigned long long)c->views,
 	       (unsigned long long)c->drains, (unsigned long long)c->forced,
-	       (unsigned long long)c->reopened, (unsigned long long)c->fills,
-	       (unsigned long long)c->promotions, (unsigned long long)c->no_lease,
-	       (unsigned long long)c->stale_term, (unsigned long long)c->old_reply,
-	       (unsigned long long)c->full);
+	       (unsigned long long)c->reopened, (unsigned long long)c->held,
+	       (unsigned long long)c->fills, (unsigned long long)c->promotions,
+	       (unsigned long long)c->no_lease, (unsigned long long)c->stale_term,
+	       (unsigned long long)c->old_reply, (unsigned long long)c->full);
 }
 
 static int sweep(const struct options *o)

@@ -229,7 +229,7 @@ struct counters {
 	uint64_t events, ops, terms, applied, cached, direct, evaluated, inserted, deleted,
 		collected;
 	uint64_t lost, doubled, late, crashes, pauses, partitions, links, views, drains, forced,
-		reopened, reserved, asked_for, orphaned, aliased, promotions, fills, full;
+		reopened, held, reserved, asked_for, orphaned, aliased, promotions, fills, full;
 	uint64_t moves, pulls, inquired;
 	uint64_t no_lease, stale_term, old_reply, ballots;
 };

@@ -281,14 +281,19 @@ static void remember(struct world *w, uint32_t node, uint32_t chain, uint32_t ke
 		     const struct op *op)
 {
 	struct cached *c = cached_of(w, node, chain, key);
+	bool known = c->valid && c->chain == op->chain && c->key == op->key;
+	uint16_t state = op->record.state;
 
-	if (c->valid && c->chain == op->chain && c->key == op->key &&
-	    dft_stamp_compare(op->record.stamp, c->record.stamp) < 0)
+	if (known && dft_stamp_compare(op->record.stamp, c->record.stamp) < 0)
 		return;
+	// O7: what is still to be told is not forgotten.
+	if (known && !dft_stamp_compare(op->record.incarnation, c->record.incarnation))
+		state = dft_state_merge(state, c->record.state);
 	c->valid = true;
 	c->chain = op->chain;
 	c->key = op->key;
 	c->record = op->record;
+	c->record.state = state;
 	c->asked = op->asked;
 }
 
@@ -355,6 +360,29 @@ static uint16_t news(struct world *w, const struct dft_record *r)
 		    (sizeof(bits) / sizeof(*bits))];
 }
 
+// O7: a packet says something of its session: the head is told, or the cache remembers it, if that
+// closes nothing. Of a translated session either side's packets say something.
+static void change(struct world *w, uint32_t node, uint32_t chain, uint32_t key, struct cached *c)
+{
+	struct op op = {.kind = OP_UPDATE, .stamp = c->record.incarnation};
+	uint16_t state = news(w, &c->record);
+	bool same = dft_state_generation(state) == dft_state_generation(c->record.state),
+	     translated = alias_of(&c->record, &op.alias.chain, &op.alias.key);
+
+	op.translated = translated && (c->chain != chain || c->key != key);
+	op.alias.session_chain = c->chain;
+	op.alias.session_key = c->key;
+	op.alias.life = c->record.incarnation;
+	check_sent(w, c->chain, c->key, op.stamp, state);
+	if (!translated && same && !dft_state_closed(c->record.state | state) && chance(w, 300)) {
+		w->counters.held++;
+		c->record.state |= state;
+		return;
+	}
+	op.state = same ? c->record.state | state : state;
+	ask(w, node, c->chain, c->key, &op);
+}
+
 static void client(struct world *w)
 {
 	uint32_t node = w->plan.nodes - w->plan.forwarders + pick(w, w->plan.forwarders);
@@ -362,7 +390,7 @@ static void client(struct world *w)
 	struct cached *c = cached_of(w, node, chain, key);
 	uint64_t now = clock_of(w, node);
 	struct op op = {.kind = OP_LOOKUP};
-	struct alias_use use;
+	uint32_t alias_chain, alias_key;
 	bool translated;
 
 	if (!talks(w, node, chain, key))
@@ -374,6 +402,11 @@ static void client(struct world *w)
 	}
 	if (w->node[node].paused_until > w->now)
 		return;
+	// What it does not believe any more has a name still, which the head looks at.
+	if (c->valid && !dft_cache_lives(now - c->asked, w->plan.refresh) && chance(w, 300)) {
+		change(w, node, chain, key, c);
+		return;
+	}
 	if (!c->valid || !dft_cache_lives(now - c->asked, w->plan.refresh) || chance(w, 100)) {
 		ask(w, node, chain, key, &op);
 		return;
@@ -382,7 +415,7 @@ static void client(struct world *w)
 	note(w, node, chain, key, "cache: life (%u,%u) decision %u", c->record.incarnation.floor,
 	     c->record.incarnation.counter, decision_of(&c->record));
 	apply(w, c->chain, c->key, &c->record);
-	translated = alias_of(&c->record, &use.chain, &use.key);
+	translated = alias_of(&c->record, &alias_chain, &alias_key);
 	// Hosts do not translate.
 	if (!translated && chance(w, 100)) {
 		c->told = true;
@@ -390,19 +423,8 @@ static void client(struct world *w)
 		c->told_decision = decision_of(&c->record);
 		c->told_until = w->now + 100 + w->plan.refresh;
 	}
-	if (chance(w, 100)) {
-		// Of a translated session either side's packets say something.
-		op.translated = translated && (c->chain != chain || c->key != key);
-		use.session_chain = c->chain;
-		use.session_key = c->key;
-		use.life = c->record.incarnation;
-		op.alias = use;
-		op.kind = OP_UPDATE;
-		op.stamp = c->record.incarnation;
-		op.state = news(w, &c->record);
-		check_sent(w, c->chain, c->key, op.stamp, op.state);
-		ask(w, node, c->chain, c->key, &op);
-	}
+	if (chance(w, 100))
+		change(w, node, chain, key, c);
 }
 
 // The controller: says who votes in which epoch. The voters do the rest (M6).

@@ -38,7 +38,8 @@ union flat_key {
 };
 _Static_assert(sizeof(union flat_key) == 16, "");
 
-// One direction. Everything but told and used_s is written under the version.
+// One direction. Everything but told, used_s and what a cache adds to a state is written under the
+// version.
 union flat_half {
 	struct {
 		__u32 version;

@@ -30,7 +30,8 @@ struct session_value {
 	struct dft_record record;
 };
 
-// Map "cache" (forwarders): LRU hash. Replaced whole, never edited but for told_ms.
+// Map "cache" (forwarders): LRU hash. Replaced whole, never edited but for told_ms and the record's
+// state, which says also what the forwarder saw and has not told yet (docs/dft.md O7).
 struct cache_value {
 	struct dft_record record;
 	__u32 asked_ms;	  // this forwarder's clock when the op was sent that this answers

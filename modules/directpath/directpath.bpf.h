@@ -26,10 +26,11 @@ struct oam_frame {
 };
 _Static_assert(sizeof(struct oam_frame) == 72, "20 + 8 + 44");
 
-// Whether a host could tell the packets of such a flow apart.
+// Whether a host could tell the packets of such a flow apart, and there may be more of them.
 inlined int direct_flow(const struct flow *f)
 {
-	return !f->icmp_error && !f->fragment && !f->no_echo;
+	return !f->icmp_error && !f->fragment && !f->no_echo &&
+	       !(f->tcp_flags & (TCP_FIN | TCP_RST));
 }
 
 // Whether the sender's host is to be told now. Frames may be lost, so it is told again while

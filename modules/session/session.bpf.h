@@ -866,11 +866,22 @@ inlined int cache_replaces(const struct cache_value *new, int old_stateful, stru
 			     : (__s32)(new->asked_ms - old_asked_ms) > PACKET_LIFE_MS;
 }
 
+// O7: what was seen of the same life and not told yet is not forgotten.
+inlined void cache_keep_state(struct cache_value *new, int old_stateful, struct dft_stamp old,
+			      __u16 old_state)
+{
+	if (new->stateful && old_stateful && !dft_stamp_compare(new->record.incarnation, old))
+		new->record.state = dft_state_merge(new->record.state, old_state);
+}
+
 inlined void cache_store_kernel(const struct session_key *key, struct cache_value *value)
 {
 	const struct cache_value *old = bpf_map_lookup_elem(&cache, key);
 
 	if (old) {
+		if (!value->record.translation.flags)
+			cache_keep_state(value, old->stateful, old->record.incarnation,
+					 old->record.state);
 		value->told_ms[0] = old->told_ms[0];
 		value->told_ms[1] = old->told_ms[1];
 	}
@@ -882,7 +893,7 @@ inlined void cache_store_kernel(const struct session_key *key, struct cache_valu
 
 // Under the page's lock.
 inlined void cache_store_flat(union flat_page *page, const struct session_key *key, __u64 hash,
-			      const struct cache_value *value, struct session_room *room)
+			      struct cache_value *value, struct session_room *room)
 {
 	struct flat_place place = flat_place_of(hash);
 	struct flat_content *content = &room->content;
@@ -902,6 +913,8 @@ inlined void cache_store_flat(union flat_page *page, const struct session_key *k
 		if (!cache_replaces(value, old->half[0].what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL,
 				    old->half[0].stamp, old->half[0].asked))
 			return;
+		cache_keep_state(value, old->half[0].what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL,
+				 old->half[1].stamp, old->half[1].policy & DFT_STATE_BITS);
 		content->told[0] = flat_load(&old->half[0].told);
 		content->told[1] = flat_load(&old->half[1].told);
 	} else if (flat_fits(&value->record)) {
@@ -945,6 +958,40 @@ inlined void cache_store(const struct session_key *key, __u64 hash, struct cache
 	flat_unlock(page);
 }
 
+// O7: one side's FIN, which is remembered here. Returns whether the session is open all the same,
+// as far as is known: then nobody has to hear of it before the other side's.
+called int cache_half_closed(const struct session_key *key, __u64 hash, __u32 fin)
+{
+	__u32 was = DFT_FINS, i;
+	struct cache_value *c;
+	union flat_page *page;
+	union flat_key k;
+
+	if (!cfg.cache_pages || !flat_key_fits(key)) {
+kernel:
+		c = bpf_map_lookup_elem(&cache, key);
+		if (!c || !c->stateful)
+			return 0;
+		// The word that begins with the state. Where both sides' come at once, one of them
+		// finds the other's.
+		was = __sync_fetch_and_or((__u32 *)(void *)&c->record.state, fin);
+		return !dft_state_closed(was | fin);
+	}
+	page = flat_cache_page(hash);
+	if (!page || !flat_lock(page))
+		return 0;
+	k = flat_key_of(key);
+	i = flat_find_locked(page, &k, flat_place_of(hash));
+	if (i && flat_slot_of(page, i)->half[0].what >> FLAT_LIFE_SHIFT & FLAT_STATEFUL) {
+		was = flat_load(&flat_slot_of(page, i)->half[1].policy);
+		flat_store(&flat_slot_of(page, i)->half[1].policy, was | fin);
+	}
+	flat_unlock(page);
+	if (!i && flat_load(&page->head.spilled))
+		goto kernel;
+	return !dft_state_closed(was | fin);
+}
+
 // Whether the sender's host was not told for DIRECT_REPEAT_MS; then it is from now on.
 inlined int cache_tell(struct cached *c, __u32 now)
 {
@@ -974,12 +1021,13 @@ struct {
 } refreshes SEC(".maps");
 
 // Whether the flow table has to hear of this flow: before its decision ends, so that packets never
-// wait for the table, or because the packet is news.
+// wait for the table, or because the packet is news. (Its end says as much.)
 inlined int cache_tells(const struct cached *c, const struct flow *f, __u32 now)
 {
 	if (f->icmp_error)
 		return 0;
-	return now - c->asked_ms >= REFRESH_DUE_MS || (c->news && !(f->tcp_flags & TCP_SYN));
+	return now - c->asked_ms >= REFRESH_DUE_MS ||
+	       (c->news && !(f->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)));
 }
 
 // The same, and not for each packet.

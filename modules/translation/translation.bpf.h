@@ -66,7 +66,7 @@ inlined __u16 state_swapped(__u16 state)
 {
 	__u16 from_a = state & DFT_FIN_FROM_A, from_b = state & DFT_FIN_FROM_B;
 
-	state &= ~(DFT_FIN_FROM_A | DFT_FIN_FROM_B);
+	state &= ~DFT_FINS;
 	state |= (from_a ? DFT_FIN_FROM_B : 0) | (from_b ? DFT_FIN_FROM_A : 0);
 	return state ^ DFT_BEGUN_BY_B;
 }
