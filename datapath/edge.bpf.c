@@ -15,16 +15,23 @@ const volatile struct edge_config cfg;
 
 // Ethernet, IPv4, and an ICMP error with what it quotes; TCP's header is shorter.
 #define EGRESS_BYTES (ETH_HLEN + 20 + 8 + 20 + 8)
+// The same of IPv6, with as many extension headers as are read.
+#define EGRESS6_BYTES (ETH_HLEN + 40 + EXTENSION_BYTES + 8 + 40 + EXTENSION_BYTES + 8)
 // The outer headers, and an OAM message; a tunnel's header is shorter.
-#define INGRESS_BYTES (ETH_HLEN + 20 + 8 + sizeof(struct oam_inject))
+#define INGRESS_BYTES (ETH_HLEN + 20 + 8 + sizeof(struct oam_inject6))
 
-// ARP or IPv4 that fits the tunnel, and the flow it belongs to.
+// ARP, IPv4 or IPv6 that fits the tunnel, and the flow it belongs to.
 inlined enum verdict read_sent(struct __sk_buff *skb, struct packet *p, struct flow *f)
 {
 	enum verdict v;
 
 	if (p->inner.eth->h_proto == bpf_htons(ETH_P_ARP))
 		return edge_read_arp(p, f);
+	if (p->inner.eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+		if ((v = read_ipv6_header(p, skb->len - ETH_HLEN)) || (v = read_flow6(p, f)))
+			return v;
+		return edge_too_large(skb, p, f);
+	}
 	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
 		return INNER_PROTOCOL;
 	if ((v = read_ipv4(p, skb->len - ETH_HLEN)) || (v = read_flow(p, f)))
@@ -37,7 +44,8 @@ inlined enum verdict read_sent(struct __sk_buff *skb, struct packet *p, struct f
 SEC("tc")
 int edge_egress(struct __sk_buff *skb)
 {
-	struct packet p = packet_of_skb(skb, EGRESS_BYTES);
+	struct packet p = packet_of_skb(skb, skb->protocol == bpf_htons(ETH_P_IPV6) ? EGRESS6_BYTES
+										    : EGRESS_BYTES);
 	struct tunnel_end to = {};
 	struct flow f = {};
 	enum verdict v;

@@ -1202,7 +1202,8 @@ static const struct broken broken_frames[] = {
 	{"IPv4 in Geneve", GNV, 44, 2, {8, 0}, 0, "TUNNEL_MALFORMED", 0},
 	{"critical option", GNV, 42, 2, {1, 0x40}, 0, "TUNNEL_OPTION", 0},
 	{"options past the end", GNV, 42, 1, {63}, 0, "TRUNCATED", 0},
-	{"IPv6 inside", FWD1, 62, 2, {0x86, 0xDD}, 0, "INNER_PROTOCOL", 1},
+	{"IPX inside", FWD1, 62, 2, {0x81, 0x37}, 0, "INNER_PROTOCOL", 1},
+	{"IPv4 said to be IPv6", FWD1, 62, 2, {0x86, 0xDD}, 0, "INNER_MALFORMED", 1},
 	{"VLAN inside", FWD1, 62, 2, {0x81, 0}, 0, "INNER_VLAN", 1},
 	{"service VLAN inside", GNV, 62, 2, {0x88, 0xA8}, 0, "INNER_VLAN", 1},
 	{"half an IPv4 header inside", FWD1, 0, 0, {}, 83, "TRUNCATED", 1},
@@ -1843,12 +1844,12 @@ static const struct broken_op broken_ops[] = {
 	 .red = "ftn1 REDIRECTED > ftn3 REPLIED > fwd1 FORWARDED_FIRST",
 	 .nobody = "ftn1 REDIRECTED > ftn3 NO_VPC"},
 	{"insert, no hops left", INSERT_, FTN2, AT(op.hops), 1, {0}, .red = "ftn2 HOPS_EXCEEDED"},
-	{"at the table: IPv6 inside",
+	{"at the table: IPX inside",
 	 LOOKUP_,
 	 FTN3,
 	 INNER(12),
 	 2,
-	 {0x86, 0xDD},
+	 {0x81, 0x37},
 	 .red = "ftn3 INNER_PROTOCOL"},
 	{"at the table: options inside",
 	 LOOKUP_,
@@ -6912,6 +6913,8 @@ static int test_all_verdicts(struct world *w)
 		NAT_EXHAUSTED, NAT_NO_PORT, NAT_UNSOLICITED,
 		// modules/route/route_test.c.
 		BLACKHOLE,
+		// datapath/ipv6_test.c.
+		INNER_EXTENSION, INNER_ADDRESS, LINK_LOCAL, NEIGHBOR_MALFORMED,
 		// modules/limits/limits_test.c.
 		MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE, EDGE_DIRECT, EDGE_DELIVERED,
 		FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED, OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE,
