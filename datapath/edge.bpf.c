@@ -8,6 +8,7 @@ const volatile struct edge_config cfg;
 #include "datapath/edge_packet.bpf.h"
 #include "modules/port/edge_port.bpf.h"
 #include "modules/arp/edge_arp.bpf.h"
+#include "modules/neighbor/edge_neighbor.bpf.h"
 #include "modules/icmp/edge_icmp.bpf.h"
 #include "modules/directpath/edge_directpath.bpf.h"
 #include "modules/entrance/edge_entrance.bpf.h"
@@ -28,7 +29,8 @@ inlined enum verdict read_sent(struct __sk_buff *skb, struct packet *p, struct f
 	if (p->inner.eth->h_proto == bpf_htons(ETH_P_ARP))
 		return edge_read_arp(p, f);
 	if (p->inner.eth->h_proto == bpf_htons(ETH_P_IPV6)) {
-		if ((v = read_ipv6_header(p, skb->len - ETH_HLEN)) || (v = read_flow6(p, f)))
+		if ((v = read_ipv6_header(p, skb->len - ETH_HLEN)) ||
+		    edge_read_neighbor(p, f, &v) || (v = read_flow6(p, f)))
 			return v;
 		return edge_too_large(skb, p, f);
 	}

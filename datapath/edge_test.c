@@ -515,6 +515,23 @@ static void tcp6_large(struct frame *f, const struct world *w)
 	sends6(f, PEER6, IPPROTO_TCP, 0);
 }
 
+static void neighbor6(struct frame *f, uint8_t type)
+{
+	frame_fill(f, 24);
+	frame_icmpv6(f, type, 0, 0, WORKLOAD6, "ff02::1:ff00:3");
+	sends6(f, "ff02::1:ff00:3", IPPROTO_ICMPV6, 255);
+}
+
+static void solicitation6(struct frame *f, const struct world *w)
+{
+	neighbor6(f, 135);
+}
+
+static void advertisement6(struct frame *f, const struct world *w)
+{
+	neighbor6(f, 136);
+}
+
 static void multicast6(struct frame *f, const struct world *w)
 {
 	frame_fill(f, 60);
@@ -1136,6 +1153,8 @@ static const struct row rows[] = {
 	SENDS("too large, IPv6", udp6_too_large, FRAGMENTATION_NEEDED, .out = too_large6),
 	SENDS("segments too large, IPv6", tcp6_large, FRAGMENTATION_NEEDED, .out = too_large6,
 	      .gso_size = 1391),
+	SENDS("solicitation", solicitation6, EDGE_TO_ENTRANCE, .out = to_entrance),
+	SENDS("advertisement", advertisement6, NEIGHBOR_MALFORMED),
 	SENDS("multicast, IPv6", multicast6, INNER_BROADCAST),
 	SENDS("VLAN", vlan, INNER_VLAN),
 	SENDS("multicast", multicast, INNER_BROADCAST),

@@ -32,6 +32,7 @@
 #include "modules/limits/limits.bpf.h"
 #include "modules/loadbalancer/loadbalancer.bpf.h"
 #include "modules/nat/nat.bpf.h"
+#include "modules/neighbor/neighbor.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
 #include "modules/route/route.bpf.h"
@@ -437,6 +438,45 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 	return tenant_packet(ctx, p, &f, vpc, entrance, 0);
 }
 
+// An endpoint asks for a neighbour or a router, by IPv6: its gateway we know, others the flow table
+// nodes do.
+inlined int tenant_neighbor(struct xdp_md *ctx, struct packet *p, const struct vpc_value *vpc,
+			    __u32 entrance)
+{
+	struct advertisement *a = advertisement_now();
+	const struct neighbor_message *asked;
+	const struct subnet_value *subnet;
+	struct session_key key = {};
+	enum verdict v;
+
+	if (!a)
+		return finish(ctx, BUG);
+	if ((v = read_solicitation(p, &asked)))
+		return finish(ctx, v);
+	key.b = p->inner.ip6->source;
+	if (asked->type == ICMPV6_NEIGHBOR_SOLICITATION) {
+		if ((void *)(asked + 1) > p->end)
+			return finish(ctx, BUG);
+		key.b = asked->target;
+		subnet = subnet_of(p->vni, &key.b);
+		if (subnet && address_equal(&subnet->gateway, &key.b)) {
+			a->host = address_of_v4(p->outer.ip->saddr);
+			__builtin_memcpy(a->host_mac, p->outer.eth->h_source, 6);
+			__builtin_memcpy(a->mac, subnet->gateway_mac, 6);
+			a->router = 1;
+			a->entrance = entrance;
+			a->inner_offset = p->inner_offset;
+			a->vni = p->vni;
+			a->verdict = GATEWAY_NEIGHBOR;
+			return go_to(ctx, STEP_ADVERTISE);
+		}
+	}
+	if (!ask_allowed(vpc, p->vni, entrance, ASKS_UNKNOWN))
+		return finish(ctx, MISS_RATE);
+	vni_put(key.vni, p->vni);
+	return ask(ctx, p, &key, DFT_LOOKUP, DFT_ENDPOINTS, entrance, NULL, 0, 0);
+}
+
 // An IPv6 packet of a tenant's, in a tunnel as gateway() has read it.
 SEC("xdp")
 int tenant6(struct xdp_md *ctx)
@@ -460,9 +500,68 @@ int tenant6(struct xdp_md *ctx)
 	vpc = bpf_map_lookup_elem(&vpcs, &p.vni);
 	if (!vpc)
 		return finish(ctx, NO_VPC);
-	if ((v = read_inner_ipv6(&p, &f)))
+	if ((v = read_ipv6_header(&p, p.end - p.at)))
+		return finish(ctx, v);
+	if (is_neighbor(p))
+		return tenant_neighbor(ctx, &p, vpc, entrance);
+	if ((v = read_flow6(&p, &f)))
 		return finish(ctx, v);
 	return tenant_packet(ctx, &p, &f, vpc, entrance, 1);
+}
+
+// A solicitation becomes the advertisement that answers it.
+SEC("xdp")
+int advertise(struct xdp_md *ctx)
+{
+	struct advertisement *a = advertisement_now();
+	const struct subnet_value *subnet = NULL;
+	struct decision back = {};
+	struct neighbor_answer *n;
+	struct router_answer *r;
+	struct icmpv6_header *icmp;
+	struct packet p;
+	int router, bytes;
+
+	if (!a || a->inner_offset > 512)
+		return finish(ctx, BUG);
+	p = packet_of(ctx);
+	p.at += (a->inner_offset & 511) + sizeof(struct ethhdr) + sizeof(struct ipv6_header);
+	icmp = take(&p, sizeof(*icmp));
+	if (!icmp)
+		return finish(ctx, TRUNCATED);
+	router = icmp->type == ICMPV6_ROUTER_SOLICITATION;
+	bytes = sizeof(struct ethhdr) + sizeof(struct ipv6_header) +
+		(router ? sizeof(*r) : sizeof(*n));
+	if (router) {
+		subnet = subnet_of(a->vni, &a->about);
+		if (!subnet || !subnet_has_gateway(subnet))
+			return finish(ctx, NEIGHBOR_UNKNOWN);
+	}
+	if (packet_resize(ctx, (int)a->inner_offset + bytes))
+		return finish(ctx, NO_ROOM);
+	p = packet_of(ctx);
+	p.at += a->inner_offset & 511;
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	p.inner.ip6 = take(&p, sizeof(*p.inner.ip6));
+	if (!p.inner.eth || !p.inner.ip6)
+		return finish(ctx, BUG);
+	if (subnet) {
+		r = take(&p, sizeof(*r));
+		if (!r)
+			return finish(ctx, BUG);
+		router_answer(p.inner.eth, p.inner.ip6, r, a, subnet, cfg.tenant_mtu);
+	} else {
+		n = take(&p, sizeof(*n));
+		if (!n)
+			return finish(ctx, BUG);
+		neighbor_answer(p.inner.eth, p.inner.ip6, n, a);
+	}
+	back.host = a->host;
+	__builtin_memcpy(back.host_mac, a->host_mac, 6);
+	__builtin_memcpy(back.to_mac, p.inner.eth->h_dest, 6);
+	vni_put(back.vni, a->vni);
+	return finish(ctx,
+		      send_to_host(ctx, a->inner_offset, &back, a->entrance, 0, 0, a->verdict));
 }
 
 // Whether it is of the forwarders among themselves, on the tenants' network.
@@ -608,6 +707,77 @@ inlined const __u8 *mac_behind(__u32 vni, const struct in6_addr *address)
 	return subnet->gateway_mac;
 }
 
+// As whom who has this MAC asks: that address' port must have it. Link-local addresses, and none,
+// every port may have that has an IPv6 address: its first one is meant.
+inlined const struct endpoint_value *asker_of(__u32 vni, const __u8 mac[6], struct in6_addr *as)
+{
+	const struct in6_addr *own;
+	const struct endpoint_value *asker;
+
+	if (address_link_local(as) || address_is_none(as)) {
+		*as = (struct in6_addr){.in6_u.u6_addr8 = {0xFE, 0x80}};
+		own = allowed_to(vni, mac, as);
+		if (!own)
+			return NULL;
+		*as = *own;
+	}
+	asker = endpoint_find(vni, as);
+	return asker;
+}
+
+// Whose neighbour an endpoint asks for, where a forwarder does not know, or for a router: that
+// makes the answer, of what it is told.
+inlined int table_neighbor(struct xdp_md *ctx, struct packet *p, struct dft_packet *d)
+{
+	const struct endpoint_value *asked = NULL, *asker;
+	const struct neighbor_message *m;
+	const struct subnet_value *subnet;
+	struct in6_addr address, as;
+	const __u8 *mac = NULL;
+	enum verdict v;
+
+	if ((v = read_ipv6_header(p, p->end - p->at)))
+		return finish(ctx, v);
+	if (p->inner.ip6->next != IPPROTO_ICMPV6)
+		return finish(ctx, NEIGHBOR_MALFORMED);
+	if ((v = read_solicitation(p, &m)))
+		return finish(ctx, v);
+	as = p->inner.ip6->source;
+	asker = asker_of(p->vni, p->inner.eth->h_source, &as);
+	if (!asker)
+		return finish(ctx, NO_SOURCE);
+	if (!mac_equal(asker->mac, p->inner.eth->h_source))
+		return finish(ctx, SPOOFED);
+	subnet = subnet_of(p->vni, &as);
+	if (m->type == ICMPV6_NEIGHBOR_SOLICITATION) {
+		if ((void *)(m + 1) > p->end)
+			return finish(ctx, BUG);
+		address = m->target;
+		if (subnet && subnet_has_gateway(subnet)) {
+			struct in6_addr gateway = link_address(subnet->gateway_mac);
+
+			if (address_equal(&gateway, &address))
+				mac = subnet->gateway_mac;
+		}
+		if (!mac && subnet_number(p->vni, &address) == (subnet ? subnet->subnet : 0)) {
+			asked = endpoint_find(p->vni, &address);
+			mac = asked ? asked->mac : mac_behind(p->vni, &address);
+		}
+	} else if (subnet && subnet_has_gateway(subnet)) {
+		mac = subnet->gateway_mac;
+	}
+	// Who makes sure that nobody else has his address wants no answer (RFC 4862 section 5.4.3).
+	if (!mac || (asked && mac_equal(asked->mac, asker->mac)))
+		return finish(ctx, NEIGHBOR_UNKNOWN);
+	decide_for(&d->towards[0].decision, asker, p->vni);
+	__builtin_memcpy(d->towards[0].decision.from_mac, mac, 6);
+	d->towards[0].decision.action = DECIDE_FORWARD;
+	d->towards[0].decision.flags = DECISION_UNCACHED;
+	d->towards[0].decision.reason = asked ? 0 : 1;
+	d->translation.translation.source = as;
+	return op_release(ctx, d);
+}
+
 // Which endpoint has an address: answers an ARP request that a forwarder could not.
 inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d)
 {
@@ -621,6 +791,8 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 	p->inner.eth = take(p, sizeof(*p->inner.eth));
 	if (!p->inner.eth)
 		return finish(ctx, TRUNCATED);
+	if (p->inner.eth->h_proto == bpf_htons(ETH_P_IPV6))
+		return table_neighbor(ctx, p, d);
 	arp = take(p, sizeof(*arp));
 	if (!arp || p->inner.eth->h_proto != bpf_htons(ETH_P_ARP) || !arp_is_request(arp))
 		return finish(ctx, ARP_MALFORMED);
@@ -1777,6 +1949,29 @@ int choose(struct xdp_md *ctx)
 	return go_to(ctx, STEP_DECIDED);
 }
 
+// A reply to a solicitation at the forwarder that asked.
+inlined int reply_neighbor(struct xdp_md *ctx, const struct packet *p,
+			   const struct cache_value *value, __u32 entrance)
+{
+	const struct decision *forth = &value->record.towards[0];
+	struct advertisement *a = advertisement_now();
+
+	if (!a)
+		return finish(ctx, BUG);
+	if (forth->action != DECIDE_FORWARD)
+		return finish(ctx, DFT_MALFORMED);
+	a->host = forth->host;
+	__builtin_memcpy(a->host_mac, forth->host_mac, 6);
+	__builtin_memcpy(a->mac, forth->from_mac, 6);
+	a->about = value->record.translation.source;
+	a->router = forth->reason;
+	a->entrance = entrance;
+	a->inner_offset = p->inner_offset;
+	a->vni = p->vni;
+	a->verdict = ENDPOINT_NEIGHBOR;
+	return go_to(ctx, STEP_ADVERTISE);
+}
+
 // A reply at the forwarder that asked: remember it, carry it out.
 SEC("xdp")
 int reply(struct xdp_md *ctx)
@@ -1814,6 +2009,11 @@ int reply(struct xdp_md *ctx)
 	value->stateful = d->op.flags & DFT_STATEFUL ? 1 : 0;
 	if (d->op.table == DFT_ENDPOINTS) {
 		forth = &value->record.towards[0];
+		if ((v = find_tenant(&p, d)))
+			return finish(ctx, v);
+		if (p.inner.eth->h_proto == bpf_htons(ETH_P_IPV6))
+			return reply_neighbor(ctx, &p, value, entrance);
+		p.at = p.inner.eth;
 		if (!take(&p, sizeof(struct ethhdr) + sizeof(struct arp_ipv4)))
 			return finish(ctx, TRUNCATED);
 		if (forth->action != DECIDE_FORWARD || (forth->flags & DECISION_ROUTED))

@@ -12,6 +12,7 @@
 #include "shared/address.h"
 #include "wire/icmpv6.h"
 #include "wire/ipv6.h"
+#include "wire/neighbor.h"
 #include "wire/oam.h"
 
 #define RED 0x0100A1
@@ -65,12 +66,16 @@ static void put_endpoint(const struct node *n, size_t i)
 		.host_mac = {2, 0xa, 0, 0, endpoints[i].subnet, endpoints[i].number},
 		.mac = {2, 1, 0, 0, endpoints[i].subnet, endpoints[i].number},
 		.group = {endpoints[i].group}};
+	struct allowed_key linked = {.prefix_bits = 32 + 64 + 64, .vni = htonl(RED)};
 	char host[16];
 
 	snprintf(host, sizeof(host), "192.168.0.%u",
 		 (10u * endpoints[i].subnet + endpoints[i].number) % 256);
 	value.host = address_must(host);
 	node_put(n, "endpoints", &key, &value);
+	memcpy(linked.mac, value.mac, sizeof(linked.mac));
+	linked.address = address_must("fe80::");
+	node_put(n, "allowed", &linked, &key.address);
 }
 
 static void put_view(const struct node *n)
@@ -536,6 +541,253 @@ static int test_errors_steered(struct world *w)
 				  node_travel(w->node, NODES, FWD, &f, NULL), NO_SESSION);
 }
 
+// ---- neighbours and routers ----
+
+#define GATEWAY1_LINK "fe80::f:ff:fe00:1"
+#define NONE "::"
+
+// What an endpoint asks for.
+struct asked {
+	size_t by; // whose MAC and host it comes from
+	const char *from;
+	const char *target; // NULL: a router
+	const char *link;   // the MAC that it says it has; NULL: it says none
+	uint8_t hops;	    // 0: 255
+	int wrong_sum;
+	uint8_t code;
+};
+
+static void write_asked(struct frame *f, const struct asked *a)
+{
+	const char *to = a->target ? "ff02::1:ff00:1" : "ff02::2";
+	uint8_t link[8] = {OPTION_SOURCE_LINK, 1};
+	char mac[18];
+
+	snprintf(mac, sizeof(mac), "02:01:00:00:%02x:%02x", endpoints[a->by].subnet,
+		 endpoints[a->by].number);
+	frame_clear(f);
+	if (a->target) {
+		struct in6_addr target = address_must(a->target);
+
+		frame_append(f, &target, sizeof(target));
+	}
+	if (a->link) {
+		mac_must(link + 2, a->link);
+		frame_append(f, link, sizeof(link));
+	}
+	frame_icmpv6(f, a->target ? ICMPV6_NEIGHBOR_SOLICITATION : ICMPV6_ROUTER_SOLICITATION,
+		     a->code, 0, a->from, to);
+	f->byte[2] ^= a->wrong_sum;
+	frame_ipv6(f, (struct ipv6_start){a->from, to, IPPROTO_ICMPV6, a->hops ? a->hops : 255});
+	frame_ethernet(f, "33:33:ff:00:00:01", mac, ETH_P_IPV6);
+	write_tunnel(f, a->by);
+}
+
+// The advertisement: what a neighbour's says, and to whom.
+static int answered(const char *what, const struct asked *a, const struct frame *f, const char *mac,
+		    uint32_t flags)
+{
+	struct in6_addr to = address_must(strcmp(a->from, NONE) ? a->from : "ff02::1"),
+			target = address_must(a->target);
+	struct neighbor_message m;
+	uint8_t option[8] = {OPTION_TARGET_LINK, 1};
+	int wrong = is_number(what, f->length, BEHIND + 32);
+
+	mac_must(option + 2, mac);
+	memcpy(&m, f->byte + BEHIND, sizeof(m));
+	wrong += is_number(what, m.type, ICMPV6_NEIGHBOR_ADVERTISEMENT);
+	wrong += is_number(what, ntohl(m.flags), flags);
+	wrong += is_number(what, memcmp(&m.target, &target, 16), 0);
+	wrong += is_number(what, memcmp(f->byte + IP + 8, &target, 16), 0);
+	wrong += is_number(what, memcmp(f->byte + IP + 24, &to, 16), 0);
+	wrong += is_number(what, f->byte[IP + 7], 255);
+	wrong += is_number(what, memcmp(f->byte + BEHIND + 24, option, 8), 0);
+	wrong += is_number(what, memcmp(f->byte + INNER + 6, option + 2, 6), 0);
+	wrong += is_number(what, f->byte[INNER + 4], endpoints[a->by].subnet);
+	wrong += is_number(what, f->byte[INNER + 5], endpoints[a->by].number);
+	return wrong + is_number(what, icmpv6_check(f->byte + IP, 32), 0);
+}
+
+#define MAC_A1 "02:01:00:00:01:0a"
+#define MAC_B1 "02:01:00:00:01:0b"
+#define MAC_GATEWAY1 "02:0f:00:00:00:01"
+#define OF_ROUTER (NEIGHBOR_ROUTER | NEIGHBOR_SOLICITED | NEIGHBOR_OVERRIDE)
+#define OF_HOST (NEIGHBOR_SOLICITED | NEIGHBOR_OVERRIDE)
+
+static int test_neighbors(struct world *w)
+{
+	const struct {
+		const char *name;
+		struct asked asked;
+		enum verdict verdict;
+		const char *mac; // that is answered
+		uint32_t flags;
+	} rows[] = {
+		{"its gateway",
+		 {.by = 0, .from = A1, .target = "2001:db8:1::1", .link = MAC_A1},
+		 GATEWAY_NEIGHBOR,
+		 MAC_GATEWAY1,
+		 OF_ROUTER},
+		{"its gateway, as link-local",
+		 {.by = 0, .from = "fe80::1234", .target = "2001:db8:1::1", .link = MAC_A1},
+		 GATEWAY_NEIGHBOR,
+		 MAC_GATEWAY1,
+		 OF_ROUTER},
+		{"its gateway, no MAC said",
+		 {.by = 0, .from = A1, .target = "2001:db8:1::1"},
+		 GATEWAY_NEIGHBOR,
+		 MAC_GATEWAY1,
+		 OF_ROUTER},
+		{"its gateway's link-local address",
+		 {.by = 0, .from = A1, .target = GATEWAY1_LINK, .link = MAC_A1},
+		 ENDPOINT_NEIGHBOR,
+		 MAC_GATEWAY1,
+		 OF_ROUTER},
+		{"another's",
+		 {.by = 3, .from = A2, .target = GATEWAY1_LINK, .link = "02:01:00:00:02:0a"},
+		 NEIGHBOR_UNKNOWN,
+		 NULL,
+		 0},
+		{"a neighbour",
+		 {.by = 0, .from = A1, .target = B1, .link = MAC_A1},
+		 ENDPOINT_NEIGHBOR,
+		 MAC_B1,
+		 OF_HOST},
+		{"a neighbour, as link-local",
+		 {.by = 0, .from = "fe80::77", .target = B1, .link = MAC_A1},
+		 ENDPOINT_NEIGHBOR,
+		 MAC_B1,
+		 OF_HOST},
+		{"of another subnet",
+		 {.by = 0, .from = A1, .target = A2, .link = MAC_A1},
+		 NEIGHBOR_UNKNOWN,
+		 NULL,
+		 0},
+		{"nobody",
+		 {.by = 0, .from = A1, .target = "2001:db8:1::99", .link = MAC_A1},
+		 NEIGHBOR_UNKNOWN,
+		 NULL,
+		 0},
+		{"a neighbour's link-local address",
+		 {.by = 0, .from = A1, .target = "fe80::1:ff:fe00:10b", .link = MAC_A1},
+		 NEIGHBOR_UNKNOWN,
+		 NULL,
+		 0},
+		{"his own address, to be sure",
+		 {.by = 0, .from = NONE, .target = A1},
+		 NEIGHBOR_UNKNOWN,
+		 NULL,
+		 0},
+		{"his own link-local one",
+		 {.by = 0, .from = NONE, .target = "fe80::1:ff:fe00:10a"},
+		 NEIGHBOR_UNKNOWN,
+		 NULL,
+		 0},
+		{"another's address, to be sure",
+		 {.by = 0, .from = NONE, .target = B1},
+		 ENDPOINT_NEIGHBOR,
+		 MAC_B1,
+		 NEIGHBOR_OVERRIDE},
+		{"the gateway's address, to be sure",
+		 {.by = 0, .from = NONE, .target = "2001:db8:1::1"},
+		 GATEWAY_NEIGHBOR,
+		 MAC_GATEWAY1,
+		 NEIGHBOR_ROUTER | NEIGHBOR_OVERRIDE},
+		{"in another's name",
+		 {.by = 0, .from = B1, .target = A1, .link = MAC_A1},
+		 SPOOFED,
+		 NULL,
+		 0},
+		{"another's MAC",
+		 {.by = 0, .from = A1, .target = B1, .link = MAC_B1},
+		 SPOOFED,
+		 NULL,
+		 0},
+		{"in nobody's name",
+		 {.by = 0, .from = "2001:db8:1::77", .target = B1, .link = MAC_A1},
+		 NO_SOURCE,
+		 NULL,
+		 0},
+		{"from another link",
+		 {.by = 0, .from = A1, .target = B1, .link = MAC_A1, .hops = 254},
+		 NEIGHBOR_MALFORMED,
+		 NULL,
+		 0},
+		{"with a wrong sum",
+		 {.by = 0, .from = A1, .target = B1, .link = MAC_A1, .wrong_sum = 1},
+		 NEIGHBOR_MALFORMED,
+		 NULL,
+		 0},
+		{"with a code",
+		 {.by = 0, .from = A1, .target = B1, .link = MAC_A1, .code = 1},
+		 NEIGHBOR_MALFORMED,
+		 NULL,
+		 0},
+		{"from nowhere, with a MAC",
+		 {.by = 0, .from = NONE, .target = B1, .link = MAC_A1},
+		 NEIGHBOR_MALFORMED,
+		 NULL,
+		 0},
+		{"a group",
+		 {.by = 0, .from = A1, .target = "ff02::1", .link = MAC_A1},
+		 NEIGHBOR_MALFORMED,
+		 NULL,
+		 0},
+	};
+	int wrong = 0;
+	struct frame f;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		write_asked(&f, &rows[i].asked);
+		wrong += is_verdict(rows[i].name, node_travel(w->node, NODES, FWD, &f, NULL),
+				    rows[i].verdict);
+		if (rows[i].mac)
+			wrong += answered(rows[i].name, &rows[i].asked, &f, rows[i].mac,
+					  rows[i].flags);
+	}
+	return wrong;
+}
+
+static int test_routers(struct world *w)
+{
+	const struct asked rows[] = {{.from = "fe80::1234", .link = MAC_A1}, {.from = NONE}};
+	const uint8_t want[] = {ICMPV6_ROUTER_ADVERTISEMENT, 0, 0, 0, 64, 0, 0xFF, 0xFF,
+				// nothing is said of reachability
+				0, 0, 0, 0, 0, 0, 0, 0, OPTION_SOURCE_LINK, 1, 2, 0xf, 0, 0, 0, 1,
+				OPTION_MTU, 1, 0, 0, 0, 0, TENANT_MTU >> 8, TENANT_MTU & 255,
+				OPTION_PREFIX, 4, 64, PREFIX_ON_LINK, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+				0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0x20, 1, 0xd, 0xb8, 0, 1, 0, 0, 0, 0,
+				0, 0, 0, 0, 0, 0, OPTION_ROUTE, 1, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF};
+	struct in6_addr gateway = address_must(GATEWAY1_LINK), to;
+	struct asked stranger = {.from = "fe80::1"};
+	struct allowed_key linked = {
+		.prefix_bits = 32 + 64 + 64, .vni = htonl(RED), .mac = {2, 1, 0, 0, 1, 0xa}};
+	struct frame f;
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		to = address_must(i ? "ff02::1" : rows[i].from);
+		write_asked(&f, &rows[i]);
+		wrong += is_verdict("a router", node_travel(w->node, NODES, FWD, &f, NULL),
+				    ENDPOINT_NEIGHBOR);
+		wrong += is_number("long", f.length, BEHIND + sizeof(want));
+		wrong += is_number("sum", icmpv6_check(f.byte + IP, sizeof(want)), 0);
+		f.byte[BEHIND + 2] = f.byte[BEHIND + 3] = 0;
+		wrong += is_number("says", memcmp(f.byte + BEHIND, want, sizeof(want)), 0);
+		wrong += is_number("from", memcmp(f.byte + IP + 8, &gateway, 16), 0);
+		wrong += is_number("to", memcmp(f.byte + IP + 24, &to, 16), 0);
+		wrong += is_number("to whom", f.byte[INNER + 5], 0xa);
+	}
+	// Without an IPv6 address.
+	linked.address = address_must("fe80::");
+	node_remove(&w->node[FTN], "allowed", &linked);
+	write_asked(&f, &stranger);
+	wrong += is_verdict("a stranger", node_travel(w->node, NODES, FWD, &f, NULL), NO_SOURCE);
+	to = address_must(A1);
+	node_put(&w->node[FTN], "allowed", &linked, &to);
+	return wrong;
+}
+
 // ---- the direct path ----
 
 static int test_direct(struct world *w)
@@ -582,6 +834,8 @@ static const struct {
 	{"errors", test_errors},
 	{"the gateway's echo", test_echo},
 	{"errors of others", test_errors_steered},
+	{"neighbours", test_neighbors},
+	{"routers", test_routers},
 	{"the direct path", test_direct},
 };
 

@@ -25,6 +25,7 @@ enum gateway_step {
 	STEP_CHECK_IN = 18,   // flow table node: a backend's answer to its health check
 	STEP_TENANT6 = 19,    // forwarder: a tenant's IPv6 packet arrived
 	STEP_COMPLAINT6 = 20, // forwarder: tell the sender by ICMPv6
+	STEP_ADVERTISE = 21,  // forwarder: a solicitation of a neighbour or a router is answered
 	STEPS,
 };
 
