@@ -27,5 +27,8 @@ inlined const struct route_value *route_of(__u32 vni, const struct in6_addr *add
 
 	if (!route)
 		return NULL;
+	// IPv6's default route is none of IPv4, whose addresses lie inside.
+	if (route->bits < V4_MAPPED_BITS && address_is_v4(address))
+		return NULL;
 	return subnet && subnet->bits >= route->bits ? NULL : route;
 }
