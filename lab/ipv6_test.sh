@@ -94,6 +94,11 @@ download() {
 }
 holds "so that tcp finds its way" download
 
+fresh_status >/dev/null
+for verdict in GATEWAY_NEIGHBOR ENDPOINT_NEIGHBOR TIME_EXCEEDED UNREACHABLE EDGE_DIRECT; do
+	holds "counted: $verdict" [ "$(figure count $verdict packets <"$work/status.json")" -gt 0 ]
+done
+
 on a curl -s --max-time 60 --limit-rate 2M "http://[2001:db8:2::c]/file" >"$work/slow" &
 slow=$!
 holds "a download is under way" until_true 10 [ -s "$work/slow" ]
@@ -101,9 +106,4 @@ holds "a flow table node dies" kill -KILL "$(of_process ftn3 pid)"
 holds "pages go on" until_true 20 get a 2001:db8:1::b 80 b
 holds "the download ends" wait $slow
 holds "byte for byte" cmp "$work/slow" "$work/c/file"
-
-fresh_status >/dev/null
-for verdict in GATEWAY_NEIGHBOR ENDPOINT_NEIGHBOR TIME_EXCEEDED UNREACHABLE EDGE_DIRECT; do
-	holds "counted: $verdict" [ "$(figure count $verdict packets <"$work/status.json")" -gt 0 ]
-done
 verdict "They do."
