@@ -36,6 +36,8 @@
 #define NEIGHBOUR_MAC "02:00:00:00:00:02"
 #define PEER "10.0.1.3" // on the other host
 #define PEER_MAC "02:00:00:00:00:03"
+#define WORKLOAD6 "2001:db8::1"
+#define PEER6 "2001:db8:1::3" // on the other host
 #define GATEWAY_MAC "02:00:00:00:00:fe"
 
 #define WORKLOAD_IFINDEX 1 // of a namespace's loopback: what a test run comes from
@@ -483,10 +485,93 @@ static void spoofed(struct frame *f, const struct world *w)
 	frame_ethernet(f, GATEWAY_MAC, NEIGHBOUR_MAC, ETH_P_IP);
 }
 
-static void ipv6(struct frame *f, const struct world *w)
+static void ipx(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 60);
+	frame_ethernet(f, GATEWAY_MAC, WORKLOAD_MAC, ETH_P_IPX);
+}
+
+// IPv6 in name only.
+static void no_ipv6(struct frame *f, const struct world *w)
 {
 	frame_fill(f, 60);
 	frame_ethernet(f, GATEWAY_MAC, WORKLOAD_MAC, ETH_P_IPV6);
+}
+
+static void sends6(struct frame *f, const char *to, uint8_t next, uint8_t hops)
+{
+	frame_ipv6(f, (struct ipv6_start){WORKLOAD6, to, next, hops});
+	frame_ethernet(f, GATEWAY_MAC, WORKLOAD_MAC, ETH_P_IPV6);
+}
+
+static void udp6(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 60);
+	frame_udp(f, 1000, 2000, 0);
+	sends6(f, PEER6, IPPROTO_UDP, 0);
+}
+
+static void udp6_hops_1(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 60);
+	frame_udp(f, 1000, 2000, 0);
+	sends6(f, PEER6, IPPROTO_UDP, 1);
+}
+
+// A destination option in front of it.
+static void udp6_options(struct frame *f, const struct world *w)
+{
+	static const uint8_t options[8] = {IPPROTO_UDP, 0, 1, 4};
+
+	frame_fill(f, 60);
+	frame_udp(f, 1000, 2000, 0);
+	frame_prepend(f, options, sizeof(options));
+	sends6(f, PEER6, 60, 0);
+}
+
+static void udp6_fits(struct frame *f, const struct world *w)
+{
+	frame_fill(f, TENANT_MTU - 48);
+	frame_udp(f, 1000, 2000, 0);
+	sends6(f, PEER6, IPPROTO_UDP, 0);
+}
+
+static void udp6_too_large(struct frame *f, const struct world *w)
+{
+	frame_fill(f, TENANT_MTU - 47);
+	frame_udp(f, 1000, 2000, 0);
+	sends6(f, PEER6, IPPROTO_UDP, 0);
+}
+
+static void tcp6_large(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 3000);
+	frame_tcp(f, 1000, 2000, ACK);
+	sends6(f, PEER6, IPPROTO_TCP, 0);
+}
+
+static void neighbor6(struct frame *f, uint8_t type)
+{
+	frame_fill(f, 24);
+	frame_icmpv6(f, type, 0, 0, WORKLOAD6, "ff02::1:ff00:3");
+	sends6(f, "ff02::1:ff00:3", IPPROTO_ICMPV6, 255);
+}
+
+static void solicitation6(struct frame *f, const struct world *w)
+{
+	neighbor6(f, 135);
+}
+
+static void advertisement6(struct frame *f, const struct world *w)
+{
+	neighbor6(f, 136);
+}
+
+static void multicast6(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 60);
+	frame_udp(f, 5353, 5353, 0);
+	sends6(f, "ff02::fb", IPPROTO_UDP, 0);
 }
 
 static void vlan(struct frame *f, const struct world *w)
@@ -626,6 +711,22 @@ static void too_large(struct frame *f, const struct world *w)
 	frame_ethernet(f, WORKLOAD_MAC, GATEWAY_MAC, ETH_P_IP);
 }
 
+static void direct6_routed(struct frame *f, const struct world *w)
+{
+	f->byte[ETH_HLEN + 7]--;
+	set_mac(f, ETH_ALEN, GATEWAY_MAC);
+	direct(f, w);
+}
+
+static void too_large6(struct frame *f, const struct world *w)
+{
+	memmove(f->byte, f->byte + ETH_HLEN, 128);
+	f->length = 128;
+	frame_icmpv6(f, 2, 0, TENANT_MTU, PEER6, WORKLOAD6);
+	frame_ipv6(f, (struct ipv6_start){PEER6, WORKLOAD6, IPPROTO_ICMPV6, 0});
+	frame_ethernet(f, WORKLOAD_MAC, GATEWAY_MAC, ETH_P_IPV6);
+}
+
 static void unchanged(struct frame *f, const struct world *w)
 {
 }
@@ -686,9 +787,25 @@ static void inner_vlan(struct frame *f, const struct world *w)
 	arrives(f, w);
 }
 
-static void inner_ipv6(struct frame *f, const struct world *w)
+static void inner_ipx(struct frame *f, const struct world *w)
 {
-	ipv6(f, w);
+	ipx(f, w);
+	arrives(f, w);
+}
+
+static void delivered6(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 30);
+	frame_udp(f, 2000, 1000, 0x1234);
+	frame_ipv6(f, (struct ipv6_start){PEER6, WORKLOAD6, IPPROTO_UDP, 0});
+	frame_ethernet(f, WORKLOAD_MAC, GATEWAY_MAC, ETH_P_IPV6);
+	arrives(f, w);
+}
+
+static void inner_short6(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 39);
+	frame_ethernet(f, WORKLOAD_MAC, GATEWAY_MAC, ETH_P_IPV6);
 	arrives(f, w);
 }
 
@@ -900,8 +1017,79 @@ static void oam_unknown(struct frame *f, const struct world *w)
 {
 	struct oam_inject i = inject_udp();
 
-	i.flow.op = htonl(2);
+	i.flow.op = htonl(4);
 	oam(f, &i, sizeof(i), ENTRANCE);
+}
+
+static struct oam_inject6 inject6_udp(void)
+{
+	struct oam_inject6 i = {
+		.flow = {.op = htonl(OAM_INJECT6),
+			 .source = address_must(WORKLOAD6),
+			 .destination = address_must(PEER6),
+			 .source_port = htons(1000),
+			 .destination_port = htons(2000),
+			 .protocol = IPPROTO_UDP,
+			 .vni = {TENANT >> 16, TENANT >> 8 & 0xFF, TENANT & 0xFF}},
+		.host = address_must(OTHER_HOST).s6_addr32[3],
+		.idle_timeout_s = htons(5),
+		.flags = htons(OAM_ROUTED),
+	};
+
+	mac_must(i.instance_mac, PEER_MAC);
+	mac_must(i.host_mac, OTHER_MAC);
+	return i;
+}
+
+static void oam_inject6(struct frame *f, const struct world *w)
+{
+	struct oam_inject6 i = inject6_udp();
+
+	oam(f, &i, sizeof(i), ENTRANCE);
+}
+
+static void oam_delete6(struct frame *f, const struct world *w)
+{
+	struct oam_inject6 i = inject6_udp();
+
+	i.flow.op = htonl(OAM_DELETE6);
+	oam(f, &i.flow, sizeof(i.flow), ENTRANCE);
+}
+
+static void oam_short6(struct frame *f, const struct world *w)
+{
+	struct oam_inject6 i = inject6_udp();
+
+	oam(f, &i, sizeof(struct oam_inject), ENTRANCE);
+}
+
+static void oam_no_host6(struct frame *f, const struct world *w)
+{
+	struct oam_inject6 i = inject6_udp();
+
+	i.host = 0;
+	oam(f, &i, sizeof(i), ENTRANCE);
+}
+
+// As an entrance tells it.
+static void told(const struct world *w, build message)
+{
+	struct frame f = {}, out;
+	uint32_t action;
+
+	message(&f, w);
+	must(target_run(&w->ingress, &f, &action, &out), "an OAM frame");
+}
+
+static void told6(const struct world *w)
+{
+	told(w, oam_inject6);
+}
+
+static void told6_otherwise(const struct world *w)
+{
+	told(w, oam_inject6);
+	told(w, oam_delete6);
 }
 
 static void oam_rewrite(struct frame *f, const struct world *w)
@@ -995,7 +1183,25 @@ static const struct row rows[] = {
 	SENDS("no port", udp, NO_SOURCE, .before = no_port),
 	SENDS("no entrance", udp, NO_ENTRANCE, .before = no_entrance),
 	SENDS("no entrance for ARP", arp_request, NO_ENTRANCE, .before = no_entrance),
-	SENDS("IPv6", ipv6, INNER_PROTOCOL),
+	SENDS("IPX", ipx, INNER_PROTOCOL),
+	SENDS("no IPv6", no_ipv6, INNER_MALFORMED),
+	// IPv6
+	SENDS("UDP, IPv6", udp6, EDGE_TO_ENTRANCE, .out = to_entrance),
+	SENDS("as large as may be, IPv6", udp6_fits, EDGE_TO_ENTRANCE, .out = to_entrance),
+	SENDS("direct, IPv6", udp6, EDGE_DIRECT, .out = direct6_routed, .before = told6,
+	      UNKNOWN_TO_OTHER),
+	SENDS("direct with options, IPv6", udp6_options, EDGE_DIRECT, .out = direct6_routed,
+	      .before = told6, UNKNOWN_TO_OTHER),
+	SENDS("hop limit 1, IPv6", udp6_hops_1, EDGE_TO_ENTRANCE, .out = to_entrance,
+	      .before = told6),
+	SENDS("no longer direct, IPv6", udp6, EDGE_TO_ENTRANCE, .out = to_entrance,
+	      .before = told6_otherwise),
+	SENDS("too large, IPv6", udp6_too_large, FRAGMENTATION_NEEDED, .out = too_large6),
+	SENDS("segments too large, IPv6", tcp6_large, FRAGMENTATION_NEEDED, .out = too_large6,
+	      .gso_size = 1391),
+	SENDS("solicitation", solicitation6, EDGE_TO_ENTRANCE, .out = to_entrance),
+	SENDS("advertisement", advertisement6, NEIGHBOR_MALFORMED),
+	SENDS("multicast, IPv6", multicast6, INNER_BROADCAST),
 	SENDS("VLAN", vlan, INNER_VLAN),
 	SENDS("multicast", multicast, INNER_BROADCAST),
 	SENDS("broadcast", broadcast, INNER_BROADCAST),
@@ -1029,7 +1235,13 @@ static const struct row rows[] = {
 	GETS("no such MAC", for_nobody, NO_LOCAL_PORT),
 	GETS("broadcast inside", for_everybody, NO_LOCAL_PORT),
 	GETS("VLAN inside", inner_vlan, INNER_VLAN),
-	GETS("IPv6 inside", inner_ipv6, INNER_PROTOCOL),
+	GETS("IPX inside", inner_ipx, INNER_PROTOCOL),
+	GETS("IPv6 to a workload", delivered6, EDGE_DELIVERED, .out = inside, NOT_THE_OTHERS),
+	GETS("no IPv6 inside", inner_short6, TRUNCATED),
+	GETS("inject, IPv6", oam_inject6, FLOW_INJECTED, .out = unchanged),
+	GETS("delete, IPv6", oam_delete6, FLOW_DELETED, .out = unchanged),
+	GETS("OAM, short, IPv6", oam_short6, OAM_MALFORMED),
+	GETS("OAM, no host, IPv6", oam_no_host6, OAM_MALFORMED),
 	GETS("no Ethernet inside", inner_cut, TRUNCATED),
 	GETS("no IP inside", inner_short, TRUNCATED),
 	GETS("bad tunnel header", no_vni, TUNNEL_MALFORMED),

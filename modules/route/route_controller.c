@@ -59,6 +59,11 @@ static int settle_next_hop(struct settling *s, const char *field, const char *ne
 	return json_object_set_new(s->next_hops, next_hop, json_true());
 }
 
+static bool is_ipv6(const char *text)
+{
+	return strchr(text, ':') != NULL;
+}
+
 static int settle_route(struct settling *s, const json_t *route, json_t *prefixes, size_t place)
 {
 	const char *prefix = text_in(route, "prefix"), *next_hop = text_in(route, "next_hop");
@@ -71,6 +76,9 @@ static int settle_route(struct settling *s, const json_t *route, json_t *prefixe
 			      blackhole ? "%s of a blackhole cannot be set"
 					: "%s is missing, and the route is no blackhole",
 			      field);
+	if (next_hop && is_ipv6(prefix) != is_ipv6(next_hop))
+		return refuse(s->change->problem, 400, field, "%s %s is not of the family of %s",
+			      field, next_hop, prefix);
 	if (next_hop) {
 		int err = settle_next_hop(s, field, next_hop);
 
