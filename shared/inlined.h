@@ -9,7 +9,11 @@
 
 // What the verifier looks at once, whoever calls it and with what. Its pointers may be NULL, for
 // all that the verifier knows, and point to memory of their types' sizes.
+#ifdef __bpf__
 #define verified __attribute__((__noinline__))
+#else
+#define verified called
+#endif
 
 #define inlined static inline __attribute__((__always_inline__, __unused__))
 
