@@ -550,6 +550,20 @@ static void tcp6_large(struct frame *f, const struct world *w)
 	sends6(f, PEER6, IPPROTO_TCP, 0);
 }
 
+static void tcp6_syn(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 11);
+	frame_tcp(f, 1000, 2000, SYN);
+	sends6(f, PEER6, IPPROTO_TCP, 0);
+}
+
+static void tcp6_syn_ack(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 11);
+	frame_tcp(f, 1000, 2000, SYN | ACK);
+	sends6(f, PEER6, IPPROTO_TCP, 0);
+}
+
 static void neighbor6(struct frame *f, uint8_t type)
 {
 	frame_fill(f, 24);
@@ -1534,6 +1548,9 @@ static int test_connection_rate(const struct world *w)
 		{"a fragment that may begin with one", tcp_first_fragment, PORT_CONNECTION_RATE},
 		{"its other one", tcp_later_fragment, EDGE_TO_ENTRANCE},
 		{"an answer to one", tcp_syn_ack, EDGE_TO_ENTRANCE},
+		{"a SYN too many, IPv6", tcp6_syn, PORT_CONNECTION_RATE},
+		{"an answer to one, IPv6", tcp6_syn_ack, EDGE_TO_ENTRANCE},
+		{"no TCP, IPv6", udp6, EDGE_TO_ENTRANCE},
 		{"in the middle of one", tcp_ack, EDGE_TO_ENTRANCE},
 		{"no TCP", udp, EDGE_TO_ENTRANCE},
 		{"ARP", arp_request, EDGE_TO_ENTRANCE},
@@ -1584,6 +1601,10 @@ static int test_copies(const struct world *w)
 {
 	struct __sk_buff ctx = {.mark = WORKLOAD_IFINDEX};
 	static const uint16_t sizes[] = {MAX_MIRROR_BYTES, MIN_MIRROR_BYTES, 71};
+	static const struct {
+		const char *name;
+		build in;
+	} frames[] = {{"copy", udp}, {"copy of IPv6", udp6}, {"copy of ARP", arp_request}};
 	struct target t = w->mirror;
 	struct frame in, out;
 	int wrong = 0;
@@ -1593,9 +1614,9 @@ static int test_copies(const struct world *w)
 	t.ctx_size = sizeof(ctx);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
 		put_port(w, WORKLOAD_IFINDEX, mirrored(w, sizes[i]));
-		for (int is_arp = 0; is_arp < 2; is_arp++) {
+		for (size_t n = 0; n < sizeof(frames) / sizeof(*frames); n++) {
 			frame_clear(&in);
-			(is_arp ? arp_request : udp)(&in, w);
+			frames[n].in(&in, w);
 			out = in;
 			if (out.length > sizes[i])
 				out.length = sizes[i];
@@ -1606,7 +1627,7 @@ static int test_copies(const struct world *w)
 							      .protocol = IPPROTO_UDP,
 							      .fragment = 0x4000});
 			frame_ethernet(&out, "00:00:00:00:00:00", HOST_MAC, ETH_P_IP);
-			wrong += check(w, &t, is_arp ? "copy of ARP" : "copy", &in, MIRRORED, &out);
+			wrong += check(w, &t, frames[n].name, &in, MIRRORED, &out);
 		}
 	}
 	put_port(w, WORKLOAD_IFINDEX, workload(w));
@@ -1640,6 +1661,14 @@ static int test_mirrored_goes_on(const struct world *w)
 	out = in;
 	direct_routed(&out, w);
 	wrong += check_beside(w, &w->egress, "mirrored, routed", &in, EDGE_DIRECT, &out,
+			      MIRROR_FAILED);
+	put(w->edge->maps.port_buckets, &ifindex, &(struct port_buckets){0});
+	told6(w);
+	frame_clear(&in);
+	udp6(&in, w);
+	out = in;
+	direct6_routed(&out, w);
+	wrong += check_beside(w, &w->egress, "mirrored, routed, IPv6", &in, EDGE_DIRECT, &out,
 			      MIRROR_FAILED);
 
 	put(w->edge->maps.port_buckets, &ifindex, &far);
@@ -1696,6 +1725,46 @@ static int test_marks(const struct world *w)
 	return wrong + check(w, &w->egress, "ARP of who is marked", &in, EDGE_TO_ENTRANCE, &out);
 }
 
+static uint8_t class_of(const struct frame *f)
+{
+	return (uint8_t)(f->byte[ETH_HLEN] << 4 | f->byte[ETH_HLEN + 1] >> 4);
+}
+
+static void set_class(struct frame *f, uint8_t class)
+{
+	f->byte[ETH_HLEN] = 0x60 | class >> 4;
+	f->byte[ETH_HLEN + 1] = (uint8_t)(class << 4 | (f->byte[ETH_HLEN + 1] & 0x0F));
+}
+
+// The same of IPv6: its traffic class, and not the flow label beside it.
+static int test_marks6(const struct world *w)
+{
+	static const build frames[] = {udp6, solicitation6};
+	struct local_port port = workload(w);
+	struct frame in, out;
+	int wrong = 0;
+
+	reset(w);
+	port.marks = 1;
+	for (int class = 0; class < 64; class ++) {
+		port.dscp = class;
+		put_port(w, WORKLOAD_IFINDEX, port);
+		for (int tos = class % 5; tos < 256; tos += 5) {
+			frame_clear(&in);
+			frames[tos % 2](&in, w);
+			in.byte[ETH_HLEN + 1] = 0x0A;
+			in.byte[ETH_HLEN + 2] = tos;
+			set_class(&in, tos);
+			out = in;
+			set_class(&out, class << 2 | (class_of(&in) & 3));
+			to_entrance(&out, w);
+			set_tos(&out, class << 2);
+			wrong += check(w, &w->egress, "marked, IPv6", &in, EDGE_TO_ENTRANCE, &out);
+		}
+	}
+	return wrong;
+}
+
 // A workload's own mark stays inside.
 static int test_own_mark(const struct world *w)
 {
@@ -1710,8 +1779,8 @@ static int test_own_mark(const struct world *w)
 	return check(w, &w->egress, "its own mark", &in, EDGE_TO_ENTRANCE, &out);
 }
 
-// Three frames in one: three packets, and headers thrice.
-static int test_super_packet_rate(const struct world *w)
+// Three frames in one: three packets, and headers thrice, of so many bytes.
+static int test_super_packet(const struct world *w, build frame, size_t headers)
 {
 	struct __sk_buff ctx = {.gso_size = 400, .gso_segs = 3};
 	struct local_port port = workload(w);
@@ -1726,9 +1795,7 @@ static int test_super_packet_rate(const struct world *w)
 	put_port(w, WORKLOAD_IFINDEX, port);
 	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){0}, (struct bucket){0});
 	frame_clear(&in);
-	frame_fill(&in, 1200);
-	frame_tcp(&in, 1000, 2000, ACK);
-	sends(&in, header(IPPROTO_TCP));
+	frame(&in, w);
 	t.ctx = &ctx;
 	t.ctx_size = sizeof(ctx);
 	now = clock_units();
@@ -1736,10 +1803,30 @@ static int test_super_packet_rate(const struct world *w)
 	b = buckets_of(w, WORKLOAD_IFINDEX);
 	return expect(is_near(b.egress.packets_until, now, 3 * MINUTE) &&
 			      b.egress.bytes_until - now >=
-				      (in.length + (size_t)2 * 54) * 8 * SECOND / SLOW &&
+				      (in.length + 2 * headers) * 8 * SECOND / SLOW &&
 			      b.egress.bytes_until - now <
-				      (in.length + (size_t)3 * 54) * 8 * SECOND / SLOW,
+				      (in.length + 2 * headers + headers / 4) * 8 * SECOND / SLOW,
 		      "a super-packet is paid for otherwise than its frames");
+}
+
+static void tcp_super(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 1200);
+	frame_tcp(f, 1000, 2000, ACK);
+	sends(f, header(IPPROTO_TCP));
+}
+
+static void tcp6_super(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 1200);
+	frame_tcp(f, 1000, 2000, ACK);
+	sends6(f, PEER6, IPPROTO_TCP, 0);
+}
+
+static int test_super_packet_rate(const struct world *w)
+{
+	return test_super_packet(w, tcp_super, 14 + 20 + 20) +
+	       test_super_packet(w, tcp6_super, 14 + 40 + 20);
 }
 
 // What a port gets, from the underlay or from another one of its host.
@@ -2038,6 +2125,7 @@ static int test_world(struct world *w)
 	wrong += test_copies(w);
 	wrong += test_mirrored_goes_on(w);
 	wrong += test_marks(w);
+	wrong += test_marks6(w);
 	wrong += test_own_mark(w);
 	wrong += test_ingress_rate(w);
 	wrong += test_ttl(w);
