@@ -183,7 +183,8 @@ inlined int see_every(struct xdp_md *ctx, const struct packet *p, const struct d
 // Which code of ICMP_UNREACHABLE says why.
 inlined __u8 unreachable_code(__u8 reason)
 {
-	if (reason == NO_ROUTE || reason == BLACKHOLE || reason == PEER_SOURCE)
+	if (reason == NO_ROUTE || reason == BLACKHOLE || reason == PEER_SOURCE ||
+	    reason == PEER_IPV6)
 		return ICMP_UNREACHABLE_NET;
 	return reason == NO_LISTENER ? ICMP_UNREACHABLE_PORT : ICMP_UNREACHABLE_HOST;
 }

@@ -16,6 +16,7 @@
 #include "wire/oam.h"
 
 #define RED 0x0100A1
+#define BLUE 0x0100A2 // which it is peered with, and has 2001:db8:8::/64
 
 #define SYN 0x02
 #define ACK 0x10
@@ -94,10 +95,13 @@ static void put_view(const struct node *n)
 
 static void put_all(const struct node *n)
 {
-	const struct vpc_value vpc = {
-		.policy = 1,
-		.functions = 3,
-		.function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FUNCTION_SECURITY_GROUP}};
+	const struct vpc_value vpc = {.policy = 1,
+				      .functions = 4,
+				      .function = {FUNCTION_PEERING, FUNCTION_DIVIDER,
+						   FUNCTION_BOUNCER, FUNCTION_SECURITY_GROUP}};
+	const struct subnet_key theirs = {
+		.prefix_bits = 32 + 64, .vni = htonl(RED), .address = address_must("2001:db8:8::")};
+	const struct peer_subnet_value peer = {.vni = BLUE, .bits = 64};
 	const uint32_t vni = RED;
 	struct rule rules[] = {
 		{RULE_INGRESS, IPPROTO_TCP, 64, 80, 80, 0, RULE_ALLOW, {}},
@@ -110,6 +114,7 @@ static void put_all(const struct node *n)
 	node_put(n, "vpcs", &vni, &vpc);
 	put_subnet(n, 1);
 	put_subnet(n, 2);
+	node_put(n, "peer_subnets", &theirs, &peer);
 	for (size_t i = 0; i < COUNT(endpoints); i++)
 		put_endpoint(n, i);
 	node_rules(n, 0, 1, rules, COUNT(rules));
@@ -214,11 +219,14 @@ static void write_packet(struct frame *f, const struct sent *s)
 	frame_ethernet(f, to, s->mac ? s->mac : mac, ETH_P_IPV6);
 }
 
+// What the flow table decided last about a packet on its way.
+static struct dft_packet last_op;
+
 static enum verdict travel(const struct world *w, const struct sent *s, struct frame *f)
 {
 	write_packet(f, s);
 	write_tunnel(f, place(s->from));
-	return node_travel(w->node, NODES, FWD, f, NULL);
+	return node_travel(w->node, NODES, FWD, f, &last_op);
 }
 
 #define UDP_(...)                                                                                  \
@@ -464,6 +472,8 @@ static int test_errors(struct world *w)
 		 ICMPV6_UNREACHABLE, ICMPV6_NO_ADDRESS, 0, 48},
 		{"nowhere", UDP_(.from = A1, .to = "2001:db8:9::1"), UNREACHABLE,
 		 ICMPV6_UNREACHABLE, ICMPV6_NO_ROUTE, 0, 48},
+		{"a peer's", UDP_(.from = A1, .to = "2001:db8:8::a"), UNREACHABLE,
+		 ICMPV6_UNREACHABLE, ICMPV6_NO_ROUTE, 0, 48},
 	};
 	int wrong = 0;
 	struct frame f;
@@ -487,6 +497,19 @@ static int test_errors(struct world *w)
 							.payload = 7},
 					 &f),
 				  NOT_ANSWERED);
+}
+
+// A peering is of IPv4, and says so.
+static int test_peers(struct world *w)
+{
+	const struct sent s = TCP_(80, SYN, .from = A1, .to = "2001:db8:8::a");
+	struct frame f;
+	int wrong;
+
+	forget(w);
+	wrong = is_verdict("to a peer's", travel(w, &s, &f), UNREACHABLE);
+	wrong += is_number("why", last_op.towards[0].decision.reason, PEER_IPV6);
+	return wrong + is_number("sessions", node_count(&w->node[FTN], "sessions"), 0);
 }
 
 static int test_echo(struct world *w)
@@ -832,6 +855,7 @@ static const struct {
 	{"flows", test_flows},
 	{"guarded", test_guarded},
 	{"errors", test_errors},
+	{"peers", test_peers},
 	{"the gateway's echo", test_echo},
 	{"errors of others", test_errors_steered},
 	{"neighbours", test_neighbors},
