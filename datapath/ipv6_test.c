@@ -348,6 +348,16 @@ static int test_refused(struct world *w)
 		{"a router's, behind options",
 		 PING_(.from = A1, .to = B1, .type = 134, .hops = 255, .extension = {OPTIONS}),
 		 NEIGHBOR_MALFORMED},
+		{"a router's, its first piece",
+		 PING_(.from = A1, .to = B1, .type = 134, .hops = 255,
+		       .extension = {{IPV6_FRAGMENT, 8, 0, 1}}),
+		 NEIGHBOR_MALFORMED},
+		{"options in pieces",
+		 UDP_(.from = A1, .to = A2, .extension = {{IPV6_FRAGMENT, 8, 0, 1}, OPTIONS}),
+		 INNER_EXTENSION},
+		{"the last of them",
+		 UDP_(.from = A1, .to = A2, .extension = {{IPV6_FRAGMENT, 8, 0, 64}, OPTIONS}),
+		 INNER_EXTENSION},
 		{"the gateway by UDP", UDP_(.from = A1, .to = "2001:db8:1::1"), GATEWAY_PROTOCOL},
 	};
 	int wrong = 0;

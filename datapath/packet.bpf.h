@@ -449,6 +449,12 @@ inlined void make_key6(struct flow *f, const struct in6_addr *source,
 #define FRAGMENT_FIRST 1   // as flow.fragment has it
 #define FRAGMENT_LATER 2
 
+inlined int is_extension(__u8 next)
+{
+	return next == IPV6_HOP_BY_HOP || next == IPV6_ROUTING || next == IPV6_FRAGMENT ||
+	       next == IPV6_DESTINATION;
+}
+
 // Behind an IPv6 header: over the extension headers (RFC 8200 section 4), to what *protocol is
 // then. Of a fragment that is what the fragment header says, so that all of a packet's say the
 // same; *fragment as flow.fragment. One that is all of its packet (RFC 6946) is none.
@@ -464,8 +470,7 @@ inlined enum verdict skip_extensions(struct packet *p, __u8 *protocol, __u8 *fra
 	for (i = 0; i <= EXTENSIONS_MOST; i++) {
 		__u8 is = *protocol;
 
-		if (*fragment || (is != IPV6_HOP_BY_HOP && is != IPV6_ROUTING &&
-				  is != IPV6_FRAGMENT && is != IPV6_DESTINATION))
+		if (*fragment || !is_extension(is))
 			break;
 		if (i == EXTENSIONS_MOST || (is == IPV6_HOP_BY_HOP && i))
 			return INNER_EXTENSION;
@@ -492,6 +497,9 @@ inlined enum verdict skip_extensions(struct packet *p, __u8 *protocol, __u8 *fra
 		asm volatile("" : "+r"(at));
 		at &= 2 * EXTENSION_BYTES - 1;
 	}
+	// Of a fragment what it says it carries is all that rules have.
+	if (*fragment && is_extension(*protocol))
+		return INNER_EXTENSION;
 	if (first + at > p->end)
 		return INNER_MALFORMED;
 	p->at = first + at;
@@ -576,6 +584,15 @@ inlined enum verdict read_flow6(struct packet *p, struct flow *f)
 		return v;
 	if (f->fragment) {
 		f->no_echo = protocol == IPPROTO_ICMPV6;
+		// RFC 6980: such words do not come in pieces either.
+		if (f->no_echo && f->fragment == FRAGMENT_FIRST) {
+			const struct icmpv6_header *icmp = take(p, sizeof(*icmp));
+
+			if (!icmp)
+				return INNER_MALFORMED;
+			if (icmpv6_is_neighbor(icmp->type))
+				return NEIGHBOR_MALFORMED;
+		}
 	} else if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) {
 		if ((v = read_ports(p, protocol, f)))
 			return v;

@@ -12,8 +12,8 @@
 // What the verifier looks at once, whoever calls it and with what. Its pointers may be NULL, for
 // all that the verifier knows, and point to memory of their types' sizes.
 //
-// UNROLLED, LOOPED: in front of a loop: eBPF wants some written out, and others not, or the verifier
-// has more to look at.
+// UNROLLED, LOOPED: in front of a loop. eBPF wants some written out, and others not, or the
+// verifier has more to look at.
 #ifdef __bpf__
 #define verified __attribute__((__noinline__))
 #define UNROLLED _Pragma("unroll")
