@@ -340,7 +340,7 @@ static int test_refused(struct world *w)
 		      .extension = {OPTIONS, OPTIONS, OPTIONS, OPTIONS, OPTIONS}),
 		 INNER_EXTENSION},
 		{"too long",
-		 UDP_(.from = A1, .to = A2, .extension = {OPTIONS, {IPV6_DESTINATION, 64}}),
+		 UDP_(.from = A1, .to = A2, .extension = {OPTIONS, {IPV6_DESTINATION, 64, 0, 0}}),
 		 INNER_EXTENSION},
 		{"both ports 0", {.from = A1, .to = B1, .protocol = IPPROTO_UDP}, INNER_MALFORMED},
 		{"a neighbour's word", PING_(.from = A1, .to = B1, .type = 136, .hops = 255),

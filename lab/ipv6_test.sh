@@ -47,14 +47,14 @@ routed() {
 	until_true 10 has_route "$1"
 }
 for endpoint in a b c; do
-	holds "$endpoint has its default route from a router's advertisement" until_true 40 routed $endpoint
+	holds "$endpoint has its default route from a router's advertisement" until_true 120 routed $endpoint
 done
 holds "which does not end" eval '! on a ip -6 route show default | grep -v "proto ra.*pref" | grep expires'
 holds "the advertised MTU is the tenant's" eval 'on a cat /proc/sys/net/ipv6/conf/eth0/mtu | grep -x 1450'
 holds "its own address is nobody else's" eval '! on a ip -6 addr show dev eth0 | grep -E "dadfailed|tentative"'
 holds "a neighbour is pinged" until_true 15 pings a 2001:db8:1::b
 holds "so is the gateway" pings a 2001:db8:1::1
-holds "and another subnet" until_true 15 pings a 2001:db8:2::c
+holds "and another subnet" until_true 60 pings a 2001:db8:2::c
 holds "IPv4 goes on" pings a 10.0.1.11
 on b ip -6 addr add 2001:db8:1::bad/64 dev eth0 nodad
 fails "in a name that is not its own nothing is sent" on b ping -q -c 1 -W 1 -I 2001:db8:1::bad 2001:db8:1::a
