@@ -752,6 +752,51 @@ class Objects(Case):
         self.expect(200, "PUT", "/v1/ports/p2", port(2, **{**public, "uplink": None}))
         self.make("ports", **port(3, **{**other, "uplink": up}))
 
+    def test_ipv6(self):
+        self.world()
+        got = self.make("subnets", name="web6", vpc="blue", cidr="2001:DB8:1::/64")
+        self.assertEqual((got["cidr"], got["gateway"]), ("2001:db8:1::/64", "2001:db8:1::1"))
+        got = self.expect(200, "PUT", "/v1/ports/p1", port(
+            1, ips=["10.0.1.11", "2001:db8:1::b"], allowed_prefixes=["10.7.0.0/16", "2001:db8:7::/48"]))
+        self.assertEqual(got["ips"], ["10.0.1.11", "2001:db8:1::b"])
+        # An address in no subnet, the gateway's, one that is nobody's, prefixes without an address.
+        for ip, status, says in (("2001:db8:2::b", 400, "subnet of the vpc"),
+                                 ("2001:db8:1::1", 409, 'subnet "web6"'),
+                                 ("2001:db8:1::b", 409, 'port "p1"'),
+                                 ("fe80::b", 400, "fe80::b is link-local")):
+            self.refuse(status, "ips[1]", "POST", "/v1/ports",
+                        port(7, ips=["10.0.1.77", ip], security_groups=[]), says=says)
+        self.refuse(400, "allowed_prefixes[0]", "POST", "/v1/ports",
+                    port(7, ips=["10.0.1.77"], security_groups=[],
+                         allowed_prefixes=["2001:db8:7::/48"]), says="no address in ips is")
+        self.make("route-tables", **routes({"prefix": "::/0", "next_hop": "2001:db8:1::b"},
+                                           {"prefix": "2001:db8:9::/48", "blackhole": True}))
+        self.refuse(400, "routes[0].next_hop", "POST", "/v1/route-tables",
+                    routes({"prefix": "2001:db8:8::/48", "next_hop": "10.0.1.11"}, name="b"),
+                    says="not of the family of 2001:db8:8::/48")
+        got = self.make("security-groups", vpc="blue", name="six", rules=[
+            {"direction": "ingress", "protocol": 58, "port_min": 128, "remote_cidr": "2000::/3"}])
+        self.assertEqual(got["rules"][0]["protocol"], "icmpv6")
+        for rule, says in (({"remote_cidr": "::/0"}, "all of IPv4 inside"),
+                           ({"protocol": "icmp", "remote_cidr": "2000::/3"}, "is IPv6"),
+                           ({"protocol": "icmpv6", "remote_cidr": "10.0.0.0/8"}, "is IPv4")):
+            self.refuse(400, "rules[0].remote_cidr", "POST", "/v1/security-groups",
+                        {"name": "b", "vpc": "blue", "rules": [{"direction": "ingress", **rule}]},
+                        says=says)
+        # What translates is IPv4's.
+        self.refuse(400, "ip", "POST", "/v1/load-balancers", balancer(ip="2001:db8:1::5"),
+                    says="load balancers have IPv4 addresses")
+        self.outside()
+        self.refuse(400, "subnets[0]", "POST", "/v1/nats", nat(subnets=["web6"]),
+                    says="a NAT translates IPv4")
+        # RFC 8200 section 5.
+        self.make("clusters", name="small", entrance_first="172.16.3.1",
+                  entrance_last="172.16.3.2", tenant_mtu=1279)
+        self.make("vpcs", name="tiny", tenant=None, cluster="small")
+        self.refuse(409, "cidr", "POST", "/v1/subnets",
+                    {"name": "b", "vpc": "tiny", "cidr": "2001:db8:2::/64"},
+                    says="needs an MTU of 1280")
+
     def test_many_routes(self):
         """As many as a VPC may have, in ten tables; not one more."""
         self.world()
@@ -1327,6 +1372,12 @@ class Refusals(Case):
             ("subnets", "cidr", gone), ("subnets", "cidr", "10.0.9.1/24"),
             ("subnets", "cidr", "10.0.9.0"), ("subnets", "cidr", "10.0.9.0/33"),
             ("subnets", "cidr", "10.0.9.4/31"), ("subnets", "cidr", "::/0"),
+            ("subnets", "cidr", "fe80::/64"), ("subnets", "cidr", "ff05::/16"),
+            ("subnets", "cidr", "::/1"), ("subnets", "cidr", "2001:db8::/127"),
+            ("subnets", "cidr", "2001:db8::1/64"), ("subnets", "gateway", "2001:db8::1"),
+            ("ports", "ips[0]", ["fe80::1"]), ("ports", "ips[0]", ["::5"]),
+            ("ports", "ips[1]", ["10.0.1.20", "ff02::1"]),
+            ("ports", "allowed_prefixes[0]", ["2001:db8::/32"]),
             ("subnets", "gateway", "10.0.8.1"), ("subnets", "gateway", "10.0.9.0"),
             ("subnets", "gateway", "10.0.9.255"), ("subnets", "gateway", ""),
             ("subnets", "gateway_mac", "ff:ff:ff:ff:ff:ff"),
@@ -1356,6 +1407,9 @@ class Refusals(Case):
                 ("port_min", {"protocol": "tcp", "port_min": 2, "port_max": 1}),
                 ("port_min", {"port_min": 80}), ("port_max", {"protocol": "any", "port_max": 80}),
                 ("remote_cidr", {"remote_cidr": "10.0.0.1/8"}),
+                ("remote_cidr", {"remote_cidr": "::/0"}),
+                ("remote_cidr", {"protocol": "icmp", "remote_cidr": "2001:db8::/32"}),
+                ("remote_cidr", {"protocol": "icmpv6", "remote_cidr": "10.0.0.0/8"}),
                 ("remote_group", {"remote_cidr": "10.0.0.0/8", "remote_group": "http"}),
                 ("colour", {"colour": 1})):
             rule = rule if field == "direction" else {"direction": "ingress", **rule}
@@ -1368,7 +1422,8 @@ class Refusals(Case):
             cases.append(("network-acls", f"rules[0].{field}", [{**allow, **change}]))
         cases += [
             ("load-balancers", "ip", gone), ("load-balancers", "ip", "10.0.9.9"),
-            ("load-balancers", "ip", "10.0.1.255"), ("load-balancers", "affinity", "cookie"),
+            ("load-balancers", "ip", "10.0.1.255"), ("load-balancers", "ip", "2001:db8::5"),
+            ("load-balancers", "affinity", "cookie"),
             ("load-balancers", "listeners", None), ("load-balancers", "listeners", [listener()] * 65),
             ("load-balancers", "listeners[1].port", [listener(), listener()])]
         hole = {"prefix": "10.9.0.0/16", "blackhole": True}
@@ -1378,7 +1433,9 @@ class Refusals(Case):
         for field, change in (
                 ("prefix", {"prefix": "10.9.0.1/16"}), ("prefix", {"prefix": None}),
                 ("blackhole", {"blackhole": "yes"}), ("next_hop", {"blackhole": False}),
-                ("next_hop", {"next_hop": "10.0.1.11"}), ("colour", {"colour": 1}),
+                ("next_hop", {"next_hop": "10.0.1.11"}),
+                ("next_hop", {"prefix": "2001:db8::/32", "next_hop": "10.0.1.11",
+                              "blackhole": False}), ("colour", {"colour": 1}),
                 ("next_hop", {"next_hop": "p1", "blackhole": False})):
             cases.append(("route-tables", f"routes[0].{field}", [{**hole, **change}]))
         at = "listeners[0].backends"

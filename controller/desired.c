@@ -1303,7 +1303,10 @@ static uint32_t protocol_of(const json_t *protocol)
 	static const struct {
 		const char *name;
 		uint32_t number;
-	} protocols[] = {{"icmp", IPPROTO_ICMP}, {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}};
+	} protocols[] = {{"icmp", IPPROTO_ICMP},
+			 {"icmpv6", IPPROTO_ICMPV6},
+			 {"tcp", IPPROTO_TCP},
+			 {"udp", IPPROTO_UDP}};
 
 	if (json_is_integer(protocol))
 		return (uint32_t)json_integer_value(protocol);

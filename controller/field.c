@@ -219,6 +219,11 @@ static json_t *check_address(const json_t *given, const char *path, struct probl
 		refuse(problem, 400, path, "%s must be a unicast address like 10.0.0.1", path);
 		return NULL;
 	}
+	if (address_odd_name(&address)) {
+		refuse(problem, 400, path, "%s %s is %s: such an address is nobody's alone", path,
+		       address_text(&address, text), address_odd_name(&address));
+		return NULL;
+	}
 	return json_string(address_text(&address, text));
 }
 
@@ -258,7 +263,7 @@ static json_t *check_protocol(const json_t *given, const char *path, struct prob
 	static const struct {
 		const char *word;
 		json_int_t number;
-	} words[] = {{"any", 0}, {"icmp", 1}, {"tcp", 6}, {"udp", 17}};
+	} words[] = {{"any", 0}, {"icmp", 1}, {"tcp", 6}, {"udp", 17}, {"icmpv6", 58}};
 	json_int_t number = json_integer_value(given);
 	size_t i;
 
@@ -267,8 +272,8 @@ static json_t *check_protocol(const json_t *given, const char *path, struct prob
 					  : json_is_integer(given) && number == words[i].number)
 			return json_string(words[i].word);
 	if (!json_is_integer(given) || number < 0 || number > 255) {
-		refuse(problem, 400, path, "%s must be tcp, udp, icmp, any or a number up to 255",
-		       path);
+		refuse(problem, 400, path,
+		       "%s must be tcp, udp, icmp, icmpv6, any or a number up to 255", path);
 		return NULL;
 	}
 	return json_integer(number);

@@ -11,6 +11,7 @@ const volatile struct edge_config cfg;
 #include "modules/limits/edge_mirror.bpf.h"
 #include "modules/port/edge_port.bpf.h"
 #include "modules/arp/edge_arp.bpf.h"
+#include "modules/neighbor/edge_neighbor.bpf.h"
 #include "modules/icmp/edge_icmp.bpf.h"
 #include "modules/directpath/edge_directpath.bpf.h"
 #include "modules/entrance/edge_entrance.bpf.h"
@@ -18,16 +19,39 @@ const volatile struct edge_config cfg;
 
 // Ethernet, IPv4, and an ICMP error with what it quotes; TCP's header is shorter.
 #define EGRESS_BYTES (ETH_HLEN + 20 + 8 + 20 + 8)
+// The same of IPv6, with as many extension headers as are read.
+#define EGRESS6_BYTES (ETH_HLEN + 40 + EXTENSION_BYTES + 8 + 40 + EXTENSION_BYTES + 8)
 // The outer headers, and an OAM message; a tunnel's header is shorter.
-#define INGRESS_BYTES (ETH_HLEN + 20 + 8 + sizeof(struct oam_inject))
+#define INGRESS_BYTES (ETH_HLEN + 20 + 8 + sizeof(struct oam_inject6))
 
-// ARP or IPv4 that fits the tunnel, and the flow it belongs to.
+// What is read of a workload's frame.
+inlined __u32 egress_bytes(const struct __sk_buff *skb)
+{
+	return skb->protocol == bpf_htons(ETH_P_IPV6) ? EGRESS6_BYTES : EGRESS_BYTES;
+}
+
+inlined enum verdict read_sent6(struct __sk_buff *skb, struct packet *p, struct flow *f)
+{
+	enum verdict v;
+
+	if ((v = read_ipv6_header(p, skb->len - ETH_HLEN)))
+		return v;
+	if (!edge_read_neighbor(p, f, &v))
+		v = read_flow6(p, f);
+	if (v)
+		return v;
+	return any_flow(f) ? edge_too_large(skb, p, f) : BUG;
+}
+
+// ARP, IPv4 or IPv6 that fits the tunnel, and the flow it belongs to.
 inlined enum verdict read_sent(struct __sk_buff *skb, struct packet *p, struct flow *f)
 {
 	enum verdict v;
 
 	if (p->inner.eth->h_proto == bpf_htons(ETH_P_ARP))
 		return edge_read_arp(p, f);
+	if (p->inner.eth->h_proto == bpf_htons(ETH_P_IPV6))
+		return read_sent6(skb, p, f);
 	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
 		return INNER_PROTOCOL;
 	if ((v = read_ipv4(p, skb->len - ETH_HLEN)) || (v = read_flow(p, f)))
@@ -38,14 +62,17 @@ inlined enum verdict read_sent(struct __sk_buff *skb, struct packet *p, struct f
 // Reads what edge_egress() goes on with once more.
 inlined int edge_again(struct __sk_buff *skb, struct packet *p)
 {
-	const int has_ip = p->inner.ip != NULL;
+	const struct frame was = p->inner;
 	const __u32 vni = p->vni;
 
-	*p = packet_of_skb(skb, EGRESS_BYTES);
+	*p = packet_of_skb(skb, egress_bytes(skb));
 	p->vni = vni;
 	p->inner.eth = take(p, sizeof(*p->inner.eth));
-	p->inner.ip = has_ip ? take(p, sizeof(*p->inner.ip)) : NULL;
-	return p->inner.eth && (p->inner.ip || !has_ip);
+	if (was.ip)
+		p->inner.ip = take(p, sizeof(*p->inner.ip));
+	if (was.ip6)
+		p->inner.ip6 = take(p, sizeof(*p->inner.ip6));
+	return p->inner.eth && !p->inner.ip == !was.ip && !p->inner.ip6 == !was.ip6;
 }
 
 // A workload of this host sent a frame: straight to the other host where the cluster said so, else
@@ -53,7 +80,7 @@ inlined int edge_again(struct __sk_buff *skb, struct packet *p)
 SEC("tc")
 int edge_egress(struct __sk_buff *skb)
 {
-	struct packet p = packet_of_skb(skb, EGRESS_BYTES);
+	struct packet p = packet_of_skb(skb, egress_bytes(skb));
 	const struct local_port *port;
 	struct tunnel_end to = {};
 	struct flow f = {};
@@ -64,7 +91,7 @@ int edge_egress(struct __sk_buff *skb)
 		return edge_finish(skb, v);
 	if (edge_tagged(skb, p.inner.eth))
 		return edge_finish(skb, INNER_VLAN);
-	if ((v = read_sent(skb, &p, &f)) || (v = edge_connection_allowed(skb, port, &p, &f)) ||
+	if ((v = read_sent(skb, &p, &f)) || (v = edge_connection_allowed(skb, port, &f)) ||
 	    (v = edge_egress_allowed(skb, port)))
 		return edge_finish(skb, v);
 	edge_mark(&p, port);
@@ -121,6 +148,8 @@ int edge_mirror(struct __sk_buff *skb)
 		return edge_finish(skb, TRUNCATED);
 	if (p.inner.eth->h_proto == bpf_htons(ETH_P_IP))
 		p.inner.ip = take(&p, sizeof(*p.inner.ip));
+	else if (p.inner.eth->h_proto == bpf_htons(ETH_P_IPV6))
+		p.inner.ip6 = take(&p, sizeof(*p.inner.ip6));
 	to.ip = address_v4(&port->mirror.collector);
 	return edge_finish(skb,
 			   edge_send_by(skb, &p, &to, bpf_get_hash_recalc(skb), OVERLAY_VXLAN));

@@ -36,6 +36,8 @@
 #define NEIGHBOUR_MAC "02:00:00:00:00:02"
 #define PEER "10.0.1.3" // on the other host
 #define PEER_MAC "02:00:00:00:00:03"
+#define WORKLOAD6 "2001:db8::1"
+#define PEER6 "2001:db8:1::3" // on the other host
 #define GATEWAY_MAC "02:00:00:00:00:fe"
 
 #define WORKLOAD_IFINDEX 1 // of a namespace's loopback: what a test run comes from
@@ -483,10 +485,107 @@ static void spoofed(struct frame *f, const struct world *w)
 	frame_ethernet(f, GATEWAY_MAC, NEIGHBOUR_MAC, ETH_P_IP);
 }
 
-static void ipv6(struct frame *f, const struct world *w)
+static void ipx(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 60);
+	frame_ethernet(f, GATEWAY_MAC, WORKLOAD_MAC, ETH_P_IPX);
+}
+
+// IPv6 in name only.
+static void no_ipv6(struct frame *f, const struct world *w)
 {
 	frame_fill(f, 60);
 	frame_ethernet(f, GATEWAY_MAC, WORKLOAD_MAC, ETH_P_IPV6);
+}
+
+static void sends6(struct frame *f, const char *to, uint8_t next, uint8_t hops)
+{
+	frame_ipv6(f, (struct ipv6_start){WORKLOAD6, to, next, hops});
+	frame_ethernet(f, GATEWAY_MAC, WORKLOAD_MAC, ETH_P_IPV6);
+}
+
+static void udp6(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 60);
+	frame_udp(f, 1000, 2000, 0);
+	sends6(f, PEER6, IPPROTO_UDP, 0);
+}
+
+static void udp6_hops_1(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 60);
+	frame_udp(f, 1000, 2000, 0);
+	sends6(f, PEER6, IPPROTO_UDP, 1);
+}
+
+// A destination option in front of it.
+static void udp6_options(struct frame *f, const struct world *w)
+{
+	static const uint8_t options[8] = {IPPROTO_UDP, 0, 1, 4};
+
+	frame_fill(f, 60);
+	frame_udp(f, 1000, 2000, 0);
+	frame_prepend(f, options, sizeof(options));
+	sends6(f, PEER6, 60, 0);
+}
+
+static void udp6_fits(struct frame *f, const struct world *w)
+{
+	frame_fill(f, TENANT_MTU - 48);
+	frame_udp(f, 1000, 2000, 0);
+	sends6(f, PEER6, IPPROTO_UDP, 0);
+}
+
+static void udp6_too_large(struct frame *f, const struct world *w)
+{
+	frame_fill(f, TENANT_MTU - 47);
+	frame_udp(f, 1000, 2000, 0);
+	sends6(f, PEER6, IPPROTO_UDP, 0);
+}
+
+static void tcp6_large(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 3000);
+	frame_tcp(f, 1000, 2000, ACK);
+	sends6(f, PEER6, IPPROTO_TCP, 0);
+}
+
+static void tcp6_syn(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 11);
+	frame_tcp(f, 1000, 2000, SYN);
+	sends6(f, PEER6, IPPROTO_TCP, 0);
+}
+
+static void tcp6_syn_ack(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 11);
+	frame_tcp(f, 1000, 2000, SYN | ACK);
+	sends6(f, PEER6, IPPROTO_TCP, 0);
+}
+
+static void neighbor6(struct frame *f, uint8_t type)
+{
+	frame_fill(f, 24);
+	frame_icmpv6(f, type, 0, 0, WORKLOAD6, "ff02::1:ff00:3");
+	sends6(f, "ff02::1:ff00:3", IPPROTO_ICMPV6, 255);
+}
+
+static void solicitation6(struct frame *f, const struct world *w)
+{
+	neighbor6(f, 135);
+}
+
+static void advertisement6(struct frame *f, const struct world *w)
+{
+	neighbor6(f, 136);
+}
+
+static void multicast6(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 60);
+	frame_udp(f, 5353, 5353, 0);
+	sends6(f, "ff02::fb", IPPROTO_UDP, 0);
 }
 
 static void vlan(struct frame *f, const struct world *w)
@@ -626,6 +725,22 @@ static void too_large(struct frame *f, const struct world *w)
 	frame_ethernet(f, WORKLOAD_MAC, GATEWAY_MAC, ETH_P_IP);
 }
 
+static void direct6_routed(struct frame *f, const struct world *w)
+{
+	f->byte[ETH_HLEN + 7]--;
+	set_mac(f, ETH_ALEN, GATEWAY_MAC);
+	direct(f, w);
+}
+
+static void too_large6(struct frame *f, const struct world *w)
+{
+	memmove(f->byte, f->byte + ETH_HLEN, 128);
+	f->length = 128;
+	frame_icmpv6(f, 2, 0, TENANT_MTU, PEER6, WORKLOAD6);
+	frame_ipv6(f, (struct ipv6_start){PEER6, WORKLOAD6, IPPROTO_ICMPV6, 0});
+	frame_ethernet(f, WORKLOAD_MAC, GATEWAY_MAC, ETH_P_IPV6);
+}
+
 static void unchanged(struct frame *f, const struct world *w)
 {
 }
@@ -686,9 +801,25 @@ static void inner_vlan(struct frame *f, const struct world *w)
 	arrives(f, w);
 }
 
-static void inner_ipv6(struct frame *f, const struct world *w)
+static void inner_ipx(struct frame *f, const struct world *w)
 {
-	ipv6(f, w);
+	ipx(f, w);
+	arrives(f, w);
+}
+
+static void delivered6(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 30);
+	frame_udp(f, 2000, 1000, 0x1234);
+	frame_ipv6(f, (struct ipv6_start){PEER6, WORKLOAD6, IPPROTO_UDP, 0});
+	frame_ethernet(f, WORKLOAD_MAC, GATEWAY_MAC, ETH_P_IPV6);
+	arrives(f, w);
+}
+
+static void inner_short6(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 39);
+	frame_ethernet(f, WORKLOAD_MAC, GATEWAY_MAC, ETH_P_IPV6);
 	arrives(f, w);
 }
 
@@ -900,8 +1031,79 @@ static void oam_unknown(struct frame *f, const struct world *w)
 {
 	struct oam_inject i = inject_udp();
 
-	i.flow.op = htonl(2);
+	i.flow.op = htonl(4);
 	oam(f, &i, sizeof(i), ENTRANCE);
+}
+
+static struct oam_inject6 inject6_udp(void)
+{
+	struct oam_inject6 i = {
+		.flow = {.op = htonl(OAM_INJECT6),
+			 .source = address_must(WORKLOAD6),
+			 .destination = address_must(PEER6),
+			 .source_port = htons(1000),
+			 .destination_port = htons(2000),
+			 .protocol = IPPROTO_UDP,
+			 .vni = {TENANT >> 16, TENANT >> 8 & 0xFF, TENANT & 0xFF}},
+		.host = address_must(OTHER_HOST).s6_addr32[3],
+		.idle_timeout_s = htons(5),
+		.flags = htons(OAM_ROUTED),
+	};
+
+	mac_must(i.instance_mac, PEER_MAC);
+	mac_must(i.host_mac, OTHER_MAC);
+	return i;
+}
+
+static void oam_inject6(struct frame *f, const struct world *w)
+{
+	struct oam_inject6 i = inject6_udp();
+
+	oam(f, &i, sizeof(i), ENTRANCE);
+}
+
+static void oam_delete6(struct frame *f, const struct world *w)
+{
+	struct oam_inject6 i = inject6_udp();
+
+	i.flow.op = htonl(OAM_DELETE6);
+	oam(f, &i.flow, sizeof(i.flow), ENTRANCE);
+}
+
+static void oam_short6(struct frame *f, const struct world *w)
+{
+	struct oam_inject6 i = inject6_udp();
+
+	oam(f, &i, sizeof(struct oam_inject), ENTRANCE);
+}
+
+static void oam_no_host6(struct frame *f, const struct world *w)
+{
+	struct oam_inject6 i = inject6_udp();
+
+	i.host = 0;
+	oam(f, &i, sizeof(i), ENTRANCE);
+}
+
+// As an entrance tells it.
+static void told(const struct world *w, build message)
+{
+	struct frame f = {}, out;
+	uint32_t action;
+
+	message(&f, w);
+	must(target_run(&w->ingress, &f, &action, &out), "an OAM frame");
+}
+
+static void told6(const struct world *w)
+{
+	told(w, oam_inject6);
+}
+
+static void told6_otherwise(const struct world *w)
+{
+	told(w, oam_inject6);
+	told(w, oam_delete6);
 }
 
 static void oam_rewrite(struct frame *f, const struct world *w)
@@ -995,7 +1197,25 @@ static const struct row rows[] = {
 	SENDS("no port", udp, NO_SOURCE, .before = no_port),
 	SENDS("no entrance", udp, NO_ENTRANCE, .before = no_entrance),
 	SENDS("no entrance for ARP", arp_request, NO_ENTRANCE, .before = no_entrance),
-	SENDS("IPv6", ipv6, INNER_PROTOCOL),
+	SENDS("IPX", ipx, INNER_PROTOCOL),
+	SENDS("no IPv6", no_ipv6, INNER_MALFORMED),
+	// IPv6
+	SENDS("UDP, IPv6", udp6, EDGE_TO_ENTRANCE, .out = to_entrance),
+	SENDS("as large as may be, IPv6", udp6_fits, EDGE_TO_ENTRANCE, .out = to_entrance),
+	SENDS("direct, IPv6", udp6, EDGE_DIRECT, .out = direct6_routed, .before = told6,
+	      UNKNOWN_TO_OTHER),
+	SENDS("direct with options, IPv6", udp6_options, EDGE_DIRECT, .out = direct6_routed,
+	      .before = told6, UNKNOWN_TO_OTHER),
+	SENDS("hop limit 1, IPv6", udp6_hops_1, EDGE_TO_ENTRANCE, .out = to_entrance,
+	      .before = told6),
+	SENDS("no longer direct, IPv6", udp6, EDGE_TO_ENTRANCE, .out = to_entrance,
+	      .before = told6_otherwise),
+	SENDS("too large, IPv6", udp6_too_large, FRAGMENTATION_NEEDED, .out = too_large6),
+	SENDS("segments too large, IPv6", tcp6_large, FRAGMENTATION_NEEDED, .out = too_large6,
+	      .gso_size = 1391),
+	SENDS("solicitation", solicitation6, EDGE_TO_ENTRANCE, .out = to_entrance),
+	SENDS("advertisement", advertisement6, NEIGHBOR_MALFORMED),
+	SENDS("multicast, IPv6", multicast6, INNER_BROADCAST),
 	SENDS("VLAN", vlan, INNER_VLAN),
 	SENDS("multicast", multicast, INNER_BROADCAST),
 	SENDS("broadcast", broadcast, INNER_BROADCAST),
@@ -1029,7 +1249,13 @@ static const struct row rows[] = {
 	GETS("no such MAC", for_nobody, NO_LOCAL_PORT),
 	GETS("broadcast inside", for_everybody, NO_LOCAL_PORT),
 	GETS("VLAN inside", inner_vlan, INNER_VLAN),
-	GETS("IPv6 inside", inner_ipv6, INNER_PROTOCOL),
+	GETS("IPX inside", inner_ipx, INNER_PROTOCOL),
+	GETS("IPv6 to a workload", delivered6, EDGE_DELIVERED, .out = inside, NOT_THE_OTHERS),
+	GETS("no IPv6 inside", inner_short6, TRUNCATED),
+	GETS("inject, IPv6", oam_inject6, FLOW_INJECTED, .out = unchanged),
+	GETS("delete, IPv6", oam_delete6, FLOW_DELETED, .out = unchanged),
+	GETS("OAM, short, IPv6", oam_short6, OAM_MALFORMED),
+	GETS("OAM, no host, IPv6", oam_no_host6, OAM_MALFORMED),
 	GETS("no Ethernet inside", inner_cut, TRUNCATED),
 	GETS("no IP inside", inner_short, TRUNCATED),
 	GETS("bad tunnel header", no_vni, TUNNEL_MALFORMED),
@@ -1322,6 +1548,9 @@ static int test_connection_rate(const struct world *w)
 		{"a fragment that may begin with one", tcp_first_fragment, PORT_CONNECTION_RATE},
 		{"its other one", tcp_later_fragment, EDGE_TO_ENTRANCE},
 		{"an answer to one", tcp_syn_ack, EDGE_TO_ENTRANCE},
+		{"a SYN too many, IPv6", tcp6_syn, PORT_CONNECTION_RATE},
+		{"an answer to one, IPv6", tcp6_syn_ack, EDGE_TO_ENTRANCE},
+		{"no TCP, IPv6", udp6, EDGE_TO_ENTRANCE},
 		{"in the middle of one", tcp_ack, EDGE_TO_ENTRANCE},
 		{"no TCP", udp, EDGE_TO_ENTRANCE},
 		{"ARP", arp_request, EDGE_TO_ENTRANCE},
@@ -1372,6 +1601,10 @@ static int test_copies(const struct world *w)
 {
 	struct __sk_buff ctx = {.mark = WORKLOAD_IFINDEX};
 	static const uint16_t sizes[] = {MAX_MIRROR_BYTES, MIN_MIRROR_BYTES, 71};
+	static const struct {
+		const char *name;
+		build in;
+	} frames[] = {{"copy", udp}, {"copy of IPv6", udp6}, {"copy of ARP", arp_request}};
 	struct target t = w->mirror;
 	struct frame in, out;
 	int wrong = 0;
@@ -1381,9 +1614,9 @@ static int test_copies(const struct world *w)
 	t.ctx_size = sizeof(ctx);
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
 		put_port(w, WORKLOAD_IFINDEX, mirrored(w, sizes[i]));
-		for (int is_arp = 0; is_arp < 2; is_arp++) {
+		for (size_t n = 0; n < sizeof(frames) / sizeof(*frames); n++) {
 			frame_clear(&in);
-			(is_arp ? arp_request : udp)(&in, w);
+			frames[n].in(&in, w);
 			out = in;
 			if (out.length > sizes[i])
 				out.length = sizes[i];
@@ -1394,7 +1627,7 @@ static int test_copies(const struct world *w)
 							      .protocol = IPPROTO_UDP,
 							      .fragment = 0x4000});
 			frame_ethernet(&out, "00:00:00:00:00:00", HOST_MAC, ETH_P_IP);
-			wrong += check(w, &t, is_arp ? "copy of ARP" : "copy", &in, MIRRORED, &out);
+			wrong += check(w, &t, frames[n].name, &in, MIRRORED, &out);
 		}
 	}
 	put_port(w, WORKLOAD_IFINDEX, workload(w));
@@ -1428,6 +1661,14 @@ static int test_mirrored_goes_on(const struct world *w)
 	out = in;
 	direct_routed(&out, w);
 	wrong += check_beside(w, &w->egress, "mirrored, routed", &in, EDGE_DIRECT, &out,
+			      MIRROR_FAILED);
+	put(w->edge->maps.port_buckets, &ifindex, &(struct port_buckets){0});
+	told6(w);
+	frame_clear(&in);
+	udp6(&in, w);
+	out = in;
+	direct6_routed(&out, w);
+	wrong += check_beside(w, &w->egress, "mirrored, routed, IPv6", &in, EDGE_DIRECT, &out,
 			      MIRROR_FAILED);
 
 	put(w->edge->maps.port_buckets, &ifindex, &far);
@@ -1484,6 +1725,46 @@ static int test_marks(const struct world *w)
 	return wrong + check(w, &w->egress, "ARP of who is marked", &in, EDGE_TO_ENTRANCE, &out);
 }
 
+static uint8_t class_of(const struct frame *f)
+{
+	return (uint8_t)(f->byte[ETH_HLEN] << 4 | f->byte[ETH_HLEN + 1] >> 4);
+}
+
+static void set_class(struct frame *f, uint8_t class)
+{
+	f->byte[ETH_HLEN] = 0x60 | class >> 4;
+	f->byte[ETH_HLEN + 1] = (uint8_t)(class << 4 | (f->byte[ETH_HLEN + 1] & 0x0F));
+}
+
+// The same of IPv6: its traffic class, and not the flow label beside it.
+static int test_marks6(const struct world *w)
+{
+	static const build frames[] = {udp6, solicitation6};
+	struct local_port port = workload(w);
+	struct frame in, out;
+	int wrong = 0;
+
+	reset(w);
+	port.marks = 1;
+	for (int class = 0; class < 64; class ++) {
+		port.dscp = class;
+		put_port(w, WORKLOAD_IFINDEX, port);
+		for (int tos = class % 5; tos < 256; tos += 5) {
+			frame_clear(&in);
+			frames[tos % 2](&in, w);
+			in.byte[ETH_HLEN + 1] = 0x0A;
+			in.byte[ETH_HLEN + 2] = tos;
+			set_class(&in, tos);
+			out = in;
+			set_class(&out, class << 2 | (class_of(&in) & 3));
+			to_entrance(&out, w);
+			set_tos(&out, class << 2);
+			wrong += check(w, &w->egress, "marked, IPv6", &in, EDGE_TO_ENTRANCE, &out);
+		}
+	}
+	return wrong;
+}
+
 // A workload's own mark stays inside.
 static int test_own_mark(const struct world *w)
 {
@@ -1498,8 +1779,8 @@ static int test_own_mark(const struct world *w)
 	return check(w, &w->egress, "its own mark", &in, EDGE_TO_ENTRANCE, &out);
 }
 
-// Three frames in one: three packets, and headers thrice.
-static int test_super_packet_rate(const struct world *w)
+// Three frames in one: three packets, and headers thrice, of so many bytes.
+static int test_super_packet(const struct world *w, build frame, size_t headers)
 {
 	struct __sk_buff ctx = {.gso_size = 400, .gso_segs = 3};
 	struct local_port port = workload(w);
@@ -1514,9 +1795,7 @@ static int test_super_packet_rate(const struct world *w)
 	put_port(w, WORKLOAD_IFINDEX, port);
 	buckets_are(w, WORKLOAD_IFINDEX, (struct bucket){0}, (struct bucket){0});
 	frame_clear(&in);
-	frame_fill(&in, 1200);
-	frame_tcp(&in, 1000, 2000, ACK);
-	sends(&in, header(IPPROTO_TCP));
+	frame(&in, w);
 	t.ctx = &ctx;
 	t.ctx_size = sizeof(ctx);
 	now = clock_units();
@@ -1524,10 +1803,30 @@ static int test_super_packet_rate(const struct world *w)
 	b = buckets_of(w, WORKLOAD_IFINDEX);
 	return expect(is_near(b.egress.packets_until, now, 3 * MINUTE) &&
 			      b.egress.bytes_until - now >=
-				      (in.length + (size_t)2 * 54) * 8 * SECOND / SLOW &&
+				      (in.length + 2 * headers) * 8 * SECOND / SLOW &&
 			      b.egress.bytes_until - now <
-				      (in.length + (size_t)3 * 54) * 8 * SECOND / SLOW,
+				      (in.length + 2 * headers + headers / 4) * 8 * SECOND / SLOW,
 		      "a super-packet is paid for otherwise than its frames");
+}
+
+static void tcp_super(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 1200);
+	frame_tcp(f, 1000, 2000, ACK);
+	sends(f, header(IPPROTO_TCP));
+}
+
+static void tcp6_super(struct frame *f, const struct world *w)
+{
+	frame_fill(f, 1200);
+	frame_tcp(f, 1000, 2000, ACK);
+	sends6(f, PEER6, IPPROTO_TCP, 0);
+}
+
+static int test_super_packet_rate(const struct world *w)
+{
+	return test_super_packet(w, tcp_super, 14 + 20 + 20) +
+	       test_super_packet(w, tcp6_super, 14 + 40 + 20);
 }
 
 // What a port gets, from the underlay or from another one of its host.
@@ -1826,6 +2125,7 @@ static int test_world(struct world *w)
 	wrong += test_copies(w);
 	wrong += test_mirrored_goes_on(w);
 	wrong += test_marks(w);
+	wrong += test_marks6(w);
 	wrong += test_own_mark(w);
 	wrong += test_ingress_rate(w);
 	wrong += test_ttl(w);

@@ -91,6 +91,8 @@ inlined int evaluation_begins(const struct evaluation *e)
 		return 0;
 	if (e->protocol == IPPROTO_ICMP)
 		return e->fragment || e->icmp_type == ICMP_ECHO_REQUEST;
+	if (e->protocol == IPPROTO_ICMPV6)
+		return e->fragment || e->icmp_type == ICMPV6_ECHO_REQUEST;
 	return e->protocol != IPPROTO_TCP || (e->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 

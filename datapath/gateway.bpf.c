@@ -32,6 +32,7 @@
 #include "modules/limits/limits.bpf.h"
 #include "modules/loadbalancer/loadbalancer.bpf.h"
 #include "modules/nat/nat.bpf.h"
+#include "modules/neighbor/neighbor.bpf.h"
 #include "modules/overlay/overlay.bpf.h"
 #include "modules/port/endpoint.bpf.h"
 #include "modules/route/route.bpf.h"
@@ -47,9 +48,10 @@
 
 const volatile struct gateway_config cfg;
 
-// To a host, as an entrance: the tenant's frame that begins at inner_offset, in a tunnel.
+// To a host, as an entrance: the tenant's frame that begins at inner_offset, in a tunnel. six: it
+// is IPv6.
 inlined enum verdict send_to_host(struct xdp_md *ctx, __u32 inner_offset, const struct decision *d,
-				  __u32 entrance, __u32 hash, enum verdict v)
+				  __u32 entrance, __u32 hash, int six, enum verdict v)
 {
 	const struct entrance_value *e = entrance_at(entrance);
 	const int size = OUTER_BYTES;
@@ -70,10 +72,17 @@ inlined enum verdict send_to_host(struct xdp_md *ctx, __u32 inner_offset, const 
 	__builtin_memcpy(p.inner.eth->h_dest, d->to_mac, 6);
 	if (d->flags & DECISION_ROUTED) {
 		__builtin_memcpy(p.inner.eth->h_source, d->from_mac, 6);
-		p.inner.ip = take(&p, sizeof(*p.inner.ip));
-		if (!p.inner.ip)
-			return BUG;
-		ttl_decrement(p.inner.ip);
+		if (six) {
+			p.inner.ip6 = take(&p, sizeof(*p.inner.ip6));
+			if (!p.inner.ip6)
+				return BUG;
+			p.inner.ip6->hops--;
+		} else {
+			p.inner.ip = take(&p, sizeof(*p.inner.ip));
+			if (!p.inner.ip)
+				return BUG;
+			ttl_decrement(p.inner.ip);
+		}
 	}
 	// Only the owner may use the entrance's MAC: switches learn from it.
 	mac_of_config(own_mac, cfg.tenant_mac);
@@ -107,7 +116,7 @@ inlined int complain(struct xdp_md *ctx, const struct packet *p, const struct fl
 	c->entrance = entrance;
 	c->inner_offset = p->inner_offset;
 	c->vni = p->vni;
-	return go_to(ctx, STEP_COMPLAINT);
+	return go_to(ctx, p->inner.ip6 ? STEP_COMPLAINT6 : STEP_COMPLAINT);
 }
 
 // Whether a decision says something that can be carried out.
@@ -174,7 +183,8 @@ inlined int see_every(struct xdp_md *ctx, const struct packet *p, const struct d
 // Which code of ICMP_UNREACHABLE says why.
 inlined __u8 unreachable_code(__u8 reason)
 {
-	if (reason == NO_ROUTE || reason == BLACKHOLE || reason == PEER_SOURCE)
+	if (reason == NO_ROUTE || reason == BLACKHOLE || reason == PEER_SOURCE ||
+	    reason == PEER_IPV6)
 		return ICMP_UNREACHABLE_NET;
 	return reason == NO_LISTENER ? ICMP_UNREACHABLE_PORT : ICMP_UNREACHABLE_HOST;
 }
@@ -214,7 +224,7 @@ inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct f
 				     ICMP_UNREACHABLE, unreachable_code(d->reason));
 	if (d->action != DECIDE_FORWARD)
 		return finish(ctx, BUG);
-	if ((d->flags & DECISION_ROUTED) && p->inner.ip->ttl <= 1)
+	if ((d->flags & DECISION_ROUTED) && hops_of(p) <= 1)
 		return how & PASSES_FINAL ? finish(ctx, NOT_ANSWERED)
 					  : complain_back(ctx, p, f, back, told, entrance, hash,
 							  TIME_EXCEEDED, ICMP_TIME_EXCEEDED, 0);
@@ -222,7 +232,7 @@ inlined int carry_out(struct xdp_md *ctx, const struct packet *p, const struct f
 		return pass_translated(ctx, p, d, told != NULL, entrance, hash, v, how);
 	if (d->reason)
 		return see_every(ctx, p, d, told != NULL, entrance, hash, v);
-	v = send_to_host(ctx, p->inner_offset, d, entrance, hash, v);
+	v = send_to_host(ctx, p->inner_offset, d, entrance, hash, p->inner.ip6 != NULL, v);
 	if ((v == FORWARDED || v == FORWARDED_FIRST) && told)
 		send_beside(told, f, d, hash);
 	return finish(ctx, v);
@@ -277,7 +287,7 @@ inlined int answer(struct xdp_md *ctx, const struct packet *p, __u32 entrance, e
 	__builtin_memcpy(back.host_mac, p->outer.eth->h_source, 6);
 	__builtin_memcpy(back.to_mac, p->inner.eth->h_dest, 6);
 	vni_put(back.vni, p->vni);
-	return finish(ctx, send_to_host(ctx, p->inner_offset, &back, entrance, 0, v));
+	return finish(ctx, send_to_host(ctx, p->inner_offset, &back, entrance, 0, 0, v));
 }
 
 // An endpoint asks who has an address: its gateway we know, others the flow table nodes do.
@@ -348,19 +358,91 @@ inlined __u32 frame_bytes(const struct packet *p)
 	return (__u32)(p->end - (void *)p->inner.eth);
 }
 
+// The same of IPv6.
+inlined int tenant_gateway6(struct xdp_md *ctx, struct packet *p, const struct flow *f,
+			    __u32 entrance)
+{
+	struct icmpv6_header *icmp;
+
+	p->at = (void *)p->inner.ip6 + sizeof(*p->inner.ip6);
+	icmp = take(p, sizeof(*icmp));
+	if (p->inner.ip6->next != IPPROTO_ICMPV6 || f->fragment || !icmp ||
+	    icmp->type != ICMPV6_ECHO_REQUEST)
+		return finish(ctx, GATEWAY_PROTOCOL);
+	echo_reply6(p, icmp);
+	return answer(ctx, p, entrance, GATEWAY_ECHO);
+}
+
+// Whether a tenant's packet that was read is for the gateway itself.
+inlined int to_gateway(const struct packet *p, const struct subnet_value *subnet, const int six)
+{
+	if (six)
+		return address_equal(&subnet->gateway, &p->inner.ip6->destination);
+	return address_v4(&subnet->gateway) == p->inner.ip->daddr;
+}
+
+// A tenant's packet that was read, IPv6 where six says so: its flow is *f.
+inlined int tenant_packet(struct xdp_md *ctx, struct packet *p, const struct flow *f,
+			  const struct vpc_value *vpc, __u32 entrance, const int six)
+{
+	const struct subnet_value *subnet;
+	const struct dft_record *record;
+	enum asks why = ASKS_UNKNOWN;
+	struct cached c;
+	int fresh = 0, stateful = 0;
+	__u64 hash;
+	__u16 ends;
+
+	if (tenant_bytes(p) > cfg.tenant_mtu) {
+		struct in6_addr host = address_of_v4(p->outer.ip->saddr);
+
+		return complain(ctx, p, f, &host, p->outer.eth->h_source, entrance,
+				FRAGMENTATION_NEEDED, ICMP_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED);
+	}
+
+	hash = key_hash(&f->key);
+	if (cache_find(&f->key, hash, f->from_b ? 1 : 0, &c)) {
+		stateful = c.stateful;
+		why = asks_known(&c, f);
+		fresh = cache_fresh(&c, tick_ms(), vpc->policy);
+	}
+	if (fresh &&
+	    (!stateful || !(f->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || f->icmp_error ||
+	     f->tcp_flags == (TCP_SYN | TCP_ACK) || end_is_held(f, &c, hash)))
+		return carry_out(ctx, p, f, &c.decision, NULL, &c, entrance, hash, FORWARDED, 0);
+	// What changes a session's state is for the flow table to know: the beginning of a new one,
+	// or its end. Of that it hears also by who has not asked for long: the head looks at the
+	// life that is named.
+	ends = flow_ends(f);
+	if (stateful && ends) {
+		if (!ask_allowed(vpc, p->vni, entrance, ASKS_CHANGE))
+			return finish(ctx, MISS_RATE);
+		if (c.decision.flags & DECISION_TRANSLATED)
+			return pass_translated(ctx, p, &c.decision, 0, entrance, hash, UPDATED,
+					       PASSES_CHANGES);
+		record = cache_record(&f->key, hash);
+		if (record)
+			return ask(ctx, p, &f->key, DFT_UPDATE, DFT_SESSIONS, entrance, record,
+				   ends | (record->state & DFT_FINS), 0);
+	}
+
+	subnet = subnet_of(p->vni, f->from_b ? &f->key.a : &f->key.b);
+	if (subnet && to_gateway(p, subnet, six))
+		return six ? tenant_gateway6(ctx, p, f, entrance)
+			   : tenant_gateway(ctx, p, f, vpc, entrance);
+	if (!ask_allowed(vpc, p->vni, entrance, why))
+		return finish(ctx, MISS_RATE);
+	if (cfg.beat_ms)
+		heard_host_note(p->outer.ip->saddr, p->outer.eth->h_source);
+	return ask(ctx, p, &f->key, DFT_LOOKUP, DFT_SESSIONS, entrance, NULL, 0, 0);
+}
+
 // A tenant's frame, from the host that its sender lives on.
 inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 {
-	const struct subnet_value *subnet;
 	const struct vpc_value *vpc;
-	const struct dft_record *record;
-	enum asks why = ASKS_UNKNOWN;
 	struct flow f = {};
-	struct cached c;
-	int fresh = 0, stateful = 0;
 	enum verdict v;
-	__u64 hash;
-	__u16 ends;
 
 	if ((v = overlay_open(p, cfg.overlay)))
 		return finish(ctx, v);
@@ -375,51 +457,139 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 	if (p->inner.eth->h_proto == bpf_htons(ETH_P_8021Q) ||
 	    p->inner.eth->h_proto == bpf_htons(ETH_P_8021AD))
 		return finish(ctx, INNER_VLAN);
+	if (p->inner.eth->h_proto == bpf_htons(ETH_P_IPV6))
+		return go_to(ctx, STEP_TENANT6);
 	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
 		return finish(ctx, INNER_PROTOCOL);
 	if ((v = read_inner_ipv4(p)) || (v = read_flow(p, &f)))
 		return finish(ctx, v);
+	return tenant_packet(ctx, p, &f, vpc, entrance, 0);
+}
 
-	if (bpf_ntohs(p->inner.ip->tot_len) > cfg.tenant_mtu) {
-		struct in6_addr host = address_of_v4(p->outer.ip->saddr);
+// An endpoint asks for a neighbour or a router, by IPv6: its gateway we know, others the flow table
+// nodes do.
+inlined int tenant_neighbor(struct xdp_md *ctx, struct packet *p, const struct vpc_value *vpc,
+			    __u32 entrance)
+{
+	struct advertisement *a = advertisement_now();
+	const struct neighbor_message *asked;
+	const struct subnet_value *subnet;
+	struct session_key key = {};
+	enum verdict v;
 
-		return complain(ctx, p, &f, &host, p->outer.eth->h_source, entrance,
-				FRAGMENTATION_NEEDED, ICMP_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED);
+	if (!a)
+		return finish(ctx, BUG);
+	if ((v = read_solicitation(p, &asked)))
+		return finish(ctx, v);
+	key.b = p->inner.ip6->source;
+	if (asked->type == ICMPV6_NEIGHBOR_SOLICITATION) {
+		if ((void *)(asked + 1) > p->end)
+			return finish(ctx, BUG);
+		key.b = asked->target;
+		subnet = subnet_of(p->vni, &key.b);
+		if (subnet && address_equal(&subnet->gateway, &key.b)) {
+			a->host = address_of_v4(p->outer.ip->saddr);
+			__builtin_memcpy(a->host_mac, p->outer.eth->h_source, 6);
+			__builtin_memcpy(a->mac, subnet->gateway_mac, 6);
+			a->router = 1;
+			a->entrance = entrance;
+			a->inner_offset = p->inner_offset;
+			a->vni = p->vni;
+			a->verdict = GATEWAY_NEIGHBOR;
+			return go_to(ctx, STEP_ADVERTISE);
+		}
 	}
-
-	hash = key_hash(&f.key);
-	if (cache_find(&f.key, hash, f.from_b ? 1 : 0, &c)) {
-		stateful = c.stateful;
-		why = asks_known(&c, &f);
-		fresh = cache_fresh(&c, tick_ms(), vpc->policy);
-	}
-	if (fresh && (!stateful || !(f.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || f.icmp_error ||
-		      f.tcp_flags == (TCP_SYN | TCP_ACK) || end_is_held(&f, &c, hash)))
-		return carry_out(ctx, p, &f, &c.decision, NULL, &c, entrance, hash, FORWARDED, 0);
-	// What changes a session's state is for the flow table to know: the beginning of a new one,
-	// or its end. Of that it hears also by who has not asked for long: the head looks at the
-	// life that is named.
-	ends = flow_ends(&f);
-	if (stateful && ends) {
-		if (!ask_allowed(vpc, p->vni, entrance, ASKS_CHANGE))
-			return finish(ctx, MISS_RATE);
-		if (c.decision.flags & DECISION_TRANSLATED)
-			return pass_translated(ctx, p, &c.decision, 0, entrance, hash, UPDATED,
-					       PASSES_CHANGES);
-		record = cache_record(&f.key, hash);
-		if (record)
-			return ask(ctx, p, &f.key, DFT_UPDATE, DFT_SESSIONS, entrance, record,
-				   ends | (record->state & DFT_FINS), 0);
-	}
-
-	subnet = subnet_of(p->vni, f.from_b ? &f.key.a : &f.key.b);
-	if (subnet && address_v4(&subnet->gateway) == p->inner.ip->daddr)
-		return tenant_gateway(ctx, p, &f, vpc, entrance);
-	if (!ask_allowed(vpc, p->vni, entrance, why))
+	if (!ask_allowed(vpc, p->vni, entrance, ASKS_UNKNOWN))
 		return finish(ctx, MISS_RATE);
-	if (cfg.beat_ms)
-		heard_host_note(p->outer.ip->saddr, p->outer.eth->h_source);
-	return ask(ctx, p, &f.key, DFT_LOOKUP, DFT_SESSIONS, entrance, NULL, 0, 0);
+	vni_put(key.vni, p->vni);
+	return ask(ctx, p, &key, DFT_LOOKUP, DFT_ENDPOINTS, entrance, NULL, 0, 0);
+}
+
+// An IPv6 packet of a tenant's, in a tunnel as gateway() has read it.
+SEC("xdp")
+int tenant6(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	const struct vpc_value *vpc;
+	struct flow f = {};
+	enum verdict v;
+	int entrance;
+
+	p.outer.eth = take(&p, sizeof(*p.outer.eth));
+	p.outer.ip = take(&p, sizeof(*p.outer.ip));
+	p.udp = take(&p, sizeof(*p.udp));
+	if (!p.outer.eth || !p.outer.ip || !p.udp)
+		return finish(ctx, BUG);
+	entrance = entrance_of(p.outer.ip->daddr);
+	if (entrance < 0)
+		return finish(ctx, NOT_ENTRANCE);
+	if ((v = overlay_open(&p, cfg.overlay)))
+		return finish(ctx, v);
+	vpc = bpf_map_lookup_elem(&vpcs, &p.vni);
+	if (!vpc)
+		return finish(ctx, NO_VPC);
+	if ((v = read_ipv6_header(&p, p.end - p.at)))
+		return finish(ctx, v);
+	if (is_neighbor(p))
+		return tenant_neighbor(ctx, &p, vpc, entrance);
+	if ((v = read_flow6(&p, &f)))
+		return finish(ctx, v);
+	return any_flow(&f) ? tenant_packet(ctx, &p, &f, vpc, entrance, 1) : finish(ctx, BUG);
+}
+
+// A solicitation becomes the advertisement that answers it.
+SEC("xdp")
+int advertise(struct xdp_md *ctx)
+{
+	struct advertisement *a = advertisement_now();
+	const struct subnet_value *subnet = NULL;
+	struct decision back = {};
+	struct neighbor_answer *n;
+	struct router_answer *r;
+	struct icmpv6_header *icmp;
+	struct packet p;
+	int router, bytes;
+
+	if (!a || a->inner_offset > 512)
+		return finish(ctx, BUG);
+	p = packet_of(ctx);
+	p.at += (a->inner_offset & 511) + sizeof(struct ethhdr) + sizeof(struct ipv6_header);
+	icmp = take(&p, sizeof(*icmp));
+	if (!icmp)
+		return finish(ctx, TRUNCATED);
+	router = icmp->type == ICMPV6_ROUTER_SOLICITATION;
+	bytes = sizeof(struct ethhdr) + sizeof(struct ipv6_header) +
+		(router ? sizeof(*r) : sizeof(*n));
+	if (router) {
+		subnet = subnet_of(a->vni, &a->about);
+		if (!subnet || !subnet_has_gateway(subnet))
+			return finish(ctx, NEIGHBOR_UNKNOWN);
+	}
+	if (packet_resize(ctx, (int)a->inner_offset + bytes))
+		return finish(ctx, NO_ROOM);
+	p = packet_of(ctx);
+	p.at += a->inner_offset & 511;
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	p.inner.ip6 = take(&p, sizeof(*p.inner.ip6));
+	if (!p.inner.eth || !p.inner.ip6)
+		return finish(ctx, BUG);
+	if (subnet) {
+		r = take(&p, sizeof(*r));
+		if (!r)
+			return finish(ctx, BUG);
+		router_answer(p.inner.eth, p.inner.ip6, r, a, subnet, cfg.tenant_mtu);
+	} else {
+		n = take(&p, sizeof(*n));
+		if (!n)
+			return finish(ctx, BUG);
+		neighbor_answer(p.inner.eth, p.inner.ip6, n, a);
+	}
+	back.host = a->host;
+	__builtin_memcpy(back.host_mac, a->host_mac, 6);
+	__builtin_memcpy(back.to_mac, p.inner.eth->h_dest, 6);
+	vni_put(back.vni, a->vni);
+	return finish(ctx,
+		      send_to_host(ctx, a->inner_offset, &back, a->entrance, 0, 0, a->verdict));
 }
 
 // Whether it is of the forwarders among themselves, on the tenants' network.
@@ -500,16 +670,50 @@ int gateway(struct xdp_md *ctx)
 	return op_enter(ctx, d);
 }
 
-// Behind an op: the tenant's IPv4 packet and its flow.
-inlined enum verdict read_tenant(struct packet *p, const struct dft_packet *d, struct flow *f)
+// As read_inner_ipv6(). Where IPv4 comes through the same program this is a function of its own.
+called enum verdict read_other(struct packet *p, struct flow *f)
+{
+	return read_inner_ipv6(p, f);
+}
+
+// From p->inner.eth on: the tenant's packet, of either family, and its flow.
+inlined enum verdict read_inner(struct packet *p, struct flow *f)
 {
 	enum verdict v;
 
+	if (p->inner.eth->h_proto == bpf_htons(ETH_P_IPV6))
+		return read_other(p, f);
+	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
+		return INNER_PROTOCOL;
+	if ((v = read_inner_ipv4(p)))
+		return v;
+	return read_flow(p, f);
+}
+
+// Behind an op: where the tenant's frame begins.
+inlined enum verdict find_tenant(struct packet *p, const struct dft_packet *d)
+{
 	p->vni = vni_of(d->geneve.vni);
 	p->inner_offset = DFT_HEADERS_BYTES;
 	p->inner.eth = take(p, sizeof(*p->inner.eth));
-	if (!p->inner.eth)
-		return TRUNCATED;
+	return p->inner.eth ? GO_ON : TRUNCATED;
+}
+
+// The tenant's packet there and its flow.
+inlined enum verdict read_tenant(struct packet *p, const struct dft_packet *d, struct flow *f)
+{
+	enum verdict v = find_tenant(p, d);
+
+	return v ? v : read_inner(p, f);
+}
+
+// The same where it can be IPv4 only: what is translated.
+inlined enum verdict read_tenant4(struct packet *p, const struct dft_packet *d, struct flow *f)
+{
+	enum verdict v;
+
+	if ((v = find_tenant(p, d)))
+		return v;
 	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
 		return INNER_PROTOCOL;
 	if ((v = read_inner_ipv4(p)))
@@ -523,12 +727,83 @@ inlined const __u8 *mac_behind(__u32 vni, const struct in6_addr *address)
 {
 	const struct subnet_value *subnet = subnet_of(vni, address);
 
-	if (!subnet || !address_is_v4(&subnet->gateway))
+	if (!subnet || !subnet_has_gateway(subnet))
 		return NULL;
 	if (!load_balancer_find(vni, address) && !nat_address_find(vni, address) &&
 	    !route_of(vni, address, subnet))
 		return NULL;
 	return subnet->gateway_mac;
+}
+
+// As whom who has this MAC asks: that address' port must have it. Link-local addresses, and none,
+// every port may have that has an IPv6 address: its first one is meant.
+inlined const struct endpoint_value *asker_of(__u32 vni, const __u8 mac[6], struct in6_addr *as)
+{
+	const struct in6_addr *own;
+	const struct endpoint_value *asker;
+
+	if (address_link_local(as) || address_is_none(as)) {
+		*as = (struct in6_addr){.in6_u.u6_addr8 = {0xFE, 0x80}};
+		own = allowed_to(vni, mac, as);
+		if (!own)
+			return NULL;
+		*as = *own;
+	}
+	asker = endpoint_find(vni, as);
+	return asker;
+}
+
+// Whose neighbour an endpoint asks for, where a forwarder does not know, or for a router: that
+// makes the answer, of what it is told.
+inlined int table_neighbor(struct xdp_md *ctx, struct packet *p, struct dft_packet *d)
+{
+	const struct endpoint_value *asked = NULL, *asker;
+	const struct neighbor_message *m;
+	const struct subnet_value *subnet;
+	struct in6_addr address, as;
+	const __u8 *mac = NULL;
+	enum verdict v;
+
+	if ((v = read_ipv6_header(p, p->end - p->at)))
+		return finish(ctx, v);
+	if (p->inner.ip6->next != IPPROTO_ICMPV6)
+		return finish(ctx, NEIGHBOR_MALFORMED);
+	if ((v = read_solicitation(p, &m)))
+		return finish(ctx, v);
+	as = p->inner.ip6->source;
+	asker = asker_of(p->vni, p->inner.eth->h_source, &as);
+	if (!asker)
+		return finish(ctx, NO_SOURCE);
+	if (!mac_equal(asker->mac, p->inner.eth->h_source))
+		return finish(ctx, SPOOFED);
+	subnet = subnet_of(p->vni, &as);
+	if (m->type == ICMPV6_NEIGHBOR_SOLICITATION) {
+		if ((void *)(m + 1) > p->end)
+			return finish(ctx, BUG);
+		address = m->target;
+		if (subnet && subnet_has_gateway(subnet)) {
+			struct in6_addr gateway = link_address(subnet->gateway_mac);
+
+			if (address_equal(&gateway, &address))
+				mac = subnet->gateway_mac;
+		}
+		if (!mac && subnet_number(p->vni, &address) == (subnet ? subnet->subnet : 0)) {
+			asked = endpoint_find(p->vni, &address);
+			mac = asked ? asked->mac : mac_behind(p->vni, &address);
+		}
+	} else if (subnet && subnet_has_gateway(subnet)) {
+		mac = subnet->gateway_mac;
+	}
+	// Who makes sure that nobody else has his address wants no answer (RFC 4862 section 5.4.3).
+	if (!mac || (asked && mac_equal(asked->mac, asker->mac)))
+		return finish(ctx, NEIGHBOR_UNKNOWN);
+	decide_for(&d->towards[0].decision, asker, p->vni);
+	__builtin_memcpy(d->towards[0].decision.from_mac, mac, 6);
+	d->towards[0].decision.action = DECIDE_FORWARD;
+	d->towards[0].decision.flags = DECISION_UNCACHED;
+	d->towards[0].decision.reason = asked ? 0 : 1;
+	d->translation.translation.source = as;
+	return op_release(ctx, d);
 }
 
 // Which endpoint has an address: answers an ARP request that a forwarder could not.
@@ -544,6 +819,8 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 	p->inner.eth = take(p, sizeof(*p->inner.eth));
 	if (!p->inner.eth)
 		return finish(ctx, TRUNCATED);
+	if (p->inner.eth->h_proto == bpf_htons(ETH_P_IPV6))
+		return table_neighbor(ctx, p, d);
 	arp = take(p, sizeof(*arp));
 	if (!arp || p->inner.eth->h_proto != bpf_htons(ETH_P_ARP) || !arp_is_request(arp))
 		return finish(ctx, ARP_MALFORMED);
@@ -583,8 +860,8 @@ inlined void evaluate_as_first(struct evaluation *e, const struct flow *f,
 	__u32 kept = 0;
 
 	if (begun_by_other(f, record)) {
-		e->source = address_of_v4(f->destination);
-		e->destination = address_of_v4(f->source);
+		e->source = flow_destination(f);
+		e->destination = flow_source(f);
 		e->source_port = f->destination_port;
 		e->destination_port = f->source_port;
 		e->from_b = !f->from_b;
@@ -597,7 +874,7 @@ inlined void evaluate_as_first(struct evaluation *e, const struct flow *f,
 	e->functions = kept;
 	e->again = 1;
 	e->icmp_error = 0;
-	e->icmp_type = ICMP_ECHO_REQUEST;
+	e->icmp_type = e->protocol == IPPROTO_ICMPV6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO_REQUEST;
 	e->tcp_flags = TCP_SYN;
 	e->fragment = !f->key.a_port && (!f->key.b_port || f->key.b_port == no_echo);
 }
@@ -637,8 +914,8 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 		return finish(ctx, NO_VPC);
 	__builtin_memset(e, 0, sizeof(*e));
 	e->key = f->key;
-	e->source = address_of_v4(f->source);
-	e->destination = address_of_v4(f->destination);
+	e->source = flow_source(f);
+	e->destination = flow_destination(f);
 	e->source_port = f->source_port;
 	e->destination_port = f->destination_port;
 	e->protocol = f->key.protocol;
@@ -1379,7 +1656,7 @@ inlined int reserve(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 	int told;
 
 	__builtin_memset(f, 0, sizeof(*f));
-	if ((v = read_tenant(p, d, f)))
+	if ((v = read_tenant4(p, d, f)))
 		return finish(ctx, v);
 	translation_flow(t, &f->key, other);
 	hash = key_hash(&other->key);
@@ -1567,7 +1844,7 @@ int aliased(struct xdp_md *ctx)
 	if (!d || !room)
 		return finish(ctx, BUG);
 	alias = &room->change.record;
-	if ((v = read_tenant(&p, d, &f)))
+	if ((v = read_tenant4(&p, d, &f)))
 		return finish(ctx, v);
 	if (!translation_is_of(&alias->translation, &f))
 		return finish(ctx, WRONG_SIDE);
@@ -1788,6 +2065,29 @@ int choose(struct xdp_md *ctx)
 	return function_refuse(ctx, e, DECIDE_UNREACHABLE, NAT_EXHAUSTED);
 }
 
+// A reply to a solicitation at the forwarder that asked.
+inlined int reply_neighbor(struct xdp_md *ctx, const struct packet *p,
+			   const struct cache_value *value, __u32 entrance)
+{
+	const struct decision *forth = &value->record.towards[0];
+	struct advertisement *a = advertisement_now();
+
+	if (!a)
+		return finish(ctx, BUG);
+	if (forth->action != DECIDE_FORWARD)
+		return finish(ctx, DFT_MALFORMED);
+	a->host = forth->host;
+	__builtin_memcpy(a->host_mac, forth->host_mac, 6);
+	__builtin_memcpy(a->mac, forth->from_mac, 6);
+	a->about = value->record.translation.source;
+	a->router = forth->reason;
+	a->entrance = entrance;
+	a->inner_offset = p->inner_offset;
+	a->vni = p->vni;
+	a->verdict = ENDPOINT_NEIGHBOR;
+	return go_to(ctx, STEP_ADVERTISE);
+}
+
 // A reply at the forwarder that asked: remember it, carry it out.
 SEC("xdp")
 int reply(struct xdp_md *ctx)
@@ -1825,12 +2125,17 @@ int reply(struct xdp_md *ctx)
 	value->stateful = d->op.flags & DFT_STATEFUL ? 1 : 0;
 	if (d->op.table == DFT_ENDPOINTS) {
 		forth = &value->record.towards[0];
+		if ((v = find_tenant(&p, d)))
+			return finish(ctx, v);
+		if (p.inner.eth->h_proto == bpf_htons(ETH_P_IPV6))
+			return reply_neighbor(ctx, &p, value, entrance);
+		p.at = p.inner.eth;
 		if (!take(&p, sizeof(struct ethhdr) + sizeof(struct arp_ipv4)))
 			return finish(ctx, TRUNCATED);
 		if (forth->action != DECIDE_FORWARD || (forth->flags & DECISION_ROUTED))
 			return finish(ctx, DFT_MALFORMED);
 		return finish(ctx, send_to_host(ctx, DFT_HEADERS_BYTES, forth, entrance,
-						d->udp.source, ENDPOINT_ARP));
+						d->udp.source, 0, ENDPOINT_ARP));
 	}
 	if ((v = read_tenant(&p, d, &f)))
 		return finish(ctx, v);
@@ -1918,12 +2223,12 @@ int seen(struct xdp_md *ctx)
 	p.inner.eth = take(&p, sizeof(*p.inner.eth));
 	if (!p.inner.eth)
 		return finish(ctx, TRUNCATED);
-	if ((v = read_inner_ipv4(&p)) || (v = read_flow(&p, &f)))
+	if ((v = read_inner(&p, &f)))
 		return finish(ctx, v);
 	t->flow = f;
-	t->bytes = bpf_ntohs(p.inner.ip->tot_len);
-	t->ttl = p.inner.ip->ttl;
-	t->dscp = t->dscp_before = p.inner.ip->tos >> 2;
+	t->bytes = tenant_bytes(&p);
+	t->ttl = hops_of(&p);
+	t->dscp = t->dscp_before = dscp_of(&p);
 	t->next = 0;
 	t->functions = vpc->functions;
 	__builtin_memcpy(t->function, vpc->function, sizeof(t->function));
@@ -2012,7 +2317,17 @@ inlined int mark(struct xdp_md *ctx, __u8 dscp)
 {
 	struct packet p = packet_of(ctx);
 
-	p.at += OUTER_BYTES + sizeof(struct ethhdr);
+	p.at += OUTER_BYTES;
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	if (!p.inner.eth)
+		return -1;
+	if (p.inner.eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+		p.inner.ip6 = take(&p, sizeof(*p.inner.ip6));
+		if (!p.inner.ip6)
+			return -1;
+		ipv6_class_put(p.inner.ip6, (dscp << 2) | (ipv6_class(p.inner.ip6) & 3));
+		return 0;
+	}
 	p.inner.ip = take(&p, sizeof(*p.inner.ip));
 	if (!p.inner.ip)
 		return -1;
@@ -2032,7 +2347,8 @@ int passed(struct xdp_md *ctx)
 
 	if (!t || t->inner_offset > 512)
 		return finish(ctx, BUG);
-	v = send_to_host(ctx, t->inner_offset, &t->decision, t->entrance, t->hash, t->verdict);
+	v = send_to_host(ctx, t->inner_offset, &t->decision, t->entrance, t->hash,
+			 !address_is_v4(&t->flow.key.a), t->verdict);
 	if (v != FORWARDED && v != FORWARDED_FIRST)
 		return finish(ctx, v);
 	if (t->dscp != t->dscp_before && mark(ctx, t->dscp))
@@ -2115,7 +2431,83 @@ int complaint(struct xdp_md *ctx)
 	__builtin_memcpy(back.host_mac, c->host_mac, 6);
 	__builtin_memcpy(back.to_mac, mac, 6);
 	vni_put(back.vni, c->vni);
-	return finish(ctx, send_to_host(ctx, outer, &back, c->entrance, 0, c->verdict));
+	return finish(ctx, send_to_host(ctx, outer, &back, c->entrance, 0, 0, c->verdict));
+}
+
+// The same of an IPv6 packet: an ICMPv6 error.
+SEC("xdp")
+int complaint6(struct xdp_md *ctx)
+{
+	const int outer = OUTER_BYTES;
+	const int headers = sizeof(struct ethhdr) + sizeof(struct icmpv6_error_headers);
+	const struct subnet_value *subnet;
+	struct icmpv6_error_headers *h;
+	struct decision back = {};
+	struct in6_addr sender, from;
+	struct complaint *c;
+	struct packet p;
+	__u8 mac[6], from_mac[6];
+	__u32 zero = 0;
+	int there, most;
+
+	c = bpf_map_lookup_elem(&complaints, &zero);
+	if (!c || c->inner_offset > 512)
+		return finish(ctx, BUG);
+
+	// As in complaint().
+	if (bpf_xdp_adjust_head(ctx, (int)c->inner_offset + (int)sizeof(struct ethhdr) - headers -
+					     outer))
+		return finish(ctx, NO_ROOM);
+	p = packet_of(ctx);
+	there = p.end - p.data - (outer + headers);
+	if (there < EMBEDDED6_LEAST)
+		return finish(ctx, NOT_ANSWERED);
+	most = there >= EMBEDDED6;
+	p.at += outer + headers - (int)sizeof(struct ethhdr);
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	p.inner.ip6 = take(&p, sizeof(*p.inner.ip6));
+	if (!p.inner.eth || !p.inner.ip6)
+		return finish(ctx, BUG);
+	__builtin_memcpy(mac, p.inner.eth->h_source, 6);
+	__builtin_memcpy(from_mac, p.inner.eth->h_dest, 6);
+	from = p.inner.ip6->destination;
+	sender = p.inner.ip6->source;
+	subnet = subnet_of(c->vni, &sender);
+	if (subnet && subnet_has_gateway(subnet)) {
+		from = subnet->gateway;
+		__builtin_memcpy(from_mac, subnet->gateway_mac, 6);
+	}
+	if (bpf_xdp_adjust_tail(ctx, (most ? EMBEDDED6 : EMBEDDED6_LEAST) - there))
+		return finish(ctx, NO_ROOM);
+
+	p = packet_of(ctx);
+	p.at += outer;
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	h = take(&p, sizeof(*h));
+	if (!p.inner.eth || !h || !take(&p, EMBEDDED6_LEAST))
+		return finish(ctx, BUG);
+	__builtin_memcpy(p.inner.eth->h_source, from_mac, 6);
+	p.inner.eth->h_proto = bpf_htons(ETH_P_IPV6);
+	h->ip = (struct ipv6_header){
+		.version_class = {IPV6_VERSION},
+		.payload = bpf_htons(sizeof(h->icmp) + (most ? EMBEDDED6 : EMBEDDED6_LEAST)),
+		.next = IPPROTO_ICMPV6,
+		.hops = 64,
+		.source = from,
+		.destination = sender,
+	};
+	icmpv6_error(&h->icmp, c);
+	if (most && !take(&p, EMBEDDED6 - EMBEDDED6_LEAST))
+		return finish(ctx, BUG);
+	h->icmp.checksum =
+		most ? icmpv6_checksum(&h->ip, &h->icmp, sizeof(h->icmp) + EMBEDDED6)
+		     : icmpv6_checksum(&h->ip, &h->icmp, sizeof(h->icmp) + EMBEDDED6_LEAST);
+
+	back.host = c->host;
+	__builtin_memcpy(back.host_mac, c->host_mac, 6);
+	__builtin_memcpy(back.to_mac, mac, 6);
+	vni_put(back.vni, c->vni);
+	return finish(ctx, send_to_host(ctx, outer, &back, c->entrance, 0, 0, c->verdict));
 }
 
 // The copy of a packet that went to a host asks the flow table about it, or tells it what is new.
@@ -2153,11 +2545,12 @@ int oam(struct xdp_md *ctx)
 	struct packet p = packet_of(ctx);
 	const struct vpc_value *vpc;
 	struct cached forth, back;
-	struct oam_inject inject;
+	union oam_any inject;
 	struct oam_frame *o;
 	struct flow f = {};
 	__u8 from_mac[6], to_mac[6];
 	__be32 from, to;
+	int six, bytes;
 	enum verdict v;
 	__u64 hash;
 
@@ -2166,9 +2559,9 @@ int oam(struct xdp_md *ctx)
 	p.udp = take(&p, sizeof(*p.udp));
 	if (!p.outer.eth || !p.outer.ip || !p.udp || p.udp->dest != overlay_port(cfg.overlay))
 		return finish(ctx, PASS);
-	if ((v = overlay_open(&p, cfg.overlay)) || (v = read_inner_ipv4(&p)) ||
-	    (v = read_flow(&p, &f)))
+	if ((v = overlay_open(&p, cfg.overlay)) || (v = read_inner(&p, &f)))
 		return finish(ctx, v);
+	six = p.inner.ip6 != NULL;
 	hash = key_hash(&f.key);
 	if (!cache_find(&f.key, hash, f.from_b ? 1 : 0, &forth) ||
 	    !cache_find(&f.key, hash, f.from_b ? 0 : 1, &back))
@@ -2186,13 +2579,18 @@ int oam(struct xdp_md *ctx)
 	if (!vpc || rate_limits(&vpc->rate))
 		return finish(ctx, vpc ? FLOW_LIMITED : NO_VPC);
 	inject_write(&inject, &p, &f, &forth.decision);
+	if (six)
+		inject6_write(&inject.six, &p, &f, &forth.decision);
+	else
+		inject_write(&inject.four, &p, &f, &forth.decision);
 	from = p.outer.ip->saddr;
 	to = address_v4(&back.decision.host);
 	__builtin_memcpy(from_mac, p.outer.eth->h_source, 6);
 	__builtin_memcpy(to_mac, back.decision.host_mac, 6);
 
-	if (bpf_xdp_adjust_tail(ctx,
-				(int)(sizeof(*p.outer.eth) + sizeof(*o)) - (int)(p.end - p.data)))
+	bytes = sizeof(*p.outer.eth) + sizeof(*o) +
+		(six ? sizeof(struct oam_inject6) : sizeof(struct oam_inject));
+	if (bpf_xdp_adjust_tail(ctx, bytes - (int)(p.end - p.data)))
 		return finish(ctx, NO_ROOM);
 	p = packet_of(ctx);
 	p.outer.eth = take(&p, sizeof(*p.outer.eth));
@@ -2202,8 +2600,21 @@ int oam(struct xdp_md *ctx)
 	__builtin_memcpy(p.outer.eth->h_dest, to_mac, 6);
 	__builtin_memcpy(p.outer.eth->h_source, from_mac, 6);
 	p.outer.eth->h_proto = bpf_htons(ETH_P_IP);
-	underlay_write(&o->ip, &o->udp, from, to, cfg.oam_port, cfg.oam_port, sizeof(o->inject));
-	o->inject = inject;
+	underlay_write(&o->ip, &o->udp, from, to, cfg.oam_port, cfg.oam_port,
+		       six ? sizeof(inject.six) : sizeof(inject.four));
+	if (six) {
+		struct oam_inject6 *told = take(&p, sizeof(*told));
+
+		if (!told)
+			return finish(ctx, BUG);
+		*told = inject.six;
+	} else {
+		struct oam_inject *told = take(&p, sizeof(*told));
+
+		if (!told)
+			return finish(ctx, BUG);
+		*told = inject.four;
+	}
 	bpf_redirect(cfg.tenant_ifindex, 0);
 	return finish(ctx, FLOW_TOLD);
 }
@@ -2333,10 +2744,10 @@ int check_in(struct xdp_md *ctx)
 	to = d->towards[0].decision;
 	if (to.action == DECIDE_FORWARD)
 		return finish(ctx, send_to_host(ctx, DFT_HEADERS_BYTES, &to, d->op.entrance,
-						bpf_ntohs(d->udp.source), CHECK_PASSED));
+						bpf_ntohs(d->udp.source), 0, CHECK_PASSED));
 	if (!ends->second)
 		return finish(ctx, CHECK_UNKNOWN);
-	if ((v = read_tenant(&p, d, &f)) || (v = check_answer(&p, &f, ends)))
+	if ((v = read_tenant4(&p, d, &f)) || (v = check_answer(&p, &f, ends)))
 		return finish(ctx, v);
 	if (bpf_xdp_adjust_head(ctx, (int)DFT_HEADERS_BYTES))
 		return finish(ctx, NO_ROOM);

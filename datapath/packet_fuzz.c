@@ -15,18 +15,24 @@ const volatile struct gateway_config cfg;
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-static int same_key(const struct flow *f, __u32 vni)
+static int same_key(const struct flow *f, __u32 vni, int six)
 {
+	const struct in6_addr source = flow_source(f), destination = flow_destination(f);
 	struct flow back = {
-		.source = f->destination,
-		.destination = f->source,
 		.source_port = f->destination_port,
 		.destination_port = f->source_port,
 		.no_echo = f->no_echo,
 	};
 
-	make_key(&back, vni, f->key.protocol);
-	return !memcmp(&back.key, &f->key, sizeof(back.key)) &&
+	if (six)
+		make_key6(&back, &destination, &source, vni, f->key.protocol);
+	else
+		make_key(&back, (struct ends){address_v4(&destination), address_v4(&source)}, vni,
+			 f->key.protocol);
+	// No IPv6 flow has the key of an IPv4 one.
+	if (six && (address_is_v4(&f->key.a) || address_is_v4(&f->key.b)))
+		return 0;
+	return !memcmp(&back.key, &f->key, sizeof(back.key)) && key_canonical(&f->key) &&
 	       key_hash(&back.key) == key_hash(&f->key);
 }
 
@@ -97,8 +103,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	p.end = copy + size - 1;
 	if (!overlay_open(&p, bytes[0] & 1 ? OVERLAY_GENEVE : OVERLAY_VXLAN) &&
 	    p.inner.eth->h_proto == bpf_htons(ETH_P_IP) && !read_inner_ipv4(&p) &&
-	    !read_flow(&p, &f) && !same_key(&f, p.vni))
+	    !read_flow(&p, &f) && !same_key(&f, p.vni, 0))
 		abort();
+	// Chance writes few IPv6 headers that are one: the same bytes as such a packet too.
+	p.at = copy;
+	memset(&f, 0, sizeof(f));
+	if (size > sizeof(struct ipv6_header))
+		*copy = IPV6_VERSION | (*copy & 0x0F);
+	if (!read_inner_ipv6(&p, &f) && !same_key(&f, p.vni, 1))
+		abort();
+	if (size > 1)
+		*copy = bytes[1];
 	p.at = copy;
 	d = op_of(&p);
 	if (d && bytes[0] & 2)
@@ -111,7 +126,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		abort();
 	p.at = copy;
 	if (!oam_read(&p, size - 1, &m) && m.inject &&
-	    (!m.inject->host || size - 1 != sizeof(*m.inject)))
+	    (!m.host ||
+	     (size - 1 != sizeof(struct oam_inject) && size - 1 != sizeof(struct oam_inject6))))
 		abort();
 	free(copy);
 	return 0;

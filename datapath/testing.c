@@ -27,6 +27,7 @@
 #include "lib/log.h"
 #include "lib/own.h"
 #include "wire/geneve.h"
+#include "wire/ipv6.h"
 #include "wire/vxlan.h"
 
 #define SKIPPED 77
@@ -221,6 +222,49 @@ void frame_icmp(struct frame *f, uint8_t type, uint8_t code, uint32_t rest)
 	memcpy(header + 4, &word, sizeof(word));
 	frame_prepend(f, header, sizeof(header));
 	sum = checksum_of(f->byte, f->length);
+	memcpy(f->byte + 2, &sum, sizeof(sum));
+}
+
+void frame_ipv6(struct frame *f, struct ipv6_start h)
+{
+	struct ipv6_header ip = {
+		.version_class = {IPV6_VERSION},
+		.payload = htons(f->length),
+		.next = h.next,
+		.hops = h.hops ? h.hops : 64,
+		.source = address_must(h.from),
+		.destination = address_must(h.to),
+	};
+
+	frame_prepend(f, &ip, sizeof(ip));
+}
+
+uint16_t icmpv6_check(const uint8_t *ipv6, size_t message)
+{
+	// RFC 8200 section 8.1: addresses, length, next header.
+	uint8_t sum[40 + FRAME_ROOM] = {};
+	uint32_t length = htonl(message);
+
+	memcpy(sum, ipv6 + 8, 32);
+	memcpy(sum + 32, &length, sizeof(length));
+	sum[39] = IPPROTO_ICMPV6;
+	memcpy(sum + 40, ipv6 + sizeof(struct ipv6_header), message);
+	return checksum_of(sum, 40 + message);
+}
+
+void frame_icmpv6(struct frame *f, uint8_t type, uint8_t code, uint32_t rest, const char *from,
+		  const char *to)
+{
+	uint8_t header[8] = {type, code};
+	uint32_t word = htonl(rest);
+	struct frame whole;
+	uint16_t sum;
+
+	memcpy(header + 4, &word, sizeof(word));
+	frame_prepend(f, header, sizeof(header));
+	whole = *f;
+	frame_ipv6(&whole, (struct ipv6_start){from, to, IPPROTO_ICMPV6, 0});
+	sum = icmpv6_check(whole.byte, f->length);
 	memcpy(f->byte + 2, &sum, sizeof(sum));
 }
 

@@ -53,6 +53,18 @@ void frame_udp(struct frame *f, uint16_t from, uint16_t to, uint16_t checksum);
 void frame_tcp(struct frame *f, uint16_t from, uint16_t to, uint8_t flags);
 // With its checksum; rest is the header's second word.
 void frame_icmp(struct frame *f, uint8_t type, uint8_t code, uint32_t rest);
+// Length follows from the frame. hops 0: 64.
+struct ipv6_start {
+	const char *from, *to;
+	uint8_t next, hops;
+};
+void frame_ipv6(struct frame *f, struct ipv6_start h);
+// With its checksum, which the addresses are in; in front of it comes the header with those.
+void frame_icmpv6(struct frame *f, uint8_t type, uint8_t code, uint32_t rest, const char *from,
+		  const char *to);
+// What an ICMPv6 message behind that header has for a checksum, its own field counted: 0 where that
+// is right.
+uint16_t icmpv6_check(const uint8_t *ipv6, size_t message);
 void frame_vxlan(struct frame *f, uint32_t vni);
 void frame_geneve(struct frame *f, uint32_t vni, uint8_t flags, const void *options, size_t length);
 // Ethernet and an ARP message for IPv4; operation 1: request, 2: reply. The frame was empty.

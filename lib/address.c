@@ -107,3 +107,16 @@ int prefix_covers(const struct in6_addr *prefix, unsigned int bits, const struct
 	return bits % 8 == 0 ||
 	       !((prefix->s6_addr[whole] ^ address->s6_addr[whole]) >> (8 - bits % 8));
 }
+
+const char *address_odd_name(const struct in6_addr *address)
+{
+	static const uint8_t zero[8];
+
+	if (IN6_IS_ADDR_V4MAPPED(address))
+		return NULL;
+	if (IN6_IS_ADDR_LINKLOCAL(address))
+		return "link-local";
+	if (IN6_IS_ADDR_MULTICAST(address))
+		return "multicast";
+	return memcmp(address, zero, sizeof(zero)) ? NULL : "of a reserved range";
+}

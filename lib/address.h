@@ -22,5 +22,10 @@ char *address_text(const struct in6_addr *address, char text[ADDRESS_TEXT]);
 char *prefix_text(const struct in6_addr *address, unsigned int bits, char text[ADDRESS_TEXT]);
 char *mac_text(const uint8_t mac[6], char text[ADDRESS_TEXT]);
 
+// Whether a packet can come from or go to such an address as an endpoint's: IPv6's are none that
+// begin with 64 bits of 0 (unspecified, loopback, what has IPv4 inside), no link-local and no
+// multicast ones. NULL: it can; else what it is.
+const char *address_odd_name(const struct in6_addr *address);
+
 // Whether the first bits of both are the same.
 int prefix_covers(const struct in6_addr *prefix, unsigned int bits, const struct in6_addr *address);

@@ -183,8 +183,14 @@ int datapath_set(struct bpf_object *object, const char *variable_name, const voi
 	}
 	if (i == btf_vlen(section))
 		return 0;
-	bpf_object__for_each_map(map, object) if (strstr(bpf_map__name(map), ".rodata")) rodata =
-		map;
+	// Constants that the compiler shares are in maps beside it (.rodata.cst16).
+	bpf_object__for_each_map(map, object)
+	{
+		const char *end = strstr(bpf_map__name(map), ".rodata");
+
+		if (end && !strcmp(end, ".rodata"))
+			rodata = map;
+	}
 	data = rodata ? (char *)bpf_map__initial_value(rodata, &room) : NULL;
 	if (!data || variables[i].size != size || variables[i].offset + size > room)
 		return -EPROTO;

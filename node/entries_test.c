@@ -717,9 +717,10 @@ static void port(void **state)
 
 static void allowed_prefixes(void **state)
 {
+	static uint8_t six[16] = {0x20, 1, 0xd, 0xb8, [15] = 7}, link[16] = {0xfe, 0x80};
 	Zeta__Node__V1__Port p = ZETA__NODE__V1__PORT__INIT;
 	Zeta__Node__V1__Prefix prefix = ZETA__NODE__V1__PREFIX__INIT, *prefixes[] = {&prefix};
-	ProtobufCBinaryData ips[1] = {BYTES(ip)};
+	ProtobufCBinaryData ips[2] = {BYTES(ip)};
 	struct recorded r = recorder();
 	const struct allowed_key *key = (const void *)r.key[0];
 
@@ -741,6 +742,26 @@ static void allowed_prefixes(void **state)
 	assert_memory_equal(key->mac, mac, 6);
 	assert_memory_equal(&key->address, net, 16);
 	assert_memory_equal(r.value[0], ip, 16);
+	// Of two families: each by an address of its own, and the link's.
+	ips[1] = BYTES(six);
+	p.n_ip = 2;
+	r = recorder();
+	assert_int_equal(port_entries(&p, &r.entries), 0);
+	assert_int_equal(r.count, 4);
+	assert_int_equal(r.table[0], TABLE_ALLOWED);
+	assert_int_equal(key->prefix_bits, 32 + 64 + 64);
+	assert_memory_equal(key->mac, mac, 6);
+	assert_memory_equal(&key->address, link, 16);
+	assert_memory_equal(r.value[0], six, 16);
+	assert_memory_equal(r.value[1], ip, 16);
+	prefix.address = BYTES(link);
+	prefix.length = 64;
+	r = recorder();
+	assert_int_equal(port_entries(&p, &r.entries), 0);
+	assert_memory_equal(r.value[1], six, 16);
+	p.n_ip = 1;
+	REFUSES(port_entries(&p, &r.entries), "no address of its kind");
+	prefix.address = BYTES(net);
 	prefix.length = 96 + 15;
 	REFUSES(port_entries(&p, &r.entries), "host bits");
 	prefix.length = 129;

@@ -57,6 +57,9 @@ const struct step_program step_programs[] = {
 	{STEP_RECALL, "recall"},
 	{STEP_CHOOSE, "choose"},
 	{STEP_CHECK_IN, "check_in"},
+	{STEP_TENANT6, "tenant6"},
+	{STEP_COMPLAINT6, "complaint6"},
+	{STEP_ADVERTISE, "advertise"},
 	{}, // ends the list
 	// clang-format on
 };

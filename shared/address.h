@@ -7,6 +7,7 @@
 
 #include "shared/inlined.h"
 
+#define V4_MAPPED_BITS 96
 #define V4_MAPPED_WORD 0xFFFF // ::ffff:a.b.c.d, third word, host byte order
 
 inlined struct in6_addr address_of_v4(__be32 ip)

@@ -48,7 +48,7 @@
 #define MAX_SHARED_ROUTES 65536	  // of all routes those of several next hops
 #define MAX_TABLE_ROUTES 10000	  // of one route table: so many are less than a request may have
 #define MAX_PORT_ALLOWED 16	  // prefixes that one port may send as
-#define MAX_ALLOWED 262144	  // four for each VPC
+#define MAX_ALLOWED 1310720	  // four for each VPC, and one for each endpoint of IPv6
 #define ROUTE_BLOCKS 256	  // that routes are told to nodes in, as rules are
 #define MAX_CHECKED 16384  // backends that are checked: as many a second, by each flow table node
 #define MAX_CHECK_PATH 128 // bytes of an HTTP check's path

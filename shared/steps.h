@@ -4,25 +4,28 @@
 
 // Map "steps": program array. Program NAME of the gateway object sits at STEP_<NAME>.
 enum gateway_step {
-	STEP_TABLE = 0,	     // flow table node: an op arrived
-	STEP_DECIDED = 1,    // flow table node: the last network function said what to do
-	STEP_REPLY = 2,	     // forwarder: a reply arrived
-	STEP_COMPLAINT = 3,  // forwarder: tell the sender by ICMP
-	STEP_MOVING = 4,     // flow table node: an op about a bucket that moves arrived
-	STEP_BEAT = 5,	     // a heartbeat arrived, or the answer to one
-	STEP_RELAY = 6,	     // an op goes back to whom this node does not hear, or was not for it
-	STEP_REFUSAL = 7,    // flow table node: a replica has no room for a session
-	STEP_SEEN = 8,	     // forwarder: functions want to see every packet of this flow
-	STEP_PASSED = 9,     // forwarder: all functions that see every packet have seen this one
-	STEP_SIDE = 10,	     // forwarder: another one's call arrived, or the answer to one
-	STEP_COPY_OUT = 11,  // flow table node: the outbox has records for a learner
-	STEP_COPY_IN = 12,   // flow table node: such records, or the answer to them, arrived
-	STEP_ALIASES = 13,   // flow table node: an op about an alias arrived
-	STEP_ALIASED = 14,   // flow table node: a packet's key is an alias
-	STEP_TRANSLATE = 15, // forwarder: a packet of a translated session
-	STEP_RECALL = 16,    // forwarder: the copy of one asks the flow table
-	STEP_CHOOSE = 17,    // flow table node: a source port for a session that begins
-	STEP_CHECK_IN = 18,  // flow table node: a backend's answer to its health check
+	STEP_TABLE = 0,	      // flow table node: an op arrived
+	STEP_DECIDED = 1,     // flow table node: the last network function said what to do
+	STEP_REPLY = 2,	      // forwarder: a reply arrived
+	STEP_COMPLAINT = 3,   // forwarder: tell the sender by ICMP
+	STEP_MOVING = 4,      // flow table node: an op about a bucket that moves arrived
+	STEP_BEAT = 5,	      // a heartbeat arrived, or the answer to one
+	STEP_RELAY = 6,	      // an op goes back to whom this node does not hear, or was not for it
+	STEP_REFUSAL = 7,     // flow table node: a replica has no room for a session
+	STEP_SEEN = 8,	      // forwarder: functions want to see every packet of this flow
+	STEP_PASSED = 9,      // forwarder: all functions that see every packet have seen this one
+	STEP_SIDE = 10,	      // forwarder: another one's call arrived, or the answer to one
+	STEP_COPY_OUT = 11,   // flow table node: the outbox has records for a learner
+	STEP_COPY_IN = 12,    // flow table node: such records, or the answer to them, arrived
+	STEP_ALIASES = 13,    // flow table node: an op about an alias arrived
+	STEP_ALIASED = 14,    // flow table node: a packet's key is an alias
+	STEP_TRANSLATE = 15,  // forwarder: a packet of a translated session
+	STEP_RECALL = 16,     // forwarder: the copy of one asks the flow table
+	STEP_CHOOSE = 17,     // flow table node: a source port for a session that begins
+	STEP_CHECK_IN = 18,   // flow table node: a backend's answer to its health check
+	STEP_TENANT6 = 19,    // forwarder: a tenant's IPv6 packet arrived
+	STEP_COMPLAINT6 = 20, // forwarder: tell the sender by ICMPv6
+	STEP_ADVERTISE = 21,  // forwarder: a solicitation of a neighbour or a router is answered
 	STEPS,
 };
 

@@ -3,6 +3,7 @@
 // port; the payload is the published layout of the Zeta gateway, all fields in network order.
 #pragma once
 
+#include <linux/in6.h>
 #include <linux/types.h>
 
 // +-------------------------------+
@@ -25,6 +26,8 @@
 enum oam_op {
 	OAM_INJECT = 0,
 	OAM_DELETE = 1,
+	OAM_INJECT6 = 2, // ours: flows of IPv6
+	OAM_DELETE6 = 3,
 };
 
 // The flow crosses subnets: the host decrements the TTL, and the frame's source MAC becomes the
@@ -52,3 +55,25 @@ struct oam_inject {
 	__be16 flags;
 };
 _Static_assert(sizeof(struct oam_inject) == 44, "published layout");
+
+// Of an IPv6 flow: the same, its two addresses of 16 bytes. Whom it reaches is its destination.
+struct oam_flow6 {
+	__be32 op;
+	struct in6_addr source;
+	struct in6_addr destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 protocol;
+	__u8 vni[3];
+};
+_Static_assert(sizeof(struct oam_flow6) == 44, "4 + 2 * 16 + 8");
+
+struct oam_inject6 {
+	struct oam_flow6 flow;
+	__be32 host;
+	__u8 instance_mac[6];
+	__u8 host_mac[6];
+	__be16 idle_timeout_s;
+	__be16 flags;
+};
+_Static_assert(sizeof(struct oam_inject6) == 64, "44 + 20");

@@ -12,8 +12,6 @@ inlined enum verdict edge_read_arp(struct packet *p, struct flow *f)
 
 	if (!arp)
 		return TRUNCATED;
-	f->source = arp->sender_ip;
-	f->destination = arp->target_ip;
-	make_key(f, p->vni, 0);
+	make_key(f, (struct ends){arp->sender_ip, arp->target_ip}, p->vni, 0);
 	return GO_ON;
 }

@@ -18,13 +18,17 @@ struct {
 	// The loader fills it before it switches programs.
 } clone SEC(".maps");
 
-// Behind the Ethernet header.
+// Behind the Ethernet header; then the message.
 struct oam_frame {
 	struct iphdr ip;
 	struct udphdr udp;
-	struct oam_inject inject;
 };
-_Static_assert(sizeof(struct oam_frame) == 72, "20 + 8 + 44");
+_Static_assert(sizeof(struct oam_frame) == 28, "20 + 8");
+
+union oam_any {
+	struct oam_inject four;
+	struct oam_inject6 six;
+};
 
 // Whether a host could tell the packets of such a flow apart, and there may be more of them.
 inlined int direct_flow(const struct flow *f)
@@ -46,17 +50,42 @@ inlined int direct_due(struct cached *c, const struct flow *f, const struct deci
 inlined void inject_write(struct oam_inject *o, const struct packet *p, const struct flow *f,
 			  const struct decision *d)
 {
+	const struct in6_addr source = flow_source(f), destination = flow_destination(f);
+
 	*o = (struct oam_inject){
 		.flow =
 			{
 				.op = bpf_htonl(OAM_INJECT),
-				.source = f->source,
-				.destination = f->destination,
+				.source = address_v4(&source),
+				.destination = address_v4(&destination),
 				.source_port = f->source_port,
 				.destination_port = f->destination_port,
 				.protocol = f->key.protocol,
 			},
-		.instance = f->destination,
+		.instance = address_v4(&destination),
+		.host = address_v4(&d->host),
+		.idle_timeout_s = bpf_htons(DIRECT_IDLE_S),
+		.flags = bpf_htons(d->flags & DECISION_ROUTED ? OAM_ROUTED : 0),
+	};
+	vni_put(o->flow.vni, p->vni);
+	__builtin_memcpy(o->instance_mac, d->to_mac, 6);
+	__builtin_memcpy(o->host_mac, d->host_mac, 6);
+}
+
+// The same of IPv6.
+inlined void inject6_write(struct oam_inject6 *o, const struct packet *p, const struct flow *f,
+			   const struct decision *d)
+{
+	*o = (struct oam_inject6){
+		.flow =
+			{
+				.op = bpf_htonl(OAM_INJECT6),
+				.source = flow_source(f),
+				.destination = flow_destination(f),
+				.source_port = f->source_port,
+				.destination_port = f->destination_port,
+				.protocol = f->key.protocol,
+			},
 		.host = address_v4(&d->host),
 		.idle_timeout_s = bpf_htons(DIRECT_IDLE_S),
 		.flags = bpf_htons(d->flags & DECISION_ROUTED ? OAM_ROUTED : 0),

@@ -27,21 +27,21 @@ inlined int older(__u32 now_ms, __u32 then_ms, __u32 limit_ms)
 inlined struct direct_value *direct_find(const struct packet *p, const struct flow *f)
 {
 	struct direct_key key = {
-		.source = address_of_v4(f->source),
-		.destination = address_of_v4(f->destination),
+		.source = flow_source(f),
+		.destination = flow_destination(f),
 		.source_port = f->source_port,
 		.destination_port = f->destination_port,
+		.protocol = f->key.protocol,
 	};
 	struct direct_value *path;
 	__u32 now;
 
-	if (!p->inner.ip || f->fragment || f->icmp_error || f->no_echo ||
+	if (!f->key.protocol || f->fragment || f->icmp_error || f->no_echo ||
 	    f->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST))
 		return NULL;
-	key.protocol = p->inner.ip->protocol;
 	vni_put(key.vni, p->vni);
 	path = bpf_map_lookup_elem(&direct, &key);
-	if (!path || (path->flags & OAM_ROUTED && p->inner.ip->ttl <= 1))
+	if (!path || (path->flags & OAM_ROUTED && hops_of(p) <= 1))
 		return NULL;
 	now = clock_ms();
 	if (older(now, path->learned_ms, DIRECT_LIFE_MS) ||
@@ -77,7 +77,10 @@ inlined enum verdict edge_direct(struct __sk_buff *skb, const struct packet *p,
 	__sync_fetch_and_add(&path->bytes, skb->len);
 	if (path->flags & OAM_ROUTED) {
 		__builtin_memcpy(eth->h_source, eth->h_dest, ETH_ALEN);
-		ttl_decrement(p->inner.ip);
+		if (p->inner.ip6)
+			p->inner.ip6->hops--;
+		else if (p->inner.ip)
+			ttl_decrement(p->inner.ip);
 	}
 	__builtin_memcpy(eth->h_dest, path->instance_mac, ETH_ALEN);
 	if (local)
@@ -88,37 +91,23 @@ inlined enum verdict edge_direct(struct __sk_buff *skb, const struct packet *p,
 	return GO_ON;
 }
 
-inlined struct direct_key key_of_oam(const struct oam_flow *flow)
+inlined enum verdict direct_learn(const struct oam_message *m)
 {
-	struct direct_key key = {
-		.source = address_of_v4(flow->source),
-		.destination = address_of_v4(flow->destination),
-		.source_port = flow->source_port,
-		.destination_port = flow->destination_port,
-		.protocol = flow->protocol,
-	};
-
-	__builtin_memcpy(key.vni, flow->vni, sizeof(key.vni));
-	return key;
-}
-
-inlined enum verdict direct_learn(const struct oam_inject *inject)
-{
-	struct direct_key key = key_of_oam(&inject->flow);
+	const struct direct_key key = m->flow;
 	const struct direct_value *known = bpf_map_lookup_elem(&direct, &key);
 	struct direct_value value = {
-		.host = address_of_v4(inject->host),
+		.host = address_of_v4(m->host),
 		.learned_ms = clock_ms(),
-		.idle_ms = bpf_ntohs(inject->idle_timeout_s) * 1000,
-		.flags = bpf_ntohs(inject->flags) & OAM_ROUTED,
+		.idle_ms = m->idle_timeout_s * 1000,
+		.flags = m->flags & OAM_ROUTED,
 	};
 
 	// An idle timeout of 0 is none, as in OpenFlow, for which the layout was made.
-	if (!inject->idle_timeout_s)
+	if (!m->idle_timeout_s)
 		value.idle_ms = DIRECT_LIFE_MS;
 	value.used_ms = value.learned_ms;
-	__builtin_memcpy(value.host_mac, inject->host_mac, sizeof(value.host_mac));
-	__builtin_memcpy(value.instance_mac, inject->instance_mac, sizeof(value.instance_mac));
+	__builtin_memcpy(value.host_mac, m->host_mac, sizeof(value.host_mac));
+	__builtin_memcpy(value.instance_mac, m->instance_mac, sizeof(value.instance_mac));
 	if (known) {
 		value.packets = known->packets;
 		value.bytes = known->bytes;
@@ -130,7 +119,6 @@ inlined enum verdict direct_learn(const struct oam_inject *inject)
 inlined enum verdict edge_oam(struct packet *p)
 {
 	struct oam_message m;
-	struct direct_key key;
 	enum verdict v;
 
 	if (!edge_is_entrance(p->outer.ip->saddr))
@@ -138,8 +126,7 @@ inlined enum verdict edge_oam(struct packet *p)
 	if ((v = oam_read(p, bpf_ntohs(p->udp->len) - sizeof(*p->udp), &m)))
 		return v;
 	if (m.inject)
-		return direct_learn(m.inject);
-	key = key_of_oam(m.flow);
-	bpf_map_delete_elem(&direct, &key); // it may have expired: the outcome is the same
+		return direct_learn(&m);
+	bpf_map_delete_elem(&direct, &m.flow); // it may have expired: the outcome is the same
 	return FLOW_DELETED;
 }

@@ -205,8 +205,8 @@ int every(struct xdp_md *ctx)
 	__builtin_memset(p, 0, __builtin_offsetof(struct zeta_packet, config));
 	p->abi = ZETA_NF_ABI;
 	p->vni = t->vni;
-	p->source = address_of_v4(t->flow.source);
-	p->destination = address_of_v4(t->flow.destination);
+	p->source = flow_source(&t->flow);
+	p->destination = flow_destination(&t->flow);
 	p->source_port = t->flow.source_port;
 	p->destination_port = t->flow.destination_port;
 	p->protocol = t->flow.key.protocol;

@@ -102,6 +102,7 @@ inlined enum verdict check_address(struct packet *p, struct decision *to, __u64 
 	const struct checked_value *backend;
 	const struct endpoint_value *at;
 	const struct subnet_value *subnet;
+	struct in6_addr to_place, own;
 	struct check_key key = {};
 	struct flow f = {};
 	enum verdict v;
@@ -112,10 +113,12 @@ inlined enum verdict check_address(struct packet *p, struct decision *to, __u64 
 		return INNER_PROTOCOL;
 	if ((v = read_inner_ipv4(p)) || (v = read_flow(p, &f)))
 		return v;
-	place = bpf_ntohl(f.destination) - (CHECK_NETWORK + CHECK_FIRST);
+	to_place = flow_destination(&f);
+	own = flow_source(&f);
+	place = bpf_ntohl(address_v4(&to_place)) - (CHECK_NETWORK + CHECK_FIRST);
 	backend = bpf_map_lookup_elem(&checked, &place);
 	if (!backend || p->inner.ip->protocol != IPPROTO_TCP || f.fragment ||
-	    f.source != bpf_htonl(CHECK_OWN))
+	    address_v4(&own) != bpf_htonl(CHECK_OWN))
 		return CHECK_UNKNOWN;
 	at = endpoint_find(backend->vni, &backend->address);
 	if (!at)
@@ -150,7 +153,7 @@ inlined enum verdict check_answer(struct packet *p, const struct flow *f,
 	enum verdict v;
 
 	key.vni = p->vni;
-	key.address = address_of_v4(f->source);
+	key.address = flow_source(f);
 	key.port = f->source_port;
 	key.own_port = f->destination_port;
 	place = bpf_map_lookup_elem(&checks, &key);

@@ -29,24 +29,39 @@ struct measure {
 	__u32 bytes;
 };
 
+// Of a super-packet: the headers that each of its frames has.
+inlined __u32 super_headers(struct __sk_buff *skb, __u32 offset)
+{
+	const __u32 at = offset + ETH_HLEN;
+	struct tcphdr tcp;
+	struct iphdr ip;
+	__u8 next;
+	__u32 bytes;
+
+	if (bpf_skb_load_bytes(skb, at, &ip, sizeof(ip)))
+		return ETH_HLEN;
+	bytes = sizeof(ip);
+	next = ip.protocol;
+	if (ip.version == 6) {
+		bytes = sizeof(struct ipv6_header);
+		next = ((const struct ipv6_header *)&ip)->next;
+	}
+	if (next == IPPROTO_TCP && !bpf_skb_load_bytes(skb, at + bytes, &tcp, sizeof(tcp)))
+		return ETH_HLEN + bytes + tcp.doff * 4;
+	return ETH_HLEN + bytes + sizeof(struct udphdr);
+}
+
 // The workload's frame that begins at this offset, as an interface would count it: Ethernet header
 // and what follows. A super-packet is the frames that the kernel makes of it, each with headers of
 // its own.
 inlined struct measure measure_of(struct __sk_buff *skb, __u32 offset)
 {
 	struct measure m = {.packets = 1, .bytes = skb->len - offset};
-	__u32 headers = ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr);
-	__u32 size = skb->gso_size;
-	struct {
-		struct iphdr ip;
-		struct tcphdr tcp;
-	} h;
+	__u32 headers, size = skb->gso_size;
 
 	if (!size)
 		return m;
-	if (!bpf_skb_load_bytes(skb, offset + ETH_HLEN, &h, sizeof(h)) &&
-	    h.ip.protocol == IPPROTO_TCP)
-		headers = ETH_HLEN + sizeof(h.ip) + h.tcp.doff * 4;
+	headers = super_headers(skb, offset);
 	if (m.bytes <= headers)
 		return m;
 	m.packets = (m.bytes - headers - 1) / size + 1;
@@ -76,12 +91,12 @@ inlined enum verdict edge_egress_allowed(struct __sk_buff *skb, const struct loc
 // A connection that the workload of this interface begins: TCP's, as it says so itself. Nobody
 // sends a SYN in fragments but to hide it, so what begins with one is taken for that.
 inlined enum verdict edge_connection_allowed(struct __sk_buff *skb, const struct local_port *port,
-					     const struct packet *p, const struct flow *f)
+					     const struct flow *f)
 {
 	struct port_buckets *b;
 
-	if (!port->connections.per_packet || !p->inner.ip || p->inner.ip->protocol != IPPROTO_TCP ||
-	    f->fragment == 2 || (!f->fragment && (f->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN))
+	if (!port->connections.per_packet || f->key.protocol != IPPROTO_TCP || f->fragment == 2 ||
+	    (!f->fragment && (f->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN))
 		return GO_ON;
 	b = buckets_of(skb->ifindex);
 	return !b || rate_allows(&port->connections, &b->connections, bpf_ktime_get_ns(), 1, 0)

@@ -14,7 +14,7 @@ inlined __u8 outer_tos(const struct local_port *port)
 	return port->marks ? port->dscp << 2 : 0;
 }
 
-// Marks the frame, if its port says so and it has an IP header, whose checksum follows (RFC 1624
+// Marks the frame, if its port says so and it has an IP header. IPv4's checksum follows (RFC 1624
 // equation 3).
 inlined void edge_mark(struct packet *p, const struct local_port *port)
 {
@@ -22,7 +22,12 @@ inlined void edge_mark(struct packet *p, const struct local_port *port)
 	__u16 before, after;
 	__u32 sum;
 
-	if (!port->marks || !ip)
+	if (!port->marks)
+		return;
+	if (p->inner.ip6)
+		ipv6_class_put(p->inner.ip6,
+			       outer_tos(port) | (ipv6_class(p->inner.ip6) & ECN_BITS));
+	if (!ip)
 		return;
 	before = *(__u16 *)ip;
 	ip->tos = port->dscp << 2 | (ip->tos & ECN_BITS);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "controller/model.h"
+#include "lib/address.h"
 #include "modules/function/function_controller.h"
 #include "modules/health/health_controller.h"
 #include "modules/subnet/subnet_controller.h"
@@ -210,8 +211,14 @@ static int complete(struct change *change)
 {
 	const char *vpc = text_in(change->after, "vpc"), *ip = text_in(change->after, "ip");
 	struct sum sum = {change->id, json_array_size(json_object_get(change->after, "listeners"))};
+	struct in6_addr address;
 	int err;
 
+	if (address_parse(ip, &address))
+		return -EINVAL;
+	if (!IN6_IS_ADDR_V4MAPPED(&address))
+		return refuse(change->problem, 400, "ip",
+			      "ip %s is IPv6: load balancers have IPv4 addresses", ip);
 	if ((err = change_claim(change, "ip", "address", vpc, ip)) ||
 	    (err = subnet_serves(change, vpc, "ip", ip)) || (err = settle_listeners(change)) ||
 	    (err = check_chain(change, vpc)) ||

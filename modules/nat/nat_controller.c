@@ -139,6 +139,21 @@ static int take_addresses(struct change *change)
 	return 0;
 }
 
+static int check_family(struct change *change, const char *field, const char *id)
+{
+	auto_(json_decrefp) json_t *subnet = store_body(change->store, "subnets", id);
+	struct in6_addr prefix;
+	unsigned int bits;
+
+	if (!subnet || prefix_parse(text_or_empty(subnet, "cidr"), &prefix, &bits))
+		return -EIO;
+	if (IN6_IS_ADDR_V4MAPPED(&prefix))
+		return 0;
+	return refuse(change->problem, 400, field,
+		      "%s: subnet \"%s\" is IPv6 (%s), and a NAT translates IPv4", field,
+		      text_in(subnet, "name"), text_in(subnet, "cidr"));
+}
+
 // A subnet's connections leave by one NAT.
 static int take_subnet(struct change *change, const char *field, const char *id)
 {
@@ -161,7 +176,8 @@ static int take_subnets(struct change *change)
 
 	json_array_foreach (subnets, i, subnet) {
 		snprintf(field, sizeof(field), "subnets[%zu]", i);
-		if ((err = take_subnet(change, field, json_string_value(subnet))))
+		if ((err = check_family(change, field, json_string_value(subnet))) ||
+		    (err = take_subnet(change, field, json_string_value(subnet))))
 			return err;
 	}
 	if (json_array_size(subnets) &&

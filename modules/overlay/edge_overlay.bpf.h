@@ -32,12 +32,17 @@ inlined __be16 tunnel_port(void)
 	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |   \
 	 BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN))
 
+#define ROOM_TO_IPV6 (1ULL << 8) // BPF_F_ADJ_ROOM_DECAP_L3_IPV6, which older headers lack
+
 // Room for the outer headers in front of the frame.
 inlined int make_room(struct __sk_buff *skb, const struct packet *p)
 {
-	const int tcp = p->inner.ip && p->inner.ip->protocol == IPPROTO_TCP;
+	const int ip = p->inner.ip || p->inner.ip6;
+	const int tcp = p->inner.ip6  ? p->inner.ip6->next == IPPROTO_TCP
+			: p->inner.ip ? p->inner.ip->protocol == IPPROTO_TCP
+				      : 0;
 
-	if (p->inner.ip && !bpf_skb_adjust_room(skb, OUTER_BYTES, BPF_ADJ_ROOM_MAC, ROOM_IN_TUNNEL))
+	if (ip && !bpf_skb_adjust_room(skb, OUTER_BYTES, BPF_ADJ_ROOM_MAC, ROOM_IN_TUNNEL))
 		return 0;
 	// That knows IP only, and refuses what is marked as a tunnel's: what the workload itself
 	// encapsulated, and what came whole through our tunnel to a workload that routes. Each can
@@ -215,9 +220,12 @@ inlined enum verdict edge_strip(struct __sk_buff *skb, const struct packet *p,
 {
 	struct ethhdr *eth;
 
-	// The kernel removes bytes behind the outer Ethernet header, which is then overwritten.
+	// The kernel removes bytes behind the outer Ethernet header, which is then overwritten. It
+	// segments by what it takes the frame for.
 	if (bpf_skb_adjust_room(skb, -(__s32)p->inner_offset, BPF_ADJ_ROOM_MAC,
-				BPF_F_ADJ_ROOM_FIXED_GSO))
+				inner->h_proto == bpf_htons(ETH_P_IPV6)
+					? BPF_F_ADJ_ROOM_FIXED_GSO | ROOM_TO_IPV6
+					: BPF_F_ADJ_ROOM_FIXED_GSO))
 		return NO_ROOM;
 	eth = (void *)(long)skb->data;
 	if ((void *)(eth + 1) > (void *)(long)skb->data_end)

@@ -61,6 +61,9 @@ int peering(struct xdp_md *ctx)
 	peer = e->translated ? NULL : peer_of(e->vni, &e->destination);
 	if (!peer)
 		return function_next(ctx, e);
+	// Only its VNI would tell an alias from its session, and what translates knows IPv4 alone.
+	if (!address_is_v4(&e->destination))
+		return function_refuse(ctx, e, DECIDE_UNREACHABLE, PEER_IPV6);
 	// Who is behind a router is no peer: nothing would lead back to him, and he might have an
 	// address of the peer's.
 	if (e->from_router && !subnet_of(e->vni, &e->source)) {

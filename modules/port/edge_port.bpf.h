@@ -101,10 +101,13 @@ inlined enum verdict edge_deliver(struct __sk_buff *skb, const struct packet *p)
 		return TRUNCATED;
 	if (inner.h_proto == bpf_htons(ETH_P_8021Q) || inner.h_proto == bpf_htons(ETH_P_8021AD))
 		return INNER_VLAN;
-	if (inner.h_proto != bpf_htons(ETH_P_IP) && inner.h_proto != bpf_htons(ETH_P_ARP))
+	if (inner.h_proto != bpf_htons(ETH_P_IP) && inner.h_proto != bpf_htons(ETH_P_ARP) &&
+	    inner.h_proto != bpf_htons(ETH_P_IPV6))
 		return INNER_PROTOCOL;
-	// Less than an IPv4 header the kernel would not leave after cutting.
-	if (skb->len < p->inner_offset + ETH_HLEN + sizeof(struct iphdr))
+	// Less than an IP header the kernel would not leave after cutting.
+	if (skb->len < p->inner_offset + ETH_HLEN +
+			       (inner.h_proto == bpf_htons(ETH_P_IPV6) ? sizeof(struct ipv6_header)
+								       : sizeof(struct iphdr)))
 		return TRUNCATED;
 	place = edge_port_find(p->vni, inner.h_dest);
 	if (!place)

@@ -39,9 +39,12 @@ inlined const struct in6_addr *allowed_to(__u32 vni, const __u8 mac[6],
 		.vni = bpf_htonl(vni),
 		.address = *address,
 	};
+	const struct in6_addr *own;
 
 	__builtin_memcpy(key.mac, mac, sizeof(key.mac));
-	return bpf_map_lookup_elem(&allowed, &key);
+	own = bpf_map_lookup_elem(&allowed, &key);
+	// A prefix of IPv6 (::/0) allows no IPv4, whose addresses lie inside.
+	return own && address_is_v4(own) == address_is_v4(address) ? own : NULL;
 }
 
 inlined void decide_for(struct decision *d, const struct endpoint_value *to, __u32 vni)

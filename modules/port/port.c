@@ -9,29 +9,48 @@
 #include "node/messages.h"
 #include "shared/address.h"
 
+#define LINK_LOCAL_BITS 64
+
 static int allowed_entries(const Zeta__Node__V1__Port *port, const __u8 mac[6],
 			   struct entries *entries)
 {
 	struct allowed_key key = {.vni = htonl(port->vni)};
-	struct in6_addr own;
+	struct in6_addr own[2];
+	int has[2] = {}; // an address of IPv4, of IPv6
 	size_t i;
-	int err;
+	int err, six;
 
-	if (!port->n_allowed)
-		return 0;
-	if (!port->n_ip || port->n_allowed > MAX_PORT_ALLOWED)
+	if (port->n_allowed > MAX_PORT_ALLOWED || (port->n_allowed && !port->n_ip))
 		return entries_refuse(entries, "%zu allowed prefixes", port->n_allowed);
 	memcpy(key.mac, mac, sizeof(key.mac));
-	if ((err = entries_ip(entries, "ip", port->ip[0], &own)))
-		return err;
+	for (i = port->n_ip; i--;) {
+		struct in6_addr address;
+
+		if ((err = entries_ip(entries, "ip", port->ip[i], &address)))
+			return err;
+		six = !address_is_v4(&address);
+		own[six] = address;
+		has[six] = 1;
+	}
+	// As whom it speaks on the link: so it is known by its MAC.
+	if (has[1]) {
+		key.address = (struct in6_addr){.s6_addr = {0xFE, 0x80}};
+		key.prefix_bits = 32 + 64 + LINK_LOCAL_BITS;
+		if ((err = entries->put(entries, TABLE_ALLOWED, &key, &own[1])))
+			return err;
+	}
 	for (i = 0; i < port->n_allowed; i++) {
 		const Zeta__Node__V1__Prefix *prefix = port->allowed[i];
 
 		if ((err = entries_prefix(entries, "allowed prefix", prefix->address,
 					  prefix->length, &key.address)))
 			return err;
+		six = prefix->length < V4_MAPPED_BITS || !address_is_v4(&key.address);
+		if (!has[six])
+			return entries_refuse(entries,
+					      "allowed prefix, and no address of its kind");
 		key.prefix_bits = 32 + 64 + prefix->length;
-		if ((err = entries->put(entries, TABLE_ALLOWED, &key, &own)))
+		if ((err = entries->put(entries, TABLE_ALLOWED, &key, &own[six])))
 			return err;
 	}
 	return 0;

@@ -85,6 +85,38 @@ static int check_host(struct change *change, const json_t *vpc, const json_t *ho
 			 : 0;
 }
 
+static bool has_family(const json_t *list, bool six)
+{
+	json_t *ip;
+	size_t i;
+
+	json_array_foreach (list, i, ip)
+		if ((strchr(json_string_value(ip) ?: "", ':') != NULL) == six)
+			return true;
+	return false;
+}
+
+// Who sends as others has an address of their family, by which they are reached.
+static int check_allowed(struct change *change)
+{
+	const json_t *ips = json_object_get(change->after, "ips");
+	char field[48];
+	json_t *prefix;
+	size_t i;
+
+	json_array_foreach (json_object_get(change->after, "allowed_prefixes"), i, prefix) {
+		const char *text = json_string_value(prefix) ?: "";
+		bool six = strchr(text, ':') != NULL;
+
+		if (has_family(ips, six))
+			continue;
+		snprintf(field, sizeof(field), "allowed_prefixes[%zu]", i);
+		return refuse(change->problem, 400, field, "%s %s is %s, and no address in ips is",
+			      field, text, six ? "IPv6" : "IPv4");
+	}
+	return 0;
+}
+
 static int complete(struct change *change)
 {
 	const char *vpc_id = text_in(change->after, "vpc"), *mac = text_in(change->after, "mac");
@@ -106,7 +138,7 @@ static int complete(struct change *change)
 		    (err = subnet_admits(change, vpc_id, field, json_string_value(ip))))
 			return err;
 	}
-	if ((err = uplink_settle(change, vpc, host)))
+	if ((err = check_allowed(change)) || (err = uplink_settle(change, vpc, host)))
 		return err;
 	return routes_admit(change);
 }

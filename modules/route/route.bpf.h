@@ -39,8 +39,12 @@ inlined const struct route_value *route_longest(__u32 vni, const struct in6_addr
 		.vni = bpf_htonl(vni),
 		.address = *address,
 	};
+	const struct route_value *route = bpf_map_lookup_elem(&routes, &key);
 
-	return bpf_map_lookup_elem(&routes, &key);
+	// IPv6's default route is none of IPv4, whose addresses lie inside.
+	if (route && route->bits < V4_MAPPED_BITS && address_is_v4(address))
+		return NULL;
+	return route;
 }
 
 // subnet: which the address is in, or NULL. Its prefix counts where it is as long.

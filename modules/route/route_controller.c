@@ -42,14 +42,23 @@ struct settling {
 	size_t others;	   // routes of other tables
 };
 
+static bool is_ipv6(const char *text)
+{
+	return strchr(text, ':') != NULL;
+}
+
 // A port's address, in a subnet whose gateway sends packets on to it.
-static int settle_next_hop(struct settling *s, const char *field, const char *next_hop)
+static int settle_next_hop(struct settling *s, const char *field, const char *prefix,
+			   const char *next_hop)
 {
 	struct change *change = s->change;
 	char what[OBJECT_ID + 16];
 	struct holder holder = {};
 	int err;
 
+	if (is_ipv6(prefix) != is_ipv6(next_hop))
+		return refuse(change->problem, 400, field, "%s %s is not of the family of %s",
+			      field, next_hop, prefix);
 	if (json_object_get(s->next_hops, next_hop))
 		return 0;
 	snprintf(what, sizeof(what), "address:%s", s->vpc);
@@ -66,7 +75,8 @@ static int settle_next_hop(struct settling *s, const char *field, const char *ne
 	return json_object_set_new(s->next_hops, next_hop, json_true());
 }
 
-static int settle_next_hops(struct settling *s, const char *list, const json_t *next_hops)
+static int settle_next_hops(struct settling *s, const char *list, const char *prefix,
+			    const json_t *next_hops)
 {
 	char field[96];
 	json_t *hop;
@@ -80,7 +90,7 @@ static int settle_next_hops(struct settling *s, const char *list, const json_t *
 				return refuse(s->change->problem, 400, field,
 					      "%s: %s is there twice", field,
 					      json_string_value(hop));
-		if ((err = settle_next_hop(s, field, json_string_value(hop))))
+		if ((err = settle_next_hop(s, field, prefix, json_string_value(hop))))
 			return err;
 	}
 	return 0;
@@ -114,7 +124,7 @@ static int settle_route(struct settling *s, const json_t *route, json_t *prefixe
 			return refuse(s->change->problem, 400, field,
 				      "%s and %s cannot both be set", field,
 				      blackhole ? "blackhole" : "next_hop");
-		if ((err = settle_next_hops(s, field, next_hops)) ||
+		if ((err = settle_next_hops(s, field, prefix, next_hops)) ||
 		    (err = claim_shared(s, field, prefix)))
 			return err;
 	}
@@ -124,7 +134,7 @@ static int settle_route(struct settling *s, const json_t *route, json_t *prefixe
 			      blackhole ? "%s of a blackhole cannot be set"
 					: "%s is missing, and the route is no blackhole",
 			      field);
-	if (next_hop && (err = settle_next_hop(s, field, next_hop)))
+	if (next_hop && (err = settle_next_hop(s, field, prefix, next_hop)))
 		return err;
 	snprintf(field, sizeof(field), "routes[%zu].prefix", place);
 	if (json_object_get(prefixes, prefix))

@@ -316,6 +316,7 @@ static int test_longest(struct world *w)
 	put_route(w, RED, "10.9.255.0/24", NOBODY);
 	put_route(w, RED, "10.9.255.7/32", ROUTER);
 	put_route(w, RED, "11.0.0.0/8", 61);
+	put_route(w, RED, "::/0", ROUTER); // of IPv6 alone
 	put_route(w, BLUE, "0.0.0.0/0", OTHER_ROUTER);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		wrong += is_number(rows[i].to, taker(w, RED, rows[i].to, &reason), rows[i].taker);

@@ -121,7 +121,9 @@ verified int rules_search(struct rule_search *s, __u32 root, __u32 levels)
 // What an evaluation is about. An echo's key has its identifier for a port.
 inlined __u32 rule_service_of(const struct evaluation *e)
 {
-	__u32 port = e->protocol == IPPROTO_ICMP ? e->icmp_type : bpf_ntohs(e->destination_port);
+	__u32 port = e->protocol == IPPROTO_ICMP || e->protocol == IPPROTO_ICMPV6
+			     ? e->icmp_type
+			     : bpf_ntohs(e->destination_port);
 
 	return (__u32)e->protocol << RULE_SERVICE_SHIFT | (e->fragment ? RULE_FRAGMENT : port);
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "modules/rules/rules_controller.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/address.h"
 #include "shared/limits.h"
 
 const char *const rule_directions[] = {"ingress", "egress", NULL};
@@ -30,11 +32,40 @@ static int settle_ports(struct change *change, json_t *rule, size_t place)
 		 json_is_integer(min) ? "port_min" : "port_max");
 	if ((low > 0 || high < 65535) && !has_ports(rule))
 		return refuse(change->problem, 400, field,
-			      "%s can be set for tcp, udp and icmp only", field);
+			      "%s can be set for tcp, udp, icmp and icmpv6 only", field);
 	if (low > high)
 		return refuse(change->problem, 400, field, "%s is above port_max", field);
 	json_object_set_new(rule, "port_min", json_integer(low));
 	return json_object_set_new(rule, "port_max", json_integer(high));
+}
+
+// ICMP is IPv4's alone and ICMPv6 IPv6's; and a prefix of IPv6 that IPv4's addresses lie in would
+// allow those too.
+static int settle_remote(struct change *change, const json_t *rule, size_t place)
+{
+	const char *cidr = text_in(rule, "remote_cidr"),
+		   *protocol = text_or_empty(rule, "protocol");
+	struct in6_addr address;
+	unsigned int bits;
+	char field[48];
+	int six;
+
+	if (!cidr)
+		return 0;
+	if (prefix_parse(cidr, &address, &bits))
+		return -EINVAL;
+	snprintf(field, sizeof(field), "rules[%zu].remote_cidr", place);
+	six = bits < V4_PREFIX_BITS || !IN6_IS_ADDR_V4MAPPED(&address);
+	if (six && bits <= 64 && address_odd_name(&address) && !IN6_IS_ADDR_LINKLOCAL(&address) &&
+	    !IN6_IS_ADDR_MULTICAST(&address))
+		return refuse(change->problem, 400, field,
+			      "%s %s has all of IPv4 inside: 2000::/3 and fc00::/7 are IPv6, "
+			      "0.0.0.0/0 is IPv4, and null is both",
+			      field, cidr);
+	if (six ? !strcmp(protocol, "icmp") : !strcmp(protocol, "icmpv6"))
+		return refuse(change->problem, 400, field, "%s %s is %s, and protocol is %s", field,
+			      cidr, six ? "IPv6" : "IPv4", protocol);
+	return 0;
 }
 
 struct sum {
@@ -59,7 +90,7 @@ int rules_settle(struct change *change)
 	int err;
 
 	json_array_foreach (rules, i, rule) {
-		if ((err = settle_ports(change, rule, i)))
+		if ((err = settle_ports(change, rule, i)) || (err = settle_remote(change, rule, i)))
 			return err;
 	}
 	if ((err = store_list(change->store, change->kind->name, text_in(change->after, "vpc"),

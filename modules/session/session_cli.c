@@ -21,7 +21,7 @@ static json_t *address_of(const struct in6_addr *address, __be16 port, __u8 prot
 	if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP)
 		return json_sprintf(IN6_IS_ADDR_V4MAPPED(address) ? "%s:%u" : "[%s]:%u", text,
 				    be16toh(port));
-	if (protocol == IPPROTO_ICMP)
+	if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6)
 		return json_sprintf("%s id %u", text, be16toh(port));
 	return json_string(text);
 }
@@ -35,6 +35,8 @@ static json_t *protocol_of(__u8 protocol)
 		return json_string("udp");
 	case IPPROTO_ICMP:
 		return json_string("icmp");
+	case IPPROTO_ICMPV6:
+		return json_string("icmpv6");
 	default:
 		return json_sprintf("%u", protocol);
 	}

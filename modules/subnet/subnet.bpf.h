@@ -25,6 +25,14 @@ inlined const struct subnet_value *subnet_of(__u32 vni, const struct in6_addr *a
 	return bpf_map_lookup_elem(&subnets, &key);
 }
 
+inlined int subnet_has_gateway(const struct subnet_value *subnet)
+{
+	const struct in6_addr *a = &subnet->gateway;
+
+	return (a->in6_u.u6_addr32[0] | a->in6_u.u6_addr32[1] | a->in6_u.u6_addr32[2] |
+		a->in6_u.u6_addr32[3]) != 0;
+}
+
 // Its number; 0: none, as everywhere in a VPC that is a single segment.
 inlined __u32 subnet_number(__u32 vni, const struct in6_addr *address)
 {

@@ -11,6 +11,8 @@
 #include "modules/vpc/vpc_controller.h"
 #include "shared/limits.h"
 
+#define IPV6_LEAST_MTU 1280
+
 // Where gateway is absent the first address is meant, so null cannot stand for both.
 static const struct field fields[] = {
 	{.name = "vpc", .type = FIELD_REFERENCE, .kind = "vpcs", .required = true, .fixed = true},
@@ -190,6 +192,24 @@ static int settle_gateway_mac(struct change *change)
 			    text_in(change->after, "gateway_mac"), holder.name);
 }
 
+// RFC 8200 section 5.
+static int check_mtu(struct change *change, const struct prefix *prefix)
+{
+	auto_(json_decrefp) json_t *vpc =
+		store_body(change->store, "vpcs", text_in(change->after, "vpc"));
+	auto_(json_decrefp) json_t *cluster =
+		vpc ? store_body(change->store, "clusters", text_or_empty(vpc, "cluster")) : NULL;
+
+	if (IN6_IS_ADDR_V4MAPPED(&prefix->address) || !cluster ||
+	    integer_in(cluster, "tenant_mtu") >= IPV6_LEAST_MTU)
+		return 0;
+	return refuse(
+		change->problem, 409, "cidr",
+		"cidr %s is IPv6, which needs an MTU of %d: cluster \"%s\" has tenant_mtu %lld",
+		text_in(change->after, "cidr"), IPV6_LEAST_MTU, text_in(cluster, "name"),
+		(long long)integer_in(cluster, "tenant_mtu"));
+}
+
 static int complete(struct change *change)
 {
 	struct search search = {.change = change, .text = text_in(change->after, "cidr")};
@@ -197,6 +217,12 @@ static int complete(struct change *change)
 
 	if (prefix_of(change->after, &search.prefix))
 		return -EINVAL;
+	if (address_odd_name(&search.prefix.address))
+		return refuse(change->problem, 400, "cidr",
+			      "cidr %s is %s: no port has such an address", search.text,
+			      address_odd_name(&search.prefix.address));
+	if ((err = check_mtu(change, &search.prefix)))
+		return err;
 	if (search.prefix.bits < 1 || search.prefix.bits > 126)
 		return refuse(change->problem, 400, "cidr",
 			      "cidr %s leaves no address for a gateway and a host", search.text);

@@ -11,14 +11,14 @@
 inlined void translation_flow(const struct translation *t, const struct session_key *key,
 			      struct flow *out)
 {
+	const struct ends ends = {address_v4(&t->source), address_v4(&t->destination)};
+
 	__builtin_memset(out, 0, sizeof(*out));
-	out->source = address_v4(&t->source);
-	out->destination = address_v4(&t->destination);
 	out->source_port = t->source_port;
 	out->destination_port = t->destination_port;
 	out->no_echo =
 		key->protocol == IPPROTO_ICMP && !key->a_port && key->b_port == bpf_htons(0xFFFF);
-	make_key(out, vni_of(t->vni), key->protocol);
+	make_key(out, ends, vni_of(t->vni), key->protocol);
 }
 
 // The same seen from there: what the packets that go back become. to: the flow of above.
@@ -46,7 +46,8 @@ inlined int translation_valid(const struct translation *t, const struct session_
 	UNROLLED
 	for (i = 0; i < sizeof(*key) / sizeof(*was); i++)
 		differ |= was[i] ^ is[i];
-	if (!differ || !address_is_v4(&t->source) || !address_is_v4(&t->destination))
+	if (!differ || !address_is_v4(&t->source) || !address_is_v4(&t->destination) ||
+	    !address_is_v4(&key->a))
 		return 0;
 	if (key->protocol == IPPROTO_TCP || key->protocol == IPPROTO_UDP)
 		// What has no ports is a fragment, and stays one.
@@ -183,10 +184,11 @@ inlined enum verdict translate_packet(struct packet *p, const struct flow *f,
 {
 	struct iphdr *ip = p->inner.ip;
 	__be32 source = address_v4(&t->source), destination = address_v4(&t->destination);
+	const struct in6_addr speaker = flow_source(f);
 	__u32 addresses, ports = 0;
 
 	// A router on the way speaks for itself.
-	if (f->icmp_error && ip->saddr != f->source)
+	if (f->icmp_error && ip->saddr != address_v4(&speaker))
 		source = ip->saddr;
 	addresses = change32(ip->saddr, source) + change32(ip->daddr, destination);
 	ip->saddr = source;
