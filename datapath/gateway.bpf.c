@@ -2578,7 +2578,6 @@ int oam(struct xdp_md *ctx)
 	vpc = bpf_map_lookup_elem(&vpcs, &p.vni);
 	if (!vpc || rate_limits(&vpc->rate))
 		return finish(ctx, vpc ? FLOW_LIMITED : NO_VPC);
-	inject_write(&inject, &p, &f, &forth.decision);
 	if (six)
 		inject6_write(&inject.six, &p, &f, &forth.decision);
 	else

@@ -123,6 +123,8 @@ called void vpc_share(struct vpc_bucket *b, const struct vpc_value *vpc, __u64 n
 	b->share_until_ns = now + SHARE_MS * 1000000ull;
 }
 
+static const struct vpc_bucket vpc_bucket_new; // not on the stack, which is short
+
 // Whether the VPC, which has a rate, may send or get a frame of so many bytes.
 called int vpc_allowed(const struct vpc_value *vpc, __u32 vni, __u32 bytes)
 {
@@ -130,7 +132,7 @@ called int vpc_allowed(const struct vpc_value *vpc, __u32 vni, __u32 bytes)
 	__u64 now = bpf_ktime_get_ns();
 
 	if (!b) {
-		bpf_map_update_elem(&vpc_buckets, &vni, &(struct vpc_bucket){}, BPF_NOEXIST);
+		bpf_map_update_elem(&vpc_buckets, &vni, &vpc_bucket_new, BPF_NOEXIST);
 		b = bpf_map_lookup_elem(&vpc_buckets, &vni);
 	}
 	if (!b)
