@@ -344,10 +344,10 @@ inlined __u16 flow_ends(const struct flow *f)
 
 // O7: whether the flow table need not hear yet of what this packet ends, and the cache remembers
 // it. (Of a translated session the other side's packets may come to another forwarder.)
-inlined int end_is_held(const struct flow *f, const struct cached *c, __u64 hash)
+inlined int end_is_held(const struct flow *f, const struct decision *decision, __u64 hash)
 {
 	if (!(f->tcp_flags & TCP_FIN) || f->tcp_flags & (TCP_SYN | TCP_RST) ||
-	    c->decision.flags & DECISION_TRANSLATED)
+	    decision->flags & DECISION_TRANSLATED)
 		return 0;
 	return cache_half_closed(&f->key, hash, flow_ends(f));
 }
@@ -389,7 +389,6 @@ inlined int tenant_packet(struct xdp_md *ctx, struct packet *p, const struct flo
 	const struct dft_record *record;
 	enum asks why = ASKS_UNKNOWN;
 	struct cached c;
-	int fresh = 0, stateful = 0;
 	__u64 hash;
 	__u16 ends;
 
@@ -402,25 +401,23 @@ inlined int tenant_packet(struct xdp_md *ctx, struct packet *p, const struct flo
 
 	hash = key_hash(&f->key);
 	if (cache_find(&f->key, hash, f->from_b ? 1 : 0, &c)) {
-		stateful = c.stateful;
 		why = asks_known(&c, f);
-		fresh = cache_fresh(&c, tick_ms(), vpc->policy);
-	}
-	if (fresh &&
-	    (!stateful || !(f->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) || f->icmp_error ||
-	     f->tcp_flags == (TCP_SYN | TCP_ACK) || end_is_held(f, &c, hash)))
-		return carry_out(ctx, p, f, &c.decision, NULL, &c, entrance, hash, FORWARDED, 0);
-	// What changes a session's state is for the flow table to know: the beginning of a new one,
-	// or its end. Of that it hears also by who has not asked for long: the head looks at the
-	// life that is named.
-	ends = flow_ends(f);
-	if (stateful && ends) {
-		if (!ask_allowed(vpc, p->vni, entrance, ASKS_CHANGE))
+		if (cache_fresh(&c, tick_ms(), vpc->policy) &&
+		    (!c.stateful || !(f->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) ||
+		     f->icmp_error || f->tcp_flags == (TCP_SYN | TCP_ACK) ||
+		     end_is_held(f, &c.decision, hash)))
+			return carry_out(ctx, p, f, &c.decision, NULL, &c, entrance, hash,
+					 FORWARDED, 0);
+		// What changes a session's state is for the flow table to know: the beginning of a
+		// new one, or its end. Of that it hears also by who has not asked for long: the
+		// head looks at the life that is named.
+		ends = c.stateful ? flow_ends(f) : 0;
+		if (ends && !ask_allowed(vpc, p->vni, entrance, ASKS_CHANGE))
 			return finish(ctx, MISS_RATE);
-		if (c.decision.flags & DECISION_TRANSLATED)
+		if (ends && c.decision.flags & DECISION_TRANSLATED)
 			return pass_translated(ctx, p, &c.decision, 0, entrance, hash, UPDATED,
 					       PASSES_CHANGES);
-		record = cache_record(&f->key, hash);
+		record = ends ? cache_record(&f->key, hash) : NULL;
 		if (record)
 			return ask(ctx, p, &f->key, DFT_UPDATE, DFT_SESSIONS, entrance, record,
 				   ends | (record->state & DFT_FINS), 0);
@@ -2167,10 +2164,10 @@ int reply(struct xdp_md *ctx)
 			       ? pass_translated(ctx, &p, forth, 0, entrance, hash, REFRESHED,
 						 how | PASSES_BESIDE)
 			       : finish(ctx, REFRESHED);
-	known = cache_find(&f.key, hash, direction, &c);
 	// A FIN that was looked up: the other side's is told with it.
-	if (known && value->stateful)
-		end_is_held(&f, &c, hash);
+	if (value->stateful)
+		end_is_held(&f, forth, hash);
+	known = cache_find(&f.key, hash, direction, &c);
 	return carry_out(ctx, &p, &f, forth, back, known ? &c : NULL, entrance, hash,
 			 FORWARDED_FIRST, how);
 }
