@@ -101,8 +101,8 @@ holds "and from the other side" until_true 20 page web http://10.0.1.11/
 holds "what was under way ends well" wait $trickling
 holds "byte for byte, all of it" [ "$(grep -c "^$sum live" "$work/transfers")" = $transfers ]
 
+wait $holding || true # it has to see that it is enough
 rm "$work/enough"
-wait $holding || true
 on far python3 "$lab/nat.py" hold 10.0.2.12 7000 20 "$work/enough" >"$work/held" 2>&1 &
 holding=$!
 # Is answered on one connection until it is not any more.
