@@ -37,6 +37,14 @@ static void set_text(char **field, const char *text)
 	*field = strdup(text);
 }
 
+static ProtobufCBinaryData address(uint8_t last)
+{
+	ProtobufCBinaryData data = bytes(16, last);
+
+	data.data[10] = data.data[11] = 0xFF;
+	return data;
+}
+
 static Object *port(const char *id, uint8_t ip, uint8_t host)
 {
 	Zeta__Node__V1__Port *p = INIT(Zeta__Node__V1__Port, zeta__node__v1__port);
@@ -46,9 +54,9 @@ static Object *port(const char *id, uint8_t ip, uint8_t host)
 	p->vni = 7;
 	p->n_ip = 1;
 	p->ip = malloc(sizeof(*p->ip));
-	p->ip[0] = bytes(16, ip);
+	p->ip[0] = address(ip);
 	p->mac = bytes(6, 1);
-	p->host_ip = bytes(16, host);
+	p->host_ip = address(host);
 	p->host_mac = bytes(6, 2);
 	object->kind_case = ZETA__NODE__V1__OBJECT__KIND_PORT;
 	object->port = p;
@@ -76,7 +84,7 @@ static Object *entrance(const char *id, uint32_t cluster, uint32_t index, uint8_
 	set_text(&e->id, id);
 	e->cluster = cluster;
 	e->index = index;
-	e->ip = bytes(16, ip);
+	e->ip = address(ip);
 	e->mac = bytes(6, ip);
 	object->kind_case = ZETA__NODE__V1__OBJECT__KIND_ENTRANCE;
 	object->entrance = e;
