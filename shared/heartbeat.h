@@ -87,10 +87,9 @@ struct bulletin_value {
 
 // Map "side_looks": array of one. Written by the kernel: what a forwarder made of its calls.
 struct side_look {
-	__u64 echo_ns;	   // its last call that another forwarder answered
-	__u64 since_ns;	   // its calls are answered without a break since then; 0: they are not
-	__u64 answered_ns; // its last call that was answered when it saw ..
-	__u64 later_ns;	   // .. that a call of another one had been answered later; 0: it did not
+	__u64 echo_ns;	// its last call that another forwarder answered
+	__u64 since_ns; // its calls are answered without a break since then; 0: they are not
+	__u64 asked_ns; // a call soon after one that was answered, itself not answered yet; 0: none
 };
 
 // Map "heard_hosts": array of MAX_HEARD_HOSTS. Written by the kernel: hosts, by the last bits of

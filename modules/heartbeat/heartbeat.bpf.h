@@ -113,7 +113,7 @@ inlined int heartbeat(struct xdp_md *ctx)
 	peer->received_ns = now;
 	if (b->flags & BEAT_HEARS_YOU)
 		peer->heard_ns = now;
-	side_heard(peer, b, now);
+	side_heard(peer, b, b->kind == BEAT_ANSWER ? sent : 0);
 	LOOPED
 	for (__u32 i = 0; i < BEAT_NEWS; i++)
 		if (b->news[i].node)

@@ -755,30 +755,49 @@ static int check_call(const struct member *m, const struct call_row *row)
 	return wrong + expect(!m->peers[0].received_ns && !m->peers[0].heard_ns);
 }
 
+// Of who is away, and was answered one interval ago.
+static int check_side(struct member *m, const struct row *row)
+{
+	const struct expected want = {
+		.name = row->name,
+		.verdict = row->is_answer ? BEAT_HEARD : BEAT_ANSWERED,
+		.action = row->is_answer ? XDP_DROP : XDP_REDIRECT,
+	};
+	struct beat b = sound_beat(row);
+	struct frame in;
+	int wrong;
+
+	b.flags |= BEAT_AWAY;
+	b.news[0] = (struct beat_news){.node = htons(1), .side = SIDE_CALLS + SIDE_SHARE};
+	in = frame_of(&b, 0, "172.16.0.1");
+	wrong = target_check(&m->node.entry, &in, &want, NULL);
+	return wrong + expect(m->peers[0].away && m->peers[0].side == SIDE_CALLS + SIDE_SHARE);
+}
+
 static int test_call_rows(struct world *w)
 {
 	struct member *m = &w->member[ALONE];
 	const struct pacer_value told = {.fit = 1};
-	const struct row sound = {.name = "a heartbeat of who is away"};
-	struct expected want = {
-		.name = sound.name, .verdict = BEAT_ANSWERED, .action = XDP_REDIRECT};
-	struct beat b = sound_beat(&sound);
+	static const struct row answers[] = {
+		{"an answer of who is away", 0, .is_answer = 1, .clock_ns = -(int64_t)BEAT_NS / 2},
+		{"an older answer of who is away", 0, .is_answer = 1,
+		 .clock_ns = -(int64_t)BEAT_NS * 4},
+	};
 	const uint32_t only = 0;
-	struct frame in;
 	int wrong = 0;
 
 	for (size_t i = 0; i < COUNT(call_rows); i++)
 		wrong += check_call(m, &call_rows[i]);
 	node_peers(&m->node, ALONE + 1);
-	// What a heartbeat says of its sender's side.
-	b.flags |= BEAT_AWAY;
-	b.news[0] = (struct beat_news){.node = htons(1), .side = SIDE_CALLS + SIDE_SHARE};
+	// What a heartbeat says of its sender's side: without a time, which an answer has.
 	node_put(&m->node, "pacer", &only, &told);
-	in = frame_of(&b, 0, "172.16.0.1");
-	wrong += target_check(&m->node.entry, &in, &want, NULL);
-	wrong += expect(m->peers[0].away && m->peers[0].side == SIDE_CALLS + SIDE_SHARE);
-	wrong += expect(now_ns() - m->peers[0].answered_ns >= BEAT_NS &&
-			now_ns() - m->peers[0].answered_ns < PATIENCE_NS);
+	wrong += check_side(m, &(const struct row){.name = "a heartbeat of who is away"});
+	wrong += expect(!m->peers[0].answered_ns);
+	for (size_t i = 0; i < COUNT(answers); i++)
+		wrong += check_side(m, &answers[i]);
+	// From the last one, which came first, nothing follows that was not known by then.
+	wrong += expect(now_ns() - m->peers[0].answered_ns >= BEAT_NS * 3 / 2);
+	wrong += expect(now_ns() - m->peers[0].answered_ns < 100 * BEAT_NS);
 	return wrong;
 }
 

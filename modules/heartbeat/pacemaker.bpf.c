@@ -274,19 +274,20 @@ verified int heard_host_ask(struct __sk_buff *skb, __u32 i)
 	return 0;
 }
 
-// Whether a call of another forwarder was answered later than all of this one's, and then one later
-// than that: so it goes on for others what has ended here. Where it ends for all, nobody sees the
-// second; where it begins for all, who has seen the first is answered by then, too.
-inlined int side_behind(struct side_look *look, __u64 answered, __u64 best, __u32 late)
+// Whether a call of this node's that nobody has answered was made between two of forwarders that
+// were, soon one after the other: so it goes on for others what has ended here. Where it ends or
+// begins for all, no call lies between two such ones, however late anybody is.
+inlined int side_behind(struct side_look *look, __u64 answered, __u64 best, __u64 now, __u32 late)
 {
-	if (look->answered_ns != answered) {
-		look->answered_ns = answered;
-		look->later_ns = 0;
-	}
-	if (look->later_ns)
-		return best > look->later_ns + BEAT_NS / 2 * (1 + late);
-	if (best > answered + BEAT_NS / 8)
-		look->later_ns = best;
+	const __u64 beat = BEAT_NS * (1 + late);
+	__u64 known = best > answered ? best : answered;
+
+	if (look->asked_ns <= answered)
+		look->asked_ns = 0;
+	else if (best > look->asked_ns + beat / 8)
+		return 1;
+	if (!look->asked_ns || now - look->asked_ns > beat * 7 / 2)
+		look->asked_ns = known && now - known < beat * 5 / 2 ? now : 0;
 	return 0;
 }
 
@@ -296,7 +297,7 @@ inlined int side_behind(struct side_look *look, __u64 answered, __u64 best, __u3
 inlined int side_away(const struct peer_value *own, struct side_look *look, __u64 best,
 		      const struct pulse_value *p, __u64 now)
 {
-	int behind = side_behind(look, own->answered_ns, best, p->late);
+	int behind = side_behind(look, own->answered_ns, best, now, p->late);
 
 	if (own->side == SIDE_DOWN) {
 		look->since_ns = 0;

@@ -48,17 +48,22 @@ inlined void side_say(struct beat *b, __u64 now)
 	b->news[0].side = age < SIDE_LONG_AGO - SIDE_CALLS ? SIDE_CALLS + age : SIDE_LONG_AGO;
 }
 
-inlined void side_heard(struct peer_value *p, const struct beat *b, __u64 now)
+// What another one says, in the answer to what this node sent then; 0: in no answer. The age that
+// it tells counts from there: the call was no earlier, however long this was on its way.
+inlined void side_heard(struct peer_value *p, const struct beat *b, __u64 sent)
 {
 	__u8 side = b->news[0].side;
+	__u64 answered = 0;
 
 	p->side = side;
 	p->away = !!(b->flags & BEAT_AWAY);
 	// Who has one interface is on it as he is heard.
 	if (side == SIDE_SAME)
-		p->answered_ns = now;
+		answered = sent;
 	else if (side >= SIDE_CALLS && side < SIDE_LONG_AGO)
-		p->answered_ns = now - (side - SIDE_CALLS) * BEAT_NS / SIDE_SHARE;
+		answered = sent - (side - SIDE_CALLS + 1) * BEAT_NS / SIDE_SHARE;
+	if (sent && p->answered_ns < answered)
+		p->answered_ns = answered;
 }
 
 inlined void side_answered(struct peer_value *own, __u64 called_ns)
