@@ -31,9 +31,11 @@ chaos: all
 		$(if $(SEED),--seed $(SEED)) $(if $(EVENTS),--events $(EVENTS)) \
 		$(if $(JSON),--json $(JSON)) $(OPTIONS)
 
-# A replica with a million sessions is replaced while connections are made. SESSIONS=n, JSON=file.
+# A replica with a million sessions is replaced while connections are made. SESSIONS=n, TABLE=flat,
+# JSON=file.
 repair: all
-	@lab/repair.py $(BUILD) $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(JSON),--json $(JSON))
+	@lab/repair.py $(BUILD) $(if $(SESSIONS),--sessions $(SESSIONS)) \
+		$(if $(TABLE),--table $(TABLE)) $(if $(JSON),--json $(JSON))
 
 demo: PACKAGES = demo
 demo: programs

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast is a replica replaced that holds a million sessions, and what do new ones notice?
 
-  repair.py BUILD [--sessions N] [--json FILE]
+  repair.py BUILD [--sessions N] [--table kernel|flat] [--json FILE]
 
 A cloud of its own (lab/repair.yaml): a chain of three is filled with sessions, then its middle loses
 power and the fourth node takes its place. All the while new connections are made through the same
@@ -22,6 +22,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -40,6 +41,8 @@ def read_options():
     parser = argparse.ArgumentParser(description="A replica full of sessions is replaced.")
     parser.add_argument("build", help="the build directory")
     parser.add_argument("--sessions", type=int, default=1000000, help="at most 1,600,000")
+    parser.add_argument("--table", choices=["kernel", "flat"], default="kernel",
+                        help="what keeps the sessions (zetad --sessions)")
     parser.add_argument("--json", help="a file for what was measured")
     return parser.parse_args()
 
@@ -166,9 +169,17 @@ class Repair:
                 sys.exit(f"not whole after two minutes: {newest}")
             time.sleep(0.03)
 
+    def up(self):
+        with open(f"{HERE}/repair.yaml", encoding="utf-8") as file:
+            text = file.read()
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(text.replace("options: [", f"options: [--sessions, {self.options.table}, "))
+            file.flush()
+            self.cloud.up(file.name)
+
     def run(self):
         options, cloud = self.options, self.cloud
-        cloud.up(f"{HERE}/repair.yaml")
+        self.up()
         if not until(60, lambda: self.whole(None), 0.5):
             sys.exit("the chain is not whole from the beginning")
         server = subprocess.Popen(cloud.inside("b", self.traffic, "serve", str(PORT)),
@@ -219,6 +230,7 @@ class Repair:
 
         return {
             "sessions": sessions,
+            "table": self.options.table,
             "filled_per_second": filled["per_second"],
             "timeline": events,
             "repaired_after_s": ended - began,
@@ -244,7 +256,7 @@ def main():
     finally:
         cloud.down()
     print(f"\nrepaired {result['repaired_after_s']:.1f} s after the loss of power, with"
-          f" {result['sessions']} sessions; load {result['load']:.1f}")
+          f" {result['sessions']} sessions in the {result['table']} table; load {result['load']:.1f}")
     print(f"new connections: usually {result['usual_per_second']:.0f} in a second;"
           " during to usual, and of the worst second:")
     for when, ratio in result["to_usual"].items():
