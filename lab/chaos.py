@@ -21,7 +21,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from chaos_cloud import Cloud, Refused, now, until  # noqa: E402
+from chaos_cloud import Cloud, Refused, now, topology, until  # noqa: E402
 from chaos_events import ALL_FWD, ALL_KINDS, CONTROLLER, FTN, FWD, KINDS  # noqa: E402
 from chaos_report import Phase, Report, View, live_of, print_kinds, print_table  # noqa: E402
 from chaos_traffic import Traffic  # noqa: E402
@@ -113,17 +113,11 @@ class Chaos:
 
     def topology(self):
         """lab/chaos.yaml, or a copy with other heartbeats or fewer forwarders."""
-        path = f"{HERE}/chaos.yaml"
-        with open(path) as file:
-            text = file.read()
+        changes = [(f"  - {{name: fwd{number}, roles: [fwd]}}\n", "")
+                   for number in range(self.options.forwarders + 1, 4)]
         if self.options.heartbeat:
-            text = text.replace("\ncluster:\n", f"\ncluster:\n  heartbeat_ms: {self.options.heartbeat}\n")
-        for number in range(self.options.forwarders + 1, 4):
-            text = text.replace(f"  - {{name: fwd{number}, roles: [fwd]}}\n", "")
-        path = f"{self.work}/chaos.yaml"
-        with open(path, "w") as file:
-            file.write(text)
-        return path
+            changes.append(("\ncluster:\n", f"\ncluster:\n  heartbeat_ms: {self.options.heartbeat}\n"))
+        return topology("chaos.yaml", self.work, changes)
 
     def look(self, status):
         self.count(status)

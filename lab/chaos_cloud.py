@@ -36,6 +36,20 @@ class Refused(Exception):
     """A command to the controller failed."""
 
 
+def topology(name, directory, changes):
+    """A copy there of a file of the lab, with texts in place of others, which it has. Returns its path."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), name), encoding="utf-8") as file:
+        text = file.read()
+    for old, new in changes:
+        if old not in text:
+            raise SystemExit(f"{name} has no {old!r}")
+        text = text.replace(old, new)
+    path = f"{directory}/{name}"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
 class Cloud:
     def __init__(self, build):
         # Two runs never share a cloud: its name is this process's number.

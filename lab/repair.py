@@ -28,10 +28,9 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from chaos_cloud import Cloud, until  # noqa: E402
+from chaos_cloud import Cloud, topology, until  # noqa: E402
 from pinned import PinnedMap  # noqa: E402
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 SERVER, PORT = "10.0.1.11", 7000
 BEFORE = 8  # seconds of connections as they are without a repair
 LONG = 3600  # seconds: until they are stopped
@@ -169,17 +168,11 @@ class Repair:
                 sys.exit(f"not whole after two minutes: {newest}")
             time.sleep(0.03)
 
-    def up(self):
-        with open(f"{HERE}/repair.yaml", encoding="utf-8") as file:
-            text = file.read()
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            file.write(text.replace("options: [", f"options: [--sessions, {self.options.table}, "))
-            file.flush()
-            self.cloud.up(file.name)
-
     def run(self):
         options, cloud = self.options, self.cloud
-        self.up()
+        with tempfile.TemporaryDirectory() as directory:
+            cloud.up(topology("repair.yaml", directory,
+                              [("options: [", f"options: [--sessions, {options.table}, ")]))
         if not until(60, lambda: self.whole(None), 0.5):
             sys.exit("the chain is not whole from the beginning")
         server = subprocess.Popen(cloud.inside("b", self.traffic, "serve", str(PORT)),
