@@ -106,16 +106,26 @@ const struct kind kinds[] = {
 		.column = {COLUMN("VPC", "vpc"), COLUMN("RULES", "rules")},
 	},
 	{
+		.name = "ServiceChain",
+		.word = "service-chain",
+		.path = "service-chains",
+		.per_vpc = 1,
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
+			  FIELD("functions")},
+		.column = {COLUMN("VPC", "vpc"), COLUMN("FUNCTIONS", "functions.function")},
+	},
+	{
 		.name = "Subnet",
 		.word = "subnet",
 		.path = "subnets",
 		.per_vpc = 1,
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
 			  FIELD("cidr"), FIELD("gateway"), FIELD("gateway_mac"),
-			  REFERENCE("network_acl", "network-acls")},
+			  REFERENCE("network_acl", "network-acls"),
+			  REFERENCE("service_chain", "service-chains")},
 		.column = {COLUMN("VPC", "vpc"), COLUMN("CIDR", "cidr"),
 			   COLUMN("GATEWAY", "gateway"), WIDE("GATEWAY-MAC", "gateway_mac"),
-			   COLUMN("ACL", "network_acl")},
+			   COLUMN("ACL", "network_acl"), WIDE("CHAIN", "service_chain")},
 	},
 	{
 		.name = "SecurityGroup",
@@ -161,11 +171,13 @@ const struct kind kinds[] = {
 		.per_vpc = 1,
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
 			  FIELD("ip"), FIELD("affinity"), FIELD("listeners"), FIELD("check"),
+			  REFERENCE("service_chain", "service-chains"),
 			  FIELD("backends"),	       // inside a listener
 			  REFERENCE("port", "ports")}, // inside a backend
 		.column = {COLUMN("VPC", "vpc"), COLUMN("IP", "ip"),
 			   COLUMN("LISTENERS", "listeners.port"), COLUMN("UP", "status.up"),
-			   COLUMN("DOWN", "status.down"), WIDE("AFFINITY", "affinity")},
+			   COLUMN("DOWN", "status.down"), WIDE("AFFINITY", "affinity"),
+			   WIDE("CHAIN", "service_chain")},
 	},
 	{
 		.name = "Nat",
@@ -175,11 +187,13 @@ const struct kind kinds[] = {
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
 			  REFERENCE("external_vpc", "vpcs"), FIELD("addresses"),
 			  REFERENCE("subnets", "subnets"), FIELD("floating_ips"), FIELD("forwards"),
-			  REFERENCE("target", "ports")}, // inside one of these
+			  REFERENCE("target", "ports"),			 // inside one of these
+			  REFERENCE("service_chain", "service-chains")}, // as well
 		.column = {COLUMN("VPC", "vpc"), COLUMN("EXTERNAL-VPC", "external_vpc"),
 			   COLUMN("ADDRESSES", "addresses"), COLUMN("SUBNETS", "subnets"),
 			   COLUMN("FLOATING-IPS", "floating_ips.ip"),
-			   WIDE("FORWARDS", "forwards.port")},
+			   WIDE("FORWARDS", "forwards.port"),
+			   WIDE("CHAINS", "floating_ips.service_chain")},
 	},
 	{
 		.name = "Peering",

@@ -924,6 +924,7 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 	e->vni = p->vni;
 	__builtin_memcpy(e->frame_from_mac, p->inner.eth->h_source, 6);
 	__builtin_memcpy(e->frame_to_mac, p->inner.eth->h_dest, 6);
+	e->chain = p->vni;
 	e->functions = vpc->functions;
 	__builtin_memcpy(e->function, vpc->function, sizeof(e->function));
 	e->policy = vpc->policy;
@@ -947,7 +948,7 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 	}
 	decide_for(&e->back, from, p->vni);
 	__builtin_memcpy(e->source_group, from->group, sizeof(e->source_group));
-	return function_next(ctx, e);
+	return function_run(ctx, e);
 }
 
 // O7: a session that is closed, or has ended lately, is begun again, by who began it, and the
@@ -2209,6 +2210,7 @@ int seen(struct xdp_md *ctx)
 	const struct vpc_value *vpc;
 	struct flow f = {};
 	enum verdict v;
+	__u32 vni;
 
 	if (!t || t->inner_offset > 512)
 		return finish(ctx, BUG);
@@ -2227,8 +2229,8 @@ int seen(struct xdp_md *ctx)
 	t->ttl = hops_of(&p);
 	t->dscp = t->dscp_before = dscp_of(&p);
 	t->next = 0;
-	t->functions = vpc->functions;
-	__builtin_memcpy(t->function, vpc->function, sizeof(t->function));
+	vni = vni_of(t->decision.vni);
+	passage_fill(t, vpc, vni == p.vni ? NULL : bpf_map_lookup_elem(&vpcs, &vni), vni);
 	return passage_next(ctx, t);
 }
 

@@ -75,7 +75,10 @@
 	524288		    // two for each group, a million rules, and each twice while it changes
 #define MAX_PORT_GROUPS 4   // security groups of one port
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
-#define MAX_FUNCTIONS 64    // slots for network functions on a node
+#define MAX_LATER_CHAIN 4   // .. of a chain beside the VPC's own, of which a packet meets three
+#define MAX_MET 20	    // functions that a packet meets: what is left of the tail calls
+#define MAX_SERVICE_CHAINS 131072   // beside the VPCs' own; two for each
+#define MAX_FUNCTIONS 64	    // slots for network functions on a node
 #define MAX_FUNCTION_CONFIGS 524288 // eight for each VPC: 4 functions, each in both places
 // Redirects of one op: longer is a loop. (A bucket that moves takes up to 8, a session's alias as
 // well, and more where the port that was chosen is another's.)

@@ -11,6 +11,7 @@
 // Map "load_balancers": hash, key struct endpoint_key: the address that it serves.
 struct load_balancer_value {
 	__u32 by_source; // all connections of a client's address have one backend
+	__u32 chain;	 // number of its service chain, 0: none
 };
 
 // Map "listeners": hash.

@@ -19,6 +19,7 @@
 #include "lib/log.h"
 #include "lib/own.h"
 #include "shared/limits.h"
+#include "shared/loadbalancer.h"
 
 #define VNI 0x0100A1
 #define SLOT FUNCTION_FIRST_FREE
@@ -266,6 +267,57 @@ static void configure(struct world *w, uint32_t slot, uint32_t place, const void
 	node_put(&w->node, "function_configs", &key, &value);
 }
 
+// ---- chains beside the VPC's own
+
+enum { SENDERS = 5, TAKERS, ADDRESS }; // their numbers
+#define FIRST_ONLY (SLOT + EVERY_FUNCTIONS)
+
+static void put_later(struct world *w, uint32_t number, const uint8_t *function, uint8_t count)
+{
+	struct service_chain_value value = {.functions = count};
+
+	memcpy(value.function, function, count);
+	node_put(&w->node, "service_chains", &number, &value);
+}
+
+// One that has sample PORT alone, which refuses this port.
+static void put_refusing(struct world *w, uint32_t number, uint16_t port)
+{
+	const struct function_config_key key = {number | FUNCTION_LATER, FIRST_ONLY, 0};
+	struct function_config value = {};
+	uint8_t slot = FIRST_ONLY;
+
+	port = htons(port);
+	memcpy(value.bytes, &port, sizeof(port));
+	node_put(&w->node, "function_configs", &key, &value);
+	put_later(w, number, &slot, 1);
+}
+
+// 10.0.0.0/31 and 10.0.0.2/31, with the numbers of their service chains and an ACL of both.
+static void put_subnets(struct world *w, uint32_t first, uint32_t second, uint32_t acl)
+{
+	struct subnet_key key = {.prefix_bits = 32 + 127, .vni = htonl(VNI)};
+	struct subnet_value value = {.subnet = 1, .bits = 127, .chain = first, .acl = acl};
+
+	key.address = address_must("10.0.0.0");
+	node_put(&w->node, "subnets", &key, &value);
+	key.address = address_must("10.0.0.2");
+	value.subnet = 2;
+	value.chain = second;
+	node_put(&w->node, "subnets", &key, &value);
+}
+
+// Both addresses are in one subnet, so that packets stay as they are.
+static void put_whole(struct world *w, uint32_t chain)
+{
+	const struct subnet_key key = {
+		.prefix_bits = 32 + 120, .vni = htonl(VNI), .address = address_must("10.0.0.0")};
+	const struct subnet_value value = {.subnet = 1, .bits = 120, .chain = chain};
+
+	node_put(&w->node, "subnets", &key, &value);
+	forget(w);
+}
+
 // ---- tests
 
 static struct session_key key_of(uint16_t port, uint8_t protocol)
@@ -445,6 +497,226 @@ static int test_every(struct world *w)
 	put_vpc(w, 1, (uint8_t[]){FUNCTION_DIVIDER, FUNCTION_BOUNCER}, 2);
 	wrong += marked(w, "left the chain", &even, FORWARDED, 2);
 	return wrong;
+}
+
+// The flow table is asked, whatever is cached.
+static int asked(struct world *w, const char *what, const struct sent *s, enum verdict want)
+{
+	node_clear(&w->node, "cache");
+	return ends(w, what, s, want);
+}
+
+static void begin_later(struct world *w)
+{
+	push(w, "PORT", FIRST_ONLY, 0);
+	runs(w, FIRST_ONLY, 0);
+	put_vpc(w, 1, (uint8_t[]){FUNCTION_DIVIDER, FUNCTION_BOUNCER}, 2);
+}
+
+static int test_later(struct world *w)
+{
+	const struct sent seven = {.to = 7}, web = {.to = 80}, back = {.to = 80, .back = 1},
+			  other = {.to = 81};
+	int wrong = 0;
+
+	begin_later(w);
+	put_subnets(w, 0, 0, 0);
+	forget(w);
+	wrong += ends(w, "no chain", &seven, FORWARDED_FIRST);
+	put_subnets(w, SENDERS, 0, 0);
+	forget(w);
+	wrong += ends(w, "a chain that was not told", &seven, NO_SERVICE_CHAIN);
+	put_refusing(w, SENDERS, 7);
+	wrong += ends(w, "the sender's subnet", &seven, FUNCTION_DROPPED);
+	wrong += ends(w, "and another port", &web, FORWARDED_FIRST);
+	wrong += ends(w, "whose answer follows", &back, FORWARDED);
+	put_subnets(w, 0, SENDERS, 0);
+	forget(w);
+	wrong += ends(w, "the taker's subnet", &seven, FUNCTION_DROPPED);
+	put_refusing(w, TAKERS, 80);
+	put_subnets(w, SENDERS, TAKERS, 0);
+	forget(w);
+	wrong += ends(w, "one of two", &seven, FUNCTION_DROPPED);
+	wrong += ends(w, "the other", &web, FUNCTION_DROPPED);
+	wrong += is_number("runs", state_of(w, FIRST_ONLY, 0).count.runs, 6);
+	wrong += ends(w, "neither", &other, FORWARDED_FIRST);
+	wrong += is_number("one of each", state_of(w, FIRST_ONLY, 0).count.runs, 8);
+	put_subnets(w, TAKERS, TAKERS, 0);
+	forget(w);
+	wrong += ends(w, "one for both", &other, FORWARDED_FIRST);
+	wrong += is_number("runs once", state_of(w, FIRST_ONLY, 0).count.runs, 9);
+	return wrong;
+}
+
+// A function that says "done" ends its own chain.
+static int test_later_done(struct world *w)
+{
+	const uint8_t own[] = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FIRST_ONLY + 1, FIRST_ONLY};
+	const struct sent seven = {.to = 7}, other = {.to = 81};
+	struct session_key key = key_of(81, IPPROTO_UDP);
+	const uint16_t port = htons(81);
+	struct dft_record record;
+	int wrong = 0;
+
+	begin_later(w);
+	push(w, "END", FIRST_ONLY + 1, 0);
+	runs(w, FIRST_ONLY + 1, 0);
+	configure(w, FIRST_ONLY, 0, &port, sizeof(port));
+	put_vpc(w, 1, own, 4);
+	put_refusing(w, TAKERS, 7);
+	put_subnets(w, 0, TAKERS, 0);
+	forget(w);
+	wrong += ends(w, "not the subnet's", &seven, FUNCTION_DROPPED);
+	wrong += ends(w, "the VPC's", &other, FORWARDED_FIRST);
+	wrong += is_number("with the last word",
+			   node_session(&w->node, &key, &record) &&
+				   record.towards[0].flags & DECISION_FINAL,
+			   1);
+	put_vpc(w, 1, own, 2);
+	put_refusing(w, SENDERS, 81);
+	put_later(w, SENDERS, own + 2, 2);
+	put_subnets(w, SENDERS, TAKERS, 0);
+	forget(w);
+	wrong += ends(w, "the sender's subnet's", &other, FORWARDED_FIRST);
+	wrong += is_number("without it",
+			   node_session(&w->node, &key, &record) &&
+				   !(record.towards[0].flags & DECISION_FINAL),
+			   1);
+	return wrong + ends(w, "not the taker's", &seven, FUNCTION_DROPPED);
+}
+
+// To a load balancer at 10.0.0.2, port 80; its backend is 10.0.0.3, port 8080.
+static void put_balancer(struct world *w)
+{
+	static struct listener_value listener;
+	struct listener_key at = {.vni = VNI, .port = htons(80), .protocol = IPPROTO_UDP};
+	struct load_balancer_value balancer = {.chain = ADDRESS};
+	struct endpoint_key key = {.vni = VNI, .address = address_must("10.0.0.2")};
+
+	at.address = key.address;
+	listener.backend_port = htons(8080);
+	listener.backends = 1;
+	listener.backend[0] = address_must("10.0.0.3");
+	node_remove(&w->node, "endpoints", &key);
+	put_endpoint(&w->node, 3);
+	node_put(&w->node, "listeners", &at, &listener);
+	node_put(&w->node, "load_balancers", &key, &balancer);
+}
+
+// What is translated is one thing to who stands before that, and another to who stands behind.
+static int test_later_view(struct world *w)
+{
+	const uint8_t own[] = {FUNCTION_LOAD_BALANCER, FUNCTION_DIVIDER, FUNCTION_BOUNCER};
+	static const struct {
+		const char *what;
+		uint16_t sender, address, taker;
+		enum verdict v;
+	} rows[] = {
+		{"the sender's subnet, as sent", 80, 1, 1, FUNCTION_DROPPED},
+		{"the address, as sent", 1, 80, 1, FUNCTION_DROPPED},
+		{"the taker's subnet, translated", 1, 1, 8080, FUNCTION_DROPPED},
+		{"and not otherwise", 8080, 8080, 80, FORWARDED_FIRST},
+	};
+	const struct sent web = {.to = 80};
+	int wrong = 0;
+
+	begin_later(w);
+	put_vpc(w, 1, own, 3);
+	put_balancer(w);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		put_refusing(w, SENDERS, rows[i].sender);
+		put_refusing(w, ADDRESS, rows[i].address);
+		put_refusing(w, TAKERS, rows[i].taker);
+		put_subnets(w, SENDERS, TAKERS, 0);
+		forget(w);
+		wrong += ends(w, rows[i].what, &web, rows[i].v);
+	}
+	return wrong;
+}
+
+// So many that the kernel would not call the last of them.
+static int test_too_many(struct world *w)
+{
+	const uint8_t n = FIRST_ONLY + 1;
+	const uint8_t own[MAX_SERVICE_CHAIN] = {
+		FUNCTION_LOAD_BALANCER, FUNCTION_DIVIDER, FUNCTION_BOUNCER, n, n, n, n, n};
+	const uint8_t later[MAX_LATER_CHAIN] = {n, n, n, n},
+		      seen[MAX_LATER_CHAIN] = {n, n, n, SLOT};
+	const struct sent web = {.to = 80};
+	int wrong = 0;
+
+	begin_later(w);
+	push(w, "NOTHING", n, 0);
+	push(w, "EVERY", SLOT, 0);
+	runs(w, n, 0);
+	runs(w, SLOT, 0);
+	put_vpc(w, 1, own, MAX_SERVICE_CHAIN);
+	put_balancer(w);
+	put_later(w, SENDERS, later, MAX_LATER_CHAIN);
+	put_later(w, ADDRESS, later, MAX_LATER_CHAIN);
+	put_later(w, TAKERS, later, MAX_LATER_CHAIN);
+	put_subnets(w, SENDERS, TAKERS, 0);
+	forget(w);
+	wrong += ends(w, "20 functions", &web, FORWARDED_FIRST);
+	put_later(w, SENDERS, seen, MAX_LATER_CHAIN);
+	forget(w);
+	return wrong + ends(w, "and one of them twice", &web, TOO_MANY_FUNCTIONS);
+}
+
+// Of a chain that is not the VPC's own, too, as long as that chain has it.
+static int test_later_every(struct world *w)
+{
+	const struct sent even = {.to = 80, .tos = 2}, back = {.to = 80, .back = 1};
+	struct vpc_value vpc = {.policy = 1,
+				.functions = 2,
+				.function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER},
+				.later = {SLOT + 1, SLOT}};
+	const uint8_t both[] = {SLOT + 1, SLOT};
+	uint32_t vni = VNI;
+	int wrong = 0;
+
+	push(w, "EVERY", SLOT, 0);
+	push(w, "MORE", SLOT + 1, 0);
+	runs(w, SLOT, 0);
+	runs(w, SLOT + 1, 0);
+	node_put(&w->node, "vpcs", &vni, &vpc);
+	put_later(w, TAKERS, both, 2);
+	forget(w);
+	wrong += marked(w, "of another subnet", &even, FORWARDED_FIRST, 2);
+	put_whole(w, TAKERS);
+	wrong += marked(w, "first", &even, FORWARDED_FIRST, 46 << 2 | 2);
+	wrong += marked(w, "cached", &even, FORWARDED, 46 << 2 | 2);
+	wrong += marked(w, "back", &back, FORWARDED, 46 << 2);
+	vpc.later[0] = SLOT;
+	vpc.later[1] = SLOT + 1;
+	node_put(&w->node, "vpcs", &vni, &vpc);
+	wrong += marked(w, "in the VPC's order", &even, FORWARDED, 47 << 2 | 2);
+	vpc.later[0] = vpc.later[1] = 0;
+	node_put(&w->node, "vpcs", &vni, &vpc);
+	return wrong + marked(w, "left", &even, FORWARDED, 2);
+}
+
+// Rules changed: ours are asked again, in a subnet's chain too, and what people pushed is not.
+static int test_later_again(struct world *w)
+{
+	const uint8_t chain[] = {FIRST_ONLY, FUNCTION_ACL};
+	const uint8_t own[] = {FUNCTION_DIVIDER, FUNCTION_BOUNCER};
+	const struct sent web = {.to = 80};
+	int wrong = 0;
+
+	begin_later(w);
+	put_refusing(w, SENDERS, 7);
+	put_later(w, SENDERS, chain, 2);
+	put_subnets(w, SENDERS, 0, 0);
+	forget(w);
+	wrong += ends(w, "it begins", &web, FORWARDED_FIRST);
+	put_refusing(w, SENDERS, 80);
+	put_later(w, SENDERS, chain, 2);
+	put_vpc(w, 2, own, 2);
+	wrong += asked(w, "what was pushed is not asked", &web, FORWARDED_FIRST);
+	put_subnets(w, SENDERS, 0, 9); // nobody has said what it allows
+	put_vpc(w, 3, own, 2);
+	return wrong + asked(w, "rules are", &web, NETWORK_ACL);
 }
 
 // What it may not is its own loss: the packet's, and no later one's.
@@ -657,11 +929,22 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(struct world *w);
 	} tests[] = {
-		{"first packets", test_first}, {"the view", test_view},
-		{"versions", test_versions},   {"end and hold", test_end_and_hold},
-		{"every packet", test_every},  {"beyond", test_beyond},
-		{"refused", test_refused},     {"broken objects", test_broken},
-		{"doubled", test_doubled},     {"keys", test_keys},
+		{"first packets", test_first},
+		{"the view", test_view},
+		{"versions", test_versions},
+		{"end and hold", test_end_and_hold},
+		{"every packet", test_every},
+		{"beyond", test_beyond},
+		{"refused", test_refused},
+		{"broken objects", test_broken},
+		{"doubled", test_doubled},
+		{"keys", test_keys},
+		{"later chains", test_later},
+		{"later chains, done", test_later_done},
+		{"later chains, the view", test_later_view},
+		{"too many", test_too_many},
+		{"later chains, every packet", test_later_every},
+		{"later chains, again", test_later_again},
 	};
 	static struct world w;
 	int failed = 0;

@@ -92,6 +92,7 @@ int loadbalancer(struct xdp_md *ctx)
 		if (address_equal(&t.destination, &t.source))
 			return function_refuse(ctx, e, DECIDE_UNREACHABLE, HAIRPIN);
 	}
+	e->later[LATER_ADDRESS] = balancer->chain;
 	evaluation_translate(e, &t);
 	return function_next(ctx, e);
 }

@@ -176,7 +176,8 @@ static int put_listeners(const Zeta__Node__V1__LoadBalancer *balancer, struct en
 
 int loadbalancer_entries(const Zeta__Node__V1__LoadBalancer *balancer, struct entries *entries)
 {
-	struct load_balancer_value value = {.by_source = balancer->by_source};
+	struct load_balancer_value value = {.by_source = balancer->by_source,
+					    .chain = balancer->chain};
 	struct endpoint_key key = {.vni = balancer->vni};
 	int err;
 

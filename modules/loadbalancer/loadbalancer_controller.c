@@ -70,6 +70,10 @@ static const struct field fields[] = {
 	 .list = true,
 	 .max_items = MAX_VPC_LISTENERS,
 	 .fallback = "[]"},
+	{.name = "service_chain",
+	 .type = FIELD_REFERENCE,
+	 .kind = "service-chains",
+	 .nullable = true},
 	{}};
 
 // Each port at most once: its share is its weight.

@@ -126,7 +126,8 @@ inlined enum way go_out(const struct evaluation *e, struct translation *t)
 }
 
 // To whom an address of the external VPC stands for, which the translation has got to so far.
-inlined enum way come_in(const struct evaluation *e, struct translation *t)
+// *chain becomes the address' service chain.
+inlined enum way come_in(const struct evaluation *e, struct translation *t, __u32 *chain)
 {
 	const __u32 vni = vni_of(t->vni);
 	const struct nat_address_value *behind = nat_address_find(vni, &t->destination);
@@ -140,12 +141,14 @@ inlined enum way come_in(const struct evaluation *e, struct translation *t)
 		return STAYS;
 	if (address_is_v4(&behind->inside)) {
 		t->destination = behind->inside;
+		*chain = behind->chain;
 	} else {
 		forward = bpf_map_lookup_elem(&nat_forwards, &key);
 		if (!forward || e->fragment)
 			return NOBODYS;
 		t->destination = forward->inside;
 		t->destination_port = forward->port;
+		*chain = forward->chain;
 	}
 	vni_put(t->vni, behind->vni);
 	return GOES;
@@ -168,6 +171,7 @@ int nat(struct xdp_md *ctx)
 	struct evaluation *e = evaluation_now();
 	enum way out, in;
 	struct translation t;
+	__u32 chain = 0;
 
 	if (!e)
 		return finish(ctx, BUG);
@@ -182,7 +186,7 @@ int nat(struct xdp_md *ctx)
 	};
 	vni_put(t.vni, e->vni);
 	out = go_out(e, &t);
-	in = come_in(e, &t);
+	in = come_in(e, &t, &chain);
 	if (out == STAYS && in == STAYS)
 		return function_next(ctx, e);
 	if (!e->again && !evaluation_begins(e))
@@ -193,6 +197,7 @@ int nat(struct xdp_md *ctx)
 		return refuse_once(ctx, e, NAT_UNSOLICITED);
 	if (e->again && !stands(e, &t))
 		return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
+	e->later[LATER_ADDRESS] = chain;
 	evaluation_translate(e, &t);
 	if (out == SHARES && !e->again)
 		evaluation_choose(e, NAT_FIRST_PORT, NAT_PORTS);

@@ -2,7 +2,7 @@
 // Divider: routes between the subnets of a VPC, from those of one VPC to those of another, as
 // functions before it have translated, and by a VPC's routes, the longest prefix first. Sets, in
 // both directions, whether the packet is routed and which gateway's MAC it then comes from, and who
-// gets it in its destination's place.
+// gets it in its destination's place. The service chains of both subnets are the later ones.
 #include "datapath/evaluation.bpf.h"
 #include "modules/route/route.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
@@ -50,6 +50,7 @@ inlined int by_route(struct xdp_md *ctx, struct evaluation *e, const struct rout
 		e->undecidable = 1;
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	}
+	e->later[LATER_TAKER] = hop->chain;
 	e->forth.flags |= DECISION_ROUTED;
 	__builtin_memcpy(e->forth.from_mac, hop->gateway_mac, 6);
 	if (hop->subnet != from->subnet) {
@@ -82,11 +83,13 @@ int divider(struct xdp_md *ctx)
 	}
 	if (e->from_router)
 		from_router(e, from);
+	e->later[LATER_SENDER] = from->chain;
 	route = route_of(e->vni, &e->destination, to);
 	if (route)
 		return by_route(ctx, e, route, from);
 	if (!to)
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
+	e->later[LATER_TAKER] = to->chain;
 	if (from->subnet == to->subnet)
 		return function_next(ctx, e);
 
