@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pushed functions, from object files through the loader's own code into a real node: what they are
 // told, what follows from their answers, what they may not, and what is not even loaded.
-#include "modules/function/functions.h"
+#include "modules/function/pushing.h"
 
 #include <bpf/btf.h>
 #include <elf.h>
@@ -31,11 +31,8 @@
 // A node that is forwarder and flow table in one: a packet's whole way is one run.
 struct world {
 	struct node node;
-	struct datapath datapath;
-	struct functions functions;
-	struct message message;
+	struct pushing pushing;
 	const char *objects; // the directory
-	char pins[64];
 };
 
 // ---- the node
@@ -78,83 +75,26 @@ static void begin(struct world *w)
 	node_buckets(n, 0);
 	put_endpoint(n, 1);
 	put_endpoint(n, 2);
-	w->datapath = (struct datapath){.dir = testing_pins("one", w->pins),
-					.cpus = libbpf_num_possible_cpus(),
-					.loads = 1};
-	functions_open(&w->functions, &w->datapath);
+	pushing_begin(&w->pushing, "one", w->objects);
 }
 
 static void end(struct world *w)
 {
-	functions_close(&w->functions);
+	pushing_end(&w->pushing);
 	node_free(&w->node);
 	testing_unpin("one");
 }
 
-// ---- pushing
-
-static size_t read_object(const struct world *w, const char *sample,
-			  uint8_t bytes[ZETA_OBJECT_BYTES])
-{
-	auto_(freep) char *text = NULL;
-	char path[512];
-	size_t size;
-
-	snprintf(path, sizeof(path), "%s/sample_%s.o", w->objects, sample);
-	must(file_read(path, ZETA_OBJECT_BYTES, &text, &size), path);
-	memcpy(bytes, text, size);
-	return size;
-}
-
-static void put(struct world *w, enum table table, const void *key, const void *value)
-{
-	struct message *m = &w->message;
-	uint8_t *at;
-	__u32 done;
-
-	memset(m, 0, MESSAGE_HEAD);
-	m->type = MESSAGE_PUT;
-	m->table = table;
-	m->count = 1;
-	at = message_at(m, 0);
-	memcpy(at, key, tables[table].key_size);
-	memcpy(at + tables[table].key_size, value, tables[table].value_size);
-	must(functions_put(&w->functions, m, &done), "putting");
-}
-
-static void push_bytes(struct world *w, const uint8_t *bytes, size_t size, uint32_t slot,
-		       uint32_t place)
-{
-	size_t at;
-	struct function_part_key part = {slot, place, 0};
-	struct function_version_key key = {slot, place};
-	struct function_version version = {.digest = hash_bytes(bytes, size, 0), .size = size};
-
-	for (at = 0; at < size; at += FUNCTION_PART, part.part++)
-		put(w, TABLE_FUNCTION_PARTS, &part, bytes + at);
-	put(w, TABLE_FUNCTION_VERSIONS, &key, &version);
-}
-
-static void push(struct world *w, const char *sample, uint32_t slot, uint32_t place)
-{
-	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
-
-	push_bytes(w, bytes, read_object(w, sample, bytes), slot, place);
-}
-
-static void runs(struct world *w, uint32_t slot, uint32_t place)
-{
-	put(w, TABLE_FUNCTION_RUNS, &slot, &(struct function_run){place});
-}
+// ---- what it says of them
 
 static struct function_state state_of(struct world *w, uint32_t slot, uint32_t place)
 {
-	memset(&w->message, 0, sizeof(w->message));
+	memset(&w->pushing.message, 0, sizeof(w->pushing.message));
 	do
-		functions_tell(&w->functions, &w->message);
-	while (w->message.function.next &&
-	       (w->message.function.slot != slot || w->message.function.place != place));
-	return w->message.function;
+		functions_tell(&w->pushing.functions, &w->pushing.message);
+	while (w->pushing.message.function.next && (w->pushing.message.function.slot != slot ||
+						    w->pushing.message.function.place != place));
+	return w->pushing.message.function;
 }
 
 // ---- packets
@@ -345,9 +285,9 @@ static int test_first(struct world *w)
 
 	chain_with(w, SLOT);
 	wrong += ends(w, "not there", &allowed, NO_CHAIN_FUNCTION);
-	push(w, "PORT", SLOT, 0);
+	pushing_sample(&w->pushing, "PORT", SLOT, 0);
 	wrong += ends(w, "loaded, but does not run", &allowed, NO_CHAIN_FUNCTION);
-	runs(w, SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	wrong += ends(w, "no configuration", &denied, FORWARDED_FIRST);
 	configure(w, SLOT, 0, &config, sizeof(config));
 	forget(w);
@@ -383,8 +323,8 @@ static int test_view(struct world *w)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	config.since_s = now.tv_sec - 50;
-	push(w, "VIEW", SLOT, 0);
-	runs(w, SLOT, 0);
+	pushing_sample(&w->pushing, "VIEW", SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	configure(w, SLOT, 0, &config, sizeof(config));
 	chain_with(w, SLOT);
 	return ends(w, "all that it is told", &(struct sent){.to = 80}, FORWARDED_FIRST) +
@@ -399,25 +339,25 @@ static int test_versions(struct world *w)
 	uint32_t slot = SLOT + 3;
 	int wrong = 0;
 
-	push(w, "PORT", slot, 0);
-	push(w, "PORT", slot, 1);
+	pushing_sample(&w->pushing, "PORT", slot, 0);
+	pushing_sample(&w->pushing, "PORT", slot, 1);
 	configure(w, slot, 0, &first, sizeof(first));
 	configure(w, slot, 1, &second, sizeof(second));
-	runs(w, slot, 0);
+	pushing_runs(&w->pushing, slot, 0);
 	chain_with(w, slot);
 	wrong += ends(w, "first version, 7", &seven, FUNCTION_DROPPED);
 	wrong += ends(w, "first version, 8", &eight, FORWARDED_FIRST);
-	runs(w, slot, 1);
+	pushing_runs(&w->pushing, slot, 1);
 	wrong += ends(w, "second version, session", &eight, FORWARDED);
 	node_clear(&w->node, "cache");
 	wrong += ends(w, "second version, recorded session", &eight, FORWARDED_FIRST);
 	wrong += ends(w, "second version, 7", &seven, FORWARDED_FIRST);
-	runs(w, slot, 0);
+	pushing_runs(&w->pushing, slot, 0);
 	forget(w);
 	wrong += ends(w, "first version again, 7", &seven, FUNCTION_DROPPED);
 	// A version that cannot be loaded takes nobody's place.
-	push(w, "OUTSIDE", slot, 1);
-	runs(w, slot, 1);
+	pushing_sample(&w->pushing, "OUTSIDE", slot, 1);
+	pushing_runs(&w->pushing, slot, 1);
 	forget(w);
 	wrong += ends(w, "what ran goes on", &seven, FUNCTION_DROPPED);
 	return wrong;
@@ -432,11 +372,11 @@ static int test_end_and_hold(struct world *w)
 	uint16_t port = htons(7);
 	int wrong = 0;
 
-	push(w, "END", SLOT, 0);
-	push(w, "PORT", SLOT + 1, 0);
+	pushing_sample(&w->pushing, "END", SLOT, 0);
+	pushing_sample(&w->pushing, "PORT", SLOT + 1, 0);
 	configure(w, SLOT + 1, 0, &port, sizeof(port));
-	runs(w, SLOT, 0);
-	runs(w, SLOT + 1, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
+	pushing_runs(&w->pushing, SLOT + 1, 0);
 	put_vpc(w, 1, chain, 4);
 	forget(w);
 	wrong += ends(w, "the next one does not run", &seven, FORWARDED_FIRST);
@@ -444,8 +384,8 @@ static int test_end_and_hold(struct world *w)
 			   node_cached(&w->node, &key, &cached) &&
 				   cached.record.towards[0].flags & DECISION_DIRECT,
 			   1);
-	push(w, "HOLD", SLOT, 0);
-	runs(w, SLOT, 0);
+	pushing_sample(&w->pushing, "HOLD", SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	chain_with(w, SLOT);
 	wrong += ends(w, "held", &seven, FORWARDED_FIRST);
 	wrong += is_number("held",
@@ -466,8 +406,8 @@ static int test_every(struct world *w)
 	struct cache_value cached;
 	int wrong = 0;
 
-	push(w, "EVERY", SLOT, 0);
-	runs(w, SLOT, 0);
+	pushing_sample(&w->pushing, "EVERY", SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	chain_with(w, SLOT);
 	// ECN bits stay.
 	wrong += marked(w, "first", &even, FORWARDED_FIRST, 46 << 2 | 2);
@@ -482,8 +422,8 @@ static int test_every(struct world *w)
 				   !(cached.record.towards[0].flags & DECISION_DIRECT),
 			   1);
 	// Two, in the order of the chain.
-	push(w, "MORE", SLOT + 1, 0);
-	runs(w, SLOT + 1, 0);
+	pushing_sample(&w->pushing, "MORE", SLOT + 1, 0);
+	pushing_runs(&w->pushing, SLOT + 1, 0);
 	put_vpc(w, 1, both, 4);
 	forget(w);
 	wrong += marked(w, "46 is last", &even, FORWARDED_FIRST, 46 << 2 | 2);
@@ -508,8 +448,8 @@ static int asked(struct world *w, const char *what, const struct sent *s, enum v
 
 static void begin_later(struct world *w)
 {
-	push(w, "PORT", FIRST_ONLY, 0);
-	runs(w, FIRST_ONLY, 0);
+	pushing_sample(&w->pushing, "PORT", FIRST_ONLY, 0);
+	pushing_runs(&w->pushing, FIRST_ONLY, 0);
 	put_vpc(w, 1, (uint8_t[]){FUNCTION_DIVIDER, FUNCTION_BOUNCER}, 2);
 }
 
@@ -559,8 +499,8 @@ static int test_later_done(struct world *w)
 	int wrong = 0;
 
 	begin_later(w);
-	push(w, "END", FIRST_ONLY + 1, 0);
-	runs(w, FIRST_ONLY + 1, 0);
+	pushing_sample(&w->pushing, "END", FIRST_ONLY + 1, 0);
+	pushing_runs(&w->pushing, FIRST_ONLY + 1, 0);
 	configure(w, FIRST_ONLY, 0, &port, sizeof(port));
 	put_vpc(w, 1, own, 4);
 	put_refusing(w, TAKERS, 7);
@@ -646,10 +586,10 @@ static int test_too_many(struct world *w)
 	int wrong = 0;
 
 	begin_later(w);
-	push(w, "NOTHING", n, 0);
-	push(w, "EVERY", SLOT, 0);
-	runs(w, n, 0);
-	runs(w, SLOT, 0);
+	pushing_sample(&w->pushing, "NOTHING", n, 0);
+	pushing_sample(&w->pushing, "EVERY", SLOT, 0);
+	pushing_runs(&w->pushing, n, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	put_vpc(w, 1, own, MAX_SERVICE_CHAIN);
 	put_balancer(w);
 	put_later(w, SENDERS, later, MAX_LATER_CHAIN);
@@ -675,10 +615,10 @@ static int test_later_every(struct world *w)
 	uint32_t vni = VNI;
 	int wrong = 0;
 
-	push(w, "EVERY", SLOT, 0);
-	push(w, "MORE", SLOT + 1, 0);
-	runs(w, SLOT, 0);
-	runs(w, SLOT + 1, 0);
+	pushing_sample(&w->pushing, "EVERY", SLOT, 0);
+	pushing_sample(&w->pushing, "MORE", SLOT + 1, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
+	pushing_runs(&w->pushing, SLOT + 1, 0);
 	node_put(&w->node, "vpcs", &vni, &vpc);
 	put_later(w, TAKERS, both, 2);
 	forget(w);
@@ -739,15 +679,15 @@ static int test_beyond(struct world *w)
 	int wrong = 0;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		push(w, rows[i].sample, SLOT, 0);
-		runs(w, SLOT, 0);
+		pushing_sample(&w->pushing, rows[i].sample, SLOT, 0);
+		pushing_runs(&w->pushing, SLOT, 0);
 		chain_with(w, SLOT);
 		wrong += ends(w, rows[i].sample, &packet, rows[i].verdict);
 		wrong += is_number(rows[i].sample, state_of(w, SLOT, 0).count.beyond, 1);
 		if (strncmp(rows[i].sample, "EVERY", 5) != 0)
 			wrong += is_number("cached", node_cached(&w->node, &key, &cached), 0);
-		push(w, "NOTHING", SLOT, 0);
-		runs(w, SLOT, 0);
+		pushing_sample(&w->pushing, "NOTHING", SLOT, 0);
+		pushing_runs(&w->pushing, SLOT, 0);
 		forget(w);
 		wrong += ends(w, "a good one in its place", &packet, FORWARDED_FIRST);
 	}
@@ -778,12 +718,12 @@ static int test_refused(struct world *w)
 	struct function_state state;
 	int wrong = 0;
 
-	push(w, "NOTHING", SLOT, 0);
-	runs(w, SLOT, 0);
+	pushing_sample(&w->pushing, "NOTHING", SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	chain_with(w, SLOT);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		push(w, rows[i].sample, SLOT, 1);
-		runs(w, SLOT, 1);
+		pushing_sample(&w->pushing, rows[i].sample, SLOT, 1);
+		pushing_runs(&w->pushing, SLOT, 1);
 		state = state_of(w, SLOT, 1);
 		if (!state.loaded && strstr(state.why, rows[i].why))
 			continue;
@@ -799,18 +739,18 @@ static int test_broken(struct world *w)
 {
 	const struct sent packet = {.to = 80};
 	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
-	size_t size = read_object(w, "PORT", bytes);
+	size_t size = pushing_read(&w->pushing, "PORT", bytes);
 	struct function_state state;
 	int wrong = 0;
 
-	push(w, "NOTHING", SLOT, 0);
-	runs(w, SLOT, 0);
+	pushing_sample(&w->pushing, "NOTHING", SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	chain_with(w, SLOT);
 	for (size_t round = 101; round < size; round += 101) {
 		uint8_t before = bytes[round];
 
 		bytes[round] ^= 1u << (round % 8);
-		push_bytes(w, bytes, round % 2 ? size : round, SLOT, 1);
+		pushing_bytes(&w->pushing, bytes, round % 2 ? size : round, SLOT, 1);
 		bytes[round] = before;
 		state = state_of(w, SLOT, 1);
 		if (state.loaded || state.why[0])
@@ -827,7 +767,7 @@ static int refused_as(struct world *w, const uint8_t *bytes, size_t size, const 
 {
 	struct function_state state;
 
-	push_bytes(w, bytes, size, SLOT, 1);
+	pushing_bytes(&w->pushing, bytes, size, SLOT, 1);
 	state = state_of(w, SLOT, 1);
 	if (!state.loaded && strstr(state.why, why))
 		return 0;
@@ -851,7 +791,7 @@ static Elf64_Shdr *section_of(uint8_t *bytes, const char *name)
 static int test_doubled(struct world *w)
 {
 	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
-	size_t size = read_object(w, "MEMORY", bytes);
+	size_t size = pushing_read(&w->pushing, "MEMORY", bytes);
 	Elf64_Shdr *other = section_of(bytes, ".BTF.ext"), *btf = section_of(bytes, ".BTF");
 	const Elf64_Word name = other->sh_name;
 	__u32 length = 0, maps = 0;
@@ -888,18 +828,18 @@ static int test_doubled(struct world *w)
 // What the next agent finds and may want to remove.
 static int test_keys(struct world *w)
 {
-	struct message *m = &w->message;
+	struct message *m = &w->pushing.message;
 	__u32 done;
 	int wrong = 0;
 
-	push(w, "NOTHING", SLOT + 5, 1);
-	runs(w, SLOT + 5, 1);
+	pushing_sample(&w->pushing, "NOTHING", SLOT + 5, 1);
+	pushing_runs(&w->pushing, SLOT + 5, 1);
 	memset(m, 0, MESSAGE_HEAD);
 	m->type = MESSAGE_KEYS;
 	m->table = TABLE_FUNCTION_RUNS;
 	m->count = 1;
 	*(__u32 *)message_at(m, 0) = SLOT + 4;
-	functions_keys(&w->functions, m);
+	functions_keys(&w->pushing.functions, m);
 	wrong += is_number("one that runs", m->count, 1);
 	wrong += is_number("its slot", *(__u32 *)message_at(m, 0), SLOT + 5);
 	// Of a key that nobody can have, too.
@@ -908,16 +848,16 @@ static int test_keys(struct world *w)
 	m->table = TABLE_FUNCTION_VERSIONS;
 	m->count = 1;
 	memset(message_at(m, 0), 0, sizeof(struct function_version_key));
-	functions_keys(&w->functions, m);
+	functions_keys(&w->pushing.functions, m);
 	wrong += is_number("all versions", m->count, 1);
 	memset(m, 0, MESSAGE_HEAD);
 	m->table = TABLE_FUNCTION_RUNS;
 	m->count = 1;
 	*(__u32 *)message_at(m, 0) = SLOT + 5;
 	m->type = MESSAGE_REMOVE;
-	must(functions_remove(&w->functions, m, &done), "removing");
+	must(functions_remove(&w->pushing.functions, m, &done), "removing");
 	m->type = MESSAGE_KEYS;
-	functions_keys(&w->functions, m);
+	functions_keys(&w->pushing.functions, m);
 	wrong += is_number("none", m->count, 0);
 	chain_with(w, SLOT + 5);
 	return wrong + ends(w, "removed", &(struct sent){.to = 80}, NO_CHAIN_FUNCTION);
