@@ -110,9 +110,9 @@ static uint32_t any_free(const struct blueprint *b, const struct blueprint_vpc *
 
 static void any_chains(struct blueprint_vpc *vpc)
 {
-	static const uint16_t ports[] = {80, 443, 53, 22, 2221, 2222, 8000};
+	static const uint16_t ports[] = {80, 80, 443, 8000, 8001, 53, 22, 2221, 2222};
 
-	vpc->done = !any(4);
+	vpc->done = any(2);
 	while (vpc->chains < MOST_CHAINS) {
 		struct blueprint_chain *c = &vpc->chain[vpc->chains++];
 
@@ -120,7 +120,8 @@ static void any_chains(struct blueprint_vpc *vpc)
 		c->port = ports[any(COUNT(ports))];
 		c->functions = 1 + any(MOST_LATER);
 		// Never the same one twice.
-		for (unsigned int i = 0, at = any(4); i < c->functions; i++)
+		for (unsigned int i = 0, at = any(2) ? BLUEPRINT_REFUSES : any(4); i < c->functions;
+		     i++)
 			c->function[i] = (at + i) % 4;
 	}
 }
@@ -143,7 +144,7 @@ static void any_subnets(struct blueprint_vpc *vpc, const struct blueprint_prefix
 		s->gateway = prefixes[i].address + (1u << (32 - prefixes[i].bits)) - 2;
 		s->number = vpc->vni % 256 * 16 + vpc->subnets + 1;
 		s->acl = any(3) ? 0 : 1 + any(MOST_ACLS);
-		s->chain = any_chain(vpc, 4);
+		s->chain = any_chain(vpc, 2);
 		vpc->subnets++;
 	}
 }
