@@ -20,6 +20,7 @@
 #include "lib/own.h"
 #include "shared/limits.h"
 #include "shared/loadbalancer.h"
+#include "shared/nat.h"
 
 #define VNI 0x0100A1
 #define SLOT FUNCTION_FIRST_FREE
@@ -603,6 +604,53 @@ static int test_too_many(struct world *w)
 	return wrong + ends(w, "and one of them twice", &web, TOO_MANY_FUNCTIONS);
 }
 
+// Out of the VPC by an address that is shared, which takes the most calls beside the functions.
+static int test_most(struct world *w)
+{
+	const uint8_t n = FIRST_ONLY + 1;
+	const uint8_t own[MAX_SERVICE_CHAIN] = {
+		FUNCTION_NAT, FUNCTION_DIVIDER, FUNCTION_BOUNCER, n,
+		SLOT,	      SLOT + 1,		SLOT + 2,	  SLOT + 3};
+	const uint8_t later[MAX_LATER_CHAIN] = {n, n, n, n};
+	const uint32_t outside = VNI + 1, subnet = 1;
+	struct vpc_value vpc = {.policy = 1};
+	struct nat_source_value source = {.vni = outside, .addresses = 1};
+	struct endpoint_key key = {.vni = outside, .address = address_must("10.0.0.2")};
+	struct subnet_key of = {.prefix_bits = 32 + 127, .vni = htonl(outside)};
+	const struct subnet_value away = {.subnet = 3, .bits = 127, .chain = TAKERS};
+	const struct sent web = {.to = 80, .flags = SYN};
+	struct endpoint_value server;
+	int wrong = 0;
+
+	begin_later(w);
+	pushing_sample(&w->pushing, "NOTHING", n, 0);
+	pushing_runs(&w->pushing, n, 0);
+	for (uint32_t i = 0; i < 4; i++) {
+		pushing_sample(&w->pushing, "MORE", SLOT + i, 0);
+		pushing_runs(&w->pushing, SLOT + i, 0);
+	}
+	put_vpc(w, 1, own, MAX_SERVICE_CHAIN);
+	node_put(&w->node, "vpcs", &outside, &vpc);
+	put_subnets(w, SENDERS, 0, 0);
+	of.address = address_must("10.0.0.2");
+	node_put(&w->node, "subnets", &of, &away);
+	of.vni = htonl(VNI);
+	node_remove(&w->node, "subnets", &of);
+	server = (struct endpoint_value){.host = address_must("192.168.0.12"),
+					 .host_mac = {2, 10, 0, 0, 0, 2},
+					 .mac = {2, 1, 0, 0, 0, 2}};
+	node_put(&w->node, "endpoints", &key, &server);
+	source.address[0] = address_must("10.0.0.3");
+	node_put(&w->node, "nat_sources", &subnet, &source);
+	put_later(w, SENDERS, later, MAX_LATER_CHAIN);
+	put_later(w, TAKERS, later, MAX_LATER_CHAIN);
+	forget(w);
+	wrong += ends(w, "20, four of them twice", &web, FORWARDED_FIRST);
+	for (uint32_t i = 0; i < 4; i++)
+		wrong += is_number("saw it twice", state_of(w, SLOT + i, 0).count.runs, 2);
+	return wrong;
+}
+
 // Of a chain that is not the VPC's own, too, as long as that chain has it.
 static int test_later_every(struct world *w)
 {
@@ -883,6 +931,7 @@ int main(int argc, char **argv)
 		{"later chains, done", test_later_done},
 		{"later chains, the view", test_later_view},
 		{"too many", test_too_many},
+		{"the most", test_most},
 		{"later chains, every packet", test_later_every},
 		{"later chains, again", test_later_again},
 	};
