@@ -31,7 +31,7 @@ struct evaluation {
 	__u8 again;	  // of a live session: what is above is as its first packet had it
 	__u8 hold;	  // some function wants later packets to come through the forwarders
 	__u8 translated;  // a function stands for its translation
-	__u8 routed;	  // by a route of the VPC, to next_hop
+	__u8 routed;	  // by a route of the VPC, or a function's word, to next_hop
 	__u8 from_router; // the source is no endpoint's: it came through router
 	__u8 every;	  // functions that want to see every packet: bits of decision.reason
 	__u32 policy;
@@ -39,7 +39,7 @@ struct evaluation {
 	__u16 choices;	    // .. so many; 0: it has the one that it says
 
 	// What is being decided: towards the destination, and back. The sender's host is in back
-	// from the start.
+	// from the start; again: the MAC that the session's packets go to is in forth.
 	struct decision forth;
 	struct decision back;
 	// All 0: the packets stay as they are. Set by evaluation_translate(). Again: the session's,

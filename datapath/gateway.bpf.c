@@ -807,6 +807,7 @@ inlined int table_neighbor(struct xdp_md *ctx, struct packet *p, struct dft_pack
 inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d)
 {
 	const struct endpoint_value *asked, *asker;
+	const struct in6_addr *own;
 	struct in6_addr address;
 	struct arp_ipv4 *arp;
 	const __u8 *mac;
@@ -827,6 +828,13 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 	mac = asked ? asked->mac : mac_behind(p->vni, &address);
 	address = address_of_v4(arp->sender_ip);
 	asker = endpoint_find(p->vni, &address);
+	if (!asker) {
+		// Who answers as a load balancer may ask as it, too.
+		own = direct_backend_find(p->vni, &address, arp->sender_mac);
+		asker = own ? endpoint_find(p->vni, own) : NULL;
+		if (own)
+			address = *own;
+	}
 	if (!asker)
 		return finish(ctx, NO_SOURCE);
 	if (!mac_equal(asker->mac, arp->sender_mac))
@@ -930,6 +938,7 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 	if (again) {
 		e->translation = recorded->translation;
 		evaluate_as_first(e, f, recorded);
+		__builtin_memcpy(e->forth.to_mac, recorded->towards[!!e->from_b].to_mac, 6);
 	}
 
 	from = endpoint_find(p->vni, &e->source);
@@ -997,7 +1006,8 @@ inlined int pass_learner(struct xdp_md *ctx, struct dft_packet *d, const struct 
 // A session's decision stays for its whole life, but where its packets are handed over is no part
 // of it: an endpoint may have moved since, a route may name another router. began: the address is
 // of who began, as whoever it was then: the endpoint that has it, or a router that sent as it, and
-// still may; where its route is shared by several, any of those. hash: the session's.
+// still may; where its route is shared by several, any of those. Else it may be a load balancer's,
+// and the MAC that of a backend that answers as it. hash: the session's.
 called void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni, int began,
 			 __u32 hash)
 {
@@ -1010,6 +1020,10 @@ called void decide_where(struct decision *d, const struct in6_addr *address, __u
 	if (d->action != DECIDE_FORWARD)
 		return;
 	to = began ? endpoint_find(vni, address) : NULL;
+	if (!began && d->flags & DECISION_ROUTED) {
+		router = direct_backend_find(vni, address, d->to_mac);
+		to = router ? endpoint_find(vni, router) : NULL;
+	}
 	if (to) {
 		decide_for(d, to, vni);
 		return;

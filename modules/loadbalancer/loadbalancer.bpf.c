@@ -2,7 +2,7 @@
 // Load balancer: a connection to an address that no endpoint has goes to one of its listener's
 // backends, by a Maglev table. Runs first, so that all functions after it see the backend. Which
 // one it is stays with the session, whatever becomes of the listener; only without the load
-// balancer it ends.
+// balancer it ends. Where backends answer clients themselves nothing is translated.
 #include "datapath/evaluation.bpf.h"
 #include "modules/loadbalancer/loadbalancer.bpf.h"
 #include "shared/key.h"
@@ -47,12 +47,22 @@ inlined __u32 choose(const struct listener_value *listener, __u32 hash,
 	return place;
 }
 
+// The packet goes to the backend as it is, which answers the client as the load balancer.
+inlined int hand_over(struct xdp_md *ctx, struct evaluation *e, const struct in6_addr *backend)
+{
+	e->next_hop = *backend;
+	e->routed = 1;
+	e->stateful = 1;
+	return function_next(ctx, e);
+}
+
 SEC("xdp")
 int loadbalancer(struct xdp_md *ctx)
 {
 	struct evaluation *e = evaluation_now();
 	const struct load_balancer_value *balancer;
 	const struct listener_value *listener;
+	const struct in6_addr *backend;
 	struct listener_key key = {};
 	struct translation t;
 	__u32 place;
@@ -63,6 +73,13 @@ int loadbalancer(struct xdp_md *ctx)
 	if (!balancer)
 		return function_next(ctx, e);
 	t = e->translation;
+	if (e->again && balancer->direct) {
+		backend = direct_backend_find(e->vni, &e->destination, e->forth.to_mac);
+		// Of who is no backend any more, or was none.
+		if (!backend || t.flags)
+			return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
+		return hand_over(ctx, e, backend);
+	}
 	if (e->again) {
 		// Of who had the address before it was a load balancer's.
 		if (!t.flags)
@@ -91,6 +108,8 @@ int loadbalancer(struct xdp_md *ctx)
 		vni_put(t.vni, e->vni);
 		if (address_equal(&t.destination, &t.source))
 			return function_refuse(ctx, e, DECIDE_UNREACHABLE, HAIRPIN);
+		if (balancer->direct)
+			return hand_over(ctx, e, &t.destination);
 	}
 	evaluation_translate(e, &t);
 	return function_next(ctx, e);
