@@ -47,6 +47,23 @@ inlined __u32 choose(const struct listener_value *listener, __u32 hash,
 	return place;
 }
 
+// Who begins anew where a session of his has just ended: to its backend, while that takes new
+// connections. Another one would have to wait until no cache knows that session.
+inlined int former_backend(const struct evaluation *e, const struct listener_value *listener)
+{
+	const struct translation *was = &e->former;
+	__u32 i;
+
+	if (!was->flags || was->destination_port != listener->backend_port)
+		return 0;
+	LOOPED
+	for (i = 0; i < MAX_BACKENDS; i++)
+		if (i < listener->backends &&
+		    address_equal(&listener->backend[i], &was->destination))
+			return 1;
+	return 0;
+}
+
 SEC("xdp")
 int loadbalancer(struct xdp_md *ctx)
 {
@@ -89,6 +106,9 @@ int loadbalancer(struct xdp_md *ctx)
 			.destination_port = listener->backend_port,
 		};
 		vni_put(t.vni, e->vni);
+		// By source all of a client's connections go to the same one.
+		if (e->anew && !balancer->by_source && former_backend(e, listener))
+			t.destination = e->former.destination;
 		if (address_equal(&t.destination, &t.source))
 			return function_refuse(ctx, e, DECIDE_UNREACHABLE, HAIRPIN);
 	}

@@ -30,6 +30,7 @@
 #define CLIENT 1
 
 #define SYN 0x02
+#define RST 0x04
 #define ACK 0x10
 
 enum { FWD, FTN, NODES };
@@ -565,6 +566,53 @@ static int test_session(struct world *w)
 	return wrong;
 }
 
+// Who begins anew where his connection has just ended goes to the same backend while that takes new
+// connections, by source to the one that all of his go to; else he waits, and goes to another.
+static int test_anew(struct world *w)
+{
+	static const struct backends only[] = {{66, 1}, {}}, both[] = {{66, 1}, {3, 100}, {}},
+				     drains[] = {{66, 0}, {3, 1}, {}};
+	struct packet there = first, reset = first;
+	struct session_key key = {.a = endpoint_ip(CLIENT),
+				  .b = endpoint_ip(VIP),
+				  .a_port = htons(1000),
+				  .b_port = htons(80),
+				  .vni = {RED >> 16, RED >> 8 & 255, RED & 255},
+				  .protocol = IPPROTO_TCP};
+	struct dft_record record;
+	uint32_t policy = 1;
+	struct frame f;
+	int wrong = 0;
+
+	reset.flags = RST;
+	for (unsigned int by_source = 0; by_source < 2; by_source++) {
+		forget(w);
+		put_listener(w, RED, IPPROTO_TCP, 80, by_source, only);
+		wrong += delivered(w, "SYN", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080);
+		wrong += delivered(w, "its end", &reset, FORWARDED_FIRST, CLIENT, 1000, 66, 8080);
+		put_listener(w, RED, IPPROTO_TCP, 80, by_source, both);
+		put_policy(w, ++policy);
+		if (by_source) {
+			travel(w, &there, &f);
+			wrong += is_verdict("by source", travel(w, &there, &f), SESSION_OTHERWISE);
+			continue;
+		}
+		wrong += delivered(w, "anew", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080);
+		wrong += delivered(w, "its end", &reset, FORWARDED_FIRST, CLIENT, 1000, 66, 8080);
+		put_listener(w, RED, IPPROTO_TCP, 80, by_source, drains);
+		put_policy(w, ++policy);
+		travel(w, &there, &f);
+		wrong += is_number("a session", node_session(&w->node[FTN], &key, &record), 1);
+		wrong += is_number("it has ended", record.life, DFT_TOMBSTONE);
+		wrong += is_verdict("it drains", travel(w, &there, &f), SESSION_OTHERWISE);
+		node_session_mark(&w->node[FTN], &key, (2 * REFRESH_MS + PACKET_LIFE_MS) / 1000 + 1,
+				  0);
+		wrong += delivered(w, "another", &there, FORWARDED_FIRST, CLIENT, 1000, 3, 8080);
+	}
+	put_policy(w, 1);
+	return wrong;
+}
+
 // The address is an endpoint's now, which all may reach: not whom the connection goes to.
 static int test_endpoint_instead(struct world *w)
 {
@@ -829,6 +877,7 @@ static const struct test {
 	{"ARP", test_arp},
 	{"two tenants", test_tenants},
 	{"a session", test_session},
+	{"begun anew", test_anew},
 	{"an endpoint instead", test_endpoint_instead},
 	{"straight after", test_straight_after},
 	{"a former endpoint", test_former},
