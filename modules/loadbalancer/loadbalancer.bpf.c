@@ -56,13 +56,24 @@ inlined int hand_over(struct xdp_md *ctx, struct evaluation *e, const struct in6
 	return function_next(ctx, e);
 }
 
+inlined int gets_new(const struct listener_value *listener, const struct in6_addr *backend)
+{
+	__u32 i;
+
+	LOOPED
+	for (i = 0; i < MAX_BACKENDS; i++)
+		if (i < listener->backends && address_equal(&listener->backend[i], backend))
+			return 1;
+	return 0;
+}
+
 SEC("xdp")
 int loadbalancer(struct xdp_md *ctx)
 {
 	struct evaluation *e = evaluation_now();
 	const struct load_balancer_value *balancer;
 	const struct listener_value *listener;
-	const struct in6_addr *backend;
+	const struct in6_addr *former = NULL;
 	struct listener_key key = {};
 	struct translation t;
 	__u32 place;
@@ -73,12 +84,13 @@ int loadbalancer(struct xdp_md *ctx)
 	if (!balancer)
 		return function_next(ctx, e);
 	t = e->translation;
+	if (balancer->direct && (e->again || e->anew))
+		former = direct_backend_find(e->vni, &e->destination, e->forth.to_mac);
 	if (e->again && balancer->direct) {
-		backend = direct_backend_find(e->vni, &e->destination, e->forth.to_mac);
 		// Of who is no backend any more, or was none.
-		if (!backend || t.flags)
+		if (!former || t.flags)
 			return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
-		return hand_over(ctx, e, backend);
+		return hand_over(ctx, e, former);
 	}
 	if (e->again) {
 		// Of who had the address before it was a load balancer's.
@@ -106,10 +118,21 @@ int loadbalancer(struct xdp_md *ctx)
 			.destination_port = listener->backend_port,
 		};
 		vni_put(t.vni, e->vni);
+		if (!balancer->direct && e->anew && e->former.flags &&
+		    e->former.destination_port == listener->backend_port)
+			former = &e->former.destination;
+		// Who begins anew where a session of his has just ended has its backend while that
+		// gets new connections: with another one he would have to wait until no cache knows
+		// that session. By source all of a client's go to the same one.
+		if (former && !balancer->by_source && gets_new(listener, former))
+			t.destination = *former;
 		if (address_equal(&t.destination, &t.source))
 			return function_refuse(ctx, e, DECIDE_UNREACHABLE, HAIRPIN);
-		if (balancer->direct)
+		if (balancer->direct) {
+			e->otherwise =
+				e->anew && !(former && address_equal(former, &t.destination));
 			return hand_over(ctx, e, &t.destination);
+		}
 	}
 	evaluation_translate(e, &t);
 	return function_next(ctx, e);

@@ -30,6 +30,7 @@
 #define CLIENT 1
 
 #define SYN 0x02
+#define RST 0x04
 #define ACK 0x10
 
 enum { FWD, FTN, NODES };
@@ -615,15 +616,76 @@ static int test_direct(struct world *w)
 	wrong += delivered(w, "drains, back", &back, FORWARDED, VIP, 80, CLIENT, 1000, CLIENT);
 	wrong += is_verdict("moved", travel(w, &there, &f), FORWARDED);
 	wrong += is_number("to its host", f.byte[14 + 19], 99);
+	// So does what begins anew only where it gets new connections.
+	there.flags = RST;
+	wrong += delivered(w, "its end", &there, FORWARDED_FIRST, CLIENT, 1000, VIP, 80, 66);
+	there.flags = SYN;
+	put_policy(w, 3);
+	travel(w, &there, &f);
+	wrong += is_verdict("anew, it drains", travel(w, &there, &f), SESSION_OTHERWISE);
+	put_listener(w, RED, IPPROTO_TCP, 80, DIRECT, (struct backends[]){{66, 1}, {3, 100}, {}});
+	put_policy(w, 4);
+	wrong += delivered(w, "anew", &there, FORWARDED_FIRST, CLIENT, 1000, VIP, 80, 66);
+	there.flags = ACK;
 	// It is no backend any more.
 	node_clear(&w->node[FTN], "direct_backends");
 	put_listener(w, RED, IPPROTO_TCP, 80, DIRECT, (struct backends[]){{3, 1}, {}});
-	put_policy(w, 3);
+	put_policy(w, 5);
 	forget_cached(w);
 	wrong += is_verdict("removed", travel(w, &there, &f), NO_SESSION);
 	node_clear(&w->node[FTN], "direct_backends");
 	value.host = address_must("192.168.0.76");
 	node_put(&w->node[FTN], "endpoints", &moved, &value);
+	put_policy(w, 1);
+	return wrong;
+}
+
+// Who begins anew where his connection has just ended goes to the same backend while that takes new
+// connections, by source to the one that all of his go to; else he waits, and goes to another.
+static int test_anew(struct world *w)
+{
+	static const struct backends only[] = {{66, 1}, {}}, both[] = {{66, 1}, {3, 100}, {}},
+				     drains[] = {{66, 0}, {3, 1}, {}};
+	struct packet there = first, reset = first;
+	struct session_key key = {.a = endpoint_ip(CLIENT),
+				  .b = endpoint_ip(VIP),
+				  .a_port = htons(1000),
+				  .b_port = htons(80),
+				  .vni = {RED >> 16, RED >> 8 & 255, RED & 255},
+				  .protocol = IPPROTO_TCP};
+	struct dft_record record;
+	uint32_t policy = 1;
+	struct frame f;
+	int wrong = 0;
+
+	reset.flags = RST;
+	for (unsigned int by_source = 0; by_source < 2; by_source++) {
+		forget(w);
+		put_listener(w, RED, IPPROTO_TCP, 80, by_source ? BY_SOURCE : BY_CONNECTION, only);
+		wrong += delivered(w, "SYN", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080, 66);
+		wrong += delivered(w, "its end", &reset, FORWARDED_FIRST, CLIENT, 1000, 66, 8080,
+				   66);
+		put_listener(w, RED, IPPROTO_TCP, 80, by_source ? BY_SOURCE : BY_CONNECTION, both);
+		put_policy(w, ++policy);
+		if (by_source) {
+			travel(w, &there, &f);
+			wrong += is_verdict("by source", travel(w, &there, &f), SESSION_OTHERWISE);
+			continue;
+		}
+		wrong += delivered(w, "anew", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080, 66);
+		wrong += delivered(w, "its end", &reset, FORWARDED_FIRST, CLIENT, 1000, 66, 8080,
+				   66);
+		put_listener(w, RED, IPPROTO_TCP, 80, by_source ? BY_SOURCE : BY_CONNECTION,
+			     drains);
+		put_policy(w, ++policy);
+		travel(w, &there, &f);
+		wrong += is_number("a session", node_session(&w->node[FTN], &key, &record), 1);
+		wrong += is_number("it has ended", record.life, DFT_TOMBSTONE);
+		wrong += is_verdict("it drains", travel(w, &there, &f), SESSION_OTHERWISE);
+		node_session_mark(&w->node[FTN], &key, (2 * REFRESH_MS + PACKET_LIFE_MS) / 1000 + 1,
+				  0);
+		wrong += delivered(w, "another", &there, FORWARDED_FIRST, CLIENT, 1000, 3, 8080, 3);
+	}
 	put_policy(w, 1);
 	return wrong;
 }
@@ -894,6 +956,7 @@ static const struct test {
 	{"two tenants", test_tenants},
 	{"a session", test_session},
 	{"answers of their own", test_direct},
+	{"begun anew", test_anew},
 	{"an endpoint instead", test_endpoint_instead},
 	{"straight after", test_straight_after},
 	{"a former endpoint", test_former},
