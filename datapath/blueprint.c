@@ -140,10 +140,8 @@ struct passage {
 
 static int begins(const struct blueprint_packet *p)
 {
-	return rules_begins(&(struct rules_packet){.protocol = p->protocol,
-						   .tcp_flags = p->flags,
-						   .icmp_type = p->type,
-						   .fragment = p->fragment});
+	return rules_begins(&(struct rules_packet){
+		.protocol = p->protocol, .tcp_flags = p->flags, .icmp_type = p->type});
 }
 
 // These return whether the packet goes on.
@@ -216,8 +214,8 @@ static int goes_out(struct passage *w, int *without_port)
 	}
 	if (!nat->serves[subnet - p->vpc->subnet] || !nat->pooled)
 		return 0;
-	*without_port = p->fragment || (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP &&
-					p->protocol != IPPROTO_ICMP);
+	*without_port = p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP &&
+			p->protocol != IPPROTO_ICMP;
 	w->out.source = 0; // one of the pool
 	w->out.chosen = 1;
 	w->out.vpc = w->b->external;
@@ -245,7 +243,7 @@ static int comes_in(struct passage *w, int *nobody)
 		const struct blueprint_forward *f = &vpc->nat.forward[i];
 
 		if (f->address != out->destination || f->protocol != w->p->protocol ||
-		    f->port != out->destination_port || w->p->fragment)
+		    f->port != out->destination_port)
 			continue;
 		out->destination = f->target->address;
 		out->destination_port = f->target_port;
@@ -319,7 +317,6 @@ static int is_permitted(struct passage *w)
 		.tcp_flags = p->flags,
 		.icmp_type = p->type,
 		.to_port = out->destination_port,
-		.fragment = p->fragment,
 	};
 	int grouped = 0;
 
@@ -414,8 +411,8 @@ unsigned int blueprint_decide(const struct blueprint *b, const struct blueprint_
 		.vpc = p->vpc,
 		.source = p->source,
 		.destination = p->destination,
-		.source_port = p->fragment ? 0 : p->source_port,
-		.destination_port = p->fragment ? 0 : p->destination_port,
+		.source_port = p->source_port,
+		.destination_port = p->destination_port,
 	};
 	if (comes_from_whom_it_says(&w)) {
 		listener = balanced(&w, &goes);
