@@ -5740,6 +5740,8 @@ static int test_fragments(struct world *w)
 		PART(47, "10.0.1.10", "10.0.1.11", 4, 9, 64),
 		PART(IPPROTO_TCP, "10.0.1.10", "10.0.1.11", 5, MORE, 68, .flags = ACK),
 		PART(IPPROTO_TCP, "10.0.1.10", "10.0.1.11", 5, 11, 64, .flags = ACK),
+		PART(IPPROTO_ICMP, "10.0.1.10", "10.0.1.11", 11, MORE, 64, .type = 13),
+		PART(IPPROTO_ICMP, "10.0.1.10", "10.0.1.11", 11, 9, 64, .type = 13),
 	};
 	struct inner denied[] = {PART(IPPROTO_UDP, "10.0.1.24", "10.0.1.20", 6, MORE, 64),
 				 PART(IPPROTO_UDP, "10.0.1.24", "10.0.1.20", 6, 9, 64)},
