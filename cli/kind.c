@@ -160,12 +160,14 @@ const struct kind kinds[] = {
 		.path = "load-balancers",
 		.per_vpc = 1,
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
-			  FIELD("ip"), FIELD("affinity"), FIELD("listeners"), FIELD("check"),
+			  FIELD("ip"), FIELD("affinity"), FIELD("direct_return"),
+			  FIELD("listeners"), FIELD("check"),
 			  FIELD("backends"),	       // inside a listener
 			  REFERENCE("port", "ports")}, // inside a backend
 		.column = {COLUMN("VPC", "vpc"), COLUMN("IP", "ip"),
 			   COLUMN("LISTENERS", "listeners.port"), COLUMN("UP", "status.up"),
-			   COLUMN("DOWN", "status.down"), WIDE("AFFINITY", "affinity")},
+			   COLUMN("DOWN", "status.down"), WIDE("AFFINITY", "affinity"),
+			   WIDE("DIRECT", "direct_return")},
 	},
 	{
 		.name = "Nat",

@@ -851,6 +851,18 @@ class Objects(Case):
         self.refuse(409, "listeners", "PUT", "/v1/load-balancers/b",
                     balancer(name="b", ip="10.0.1.101", listeners=many), says="65 listeners")
         self.expect(204, "DELETE", "/v1/load-balancers/b")
+        # Backends that answer clients themselves get what is for the listener's port, by a gateway.
+        direct = {"name": "b", "ip": "10.0.1.101", "direct_return": True}
+        self.refuse(400, "listeners[0].backend_port", "POST", "/v1/load-balancers",
+                    balancer(listeners=[listener(backend_port=81)], **direct), says="it is the port, 80")
+        self.make("ports", **port(7, ips=["10.0.4.7"]))
+        self.refuse(400, "listeners[0].backends[0].port", "POST", "/v1/load-balancers",
+                    balancer(listeners=[listener(backends=[{"port": "p7"}])], **direct),
+                    says="without a gateway")
+        self.assertTrue(self.make("load-balancers", **balancer(**direct))["direct_return"])
+        self.refuse(409, "direct_return", "PUT", "/v1/load-balancers/b",
+                    balancer(name="b", ip="10.0.1.101"), says="cannot be changed")
+        self.expect(204, "DELETE", "/v1/load-balancers/b")
         # Each change is one of the policy; only who has one runs the function.
         policy = self.policy()
         self.expect(200, "PUT", "/v1/load-balancers/shop", balancer(affinity="source"))

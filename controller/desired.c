@@ -1482,6 +1482,7 @@ struct listener {
 	Zeta__Node__V1__Backend backend[MAX_BACKENDS];
 	Zeta__Node__V1__Backend *pointer[MAX_BACKENDS];
 	struct in6_addr ip[MAX_BACKENDS];
+	uint8_t mac[MAX_BACKENDS][6];
 	char id[MAX_BACKENDS][OBJECT_ID];
 };
 
@@ -1498,6 +1499,13 @@ static int backend_ip(struct desired *d, const char *port, const struct in6_addr
 		    !IN6_IS_ADDR_V4MAPPED(out) == !IN6_IS_ADDR_V4MAPPED(ip))
 			return 0;
 	return -ENOENT;
+}
+
+static ProtobufCBinaryData backend_mac(struct desired *d, const char *port, uint8_t space[6])
+{
+	auto_(json_decrefp) json_t *body = store_body(d->store, "ports", port);
+
+	return mac_bytes(text_or_empty(body, "mac"), space);
 }
 
 // check: JSON null where there is none.
@@ -1540,6 +1548,7 @@ static void compile_listener(struct desired *d, const json_t *body, const struct
 		l->backend[n].id = l->id[n];
 		l->backend[n].ip = (ProtobufCBinaryData){sizeof(l->ip[n]), (uint8_t *)&l->ip[n]};
 		l->backend[n].weight = number(backend, "weight");
+		l->backend[n].mac = backend_mac(d, l->id[n], l->mac[n]);
 		l->pointer[l->message.n_backend++] = &l->backend[n];
 	}
 }
@@ -1586,6 +1595,7 @@ static int compile_load_balancer(struct desired *d, struct source *source,
 	balancer.vni = vpc->vni;
 	balancer.ip = (ProtobufCBinaryData){sizeof(ip), (uint8_t *)&ip};
 	balancer.by_source = !strcmp(text_or_empty(object->body, "affinity"), "source");
+	balancer.direct = json_is_true(json_object_get(object->body, "direct_return"));
 	balancer.listener = pointers;
 	json_array_foreach (bodies, i, body) {
 		compile_listener(d, body, &ip, &listeners[i]);

@@ -135,6 +135,7 @@ struct passage {
 	int by_router;	  // who sends does so for another
 	unsigned int hop; // of the routers that may get it, of which there are hops
 	unsigned int hops;
+	const struct blueprint_endpoint *backend; // that gets it as it is; NULL: no one
 	struct blueprint_outcome out;
 };
 
@@ -282,6 +283,11 @@ static int finds_its_way(struct passage *w)
 
 	if (w->by_router && !leads_to(counting_route_of(p->vpc, p->source), p->sender) && begins(p))
 		out->remembered = 1;
+	if (w->backend) {
+		out->taker = w->backend;
+		out->gateway = blueprint_subnet_of(out->vpc, w->backend->address)->number;
+		return 1;
+	}
 	if (!route && !to)
 		return refuse(w, NO_ROUTE, 1);
 	if (route && !route->hops)
@@ -362,6 +368,7 @@ static unsigned int rest(const struct passage *w, struct blueprint_outcome *out)
 static unsigned int to_backends(struct passage *w, const struct blueprint_listener *listener,
 				struct blueprint_outcome out[MOST_OUTCOMES])
 {
+	const int direct = blueprint_balancer_of(w->p->vpc, w->p->destination)->direct;
 	unsigned int count = 0, taking = 0;
 	struct passage each;
 
@@ -372,9 +379,14 @@ static unsigned int to_backends(struct passage *w, const struct blueprint_listen
 		if (listener->backend[i]->address == w->p->source)
 			continue;
 		each = *w;
-		each.out.destination = listener->backend[i]->address;
-		each.out.destination_port = listener->backend_port;
-		each.out.translated = each.out.remembered = 1;
+		each.out.remembered = 1;
+		if (direct) {
+			each.backend = listener->backend[i];
+		} else {
+			each.out.destination = listener->backend[i]->address;
+			each.out.destination_port = listener->backend_port;
+			each.out.translated = 1;
+		}
 		count += rest(&each, &out[count]);
 	}
 	if (!count) {

@@ -64,6 +64,7 @@ struct blueprint_listener {
 struct blueprint_balancer {
 	uint32_t address;
 	int by_source;
+	int direct; // backends answer clients themselves
 	struct blueprint_listener listener[MOST_LISTENERS];
 	unsigned int listeners;
 };

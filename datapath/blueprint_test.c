@@ -188,13 +188,14 @@ static void any_balancers(struct blueprint *b, struct blueprint_vpc *vpc)
 
 		balancer->address = any_free(b, vpc);
 		balancer->by_source = any(2);
+		balancer->direct = !any(3);
 		balancer->listeners = any(MOST_LISTENERS) + 1;
 		for (unsigned int k = 0; k < balancer->listeners; k++) {
 			struct blueprint_listener *l = &balancer->listener[k];
 
 			l->protocol = ports[k] == 53 ? IPPROTO_UDP : IPPROTO_TCP;
 			l->port = ports[k];
-			l->backend_port = any(2) ? ports[k] : 8000 + k;
+			l->backend_port = balancer->direct || any(2) ? ports[k] : 8000 + k;
 			l->backends = any(MOST_BACKENDS + 1);
 			// Never the same one twice.
 			for (unsigned int j = 0, at = any(MOST_ENDPOINTS); j < l->backends; j++) {
@@ -399,6 +400,7 @@ static void put_balancer(const struct world *w, const struct blueprint_vpc *vpc,
 	Zeta__Node__V1__Backend backend[MOST_LISTENERS][MOST_BACKENDS];
 	Zeta__Node__V1__Backend *backends[MOST_LISTENERS][MOST_BACKENDS];
 	char id[MOST_LISTENERS][MOST_BACKENDS][16];
+	uint8_t mac[MOST_LISTENERS][MOST_BACKENDS][6];
 
 	for (unsigned int i = 0; i < balancer->listeners; i++) {
 		const struct blueprint_listener *l = &balancer->listener[i];
@@ -416,12 +418,15 @@ static void put_balancer(const struct world *w, const struct blueprint_vpc *vpc,
 			backend[i][k].id = id[i][k];
 			backend[i][k].ip = bytes_of(l->backend[k]->address);
 			backend[i][k].weight = l->weight[k];
+			memcpy(mac[i][k], (uint8_t[]){2, 1, 0, 0, 0, l->backend[k]->number}, 6);
+			backend[i][k].mac = (ProtobufCBinaryData){6, mac[i][k]};
 			backends[i][k] = &backend[i][k];
 		}
 	}
 	message.vni = vpc->vni;
 	message.ip = bytes_of(balancer->address);
 	message.by_source = balancer->by_source;
+	message.direct = balancer->direct;
 	message.listener = listeners;
 	message.n_listener = balancer->listeners;
 	must(loadbalancer_entries(&message, &storing.entries), storing.entries.why);
@@ -493,10 +498,10 @@ static void forget(const struct world *w)
 
 static void put_blueprint(const struct world *w)
 {
-	static const char *const maps[] = {"endpoints",	     "allowed",	     "subnets",
-					   "routes",	     "next_hops",    "routers_down",
-					   "load_balancers", "listeners",    "nat_sources",
-					   "nat_addresses",  "nat_floating", "nat_forwards"};
+	static const char *const maps[] = {
+		"endpoints",	 "allowed",	   "subnets",	  "routes",	     "next_hops",
+		"routers_down",	 "load_balancers", "listeners",	  "direct_backends", "nat_sources",
+		"nat_addresses", "nat_floating",   "nat_forwards"};
 	const struct blueprint *b = &w->b;
 	const struct vpc_value value = {.policy = 1,
 					.functions = 6,

@@ -29,9 +29,11 @@ struct evaluation {
 	__u8 stateful;	  // some function wants the session remembered
 	__u8 undecidable; // valid for this packet only, whatever is decided
 	__u8 again;	  // of a live session: what is above is as its first packet had it
+	__u8 anew;	  // a first packet, where one session of the key has ended, which is known
+	__u8 otherwise;	  // anew: and not as that one was decided, though it looks the same
 	__u8 hold;	  // some function wants later packets to come through the forwarders
 	__u8 translated;  // a function stands for its translation
-	__u8 routed;	  // by a route of the VPC, to next_hop
+	__u8 routed;	  // by a route of the VPC, or a function's word, to next_hop
 	__u8 from_router; // the source is no endpoint's: it came through router
 	__u8 every;	  // functions that want to see every packet: bits of decision.reason
 	__u32 policy;
@@ -39,14 +41,15 @@ struct evaluation {
 	__u16 choices;	    // .. so many; 0: it has the one that it says
 
 	// What is being decided: towards the destination, and back. The sender's host is in back
-	// from the start.
+	// from the start; again, anew: the MAC that the session's packets go to is in forth.
 	struct decision forth;
 	struct decision back;
 	// All 0: the packets stay as they are. Set by evaluation_translate(). Again: the session's,
 	// from the start.
 	struct translation translation;
-	struct in6_addr next_hop; // routed: the endpoint that gets it in the destination's place
-	struct in6_addr router;	  // from_router: an address of the port that sent it
+	struct translation former; // anew: of the session that has ended
+	struct in6_addr next_hop;  // routed: the endpoint that gets it in the destination's place
+	struct in6_addr router;	   // from_router: an address of the port that sent it
 
 	__u32 source_group[MAX_PORT_GROUPS];
 	__u32 destination_group[MAX_PORT_GROUPS];

@@ -1100,6 +1100,23 @@ static void load_balancer(void **state)
 
 	l.n_backend = MAX_BACKENDS + 1;
 	REFUSES(loadbalancer_entries(&b, &r.entries), "backends");
+	// Who answers clients itself is known by its MAC, whatever its weight.
+	b.direct = 1;
+	l.n_backend = 2;
+	REFUSES(loadbalancer_entries(&b, &r.entries), "backend port 8080 is not the port 80");
+	l.backend_port = 80;
+	REFUSES(loadbalancer_entries(&b, &r.entries), "backend's mac");
+	backend[0].mac = backend[1].mac = BYTES(mac);
+	backend[0].weight = 0;
+	r = recorder();
+	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	assert_int_equal(r.count, 4);
+	assert_int_equal(r.table[1], TABLE_DIRECT_BACKENDS);
+	assert_memory_equal(r.key[1], ip, 16);
+	assert_memory_equal(r.key[1] + 20, mac, 6);
+	assert_memory_equal(r.value[1], ips[1], 16);
+	b.direct = 0;
+	l.backend_port = 8080;
 	l.n_backend = 1;
 	backend[0].weight = MAX_WEIGHT + 1;
 	REFUSES(loadbalancer_entries(&b, &r.entries), "weight");

@@ -39,6 +39,7 @@
 #define MAX_LOAD_BALANCERS 65536  // one for each VPC
 #define MAX_VPC_LISTENERS 64	  // of a VPC's load balancers: each is 5 KB on a flow table node
 #define MAX_LISTENERS 131072	  // two for each load balancer
+#define MAX_DIRECT_BACKENDS 262144 // that answer clients themselves
 #define MAX_BACKENDS 64		  // of a listener: Maglev's slots are 64 for each, for even shares
 #define MAX_WEIGHT 256		  // of a backend
 #define MAX_ROUTES 1048576	  // of all VPCs; a flow table node has them
