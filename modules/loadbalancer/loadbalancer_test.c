@@ -607,7 +607,7 @@ static int test_direct(struct world *w)
 	must(bpf_map_lookup_elem(map, &moved, &value), "an endpoint");
 	value.host = address_must("192.168.0.99");
 	node_put(&w->node[FTN], "endpoints", &moved, &value);
-	put_listener(w, RED, IPPROTO_TCP, 80, DIRECT, (struct backends[]){{66, 0}, {3, 1}, {}});
+	put_listener(w, RED, IPPROTO_TCP, 80, DIRECT, (struct backends[]){{66, 0}, {67, 1}, {}});
 	put_policy(w, 2);
 	forget_cached(w);
 	wrong += delivered(w, "drains", &there, FORWARDED_FIRST, CLIENT, 1000, VIP, 80, 66);
@@ -621,7 +621,7 @@ static int test_direct(struct world *w)
 	put_policy(w, 3);
 	travel(w, &there, &f);
 	wrong += is_verdict("anew, it drains", travel(w, &there, &f), SESSION_OTHERWISE);
-	put_listener(w, RED, IPPROTO_TCP, 80, DIRECT, (struct backends[]){{66, 1}, {3, 100}, {}});
+	put_listener(w, RED, IPPROTO_TCP, 80, DIRECT, (struct backends[]){{66, 1}, {67, 100}, {}});
 	put_policy(w, 4);
 	wrong += delivered(w, "anew", &there, FORWARDED_FIRST, CLIENT, 1000, VIP, 80, 66);
 	there.flags = ACK;
