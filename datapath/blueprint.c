@@ -142,10 +142,8 @@ struct passage {
 
 static int begins(const struct blueprint_packet *p)
 {
-	return rules_begins(&(struct rules_packet){.protocol = p->protocol,
-						   .tcp_flags = p->flags,
-						   .icmp_type = p->type,
-						   .fragment = p->fragment});
+	return rules_begins(&(struct rules_packet){
+		.protocol = p->protocol, .tcp_flags = p->flags, .icmp_type = p->type});
 }
 
 // These return whether the packet goes on.
@@ -218,8 +216,8 @@ static int goes_out(struct passage *w, int *without_port)
 	}
 	if (!nat->serves[subnet - p->vpc->subnet] || !nat->pooled)
 		return 0;
-	*without_port = p->fragment || (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP &&
-					p->protocol != IPPROTO_ICMP);
+	*without_port = p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP &&
+			p->protocol != IPPROTO_ICMP;
 	w->out.source = 0; // one of the pool
 	w->out.chosen = 1;
 	w->out.vpc = w->b->external;
@@ -248,7 +246,7 @@ static int comes_in(struct passage *w, int *nobody)
 		const struct blueprint_forward *f = &vpc->nat.forward[i];
 
 		if (f->address != out->destination || f->protocol != w->p->protocol ||
-		    f->port != out->destination_port || w->p->fragment)
+		    f->port != out->destination_port)
 			continue;
 		out->destination = f->target->address;
 		out->destination_port = f->target_port;
@@ -324,7 +322,6 @@ static struct rules_packet seen_by_rules(const struct passage *w)
 		.tcp_flags = w->p->flags,
 		.icmp_type = w->p->type,
 		.to_port = out->destination_port,
-		.fragment = w->p->fragment,
 	};
 }
 
@@ -498,8 +495,8 @@ unsigned int blueprint_decide(const struct blueprint *b, const struct blueprint_
 		.vpc = p->vpc,
 		.source = p->source,
 		.destination = p->destination,
-		.source_port = p->fragment ? 0 : p->source_port,
-		.destination_port = p->fragment ? 0 : p->destination_port,
+		.source_port = p->source_port,
+		.destination_port = p->destination_port,
 	};
 	if (comes_from_whom_it_says(&w)) {
 		listener = balanced(&w, &goes);

@@ -145,7 +145,7 @@ struct blueprint_packet {
 	uint8_t flags;				// TCP
 	uint8_t type;				// ICMP
 	uint16_t source_port, destination_port; // ICMP echo: both are the identifier
-	int fragment;				// then it has no ports
+	int fragment;				// the first one of its packet
 };
 
 struct blueprint_outcome {

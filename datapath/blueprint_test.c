@@ -728,7 +728,7 @@ static void write_frame(struct frame *f, const struct blueprint_packet *p)
 	snprintf(mac, sizeof(mac), "02:01:00:00:00:%02x", p->sender->number);
 	snprintf(gateway, sizeof(gateway), "02:0f:00:00:00:%02x", s->number);
 	frame_clear(f);
-	frame_fill(f, 40);
+	frame_fill(f, p->protocol == IPPROTO_TCP ? 44 : 40); // steps of 8 bytes
 	if (p->protocol == IPPROTO_TCP)
 		frame_tcp(f, p->source_port, p->destination_port, p->flags);
 	else if (p->protocol == IPPROTO_UDP)
@@ -797,7 +797,7 @@ static struct seen look(const struct world *w, const struct blueprint_packet *p)
 	s.source = ntohl(ip.saddr);
 	s.destination = ntohl(ip.daddr);
 	s.ttl = ip.ttl;
-	if (p->fragment || p->protocol == GRE)
+	if (p->protocol == GRE)
 		return s;
 	s.source_port = number_at(&f, L4 + (p->protocol == IPPROTO_ICMP ? 4 : 0));
 	s.destination_port = number_at(&f, L4 + (p->protocol == IPPROTO_ICMP ? 4 : 2));
@@ -915,8 +915,7 @@ static int comes_home(const struct world *w, const struct blueprint_packet *p,
 
 	if (is_forwarded(s.verdict) && s.vni == p->vpc->vni && is_home(p, &s) &&
 	    s.source == p->destination && s.destination == p->source &&
-	    (p->fragment || s.source_port == p->destination_port) &&
-	    (p->fragment || s.destination_port == p->source_port))
+	    s.source_port == p->destination_port && s.destination_port == p->source_port)
 		return 0;
 	fprintf(stderr, "the answer:\n");
 	print_packet(back);
@@ -930,16 +929,14 @@ static int is_remembered(const struct world *w, const struct blueprint_packet *p
 {
 	struct session_key key = {.protocol = p->protocol};
 	struct in6_addr from = mapped(p->source), to = mapped(p->destination);
-	const uint16_t one = p->fragment ? 0 : p->source_port;
-	const uint16_t other = p->fragment ? 0 : p->destination_port;
 	int from_b = memcmp(&from, &to, sizeof(from)) > 0;
 	struct dft_record record;
 
 	key.a = from_b ? to : from;
 	key.b = from_b ? from : to;
-	key.a_port = htons(from_b ? other : one);
-	key.b_port = htons(from_b ? one : other);
-	if (p->protocol == IPPROTO_ICMP && (p->type != ICMP_ECHO_REQUEST || p->fragment))
+	key.a_port = htons(from_b ? p->destination_port : p->source_port);
+	key.b_port = htons(from_b ? p->source_port : p->destination_port);
+	if (p->protocol == IPPROTO_ICMP && p->type != ICMP_ECHO_REQUEST)
 		key.b_port = 0xFFFF;
 	key.vni[0] = (uint8_t)(p->vpc->vni >> 16);
 	key.vni[1] = (uint8_t)(p->vpc->vni >> 8);
@@ -970,7 +967,7 @@ static int check(const struct world *w, struct blueprint_packet p, uint32_t coun
 		if (talks_to_himself(&p, &out[k]))
 			return 0;
 	// Of these two may have one key.
-	if (p.fragment || p.protocol == GRE || p.type == 13)
+	if (p.protocol == GRE || p.type == 13)
 		forget(w);
 	s = look(w, &p);
 	i = which("the first", &s, &p, out, count);

@@ -54,7 +54,8 @@ inlined enum verdict read_sent(struct __sk_buff *skb, struct packet *p, struct f
 		return read_sent6(skb, p, f);
 	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
 		return INNER_PROTOCOL;
-	if ((v = read_ipv4(p, skb->len - ETH_HLEN)) || (v = read_flow(p, f)))
+	if ((v = read_ipv4(p, skb->len - ETH_HLEN)) ||
+	    (v = is_later(p->inner.ip) ? read_later(p, f) : read_flow(p, f)))
 		return v;
 	return edge_too_large(skb, p, f);
 }
@@ -73,6 +74,17 @@ inlined int edge_again(struct __sk_buff *skb, struct packet *p)
 	if (was.ip6)
 		p->inner.ip6 = take(p, sizeof(*p->inner.ip6));
 	return p->inner.eth && !p->inner.ip == !was.ip && !p->inner.ip6 == !was.ip6;
+}
+
+// By what flows are spread, over entrances and otherwise. All fragments of a packet go one way, so
+// of any of them the addresses count alone.
+inlined __u32 spread(const struct flow *f)
+{
+	struct session_key key = f->key;
+
+	if (f->fragment)
+		key.a_port = key.b_port = 0;
+	return (__u32)key_hash(&key);
 }
 
 // A workload of this host sent a frame: straight to the other host where the cluster said so, else
@@ -102,7 +114,7 @@ int edge_egress(struct __sk_buff *skb)
 			return edge_finish(skb, BUG);
 	}
 
-	hash = key_hash(&f.key);
+	hash = spread(&f);
 	if ((v = edge_direct(skb, &p, &f, &to)) ||
 	    (!to.ip && (v = edge_entrance(&to, port->cluster, hash))))
 		return edge_finish(skb, v);

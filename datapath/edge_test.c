@@ -375,24 +375,43 @@ static void tcp_syn_ack(struct frame *f, const struct world *w)
 	tcp(f, SYN | ACK);
 }
 
-static void tcp_fragment(struct frame *f, uint16_t bits)
+static void tcp_fragment(struct frame *f, uint16_t bits, uint8_t flags)
 {
 	struct ipv4_header h = header(IPPROTO_TCP);
 
 	h.fragment = bits;
-	frame_fill(f, 32);
-	frame_tcp(f, 1000, 2000, SYN);
+	frame_fill(f, 36);
+	frame_tcp(f, 1000, 2000, flags);
 	sends(f, h);
 }
 
 static void tcp_first_fragment(struct frame *f, const struct world *w)
 {
-	tcp_fragment(f, 0x2000);
+	tcp_fragment(f, 0x2000, SYN);
+}
+
+static void tcp_other_fragment(struct frame *f, const struct world *w)
+{
+	tcp_fragment(f, 0x2000, ACK);
 }
 
 static void tcp_later_fragment(struct frame *f, const struct world *w)
 {
-	tcp_fragment(f, 5);
+	tcp_fragment(f, 5, SYN);
+}
+
+static void tcp_over_flags(struct frame *f, const struct world *w)
+{
+	tcp_fragment(f, 1, SYN);
+}
+
+static void tcp_tiny_fragment(struct frame *f, const struct world *w)
+{
+	struct ipv4_header h = header(IPPROTO_TCP);
+
+	h.fragment = 0x2000;
+	frame_fill(f, 16);
+	sends(f, h);
 }
 
 static void tcp_cut(struct frame *f, const struct world *w)
@@ -1193,6 +1212,8 @@ static const struct row rows[] = {
 	// dropped
 	SENDS("large ICMP error", large_icmp_error, NOT_ANSWERED),
 	SENDS("large later fragment", large_fragment, NOT_ANSWERED),
+	SENDS("first fragment without its header", tcp_tiny_fragment, FRAGMENT_ODD),
+	SENDS("later fragment over the first's header", tcp_over_flags, FRAGMENT_ODD),
 	SENDS("not its MAC", spoofed, SPOOFED),
 	SENDS("no port", udp, NO_SOURCE, .before = no_port),
 	SENDS("no entrance", udp, NO_ENTRANCE, .before = no_entrance),
@@ -1545,7 +1566,8 @@ static int test_connection_rate(const struct world *w)
 		enum verdict verdict;
 	} then[] = {
 		{"a SYN too many", tcp_syn, PORT_CONNECTION_RATE},
-		{"a fragment that may begin with one", tcp_first_fragment, PORT_CONNECTION_RATE},
+		{"a fragment that has one", tcp_first_fragment, PORT_CONNECTION_RATE},
+		{"a fragment that has none", tcp_other_fragment, EDGE_TO_ENTRANCE},
 		{"its other one", tcp_later_fragment, EDGE_TO_ENTRANCE},
 		{"an answer to one", tcp_syn_ack, EDGE_TO_ENTRANCE},
 		{"a SYN too many, IPv6", tcp6_syn, PORT_CONNECTION_RATE},
@@ -1912,6 +1934,41 @@ static void flow_frame(struct frame *f, const char *from, const char *to, int fr
 	sends(f, (struct ipv4_header){.from = from, .to = to, .protocol = IPPROTO_UDP});
 }
 
+// All fragments between two addresses have one entrance and source port, as the later ones have
+// nothing else to be known by; those between others have others.
+static int fragments_spread(const struct world *w)
+{
+	static const struct {
+		uint16_t port, bits;
+	} parts[] = {{1000, 0x2000}, {1000, 5}, {1001, 0x2000}, {2000, 0x2000}, {2000, 9}};
+	char peer[16];
+	struct frame in, out, first = {0};
+	uint8_t entrances = 0;
+	int wrong = 0;
+
+	for (int i = 0; i < FLOWS; i++) {
+		snprintf(peer, sizeof(peer), "10.7.%d.%d", i / 256 % 256, i % 256);
+		for (size_t k = 0; k < sizeof(parts) / sizeof(*parts); k++) {
+			uint32_t action;
+
+			frame_clear(&in);
+			frame_fill(&in, 32);
+			frame_udp(&in, parts[k].port, 80, 0);
+			sends(&in, (struct ipv4_header){.from = WORKLOAD,
+							.to = peer,
+							.protocol = IPPROTO_UDP,
+							.fragment = parts[k].bits});
+			must(target_run(&w->egress, &in, &action, &out), "run");
+			if (k == 0)
+				first = out;
+			wrong |= memcmp(out.byte, first.byte, FLOW_PORT_AT + 2) != 0;
+		}
+		entrances |= 1 << (out.byte[ETH_HLEN + 19] - 100) % ENTRANCES;
+	}
+	return expect(!wrong, "fragments of a packet differ") +
+	       expect(entrances == (1 << ENTRANCES) - 1, "all fragments go to one entrance");
+}
+
 // Flows spread over the entrances and over source ports; both directions of one agree.
 static int test_spread(const struct world *w)
 {
@@ -1938,6 +1995,7 @@ static int test_spread(const struct world *w)
 		used[(out.byte[ETH_HLEN + 19] - 100) % ENTRANCES]++;
 	}
 	wrong = expect(!wrong, "the two directions of a flow differ");
+	wrong += fragments_spread(w);
 	wrong += expect(distinct > FLOWS * 9 / 10, "flows share source ports");
 	for (int i = 0; i < ENTRANCES; i++)
 		wrong += expect(used[i] > FLOWS / ENTRANCES * 2 / 3, "an entrance is left out");

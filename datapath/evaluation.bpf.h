@@ -27,7 +27,7 @@ struct evaluation {
 	__u8 from_b;
 	__u8 icmp_error; // about the flow source -> destination; never begins a session
 	__u8 icmp_type;
-	__u8 fragment; // any: ports, flags and ICMP type are 0
+	__u8 fragment; // of IPv6, any: ports, flags and ICMP type are 0
 	__u32 vni;
 	__u8 frame_from_mac[6]; // as the packet has them
 	__u8 frame_to_mac[6];

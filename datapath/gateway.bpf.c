@@ -24,6 +24,7 @@
 #include "modules/chain/rights.bpf.h"
 #include "modules/directpath/directpath.bpf.h"
 #include "modules/entrance/entrance.bpf.h"
+#include "modules/fragment/fragment.bpf.h"
 #include "modules/function/function.bpf.h"
 #include "modules/health/health.bpf.h"
 #include "modules/heartbeat/heartbeat.bpf.h"
@@ -102,7 +103,7 @@ inlined int complain(struct xdp_md *ctx, const struct packet *p, const struct fl
 	__u32 zero = 0;
 
 	// RFC 1122 section 3.2.2: never about an ICMP error, nor about a later fragment.
-	if (f->icmp_error || f->fragment == 2)
+	if (f->icmp_error || f->fragment == FRAGMENT_LATER)
 		return finish(ctx, NOT_ANSWERED);
 	c = bpf_map_lookup_elem(&complaints, &zero);
 	if (!c)
@@ -166,6 +167,7 @@ inlined struct passage *passage_begin(const struct packet *p, const struct decis
 	t->verdict = v;
 	t->inner_offset = p->inner_offset;
 	t->told = told;
+	t->later = 0;
 	return t;
 }
 
@@ -458,9 +460,101 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 		return go_to(ctx, STEP_TENANT6);
 	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
 		return finish(ctx, INNER_PROTOCOL);
-	if ((v = read_inner_ipv4(p)) || (v = read_flow(p, &f)))
+	if ((v = read_inner_ipv4(p)))
 		return finish(ctx, v);
+	if (is_later(p->inner.ip))
+		return go_to(ctx, STEP_FRAGMENT);
+	if ((v = read_flow(p, &f)))
+		return finish(ctx, v);
+	if (f.fragment)
+		fragment_remember(p, &f);
 	return tenant_packet(ctx, p, &f, vpc, entrance, 0);
+}
+
+// A later fragment goes where its session's packets go: *d. Nothing is asked beside it, as nobody
+// else could tell whose it is.
+inlined int follow(struct xdp_md *ctx, const struct packet *p, const struct flow *f,
+		   const struct decision *d, __u32 entrance, __u64 hash)
+{
+	struct passage *t;
+
+	if (d->action != DECIDE_FORWARD)
+		return finish(ctx, d->reason);
+	if ((d->flags & DECISION_ROUTED) && hops_of(p) <= 1)
+		return finish(ctx, NOT_ANSWERED);
+	if (!(d->flags & DECISION_TRANSLATED) && !d->reason)
+		return finish(ctx,
+			      send_to_host(ctx, p->inner_offset, d, entrance, hash, 0, FORWARDED));
+	t = passage_begin(p, d, 0, entrance, hash, FORWARDED);
+	if (!t)
+		return finish(ctx, BUG);
+	t->flow = *f;
+	t->later = 1;
+	t->fresh = t->final = t->beside = t->changes = 0;
+	return go_to(ctx, d->flags & DECISION_TRANSLATED ? STEP_TRANSLATE : STEP_SEEN);
+}
+
+// A later fragment of a tenant's packet, in a tunnel as gateway() has read it. Its session is known
+// by its packet's first one; until what was decided about that is known too, it waits.
+inlined int later_fragment(struct xdp_md *ctx, const int waited)
+{
+	struct packet p = packet_of(ctx);
+	const struct subnet_value *subnet;
+	const struct vpc_value *vpc;
+	struct in6_addr sender;
+	struct flow f = {};
+	struct cached c;
+	enum verdict v;
+	int entrance;
+	__u64 hash;
+
+	p.outer.eth = take(&p, sizeof(*p.outer.eth));
+	p.outer.ip = take(&p, sizeof(*p.outer.ip));
+	p.udp = take(&p, sizeof(*p.udp));
+	if (!p.outer.eth || !p.outer.ip || !p.udp)
+		return finish(ctx, BUG);
+	entrance = entrance_of(p.outer.ip->daddr);
+	if (entrance < 0 || (waited && !entrance_served(entrance)))
+		return finish(ctx, NOT_ENTRANCE);
+	if ((v = overlay_open(&p, cfg.overlay)) || (v = read_inner_ipv4(&p)) ||
+	    (v = read_later(&p, &f)))
+		return finish(ctx, v);
+	vpc = bpf_map_lookup_elem(&vpcs, &p.vni);
+	if (!vpc)
+		return finish(ctx, NO_VPC);
+	if (tenant_bytes(&p) > cfg.tenant_mtu)
+		return finish(ctx, NOT_ANSWERED);
+	sender = address_of_v4(p.inner.ip->saddr);
+	subnet = subnet_of(p.vni, &sender);
+	if (subnet && to_gateway(&p, subnet, 0))
+		return finish(ctx, GATEWAY_PROTOCOL);
+	if (!fragment_recall(&p, &f))
+		return fragment_wait(ctx, &p, waited);
+	hash = key_hash(&f.key);
+	if (!cache_find(&f.key, hash, f.from_b ? 1 : 0, &c) ||
+	    !cache_fresh(&c, tick_ms(), vpc->policy))
+		return fragment_wait(ctx, &p, waited);
+	return follow(ctx, &p, &f, &c.decision, entrance, hash);
+}
+
+SEC("xdp")
+int fragment(struct xdp_md *ctx)
+{
+	return later_fragment(ctx, 0);
+}
+
+// The same of one that has waited.
+SEC("xdp")
+int waited(struct xdp_md *ctx)
+{
+	return later_fragment(ctx, 1);
+}
+
+// What waits goes round, at the pace of its queue.
+SEC("tc")
+int wait_turn(struct __sk_buff *skb)
+{
+	return (int)bpf_redirect(skb->ifindex, 0);
 }
 
 // An endpoint asks for a neighbour or a router, by IPv6: its gateway we know, others the flow table
@@ -881,7 +975,8 @@ inlined void evaluate_as_first(struct evaluation *e, const struct flow *f,
 	e->icmp_error = 0;
 	e->icmp_type = e->protocol == IPPROTO_ICMPV6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO_REQUEST;
 	e->tcp_flags = TCP_SYN;
-	e->fragment = !f->key.a_port && (!f->key.b_port || f->key.b_port == no_echo);
+	e->fragment = !address_is_v4(&f->key.a) && !f->key.a_port &&
+		      (!f->key.b_port || f->key.b_port == no_echo);
 }
 
 // Whether a router may have sent what nobody of the VPC did, as its MAC says: then e->router is its
@@ -929,7 +1024,7 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 	e->from_b = f->from_b;
 	e->icmp_error = f->icmp_error;
 	e->icmp_type = f->icmp_type;
-	e->fragment = f->fragment != 0;
+	e->fragment = f->portless;
 	e->vni = p->vni;
 	__builtin_memcpy(e->frame_from_mac, p->inner.eth->h_source, 6);
 	__builtin_memcpy(e->frame_to_mac, p->inner.eth->h_dest, 6);
@@ -2313,9 +2408,14 @@ int seen(struct xdp_md *ctx)
 	p.inner.eth = take(&p, sizeof(*p.inner.eth));
 	if (!p.inner.eth)
 		return finish(ctx, TRUNCATED);
-	if ((v = read_inner(&p, &f)))
+	if (t->later) {
+		if ((v = read_inner_ipv4(&p)))
+			return finish(ctx, v);
+	} else if ((v = read_inner(&p, &f))) {
 		return finish(ctx, v);
-	t->flow = f;
+	} else {
+		t->flow = f;
+	}
 	t->bytes = tenant_bytes(&p);
 	t->ttl = hops_of(&p);
 	t->dscp = t->dscp_before = dscp_of(&p);
@@ -2370,7 +2470,11 @@ int translate(struct xdp_md *ctx)
 	p.inner.eth = take(&p, sizeof(*p.inner.eth));
 	if (!p.inner.eth)
 		return finish(ctx, TRUNCATED);
-	if ((v = read_inner_ipv4(&p)) || (v = read_flow(&p, &f)))
+	if ((v = read_inner_ipv4(&p)))
+		return finish(ctx, v);
+	if (t->later)
+		f = t->flow;
+	else if ((v = read_flow(&p, &f)))
 		return finish(ctx, v);
 	t->flow = f;
 	record = &room->reply.record;
@@ -2396,6 +2500,11 @@ int translate(struct xdp_md *ctx)
 	to = vni == t->vni ? NULL : bpf_map_lookup_elem(&vpcs, &vni);
 	if (to && rate_limits(&to->rate) && !vpc_allowed(to, vni, frame_bytes(&p)))
 		return finish(ctx, VPC_RATE);
+	// What cannot be read again.
+	if (t->later) {
+		translation_flow(&record->translation, &f.key, &t->flow);
+		t->flow.fragment = FRAGMENT_LATER;
+	}
 	if (t->decision.reason)
 		return go_to(ctx, STEP_SEEN);
 	t->dscp = t->dscp_before = 0;

@@ -23,6 +23,7 @@
 #include "lib/log.h"
 #include "lib/own.h"
 #include "modules/session/flat.h"
+#include "shared/fragment.h"
 #include "shared/limits.h"
 #include "shared/steps.h"
 
@@ -131,7 +132,7 @@ static enum verdict run(const struct node *n, const struct target *at, struct fr
 	for (int v = 0; v < VERDICTS; v++)
 		if (after[v].packets != before[v].packets)
 			return v;
-	return BUG;
+	return action == XDP_REDIRECT ? GO_ON : BUG;
 }
 
 enum verdict node_run(const struct node *n, struct frame *f)
@@ -142,6 +143,11 @@ enum verdict node_run(const struct node *n, struct frame *f)
 enum verdict node_check(const struct node *n, struct frame *f)
 {
 	return run(n, &n->check, f);
+}
+
+enum verdict node_waited(const struct node *n, struct frame *f)
+{
+	return run(n, &n->waited, f);
 }
 
 enum verdict node_travel(const struct node *nodes, int count, int first, struct frame *f,
@@ -665,6 +671,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_TENANT6, n->gw->progs.tenant6);
 	step_put(n, STEP_COMPLAINT6, n->gw->progs.complaint6);
 	step_put(n, STEP_ADVERTISE, n->gw->progs.advertise);
+	step_put(n, STEP_FRAGMENT, n->gw->progs.fragment);
 	function_put(n, FUNCTION_DIVIDER, n->divider->progs.divider);
 	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);
 	function_put(n, FUNCTION_SECURITY_GROUP, n->securitygroup->progs.securitygroup);
@@ -678,10 +685,15 @@ void node_load(struct node *n, const struct node_wish *wish)
 	key = CLONE_OAM;
 	node_put(n, "clone", &key, &loopback);
 
+	key = 0;
+	node_put(n, "waiting", &key, &(struct waiting_value){.ifindex = LOOPBACK});
+
 	n->entry.program = bpf_program__fd(n->gw->progs.gateway);
 	n->oam.program = bpf_program__fd(n->gw->progs.oam);
 	n->check.program = bpf_program__fd(n->gw->progs.check_out);
-	n->entry.verdicts = n->oam.verdicts = n->check.verdicts = node_map(n, "verdicts");
+	n->waited.program = bpf_program__fd(n->gw->progs.waited);
+	n->entry.verdicts = n->oam.verdicts = n->check.verdicts = n->waited.verdicts =
+		node_map(n, "verdicts");
 }
 
 void node_free(struct node *n)

@@ -42,7 +42,8 @@ struct node {
 	struct target entry; // program "gateway"
 	struct target oam;
 	struct target check; // program "check_out"
-	uint32_t flat;	     // pages of each flat table; 0: kernel maps instead
+	struct target waited;
+	uint32_t flat; // pages of each flat table; 0: kernel maps instead
 };
 
 // What differs between nodes; the rest follows from the index. sessions 0: room for 4096;
@@ -74,6 +75,8 @@ void node_free(struct node *n);
 enum verdict node_run(const struct node *n, struct frame *f);
 // The same, as from a socket that checks backends.
 enum verdict node_check(const struct node *n, struct frame *f);
+// The same, as of a fragment that has waited. GO_ON: it goes on to, and nothing is counted.
+enum verdict node_waited(const struct node *n, struct frame *f);
 // To the end: runs a frame at the first of so many nodes, whose indices are their places, and then
 // wherever it is sent. Returns the last verdict; *op (it may be NULL) becomes the last op that it
 // was on the way.

@@ -25,6 +25,7 @@
 #include "lib/own.h"
 #include "modules/session/flat.h"
 #include "shared/address.h"
+#include "shared/fragment.h"
 #include "shared/limits.h"
 #include "shared/move.h"
 #include "shared/outbox.h"
@@ -381,6 +382,7 @@ static void forget(const struct world *w)
 	for (int i = 0; i < NODES; i++) {
 		node_clear(&w->node[i], "sessions");
 		node_clear(&w->node[i], "cache");
+		node_clear(&w->node[i], "fragments");
 	}
 }
 
@@ -434,7 +436,8 @@ struct inner {
 	uint8_t type, code;
 	uint8_t ttl;		     // 0: 64
 	uint16_t from_port, to_port; // ICMP echo: the identifier in both
-	uint16_t fragment;
+	uint16_t fragment, id;	     // id 0: 77
+	uint8_t raw;		     // the payload is all of it, but for ports
 	size_t payload;
 	const char *from_mac, *to_mac;
 };
@@ -458,7 +461,7 @@ static void write_ip(struct frame *f, const struct inner *in, uint8_t ttl)
 {
 	frame_clear(f);
 	frame_fill(f, in->payload);
-	if (!(in->fragment & 0x1FFF)) {
+	if (!(in->fragment & 0x1FFF) && !in->raw) {
 		if (in->protocol == IPPROTO_TCP)
 			frame_tcp(f, in->from_port, in->to_port, in->flags);
 		else if (in->protocol == IPPROTO_UDP)
@@ -471,7 +474,7 @@ static void write_ip(struct frame *f, const struct inner *in, uint8_t ttl)
 					   .protocol = in->protocol,
 					   .ttl = ttl,
 					   .fragment = in->fragment,
-					   .id = 77});
+					   .id = in->id ? in->id : 77});
 }
 
 static void write_inner(struct frame *f, const struct inner *in)
@@ -546,7 +549,8 @@ static void wrap_to_host(struct frame *f, unsigned int host, int entrance, uint3
 	frame_ethernet(f, host_mac, mac, ETH_P_IP);
 }
 
-// The session's key, and the direction: 1 where the sender is b.
+// The session's key, and the direction: 1 where the sender is b. (Of a later fragment in->type and
+// the ports are its first one's.)
 static struct session_key key_of(uint32_t vni, const struct inner *in, int *from_b)
 {
 	struct in6_addr from = address_must(in->from), to = address_must(in->to);
@@ -555,11 +559,10 @@ static struct session_key key_of(uint32_t vni, const struct inner *in, int *from
 	int order = memcmp(&from, &to, sizeof(from)), no_echo = 0;
 
 	if (in->protocol == IPPROTO_ICMP) {
-		no_echo = in->fragment & 0x3FFF ||
-			  (in->type != ICMP_ECHO_REQUEST && in->type != ICMP_ECHO_REPLY);
+		no_echo = in->type != ICMP_ECHO_REQUEST && in->type != ICMP_ECHO_REPLY;
 		to_port = from_port;
 	}
-	if (no_echo || in->fragment & 0x3FFF)
+	if (no_echo)
 		from_port = to_port = 0;
 	if (!order)
 		order = memcmp(&from_port, &to_port, sizeof(from_port));
@@ -842,10 +845,6 @@ static const struct row rows[] = {
 	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.11", .fragment = 0x2000, .payload = 64),
 	 FIRST "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
 	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
-	{"last fragment",
-	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.11", .fragment = 8, .payload = 64),
-	 FIRST "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
-	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
 	{"the largest packet",
 	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.11", .payload = TENANT_MTU - 28),
 	 FIRST "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
@@ -995,7 +994,11 @@ static const struct row rows[] = {
 	 FIRST "NO_SESSION", .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
 	{"security group: a fragment where echoes are allowed",
 	 ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.20", .fragment = 0x2000),
-	 FIRST "SECURITY_GROUP", .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	 INSERTED_ "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
+	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
+	{"security group: a fragment of what is no echo",
+	 ECHO(13, .from = "10.0.1.10", .to = "10.0.1.20", .fragment = 0x2000), FIRST "NO_SESSION",
+	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
 	{"security group: a fragment where all of ICMP is allowed",
 	 ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.27", .fragment = 0x2000),
 	 INSERTED_ "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
@@ -1006,16 +1009,13 @@ static const struct row rows[] = {
 	{"security group: the answer to no SYN",
 	 TCP(80, SYN | ACK, .from = "10.0.1.10", .to = "10.0.1.20"), FIRST "NO_SESSION",
 	 .blue = FIRST "FORWARDED_FIRST", .blue_out = DELIVERED},
-	{"security group: a fragment of no datagram that is allowed",
+	{"security group: a fragment from the prefix",
 	 UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20", .fragment = 0x2000, .payload = 64),
-	 FIRST "SECURITY_GROUP", .blue = FIRST "NO_SOURCE"},
-	{"security group: a fragment where nearly all ports are allowed",
-	 UDP(1500, .from = "10.0.1.22", .to = "10.0.1.20", .fragment = 0x2000, .payload = 64),
-	 FIRST "SECURITY_GROUP", .blue = FIRST "NO_SOURCE"},
-	{"security group: a fragment where all is allowed",
-	 UDP(1500, .from = "10.0.1.10", .to = "10.0.1.27", .fragment = 8, .payload = 64),
 	 INSERTED_ "FORWARDED_FIRST", DELIVERED, .again = "fwd1 FORWARDED",
-	 .blue = FIRST "NOT_ANSWERED"},
+	 .blue = FIRST "NO_SOURCE"},
+	{"security group: a fragment from beside it",
+	 UDP(1500, .from = "10.0.1.24", .to = "10.0.1.20", .fragment = 0x2000, .payload = 64),
+	 FIRST "SECURITY_GROUP", .blue = FIRST "SPOOFED"},
 };
 
 // The frame that must come out at the forwarder.
@@ -5437,7 +5437,8 @@ static int test_decided_again(struct world *w)
 		TCP(443, SYN, .from = "10.0.1.25", .to = "10.0.1.10"),
 		UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20"),
 		ECHO(PING, .from = "10.0.1.10", .to = "10.0.1.20"),
-		UDP(1500, .from = "10.0.1.10", .to = "10.0.1.27", .fragment = 8, .payload = 64),
+		UDP(1500, .from = "10.0.1.10", .to = "10.0.1.27", .fragment = 0x2000,
+		    .payload = 64),
 	};
 	uint32_t policy = 5;
 	struct dft_record was;
@@ -5773,6 +5774,281 @@ static int test_icmp_errors(struct world *w)
 	return wrong + path_is("an error that embeds little", &j, "fwd1 INNER_MALFORMED");
 }
 
+// ---- fragments ----
+
+#define MORE 0x2000
+#define PART(protocol_, from_, to_, id_, place_, payload_, ...)                                    \
+	{                                                                                          \
+		.protocol = protocol_, .from_port = (protocol_) == 47 ? 0 : 5000,                  \
+		.to_port = (protocol_) == 47 ? 0 : 1500, .from = from_, .to = to_, .id = id_,      \
+		.fragment = place_, .payload = payload_, __VA_ARGS__                               \
+	}
+
+static void put_waiting(struct world *w, uint32_t ifindex, uint64_t until)
+{
+	const struct waiting_value value = {.ifindex = ifindex, .bucket.bytes_until = until};
+	const uint32_t only = 0;
+
+	node_put(&w->node[FWD1], "waiting", &only, &value);
+	node_clear(&w->node[FWD1], "waiting_vpcs");
+}
+
+// A fragment comes to those who wait: *f is it.
+static int comes(struct world *w, const char *name, uint32_t vni, const struct inner *in,
+		 struct frame *f)
+{
+	struct journey j;
+	int wrong = sends(w, name, FWD1, OF_FWD1, vni, in, "fwd1 FRAGMENT_WAITS", DROPPED, &j);
+
+	*f = j.out;
+	return wrong;
+}
+
+static void came_before(struct frame *f, uint32_t ms)
+{
+	uint16_t then = clock_ms() - ms;
+
+	f->byte[14 + 4] = then >> 8;
+	f->byte[14 + 5] = then;
+}
+
+// It is looked at once more, a moment after it came. out: as of a row.
+static int turns(struct world *w, const char *name, uint32_t vni, const struct inner *in,
+		 const struct frame *waits, enum verdict want, enum out out)
+{
+	struct row row = {.name = name, .inner = *in};
+	enum verdict v;
+	struct journey j;
+	uint32_t begin;
+	int wrong;
+
+	// (Where this machine did something else meanwhile it was longer ago.)
+	do {
+		begin = clock_ms();
+		j.out = *waits;
+		came_before(&j.out, 0);
+		v = node_waited(&w->node[FWD1], &j.out);
+	} while (clock_ms() - begin > WAITING_MS / 2);
+	wrong = is_verdict(name, v, want);
+	return wrong + check_out(name, &row, out, vni, OF_FWD1, FWD1, &j);
+}
+
+// In order: the first one is decided about by its ports, the others are what it is.
+static int test_fragments(struct world *w)
+{
+	struct inner all[] = {
+		PART(IPPROTO_UDP, "10.0.1.10", "10.0.1.11", 1, MORE, 64),
+		PART(IPPROTO_UDP, "10.0.1.10", "10.0.1.11", 1, MORE | 9, 64),
+		PART(IPPROTO_UDP, "10.0.1.10", "10.0.1.11", 1, 17, 3),
+		PART(IPPROTO_UDP, "10.0.1.10", "10.0.2.10", 2, MORE, 64),
+		PART(IPPROTO_UDP, "10.0.1.10", "10.0.2.10", 2, 9, 64),
+		PART(IPPROTO_ICMP, "10.0.1.10", "10.0.1.11", 3, MORE, 64, .type = PING),
+		PART(IPPROTO_ICMP, "10.0.1.10", "10.0.1.11", 3, 9, 64, .type = PING),
+		PART(47, "10.0.1.10", "10.0.1.11", 4, MORE, 64),
+		PART(47, "10.0.1.10", "10.0.1.11", 4, 9, 64),
+		PART(IPPROTO_TCP, "10.0.1.10", "10.0.1.11", 5, MORE, 68, .flags = ACK),
+		PART(IPPROTO_TCP, "10.0.1.10", "10.0.1.11", 5, 11, 64, .flags = ACK),
+		PART(IPPROTO_ICMP, "10.0.1.10", "10.0.1.11", 11, MORE, 64, .type = 13),
+		PART(IPPROTO_ICMP, "10.0.1.10", "10.0.1.11", 11, 9, 64, .type = 13),
+	};
+	struct inner denied[] = {PART(IPPROTO_UDP, "10.0.1.24", "10.0.1.20", 6, MORE, 64),
+				 PART(IPPROTO_UDP, "10.0.1.24", "10.0.1.20", 6, 9, 64)},
+		     nobody[] = {PART(IPPROTO_UDP, "10.0.1.10", "10.0.1.99", 7, MORE, 64),
+				 PART(IPPROTO_UDP, "10.0.1.10", "10.0.1.99", 7, 9, 64)},
+		     ends[] = {PART(IPPROTO_UDP, "10.0.1.10", "10.0.2.10", 8, MORE, 64, .ttl = 2),
+			       PART(IPPROTO_UDP, "10.0.1.10", "10.0.2.10", 8, 9, 64, .ttl = 1)},
+		     gateway = PART(IPPROTO_UDP, "10.0.1.10", "10.0.1.1", 9, 9, 64);
+	const struct fragment_key key = {
+		.source = htonl(0x0A00010A),
+		.destination = htonl(0x0A00010B),
+		.id = htons(1),
+		.protocol = IPPROTO_UDP,
+		.vni = {RED >> 16, (RED >> 8) & 0xFF, RED & 0xFF},
+	};
+	struct fragment_value first;
+	struct journey j;
+	struct frame f;
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(all); i++)
+		wrong += sends(w, "in order", FWD1, OF_FWD1, RED, &all[i],
+			       all[i].fragment == MORE ? FIRST "FORWARDED_FIRST" : "fwd1 FORWARDED",
+			       DELIVERED, &j);
+	// Decided about like any packet of the session, which has begun.
+	all[0].fragment = 0;
+	wrong += sends(w, "whole", FWD1, OF_FWD1, RED, &all[0], "fwd1 FORWARDED", DELIVERED, &j);
+
+	wrong += sends(w, "denied", FWD1, OF_FWD1, RED, &denied[0], FIRST "SECURITY_GROUP", DROPPED,
+		       &j);
+	wrong += sends(w, "denied, later", FWD1, OF_FWD1, RED, &denied[1], "fwd1 SECURITY_GROUP",
+		       DROPPED, &j);
+	wrong += sends(w, "to nobody", FWD1, OF_FWD1, RED, &nobody[0], FIRST "UNREACHABLE", TOLD,
+		       &j);
+	wrong += sends(w, "to nobody, later", FWD1, OF_FWD1, RED, &nobody[1], "fwd1 NO_ENDPOINT",
+		       DROPPED, &j);
+	wrong += sends(w, "to its end", FWD1, OF_FWD1, RED, &ends[0], "fwd1 FORWARDED", DELIVERED,
+		       &j);
+	wrong += sends(w, "to its end, later", FWD1, OF_FWD1, RED, &ends[1], "fwd1 NOT_ANSWERED",
+		       DROPPED, &j);
+	wrong += sends(w, "to the gateway, later", FWD1, OF_FWD1, RED, &gateway,
+		       "fwd1 GATEWAY_PROTOCOL", DROPPED, &j);
+
+	// What is no part of that packet.
+	struct inner others[] = {
+		PART(IPPROTO_UDP, "10.0.1.10", "10.0.1.11", 10, 9, 64),
+		PART(IPPROTO_UDP, "10.0.1.12", "10.0.1.11", 1, 9, 64),
+		PART(IPPROTO_UDP, "10.0.1.10", "10.0.1.12", 1, 9, 64),
+		PART(IPPROTO_ICMP, "10.0.1.10", "10.0.1.11", 1, 9, 64),
+	};
+	for (size_t i = 0; i < COUNT(others); i++)
+		wrong += comes(w, "of another packet", RED, &others[i], &f);
+	wrong += comes(w, "another tenant's", BLUE, &all[1], &f);
+	// The number is used again some time.
+	if (bpf_map_lookup_elem(node_map(&w->node[FWD1], "fragments"), &key, &first))
+		fatal("no fragment is known");
+	first.seen_ms -= FRAGMENTED_MS;
+	node_put(&w->node[FWD1], "fragments", &key, &first);
+	return wrong + comes(w, "long after", RED, &all[1], &f);
+}
+
+// Out of order: who comes early waits, for so long and no longer.
+static int test_early_fragments(struct world *w)
+{
+	struct inner first = PART(IPPROTO_UDP, "10.0.1.10", "10.0.2.10", 1, MORE, 64),
+		     later = PART(IPPROTO_UDP, "10.0.1.10", "10.0.2.10", 1, 9, 64),
+		     next[] = {PART(IPPROTO_UDP, "10.0.1.10", "10.0.1.11", 2, MORE, 64),
+			       PART(IPPROTO_UDP, "10.0.1.10", "10.0.1.11", 2, 9, 64)};
+	const uint64_t never = UINT64_MAX / 4;
+	struct entrance_value entrance, duty;
+	const uint32_t number = OF_FWD1, only = 0;
+	struct waiting_value waiting;
+	struct frame f, early, asking;
+	struct journey j;
+	int wrong = 0;
+
+	put_waiting(w, 1, 0);
+	wrong += comes(w, "early", RED, &later, &early);
+	wrong += turns(w, "early", RED, &later, &early, GO_ON, DROPPED);
+	wrong += sends(w, "its first", FWD1, OF_FWD1, RED, &first, FIRST "FORWARDED_FIRST",
+		       DELIVERED, &j);
+	wrong += turns(w, "after its first", RED, &later, &early, FORWARDED, DELIVERED);
+
+	// The first one is being asked about.
+	write_inner(&f, &next[0]);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += step(w, FWD1, &f, &j);
+	asking = j.out;
+	wrong += comes(w, "nothing decided yet", RED, &next[1], &early);
+	wrong += turns(w, "nothing decided yet", RED, &next[1], &early, GO_ON, DROPPED);
+	j = (struct journey){.out = asking, .at = FTN3};
+	wrong += go_on(w, &j);
+	wrong += turns(w, "decided", RED, &next[1], &early, FORWARDED, DELIVERED);
+
+	// What is cached has to be asked about again, by another first one.
+	raise_policy(w, 7);
+	wrong += turns(w, "another policy", RED, &next[1], &early, GO_ON, DROPPED);
+	raise_policy(w, 0);
+
+	forget(w);
+	f = early;
+	came_before(&f, WAITING_MS + 1);
+	wrong += is_verdict("too long", node_waited(&w->node[FWD1], &f), NO_FIRST_FRAGMENT);
+	if (bpf_map_lookup_elem(node_map(&w->node[FWD1], "entrances"), &number, &entrance) ||
+	    bpf_map_lookup_elem(node_map(&w->node[FWD1], "duties"), &number, &duty))
+		fatal("no entrance");
+	duty.serves = 0;
+	node_put(&w->node[FWD1], "duties", &number, &duty);
+	wrong += turns(w, "the entrance goes", RED, &next[1], &early, NOT_ENTRANCE, DROPPED);
+	node_entrance(&w->node[FWD1], OF_FWD1, &entrance);
+
+	// A VPC may have a part of the room, all together have it all.
+	put_waiting(w, 1, 0);
+	wrong += comes(w, "room", RED, &later, &f);
+	bpf_map_lookup_elem(node_map(&w->node[FWD1], "waiting"), &only, &waiting);
+	wrong += is_number("paid for", waiting.bucket.bytes_until != 0, 1);
+	const struct bucket full = {.bytes_until = never};
+	const uint32_t vni = RED;
+	node_put(&w->node[FWD1], "waiting_vpcs", &vni, &full);
+	wrong += sends(w, "its share is used up", FWD1, OF_FWD1, RED, &later, "fwd1 FRAGMENT_RATE",
+		       DROPPED, &j);
+	wrong += comes(w, "another's is not", BLUE, &later, &f);
+	put_waiting(w, 1, never);
+	wrong +=
+		sends(w, "no room", FWD1, OF_FWD1, BLUE, &later, "fwd1 FRAGMENT_RATE", DROPPED, &j);
+	put_waiting(w, 0, 0);
+	wrong += sends(w, "nowhere to wait", FWD1, OF_FWD1, RED, &later, "fwd1 NO_FIRST_FRAGMENT",
+		       DROPPED, &j);
+	put_waiting(w, 1, 0);
+	return wrong;
+}
+
+// What nobody needs to send in pieces, or as such pieces.
+static int test_odd_fragments(struct world *w)
+{
+#define PIECE(protocol_, place_, bytes_)                                                           \
+	{                                                                                          \
+		.from = "10.0.1.10", .to = "10.0.1.11", .protocol = protocol_, .id = 3,            \
+		.fragment = place_, .payload = bytes_, .raw = 1                                    \
+	}
+	static const struct {
+		const char *name;
+		struct inner in;
+		const char *path;
+	} sent[] = {
+		{"TCP, ports alone", PIECE(IPPROTO_TCP, MORE, 8), "fwd1 FRAGMENT_ODD"},
+		{"TCP, flags", PIECE(IPPROTO_TCP, MORE, 16), "fwd1 FRAGMENT_ODD"},
+		{"TCP, the header", PIECE(IPPROTO_TCP, MORE, 24), FIRST "FORWARDED_FIRST"},
+		{"TCP, over its flags", PIECE(IPPROTO_TCP, 1, 24), "fwd1 FRAGMENT_ODD"},
+		{"TCP, over its header", PIECE(IPPROTO_TCP, MORE | 2, 24), "fwd1 FRAGMENT_ODD"},
+		{"TCP, behind it", PIECE(IPPROTO_TCP, 3, 24), "fwd1 FORWARDED"},
+		{"UDP, the header", PIECE(IPPROTO_UDP, MORE, 8), FIRST "FORWARDED_FIRST"},
+		{"UDP, behind it", PIECE(IPPROTO_UDP, MORE | 1, 8), "fwd1 FORWARDED"},
+		{"UDP, nothing", PIECE(IPPROTO_UDP, MORE, 0), "fwd1 FRAGMENT_ODD"},
+		{"nothing, later", PIECE(IPPROTO_UDP, 5, 0), "fwd1 FRAGMENT_ODD"},
+		{"other steps", PIECE(IPPROTO_UDP, MORE, 20), "fwd1 FRAGMENT_ODD"},
+		{"other steps, later", PIECE(IPPROTO_UDP, MORE | 5, 20), "fwd1 FRAGMENT_ODD"},
+		{"the end", PIECE(IPPROTO_UDP, 5, 20), "fwd1 FORWARDED"},
+		{"too far", PIECE(IPPROTO_UDP, 0x1FFF, 8), "fwd1 FRAGMENT_ODD"},
+		{"as far as can be", PIECE(IPPROTO_UDP, 0x1FFC, 11), "fwd1 FORWARDED"},
+		{"a byte too far", PIECE(IPPROTO_UDP, 0x1FFC, 12), "fwd1 FRAGMENT_ODD"},
+	};
+#undef PIECE
+	struct inner in = PART(IPPROTO_UDP, "10.0.1.10", "10.0.1.11", 4, MORE, 64);
+	struct frame f;
+	struct journey j;
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT(sent); i++)
+		wrong += sends(w, sent[i].name, FWD1, OF_FWD1, RED, &sent[i].in, sent[i].path,
+			       DROPPED, &j);
+	// Padding is no header.
+	write_inner(&f, &(struct inner)PART(IPPROTO_TCP, "10.0.1.10", "10.0.1.11", 5, MORE, 60));
+	f.byte[14 + 3] = 20 + 8;
+	f.byte[14 + 10] = f.byte[14 + 11] = 0;
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += travel(w, FWD1, &f, &j);
+	wrong += path_is("padded", &j, "fwd1 FRAGMENT_ODD");
+
+	// An error is about a first fragment, and is none.
+	write_error(&f, &in, in.to, "02:01:00:00:01:0b", "02:01:00:00:01:0a");
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += travel(w, FWD1, &f, &j);
+	wrong += path_is("an error about a first one", &j, FIRST "FORWARDED_FIRST");
+	wrong += is_number("an error about a first one, its flow",
+			   j.out.byte[14 + 20] << 8 | j.out.byte[14 + 21],
+			   0xC000 | (hash_for(RED, &in) & 0x3FFF));
+	write_error(&f, &in, in.to, "02:01:00:00:01:0b", "02:01:00:00:01:0a");
+	f.byte[14 + 6] = MORE >> 8;
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += travel(w, FWD1, &f, &j);
+	wrong += path_is("an error in pieces", &j, "fwd1 FRAGMENT_ODD");
+	in.fragment = 9;
+	write_error(&f, &in, in.to, "02:01:00:00:01:0b", "02:01:00:00:01:0a");
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += travel(w, FWD1, &f, &j);
+	return wrong + path_is("an error about a later one", &j, "fwd1 INNER_MALFORMED");
+}
+
 // ---- translated sessions ----
 
 // What is sent to .. becomes; what a translation does not say stays.
@@ -5792,8 +6068,6 @@ static const struct {
 	{"10.0.2.100", IPPROTO_ICMP, 7, NULL, "10.0.2.10", 9, 9, 0},
 	{"10.0.2.102", IPPROTO_TCP, 80, "10.0.2.50", "10.0.2.10", 5000, 80, 0},
 	{"10.0.2.103", IPPROTO_TCP, 80, "10.0.2.50", "10.0.2.10", 5000, 80, TRANSLATION_CHOSEN},
-	{"10.0.2.104", IPPROTO_UDP, 0, NULL, "10.0.2.10", 0, 0, 0}, // fragments have no ports
-	{"10.0.2.105", IPPROTO_UDP, 0, NULL, "10.0.2.10", 0, 1053, 0},
 	{"10.0.2.10", IPPROTO_TCP, 81, NULL, "10.0.2.10", 0, 81, 0}, // nothing else
 };
 
@@ -6919,41 +7193,43 @@ static int test_alias_transfer(struct world *w)
 	return wrong;
 }
 
-// Fragments of a session whose function translates addresses alone: the first one's checksum counts
-// for all, and the others have none to change.
+// Fragments of a translated session: the first one has the ports and the checksum, the others are
+// told by it.
 static int test_translated_fragments(struct world *w)
 {
-	struct inner sent = {.protocol = IPPROTO_UDP,
-			     .from_port = 5000,
-			     .to_port = 53,
-			     .fragment = 0x2000,
-			     .payload = 40,
-			     .from = "10.0.1.10",
-			     .to = "10.0.2.104"},
-		     becomes = sent, refused = sent, answers, arrives;
+	struct inner sent = UDP(53, .from = "10.0.1.10", .to = "10.0.2.101", .fragment = MORE,
+				.payload = 40),
+		     becomes = {.protocol = IPPROTO_UDP,
+				.from_port = 5000,
+				.to_port = 1053,
+				.fragment = MORE,
+				.payload = 40,
+				.from = "10.0.2.50",
+				.to = "10.0.2.10"},
+		     answers = reversed(&becomes, 0), arrives = reversed(&sent, 0);
 	struct journey j;
 	int wrong = 0;
 
 	forget(w);
 	put_translations(w);
-	becomes.to = "10.0.2.10";
 	wrong += nats(w, "first", FWD1, &sent, BEGUN, &becomes, &sent, &j);
-	sent.fragment = becomes.fragment = 0x2005;
+	sent.fragment = becomes.fragment = MORE | 6;
 	wrong += nats(w, "middle", FWD1, &sent, "fwd1 FORWARDED", &becomes, &sent, &j);
-	sent.fragment = becomes.fragment = 10;
+	sent.fragment = becomes.fragment = 11;
 	wrong += nats(w, "last", FWD1, &sent, "fwd1 FORWARDED", &becomes, &sent, &j);
-	// The last one may come first, and by the alias.
-	answers = reversed(&becomes, 0);
-	arrives = reversed(&sent, 0);
+	// And by the alias.
 	answers.fragment = arrives.fragment = 10;
-	wrong += nats(w, "by its alias", FWD2, &answers, UP_ALIAS, &arrives, &arrives, &j);
-	answers.fragment = arrives.fragment = 0x2000;
-	wrong +=
-		nats(w, "then the first", FWD2, &answers, "fwd2 FORWARDED", &arrives, &answers, &j);
-	// What would have ports after it has none before.
-	refused.to = "10.0.2.105";
+	answers.payload = arrives.payload = 16;
+	wrong += nats(w, "alone, by its alias", FWD2, &answers, "fwd2 FRAGMENT_WAITS", NULL, NULL,
+		      &j);
+	answers.fragment = arrives.fragment = MORE;
+	wrong += nats(w, "first, by its alias", FWD2, &answers, UP_ALIAS, &arrives, &arrives, &j);
+	answers.fragment = arrives.fragment = 3;
+	wrong += nats(w, "by its alias", FWD2, &answers, "fwd2 FORWARDED", &arrives, &answers, &j);
+	// Of the other side's packets none is so numbered.
+	arrives.fragment = 3;
 	return wrong +
-	       nats(w, "ports", FWD1, &refused, ASKED "TRANSLATION_INVALID", NULL, NULL, &j);
+	       nats(w, "as from inside", FWD2, &arrives, "fwd2 FRAGMENT_WAITS", NULL, NULL, &j);
 }
 
 // What has 0 for ports must not share a session with what has none.
@@ -6971,7 +7247,7 @@ static int test_no_ports(struct world *w)
 		{WITHOUT_PORTS(IPPROTO_ICMP, .type = PING), INSERTED_ "FORWARDED_FIRST"},
 		{WITHOUT_PORTS(IPPROTO_ICMP, .type = PING), "fwd1 FORWARDED"},
 		{WITHOUT_PORTS(IPPROTO_ICMP, .type = 13), FIRST "NO_SESSION"},
-		{WITHOUT_PORTS(IPPROTO_ICMP, .fragment = 0x2000), FIRST "SECURITY_GROUP"},
+		{WITHOUT_PORTS(IPPROTO_ICMP, .type = PING, .fragment = MORE), "fwd1 FORWARDED"},
 		{WITHOUT_PORTS(IPPROTO_UDP), "fwd1 INNER_MALFORMED"},
 		{WITHOUT_PORTS(IPPROTO_TCP, .flags = SYN), "fwd1 INNER_MALFORMED"},
 	};
@@ -7053,8 +7329,9 @@ static int test_told(struct world *w)
 		wrong++;
 	}
 	// A fragment cannot be told apart by its host either.
-	part.fragment = 0x2000;
+	part.fragment = MORE;
 	part.payload = 64;
+	part.to_port = 8;
 	part_key = key_of(RED, &part, &from_b);
 	wrong +=
 		sends(w, "told", FWD1, OF_FWD1, RED, &part, FIRST "FORWARDED_FIRST", DELIVERED, &j);
@@ -7379,9 +7656,8 @@ static int test_all_verdicts(struct world *w)
 		// modules/limits/limits_test.c.
 		VPC_RATE, FLOW_LIMITED, MISS_RATE, SESSION_QUOTA, HALF_OPEN, EDGE_TO_ENTRANCE,
 		EDGE_DIRECT, EDGE_DELIVERED, FLOW_INJECTED, FLOW_DELETED, OAM_MALFORMED,
-		OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE, NO_ROUTE,
-		NO_ENDPOINT, // reasons of UNREACHABLE, not counted
-			     // themselves
+		OAM_FOREIGN, NO_LOCAL_PORT, NO_ENTRANCE,
+		NO_ROUTE, // a reason of UNREACHABLE, not counted itself
 	};
 	// modules/heartbeat has its own test.
 	static const enum verdict beats[] = {
@@ -7481,6 +7757,9 @@ static const struct test tests[] = {
 	{"an alias' bucket moves", test_alias_moves},
 	{"an alias and its VPC go to another cluster", test_alias_transfer},
 	{"translated, fragments", test_translated_fragments},
+	{"fragments", test_fragments},
+	{"fragments, early", test_early_fragments},
+	{"fragments, odd", test_odd_fragments},
 	{"whom OAM is due", test_told},
 	{"OAM frames", test_oam},
 	{"no room", test_no_room},

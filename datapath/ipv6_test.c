@@ -409,6 +409,7 @@ static int test_flows(struct world *w)
 static int test_guarded(struct world *w)
 {
 	const struct sent open = TCP_(80, SYN, .from = A1, .to = WEB1);
+	struct sent part = TCP_(80, SYN, .from = A1, .to = WEB1);
 	const struct sent back = {.protocol = IPPROTO_TCP,
 				  .from = WEB1,
 				  .to = A1,
@@ -428,6 +429,9 @@ static int test_guarded(struct world *w)
 			    NO_SESSION);
 	wrong += is_verdict("an echo reply",
 			    travel(w, &PING_(.from = B1, .to = WEB1, .type = 129), &f), NO_SESSION);
+	part.extension[0] = (struct extension){IPV6_FRAGMENT, 8, 0, 1};
+	wrong += is_verdict("a fragment, whose port nobody knows", travel(w, &part, &f),
+			    SECURITY_GROUP);
 	wrong += delivered(w, "what is allowed", &open, FORWARDED_FIRST);
 	wrong += delivered(w, "its answer", &back, FORWARDED);
 	wrong += is_number("recorded", node_count(&w->node[FTN], "sessions"), 1);

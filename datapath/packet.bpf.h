@@ -24,6 +24,7 @@
 #define IPV4_DONT_FRAGMENT 0x4000
 #define IPV4_MORE_FRAGMENTS 0x2000
 #define IPV4_OFFSET 0x1FFF
+#define IPV4_MOST 65535 // bytes of a packet, whole
 
 // A tenant's packet has one of the two; the outer one is IPv4.
 struct frame {
@@ -49,13 +50,17 @@ struct flow {
 	struct session_key key;
 	__u8 from_b;	// its sender is the key's b
 	__u8 tcp_flags; // as in the header: TCP_*
-	__u8 fragment;	// any fragment; 2: not the first
+	__u8 fragment;	// any fragment: FRAGMENT_*
 	__u8 icmp_error;
 	__u8 icmp_type;
-	__u8 no_echo; // ICMP: no echo, or not known to be one
+	__u8 no_echo;  // ICMP: no echo, or not known to be one
+	__u8 portless; // a fragment of whose ports nothing is known: all such are one session
 	__be16 source_port;
 	__be16 destination_port;
 };
+
+#define FRAGMENT_FIRST 1 // IPv4: with the ports that its session has
+#define FRAGMENT_LATER 2
 
 // Of an ICMP error: of the flow it is about, reversed.
 inlined struct in6_addr flow_source(const struct flow *f)
@@ -282,7 +287,34 @@ inlined __u8 dscp_of(const struct packet *p)
 	return p->inner.ip ? p->inner.ip->tos >> 2 : 0;
 }
 
-// What follows an IPv4 header, for the key: ports, or what stands for them. Twice 0 is what a
+// Where in its packet an IPv4 fragment lies, as its header has it; 0: it is all of it.
+inlined __u32 fragment_place(const struct iphdr *ip)
+{
+	return bpf_ntohs(ip->frag_off) & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET);
+}
+
+inlined int is_later(const struct iphdr *ip)
+{
+	return !!(ip->frag_off & bpf_htons(IPV4_OFFSET));
+}
+
+// Whether a fragment with so many bytes behind its header is what nobody needs to send: in other
+// steps than 8 bytes, or past the end of any packet (RFC 791 section 3.2); without all of the L4
+// header in the first one, or with a part of it in a later one (RFC 1858 section 3, RFC 3128).
+verified int fragment_odd(__u32 place, __u32 bytes, __u32 protocol)
+{
+	__u32 begin = (place & IPV4_OFFSET) * 8;
+	__u32 header = protocol == IPPROTO_TCP				     ? sizeof(struct tcphdr)
+		       : protocol == IPPROTO_UDP || protocol == IPPROTO_ICMP ? 8
+									     : 0;
+
+	if (!bytes || (place & IPV4_MORE_FRAGMENTS && bytes % 8) ||
+	    begin + bytes > IPV4_MOST - sizeof(struct iphdr))
+		return 1;
+	return begin ? begin < header : bytes < header;
+}
+
+// What follows an IP header, for the key: ports, or what stands for them. Twice 0 is what an IPv6
 // fragment has for ports: nobody may begin the session of all fragments with such a packet.
 inlined enum verdict read_ports(struct packet *p, __u8 protocol, struct flow *f)
 {
@@ -346,10 +378,9 @@ inlined enum verdict read_embedded(struct packet *p, struct flow *f, struct ends
 	ends->source = ip->daddr;
 	ends->destination = ip->saddr;
 	*protocol = ip->protocol;
-	if (ip->frag_off & bpf_htons(IPV4_OFFSET | IPV4_MORE_FRAGMENTS)) {
-		f->no_echo = ip->protocol == IPPROTO_ICMP;
-		return GO_ON;
-	}
+	// RFC 1122 section 3.2.2: there are no errors about later fragments.
+	if (is_later(ip))
+		return INNER_MALFORMED;
 	if (ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP) {
 		f->source_port = ((__be16 *)ports)[1];
 		f->destination_port = ((__be16 *)ports)[0];
@@ -391,24 +422,44 @@ inlined void make_key(struct flow *f, struct ends ends, __u32 vni, __u8 protocol
 	f->key.protocol = protocol;
 }
 
-// The flow of a tenant's IPv4 packet whose header was read.
+// The flow of a tenant's IPv4 packet whose header was read. A later fragment has none by itself:
+// who takes those asks before.
 inlined enum verdict read_flow(struct packet *p, struct flow *f)
 {
 	struct iphdr *ip = p->inner.ip;
+	__u32 place = fragment_place(ip);
 	__u8 protocol = ip->protocol;
 	struct ends ends = {ip->saddr, ip->daddr};
 	enum verdict v;
 
-	if (ip->frag_off & bpf_htons(IPV4_OFFSET | IPV4_MORE_FRAGMENTS)) {
-		f->fragment = ip->frag_off & bpf_htons(IPV4_OFFSET) ? 2 : 1;
-		f->no_echo = protocol == IPPROTO_ICMP;
-	} else {
-		if ((v = read_ports(p, protocol, f)))
-			return v;
-		if (f->icmp_error && (v = read_embedded(p, f, &ends, &protocol)))
+	// Reckoned, so that the verifier does not look at all that follows twice.
+	f->fragment = (place + IPV4_MORE_FRAGMENTS + IPV4_OFFSET) / (2 * IPV4_MORE_FRAGMENTS);
+	if (place && fragment_odd(place, bpf_ntohs(ip->tot_len) - sizeof(*ip), protocol))
+		return FRAGMENT_ODD;
+	if (place & IPV4_OFFSET)
+		return NO_FIRST_FRAGMENT;
+	if ((v = read_ports(p, protocol, f)))
+		return v;
+	if (f->icmp_error) {
+		if (place) // RFC 1812 section 4.3.2.3: it is not that long
+			return FRAGMENT_ODD;
+		if ((v = read_embedded(p, f, &ends, &protocol)))
 			return v;
 	}
 	make_key(f, ends, p->vni, protocol);
+	return GO_ON;
+}
+
+// Of a later fragment all that it says itself.
+inlined enum verdict read_later(const struct packet *p, struct flow *f)
+{
+	const struct iphdr *ip = p->inner.ip;
+
+	f->fragment = FRAGMENT_LATER;
+	f->portless = 1;
+	if (fragment_odd(fragment_place(ip), bpf_ntohs(ip->tot_len) - sizeof(*ip), ip->protocol))
+		return FRAGMENT_ODD;
+	make_key(f, (struct ends){ip->saddr, ip->daddr}, p->vni, ip->protocol);
 	return GO_ON;
 }
 
@@ -446,8 +497,6 @@ inlined void make_key6(struct flow *f, const struct in6_addr *source,
 
 #define EXTENSIONS_MOST 4  // before TCP and the like
 #define EXTENSION_BYTES 64 // of all of them: what a host does not put into them by mistake
-#define FRAGMENT_FIRST 1   // as flow.fragment has it
-#define FRAGMENT_LATER 2
 
 inlined int is_extension(__u8 next)
 {
@@ -583,6 +632,7 @@ inlined enum verdict read_flow6(struct packet *p, struct flow *f)
 	if ((v = skip_extensions(p, &protocol, &f->fragment)))
 		return v;
 	if (f->fragment) {
+		f->portless = 1;
 		f->no_echo = protocol == IPPROTO_ICMPV6;
 		// RFC 6980: such words do not come in pieces either.
 		if (f->no_echo && f->fragment == FRAGMENT_FIRST) {

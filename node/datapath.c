@@ -23,6 +23,7 @@
 #include "shared/config.h"
 #include "shared/edge.h"
 #include "shared/flat.h"
+#include "shared/fragment.h"
 #include "shared/health.h"
 #include "shared/limits.h"
 #include "shared/membership.h"
@@ -461,6 +462,36 @@ static int make_oam_pair(struct datapath *datapath, const struct node_settings *
 	return 0;
 }
 
+// The pair in which fragments wait for their first ones (shared/steps.h). Its queue is never longer
+// than those who are let in, so that nothing is lost there; each goes round before its time is
+// over.
+static int make_waiting_pair(struct datapath *datapath, const struct node_settings *settings,
+			     struct bpf_object *gateway)
+{
+	const struct interface_name first = own_interface(datapath, "zfrg", 'a');
+	const struct interface_name second = own_interface(datapath, "zfrg", 'b');
+	int map = map_of(gateway, "waiting"), program = program_of(gateway, "waited");
+	int turn = program_of(gateway, "wait_turn");
+	struct waiting_value value = {};
+	const __u32 only = 0;
+	int err;
+
+	if (map < 0 || program < 0 || turn < 0)
+		return -ENOENT;
+	if ((err = veth_make(&first, &second, veth_mtu(&settings->tenant_interface))) ||
+	    (err = offload_socket(second.text)) ||
+	    (err = veth_queue(&second, WAITING_BYTES / WAITING_MS * 1000, WAITING_OVERHEAD,
+			      2 * WAITING_BYTES, WAITING_BURST)))
+		return err;
+	value.ifindex = if_nametoindex(first.text);
+	if ((err = link_place(datapath->dir, "waited", HOOK_XDP, value.ifindex, program,
+			      XDP_MODE_NATIVE)) ||
+	    (err = link_place(datapath->dir, "wait-turn", HOOK_TCX_INGRESS,
+			      if_nametoindex(second.text), turn, XDP_MODE_NATIVE)))
+		return err;
+	return bpf_map_update_elem(map, &only, &value, BPF_ANY) ? -errno : 0;
+}
+
 // The pair goes with the program at its end.
 static void remove_pair(const struct datapath *datapath, const char *link)
 {
@@ -476,6 +507,13 @@ static void remove_check_pair(const struct datapath *datapath)
 {
 	link_drop(datapath->dir, "check-room");
 	remove_pair(datapath, "check");
+}
+
+// The same for that of fragments.
+static void remove_waiting_pair(const struct datapath *datapath)
+{
+	link_drop(datapath->dir, "wait-turn");
+	remove_pair(datapath, "waited");
 }
 
 static struct interface_name check_interface(const struct node_settings *settings, char end)
@@ -597,7 +635,11 @@ static int fill_arrays(struct datapath *datapath, const struct node_settings *se
 	if (!(settings->roles & NODE_FWD))
 		return 0;
 	err = make_oam_pair(datapath, settings, objects[0]);
-	return err ? refuse(why, err, "the pair of interfaces for OAM frames: %s", strerror(-err))
+	if (err)
+		return refuse(why, err, "the pair of interfaces for OAM frames: %s",
+			      strerror(-err));
+	err = make_waiting_pair(datapath, settings, objects[0]);
+	return err ? refuse(why, err, "the pair of interfaces for fragments: %s", strerror(-err))
 		   : 0;
 }
 
@@ -726,8 +768,10 @@ static int use(struct datapath *datapath, struct datapath_loading *l)
 			      strerror(-err));
 	if (!(settings->roles & NODE_EDGE))
 		remove_pair(datapath, "mirror");
-	if (!(settings->roles & NODE_FWD))
+	if (!(settings->roles & NODE_FWD)) {
 		remove_pair(datapath, "oam");
+		remove_waiting_pair(datapath);
+	}
 	if (!(settings->roles & NODE_FTN))
 		remove_check_pair(datapath);
 	if ((err = attach_all(datapath, settings, objects[0], l->why)) ||
@@ -750,6 +794,7 @@ static int unload(struct datapath *datapath, char why[DATAPATH_WHY])
 	remove_pair(datapath, "oam");
 	remove_pair(datapath, "mirror");
 	remove_check_pair(datapath);
+	remove_waiting_pair(datapath);
 	pacemaker_stop(datapath->dir);
 	datapath->pacer = (struct pacer){};
 	err = pins_remove(datapath->dir);

@@ -220,14 +220,15 @@ static void pin_dir(const struct options *o, char dir[PIN_PATH])
 static void unload(const char *dir)
 {
 	const unsigned int pairs[] = {link_ifindex(dir, "oam"), link_ifindex(dir, "clock"),
-				      link_ifindex(dir, "check"), link_ifindex(dir, "mirror")};
+				      link_ifindex(dir, "check"), link_ifindex(dir, "mirror"),
+				      link_ifindex(dir, "waited")};
 	int err = pins_remove(dir), i;
 
 	emitter_stop(dir);
 	uplinks_unload();
 	if (err)
 		fatalx("%s cannot be removed: %s", dir, strerror(-err));
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 5; i++)
 		if (pairs[i])
 			veth_delete(pairs[i]);
 }

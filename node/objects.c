@@ -60,6 +60,7 @@ const struct step_program step_programs[] = {
 	{STEP_TENANT6, "tenant6"},
 	{STEP_COMPLAINT6, "complaint6"},
 	{STEP_ADVERTISE, "advertise"},
+	{STEP_FRAGMENT, "fragment"},
 	{}, // ends the list
 	// clang-format on
 };

@@ -71,13 +71,15 @@ static int set_up(const struct interface_name *name, unsigned int mtu)
 	return ask(&request);
 }
 
-// A token bucket with tokens for exactly one frame: each takes all of them, and they are back after
-// one interval. That the link layer is named spares the kernel a table of rates.
-int veth_pace(const struct interface_name *name, unsigned int bytes, unsigned int interval_ms)
+// That the link layer is named spares the kernel a table of rates.
+int veth_queue(const struct interface_name *name, unsigned int bytes_per_s, unsigned int overhead,
+	       unsigned int limit, unsigned int burst)
 {
 	const struct tc_tbf_qopt options = {
-		.rate = {.linklayer = TC_LINKLAYER_ETHERNET, .rate = bytes * 1000 / interval_ms},
-		.limit = 4 * bytes,
+		.rate = {.linklayer = TC_LINKLAYER_ETHERNET,
+			 .overhead = (unsigned short)overhead,
+			 .rate = bytes_per_s},
+		.limit = limit,
 	};
 	struct netlink_request request;
 	struct rtattr *nest;
@@ -92,9 +94,15 @@ int veth_pace(const struct interface_name *name, unsigned int bytes, unsigned in
 	netlink_put_text(&request, TCA_KIND, "tbf");
 	nest = netlink_nest(&request, TCA_OPTIONS, NULL, 0);
 	netlink_put(&request, TCA_TBF_PARMS, &options, sizeof(options));
-	netlink_put_number(&request, TCA_TBF_BURST, bytes);
+	netlink_put_number(&request, TCA_TBF_BURST, burst);
 	netlink_end(&request, nest);
 	return ask(&request);
+}
+
+// With tokens for exactly one frame: each takes all of them, and they are back after one interval.
+int veth_pace(const struct interface_name *name, unsigned int bytes, unsigned int interval_ms)
+{
+	return veth_queue(name, bytes * 1000 / interval_ms, 0, 4 * bytes, bytes);
 }
 
 int interface_runs(const struct interface_name *name)

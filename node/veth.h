@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// The pairs of virtual interfaces through which a forwarder makes OAM frames (shared/steps.h), the
-// pacemaker's frame circles (shared/heartbeat.h) and an edge makes copies for collectors
-// (shared/edge.h), and word of interfaces that come and go: the loader's rtnetlink.
+// The pairs of virtual interfaces through which a forwarder makes OAM frames and fragments
+// wait (shared/steps.h), the pacemaker's frame circles (shared/heartbeat.h) and an edge makes
+// copies for collectors (shared/edge.h), and word of interfaces that come and go: the loader's
+// rtnetlink.
 #pragma once
 
 #include "node/tables.h"
@@ -11,6 +12,11 @@ unsigned int veth_mtu(const struct interface_name *like);
 // Has a pair of these names exist, both ends up and without ARP. Returns 0 or a negative errno.
 int veth_make(const struct interface_name *first, const struct interface_name *second,
 	      unsigned int mtu);
+// From now on what the interface sends waits in a queue of at most limit bytes, which so many leave
+// per second, each frame counting overhead more; a burst, which no frame is larger than, at once.
+// Returns 0 or a negative errno.
+int veth_queue(const struct interface_name *name, unsigned int bytes_per_s, unsigned int overhead,
+	       unsigned int limit, unsigned int burst);
 // From now on one frame of so many bytes leaves the interface per interval. Returns 0 or a negative
 // errno.
 int veth_pace(const struct interface_name *name, unsigned int bytes, unsigned int interval_ms);

@@ -605,6 +605,7 @@ static void goes_on_without_daemon(void **state)
 	send_frames("v1", 5);
 	assert_true(reported(has_packets, &expected));
 	shell("ip link show | grep -q zoam");
+	shell("ip link show | grep -q zfrg");
 	shell("ip link show | grep -q zemit");
 	shell("ip link show | grep -q zclk");
 	assert_true(rounds_go_on());
@@ -887,7 +888,7 @@ static void stops_and_unloads(void **state)
 			 0);
 	snprintf(path, sizeof(path), "%s/n1", bpf);
 	assert_int_equal(access(path, F_OK), -1);
-	shell("! ip link show | grep -q 'zoam\\|zemit\\|zclk'");
+	shell("! ip link show | grep -q 'zoam\\|zfrg\\|zemit\\|zclk'");
 }
 
 static void send_edge_port(uint64_t revision, size_t count, char *interface)
@@ -940,7 +941,7 @@ static void changes_its_role(void **state)
 	assert_true(reported(has_applied, &revision));
 	assert_true(reported(has_ready, &one));
 	assert_int_equal(map_of("endpoints"), -ENOENT);
-	shell("! ip link show | grep -q 'xdp\\|zoam\\|zemit\\|zclk'");
+	shell("! ip link show | grep -q 'xdp\\|zoam\\|zfrg\\|zemit\\|zclk'");
 	stop_zetad();
 }
 

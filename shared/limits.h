@@ -96,6 +96,16 @@
 #define DIRECT_IDLE_S 5	      // a direct path unused for so long is forgotten; not above that
 #define DIRECT_REPEAT_MS 1000 // an OAM frame may be lost: told again at most this often
 
+// Fragments of IPv4 (docs/fragments.md).
+#define MAX_FRAGMENTED 32768  // packets whose fragments a forwarder knows: 10,000 a second
+#define FRAGMENTED_MS 3000    // .. for so long: before their sender has used all numbers once more
+#define WAITING_MS 64	      // that a fragment waits for its first one: some round trips
+#define WAITING_BYTES 1048576 // .. and so many of them, frames as they are underlay's
+#define WAITING_OVERHEAD 1024 // each counts for so many more: small ones cost the same time
+#define WAITING_BURST 8192    // the longest frame in a pair of interfaces, and some
+#define WAITING_SHARE 4	      // of which one VPC has a quarter at most
+#define MAX_WAITING_VPCS 4096 // that have lately; older ones are forgotten
+
 // Ops that no packet causes. What the loader has sent in a millisecond: a million sessions are
 // copied in some 4 s, and a node's network carries a third of a gigabit more meanwhile. Where its
 // processors have no time to spare packets shall have most of it, and a million takes below 7 s.

@@ -19,7 +19,7 @@
 #define RULE_EGRESS_BIT 0x80000000u
 #define RULE_REMOTE_WORDS 5
 
-// A service: protocol, then the destination port, host byte order (of ICMP the type) or, of a
+// A service: protocol, then the destination port, host byte order (of ICMP the type) or, of an IPv6
 // fragment, whose ports nobody knows, the number above all ports.
 #define RULE_SERVICE_SHIFT 17
 #define RULE_FRAGMENT 0x10000u

@@ -10,7 +10,8 @@
 
 // Both directions of a connection have this one key: the endpoint that sorts first (address as
 // 16 bytes, then port) is a. ICMP echo: the identifier is both ports; an ICMP error has the key
-// of the packet it embeds; fragments have ports 0; other ICMP, and its fragments, 0 and 0xFFFF.
+// of the packet it embeds; IPv6 fragments have ports 0; other ICMP, and ICMPv6 in fragments, 0 and
+// 0xFFFF.
 struct session_key {
 	struct in6_addr a;
 	struct in6_addr b;

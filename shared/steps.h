@@ -26,6 +26,7 @@ enum gateway_step {
 	STEP_TENANT6 = 19,    // forwarder: a tenant's IPv6 packet arrived
 	STEP_COMPLAINT6 = 20, // forwarder: tell the sender by ICMPv6
 	STEP_ADVERTISE = 21,  // forwarder: a solicitation of a neighbour or a router is answered
+	STEP_FRAGMENT = 22,   // forwarder: a later fragment of a tenant's IPv4 packet arrived
 	STEPS,
 };
 
@@ -35,3 +36,7 @@ enum gateway_step {
 // that copy into the OAM frame. XDP cannot make packets, but it can send one twice.
 #define CLONE_TENANT 0 // key in "clone": value tenant_ifindex
 #define CLONE_OAM 1    // key in "clone": value ifindex of the pair's first end
+
+// And a pair in which fragments wait (docs/fragments.md): sent to its first end by XDP, put back by
+// program "wait_turn" (tcx) at its second one, through that one's queue, whose pace is the
+// loader's, and looked at again by program "waited" (XDP) at the first one.

@@ -77,7 +77,8 @@ enum zeta_answer {
 #define ZETA_MAY_ALL 0x1F
 
 // What a packet is (zeta_first_packet.what, zeta_packet.what):
-// any fragment; ports, TCP flags and ICMP type are 0;
+// a fragment that says nothing itself: ports, TCP flags and ICMP type are 0. Of IPv4 that is none
+// of the first packets, and of the others any fragment: its ports are those of its first one;
 #define ZETA_FRAGMENT 0x01
 // an ICMP error; addresses and ports are those of the flow that it is about, turned round, so that
 // source is who the flow was meant for;

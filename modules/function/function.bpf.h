@@ -37,6 +37,7 @@ struct passage {
 	__u8 dscp;
 	__u8 dscp_before;
 	__u8 told;    // its session is in the cache
+	__u8 later;   // a later fragment: its flow is known already
 	__u8 fresh;   // of a translated session: what is known of it is in session_room()->reply
 	__u8 final;   // .. the packet is translated already
 	__u8 beside;  // .. it went its way already

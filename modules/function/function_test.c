@@ -106,6 +106,7 @@ struct sent {
 	uint8_t back;
 	uint8_t tos;
 	uint8_t payload;
+	uint16_t fragment;
 };
 
 static void write_frame(struct frame *f, const struct sent *s)
@@ -119,11 +120,12 @@ static void write_frame(struct frame *f, const struct sent *s)
 	frame_fill(f, s->payload ? s->payload : 10);
 	if (s->flags)
 		frame_tcp(f, source, destination, s->flags);
-	else
+	else if (!(s->fragment & 0x1FFF))
 		frame_udp(f, source, destination, 0);
 	frame_ipv4(f, (struct ipv4_header){.from = ip[s->back],
 					   .to = ip[!s->back],
-					   .protocol = s->flags ? IPPROTO_TCP : IPPROTO_UDP});
+					   .protocol = s->flags ? IPPROTO_TCP : IPPROTO_UDP,
+					   .fragment = s->fragment});
 	inner = (void *)f->byte;
 	inner->tos = s->tos;
 	inner->check = 0;
@@ -707,6 +709,22 @@ static int test_later_again(struct world *w)
 	return wrong + asked(w, "rules are", &web, NETWORK_ACL);
 }
 
+// A fragment is of its packet's session: the ports are its first one's.
+static int test_fragments(struct world *w)
+{
+	const struct sent whole = {.to = 80}, first = {.to = 80, .fragment = 0x2000, .payload = 16},
+			  last = {.to = 80, .fragment = 3, .payload = 16};
+	int wrong = 0;
+
+	pushing_sample(&w->pushing, "PARTS", SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
+	chain_with(w, SLOT);
+	wrong += marked(w, "whole", &whole, FORWARDED_FIRST, 0);
+	wrong += marked(w, "first", &first, FORWARDED, 10 << 2);
+	wrong += marked(w, "last", &last, FORWARDED, 10 << 2);
+	return wrong + is_number("a first packet counts twice", state_of(w, SLOT, 0).count.runs, 4);
+}
+
 // What it may not is its own loss: the packet's, and no later one's.
 static int test_beyond(struct world *w)
 {
@@ -922,6 +940,7 @@ int main(int argc, char **argv)
 		{"versions", test_versions},
 		{"end and hold", test_end_and_hold},
 		{"every packet", test_every},
+		{"fragments", test_fragments},
 		{"beyond", test_beyond},
 		{"refused", test_refused},
 		{"broken objects", test_broken},

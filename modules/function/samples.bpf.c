@@ -91,6 +91,18 @@ ZETA_EVERY_PACKET(p, config)
 	p->dscp++;
 	return ZETA_NEXT;
 }
+#elif defined(SAMPLE_PARTS) // marks fragments of one flow, which is all that it lets pass
+#undef MAY
+#define MAY ZETA_MAY_DROP | ZETA_MAY_MARK
+ZETA_EVERY_PACKET(p, config)
+{
+	if (p->source_port != __builtin_bswap16(5000) ||
+	    p->destination_port != __builtin_bswap16(80) || p->protocol != 17)
+		return ZETA_DROP;
+	if (p->what & ZETA_FRAGMENT)
+		p->dscp = 10;
+	return ZETA_NEXT;
+}
 #elif defined(SAMPLE_EDITS) // what may only be read
 ZETA_FIRST_PACKET(p, config)
 {

@@ -134,7 +134,7 @@ inlined enum verdict edge_too_large(struct __sk_buff *skb, const struct packet *
 {
 	if ((p->inner.ip6 ? segment_bytes6(skb, p) : segment_bytes(skb, p)) <= cfg.tenant_mtu)
 		return GO_ON;
-	if (f->icmp_error || f->fragment == 2) // RFC 1122, 3.2.2: no answer to these
+	if (f->icmp_error || f->fragment == FRAGMENT_LATER) // RFC 1122, 3.2.2: no answer to these
 		return NOT_ANSWERED;
 	return p->inner.ip6 ? tell_mtu6(skb, p) : tell_mtu(skb, p);
 }

@@ -89,14 +89,16 @@ inlined enum verdict edge_egress_allowed(struct __sk_buff *skb, const struct loc
 }
 
 // A connection that the workload of this interface begins: TCP's, as it says so itself. Nobody
-// sends a SYN in fragments but to hide it, so what begins with one is taken for that.
+// sends a SYN in fragments but to hide it, so an IPv6 packet that begins with one is taken for
+// that.
 inlined enum verdict edge_connection_allowed(struct __sk_buff *skb, const struct local_port *port,
 					     const struct flow *f)
 {
 	struct port_buckets *b;
 
-	if (!port->connections.per_packet || f->key.protocol != IPPROTO_TCP || f->fragment == 2 ||
-	    (!f->fragment && (f->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN))
+	if (!port->connections.per_packet || f->key.protocol != IPPROTO_TCP ||
+	    f->fragment == FRAGMENT_LATER ||
+	    (!f->portless && (f->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN))
 		return GO_ON;
 	b = buckets_of(skb->ifindex);
 	return !b || rate_allows(&port->connections, &b->connections, bpf_ktime_get_ns(), 1, 0)

@@ -72,8 +72,6 @@ inlined int has_address(const struct nat_source_value *from, const struct in6_ad
 // Whether there is something in the packet that tells connections of one address apart.
 inlined int has_port(const struct evaluation *e)
 {
-	if (e->fragment)
-		return 0;
 	return e->protocol == IPPROTO_TCP || e->protocol == IPPROTO_UDP ||
 	       e->protocol == IPPROTO_ICMP;
 }
@@ -144,7 +142,7 @@ inlined enum way come_in(const struct evaluation *e, struct translation *t, __u3
 		*chain = behind->chain;
 	} else {
 		forward = bpf_map_lookup_elem(&nat_forwards, &key);
-		if (!forward || e->fragment)
+		if (!forward)
 			return NOBODYS;
 		t->destination = forward->inside;
 		t->destination_port = forward->port;

@@ -416,7 +416,13 @@ static int test_out(struct world *w)
 	p.flags = ICMP_ECHO_REQUEST;
 	p.to_port = 0;
 	wrong += converses(w, "echo", p, &outside);
-	return wrong;
+	p = (struct packet){RED, 1, SERVER, IPPROTO_UDP, 0, 1000, 53, 0x2000};
+	wrong += goes(w, "a fragment", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+	wrong += is_number("a fragment", outside.from, ADDRESS);
+	wrong += is_choice("of a fragment", outside.from_port);
+	p.fragment = 6;
+	wrong += goes(w, "the next one", &p, FORWARDED, &outside, PUBLIC_SUBNET);
+	return wrong + is_number("the next one", outside.from, ADDRESS);
 }
 
 #define MANY 1000
@@ -617,10 +623,6 @@ static int test_refused(struct world *w)
 		 {BLUE, 1, SERVER, IPPROTO_TCP, SYN, 1000, 80, 0},
 		 UNREACHABLE,
 		 NO_ROUTE},
-		{"a fragment",
-		 {RED, 1, SERVER, IPPROTO_UDP, 0, 1000, 53, 0x2000},
-		 UNREACHABLE,
-		 NAT_NO_PORT},
 		{"another protocol", {RED, 1, SERVER, 47, 0, 0, 0, 0}, UNREACHABLE, NAT_NO_PORT},
 		{"the middle",
 		 {RED, 1, SERVER, IPPROTO_TCP, ACK, 1000, 80, 0},

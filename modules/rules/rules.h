@@ -17,7 +17,7 @@ struct rule {
 	__u8 direction;	  // enum rule_direction
 	__u8 protocol;	  // IP protocol, 0: any, then the ports are 0..65535
 	__u8 remote_bits; // prefix length of remote, 0 to 128; IPv4: 96 + length
-	__u16 port_min;	  // destination port; ICMP: type; 0..65535: any, also a fragment's
+	__u16 port_min;	  // destination port; ICMP: type; 0..65535: any, also an IPv6 fragment's
 	__u16 port_max;
 	__u32 remote_group; // not 0: the peer must be in this group, and remote does not count
 	__u32 outcome;	    // RULE_ALLOW or rule_outcome()

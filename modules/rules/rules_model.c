@@ -8,8 +8,8 @@
 int rules_begins(const struct rules_packet *p)
 {
 	if (p->protocol == IPPROTO_ICMP)
-		return p->fragment || p->icmp_type == 8;
-	return p->protocol != IPPROTO_TCP || (p->tcp_flags == SYN && !p->fragment);
+		return p->icmp_type == 8;
+	return p->protocol != IPPROTO_TCP || p->tcp_flags == SYN;
 }
 
 static int same_bits(const struct in6_addr *a, const struct in6_addr *b, __u32 bits)
@@ -29,8 +29,7 @@ static int matches(const struct rule *r, const struct rules_packet *p,
 
 	if (r->direction != direction || (r->protocol && r->protocol != p->protocol))
 		return 0;
-	if (p->fragment ? r->port_min || r->port_max != 65535
-			: port < r->port_min || port > r->port_max)
+	if (port < r->port_min || port > r->port_max)
 		return 0;
 	if (!r->remote_group)
 		return same_bits(&r->remote, egress ? &p->to : &p->from, r->remote_bits);

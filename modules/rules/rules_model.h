@@ -21,7 +21,6 @@ struct rules_packet {
 	__u8 tcp_flags;
 	__u8 icmp_type;
 	__u16 to_port;
-	int fragment;
 };
 
 // Whether it may begin a connection.

@@ -50,7 +50,7 @@ struct sent {
 	const struct endpoint *from, *to;
 	uint8_t protocol, flags, type;
 	uint16_t from_port, to_port;
-	int fragment;
+	int fragment; // the first one of its packet, of which it counts alone
 };
 
 static uint64_t state;
@@ -74,7 +74,6 @@ static struct rules_packet packet_of(const struct sent *p)
 		.tcp_flags = p->flags,
 		.icmp_type = p->type,
 		.to_port = p->to_port,
-		.fragment = p->fragment,
 	};
 }
 
@@ -251,7 +250,7 @@ static struct sent any_packet(const struct world *w)
 static void write_frame(struct frame *f, const struct sent *p)
 {
 	frame_clear(f);
-	frame_fill(f, 16);
+	frame_fill(f, p->protocol == IPPROTO_TCP ? 20 : 16); // steps of 8 bytes
 	if (p->protocol == IPPROTO_TCP)
 		frame_tcp(f, p->from_port, p->to_port, p->flags);
 	else if (p->protocol == IPPROTO_UDP)

@@ -50,7 +50,7 @@ inlined int translation_valid(const struct translation *t, const struct session_
 	    !address_is_v4(&key->a))
 		return 0;
 	if (key->protocol == IPPROTO_TCP || key->protocol == IPPROTO_UDP)
-		// What has no ports is a fragment, and stays one.
+		// What has no ports is an IPv6 fragment, and stays one.
 		return !(t->source_port | t->destination_port) == !(key->a_port | key->b_port);
 	return key->protocol == IPPROTO_ICMP ? t->source_port == t->destination_port
 					     : !(t->source_port | t->destination_port);
@@ -150,28 +150,25 @@ inlined enum verdict translate_embedded(struct packet *p, const struct translati
 	was = ip->check;
 	check_change(&ip->check, addresses);
 	change = addresses + change16(was, ip->check);
-	if (!(ip->frag_off & bpf_htons(IPV4_OFFSET | IPV4_MORE_FRAGMENTS))) {
-		if (ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP) {
-			ports = change16(word[0], t->destination_port) +
-				change16(word[1], t->source_port);
-			word[0] = t->destination_port;
-			word[1] = t->source_port;
-			change += ports;
-			if (ip->protocol == IPPROTO_UDP) {
-				was = word[3];
-				check_change_udp(&word[3], addresses + ports);
-				change += change16(was, word[3]);
-			}
-		} else if (ip->protocol == IPPROTO_ICMP) {
-			__u8 type = *(__u8 *)word;
+	if (ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP) {
+		ports = change16(word[0], t->destination_port) + change16(word[1], t->source_port);
+		word[0] = t->destination_port;
+		word[1] = t->source_port;
+		change += ports;
+		if (ip->protocol == IPPROTO_UDP) {
+			was = word[3];
+			check_change_udp(&word[3], addresses + ports);
+			change += change16(was, word[3]);
+		}
+	} else if (ip->protocol == IPPROTO_ICMP) {
+		__u8 type = *(__u8 *)word;
 
-			if (type == ICMP_ECHO_REQUEST || type == ICMP_ECHO_REPLY) {
-				ports = change16(word[2], t->source_port);
-				word[2] = t->source_port;
-				was = word[1];
-				check_change(&word[1], ports);
-				change += ports + change16(was, word[1]);
-			}
+		if (type == ICMP_ECHO_REQUEST || type == ICMP_ECHO_REPLY) {
+			ports = change16(word[2], t->source_port);
+			word[2] = t->source_port;
+			was = word[1];
+			check_change(&word[1], ports);
+			change += ports + change16(was, word[1]);
 		}
 	}
 	check_change(&e->icmp.checksum, change);
@@ -197,31 +194,27 @@ inlined enum verdict translate_packet(struct packet *p, const struct flow *f,
 	p->at = ip + 1;
 	if (f->icmp_error)
 		return translate_embedded(p, t);
-	if (f->fragment == 2)
+	if (f->fragment == FRAGMENT_LATER)
 		return GO_ON;
 	if (ip->protocol == IPPROTO_TCP) {
 		struct tcphdr *tcp = take(p, sizeof(*tcp));
 
 		if (!tcp)
 			return TRUNCATED;
-		if (!f->fragment) {
-			ports = change16(tcp->source, t->source_port) +
-				change16(tcp->dest, t->destination_port);
-			tcp->source = t->source_port;
-			tcp->dest = t->destination_port;
-		}
+		ports = change16(tcp->source, t->source_port) +
+			change16(tcp->dest, t->destination_port);
+		tcp->source = t->source_port;
+		tcp->dest = t->destination_port;
 		check_change(&tcp->check, addresses + ports);
 	} else if (ip->protocol == IPPROTO_UDP) {
 		struct udphdr *udp = take(p, sizeof(*udp));
 
 		if (!udp)
 			return TRUNCATED;
-		if (!f->fragment) {
-			ports = change16(udp->source, t->source_port) +
-				change16(udp->dest, t->destination_port);
-			udp->source = t->source_port;
-			udp->dest = t->destination_port;
-		}
+		ports = change16(udp->source, t->source_port) +
+			change16(udp->dest, t->destination_port);
+		udp->source = t->source_port;
+		udp->dest = t->destination_port;
 		check_change_udp(&udp->check, addresses + ports);
 	} else if (ip->protocol == IPPROTO_ICMP && !f->no_echo) {
 		struct icmp_header *icmp = take(p, sizeof(*icmp));
