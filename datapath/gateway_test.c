@@ -7151,6 +7151,9 @@ static int test_all_verdicts(struct world *w)
 		CHECK_TAKEN, CHECK_UNKNOWN,
 		// modules/nat/nat_test.c.
 		NAT_EXHAUSTED, NAT_NO_PORT, NAT_UNSOLICITED,
+		MAPPING_ASKED, MAPPING_KNOWN,
+		// node/upkeep_test.c, too.
+		MAPPING_USED, EMITTED_TOUCH,
 		// modules/route/route_test.c.
 		BLACKHOLE,
 		// modules/peering/peering_test.c.

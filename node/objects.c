@@ -60,6 +60,9 @@ const struct step_program step_programs[] = {
 	{STEP_TENANT6, "tenant6"},
 	{STEP_COMPLAINT6, "complaint6"},
 	{STEP_ADVERTISE, "advertise"},
+	{STEP_MAPPING, "mapping"},
+	{STEP_MAPPED, "mapped"},
+	{STEP_UNMAPPED, "unmapped"},
 	{}, // ends the list
 	// clang-format on
 };
