@@ -1389,6 +1389,12 @@ int table(struct xdp_md *ctx)
 		return finish(ctx, v);
 	if (change->step == SESSION_INSERT || change->step == SESSION_UPDATE)
 		change->refuse = quota_refuses(&f->key, number);
+	if (change->step == SESSION_INSERT && change->record.translation.flags) {
+		// A7: any order will do that both heads know.
+		translation_flow(&change->record.translation, &f->key, &room->other);
+		change->wins = hash < key_hash(&room->other.key);
+		__builtin_memcpy(change->crosses, &room->other.key, sizeof(change->crosses));
+	}
 	if ((v = session_change(&f->key, hash, room))) {
 		// O11: a learner is not of the list yet, and who is has to wait for it.
 		if (v == TABLE_FULL && change->step == SESSION_COPY && change->answers &&

@@ -1159,6 +1159,74 @@ static int test_mapped_hairpin(struct world *w)
 	return wrong;
 }
 
+// On its way, from this node on, until its insert is sent, into this table. Returns whom to; below
+// 0: to the same node, or never.
+static int travel_until(const struct world *w, struct frame *f, int at, enum dft_table table)
+{
+	struct dft_packet d;
+
+	while (at >= 0) {
+		node_run(&w->node[at], f);
+		memcpy(&d, f->byte + sizeof(struct ethhdr), sizeof(d));
+		if (f->length < DFT_HEADERS_BYTES || d.udp.dest != htons(6081) ||
+		    d.op.op == DFT_REPLY)
+			return -1;
+		at = (int)(ntohl(d.ip.daddr) & 0xFF) - 1;
+		if (d.op.op == DFT_INSERT && d.op.table == table)
+			return at;
+	}
+	return at;
+}
+
+#define CROSSINGS 4
+
+// Both speak first at the same moment: each session has reserved the other's key. One of them
+// begins, and it is both's.
+static int test_crossing(struct world *w)
+{
+	struct packet a = first, b = first, a_outside, b_outside, there;
+	int wrong = 0, crossed = 0, at_a, at_b;
+	struct frame f_a, f_b, f;
+	struct dft_packet op;
+
+	maps = opens = true;
+	put_nat(w, RED, FIRST_SUBNET, one);
+	b.from = CLIENT + 1;
+	a.protocol = b.protocol = IPPROTO_UDP;
+	a.flags = b.flags = 0;
+	for (uint16_t port = 5000; crossed < CROSSINGS && port < 5200; port++) {
+		a.from_port = b.from_port = port;
+		a.to = b.to = SERVER;
+		a.to_port = b.to_port = 80;
+		wrong += goes(w, "one", &a, FORWARDED_FIRST, &a_outside, PUBLIC_SUBNET);
+		wrong += goes(w, "the other", &b, FORWARDED_FIRST, &b_outside, PUBLIC_SUBNET);
+		a.to = b.to = ADDRESS;
+		a.to_port = b_outside.from_port;
+		b.to_port = a_outside.from_port;
+		write_frame(&f_a, &a);
+		write_frame(&f_b, &b);
+		at_a = travel_until(w, &f_a, FWD, DFT_ALIASES);
+		at_b = travel_until(w, &f_b, FWD, DFT_ALIASES);
+		at_a = travel_until(w, &f_a, at_a, DFT_SESSIONS);
+		at_b = travel_until(w, &f_b, at_b, DFT_SESSIONS);
+		if (at_a < 0 || at_b < 0)
+			continue;
+		crossed++;
+		node_travel(w->node, NODES, at_a, &f_a, &op);
+		node_travel(w->node, NODES, at_b, &f_b, &op);
+		for (int i = 0; i < 2; i++) {
+			const struct packet *from = i ? &b : &a, *to = i ? &a : &b;
+			enum verdict v = travel(w, from, &f);
+
+			wrong += is_number("arrives", v == FORWARDED || v == FORWARDED_FIRST, 1);
+			there = packet_in(&f);
+			wrong += packet_is("arrives", &there, RED, ADDRESS, to->to_port, to->from,
+					   to->from_port);
+		}
+	}
+	return wrong + is_number("crossings", crossed, CROSSINGS);
+}
+
 // What a forward has no mapping gets, and where all ports are taken there is none.
 static int test_mapping_exhausted(struct world *w)
 {
@@ -1215,6 +1283,7 @@ static const struct test {
 	{"a mapping", test_mapping},
 	{"an open mapping", test_open},
 	{"mapped hairpin", test_mapped_hairpin},
+	{"both speak first", test_crossing},
 	{"mappings exhausted", test_mapping_exhausted},
 	{"routers", test_routers}, // the last: endpoints are others' then
 };
