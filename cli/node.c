@@ -11,6 +11,7 @@
 #include "shared/config.h"
 
 #define POLL_MS 200
+#define LINE 256 // bytes of what is said while one waits
 
 struct node {
 	struct inventory inventory;
@@ -76,12 +77,22 @@ static int read_places(struct node *node, json_t **view, const json_t **places)
 	return sorry(-ENOENT, "node %s is gone", node->name);
 }
 
+// Says what is waited for, where that is not what was said last.
+static void say(const struct node *node, char told[LINE], const char *text)
+{
+	if (!strcmp(text, told))
+		return;
+	snprintf(told, LINE, "%s", text);
+	printf("node/%s %s\n", node->name, text);
+	fflush(stdout);
+}
+
 // Returns 1 where the node has nothing any more, 0 where it has.
-static int look(struct node *node, char told[128])
+static int look(struct node *node, char told[LINE])
 {
 	auto_(json_decrefp) json_t *view = NULL;
 	const json_t *places;
-	char text[128];
+	char text[LINE];
 	int err = read_places(node, &view, &places);
 
 	if (err)
@@ -95,11 +106,7 @@ static int look(struct node *node, char told[128])
 		 "%lld entrances, votes in %lld chains, has the sessions of %lld",
 		 (long long)integer_in(places, "entrances"), (long long)integer_in(places, "votes"),
 		 (long long)integer_in(places, "holds"));
-	if (strcmp(text, told) != 0) {
-		memcpy(told, text, sizeof(text));
-		printf("node/%s %s\n", node->name, text);
-		fflush(stdout);
-	}
+	say(node, told, text);
 	return 0;
 }
 
@@ -148,11 +155,14 @@ static int lags(const struct node *node, const json_t *view, const json_t *other
 
 // Returns 1 where all nodes know what was true at this revision, 0 where not; *revision 0: it is
 // that of now.
-static int all_know(struct node *node, json_int_t *revision)
+static int all_know(struct node *node, json_int_t *revision, char told[LINE])
 {
+	char text[LINE] = "has nothing; not told yet:";
+	const size_t first = strlen(text);
+	size_t length = first;
 	auto_(freep) char *path = rest_path(node->inventory.rest, "nodes", NULL);
 	auto_(json_decrefp) json_t *list = NULL, *view = NULL;
-	int err = rest_call(node->inventory.rest, "GET", path, NULL, &list), lagging = 0;
+	int err = rest_call(node->inventory.rest, "GET", path, NULL, &list);
 	const json_t *places;
 	json_t *item;
 	size_t i;
@@ -164,9 +174,14 @@ static int all_know(struct node *node, json_int_t *revision)
 	if (!*revision)
 		*revision = integer_in(list, "revision");
 	json_array_foreach (json_object_get(list, "items"), i, item) {
-		lagging += lags(node, view, item, *revision);
+		if (lags(node, view, item, *revision) && length < sizeof(text))
+			length += (size_t)snprintf(text + length, sizeof(text) - length, " %s",
+						   text_or_empty(item, "name"));
 	}
-	return !lagging;
+	if (length == first)
+		return 1;
+	say(node, told, text);
+	return 0;
 }
 
 static int drain(struct cli *cli, struct node *node)
@@ -174,23 +189,24 @@ static int drain(struct cli *cli, struct node *node)
 	const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
 	const struct timespec handover = {.tv_sec = 2 * HANDOVER_MS / 1000};
 	json_int_t revision = 0;
-	char told[128] = "";
+	char told[LINE] = "";
 	int state = set_drain(node, 1);
 
-	if (state)
+	if (state || cli->no_wait)
 		return state;
-	if (cli->no_wait)
-		return 0;
 	while (!(state = look(node, told)))
 		nanosleep(&pause, NULL);
+	if (state < 0)
+		return state;
 	// The view says so; it is true when all nodes know.
-	while (state > 0 && !(state = all_know(node, &revision)))
+	while (!(state = all_know(node, &revision, told)))
 		nanosleep(&pause, NULL);
+	if (state < 0)
+		return state;
 	// What still reaches it, until the last host has heard of its entrances' new owners, it
 	// serves. (They may be others' at the first look already.)
-	if (state > 0)
-		nanosleep(&handover, NULL);
-	return state < 0 ? state : 0;
+	nanosleep(&handover, NULL);
+	return 0;
 }
 
 // Ends every command: says what was done, gives everything back.

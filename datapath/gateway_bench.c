@@ -20,7 +20,7 @@
 
 #define VNI 4711
 #define HOUR_NS 3600000000000ull
-#define FIN 0x01
+#define RST 0x04
 #define SYN 0x02
 #define ACK 0x10
 
@@ -202,7 +202,7 @@ static struct frame *fill_cache(struct bench *b)
 
 static void bench_all(struct bench *b)
 {
-	struct frame open, pass, guarded, fin, lookup, insert, head, middle, reply, update;
+	struct frame open, pass, guarded, reset, lookup, insert, head, middle, reply, update;
 	const uint32_t runs = b->runs;
 	auto_(freep) struct frame *many = NULL;
 
@@ -245,9 +245,9 @@ static void bench_all(struct bench *b)
 	measure(b, "table: record found", TAIL, &lookup, 1, REPLIED, NULL);
 	run(&b->node[TAIL], &lookup, &reply);
 	run(&b->node[FWD], &reply, &update);
-	write_frame(&fin, "10.0.0.3", 1000, FIN | ACK);
-	run(&b->node[FWD], &fin, &update);
-	measure(b, "update at the head: FIN", HEAD, &update, 1, REPLICATED, NULL);
+	write_frame(&reset, "10.0.0.3", 1000, RST | ACK);
+	run(&b->node[FWD], &reset, &update);
+	measure(b, "update at the head: RST", HEAD, &update, 1, REPLICATED, NULL);
 }
 
 // ---- rules: what a first packet costs by how many rules the group it goes to has ----

@@ -56,6 +56,15 @@ on() {
 	"$zetactl" lab exec "$cloud" "$@"
 }
 
+# pid_of DAEMON: by the name of its node, or controller.
+pid_of() {
+	python3 -c '
+import json, sys
+state = json.load(open(sys.argv[1]))
+print(next(p["pid"] for p in state["processes"] if p["name"] == sys.argv[2]))' \
+		"$run/state.json" "$1"
+}
+
 status() {
 	"$zetactl" --lab "$cloud" status "$@"
 }

@@ -17,13 +17,6 @@ head -c 12000000 /dev/urandom >"$work/red-web/file"
 cp "$work/red-web/file" "$work/red-shop/file"
 sum=$(sha256sum <"$work/red-web/file" | cut -d' ' -f1)
 
-pid_of() {
-	python3 -c '
-import json, sys
-state = json.load(open(sys.argv[1]))
-print(next(p["pid"] for p in state["processes"] if p["name"] == sys.argv[2]))' \
-		"/run/zeta/lab/$cloud/state.json" "$1"
-}
 transfer() {
 	[ "$(on red-client python3 "$lab/trickle.py" "$work/enough" "$1" /file 1)" = "$sum live" ]
 }

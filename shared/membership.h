@@ -17,7 +17,7 @@ struct peer_value {
 	__u32 boot;	   // of the life that was heard last
 	__u32 loads;	   // grows with every change of boot or of alive
 	__u64 received_ns; // any heartbeat or answer came
-	__u64 heard_ns;	   // one came that says that it hears us: both ways work
+	__u64 heard_ns;	   // until then it has heard us, and we have heard of that: both ways work
 	__u32 alive;	   // 1: heard within the cluster's suspect time, or gossip says so
 	__u32 rumour;	   // SWIM's incarnation number of what gossip says
 	// The tenants' network, of forwarders (modules/heartbeat/side.bpf.h). The first three are

@@ -7,7 +7,7 @@
 
 #define BEAT_PORT 8301 // UDP, cluster network
 #define TERM_PORT 8302 // UDP, cluster network: ballots between daemons (modules/term)
-#define BEAT_VERSION 1
+#define BEAT_VERSION 2
 #define BEAT_CHAINS 16 // that two nodes share; for more there are more heartbeats
 #define BEAT_NEWS 8    // things heard of other nodes
 
@@ -16,8 +16,11 @@ enum beat_kind {
 	BEAT_ANSWER = 2, // the same bytes, with what is granted
 };
 
-#define BEAT_HEARS_YOU 0x01 // the sender has lately received something from the receiver
-#define BEAT_AWAY 0x02	    // no entrance is the sender's: its side towards hosts is broken
+#define BEAT_AWAY 0x01 // no entrance is the sender's: its side towards hosts is broken
+
+// How long ago: so many sixteenths of an interval.
+#define AGE_SHARE 16
+#define AGE_LONG_AGO 255 // or more, or never
 
 // Beat: the sender's active term in a chain in whose path it is: it wants a lease. Answer: epoch 0
 // where none is granted.
@@ -39,8 +42,8 @@ struct beat_news {
 
 enum beat_state { BEAT_ALIVE = 0, BEAT_SUSPECTED = 1, BEAT_DEAD = 2 };
 
-// How a forwarder is on the tenants' network. From SIDE_CALLS on, when its calls there were
-// answered last: so many sixteenths of an interval ago.
+// How a forwarder is on the tenants' network. From SIDE_CALLS on: the age of its last call there
+// that was answered.
 enum beat_side {
 	SIDE_UNKNOWN = 0, // it says nothing: no forwarder
 	SIDE_DOWN = 1,	  // its interface there has no carrier
@@ -48,14 +51,15 @@ enum beat_side {
 	SIDE_CALLS = 3,
 	SIDE_LONG_AGO = 255, // or never
 };
-#define SIDE_SHARE 16
 
-//   Ethernet | IPv4 | UDP 8301 | beat (320 bytes)
+//   Ethernet | IPv4 | UDP 8301 | beat (324 bytes)
 struct beat {
 	__u8 version;
 	__u8 kind; // enum beat_kind
 	__u8 flags;
 	__u8 chains; // used in chain[]
+	__u8 heard;  // age of the last thing that the sender has received from the receiver
+	__u8 reserved[3];
 	__be32 from; // node index
 	__be32 from_boot;
 	__be32 to;	// node index
@@ -68,7 +72,7 @@ struct beat {
 	// is not what the receiver says: it can only be refuted by whom it is about.
 	struct beat_news news[BEAT_NEWS];
 };
-_Static_assert(sizeof(struct beat) == 320 && _Alignof(struct beat) == 4, "32 + 192 + 96");
+_Static_assert(sizeof(struct beat) == 324 && _Alignof(struct beat) == 4, "36 + 192 + 96");
 
 // On the tenants' network, where hosts can speak for anybody, forwarders only call each other: the
 // answer is the call with its number, which nobody guesses.

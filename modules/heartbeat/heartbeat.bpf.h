@@ -67,7 +67,8 @@ inlined void beat_answer(struct ethhdr *eth, struct beat_packet *h, __u64 now)
 		b->chain[i].term = 0;
 	}
 	b->kind = BEAT_ANSWER;
-	b->flags = BEAT_HEARS_YOU;
+	b->flags = 0;
+	b->heard = 0;
 	b->to = b->from;
 	b->to_boot = b->from_boot;
 	b->from = bpf_htonl(cfg.node);
@@ -111,8 +112,8 @@ inlined int heartbeat(struct xdp_md *ctx)
 
 	peer_set_boot(peer, boot);
 	peer->received_ns = now;
-	if (b->flags & BEAT_HEARS_YOU)
-		peer->heard_ns = now;
+	if (b->heard < AGE_LONG_AGO && peer->heard_ns < now - beat_age_ns(b->heard))
+		peer->heard_ns = now - beat_age_ns(b->heard);
 	side_heard(peer, b, b->kind == BEAT_ANSWER ? sent : 0);
 	LOOPED
 	for (__u32 i = 0; i < BEAT_NEWS; i++)

@@ -5,8 +5,23 @@
 #include "modules/chain/chain.bpf.h"
 #include "modules/chain/rights.bpf.h"
 #include "shared/inlined.h"
+#include "wire/beat.h"
 
 #define BEAT_NS ((__u64)cfg.beat_ms * 1000000)
+
+// Of a time that is not later than now, in what a heartbeat says.
+inlined __u8 beat_age(__u64 then, __u64 now)
+{
+	__u64 age = then < now ? (now - then) * AGE_SHARE / BEAT_NS : 0;
+
+	return then && age < AGE_LONG_AGO ? age : AGE_LONG_AGO;
+}
+
+// The most that it stands for.
+inlined __u64 beat_age_ns(__u8 age)
+{
+	return (age + 1) * BEAT_NS / AGE_SHARE;
+}
 
 // Answers of two voters may come on two CPUs at once. The lock is not in the lease: a map with a
 // lock in it cannot be mapped into memory.

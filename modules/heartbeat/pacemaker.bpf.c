@@ -171,8 +171,7 @@ verified int beat_send(struct __sk_buff *skb, __u32 i, __u64 suspect, int settle
 	h->beat.chains = beat_chains(&h->beat, to);
 	h->beat.version = BEAT_VERSION;
 	h->beat.kind = BEAT;
-	if (peer->received_ns && now - peer->received_ns < suspect)
-		h->beat.flags = BEAT_HEARS_YOU;
+	h->beat.heard = beat_age(peer->received_ns, now);
 	h->beat.from = bpf_htonl(cfg.node);
 	h->beat.from_boot = bpf_htonl(cfg.boot);
 	h->beat.to = bpf_htonl(node);

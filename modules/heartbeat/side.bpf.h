@@ -35,7 +35,7 @@ inlined struct peer_value *side_own(void)
 inlined void side_say(struct beat *b, __u64 now)
 {
 	const struct peer_value *own = side_own();
-	__u64 age;
+	__u32 age;
 
 	if (!own)
 		return;
@@ -44,8 +44,8 @@ inlined void side_say(struct beat *b, __u64 now)
 	b->news[0].side = own->side;
 	if (own->side != SIDE_CALLS)
 		return;
-	age = own->answered_ns ? (now - own->answered_ns) * SIDE_SHARE / BEAT_NS : SIDE_LONG_AGO;
-	b->news[0].side = age < SIDE_LONG_AGO - SIDE_CALLS ? SIDE_CALLS + age : SIDE_LONG_AGO;
+	age = SIDE_CALLS + beat_age(own->answered_ns, now);
+	b->news[0].side = age < SIDE_LONG_AGO ? age : SIDE_LONG_AGO;
 }
 
 // What another one says, in the answer to what this node sent then; 0: in no answer. The age that
@@ -61,7 +61,7 @@ inlined void side_heard(struct peer_value *p, const struct beat *b, __u64 sent)
 	if (side == SIDE_SAME)
 		answered = sent;
 	else if (side >= SIDE_CALLS && side < SIDE_LONG_AGO)
-		answered = sent - (side - SIDE_CALLS + 1) * BEAT_NS / SIDE_SHARE;
+		answered = sent - beat_age_ns(side - SIDE_CALLS);
 	if (sent && p->answered_ns < answered)
 		p->answered_ns = answered;
 }
