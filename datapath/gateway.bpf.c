@@ -1642,7 +1642,8 @@ inlined int choose_again(struct xdp_md *ctx, struct dft_packet *d,
 // A1: the alias is another's.
 inlined int alias_taken(struct xdp_md *ctx, struct dft_packet *d, const struct session_key *session)
 {
-	const int mapped = mapped_flags(d->towards[0].decision.flags) && !(d->op.flags & DFT_GUESSED);
+	const int mapped =
+		mapped_flags(d->towards[0].decision.flags) && !(d->op.flags & DFT_GUESSED);
 
 	// Of a mapped session the other side may have begun it meanwhile: then it is there.
 	if (!(d->translation.translation.flags & TRANSLATION_CHOSEN) && !mapped)
@@ -2007,9 +2008,8 @@ inlined int mapping_found(struct xdp_md *ctx, struct dft_packet *d, const struct
 // Nobody inside has the packet's destination, now: its forwarder is told.
 inlined int mapped_by_nobody(struct xdp_md *ctx, struct dft_packet *d, const struct flow *f)
 {
-	const struct decision no = {.action = DECIDE_DROP,
-				    .reason = NAT_UNSOLICITED,
-				    .flags = DECISION_UNCACHED};
+	const struct decision no = {
+		.action = DECIDE_DROP, .reason = NAT_UNSOLICITED, .flags = DECISION_UNCACHED};
 
 	__builtin_memset(&d->translation.translation, 0, sizeof(struct translation));
 	__builtin_memset(&d->towards[0].decision, 0, sizeof(no));
@@ -2080,7 +2080,8 @@ int mapping(struct xdp_md *ctx)
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	place = chain_place(c);
-	if (place < 0 || place + 1 != c->live || chain_fenced(number, c) || !chain_leased(number, c))
+	if (place < 0 || place + 1 != c->live || chain_fenced(number, c) ||
+	    !chain_leased(number, c))
 		return op_redirect(ctx, d, chain_whom(c, 1, 1), REDIRECTED);
 	change->mark = session_mark(c->epoch, c->term);
 	if (d->op.op == DFT_TOUCH)

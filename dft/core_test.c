@@ -903,8 +903,11 @@ static void test_explorer(void **state)
 static void test_crossing(void **state)
 {
 	const uint8_t other[40] = {7};
-	struct dft_record alias = {.stamp = {3, 1}, .incarnation = {9, 1}, .life = DFT_LIVE,
-				   .state = DFT_ALIAS, .alias = {.key = {7}, .owner = {9, 1}}},
+	struct dft_record alias = {.stamp = {3, 1},
+				   .incarnation = {9, 1},
+				   .life = DFT_LIVE,
+				   .state = DFT_ALIAS,
+				   .alias = {.key = {7}, .owner = {9, 1}}},
 			  mine = alias, op = record(DFT_ABSENT, 0, 0, 5);
 
 	assert_true(dft_crosses(&mine, other));

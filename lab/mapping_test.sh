@@ -107,16 +107,4 @@ filters() {
 holds "the NAT's filtering changes" filters
 holds "then it lets in who was asked only" until_true 20 stun client "Address and Port Dependent Filtering" -f
 holds "and its mapping is as it was" until_true 10 stun client "Endpoint Independent Mapping" -m
-
-filling=()
-for name in client client2; do
-	on $name python3 "$lab/nat.py" fill $near 7000 4000 >>"$work/log" 2>&1 &
-	filling+=($!)
-done
-exhausted() {
-	status | grep 'nat-exhausted.*nat out of vpc red.*198\.51\.100\.10 ' >/dev/null &&
-		status -o json | grep NAT_EXHAUSTED >/dev/null
-}
-holds "two ports never share one outside: where none is left that has a name, and an alarm" until_true 120 exhausted
-wait "${filling[@]}" || true
 verdict "It is."

@@ -1300,9 +1300,8 @@ static int test_alias(struct test *t)
 static void put_old(struct side *s, const struct session_key *key, struct dft_record r,
 		    uint32_t unused_s)
 {
-	const struct session_value value = {.used_s = clock_of(s) - unused_s,
-					    .check = key_hash(key) >> 32,
-					    .record = r};
+	const struct session_value value = {
+		.used_s = clock_of(s) - unused_s, .check = key_hash(key) >> 32, .record = r};
 
 	node_session_put(&s->node, key, &r);
 	node_put(&s->node, "sessions", key, &value);
@@ -1331,7 +1330,7 @@ static int test_mapping(struct test *t)
 	wrong += until(t, "it is told", counted(near, MAPPING_USED) > 0);
 	wrong += holds("it is in use", used_of(near, &used) >= before + 30);
 	wrong += holds("the other is not", node_session(&near->node, &unused, &left) &&
-						  used_of(near, &unused) <= before + 1);
+						   used_of(near, &unused) <= before + 1);
 	return wrong + holds("its time is a mapping's",
 			     session_timeout_s(&used, DFT_ANSWERED) == MAPPING_TCP_S);
 }

@@ -26,9 +26,10 @@ enum gateway_step {
 	STEP_TENANT6 = 19,    // forwarder: a tenant's IPv6 packet arrived
 	STEP_COMPLAINT6 = 20, // forwarder: tell the sender by ICMPv6
 	STEP_ADVERTISE = 21,  // forwarder: a solicitation of a neighbour or a router is answered
-	STEP_MAPPING = 22,    // flow table node: which mapping has the packet's sender, or destination?
-	STEP_MAPPED = 23,     // flow table node: the packet's session is looked up, with its mapping
-	STEP_UNMAPPED = 24,   // flow table node: a mapping begins
+	STEP_MAPPING =
+		22,	  // flow table node: which mapping has the packet's sender, or destination?
+	STEP_MAPPED = 23, // flow table node: the packet's session is looked up, with its mapping
+	STEP_UNMAPPED = 24, // flow table node: a mapping begins
 	STEPS,
 };
 

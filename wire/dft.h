@@ -52,10 +52,10 @@ enum dft_op {
 
 // What follows the options: geneve.protocol is GENEVE_ETHERNET, the tenant's frame that caused the
 // op, whose headers are the key; DFT_KEYED: no packet, the key itself; or DFT_BULK: several keys
-// with their records. Keyed are delete, touch, collect, copy, copied, verify and verified; nothing is
-// released for them. What the head has that is newer than what a delete or collect names goes down
-// the path as a delete's record, live or not. Copy and copied of a bucket's floor are keyed, of
-// records bulk.
+// with their records. Keyed are delete, touch, collect, copy, copied, verify and verified; nothing
+// is released for them. What the head has that is newer than what a delete or collect names goes
+// down the path as a delete's record, live or not. Copy and copied of a bucket's floor are keyed,
+// of records bulk.
 #define DFT_KEYED 0x88B5 // IEEE 802 local experimental EtherType 1
 struct dft_keyed {
 	__u8 key[40];  // struct session_key, which has network order only
@@ -97,8 +97,8 @@ enum dft_table {
 	// down the path, the alias' stamp.
 	DFT_ALIASES = 1,
 	DFT_ENDPOINTS = 2,
-	// The mapping of who sends the packet (docs/dft.md, Mappings): of a lookup, what is it? Of an
-	// insert, an update, and what goes with them: its record, as a session's.
+	// The mapping of who sends the packet (docs/dft.md, Mappings): of a lookup, what is it? Of
+	// an insert, an update, and what goes with them: its record, as a session's.
 	DFT_MAPPINGS = 3,
 	// As DFT_ALIASES, of such a mapping.
 	DFT_MAPPING_ALIASES = 4,
@@ -151,11 +151,11 @@ enum decision_action {
 			    // unreachable; SECURITY_GROUP: administratively prohibited)
 };
 
-#define DECISION_ROUTED 0x01	 // crosses subnets: TTL - 1, both MACs rewritten
-#define DECISION_DIRECT 0x02	 // the sender's host may send later packets itself
-#define DECISION_FINAL 0x08	 // a pushed function had the last word: no rule is asked about it
-#define DECISION_UNCACHED 0x04	 // valid for this one packet (an answered ARP request)
-#define DECISION_TRANSLATED 0x10 // of a session with a translation
+#define DECISION_ROUTED 0x01	  // crosses subnets: TTL - 1, both MACs rewritten
+#define DECISION_DIRECT 0x02	  // the sender's host may send later packets itself
+#define DECISION_FINAL 0x08	  // a pushed function had the last word: no rule is asked about it
+#define DECISION_UNCACHED 0x04	  // valid for this one packet (an answered ARP request)
+#define DECISION_TRANSLATED 0x10  // of a session with a translation
 #define DECISION_MAPS_SOURCE 0x20 // .. which a mapping of who began it says
 #define DECISION_MAPS_DESTINATION 0x40 // .. or one of whom it leads to
 

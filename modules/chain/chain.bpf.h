@@ -261,7 +261,8 @@ inlined int option_is(const struct geneve_option *o, __u8 type, __u32 bytes)
 // Whether an op has no packet, but a key.
 inlined int op_keyed(__u8 op)
 {
-	return op == DFT_DELETE || op == DFT_TOUCH || (op >= DFT_COLLECT && op != DFT_ASK && op != DFT_CHECKED);
+	return op == DFT_DELETE || op == DFT_TOUCH ||
+	       (op >= DFT_COLLECT && op != DFT_ASK && op != DFT_CHECKED);
 }
 
 // Whether an op of this kind comes as this one says: what a bucket's old chain tells goes with the

@@ -68,7 +68,7 @@ inlined const struct nat_address_value *nat_address_find(__u32 vni, const struct
 
 // All connections of an endpoint have one of the addresses (RFC 4787 REQ-2).
 inlined const struct in6_addr *nat_address_for(const struct nat_source_value *from,
-					   const struct in6_addr *inside)
+					       const struct in6_addr *inside)
 {
 	struct session_key key = {.a = *inside};
 	__u32 place;

@@ -305,8 +305,8 @@ static int complete(struct change *change)
 {
 	int err;
 
-	if ((err = check_mapping(change)) || (err = check_vpcs(change)) || (err = take_addresses(change)) ||
-	    (err = take_ways_in(change)))
+	if ((err = check_mapping(change)) || (err = check_vpcs(change)) ||
+	    (err = take_addresses(change)) || (err = take_ways_in(change)))
 		return err;
 	return take_subnets(change);
 }

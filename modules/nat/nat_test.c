@@ -1081,8 +1081,8 @@ static int test_mapping(struct world *w)
 		}
 	}
 	// Who was not asked does not reach it.
-	there = (struct packet){PUBLIC, SERVER + 25, outside.from, IPPROTO_UDP, 0, 99,
-				outside.from_port, 0};
+	there = (struct packet){PUBLIC, SERVER + 25, outside.from,	IPPROTO_UDP,
+				0,	99,	     outside.from_port, 0};
 	wrong += refused(w, "from a stranger", &there, NAT_UNSOLICITED, NAT_UNSOLICITED);
 	// Another port of its has another one.
 	p.from_port++;
@@ -1106,8 +1106,8 @@ static int test_open(struct world *w)
 	p.protocol = IPPROTO_UDP;
 	p.flags = 0;
 	wrong += converses(w, "out", p, &outside);
-	in = (struct packet){PUBLIC, SERVER + 25, ADDRESS, IPPROTO_UDP, 0, 99,
-			     outside.from_port, 0};
+	in = (struct packet){PUBLIC, SERVER + 25, ADDRESS,	     IPPROTO_UDP,
+			     0,	     99,	  outside.from_port, 0};
 	wrong += goes(w, "in", &in, FORWARDED_FIRST, &inside, FIRST_SUBNET);
 	wrong += packet_is("in", &inside, RED, SERVER + 25, 99, p.from, p.from_port);
 	wrong += comes_home(w, "answered", &in, &inside, PUBLIC_SUBNET);

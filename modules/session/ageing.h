@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // Ends what nobody uses (docs/dft.md O8 to O10, A5): of each bucket its tail, and only it, has dead
 // sessions deleted and their tombstones collected. An alias has no age: its head, and only it, asks
-// whether its owner is there. Of a session in use that mappings translate its tail tells them so. Nothing is remembered from scan to scan: what is not answered is
-// asked for again when it is seen again.
+// whether its owner is there. Of a session in use that mappings translate its tail tells them so.
+// Nothing is remembered from scan to scan: what is not answered is asked for again when it is seen
+// again.
 #pragma once
 
 #include "modules/chain/outbox.h"
