@@ -106,16 +106,26 @@ const struct kind kinds[] = {
 		.column = {COLUMN("VPC", "vpc"), COLUMN("RULES", "rules")},
 	},
 	{
+		.name = "ServiceChain",
+		.word = "service-chain",
+		.path = "service-chains",
+		.per_vpc = 1,
+		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
+			  FIELD("functions")},
+		.column = {COLUMN("VPC", "vpc"), COLUMN("FUNCTIONS", "functions.function")},
+	},
+	{
 		.name = "Subnet",
 		.word = "subnet",
 		.path = "subnets",
 		.per_vpc = 1,
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
 			  FIELD("cidr"), FIELD("gateway"), FIELD("gateway_mac"),
-			  REFERENCE("network_acl", "network-acls")},
+			  REFERENCE("network_acl", "network-acls"),
+			  REFERENCE("service_chain", "service-chains")},
 		.column = {COLUMN("VPC", "vpc"), COLUMN("CIDR", "cidr"),
 			   COLUMN("GATEWAY", "gateway"), WIDE("GATEWAY-MAC", "gateway_mac"),
-			   COLUMN("ACL", "network_acl")},
+			   COLUMN("ACL", "network_acl"), WIDE("CHAIN", "service_chain")},
 	},
 	{
 		.name = "SecurityGroup",
@@ -160,12 +170,15 @@ const struct kind kinds[] = {
 		.path = "load-balancers",
 		.per_vpc = 1,
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
-			  FIELD("ip"), FIELD("affinity"), FIELD("listeners"), FIELD("check"),
+			  FIELD("ip"), FIELD("affinity"), FIELD("direct_return"),
+			  FIELD("listeners"), FIELD("check"),
+			  REFERENCE("service_chain", "service-chains"),
 			  FIELD("backends"),	       // inside a listener
 			  REFERENCE("port", "ports")}, // inside a backend
 		.column = {COLUMN("VPC", "vpc"), COLUMN("IP", "ip"),
 			   COLUMN("LISTENERS", "listeners.port"), COLUMN("UP", "status.up"),
-			   COLUMN("DOWN", "status.down"), WIDE("AFFINITY", "affinity")},
+			   COLUMN("DOWN", "status.down"), WIDE("AFFINITY", "affinity"),
+			   WIDE("DIRECT", "direct_return"), WIDE("CHAIN", "service_chain")},
 	},
 	{
 		.name = "Nat",
@@ -176,12 +189,14 @@ const struct kind kinds[] = {
 			  REFERENCE("external_vpc", "vpcs"), FIELD("addresses"),
 			  REFERENCE("subnets", "subnets"), FIELD("mapping"), FIELD("filtering"),
 			  FIELD("floating_ips"), FIELD("forwards"),
-			  REFERENCE("target", "ports")}, // inside one of these
+			  REFERENCE("target", "ports"),			 // inside one of these
+			  REFERENCE("service_chain", "service-chains")}, // as well
 		.column = {COLUMN("VPC", "vpc"), COLUMN("EXTERNAL-VPC", "external_vpc"),
 			   COLUMN("ADDRESSES", "addresses"), COLUMN("SUBNETS", "subnets"),
 			   COLUMN("FLOATING-IPS", "floating_ips.ip"),
 			   WIDE("FORWARDS", "forwards.port"), WIDE("MAPPING", "mapping"),
-			   WIDE("FILTERING", "filtering")},
+			   WIDE("FILTERING", "filtering"),
+			   WIDE("CHAINS", "floating_ips.service_chain")},
 	},
 	{
 		.name = "Peering",

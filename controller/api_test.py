@@ -265,7 +265,8 @@ def lasting(item):
 
 
 KINDS = ["tenants", "clusters", "nodes", "hosts", "vpcs", "subnets", "ports", "security-groups",
-         "network-acls", "load-balancers", "nats", "peerings", "route-tables", "functions", "views"]
+         "network-acls", "load-balancers", "nats", "peerings", "route-tables", "functions",
+         "service-chains", "views"]
 
 
 def balancer(**more):
@@ -410,6 +411,7 @@ class Objects(Case):
         self.make("nats", **nat())
         self.beside()
         self.make("peerings", **peering())
+        self.make("service-chains", name="strict", vpc="blue", functions=[{"function": "acl"}])
         for kind in KINDS:
             listed = self.expect(200, "GET", f"/v1/{kind}")
             more = kind in ("vpcs", "subnets")
@@ -478,7 +480,8 @@ class Objects(Case):
         """What the document shows works, in the order that references need."""
         order = ["/v1/" + kind for kind in ("tenants", "clusters", "nodes", "hosts", "vpcs",
                                             "subnets", "security-groups", "ports",
-                                            "load-balancers", "nats", "peerings", "route-tables")]
+                                            "load-balancers", "nats", "peerings", "route-tables",
+                                            "service-chains")]
         for path in order:
             if path == "/v1/nats":
                 self.outside()
@@ -851,6 +854,18 @@ class Objects(Case):
         self.refuse(409, "listeners", "PUT", "/v1/load-balancers/b",
                     balancer(name="b", ip="10.0.1.101", listeners=many), says="65 listeners")
         self.expect(204, "DELETE", "/v1/load-balancers/b")
+        # Backends that answer clients themselves get what is for the listener's port, by a gateway.
+        direct = {"name": "b", "ip": "10.0.1.101", "direct_return": True}
+        self.refuse(400, "listeners[0].backend_port", "POST", "/v1/load-balancers",
+                    balancer(listeners=[listener(backend_port=81)], **direct), says="it is the port, 80")
+        self.make("ports", **port(7, ips=["10.0.4.7"]))
+        self.refuse(400, "listeners[0].backends[0].port", "POST", "/v1/load-balancers",
+                    balancer(listeners=[listener(backends=[{"port": "p7"}])], **direct),
+                    says="without a gateway")
+        self.assertTrue(self.make("load-balancers", **balancer(**direct))["direct_return"])
+        self.refuse(409, "direct_return", "PUT", "/v1/load-balancers/b",
+                    balancer(name="b", ip="10.0.1.101"), says="cannot be changed")
+        self.expect(204, "DELETE", "/v1/load-balancers/b")
         # Each change is one of the policy; only who has one runs the function.
         policy = self.policy()
         self.expect(200, "PUT", "/v1/load-balancers/shop", balancer(affinity="source"))
@@ -929,8 +944,9 @@ class Objects(Case):
         got = self.expect(200, "PUT", "/v1/nats/out",
                           nat(floating_ips=[floating], forwards=[forward]))
         self.assertEqual((got["floating_ips"], got["forwards"]),
-                         ([floating | {"target": target}],
-                          [forward | {"target": target, "target_port": 80}]))
+                         ([floating | {"target": target, "service_chain": None}],
+                          [forward | {"target": target, "target_port": 80,
+                                      "service_chain": None}]))
         self.refuse(409, None, "DELETE", "/v1/ports/p1", says='nat "out"')
         self.make("ports", **port(2))
         for status, field, body, says in (
@@ -1221,6 +1237,116 @@ class Objects(Case):
         self.expect(204, "DELETE", "/v1/functions/f")
         self.assertEqual(self.expect(200, "GET", "/v1/functions?cluster=zgc")["items"][0]["name"],
                          "e")
+
+    def test_service_chains(self):
+        """Beside the VPCs' own: what they may have, who names them, and what follows."""
+        self.world()
+        self.expect(204, "DELETE", "/v1/nodes/gw1")
+        for name, object_of in (("f", "PORT"), ("e", "EVERY"), ("quiet", "NOTHING")):
+            self.make("functions", name=name, cluster="zgc",
+                      versions=[{"version": "v1", "object": sample(object_of)}])
+
+        def run(name, running="v1"):
+            self.expect(200, "PUT", f"/v1/functions/{name}", {
+                "cluster": "zgc", "running": running, "versions": [{"version": "v1"}]})
+
+        def body(*names, config=None, vpc="blue"):
+            return {"vpc": vpc, "functions": [
+                {"function": name, "config": config if name == "f" else None} for name in names]}
+
+        def refused(status, field, says, *names, **more):
+            self.refuse(status, field, "POST", "/v1/service-chains", body(*names, **more),
+                        says=says)
+
+        first = "functions[0].function"
+        refused(404, first, 'there is no function "g"', "g")
+        refused(409, first, 'no version of function "f" runs', "f")
+        run("f")
+        run("e")
+        refused(400, "functions", "1 to 4", *[f"f{n}" for n in range(5)])
+        refused(400, "functions", "1 to 4")
+        refused(400, "functions[1].function", "f is there twice", "f", "f")
+        refused(400, first, "configuration of f: ", "f", config={"colour": 1})
+        self.refuse(400, first, "POST", "/v1/service-chains", {
+            "vpc": "blue", "functions": [{"function": "acl", "config": {}}]}, says="takes no")
+        # In which order, and why: two functions and a reason.
+        for name, before, why in (
+                ("nat", "divider", "that of what is translated"),
+                ("load-balancer", "divider", "is the backend's"),
+                ("peering", "divider", "ends in the peer's"),
+                ("divider", "bouncer", "is chosen before the host"),
+                ("bouncer", "security-group", "destination's groups")):
+            refused(409, first, f"{name} cannot run after {before}", name)
+            refused(409, "functions[1].function", why, "f", name)
+        self.refuse(404, "service_chain", "PUT", "/v1/subnets/web", {
+            "vpc": "blue", "cidr": "10.0.1.0/24", "service_chain": "mail"}, says="does not exist")
+        policy = self.policy()
+        made = self.make("service-chains", name="mail",
+                         **body("f", "security-group", config={"port": 25}))
+        self.assertEqual([entry["function"] for entry in made["functions"]],
+                         ["f", "security-group"])
+        self.assertEqual(made["functions"][0]["config"], {"port": 25})
+        self.assertEqual(self.policy(), policy + 1)
+        # Who names it. A chain that is in use stays; it may change, as rules do.
+        self.outside()
+        chain = {"service_chain": "mail"}
+        users = (("subnets/web", {"vpc": "blue", "cidr": "10.0.1.0/24"}, chain, "subnet"),
+                 ("load-balancers/shop", balancer(), chain, "load balancer"),
+                 ("nats/out", nat(), {"forwards": [{"protocol": "tcp", "ip": "198.51.100.10",
+                                                    "port": 8022, "target": "p1", **chain}]},
+                  "nat"),
+                 ("nats/out", nat(), {"floating_ips": [{"ip": "198.51.100.20", "target": "p1",
+                                                        **chain}]}, "nat"))
+        self.make("load-balancers", **balancer())
+        self.make("nats", **nat())
+        for path, plain, more, one in users:
+            policy = self.policy()
+            got = self.expect(200, "PUT", f"/v1/{path}", {**plain, **more})
+            found = next((got[f][0] for f in ("forwards", "floating_ips") if got.get(f)), got)
+            self.assertEqual(found["service_chain"], made["id"])
+            self.assertEqual(self.policy(), policy + 1)
+            name = path.split("/")[1]
+            self.refuse(409, None, "DELETE", "/v1/service-chains/mail",
+                        says=f'service chain "mail" is referred to by {one} "{name}"')
+            self.expect(200, "PUT", f"/v1/{path}", plain)
+        self.beside()
+        self.refuse(404, "service_chain", "PUT", "/v1/subnets/flat", {
+            "vpc": "green", "cidr": "10.7.0.0/24", **chain}, says="does not exist in this vpc")
+        policy = self.policy()
+        self.expect(200, "PUT", "/v1/service-chains/mail", body("f", config={"port": 26}))
+        self.assertEqual(self.policy(), policy + 1)
+        self.refuse(409, "vpc", "PUT", "/v1/service-chains/mail", body("f", vpc="green"))
+        # Its functions are in use, and a version that runs decides for it.
+        self.refuse(409, None, "DELETE", "/v1/functions/f",
+                    says='referred to by service chain "mail"')
+        self.refuse(409, "running", "PUT", "/v1/functions/f", {
+            "cluster": "zgc", "versions": [{"version": "v1"}]},
+            says='in the chain of service chain "mail"')
+        versions = [{"version": "v1"}, {"version": "v2", "object": sample("VIEW")}]
+        self.refuse(409, "running", "PUT", "/v1/functions/f", {
+            "cluster": "zgc", "running": "v2", "versions": versions},
+            says='configuration of service chain "mail"')
+        versions[1]["object"] = sample("PORT")
+        policy = self.policy()
+        self.expect(200, "PUT", "/v1/functions/f", {
+            "cluster": "zgc", "running": "v2", "versions": versions})
+        self.assertEqual(self.policy(), policy + 1)
+        # Who may see every packet is once in a VPC.
+        self.make("service-chains", name="counted", **body("e"))
+        refused(409, first, 'is in the chain of service chain "counted"', "e")
+        plain = ["divider", "bouncer", "acl", "security-group"]
+        vpc = {"tenant": "red", "cluster": "zgc", "service_chain": [
+            {"function": name} for name in [*plain, "e"]]}
+        self.refuse(409, "service_chain[4].function", "PUT", "/v1/vpcs/blue", vpc,
+                    says='service chain "counted"')
+        self.make("service-chains", name="counted", **body("e", vpc="green"))
+        self.expect(204, "DELETE", "/v1/service-chains/counted?vpc=blue")
+        self.expect(204, "DELETE", "/v1/load-balancers/shop")
+        self.expect(204, "DELETE", "/v1/nats/out")
+        self.expect(200, "PUT", "/v1/vpcs/blue", vpc)
+        refused(409, first, 'is in the chain of vpc "blue"', "e")
+        self.expect(204, "DELETE", "/v1/service-chains/mail")
+        self.refuse(409, None, "DELETE", "/v1/vpcs/green", says="referred to by")
 
     def test_policy(self):
         self.world()

@@ -41,6 +41,7 @@ enum kind {
 	HOSTS,
 	FUNCTIONS,
 	VPCS,
+	SERVICE_CHAINS,
 	SECURITY_GROUPS,
 	NETWORK_ACLS,
 	SUBNETS,
@@ -58,6 +59,7 @@ static const char *const kind_name[KINDS] = {
 	[HOSTS] = "hosts",
 	[FUNCTIONS] = "functions",
 	[VPCS] = "vpcs",
+	[SERVICE_CHAINS] = "service-chains",
 	[SECURITY_GROUPS] = "security-groups",
 	[NETWORK_ACLS] = "network-acls",
 	[SUBNETS] = "subnets",
@@ -73,12 +75,24 @@ static const struct dependence {
 	enum kind dependent;
 	enum kind reference; // what the dependent refers to, with the same id
 } dependences[] = {
-	{CLUSTERS, NODES, CLUSTERS},	{CLUSTERS, HOSTS, CLUSTERS},  {VIEWS, NODES, CLUSTERS},
-	{VIEWS, HOSTS, CLUSTERS},	{HOSTS, PORTS, HOSTS},	      {VPCS, SUBNETS, VPCS},
-	{VPCS, SECURITY_GROUPS, VPCS},	{VPCS, NETWORK_ACLS, VPCS},   {VPCS, PORTS, VPCS},
-	{CLUSTERS, VPCS, CLUSTERS},	{FUNCTIONS, VPCS, FUNCTIONS}, {VPCS, LOAD_BALANCERS, VPCS},
-	{PORTS, LOAD_BALANCERS, PORTS}, {VPCS, NATS, VPCS},	      {PORTS, NATS, PORTS},
+	{CLUSTERS, NODES, CLUSTERS},
+	{CLUSTERS, HOSTS, CLUSTERS},
+	{VIEWS, NODES, CLUSTERS},
+	{VIEWS, HOSTS, CLUSTERS},
+	{HOSTS, PORTS, HOSTS},
+	{VPCS, SUBNETS, VPCS},
+	{VPCS, SECURITY_GROUPS, VPCS},
+	{VPCS, NETWORK_ACLS, VPCS},
+	{VPCS, PORTS, VPCS},
+	{CLUSTERS, VPCS, CLUSTERS},
+	{FUNCTIONS, VPCS, FUNCTIONS},
+	{VPCS, LOAD_BALANCERS, VPCS},
+	{PORTS, LOAD_BALANCERS, PORTS},
+	{VPCS, NATS, VPCS},
+	{PORTS, NATS, PORTS},
 	{VPCS, ROUTE_TABLES, VPCS},
+	{VPCS, SERVICE_CHAINS, VPCS},
+	{FUNCTIONS, SERVICE_CHAINS, FUNCTIONS},
 };
 
 // What the messages of other objects need to know of one. Zeroed before it is filled and without
@@ -701,16 +715,16 @@ static int compile_function(struct desired *d, struct source *source, const stru
 		       &function);
 }
 
-// What a VPC tells functions, lent to its message.
+// What a chain tells functions, lent to its message.
 struct configs {
+	size_t count;
 	Zeta__Node__V1__FunctionConfig config[MAX_SERVICE_CHAIN * FUNCTION_PLACES];
 	Zeta__Node__V1__FunctionConfig *pointers[MAX_SERVICE_CHAIN * FUNCTION_PLACES];
 	uint8_t bytes[MAX_SERVICE_CHAIN * FUNCTION_PLACES][ZETA_CONFIG_BYTES];
 };
 
 // For each version that takes it: the one that does not cannot be rolled out.
-static void compile_config(const json_t *function, const json_t *said, struct configs *configs,
-			   Zeta__Node__V1__Vpc *vpc)
+static void compile_config(const json_t *function, const json_t *said, struct configs *configs)
 {
 	struct function_object read;
 	char why[OBJECT_WHY];
@@ -718,8 +732,8 @@ static void compile_config(const json_t *function, const json_t *said, struct co
 	size_t i;
 
 	json_array_foreach (json_object_get(function, "versions"), i, version) {
-		Zeta__Node__V1__FunctionConfig *config = &configs->config[vpc->n_config];
-		uint8_t *bytes = configs->bytes[vpc->n_config];
+		Zeta__Node__V1__FunctionConfig *config = &configs->config[configs->count];
+		uint8_t *bytes = configs->bytes[configs->count];
 
 		if (i == FUNCTION_PLACES || function_read(version, &read, NULL, NULL, why) ||
 		    config_bytes(&read, said, bytes, why))
@@ -728,13 +742,13 @@ static void compile_config(const json_t *function, const json_t *said, struct co
 		config->slot = number(function, "slot");
 		config->place = number(version, "place");
 		config->config = (ProtobufCBinaryData){read.config_size, bytes};
-		configs->pointers[vpc->n_config++] = config;
+		configs->pointers[configs->count++] = config;
 	}
 }
 
-// The slot of a function that was pushed, and what the VPC tells it. 0: there is none.
-static uint32_t compile_pushed(struct desired *d, const json_t *vpc_body, const char *name,
-			       struct configs *configs, Zeta__Node__V1__Vpc *vpc)
+// The slot of a function that was pushed, and what the chain tells it. 0: there is none.
+static uint32_t compile_pushed(struct desired *d, const json_t *chain, const char *name,
+			       struct configs *configs)
 {
 	auto_(json_decrefp) json_t *function = function_named(d->store, name);
 	const json_t *said = NULL;
@@ -743,11 +757,11 @@ static uint32_t compile_pushed(struct desired *d, const json_t *vpc_body, const 
 
 	if (!function)
 		return 0;
-	json_array_foreach (json_object_get(vpc_body, "service_chain"), i, entry)
+	json_array_foreach (chain, i, entry)
 		if (!strcmp(text_or_empty(entry, "function"), name))
 			said = json_object_get(entry, "config");
 	if (json_is_object(said))
-		compile_config(function, said, configs, vpc);
+		compile_config(function, said, configs);
 	return number(function, "slot");
 }
 
@@ -925,10 +939,82 @@ static int compile_transfer(struct desired *d, struct source *source, const stru
 	return compile_side(d, source, vpc->from, to, lists, tables, &transfer);
 }
 
+// Who may see every packet, of the chains that a VPC has beside its own.
+struct later {
+	struct desired *d;
+	uint32_t slot[EVERY_FUNCTIONS];
+	size_t count;
+};
+
+static int add_later(const struct object *chain, void *arg)
+{
+	struct later *later = arg;
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach (json_object_get(chain->body, "functions"), i, entry) {
+		auto_(json_decrefp) json_t *function =
+			function_named(later->d->store, text_or_empty(entry, "function"));
+		uint32_t slot = function ? number(function, "slot") : 0;
+
+		if (slot >= FUNCTION_FIRST_FREE && slot < FUNCTION_FIRST_FREE + EVERY_FUNCTIONS &&
+		    later->count < EVERY_FUNCTIONS)
+			later->slot[later->count++] = slot;
+	}
+	return 0;
+}
+
+// Subnets and addresses that name it are told its number.
+static int compile_service_chain(struct desired *d, struct source *source,
+				 const struct object *object)
+{
+	const json_t *entries = json_object_get(object->body, "functions");
+	Zeta__Node__V1__ServiceChain chain = ZETA__NODE__V1__SERVICE_CHAIN__INIT;
+	auto_(freep) struct configs *configs = calloc(1, sizeof(*configs));
+	uint32_t slots[MAX_LATER_CHAIN], slot;
+	const struct facts *vpc;
+	json_t *entry;
+	size_t i;
+	int err;
+
+	if (!configs)
+		return -ENOMEM;
+	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)))
+		return err;
+	chain.id = source->id;
+	chain.number = object->number;
+	chain.vni = vpc->vni;
+	chain.functions = slots;
+	json_array_foreach (entries, i, entry) {
+		const char *name = text_or_empty(entry, "function");
+
+		slot = function_slot_of(name) ?: compile_pushed(d, entries, name, configs);
+		if (!slot || i == MAX_LATER_CHAIN)
+			return -EINVAL;
+		slots[chain.n_functions++] = slot;
+	}
+	chain.config = configs->pointers;
+	chain.n_config = configs->count;
+	return emit_of_vpc(d, source, group_gateways, vpc, SERVICE_CHAIN, service_chain, &chain);
+}
+
+// The number of the service chain that an object names; 0: none.
+static int chain_named(struct desired *d, const json_t *body, uint32_t *out)
+{
+	const char *id = text_in(body, "service_chain");
+	const struct facts *chain;
+	int err = id ? facts_of(d, SERVICE_CHAINS, id, &chain) : 0;
+
+	if (id && !err)
+		*out = chain->number;
+	return err;
+}
+
 static int compile_vpc(struct desired *d, struct source *source, const struct object *object)
 {
 	Zeta__Node__V1__Vpc vpc = ZETA__NODE__V1__VPC__INIT;
 	auto_(freep) struct configs *configs = calloc(1, sizeof(*configs));
+	struct later later = {.d = d};
 	uint32_t slots[MAX_SERVICE_CHAIN];
 	Zeta__Node__V1__Rate limit;
 	json_t *function;
@@ -949,15 +1035,20 @@ static int compile_vpc(struct desired *d, struct source *source, const struct ob
 		uint32_t slot = function_slot_of(name);
 
 		if (!slot && vpc.n_functions < MAX_SERVICE_CHAIN)
-			slot = compile_pushed(d, object->body, name, configs, &vpc);
+			slot = compile_pushed(d, json_object_get(object->body, "service_chain"),
+					      name, configs);
 
 		// A VPC whose functions we cannot all name must not work without one of them.
 		if (!slot || vpc.n_functions == MAX_SERVICE_CHAIN)
 			return -EINVAL;
 		slots[vpc.n_functions++] = slot;
 	}
-	if ((err = compile_transfer(d, source, object)))
+	vpc.n_config = configs->count;
+	if ((err = store_list(d->store, "service-chains", source->id, add_later, &later)) ||
+	    (err = compile_transfer(d, source, object)))
 		return err;
+	vpc.later = later.slot;
+	vpc.n_later = later.count;
 	return emit_of_vpc(d, source, group_gateways, source->facts, VPC, vpc, &vpc);
 }
 
@@ -1007,7 +1098,8 @@ static int compile_subnet(struct desired *d, struct source *source, const struct
 		return err;
 	if (acl_id)
 		subnet.acl = acl->number;
-	if ((err = subnet_peers(d, text_or_empty(object->body, "vpc"), peers, &subnet)))
+	if ((err = chain_named(d, object->body, &subnet.chain)) ||
+	    (err = subnet_peers(d, text_or_empty(object->body, "vpc"), peers, &subnet)))
 		return err;
 	return emit_of_vpc(d, source, group_gateways, vpc, SUBNET, subnet, &subnet);
 }
@@ -1483,6 +1575,7 @@ struct listener {
 	Zeta__Node__V1__Backend backend[MAX_BACKENDS];
 	Zeta__Node__V1__Backend *pointer[MAX_BACKENDS];
 	struct in6_addr ip[MAX_BACKENDS];
+	uint8_t mac[MAX_BACKENDS][6];
 	char id[MAX_BACKENDS][OBJECT_ID];
 };
 
@@ -1499,6 +1592,13 @@ static int backend_ip(struct desired *d, const char *port, const struct in6_addr
 		    !IN6_IS_ADDR_V4MAPPED(out) == !IN6_IS_ADDR_V4MAPPED(ip))
 			return 0;
 	return -ENOENT;
+}
+
+static ProtobufCBinaryData backend_mac(struct desired *d, const char *port, uint8_t space[6])
+{
+	auto_(json_decrefp) json_t *body = store_body(d->store, "ports", port);
+
+	return mac_bytes(text_or_empty(body, "mac"), space);
 }
 
 // check: JSON null where there is none.
@@ -1541,6 +1641,7 @@ static void compile_listener(struct desired *d, const json_t *body, const struct
 		l->backend[n].id = l->id[n];
 		l->backend[n].ip = (ProtobufCBinaryData){sizeof(l->ip[n]), (uint8_t *)&l->ip[n]};
 		l->backend[n].weight = number(backend, "weight");
+		l->backend[n].mac = backend_mac(d, l->id[n], l->mac[n]);
 		l->pointer[l->message.n_backend++] = &l->backend[n];
 	}
 }
@@ -1581,12 +1682,14 @@ static int compile_load_balancer(struct desired *d, struct source *source,
 	if (!listeners || !pointers)
 		return -ENOMEM;
 	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &vpc)) ||
-	    (err = address_parse(text_or_empty(object->body, "ip"), &ip)))
+	    (err = address_parse(text_or_empty(object->body, "ip"), &ip)) ||
+	    (err = chain_named(d, object->body, &balancer.chain)))
 		return err;
 	balancer.id = source->id;
 	balancer.vni = vpc->vni;
 	balancer.ip = (ProtobufCBinaryData){sizeof(ip), (uint8_t *)&ip};
 	balancer.by_source = !strcmp(text_or_empty(object->body, "affinity"), "source");
+	balancer.direct = json_is_true(json_object_get(object->body, "direct_return"));
 	balancer.listener = pointers;
 	json_array_foreach (bodies, i, body) {
 		compile_listener(d, body, &ip, &listeners[i]);
@@ -1630,11 +1733,12 @@ static int nat_target(struct desired *d, const json_t *body, struct in6_addr ip[
 }
 
 // Ports without an IPv4 address are left out.
-static void compile_ways_in(struct desired *d, const json_t *body, struct nat *nat)
+static int compile_ways_in(struct desired *d, const json_t *body, struct nat *nat)
 {
 	Zeta__Node__V1__Nat *m = &nat->message;
 	json_t *item;
 	size_t i;
+	int err;
 
 	m->floating_ip = nat->floating_pointer;
 	m->forward = nat->forward_pointer;
@@ -1644,6 +1748,8 @@ static void compile_ways_in(struct desired *d, const json_t *body, struct nat *n
 		if (i == MAX_FLOATING_IPS)
 			break;
 		zeta__node__v1__floating_ip__init(f);
+		if ((err = chain_named(d, item, &f->chain)))
+			return err;
 		if (!nat_target(d, item, nat->floating_ip[i], &f->address, &f->inside))
 			m->floating_ip[m->n_floating_ip++] = f;
 	}
@@ -1656,9 +1762,12 @@ static void compile_ways_in(struct desired *d, const json_t *body, struct nat *n
 		f->protocol = protocol_of(json_object_get(item, "protocol"));
 		f->port = number(item, "port");
 		f->inside_port = number(item, "target_port");
+		if ((err = chain_named(d, item, &f->chain)))
+			return err;
 		if (!nat_target(d, item, nat->forward_ip[i], &f->address, &f->inside))
 			m->forward[m->n_forward++] = f;
 	}
+	return 0;
 }
 
 static int compile_pool(struct desired *d, const json_t *body, struct nat *nat)
@@ -1696,9 +1805,9 @@ static int compile_nat(struct desired *d, struct source *source, const struct ob
 
 	if ((err = facts_of(d, VPCS, text_or_empty(object->body, "vpc"), &inner)) ||
 	    (err = facts_of(d, VPCS, text_or_empty(object->body, "external_vpc"), &outer)) ||
-	    (err = compile_pool(d, object->body, &told)))
+	    (err = compile_pool(d, object->body, &told)) ||
+	    (err = compile_ways_in(d, object->body, &told)))
 		return err;
-	compile_ways_in(d, object->body, &told);
 	nat->id = source->id;
 	nat->vni = inner->vni;
 	nat->external_vni = outer->vni;
@@ -1729,6 +1838,7 @@ static const compile_fn compilers[KINDS] = {
 	[NODES] = compile_node,
 	[HOSTS] = compile_host,
 	[VPCS] = compile_vpc,
+	[SERVICE_CHAINS] = compile_service_chain,
 	[SECURITY_GROUPS] = compile_security_group,
 	[NETWORK_ACLS] = compile_network_acl,
 	[SUBNETS] = compile_subnet,

@@ -24,6 +24,7 @@ const struct kind *const model_kinds[] = {&tenant_kind,
 					  &peering_kind,
 					  &view_kind,
 					  &function_kind,
+					  &service_chain_kind,
 					  NULL};
 
 // revision in a replacement is a guard: it must be the one that is replaced.

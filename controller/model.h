@@ -62,6 +62,7 @@ extern const struct kind nat_kind;
 extern const struct kind peering_kind;
 extern const struct kind view_kind;
 extern const struct kind function_kind;
+extern const struct kind service_chain_kind;
 
 extern const struct kind *const model_kinds[]; // all of them, NULL ends
 

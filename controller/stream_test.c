@@ -1217,6 +1217,46 @@ static void limits_of_a_port(void **state)
 	stop_all(&all);
 }
 
+// A chain beside the VPC's own is every gateway node's; who names it has its number.
+static void service_chains(void **state)
+{
+	struct cloud *c = *state;
+	json_t *shop = balancer("blue-a", "blue-b");
+	const Zeta__Node__V1__ServiceChain *chain;
+	struct all all = ALL;
+	uint64_t revision;
+
+	join_all(&all, c);
+	put_alone(c, "service-chains",
+		  json_pack("{s:s, s:s, s:s, s:[{s:s, s:n}, {s:s, s:n}]}", "id", "strict", "name",
+			    "strict", "vpc", "blue", "functions", "function", "acl", "config",
+			    "function", "security-group", "config"));
+	put_alone(c, "subnets",
+		  json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", "blue-1", "vpc", "blue", "cidr",
+			    "192.168.0.0/16", "gateway", "192.168.0.1", "gateway_mac",
+			    "02:04:00:00:00:01", "service_chain", "strict"));
+	json_object_set_new(shop, "service_chain", json_string("strict"));
+	revision = put_alone(c, "load-balancers", shop);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	chain = get(all.ftn1, KIND(SERVICE_CHAIN), "strict")->service_chain;
+	assert_int_equal(chain->number, 1);
+	assert_int_equal(chain->vni, 100);
+	assert_int_equal(chain->n_functions, 2);
+	assert_int_equal(chain->functions[0], FUNCTION_ACL);
+	assert_int_equal(chain->functions[1], FUNCTION_SECURITY_GROUP);
+	assert_int_equal(get(all.ftn1, KIND(SUBNET), "blue-1")->subnet->chain, 1);
+	assert_int_equal(get(all.ftn1, KIND(LOAD_BALANCER), "shop")->load_balancer->chain, 1);
+	assert_int_equal(get(all.ftn1, KIND(SUBNET), "red-1")->subnet->chain, 0);
+	heard_by_all(&all, c);
+	get(all.fwd, KIND(SERVICE_CHAIN), "strict");
+	assert_null(find(all.a, KIND(SERVICE_CHAIN), "strict"));
+	assert_null(find(all.other, KIND(SERVICE_CHAIN), "strict"));
+	revision = remove_alone(c, "service-chains", "strict");
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	assert_null(find(all.ftn1, KIND(SERVICE_CHAIN), "strict"));
+	stop_all(&all);
+}
+
 // Several next hops of a route.
 static void shared_routes(void **state)
 {
@@ -2429,6 +2469,7 @@ int main(void)
 		FILLED(load_balancer),
 		FILLED(routes),
 		FILLED(shared_routes),
+		FILLED(service_chains),
 		FILLED(uplinks),
 		FILLED(nat),
 		FILLED(limits_of_a_port),

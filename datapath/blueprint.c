@@ -135,6 +135,8 @@ struct passage {
 	int by_router;	  // who sends does so for another
 	unsigned int hop; // of the routers that may get it, of which there are hops
 	unsigned int hops;
+	const struct blueprint_chain *address;	  // of the address that it was sent to
+	const struct blueprint_endpoint *backend; // that gets it as it is; NULL: no one
 	struct blueprint_outcome out;
 };
 
@@ -239,6 +241,7 @@ static int comes_in(struct passage *w, int *nobody)
 	floating = floating_of(&vpc->nat, out->destination);
 	if (floating) {
 		out->destination = floating->target->address;
+		w->address = floating->chain;
 		return 1;
 	}
 	for (unsigned int i = 0; i < vpc->nat.forwards; i++) {
@@ -249,6 +252,7 @@ static int comes_in(struct passage *w, int *nobody)
 			continue;
 		out->destination = f->target->address;
 		out->destination_port = f->target_port;
+		w->address = f->chain;
 		return 1;
 	}
 	*nobody = 1;
@@ -284,6 +288,11 @@ static int finds_its_way(struct passage *w)
 
 	if (w->by_router && !leads_to(counting_route_of(p->vpc, p->source), p->sender) && begins(p))
 		out->remembered = 1;
+	if (w->backend) {
+		out->taker = w->backend;
+		out->gateway = blueprint_subnet_of(out->vpc, w->backend->address)->number;
+		return 1;
+	}
 	if (!route && !to)
 		return refuse(w, NO_ROUTE, 1);
 	if (route && !route->hops)
@@ -302,37 +311,51 @@ static int finds_its_way(struct passage *w)
 }
 
 // As security groups and network ACLs see it.
-static int is_permitted(struct passage *w)
+static struct rules_packet seen_by_rules(const struct passage *w)
 {
-	const struct blueprint_packet *p = w->p;
-	struct blueprint_outcome *out = &w->out;
-	const struct blueprint_subnet *from = blueprint_subnet_of(p->vpc, p->source);
-	const struct blueprint_subnet *to = blueprint_subnet_of(out->vpc, out->destination);
-	const uint32_t leaves = from && from != to ? from->acl : 0;
-	const uint32_t enters = to && from != to ? to->acl : 0;
-	const struct rules_packet r = {
+	const struct blueprint_outcome *out = &w->out;
+
+	return (struct rules_packet){
 		.from = address_of_v4(htonl(out->source)),
 		.to = address_of_v4(htonl(out->destination)),
-		.from_group = p->sender->group,
+		.from_group = w->p->sender->group,
 		.to_group = out->taker->group,
-		.protocol = p->protocol,
-		.tcp_flags = p->flags,
-		.icmp_type = p->type,
+		.protocol = w->p->protocol,
+		.tcp_flags = w->p->flags,
+		.icmp_type = w->p->type,
 		.to_port = out->destination_port,
-		.fragment = p->fragment,
+		.fragment = w->p->fragment,
 	};
+}
+
+static int acls_permit(struct passage *w)
+{
+	const struct blueprint_packet *p = w->p;
+	const struct blueprint_subnet *from = blueprint_subnet_of(p->vpc, p->source);
+	const struct blueprint_subnet *to = blueprint_subnet_of(w->out.vpc, w->out.destination);
+	const uint32_t leaves = from && from != to ? from->acl : 0;
+	const uint32_t enters = to && from != to ? to->acl : 0;
+	const struct rules_packet r = seen_by_rules(w);
+
+	if (!leaves && !enters)
+		return 1;
+	if (!begins(p))
+		return refuse(w, NO_SESSION, 0);
+	if (!rules_acl_permits(w->b->acl, leaves, &r, RULE_EGRESS) ||
+	    !rules_acl_permits(w->b->acl, enters, &r, RULE_INGRESS))
+		return refuse(w, NETWORK_ACL, 0);
+	w->out.remembered = 1;
+	return 1;
+}
+
+static int groups_permit(struct passage *w)
+{
+	const struct blueprint_packet *p = w->p;
+	const struct rules_packet r = seen_by_rules(w);
 	int grouped = 0;
 
-	if ((leaves || enters)) {
-		if (!begins(p))
-			return refuse(w, NO_SESSION, 0);
-		if (!rules_acl_permits(w->b->acl, leaves, &r, RULE_EGRESS) ||
-		    !rules_acl_permits(w->b->acl, enters, &r, RULE_INGRESS))
-			return refuse(w, NETWORK_ACL, 0);
-		out->remembered = 1;
-	}
 	for (int i = 0; i < MAX_PORT_GROUPS; i++)
-		grouped |= p->sender->group[i] || out->taker->group[i];
+		grouped |= p->sender->group[i] || w->out.taker->group[i];
 	if (!grouped)
 		return 1;
 	if (!begins(p))
@@ -340,7 +363,61 @@ static int is_permitted(struct passage *w)
 	if (!rules_groups_permit(w->b->group, &r, RULE_EGRESS) ||
 	    !rules_groups_permit(w->b->group, &r, RULE_INGRESS))
 		return refuse(w, SECURITY_GROUP, 0);
-	out->remembered = 1;
+	w->out.remembered = 1;
+	return 1;
+}
+
+// docs/functions.md "Done": then rules do not count.
+static int passes_own_chain(struct passage *w)
+{
+	return w->p->vpc->done || (acls_permit(w) && groups_permit(w));
+}
+
+static int refuses(struct passage *w, const struct blueprint_chain *chain, int as_sent)
+{
+	const struct blueprint_packet *p = w->p;
+	uint16_t port = as_sent ? p->destination_port : w->out.destination_port;
+
+	if (!p->fragment && port == chain->port)
+		return !refuse(w, FUNCTION_DROPPED, 0);
+	if (!begins(p))
+		return !refuse(w, NO_SESSION, 0);
+	w->out.remembered = 1;
+	return 0;
+}
+
+static int passes_chain(struct passage *w, const struct blueprint_chain *chain, int as_sent)
+{
+	for (unsigned int i = 0; i < chain->functions; i++) {
+		enum blueprint_function f = chain->function[i];
+
+		if (f == BLUEPRINT_DONE)
+			return 1;
+		if ((f == BLUEPRINT_REFUSES && refuses(w, chain, as_sent)) ||
+		    (f == BLUEPRINT_ACL && !acls_permit(w)) ||
+		    (f == BLUEPRINT_GROUPS && !groups_permit(w)))
+			return 0;
+	}
+	return 1;
+}
+
+// docs/functions.md "In which order"
+static int passes_other_chains(struct passage *w)
+{
+	const struct blueprint_packet *p = w->p;
+	const struct blueprint_subnet *from =
+		blueprint_subnet_of(p->vpc, w->by_router ? p->sender->address : p->source);
+	const struct blueprint_subnet *to = blueprint_subnet_of(w->out.vpc, w->out.taker->address);
+	const struct blueprint_chain *const met[] = {from->chain, w->address, to->chain};
+
+	for (int i = 0; i < 3; i++) {
+		int again = 0;
+
+		for (int k = 0; k < i; k++)
+			again |= met[k] == met[i];
+		if (met[i] && !again && !passes_chain(w, met[i], i < 2))
+			return 0;
+	}
 	return 1;
 }
 
@@ -354,8 +431,8 @@ static unsigned int rest(const struct passage *w, struct blueprint_outcome *out)
 		each = *w;
 		each.hops = 1;
 		each.hop = i;
-		if (finds_its_way(&each))
-			is_permitted(&each);
+		if (finds_its_way(&each) && passes_own_chain(&each))
+			passes_other_chains(&each);
 		out[i] = each.out;
 	}
 	return i;
@@ -365,6 +442,7 @@ static unsigned int rest(const struct passage *w, struct blueprint_outcome *out)
 static unsigned int to_backends(struct passage *w, const struct blueprint_listener *listener,
 				struct blueprint_outcome out[MOST_OUTCOMES])
 {
+	const int direct = blueprint_balancer_of(w->p->vpc, w->p->destination)->direct;
 	unsigned int count = 0, taking = 0;
 	struct passage each;
 
@@ -375,9 +453,15 @@ static unsigned int to_backends(struct passage *w, const struct blueprint_listen
 		if (listener->backend[i]->address == w->p->source)
 			continue;
 		each = *w;
-		each.out.destination = listener->backend[i]->address;
-		each.out.destination_port = listener->backend_port;
-		each.out.translated = each.out.remembered = 1;
+		each.address = blueprint_balancer_of(w->p->vpc, w->p->destination)->chain;
+		each.out.remembered = 1;
+		if (direct) {
+			each.backend = listener->backend[i];
+		} else {
+			each.out.destination = listener->backend[i]->address;
+			each.out.destination_port = listener->backend_port;
+			each.out.translated = 1;
+		}
 		count += rest(&each, &out[count]);
 	}
 	if (!count) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // Networks of tenants, as they are described, and what that says about a packet: written from the
-// documents (docs/routing.md, docs/provider.md, docs/nat.md, docs/loadbalancer.md), without regard
-// to speed. Tests compare real nodes with it. IPv4; addresses and ports are in host byte order.
+// documents (docs/routing.md, docs/provider.md, docs/nat.md, docs/loadbalancer.md,
+// docs/functions.md), without regard to speed. Tests compare real nodes with it. IPv4; addresses
+// and ports are in host byte order.
 #pragma once
 
 #include <stdint.h>
@@ -24,6 +25,8 @@ enum {
 	MOST_FORWARDS = 3,
 	MOST_GROUPS = 6,
 	MOST_ACLS = 3,
+	MOST_CHAINS = 3, // of a VPC, beside its own
+	MOST_LATER = 3,	 // functions of one of these
 };
 
 struct blueprint_prefix {
@@ -31,11 +34,27 @@ struct blueprint_prefix {
 	uint32_t bits;
 };
 
+enum blueprint_function {
+	BLUEPRINT_REFUSES, // a port; the rest is remembered
+	BLUEPRINT_DONE,
+	BLUEPRINT_ACL,
+	BLUEPRINT_GROUPS,
+};
+
+// docs/functions.md: of subnets and addresses.
+struct blueprint_chain {
+	uint32_t number; // 1 and up, unique
+	enum blueprint_function function[MOST_LATER];
+	uint16_t port; // that it refuses
+	unsigned int functions;
+};
+
 struct blueprint_subnet {
 	struct blueprint_prefix prefix;
 	uint32_t gateway;
 	uint32_t number; // 1 and up, unique
 	uint32_t acl;	 // 0: none
+	const struct blueprint_chain *chain;
 };
 
 struct blueprint_endpoint {
@@ -64,13 +83,16 @@ struct blueprint_listener {
 struct blueprint_balancer {
 	uint32_t address;
 	int by_source;
+	int direct; // backends answer clients themselves
 	struct blueprint_listener listener[MOST_LISTENERS];
 	unsigned int listeners;
+	const struct blueprint_chain *chain;
 };
 
 struct blueprint_floating {
 	uint32_t address;
 	const struct blueprint_endpoint *target;
+	const struct blueprint_chain *chain;
 };
 
 struct blueprint_forward {
@@ -78,6 +100,7 @@ struct blueprint_forward {
 	uint8_t protocol;
 	uint16_t port, target_port;
 	const struct blueprint_endpoint *target;
+	const struct blueprint_chain *chain;
 };
 
 // Between its VPC and the external one.
@@ -102,6 +125,9 @@ struct blueprint_vpc {
 	struct blueprint_balancer balancer[MOST_BALANCERS];
 	unsigned int balancers;
 	struct blueprint_nat nat;
+	struct blueprint_chain chain[MOST_CHAINS];
+	unsigned int chains;
+	int done; // its own chain ends before rules are asked
 };
 
 struct blueprint {

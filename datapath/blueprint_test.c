@@ -2,7 +2,7 @@
 // Random networks, rules and packets: what real nodes do is what a slow reading of the documents
 // says (blueprint.h), with the packet, with its answer, and with all of both that follow.
 //
-//   blueprint_test [flat] [seed [rounds]]
+//   blueprint_test OBJECTS [flat] [seed [rounds]]
 #include "datapath/blueprint.h"
 
 #include <arpa/inet.h>
@@ -16,6 +16,7 @@
 
 #include "datapath/gateway_nodes.h"
 #include "lib/log.h"
+#include "modules/function/pushing.h"
 #include "modules/loadbalancer/loadbalancer.h"
 #include "modules/nat/nat.h"
 #include "modules/route/route.h"
@@ -34,9 +35,11 @@
 
 enum { RED, BLUE, PUBLIC };
 enum { FWD, FTN, NODES = 3 }; // two flow table nodes, each a chain of its own
+enum { REFUSES = FUNCTION_FIRST_FREE + EVERY_FUNCTIONS, DONE }; // slots
 
 struct world {
 	struct node node[NODES];
+	struct pushing pushing[NODES];
 	struct blueprint b;
 };
 
@@ -105,6 +108,30 @@ static uint32_t any_free(const struct blueprint *b, const struct blueprint_vpc *
 	}
 }
 
+static void any_chains(struct blueprint_vpc *vpc)
+{
+	static const uint16_t ports[] = {80, 80, 443, 8000, 8001, 53, 22, 2221, 2222};
+
+	vpc->done = any(2);
+	while (vpc->chains < MOST_CHAINS) {
+		struct blueprint_chain *c = &vpc->chain[vpc->chains++];
+
+		c->number = vpc->vni % 256 * 16 + vpc->chains;
+		c->port = ports[any(COUNT(ports))];
+		c->functions = 1 + any(MOST_LATER);
+		// Never the same one twice.
+		for (unsigned int i = 0, at = any(2) ? BLUEPRINT_REFUSES : any(4); i < c->functions;
+		     i++)
+			c->function[i] = (at + i) % 4;
+	}
+}
+
+// One in so many has one.
+static const struct blueprint_chain *any_chain(const struct blueprint_vpc *vpc, uint32_t in)
+{
+	return any(in) ? NULL : &vpc->chain[any(vpc->chains)];
+}
+
 static void any_subnets(struct blueprint_vpc *vpc, const struct blueprint_prefix *prefixes,
 			size_t count)
 {
@@ -117,6 +144,7 @@ static void any_subnets(struct blueprint_vpc *vpc, const struct blueprint_prefix
 		s->gateway = prefixes[i].address + (1u << (32 - prefixes[i].bits)) - 2;
 		s->number = vpc->vni % 256 * 16 + vpc->subnets + 1;
 		s->acl = any(3) ? 0 : 1 + any(MOST_ACLS);
+		s->chain = any_chain(vpc, 2);
 		vpc->subnets++;
 	}
 }
@@ -188,13 +216,15 @@ static void any_balancers(struct blueprint *b, struct blueprint_vpc *vpc)
 
 		balancer->address = any_free(b, vpc);
 		balancer->by_source = any(2);
+		balancer->chain = any_chain(vpc, 2);
+		balancer->direct = !any(3);
 		balancer->listeners = any(MOST_LISTENERS) + 1;
 		for (unsigned int k = 0; k < balancer->listeners; k++) {
 			struct blueprint_listener *l = &balancer->listener[k];
 
 			l->protocol = ports[k] == 53 ? IPPROTO_UDP : IPPROTO_TCP;
 			l->port = ports[k];
-			l->backend_port = any(2) ? ports[k] : 8000 + k;
+			l->backend_port = balancer->direct || any(2) ? ports[k] : 8000 + k;
 			l->backends = any(MOST_BACKENDS + 1);
 			// Never the same one twice.
 			for (unsigned int j = 0, at = any(MOST_ENDPOINTS); j < l->backends; j++) {
@@ -219,14 +249,19 @@ static void any_nat(struct blueprint *b, struct blueprint_vpc *vpc)
 		nat->serves[i] = any(3) > 0;
 	for (unsigned int i = any(MOST_FLOATING + 1); i; i--) {
 		const struct blueprint_floating f = {any_free(b, b->external),
-						     &vpc->endpoint[first++ % MOST_ENDPOINTS]};
+						     &vpc->endpoint[first++ % MOST_ENDPOINTS],
+						     any_chain(vpc, 2)};
 
 		nat->floating[nat->floatings++] = f;
 	}
 	for (unsigned int i = any(MOST_FORWARDS + 1); i; i--)
-		nat->forward[nat->forwards++] = (struct blueprint_forward){
-			nat->pool[any(nat->pooled)], i % 2 ? IPPROTO_TCP : IPPROTO_UDP, 2220 + i,
-			any(2) ? 22 : 2220 + i, &vpc->endpoint[any(MOST_ENDPOINTS)]};
+		nat->forward[nat->forwards++] =
+			(struct blueprint_forward){nat->pool[any(nat->pooled)],
+						   i % 2 ? IPPROTO_TCP : IPPROTO_UDP,
+						   2220 + i,
+						   any(2) ? 22 : 2220 + i,
+						   &vpc->endpoint[any(MOST_ENDPOINTS)],
+						   any_chain(vpc, 2)};
 }
 
 // ---- what is random: rules
@@ -271,6 +306,8 @@ static void any_blueprint(struct blueprint *b)
 {
 	for (int i = 0; i < MOST_VPCS; i++)
 		b->vpc[i] = (struct blueprint_vpc){.vni = 0x0100A0u + i};
+	for (int i = 0; i < MOST_VPCS; i++)
+		any_chains(&b->vpc[i]);
 	b->external = &b->vpc[PUBLIC];
 	any_subnets(&b->vpc[RED], inside, COUNT(inside));
 	any_subnets(&b->vpc[BLUE], inside, COUNT(inside));
@@ -356,7 +393,8 @@ static void put_subnet(const struct world *w, const struct blueprint_vpc *vpc,
 					   .gateway_mac = {2, 0xf, 0, 0, 0, (uint8_t)s->number},
 					   .bits = 96 + s->prefix.bits,
 					   .subnet = s->number,
-					   .acl = s->acl};
+					   .acl = s->acl,
+					   .chain = s->chain ? s->chain->number : 0};
 
 	put_everywhere(w, "subnets", &key, &value);
 }
@@ -399,6 +437,7 @@ static void put_balancer(const struct world *w, const struct blueprint_vpc *vpc,
 	Zeta__Node__V1__Backend backend[MOST_LISTENERS][MOST_BACKENDS];
 	Zeta__Node__V1__Backend *backends[MOST_LISTENERS][MOST_BACKENDS];
 	char id[MOST_LISTENERS][MOST_BACKENDS][16];
+	uint8_t mac[MOST_LISTENERS][MOST_BACKENDS][6];
 
 	for (unsigned int i = 0; i < balancer->listeners; i++) {
 		const struct blueprint_listener *l = &balancer->listener[i];
@@ -416,12 +455,16 @@ static void put_balancer(const struct world *w, const struct blueprint_vpc *vpc,
 			backend[i][k].id = id[i][k];
 			backend[i][k].ip = bytes_of(l->backend[k]->address);
 			backend[i][k].weight = l->weight[k];
+			memcpy(mac[i][k], (uint8_t[]){2, 1, 0, 0, 0, l->backend[k]->number}, 6);
+			backend[i][k].mac = (ProtobufCBinaryData){6, mac[i][k]};
 			backends[i][k] = &backend[i][k];
 		}
 	}
 	message.vni = vpc->vni;
 	message.ip = bytes_of(balancer->address);
 	message.by_source = balancer->by_source;
+	message.chain = balancer->chain ? balancer->chain->number : 0;
+	message.direct = balancer->direct;
 	message.listener = listeners;
 	message.n_listener = balancer->listeners;
 	must(loadbalancer_entries(&message, &storing.entries), storing.entries.why);
@@ -451,6 +494,7 @@ static void put_nat(const struct world *w, const struct blueprint_vpc *vpc)
 		zeta__node__v1__floating_ip__init(&floating[i]);
 		floating[i].address = bytes_of(nat->floating[i].address);
 		floating[i].inside = bytes_of(nat->floating[i].target->address);
+		floating[i].chain = nat->floating[i].chain ? nat->floating[i].chain->number : 0;
 		floatings[message.n_floating_ip++] = &floating[i];
 	}
 	message.forward = forwards;
@@ -463,6 +507,7 @@ static void put_nat(const struct world *w, const struct blueprint_vpc *vpc)
 		forward[i].port = f->port;
 		forward[i].inside = bytes_of(f->target->address);
 		forward[i].inside_port = f->target_port;
+		forward[i].chain = f->chain ? f->chain->number : 0;
 		forwards[message.n_forward++] = &forward[i];
 	}
 	must(nat_entries(&message, &storing.entries), storing.entries.why);
@@ -491,18 +536,55 @@ static void forget(const struct world *w)
 	}
 }
 
+static void put_chain(const struct world *w, const struct blueprint_chain *c)
+{
+	static const uint8_t slots[] = {[BLUEPRINT_REFUSES] = REFUSES,
+					[BLUEPRINT_DONE] = DONE,
+					[BLUEPRINT_ACL] = FUNCTION_ACL,
+					[BLUEPRINT_GROUPS] = FUNCTION_SECURITY_GROUP};
+	const struct function_config_key key = {c->number | FUNCTION_LATER, REFUSES, 0};
+	struct service_chain_value value = {.functions = (uint8_t)c->functions};
+	struct function_config config = {};
+	const uint16_t port = htons(c->port);
+
+	for (unsigned int i = 0; i < c->functions; i++)
+		value.function[i] = slots[c->function[i]];
+	memcpy(config.bytes, &port, sizeof(port));
+	for (int i = FTN; i < NODES; i++) {
+		node_put(&w->node[i], "service_chains", &c->number, &value);
+		node_put(&w->node[i], "function_configs", &key, &config);
+	}
+}
+
+// To a node that begins: DONE is told nothing, and says it always.
+static void put_functions(struct world *w, int node, const char *name, const char *objects)
+{
+	struct pushing *p = &w->pushing[node];
+
+	pushing_begin(p, name, objects);
+	pushing_sample(p, "PORT", REFUSES, 0);
+	pushing_sample(p, "END", DONE, 0);
+	pushing_runs(p, REFUSES, 0);
+	pushing_runs(p, DONE, 0);
+}
+
 static void put_blueprint(const struct world *w)
 {
-	static const char *const maps[] = {"endpoints",	     "allowed",	     "subnets",
-					   "routes",	     "next_hops",    "routers_down",
-					   "load_balancers", "listeners",    "nat_sources",
-					   "nat_addresses",  "nat_floating", "nat_forwards"};
+	static const char *const maps[] = {
+		"endpoints",	 "allowed",	   "subnets",	  "routes",	     "next_hops",
+		"routers_down",	 "load_balancers", "listeners",	  "direct_backends", "nat_sources",
+		"nat_addresses", "nat_floating",   "nat_forwards"};
 	const struct blueprint *b = &w->b;
-	const struct vpc_value value = {.policy = 1,
+	const struct vpc_value plain = {.policy = 1,
 					.functions = 6,
 					.function = {FUNCTION_LOAD_BALANCER, FUNCTION_NAT,
 						     FUNCTION_DIVIDER, FUNCTION_BOUNCER,
 						     FUNCTION_ACL, FUNCTION_SECURITY_GROUP}};
+	const struct vpc_value done = {.policy = 1,
+				       .functions = 7,
+				       .function = {FUNCTION_LOAD_BALANCER, FUNCTION_NAT,
+						    FUNCTION_DIVIDER, FUNCTION_BOUNCER, DONE,
+						    FUNCTION_ACL, FUNCTION_SECURITY_GROUP}};
 
 	for (int i = 0; i < NODES; i++)
 		for (size_t m = 0; m < COUNT(maps); m++)
@@ -515,7 +597,9 @@ static void put_blueprint(const struct world *w)
 	for (int i = 0; i < MOST_VPCS; i++) {
 		const struct blueprint_vpc *vpc = &b->vpc[i];
 
-		put_everywhere(w, "vpcs", &vpc->vni, &value);
+		put_everywhere(w, "vpcs", &vpc->vni, vpc->done ? &done : &plain);
+		for (unsigned int k = 0; k < vpc->chains; k++)
+			put_chain(w, &vpc->chain[k]);
 		for (unsigned int k = 0; k < vpc->subnets; k++)
 			put_subnet(w, vpc, &vpc->subnet[k]);
 		for (unsigned int k = 0; k < vpc->endpoints; k++)
@@ -951,14 +1035,16 @@ static void put_view(const struct node *n)
 
 int main(int argc, char **argv)
 {
-	const int flat = argc > 1 && !strcmp(argv[1], "flat");
-	const int given = argc > 1 + flat;
-	uint64_t first = given ? strtoull(argv[1 + flat], NULL, 0) : (uint64_t)time(NULL), seed;
-	uint64_t rounds = argc > 2 + flat ? strtoull(argv[2 + flat], NULL, 0) : given ? 1 : ROUNDS;
+	const int flat = argc > 2 && !strcmp(argv[2], "flat");
+	const int given = argc > 2 + flat;
+	uint64_t first = given ? strtoull(argv[2 + flat], NULL, 0) : (uint64_t)time(NULL), seed;
+	uint64_t rounds = argc > 3 + flat ? strtoull(argv[3 + flat], NULL, 0) : given ? 1 : ROUNDS;
 	uint32_t counts[VERDICTS] = {};
 	static struct world w;
 	int wrong = 0;
 
+	if (argc < 2)
+		fatalx("usage: %s OBJECTS [flat] [seed [rounds]]", argv[0]);
 	testing_begin();
 	for (uint32_t i = 0; i < NODES; i++) {
 		static const char *const names[] = {"fwd", "one", "other"};
@@ -969,6 +1055,8 @@ int main(int argc, char **argv)
 							  .sessions = 2048,
 							  .flat = flat ? 16 : 0});
 		put_view(&w.node[i]);
+		if (i != FWD)
+			put_functions(&w, (int)i, names[i], argv[1]);
 	}
 	for (seed = first; seed < first + rounds && !wrong; seed++) {
 		state = seed * 2654435761u + 1;
@@ -984,8 +1072,11 @@ int main(int argc, char **argv)
 		if (counts[v])
 			printf(" %u %s", counts[v], verdict_name(v));
 	puts("");
-	for (uint32_t i = 0; i < NODES; i++)
+	for (uint32_t i = 0; i < NODES; i++) {
+		if (i != FWD)
+			pushing_end(&w.pushing[i]);
 		node_free(&w.node[i]);
+	}
 	for (int i = 1; i <= MOST_GROUPS; i++)
 		free(w.b.group[i].rule);
 	for (int i = 1; i <= MOST_ACLS; i++)

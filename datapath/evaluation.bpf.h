@@ -4,8 +4,17 @@
 #pragma once
 
 #include "datapath/finish.bpf.h"
+#include "shared/function.h"
 #include "shared/steps.h"
 #include "shared/tenant.h"
+
+// Whose service chains a packet meets after the VPC's own, in order.
+enum later {
+	LATER_SENDER,  // its subnet
+	LATER_ADDRESS, // the load balancer, floating IP or forward that it was sent to
+	LATER_TAKER,   // the subnet of who gets it
+	LATERS,
+};
 
 struct evaluation {
 	struct session_key key;
@@ -23,30 +32,37 @@ struct evaluation {
 	__u8 frame_from_mac[6]; // as the packet has them
 	__u8 frame_to_mac[6];
 
-	__u8 functions; // the VPC's service chain, and the next one to run
+	__u8 functions; // the service chain that runs, and its next one
 	__u8 next;
 	__u8 function[MAX_SERVICE_CHAIN];
 	__u8 stateful;	  // some function wants the session remembered
 	__u8 undecidable; // valid for this packet only, whatever is decided
 	__u8 again;	  // of a live session: what is above is as its first packet had it
+	__u8 anew;	  // a first packet, where one session of the key has ended, which is known
+	__u8 otherwise;	  // anew: and not as that one was decided, though it looks the same
 	__u8 hold;	  // some function wants later packets to come through the forwarders
 	__u8 translated;  // a function stands for its translation
-	__u8 routed;	  // by a route of the VPC, to next_hop
+	__u8 routed;	  // by a route of the VPC, or a function's word, to next_hop
 	__u8 from_router; // the source is no endpoint's: it came through router
 	__u8 every;	  // functions that want to see every packet: bits of decision.reason
 	__u32 policy;
-	__u16 first_choice; // of the source ports that the translation may have ..
-	__u16 choices;	    // .. so many; 0: it has the one that it says
+	__u16 first_choice;  // of the source ports that the translation may have ..
+	__u16 choices;	     // .. so many; 0: it has the one that it says
+	__u32 chain;	     // the one that runs, as struct function_config_key has it
+	__u32 later[LATERS]; // the numbers of those that are still to run, 0: none
+	__u8 as_sent;	     // functions are told of the packet what it was before translation
+	__u8 met;	     // functions, those that see every packet twice
 
 	// What is being decided: towards the destination, and back. The sender's host is in back
-	// from the start.
+	// from the start; again, anew: the MAC that the session's packets go to is in forth.
 	struct decision forth;
 	struct decision back;
 	// All 0: the packets stay as they are. Set by evaluation_translate(). Again: the session's,
 	// from the start.
 	struct translation translation;
-	struct in6_addr next_hop; // routed: the endpoint that gets it in the destination's place
-	struct in6_addr router;	  // from_router: an address of the port that sent it
+	struct translation former; // anew: of the session that has ended
+	struct in6_addr next_hop;  // routed: the endpoint that gets it in the destination's place
+	struct in6_addr router;	   // from_router: an address of the port that sent it
 	// TRANSLATION_MAPS_*: what mappings said, or, in asks, shall say first. Of a live session
 	// only the flags: which have said what its translation is.
 	struct translation mapping;
@@ -80,6 +96,15 @@ struct {
 	__uint(value_size, sizeof(__u32));
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } functions SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SERVICE_CHAINS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct service_chain_value);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} service_chains SEC(".maps");
 
 inlined struct evaluation *evaluation_now(void)
 {
@@ -161,16 +186,61 @@ inlined int go_to(struct xdp_md *ctx, enum gateway_step step)
 	return finish(ctx, BUG);
 }
 
-// A function's last word: the next one of the chain, or, after the last, the decision as it stands.
-inlined int function_next(struct xdp_md *ctx, struct evaluation *e)
+// Begins with the next of the chains after the VPC's own; one that is both subnets' runs once.
+// Returns 0 where this node has not been told of it.
+inlined int later_chain(struct evaluation *e)
+{
+	const __u32 whose = e->later[LATER_SENDER]    ? LATER_SENDER
+			    : e->later[LATER_ADDRESS] ? LATER_ADDRESS
+						      : LATER_TAKER;
+	const struct service_chain_value *c;
+	__u32 number = e->later[whose], kept = 0;
+
+	UNROLLED
+	for (int i = 0; i < LATERS; i++)
+		if (e->later[i] == number)
+			e->later[i] = 0;
+	c = bpf_map_lookup_elem(&service_chains, &number);
+	if (!c)
+		return 0;
+	UNROLLED
+	for (int i = 0; i < MAX_LATER_CHAIN; i++)
+		// What people pushed has decided for good, as in the VPC's own chain.
+		if (i < c->functions && !(e->again && c->function[i] >= FUNCTION_FIRST_FREE))
+			e->function[kept++ % MAX_SERVICE_CHAIN] = c->function[i];
+	e->functions = kept;
+	e->next = 0;
+	e->chain = number | FUNCTION_LATER;
+	e->as_sent = whose != LATER_TAKER;
+	return 1;
+}
+
+// The next function of the chain that runs, or the decision as it stands.
+inlined int function_run(struct xdp_md *ctx, struct evaluation *e)
 {
 	__u32 i = e->next;
 
-	if (i >= e->functions || i >= MAX_SERVICE_CHAIN)
+	asm volatile("" : "+r"(i)); // the verifier has to see the next line
+	if (i >= MAX_SERVICE_CHAIN || i >= e->functions)
 		return go_to(ctx, STEP_DECIDED);
+	if (e->met++ >= MAX_MET)
+		return finish(ctx, TOO_MANY_FUNCTIONS);
 	e->next = i + 1;
 	bpf_tail_call(ctx, &functions, e->function[i]);
 	return finish(ctx, NO_CHAIN_FUNCTION);
+}
+
+// A function's last word: the next one of its chain, or of the chains that are still to run.
+inlined int function_next(struct xdp_md *ctx, struct evaluation *e)
+{
+	LOOPED
+	for (int i = 0; i < LATERS && e->next >= e->functions; i++) {
+		if (!(e->later[LATER_SENDER] | e->later[LATER_ADDRESS] | e->later[LATER_TAKER]))
+			break;
+		if (!later_chain(e))
+			return finish(ctx, NO_SERVICE_CHAIN);
+	}
+	return function_run(ctx, e);
 }
 
 // A function's last word: no. The functions after it do not run.

@@ -832,6 +832,7 @@ inlined int table_neighbor(struct xdp_md *ctx, struct packet *p, struct dft_pack
 inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d)
 {
 	const struct endpoint_value *asked, *asker;
+	const struct in6_addr *own;
 	struct in6_addr address;
 	struct arp_ipv4 *arp;
 	const __u8 *mac;
@@ -852,6 +853,13 @@ inlined int table_arp(struct xdp_md *ctx, struct packet *p, struct dft_packet *d
 	mac = asked ? asked->mac : mac_behind(p->vni, &address);
 	address = address_of_v4(arp->sender_ip);
 	asker = endpoint_find(p->vni, &address);
+	if (!asker) {
+		// Who answers as a load balancer may ask as it, too.
+		own = direct_backend_find(p->vni, &address, arp->sender_mac);
+		asker = own ? endpoint_find(p->vni, own) : NULL;
+		if (own)
+			address = *own;
+	}
 	if (!asker)
 		return finish(ctx, NO_SOURCE);
 	if (!mac_equal(asker->mac, arp->sender_mac))
@@ -927,12 +935,13 @@ inlined __u8 mapped_flags(__u8 flags)
 }
 
 // The VPC's service chain decides: about a packet of which nothing is recorded, or, again, about a
-// live session, as recorded. Who sends is checked before: what a liar sends must not decide about
-// the packets of whom he claims to be.
+// live session, as recorded; anew: about a first packet, though what is recorded has only just
+// ended. Who sends is checked before: what a liar sends must not decide about the packets of whom
+// he claims to be.
 inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct dft_packet *d,
-		     const struct flow *f, const struct dft_record *recorded)
+		     const struct flow *f, const struct dft_record *recorded, int anew)
 {
-	const int again = recorded->life == DFT_LIVE;
+	const int again = recorded->life == DFT_LIVE && !anew;
 	const struct endpoint_value *from;
 	struct evaluation *e = evaluation_now();
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
@@ -956,6 +965,7 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct dft_pack
 	e->vni = p->vni;
 	__builtin_memcpy(e->frame_from_mac, p->inner.eth->h_source, 6);
 	__builtin_memcpy(e->frame_to_mac, p->inner.eth->h_dest, 6);
+	e->chain = p->vni;
 	e->functions = vpc->functions;
 	__builtin_memcpy(e->function, vpc->function, sizeof(e->function));
 	e->policy = vpc->policy;
@@ -963,9 +973,19 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct dft_pack
 		e->translation = recorded->translation;
 		e->mapping.flags = mapped_flags(recorded->towards[0].flags);
 		evaluate_as_first(e, f, recorded);
+	} else if (anew) {
+		// Its mapping outlasts what is left of the session.
+		e->mapping = recorded->translation;
+		e->mapping.flags = mapped_flags(recorded->towards[0].flags);
 	} else if (d->translation.translation.flags & TRANSLATION_MAPS) {
 		e->mapping = d->translation.translation;
 	}
+	if (anew) {
+		e->former = recorded->translation;
+		e->anew = 1;
+	}
+	if (again || anew)
+		__builtin_memcpy(e->forth.to_mac, recorded->towards[!!e->from_b].to_mac, 6);
 
 	from = endpoint_find(p->vni, &e->source);
 	if (!from &&
@@ -982,15 +1002,31 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct dft_pack
 	}
 	decide_for(&e->back, from, p->vni);
 	__builtin_memcpy(e->source_group, from->group, sizeof(e->source_group));
-	return function_next(ctx, e);
+	return function_run(ctx, e);
 }
 
-// O7: a session that is closed, or has ended lately, is begun again, by who began it, and the
-// policy is the one that it was decided by: the next generation of the same life. Else it must be
-// over first, which it is when it has not been answered for a while.
+// Said by what may find that nothing is recorded, or only what has to be decided again.
+#define UNDECIDED (-1)
+
+// O7. The record that the op has goes on in its next generation, under the op's policy.
+inlined int begin_next(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+		       int from_b)
+{
+	d->op.op = DFT_UPDATE;
+	d->op.state = bpf_htons(dft_state_reopened(bpf_ntohs(d->op.state), from_b) |
+				DFT_LIVE << DFT_LIFE_SHIFT);
+	if (chain_head(c) == cfg.node)
+		return go_to(ctx, STEP_TABLE);
+	return op_send_to_node(ctx, chain_head(c), UPDATED);
+}
+
+// O7: a session that is closed, or has ended lately, is begun again, by who began it: the next
+// generation of the same life. Where there is a later policy than the one that it was decided by,
+// that has to be asked first (UNDECIDED). For anybody else it must be over, which it is when it has
+// not been answered for a while.
 inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet *d,
 		   const struct chain_value *c, const struct flow *f, __u32 floor,
-		   const struct session_change *change)
+		   struct session_change *change)
 {
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
 	const struct dft_record *record = &change->record;
@@ -999,20 +1035,14 @@ inlined int reopen(struct xdp_md *ctx, const struct packet *p, struct dft_packet
 	// The head would not take it.
 	if (record->life != DFT_LIVE && record->stamp.floor < floor)
 		begins = 0;
-	if (!begins || !vpc || record->state & DFT_ALIAS ||
-	    policy_with(vpc->policy, &f->key, &record->translation) != record->policy ||
-	    begun_by_other(f, record))
+	if (!begins || !vpc || record->state & DFT_ALIAS || begun_by_other(f, record))
 		return finish(ctx, SESSION_ENDING);
-	d->op.op = DFT_UPDATE;
-	d->op.state = bpf_htons(dft_state_reopened(record->state, f->from_b) |
-				DFT_LIVE << DFT_LIFE_SHIFT);
-	if (chain_head(c) == cfg.node)
-		return go_to(ctx, STEP_TABLE);
-	return op_send_to_node(ctx, chain_head(c), UPDATED);
+	if (policy_over(vpc->policy, &f->key, &record->translation, record->policy)) {
+		change->anew = 1;
+		return UNDECIDED;
+	}
+	return begin_next(ctx, d, c, f->from_b);
 }
-
-// Said by what may find that nothing is recorded, or only what has to be decided again.
-#define UNDECIDED (-1)
 
 // O4: what the evaluator saw goes with what it will decide.
 inlined int undecided(struct dft_packet *d, const struct dft_record *record, __u32 floor)
@@ -1032,7 +1062,8 @@ inlined int pass_learner(struct xdp_md *ctx, struct dft_packet *d, const struct 
 // A session's decision stays for its whole life, but where its packets are handed over is no part
 // of it: an endpoint may have moved since, a route may name another router. began: the address is
 // of who began, as whoever it was then: the endpoint that has it, or a router that sent as it, and
-// still may; where its route is shared by several, any of those. hash: the session's.
+// still may; where its route is shared by several, any of those. Else it may be a load balancer's,
+// and the MAC that of a backend that answers as it. hash: the session's.
 called void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni, int began,
 			 __u32 hash)
 {
@@ -1045,6 +1076,10 @@ called void decide_where(struct decision *d, const struct in6_addr *address, __u
 	if (d->action != DECIDE_FORWARD)
 		return;
 	to = began ? endpoint_find(vni, address) : NULL;
+	if (!began && d->flags & DECISION_ROUTED) {
+		router = direct_backend_find(vni, address, d->to_mac);
+		to = router ? endpoint_find(vni, router) : NULL;
+	}
 	if (to) {
 		decide_for(d, to, vni);
 		return;
@@ -1221,7 +1256,8 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 	if (outcome == DFT_CONFLICT)
 		return finish(ctx, STAMP_CONFLICT);
 	if (outcome == DFT_ENDED) {
-		if (change->step == SESSION_UPDATE)
+		if (change->step == SESSION_UPDATE ||
+		    (change->step == SESSION_DELETE && !op_has_key(d)))
 			return op_look_up_again(ctx, d);
 		// What is to be deleted was collected already: perhaps not by all of the path.
 		if (change->step != SESSION_DELETE || change->floor <= change->seen.floor)
@@ -1250,10 +1286,10 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 	if (place + 1 < (__u32)c->live + c->learner)
 		return op_replicate(ctx, d, c, place + 1);
 
-	if (op_keyed(d->op.op))
+	if (op_has_key(d))
 		return finish(ctx, OP_DONE);
-	// Nor has the tail answered for what it did not read.
-	if (!found || (record->life != DFT_LIVE && !over) ||
+	// Nor has the tail answered for what it did not read. What a packet has ended it may begin.
+	if (!found || d->op.op == DFT_DELETE || (record->life != DFT_LIVE && !over) ||
 	    (d->op.op == DFT_LOOKUP && outcome == DFT_OWN))
 		return op_look_up_again(ctx, d);
 	// Fenced meanwhile: it is stored, but not this chain's to answer for.
@@ -1276,11 +1312,11 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 // The service chain decides, where nothing is recorded, or again. Not about what was translated
 // already: its session has ended.
 inlined int decide(struct xdp_md *ctx, struct packet *p, const struct dft_packet *d,
-		   const struct flow *f, const struct dft_record *recorded)
+		   const struct flow *f, const struct session_change *change)
 {
-	if (d->op.flags & DFT_TRANSLATED && recorded->life != DFT_LIVE)
+	if (d->op.flags & DFT_TRANSLATED && (change->record.life != DFT_LIVE || change->anew))
 		return finish(ctx, NO_OWNER);
-	return evaluate(ctx, p, d, f, recorded);
+	return evaluate(ctx, p, d, f, &change->record, change->anew);
 }
 
 // An op at a flow table node.
@@ -1350,7 +1386,7 @@ int table(struct xdp_md *ctx)
 				return op_look_up_again(ctx, d);
 		}
 	}
-	keyed = op_keyed(d->op.op);
+	keyed = op_has_key(d);
 	// The verifier must see it where the compiler knows it from the op.
 	asm volatile("" : "+r"(keyed));
 	v = keyed ? op_key(&p, d, &f->key, &serial) : read_tenant(&p, d, f);
@@ -1367,7 +1403,7 @@ int table(struct xdp_md *ctx)
 		change->mark = session_mark(c->epoch, c->term);
 	if (!keyed && d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION)) {
 		done = look_up(ctx, &p, d, c, f, hash, &m, room);
-		return done == UNDECIDED ? decide(ctx, &p, d, f, &change->record) : done;
+		return done == UNDECIDED ? decide(ctx, &p, d, f, change) : done;
 	}
 
 	record_read(d, &change->record);
@@ -1415,7 +1451,7 @@ int table(struct xdp_md *ctx)
 	done = pass_on(ctx, d, c, place, &f->key, room);
 	if (done == UNDECIDED && d->op.table == DFT_MAPPINGS)
 		return go_to(ctx, STEP_UNMAPPED);
-	return done == UNDECIDED && !keyed ? decide(ctx, &p, d, f, &change->record) : done;
+	return done == UNDECIDED && !keyed ? decide(ctx, &p, d, f, change) : done;
 }
 
 // M5: at the learner, a record that was copied, as it is in the room. Returns GO_ON where the
@@ -2295,6 +2331,62 @@ inlined int decided_again(struct xdp_md *ctx, struct dft_packet *d, const struct
 	return op_release(ctx, d);
 }
 
+// Who begins a session anew keeps the source port of the former one, of those that he may have: he
+// has its alias already.
+inlined void keep_port(struct evaluation *e)
+{
+	const struct translation *was = &e->former;
+	__u16 port = bpf_ntohs(was->source_port);
+
+	if (!e->choices || !was->flags || (__u16)(port - e->first_choice) >= e->choices)
+		return;
+	e->translation.source_port = was->source_port;
+	if (e->protocol == IPPROTO_ICMP)
+		e->translation.destination_port = was->source_port;
+	e->translation.flags &= ~TRANSLATION_CHOSEN;
+	e->choices = 0;
+}
+
+// Whether a decision says what is recorded, in all that is the session's: where its packets are
+// handed over is not. Who was never told a direct path needs none.
+inlined int decision_same(const struct decision *is, const struct decision *was)
+{
+	__u8 differ = is->flags ^ was->flags;
+
+	if (is->flags & DECISION_DIRECT)
+		differ &= ~DECISION_DIRECT;
+	return is->action == was->action && is->reason == was->reason && !differ;
+}
+
+// O7. The service chain has let a session begin whose key had one, which the op has, and which is
+// closed or has ended lately. The same decision: then it is that one's next generation, under this
+// policy. Another one: no other life of the key before no cache believes this one any more (O10);
+// where it is live, its end begins now.
+inlined int decided_anew(struct xdp_md *ctx, struct dft_packet *d, const struct evaluation *e,
+			 const struct chain_value *c)
+{
+	const struct translation *was = &d->translation.translation;
+	const struct decision *forth = &d->towards[e->from_b ? 1 : 0].decision;
+	const struct decision *back = &d->towards[e->from_b ? 0 : 1].decision;
+	struct dft_stamp stamp = stamp_read(&d->op.stamp);
+
+	if (!e->choices && !e->otherwise && translation_equal(&e->translation, was) &&
+	    decision_same(&e->forth, forth) && decision_same(&e->back, back)) {
+		d->op.policy = bpf_htonl(policy_with(e->policy, &e->key, was));
+		return begin_next(ctx, d, c, e->from_b);
+	}
+	if (bpf_ntohs(d->op.state) >> DFT_LIFE_SHIFT != DFT_LIVE)
+		return finish(ctx, SESSION_OTHERWISE);
+	session_condemn(&e->key, key_hash(&e->key), &stamp, USED_OR_NOT,
+			session_mark(c->epoch, c->term));
+	d->op.op = DFT_DELETE;
+	d->op.epoch = bpf_htonl(c->epoch);
+	d->op.term = bpf_htonl(c->term);
+	if (chain_head(c) == cfg.node)
+		return go_to(ctx, STEP_TABLE);
+	return op_send_to_node(ctx, chain_head(c), UPDATED);
+}
+
 // A3: a session that is translated begins with its alias, the key that its packets have then.
 inlined int decided_translated(struct xdp_md *ctx, struct dft_packet *d, const struct evaluation *e,
 			       struct session_room *room)
@@ -2366,10 +2458,10 @@ int decided(struct xdp_md *ctx)
 		return finish(ctx, NO_VIEW);
 	if (e->again)
 		return decided_again(ctx, d, e, c);
-	if (e->choices && e->forth.action == DECIDE_FORWARD)
+	if (e->anew)
+		keep_port(e);
+	else if (e->choices && e->forth.action == DECIDE_FORWARD)
 		return go_to(ctx, STEP_CHOOSE);
-	// What the op brought may be a former life's.
-	__builtin_memset(&d->translation.translation, 0, sizeof(struct translation));
 	if (e->undecidable || e->icmp_error)
 		e->forth.flags |= DECISION_UNCACHED;
 	if (e->translation.flags && e->forth.action == DECIDE_FORWARD) {
@@ -2387,6 +2479,10 @@ int decided(struct xdp_md *ctx)
 		e->forth.reason = e->every;
 		e->back.reason = e->every;
 	}
+	if (e->anew && e->forth.action == DECIDE_FORWARD)
+		return decided_anew(ctx, d, e, c);
+	// What the op brought may be a former life's.
+	__builtin_memset(&d->translation.translation, 0, sizeof(struct translation));
 	direction = e->from_b ? 1 : 0;
 	if (direction) {
 		d->towards[1].decision = e->forth;
@@ -2588,6 +2684,7 @@ int seen(struct xdp_md *ctx)
 	const struct vpc_value *vpc;
 	struct flow f = {};
 	enum verdict v;
+	__u32 vni;
 
 	if (!t || t->inner_offset > 512)
 		return finish(ctx, BUG);
@@ -2606,8 +2703,8 @@ int seen(struct xdp_md *ctx)
 	t->ttl = hops_of(&p);
 	t->dscp = t->dscp_before = dscp_of(&p);
 	t->next = 0;
-	t->functions = vpc->functions;
-	__builtin_memcpy(t->function, vpc->function, sizeof(t->function));
+	vni = vni_of(t->decision.vni);
+	passage_fill(t, vpc, vni == p.vni ? NULL : bpf_map_lookup_elem(&vpcs, &vni), vni);
 	return passage_next(ctx, t);
 }
 

@@ -60,6 +60,34 @@ static void put_functions(const struct node *n, uint8_t functions)
 	node_put(n, "vpcs", &vni, &vpc);
 }
 
+// With so many in chains of the sender's and the taker's subnet, after a VPC's chain of two.
+static void put_later_functions(const struct node *n, uint8_t functions)
+{
+	static const uint8_t all[] = {FUNCTION_ACL, FUNCTION_SECURITY_GROUP, FUNCTION_ACL,
+				      FUNCTION_SECURITY_GROUP};
+	const struct vpc_value vpc = {
+		.policy = 1, .functions = 2, .function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER}};
+	uint32_t vni = VNI;
+
+	node_put(n, "vpcs", &vni, &vpc);
+	for (uint32_t i = 0; i < 2; i++) {
+		const uint8_t before = i * MAX_LATER_CHAIN;
+		struct subnet_key key = {.prefix_bits = 32 + 127, .vni = htonl(VNI)};
+		struct subnet_value subnet = {.subnet = i + 1, .bits = 127};
+		struct service_chain_value chain = {};
+
+		key.address = address_must(i ? "10.0.0.2" : "10.0.0.0");
+		if (functions > before) {
+			subnet.chain = i + 1;
+			chain.functions = functions - before < MAX_LATER_CHAIN ? functions - before
+									       : MAX_LATER_CHAIN;
+			memcpy(chain.function, all, sizeof(all));
+		}
+		node_put(n, "service_chains", &subnet.subnet, &chain);
+		node_put(n, "subnets", &key, &subnet);
+	}
+}
+
 static void put_view(const struct node *n)
 {
 	struct chain_value chain = {.epoch = 1, .term = 1, .live = 3, .node = {HEAD, MIDDLE, TAIL}};
@@ -471,6 +499,11 @@ static void bench_functions(struct bench *b)
 	for (int i = 0; i < CHAINS; i++) {
 		snprintf(name, sizeof(name), "later packet, functions: %u", lengths[i]);
 		print(b, name, FORWARDED, ns + (size_t)i * b->runs);
+	}
+	for (int i = 0; i < CHAINS; i++) {
+		put_later_functions(tail, lengths[i]);
+		snprintf(name, sizeof(name), "first packet, subnets' functions: %u", lengths[i]);
+		measure(b, name, TAIL, &first[0], 1, REPLIED, NULL);
 	}
 }
 

@@ -1706,12 +1706,12 @@ static const struct broken_op broken_ops[] = {
 	{"op 0", LOOKUP_, FTN3, AT(op.op), 1, {0}, .red = "ftn3 DFT_MALFORMED"},
 	{"op 11", LOOKUP_, FTN3, AT(op.op), 1, {DFT_OPS}, .red = "ftn3 DFT_MALFORMED"},
 	{"touch", LOOKUP_, FTN1, AT(op.op), 1, {DFT_TOUCH}, .red = "ftn1 DFT_MALFORMED"},
-	{"a delete with a packet",
+	{"a collect with a packet",
 	 LOOKUP_,
 	 FTN1,
 	 AT(op.op),
 	 1,
-	 {DFT_DELETE},
+	 {DFT_COLLECT},
 	 .red = "ftn1 DFT_MALFORMED"},
 	{"a copy with a packet",
 	 LOOKUP_,
@@ -2978,10 +2978,6 @@ static int test_begun_again(struct world *w, const struct inner *syn, const stru
 	ack.flags = ACK;
 	wrong += sends(w, "ended, a late packet", FWD2, OF_FWD2, RED, &ack,
 		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
-	raise_policy(w, 6);
-	wrong += sends(w, "ended, under another policy", FWD2, OF_FWD2, RED, syn,
-		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
-	raise_policy(w, 0);
 	put_floors(w, key, tombstone->stamp.floor + 1);
 	wrong += sends(w, "ended, under a risen floor", FWD2, OF_FWD2, RED, syn,
 		       "fwd2 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
@@ -5041,10 +5037,6 @@ static int test_lifecycle(struct world *w)
 	node_session_mark(&w->node[FTN3], &key, 15, 0);
 	wrong += sends(w, "begun by the other", FWD1, OF_FWD1, RED, &syn_b,
 		       "fwd1 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
-	raise_policy(w, 6);
-	wrong += sends(w, "begun under another policy", FWD1, OF_FWD1, RED, &syn,
-		       "fwd1 LOOKED_UP > ftn3 SESSION_ENDING", DROPPED, &j);
-	raise_policy(w, 0);
 	if (node_session_idle_s(&w->node[FTN3], &key) < 10) {
 		fprintf(stderr, "begun by the other: taken for a use\n");
 		wrong++;
@@ -5539,6 +5531,122 @@ static int test_revoked(struct world *w)
 	return wrong;
 }
 
+static void record_everywhere(struct world *w, const struct session_key *key,
+			      const struct dft_record *record)
+{
+	for (int i = FTN1; i <= FTN3; i++)
+		node_session_put(&w->node[i], key, record);
+	node_session_mark(&w->node[FTN3], key, 1, 0);
+}
+
+// O7: who begins again under a later policy is decided about as if nothing were known; what stands
+// goes on with its decision, in the next generation, under that policy.
+static int test_begun_anew(struct world *w)
+{
+	struct inner rows[] = {
+		TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20"),
+		TCP(443, SYN, .from = "10.0.1.25", .to = "10.0.1.10"),
+		TCP(80, SYN, .from = "10.0.1.11", .to = "10.0.1.20"),
+		UDP(1500, .from = "10.0.1.23", .to = "10.0.1.20"),
+	};
+	uint32_t policy = 5;
+	struct dft_record want, was;
+	struct journey j;
+	int from_b, wrong = 0;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct session_key key = key_of(RED, &rows[i], &from_b);
+		struct inner liar = rows[i];
+
+		wrong += sends(w, "anew: begun", FWD1, OF_FWD1, RED, &rows[i],
+			       INSERTED_ "FORWARDED_FIRST", DELIVERED, &j);
+		if (!node_session(&w->node[FTN3], &key, &want))
+			return wrong + 1;
+		// Closed by both; or ended lately.
+		if (i < 2)
+			want.state |= DFT_FINS;
+		else
+			want.life = DFT_TOMBSTONE;
+		record_everywhere(w, &key, &want);
+		was = want;
+		node_clear(&w->node[FWD1], "cache");
+		raise_policy(w, ++policy);
+		// Who only claims to be who began it: nothing follows from him.
+		liar.from_mac = "02:01:00:00:01:63";
+		wrong += sends(w, "anew: a liar", FWD1, OF_FWD1, RED, &liar, FIRST "SPOOFED",
+			       DROPPED, &j);
+		wrong += replicas_equal(w, "anew: a liar", &key, &was);
+		wrong += sends(w, "anew", FWD1, OF_FWD1, RED, &rows[i], AGAIN_ "FORWARDED_FIRST",
+			       DELIVERED, &j);
+		want.life = DFT_LIVE;
+		want.stamp.counter++;
+		want.policy = policy;
+		want.state = (from_b ? DFT_BEGUN_BY_B : 0) | 1 << DFT_GENERATION_SHIFT;
+		wrong += replicas_equal(w, "anew", &key, &want);
+		// Once: then it is a session as any.
+		wrong += sends(w, "anew, sent again", FWD2, OF_FWD2, RED, &rows[i],
+			       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 FORWARDED_FIRST", DELIVERED,
+			       &j);
+		// A node that has not heard of that policy yet decides nothing by the one before.
+		want.state |= DFT_RST;
+		was = want;
+		if (rows[i].protocol != IPPROTO_TCP)
+			continue;
+		record_everywhere(w, &key, &want);
+		put_vpc(&w->node[FTN3], RED, policy - 1);
+		wrong += sends(w, "anew, who knows less", FWD1, OF_FWD1, RED, &rows[i],
+			       AGAIN_ "FORWARDED_FIRST", DELIVERED, &j);
+		want.stamp.counter++;
+		want.state = (from_b ? DFT_BEGUN_BY_B : 0) | 2 << DFT_GENERATION_SHIFT;
+		wrong += replicas_equal(w, "anew, who knows less", &key, &want);
+		put_vpc(&w->node[FTN3], RED, policy);
+	}
+	raise_policy(w, 0);
+	return wrong;
+}
+
+// The rules of now are asked, whatever let the session before begin.
+static int test_begun_anew_denied(struct world *w)
+{
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct dft_record want, open;
+	struct journey j;
+
+	for (int ended = 0; ended < 2; ended++) {
+		forget(w);
+		wrong += sends(w, "denied anew: begun", FWD1, OF_FWD1, RED, &syn,
+			       INSERTED_ "FORWARDED_FIRST", DELIVERED, &j);
+		if (!node_session(&w->node[FTN3], &key, &want))
+			return wrong + 1;
+		open = want;
+		if (ended)
+			want.life = DFT_TOMBSTONE;
+		else
+			want.state |= DFT_RST;
+		record_everywhere(w, &key, &want);
+		node_rules(&w->node[FTN3], 0, WEB, NULL, 0);
+		raise_policy(w, 6);
+		wrong += sends(w, "denied anew", FWD2, OF_FWD2, RED, &syn,
+			       "fwd2 LOOKED_UP > ftn3 REPLIED > fwd2 SECURITY_GROUP", DROPPED, &j);
+		wrong += replicas_equal(w, "denied anew", &key, &want);
+		put_groups(&w->node[FTN3]);
+		raise_policy(w, 7);
+		cache_age(w, FWD2, &key, DENIAL_MS);
+		wrong += sends(w, "allowed anew", FWD2, OF_FWD2, RED, &syn,
+			       "fwd2 LOOKED_UP > ftn3 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED "
+			       "> ftn3 REPLIED > fwd2 FORWARDED_FIRST",
+			       DELIVERED, &j);
+		open.policy = 7;
+		open.stamp.counter++;
+		open.state |= 1 << DFT_GENERATION_SHIFT;
+		wrong += replicas_equal(w, "allowed anew", &key, &open);
+		raise_policy(w, 0);
+	}
+	return wrong;
+}
+
 static int test_no_view(struct world *w)
 {
 	struct inner in = UDP(7, .from = "10.0.1.10", .to = "10.0.1.11"),
@@ -5951,6 +6059,112 @@ static int test_translated_state(struct world *w)
 		fprintf(stderr, "UDP: state %x\n", r.state);
 		wrong++;
 	}
+	return wrong;
+}
+
+// Where what is sent to there goes from now on.
+static void translate_to(struct world *w, const struct inner *in, const char *destination,
+			 uint16_t port)
+{
+	struct translator_key key = {.address = address_must(in->to),
+				     .port = htons(in->to_port),
+				     .protocol = in->protocol};
+	struct translation t;
+
+	for (int n = 0; n < NODES; n++) {
+		if (bpf_map_lookup_elem(node_map(&w->node[n], "translations"), &key, &t))
+			fatal("no translation");
+		t.destination = address_must(destination);
+		t.destination_port = htons(port);
+		node_put(&w->node[n], "translations", &key, &t);
+	}
+}
+
+// The end of the session before rides on the packet that begins another one.
+#define ENDED_FIRST "fwd1 LOOKED_UP > ftn3 UPDATED > ftn1 REPLICATED > ftn2 REPLICATED > ftn3 "
+
+// O7, O10: translated as before it is the next generation, with the alias that it has; otherwise
+// the session ends now, and another one begins when no cache knows it any more: at once where it
+// was closed for so long.
+static int test_translated_anew(struct world *w)
+{
+	struct inner sent = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.2.100"),
+		     becomes = TCP(8080, SYN, .from = "10.0.1.10", .to = "10.0.2.10"),
+		     instead = TCP(85, SYN, .from = "10.0.1.10", .to = "10.0.2.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(NATTED, &sent, &from_b), other;
+	const uint32_t least = (2 * REFRESH_MS + PACKET_LIFE_MS) / 1000 + 1;
+	struct dft_record r = {}, alias = {};
+	uint32_t policy = 100;
+	struct journey j;
+
+	other = key_of(NATTED, &becomes, &from_b);
+	for (int old = 0; old < 2; old++) {
+		forget(w);
+		put_translations(w);
+		for (int n = 0; n < NODES; n++)
+			put_vpc(&w->node[n], NATTED, policy);
+		wrong += nats(w, "anew: begun", FWD1, &sent, BEGUN, &becomes, &sent, &j);
+		if (!node_session(&w->node[FTN3], &key, &r) ||
+		    !node_session(&w->node[FTN3], &other, &alias))
+			return wrong + 1;
+		r.state |= DFT_FINS;
+		record_everywhere(w, &key, &r);
+		for (int n = 0; n < NODES; n++)
+			put_vpc(&w->node[n], NATTED, policy + 1);
+		wrong +=
+			nats(w, "anew", FWD1, &sent, AGAIN_ "FORWARDED_FIRST", &becomes, &sent, &j);
+		r.stamp.counter++;
+		r.policy = policy + 1;
+		r.state &= ~DFT_FINS;
+		r.state += 1 << DFT_GENERATION_SHIFT;
+		wrong += replicas_equal(w, "anew", &key, &r);
+		wrong += replicas_equal(w, "anew, its alias", &other, &alias);
+
+		translate_to(w, &sent, "10.0.2.20", 85);
+		for (int n = 0; n < NODES; n++)
+			put_vpc(&w->node[n], NATTED, policy + 2);
+		// Open it goes on: its decision is its own.
+		sent.flags = becomes.flags = ACK;
+		node_clear(&w->node[FWD1], "cache");
+		wrong +=
+			nats(w, "open", FWD1, &sent, AGAIN_ "FORWARDED_FIRST", &becomes, &sent, &j);
+		sent.flags = becomes.flags = SYN;
+		node_session(&w->node[FTN3], &key, &r);
+		r.state |= DFT_RST;
+		record_everywhere(w, &key, &r);
+		for (int n = 0; n < NODES; n++)
+			put_vpc(&w->node[n], NATTED, policy + 3);
+		node_session_mark(&w->node[FTN3], &key, old ? least : 1, 0);
+		if (old) {
+			wrong += nats(w, "otherwise, long closed", FWD1, &sent,
+				      ENDED_FIRST "RESERVED+LOOKED_UP_AGAIN > ftn1 REPLICATED > "
+						  "ftn2 REPLICATED > ftn3 INSERTED" DOWN_TO(
+							  "fwd1") "FORWARDED_FIRST",
+				      &instead, &sent, &j);
+		} else {
+			wrong += nats(w, "otherwise", FWD1, &sent,
+				      ENDED_FIRST "LOOKED_UP_AGAIN+SESSION_OTHERWISE", NULL, NULL,
+				      &j);
+			r.life = DFT_TOMBSTONE;
+			r.stamp.counter++;
+			wrong += replicas_equal(w, "otherwise", &key, &r);
+			wrong += nats(w, "otherwise, sent again", FWD1, &sent,
+				      "fwd1 LOOKED_UP > ftn3 SESSION_OTHERWISE", NULL, NULL, &j);
+			node_session_mark(&w->node[FTN3], &key, least, 0);
+			wrong += nats(w, "otherwise, forgotten", FWD1, &sent, BEGUN, &instead,
+				      &sent, &j);
+		}
+		if (!node_session(&w->node[FTN1], &key, &alias) ||
+		    dft_stamp_compare(alias.incarnation, r.stamp) <= 0) {
+			fprintf(stderr, "otherwise: no other life\n");
+			wrong++;
+		}
+		policy += 4;
+	}
+	put_translations(w);
+	for (int n = 0; n < NODES; n++)
+		put_vpc(&w->node[n], NATTED, 0);
 	return wrong;
 }
 
@@ -7145,7 +7359,8 @@ static int test_all_verdicts(struct world *w)
 		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY, EMITTED_MOVE, EMITTED_VERIFY,
 		EMIT_VOID,
 		// modules/function/function_test.c.
-		FUNCTION_DROPPED, FUNCTION_BEYOND, FUNCTION_ANSWER,
+		FUNCTION_DROPPED, FUNCTION_BEYOND, FUNCTION_ANSWER, NO_SERVICE_CHAIN,
+		TOO_MANY_FUNCTIONS,
 		// modules/loadbalancer/loadbalancer_test.c.
 		NO_LISTENER, NO_BACKEND, HAIRPIN, CHECK_SENT, CHECK_PASSED, CHECK_ANSWERED,
 		CHECK_TAKEN, CHECK_UNKNOWN,
@@ -7249,11 +7464,14 @@ static const struct test tests[] = {
 	{"network ACLs", test_acls},
 	{"decided again", test_decided_again},
 	{"revoked", test_revoked},
+	{"begun anew", test_begun_anew},
+	{"begun anew, denied", test_begun_anew_denied},
 	{"a view that lacks something", test_no_view},
 	{"ICMP errors", test_icmp_errors},
 	{"no ports", test_no_ports},
 	{"translated", test_translated},
 	{"translated, its state", test_translated_state},
+	{"translated, begun anew", test_translated_anew},
 	{"translated, ICMP errors", test_translated_errors},
 	{"an alias is one session's", test_alias_owner},
 	{"the alias first", test_alias_first},

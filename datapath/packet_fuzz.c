@@ -122,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		abort();
 	if (d && bytes[0] & 2 && !op_valid(d))
 		abort();
-	if (d && op_valid(d) && op_keyed(d->op.op) && !op_of_bucket(d) && !sound_key(&p, d))
+	if (d && op_valid(d) && op_has_key(d) && !op_of_bucket(d) && !sound_key(&p, d))
 		abort();
 	p.at = copy;
 	if (!oam_read(&p, size - 1, &m) && m.inject &&

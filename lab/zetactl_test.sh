@@ -61,9 +61,22 @@ round_trip() {
 	ctl get "$1" -o yaml >"$work/got.yaml" && ctl apply -f "$work/got.yaml" >"$work/applied" &&
 		! grep -v unchanged "$work/applied"
 }
-for kind in tenants clusters nodes hosts vpcs subnets security-groups ports; do
+ctl apply -f - >>"$work/log" <<-END
+	{kind: ServiceChain, name: strict, vpc: green, functions: [{function: acl}, {function: security-group}]}
+	---
+	{kind: Subnet, name: nine, vpc: green, service_chain: strict}
+END
+holds "get shows a chain's functions" prints '^strict +green +acl,security-group' ctl get service-chains
+holds "and who has it" prints '^nine .*strict' ctl get subnets -o wide
+holds "a chain that runs late is refused in words" prints 'nat cannot run after divider' ctl apply -f - <<-END
+	{kind: ServiceChain, name: late, vpc: green, functions: [{function: nat}]}
+END
+holds "one in use is not deleted" prints 'is referred to by subnet "nine"' ctl delete service-chain strict
+for kind in tenants clusters nodes hosts vpcs subnets security-groups ports service-chains; do
 	holds "what get prints of $kind can be applied and changes nothing" round_trip $kind
 done
+ctl apply -f - >>"$work/log" <<<"{kind: Subnet, name: nine, vpc: green, service_chain: null}"
+holds "a chain that nobody names is deleted" prints 'service-chain/strict deleted' ctl delete service-chain strict
 holds "views are shown" prints '^main .* 0$' ctl get views
 pings a 10.0.1.11 >/dev/null
 fresh_status >/dev/null

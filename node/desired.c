@@ -21,6 +21,7 @@
 #include "modules/port/port.h"
 #include "modules/route/route.h"
 #include "modules/securitygroup/securitygroup.h"
+#include "modules/servicechain/servicechain.h"
 #include "modules/subnet/subnet.h"
 #include "modules/uplink/uplink.h"
 #include "modules/vpc/vpc.h"
@@ -300,6 +301,8 @@ static int translate_message(const struct desired *desired, const Zeta__Node__V1
 		return entrance_entries(object->entrance, entries);
 	case KIND(VPC):
 		return vpc_entries(object->vpc, entries);
+	case KIND(SERVICE_CHAIN):
+		return service_chain_entries(object->service_chain, entries);
 	case KIND(SUBNET):
 		return subnet_entries(object->subnet, entries);
 	case KIND(PORT):
@@ -452,6 +455,8 @@ static const char *id_of(const Zeta__Node__V1__Object *object)
 		return object->entrance->id;
 	case KIND(VPC):
 		return object->vpc->id;
+	case KIND(SERVICE_CHAIN):
+		return object->service_chain->id;
 	case KIND(SUBNET):
 		return object->subnet->id;
 	case KIND(PORT):

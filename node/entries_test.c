@@ -24,6 +24,7 @@
 #include "modules/route/route.h"
 #include "modules/securitygroup/securitygroup.h"
 #include "modules/session/session.h"
+#include "modules/servicechain/servicechain.h"
 #include "modules/subnet/subnet.h"
 #include "modules/uplink/uplink.h"
 #include "modules/vpc/vpc.h"
@@ -346,6 +347,7 @@ static void vpc(void **state)
 	Zeta__Node__V1__Vpc v = ZETA__NODE__V1__VPC__INIT;
 	Zeta__Node__V1__Rate limit = ZETA__NODE__V1__RATE__INIT;
 	uint32_t functions[MAX_SERVICE_CHAIN + 1] = {1, 2, 3};
+	uint32_t later[EVERY_FUNCTIONS + 1] = {FUNCTION_FIRST_FREE};
 	struct rate want = rate_of(0, 500, 20);
 	struct recorded r = recorder();
 	const struct vpc_value *value = (const void *)r.value[0];
@@ -373,6 +375,16 @@ static void vpc(void **state)
 	limit.burst_ms = 0;
 	REFUSES(vpc_entries(&v, &r.entries), "a limit has a burst of 0");
 	v.limit = NULL;
+	v.later = later;
+	v.n_later = 1;
+	r = recorder();
+	assert_int_equal(vpc_entries(&v, &r.entries), 0);
+	assert_int_equal(value->later[0], FUNCTION_FIRST_FREE);
+	later[0] = FUNCTION_FIRST_FREE + EVERY_FUNCTIONS;
+	REFUSES(vpc_entries(&v, &r.entries), "slot 24");
+	v.n_later = EVERY_FUNCTIONS + 1;
+	REFUSES(vpc_entries(&v, &r.entries), "9 functions");
+	v.n_later = 0;
 	v.ask_ns = 3600000000001;
 	REFUSES(vpc_entries(&v, &r.entries), "first packets");
 	v.ask_ns = 0;
@@ -447,13 +459,58 @@ static void function_config(void **state)
 	c.config = SHORT(bytes);
 	assert_int_equal(function_config_entry(9, &c, &r.entries), 0);
 	assert_int_equal(r.table[0], TABLE_FUNCTION_CONFIGS);
-	assert_int_equal(key->vni, 9);
+	assert_int_equal(key->chain, 9);
 	assert_int_equal(key->place, 1);
 	assert_int_equal(r.value[0][0], 5);
 	c.config = BYTES(bytes);
 	REFUSES(function_config_entry(9, &c, &r.entries), "too large");
 	c.place = 2;
 	REFUSES(function_config_entry(9, &c, &r.entries), "place 2");
+}
+
+static void service_chain(void **state)
+{
+	static uint8_t bytes[] = {5};
+	Zeta__Node__V1__FunctionConfig first = ZETA__NODE__V1__FUNCTION_CONFIG__INIT,
+				       every = ZETA__NODE__V1__FUNCTION_CONFIG__INIT,
+				       *configs[] = {&first, &every};
+	uint32_t functions[MAX_LATER_CHAIN + 1] = {FUNCTION_FIRST_FREE + EVERY_FUNCTIONS,
+						   FUNCTION_FIRST_FREE, FUNCTION_ACL};
+	Zeta__Node__V1__ServiceChain c = ZETA__NODE__V1__SERVICE_CHAIN__INIT;
+	struct recorded r = recorder();
+	const struct function_config_key *key[] = {(void *)r.key[0], (void *)r.key[1],
+						   (void *)r.key[2]};
+	const struct service_chain_value *value = (const void *)r.value[3];
+
+	first.slot = functions[0];
+	every.slot = functions[1];
+	first.config = every.config = BYTES(bytes);
+	c.number = 4;
+	c.vni = 258;
+	c.functions = functions;
+	c.n_functions = 3;
+	c.config = configs;
+	c.n_config = 2;
+	assert_int_equal(service_chain_entries(&c, &r.entries), 0);
+	// Who sees every packet is asked by the VPC.
+	assert_int_equal(r.table[3], TABLE_SERVICE_CHAINS);
+	assert_int_equal(key[0]->chain, 4 | FUNCTION_LATER);
+	assert_int_equal(key[1]->chain, 4 | FUNCTION_LATER);
+	assert_int_equal(key[2]->chain, 258);
+	assert_int_equal(key[2]->slot, FUNCTION_FIRST_FREE);
+	assert_int_equal(*(uint32_t *)r.key[3], 4);
+	assert_int_equal(value->functions, 3);
+	assert_int_equal(value->function[2], FUNCTION_ACL);
+	functions[1] = MAX_FUNCTIONS;
+	REFUSES(service_chain_entries(&c, &r.entries), "slot 64");
+	c.n_functions = MAX_LATER_CHAIN + 1;
+	REFUSES(service_chain_entries(&c, &r.entries), "5 functions");
+	c.number = FUNCTION_LATER | 1;
+	REFUSES(service_chain_entries(&c, &r.entries), "no number");
+	c.number = 0;
+	REFUSES(service_chain_entries(&c, &r.entries), "0 is no number");
+	c.vni = 0;
+	REFUSES(service_chain_entries(&c, &r.entries), "VNI");
 }
 
 static void subnet(void **state)
@@ -468,12 +525,14 @@ static void subnet(void **state)
 	s.vni = 258;
 	s.prefix = BYTES(net);
 	s.prefix_length = 96 + 16;
+	s.chain = 6;
 	assert_int_equal(subnet_entries(&s, &r.entries), 0);
 	assert_int_equal(key->prefix_bits, 32 + 96 + 16);
 	assert_int_equal(key->vni, htonl(258));
 	assert_memory_equal(&key->address, net, 16);
 	assert_int_equal(value->subnet, 4);
 	assert_int_equal(value->bits, 96 + 16);
+	assert_int_equal(value->chain, 6);
 	s.gateway = BYTES(ip);
 	REFUSES(subnet_entries(&s, &r.entries), "gateway_mac");
 	s.gateway_mac = BYTES(mac);
@@ -1100,6 +1159,23 @@ static void load_balancer(void **state)
 
 	l.n_backend = MAX_BACKENDS + 1;
 	REFUSES(loadbalancer_entries(&b, &r.entries), "backends");
+	// Who answers clients itself is known by its MAC, whatever its weight.
+	b.direct = 1;
+	l.n_backend = 2;
+	REFUSES(loadbalancer_entries(&b, &r.entries), "backend port 8080 is not the port 80");
+	l.backend_port = 80;
+	REFUSES(loadbalancer_entries(&b, &r.entries), "backend's mac");
+	backend[0].mac = backend[1].mac = BYTES(mac);
+	backend[0].weight = 0;
+	r = recorder();
+	assert_int_equal(loadbalancer_entries(&b, &r.entries), 0);
+	assert_int_equal(r.count, 4);
+	assert_int_equal(r.table[1], TABLE_DIRECT_BACKENDS);
+	assert_memory_equal(r.key[1], ip, 16);
+	assert_memory_equal(r.key[1] + 20, mac, 6);
+	assert_memory_equal(r.value[1], ips[1], 16);
+	b.direct = 0;
+	l.backend_port = 8080;
 	l.n_backend = 1;
 	backend[0].weight = MAX_WEIGHT + 1;
 	REFUSES(loadbalancer_entries(&b, &r.entries), "weight");
@@ -1416,6 +1492,7 @@ int main(void)
 		cmocka_unit_test(function),
 		cmocka_unit_test(function_config),
 		cmocka_unit_test(subnet),
+		cmocka_unit_test(service_chain),
 		cmocka_unit_test(port),
 		cmocka_unit_test(local_port),
 		cmocka_unit_test(local_port_rates),

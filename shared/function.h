@@ -8,21 +8,22 @@
 #include "shared/tenant.h"
 
 // Pushed functions have the slots from FUNCTION_FIRST_FREE on; the first of them may see every
-// packet, for which the same function has a second slot. A decision has a bit for each of these.
+// packet, for which the same function has a second slot.
 #define PUSHED_FUNCTIONS 24
-#define EVERY_FUNCTIONS 8
 #define FUNCTION_FIRST_EVERY (FUNCTION_FIRST_FREE + PUSHED_FUNCTIONS)
 _Static_assert(FUNCTION_FIRST_EVERY + EVERY_FUNCTIONS <= MAX_FUNCTIONS, "there are slots for all");
 
 // A function has at most two versions on a node: the one that runs, and one that may.
 #define FUNCTION_PLACES 2
 
-// Map "function_configs": hash. What a VPC tells one version of a function.
+// Map "function_configs": hash. What a service chain tells one version of a function.
 struct function_config_key {
-	__u32 vni;
+	__u32 chain; // the VPC's own: its VNI; else the number of the chain and FUNCTION_LATER
 	__u16 slot;
 	__u16 place;
 };
+
+#define FUNCTION_LATER 0x80000000u
 
 struct function_config {
 	__u8 bytes[ZETA_CONFIG_BYTES];

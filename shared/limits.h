@@ -39,6 +39,7 @@
 #define MAX_LOAD_BALANCERS 65536  // one for each VPC
 #define MAX_VPC_LISTENERS 64	  // of a VPC's load balancers: each is 5 KB on a flow table node
 #define MAX_LISTENERS 131072	  // two for each load balancer
+#define MAX_DIRECT_BACKENDS 262144 // that answer clients themselves
 #define MAX_BACKENDS 64		  // of a listener: Maglev's slots are 64 for each, for even shares
 #define MAX_WEIGHT 256		  // of a backend
 #define MAX_ROUTES 1048576	  // of all VPCs; a flow table node has them
@@ -75,7 +76,10 @@
 	524288		    // two for each group, a million rules, and each twice while it changes
 #define MAX_PORT_GROUPS 4   // security groups of one port
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
-#define MAX_FUNCTIONS 64    // slots for network functions on a node
+#define MAX_LATER_CHAIN 4   // .. of a chain beside the VPC's own, of which a packet meets three
+#define MAX_MET 20	    // functions that a packet meets: what is left of the tail calls
+#define MAX_SERVICE_CHAINS 131072   // beside the VPCs' own; two for each
+#define MAX_FUNCTIONS 64	    // slots for network functions on a node
 #define MAX_FUNCTION_CONFIGS 524288 // eight for each VPC: 4 functions, each in both places
 // Redirects of one op: longer is a loop. (A bucket that moves takes up to 8, a session's alias as
 // well, and more where the port that was chosen is another's.)

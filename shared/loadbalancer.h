@@ -10,8 +10,21 @@
 
 // Map "load_balancers": hash, key struct endpoint_key: the address that it serves.
 struct load_balancer_value {
-	__u32 by_source; // all connections of a client's address have one backend
+	__u8 by_source; // all connections of a client's address have one backend
+	__u8 direct;	// backends have its address too, and answer clients themselves
+	__u8 pad[2];
+	__u32 chain; // number of its service chain, 0: none
 };
+
+// Map "direct_backends": hash, value struct in6_addr: an address of the backend's port. Of a load
+// balancer with `direct`, all backends.
+struct direct_backend_key {
+	struct in6_addr address; // of the load balancer
+	__u32 vni;
+	__u8 mac[6]; // of the backend
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct direct_backend_key) == 28, "hash key: no padding");
 
 // Map "listeners": hash.
 struct listener_key {

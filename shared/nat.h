@@ -24,6 +24,7 @@ _Static_assert(!(MAX_NAT_ADDRESSES & (MAX_NAT_ADDRESSES - 1)), "a place is cut t
 struct nat_address_value {
 	__u32 vni;		// of the VPC behind it
 	struct in6_addr inside; // a floating IP's endpoint; :: of an address that is shared
+	__u32 chain;		// number of the floating IP's service chain, 0: none
 	__u8 open;		// of a shared one: what an inside port has there leads to it
 	__u8 pad[3];
 };
@@ -49,8 +50,9 @@ struct nat_forward_value {
 	struct in6_addr inside; // in the VPC behind the address
 	__be16 port;
 	__u16 pad;
+	__u32 chain; // number of its service chain, 0: none
 };
-_Static_assert(sizeof(struct nat_forward_value) == 20, "no padding");
+_Static_assert(sizeof(struct nat_forward_value) == 24, "no padding");
 
 // Map "nat_refusing": LRU hash, key struct endpoint_key: an address of an external VPC from which a
 // connection was refused, as no port of it was free.

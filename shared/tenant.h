@@ -10,6 +10,9 @@
 #include "shared/limits.h"
 #include "shared/rate.h"
 
+// A decision has a bit for each function that sees every packet.
+#define EVERY_FUNCTIONS 8
+
 // Map "vpcs": hash, key __u32 VNI.
 struct vpc_value {
 	__u32 policy;	// grows with every change that may alter a decision of this VPC
@@ -20,9 +23,20 @@ struct vpc_value {
 			// limit
 	__u32 sessions; // that it may have in the cluster; 0: no quota
 	__u32 pad_end;
+	// Of its service chains beside this one, in order: who may see every packet. 0 ends.
+	__u8 later[EVERY_FUNCTIONS];
 	struct rate rate; // of all that it sends and gets through the cluster's forwarders
 };
-_Static_assert(sizeof(struct vpc_value) == 56, "no padding");
+_Static_assert(sizeof(struct vpc_value) == 64, "no padding");
+
+// Map "service_chains": hash, key __u32 number (unique within the cluster, never 0). Those beside
+// the VPCs' own, which subnets, load balancers, floating IPs and forwards name.
+struct service_chain_value {
+	__u8 functions;
+	__u8 function[MAX_LATER_CHAIN]; // slots, as a VPC's
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct service_chain_value) == 8, "no padding");
 
 // Map "asking": LRU hash, key __u32 VNI << 8 | entrance. What a VPC has used of its first packets.
 // It is the kernel's alone, so that a new vpc_value gives nobody a fresh burst.
@@ -86,8 +100,9 @@ struct subnet_value {
 	__u8 pad;
 	__u32 subnet; // unique within the cluster, never 0
 	__u32 acl;    // number of its network ACL, 0: none
+	__u32 chain;  // number of its service chain, 0: none
 };
-_Static_assert(sizeof(struct subnet_value) == 32, "no padding");
+_Static_assert(sizeof(struct subnet_value) == 36, "no padding");
 
 // Map "peer_subnets": LPM trie, key struct subnet_key: a VPC, and the prefix of a subnet of one
 // that it is peered with.

@@ -27,7 +27,7 @@ enum dft_op {
 	DFT_REPLY,	// to the forwarder: the packet with its session's decisions
 	DFT_INSERT,	// a session to be created: request to the head, replication down the chain
 	DFT_UPDATE,	// state of a session to be merged at the head, then replicated
-	DFT_DELETE,	// a session to be ended
+	DFT_DELETE,	// a session to be ended; with a packet: which may then begin another one
 	DFT_TOUCH,	// to the tail of a mapping: a session of its is there
 	DFT_FULL,	// a replica has no room for this session: to the tail, by it to the head,
 			// and down the path (docs/dft.md O11)
@@ -53,9 +53,9 @@ enum dft_op {
 // What follows the options: geneve.protocol is GENEVE_ETHERNET, the tenant's frame that caused the
 // op, whose headers are the key; DFT_KEYED: no packet, the key itself; or DFT_BULK: several keys
 // with their records. Keyed are delete, touch, collect, copy, copied, verify and verified; nothing
-// is released for them. What the head has that is newer than what a delete or collect names goes
-// down the path as a delete's record, live or not. Copy and copied of a bucket's floor are keyed,
-// of records bulk.
+// is released for them. A delete may come with a packet instead, which is looked up again at the
+// end. What the head has that is newer than what a delete or collect names goes down the path as a
+// delete's record, live or not. Copy and copied of a bucket's floor are keyed, of records bulk.
 #define DFT_KEYED 0x88B5 // IEEE 802 local experimental EtherType 1
 struct dft_keyed {
 	__u8 key[40];  // struct session_key, which has network order only

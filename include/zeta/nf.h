@@ -34,7 +34,7 @@
 // The configuration is a struct zeta_config, whose fields the API learns from the object's BTF:
 // unsigned integers (__u8 to __u64, host byte order), __be16 and __be32 (network byte order; the
 // API takes and shows plain numbers), struct in6_addr (the API: an address, IPv4 v4-mapped), and
-// arrays of these. At most ZETA_CONFIG_BYTES. What a VPC does not say is 0.
+// arrays of these. At most ZETA_CONFIG_BYTES. What a chain does not say is 0.
 //
 // What may be used: the helpers below and no others, no kernel functions, global variables only if
 // static, at most ZETA_MAPS maps of ZETA_MAP_BYTES in all. The longest way through may be at most
@@ -60,10 +60,11 @@
 #define ZETA_REASONS 8
 
 enum zeta_answer {
-	ZETA_NEXT = 1, // go on: with the next function of the VPC's service chain
-	ZETA_DONE = 2, // first packet: decided as it stands, the functions after this one do not
-		       // run; needs ZETA_MAY_END. Before bouncer has run nothing is decided:
-		       // the packet is dropped
+	ZETA_NEXT = 1, // go on: with the next function of the service chain
+	ZETA_DONE = 2, // first packet: decided as it stands, the functions after this one in its
+		       // chain do not run, those of other chains do (docs/functions.md); needs
+		       // ZETA_MAY_END. Before bouncer has run nothing is decided: the packet is
+		       // dropped
 	ZETA_DROP = 3, // not this one; p->reason may say why; needs ZETA_MAY_DROP
 };
 

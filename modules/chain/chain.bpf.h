@@ -258,18 +258,26 @@ inlined int option_is(const struct geneve_option *o, __u8 type, __u32 bytes)
 	       o->length == (bytes - sizeof(*o)) / 4;
 }
 
-// Whether an op has no packet, but a key.
+// Whether an op of this kind has no packet, but a key.
 inlined int op_keyed(__u8 op)
 {
 	return op == DFT_DELETE || op == DFT_TOUCH ||
 	       (op >= DFT_COLLECT && op != DFT_ASK && op != DFT_CHECKED);
 }
 
+// Whether this one has, where some of its kind have a packet.
+inlined int op_has_key(const struct dft_packet *d)
+{
+	return d->geneve.protocol == bpf_htons(DFT_KEYED);
+}
+
 // Whether an op of this kind comes as this one says: what a bucket's old chain tells goes with the
-// packet that asked, or without any; so do its fence and what follows from it.
+// packet that asked, or without any; so do its fence and what follows from it, and the end of a
+// session that the packet's takes the place of.
 inlined int op_protocol_valid(const struct dft_packet *d)
 {
-	int either = d->op.op == DFT_TOLD || d->op.op == DFT_FENCE || d->op.op == DFT_YOURS;
+	int either = d->op.op == DFT_TOLD || d->op.op == DFT_FENCE || d->op.op == DFT_YOURS ||
+		     d->op.op == DFT_DELETE;
 
 	if (either && d->geneve.protocol == bpf_htons(GENEVE_ETHERNET))
 		return 1;

@@ -238,7 +238,7 @@ inlined int move_over(struct xdp_md *ctx, struct dft_packet *d, const struct mov
 	__u8 kept = DFT_OF_PACKET | (insert ? DFT_OBSERVED : 0);
 	const struct chain_value *c;
 
-	if (op_keyed(d->op.op))
+	if (op_has_key(d))
 		return finish(ctx, UPKEEP_WAITS);
 	if (fenced && d->op.flags & DFT_BACK)
 		return move_along(ctx, d, m, number,

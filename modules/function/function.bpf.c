@@ -3,6 +3,7 @@
 // object with this one. The function is called with a copy of what it may know, comes back, and
 // what it edited counts only as far as it was declared.
 #include "modules/function/function.bpf.h"
+#include "shared/key.h"
 
 const volatile struct function_setup cfg;
 
@@ -46,9 +47,9 @@ inlined struct function_count *count_of(void)
 	return bpf_map_lookup_elem(&function_counts, &index);
 }
 
-inlined int read_config(__u32 vni, __u8 to[ZETA_CONFIG_BYTES])
+inlined int read_config(__u32 chain, __u8 to[ZETA_CONFIG_BYTES])
 {
-	const struct function_config_key key = {vni, cfg.slot, cfg.place};
+	const struct function_config_key key = {chain, cfg.slot, cfg.place};
 	const struct function_config *c = bpf_map_lookup_elem(&function_configs, &key);
 
 	if (c)
@@ -56,6 +57,24 @@ inlined int read_config(__u32 vni, __u8 to[ZETA_CONFIG_BYTES])
 	else
 		__builtin_memset(to, 0, ZETA_CONFIG_BYTES);
 	return c ? ZETA_CONFIGURED : 0;
+}
+
+// Whose chain has the function see the packet: the one that was called last.
+inlined __u32 seen_for(const struct passage *t)
+{
+	return t->chain[(t->next - 1u) % EVERY_FUNCTIONS];
+}
+
+// What the packet was when it was sent, whatever it is translated to.
+inlined void tell_as_sent(const struct evaluation *e, struct zeta_first_packet *p)
+{
+	const struct session_key *k = &e->key;
+
+	p->vni = vni_of(k->vni);
+	p->source = e->from_b ? k->b : k->a;
+	p->destination = e->from_b ? k->a : k->b;
+	p->source_port = e->from_b ? k->b_port : k->a_port;
+	p->destination_port = e->from_b ? k->a_port : k->b_port;
 }
 
 inlined __u64 clock_begin(struct function_count *count)
@@ -150,11 +169,13 @@ int first(struct xdp_md *ctx)
 	p->destination = e->destination;
 	p->source_port = e->source_port;
 	p->destination_port = e->destination_port;
+	if (e->as_sent && e->translated)
+		tell_as_sent(e, p);
 	p->protocol = e->protocol;
 	p->tcp_flags = e->tcp_flags;
 	p->icmp_type = e->icmp_type;
 	p->what = (e->fragment ? ZETA_FRAGMENT : 0) | (e->icmp_error ? ZETA_ICMP_ERROR : 0) |
-		  read_config(e->vni, p->config);
+		  read_config(e->chain, p->config);
 	__builtin_memcpy(p->source_mac, e->frame_from_mac, 6);
 	__builtin_memcpy(p->destination_mac, e->frame_to_mac, 6);
 	p->time_s = bpf_ktime_get_tai_ns() / 1000000000ull - cfg.tai_s;
@@ -180,13 +201,19 @@ int first(struct xdp_md *ctx)
 	}
 	e->stateful = p->remember;
 	e->hold = p->hold;
-	if (cfg.every)
+	if (cfg.every && !(e->every >> (cfg.slot - FUNCTION_FIRST_FREE) & 1)) {
 		e->every |= 1 << (cfg.slot - FUNCTION_FIRST_FREE);
+		e->met++;
+	}
 	if (answer == ZETA_NEXT)
 		return function_next(ctx, e);
-	e->forth.flags |= DECISION_FINAL;
-	e->back.flags |= DECISION_FINAL;
-	return go_to(ctx, STEP_DECIDED);
+	// It ends its own chain. In the VPC's own that means that rules do not count.
+	if (!(e->chain & FUNCTION_LATER)) {
+		e->forth.flags |= DECISION_FINAL;
+		e->back.flags |= DECISION_FINAL;
+	}
+	e->functions = 0;
+	return function_next(ctx, e);
 }
 
 SEC("xdp")
@@ -213,7 +240,7 @@ int every(struct xdp_md *ctx)
 	p->tcp_flags = t->flow.tcp_flags;
 	p->icmp_type = t->flow.icmp_type;
 	p->what = (t->flow.fragment ? ZETA_FRAGMENT : 0) |
-		  (t->flow.icmp_error ? ZETA_ICMP_ERROR : 0) | read_config(t->vni, p->config);
+		  (t->flow.icmp_error ? ZETA_ICMP_ERROR : 0) | read_config(seen_for(t), p->config);
 	p->bytes = t->bytes;
 	p->ttl = t->ttl;
 	p->dscp = t->dscp;

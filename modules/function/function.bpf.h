@@ -43,7 +43,8 @@ struct passage {
 	__u8 changes; // .. it changes the session's state
 	__u8 functions;
 	__u8 next;
-	__u8 function[MAX_SERVICE_CHAIN];
+	__u8 function[EVERY_FUNCTIONS]; // each once
+	__u32 chain[EVERY_FUNCTIONS];	// whose configuration it has, by VNI
 };
 
 struct {
@@ -61,20 +62,47 @@ inlined struct passage *passage_now(void)
 	return bpf_map_lookup_elem(&passages, &zero);
 }
 
-// The last word of who has seen the packet: the next one that wants to, in the order of the VPC's
-// service chain, or, after the last, on to the host. One that left the chain sees nothing more.
+// Of so many functions those that want to see the packet, each once. wanting: bits, as in a
+// decision.
+inlined void passage_add(struct passage *t, __u32 *wanting, const __u8 *function, __u32 count,
+			 __u32 vni)
+{
+	for (__u32 i = 0; i < 8; i++) {
+		__u32 number = i < count ? function[i] - FUNCTION_FIRST_FREE : EVERY_FUNCTIONS;
+
+		if (number >= EVERY_FUNCTIONS || !(*wanting >> number & 1))
+			continue;
+		*wanting &= ~(1u << number);
+		t->function[t->functions % EVERY_FUNCTIONS] = number;
+		t->chain[t->functions++ % EVERY_FUNCTIONS] = vni;
+	}
+}
+_Static_assert(MAX_SERVICE_CHAIN == 8 && EVERY_FUNCTIONS == 8, "as many as in the loop");
+
+// Who is to see the packet: first who is in the service chain of its VPC, in order, then who is in
+// other chains of that VPC's, then in those of the other one, where it goes to another. One that
+// left its chain sees nothing more.
+inlined void passage_fill(struct passage *t, const struct vpc_value *vpc,
+			  const struct vpc_value *to, __u32 to_vni)
+{
+	__u32 wanting = t->decision.reason;
+
+	t->next = t->functions = 0;
+	passage_add(t, &wanting, vpc->function, vpc->functions, t->vni);
+	if (wanting)
+		passage_add(t, &wanting, vpc->later, EVERY_FUNCTIONS, t->vni);
+	if (wanting && to)
+		passage_add(t, &wanting, to->later, EVERY_FUNCTIONS, to_vni);
+}
+
+// The last word of who has seen the packet: the next one, or, after the last, on to the host.
 inlined int passage_next(struct xdp_md *ctx, struct passage *t)
 {
-	UNROLLED
-	for (__u32 i = 0; i < MAX_SERVICE_CHAIN; i++) {
-		__u32 number = t->function[i] - FUNCTION_FIRST_FREE;
+	__u32 i = t->next;
 
-		if (i < t->next || i >= t->functions || number >= EVERY_FUNCTIONS ||
-		    !(t->decision.reason >> number & 1))
-			continue;
-		t->next = i + 1;
-		bpf_tail_call(ctx, &functions, FUNCTION_FIRST_EVERY + number);
-		return finish(ctx, NO_CHAIN_FUNCTION);
-	}
-	return go_to(ctx, STEP_PASSED);
+	if (i >= t->functions || i >= EVERY_FUNCTIONS)
+		return go_to(ctx, STEP_PASSED);
+	t->next = i + 1;
+	bpf_tail_call(ctx, &functions, FUNCTION_FIRST_EVERY + t->function[i]);
+	return finish(ctx, NO_CHAIN_FUNCTION);
 }

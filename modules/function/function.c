@@ -58,10 +58,10 @@ int function_entries(const Zeta__Node__V1__Function *function, struct entries *e
 	return entries->put(entries, TABLE_FUNCTION_RUNS, &function->slot, &run);
 }
 
-int function_config_entry(__u32 vni, const Zeta__Node__V1__FunctionConfig *config,
+int function_config_entry(__u32 chain, const Zeta__Node__V1__FunctionConfig *config,
 			  struct entries *entries)
 {
-	const struct function_config_key key = {vni, (__u16)config->slot, (__u16)config->place};
+	const struct function_config_key key = {chain, (__u16)config->slot, (__u16)config->place};
 	struct function_config value = {};
 
 	if (!is_slot(config->slot) || config->place >= FUNCTION_PLACES)

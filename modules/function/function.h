@@ -6,6 +6,6 @@
 #include "node/entries.h"
 
 int function_entries(const Zeta__Node__V1__Function *function, struct entries *entries);
-// What a VPC tells a function is the VPC's: it goes with the chain that names the function.
-int function_config_entry(__u32 vni, const Zeta__Node__V1__FunctionConfig *config,
+// What a chain tells a function goes with the chain. chain: as struct function_config_key has it.
+int function_config_entry(__u32 chain, const Zeta__Node__V1__FunctionConfig *config,
 			  struct entries *entries);

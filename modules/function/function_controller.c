@@ -307,31 +307,43 @@ static int check_node(const struct object *node, void *arg)
 		      node->name, text_or_empty(r->version, "version"), why);
 }
 
-static const json_t *chain_entry(const json_t *vpc, const char *function)
+// chain: a VPC's or a service chain's list.
+static const json_t *chain_entry(const json_t *chain, const char *function)
 {
 	json_t *entry;
 	size_t i;
 
-	json_array_foreach (json_object_get(vpc, "service_chain"), i, entry)
+	json_array_foreach (chain, i, entry)
 		if (!strcmp(text_or_empty(entry, "function"), function))
 			return entry;
 	return NULL;
 }
 
-// What VPCs tell the function must mean something to the version, too.
-static int check_config(const struct object *vpc, void *arg)
+// What chains tell the function must mean something to the version, too.
+static int check_config(struct rollout *r, const char *kind, const struct object *owner,
+			const json_t *chain)
 {
-	struct rollout *r = arg;
 	struct change *change = r->change;
-	const json_t *entry = chain_entry(vpc->body, text_or_empty(change->after, "name"));
+	const json_t *entry = chain_entry(chain, text_or_empty(change->after, "name"));
 	uint8_t bytes[ZETA_CONFIG_BYTES];
 	char why[OBJECT_WHY];
 
 	if (!config_bytes(&r->read, json_object_get(entry, "config"), bytes, why))
 		return 0;
 	return refuse(change->problem, 409, "running",
-		      "version %s does not take the configuration of vpc \"%s\": %s",
-		      text_or_empty(r->version, "version"), vpc->name, why);
+		      "version %s does not take the configuration of %s \"%s\": %s",
+		      text_or_empty(r->version, "version"), kind, owner->name, why);
+}
+
+static int check_vpc(const struct object *vpc, void *arg)
+{
+	return check_config(arg, vpc_kind.one, vpc, json_object_get(vpc->body, "service_chain"));
+}
+
+static int check_later_chain(const struct object *chain, void *arg)
+{
+	return check_config(arg, service_chain_kind.one, chain,
+			    json_object_get(chain->body, "functions"));
 }
 
 static int check_rollout(struct change *change)
@@ -347,9 +359,8 @@ static int check_rollout(struct change *change)
 		if (!before || store_referrer(change->store, "functions", change->id, &holder))
 			return 0;
 		return refuse(change->problem, 409, "running",
-			      "the function is in the service chain of %s \"%s\": one version must "
-			      "run",
-			      "vpc", holder.name);
+			      "the function is in the chain of %s \"%s\": one version must run",
+			      model_kind(holder.kind)->one, holder.name);
 	}
 	r.version = function_version(change->after, running);
 	if (!r.version)
@@ -362,8 +373,10 @@ static int check_rollout(struct change *change)
 	    (err = store_list_referring(change->store, "nodes", "clusters",
 					text_in(change->after, "cluster"), check_node, &r)))
 		return err;
-	return store_list_referring(change->store, "vpcs", "functions", change->id, check_config,
-				    &r);
+	err = store_list_referring(change->store, "vpcs", "functions", change->id, check_vpc, &r);
+	return err ? err
+		   : store_list_referring(change->store, "service-chains", "functions", change->id,
+					  check_later_chain, &r);
 }
 
 static int complete(struct change *change)
@@ -388,6 +401,11 @@ static int add_id(const struct object *vpc, void *arg)
 	return json_array_append_new(arg, json_string(vpc->id));
 }
 
+static int add_vpc(const struct object *chain, void *arg)
+{
+	return json_array_append(arg, json_object_get(chain->body, "vpc"));
+}
+
 // Another version may decide otherwise about what begins now.
 static int changed(struct change *change)
 {
@@ -401,7 +419,9 @@ static int changed(struct change *change)
 		       json_object_get(change->after, "running")))
 		return 0;
 	if ((err = store_list_referring(change->store, "vpcs", "functions", change->id, add_id,
-					vpcs)))
+					vpcs)) ||
+	    (err = store_list_referring(change->store, "service-chains", "functions", change->id,
+					add_vpc, vpcs)))
 		return err;
 	json_array_foreach (vpcs, i, id)
 		if ((err = vpc_policy_changed(change->store, json_string_value(id))))
@@ -517,11 +537,35 @@ json_t *function_named(struct store *store, const char *name)
 	return body;
 }
 
-// A function that was pushed: it is there, runs, and takes what it is told.
-static int settle_pushed(struct change *vpc, const json_t *entry, const char *field)
+// Who may see every packet does so once, as one chain has told it. (Whoever has such a slot: its
+// next version may.)
+static int claim_every(struct change *change, const json_t *vpc, const json_t *function,
+		       const char *field)
+{
+	char what[OBJECT_ID + 16];
+	struct holder holder;
+	int err;
+
+	if (integer_in(function, "slot") >= FUNCTION_FIRST_FREE + EVERY_FUNCTIONS)
+		return 0;
+	snprintf(what, sizeof(what), "every:%s", text_or_empty(vpc, "id"));
+	err = store_claim(change->store, what, text_or_empty(function, "id"), change->kind->name,
+			  change->id, &holder);
+	if (err != -EEXIST)
+		return err;
+	return refuse(
+		change->problem, 409, field,
+		"%s: function \"%s\" may see every packet, so it is once in a vpc, and is in the "
+		"chain of %s \"%s\"",
+		field, text_or_empty(function, "name"), model_kind(holder.kind)->one, holder.name);
+}
+
+// A function that was pushed: it is there, runs, and takes what it is told. vpc: whose chain it is.
+static int settle_pushed(struct change *change, const json_t *vpc, const json_t *entry,
+			 const char *field)
 {
 	const char *name = text_or_empty(entry, "function");
-	auto_(json_decrefp) json_t *function = function_named(vpc->store, name);
+	auto_(json_decrefp) json_t *function = function_named(change->store, name);
 	const char *running = function ? text_in(function, "running") : NULL;
 	uint8_t bytes[ZETA_CONFIG_BYTES];
 	struct function_object read;
@@ -529,25 +573,27 @@ static int settle_pushed(struct change *vpc, const json_t *entry, const char *fi
 	int err;
 
 	if (!function)
-		return refuse(vpc->problem, 404, field, "%s: there is no function \"%s\"", field,
+		return refuse(change->problem, 404, field, "%s: there is no function \"%s\"", field,
 			      name);
-	if (strcmp(text_or_empty(function, "cluster"), text_or_empty(vpc->after, "cluster")) != 0)
-		return refuse(vpc->problem, 409, field, "%s: function \"%s\" is of another cluster",
-			      field, name);
-	if (transfer_phase(vpc->after))
-		return refuse(vpc->problem, 409, field,
+	if (strcmp(text_or_empty(function, "cluster"), text_or_empty(vpc, "cluster")) != 0)
+		return refuse(change->problem, 409, field,
+			      "%s: function \"%s\" is of another cluster", field, name);
+	if (transfer_phase(vpc))
+		return refuse(change->problem, 409, field,
 			      "%s: function \"%s\" is of one cluster, and the vpc goes to another",
 			      field, name);
 	if (!running)
-		return refuse(vpc->problem, 409, field,
+		return refuse(change->problem, 409, field,
 			      "%s: no version of function \"%s\" runs: roll one out first", field,
 			      name);
 	if ((err = function_read(function_version(function, running), &read, NULL, NULL, why)))
 		return err;
 	if (config_bytes(&read, json_object_get(entry, "config"), bytes, why))
-		return refuse(vpc->problem, 400, field, "%s: configuration of %s: %s", field, name,
-			      why);
-	return store_refer(vpc->store, vpc->kind->name, vpc->id, "functions",
+		return refuse(change->problem, 400, field, "%s: configuration of %s: %s", field,
+			      name, why);
+	if ((err = claim_every(change, vpc, function, field)))
+		return err;
+	return store_refer(change->store, change->kind->name, change->id, "functions",
 			   text_or_empty(function, "id"));
 }
 
@@ -592,16 +638,69 @@ static int check_order(struct change *vpc, const int place[BUILT_IN])
 
 bool service_chain_has(const json_t *vpc, const char *function)
 {
-	return chain_entry(vpc, function) != NULL;
+	return chain_entry(json_object_get(vpc, "service_chain"), function) != NULL;
+}
+
+// A function's place in a chain: once, and ours are told nothing. *which is built_in's, -1: pushed.
+static int settle_place(struct change *change, const json_t *chain, size_t at, const char *field,
+			int *which)
+{
+	const json_t *entry = json_array_get(chain, at);
+	const char *name = text_or_empty(entry, "function");
+
+	for (size_t k = 0; k < at; k++)
+		if (!strcmp(text_or_empty(json_array_get(chain, k), "function"), name))
+			return refuse(change->problem, 400, field, "%s: %s is there twice", field,
+				      name);
+	*which = built_in_place(name);
+	if (*which >= 0 && json_is_object(json_object_get(entry, "config")))
+		return refuse(change->problem, 400, field, "%s: %s takes no configuration", field,
+			      name);
+	return 0;
+}
+
+// What only says no may run again, where a function of the VPC's own chain had skipped it. What
+// others follow from may not run after these.
+static int check_later(struct change *change, int which, const char *field)
+{
+	for (size_t i = 0; which != ACL && which != SECURITY_GROUP && i < BUILT_IN; i++)
+		for (size_t k = 0; k < AFTER && built_in[i].after[k].why; k++)
+			if (built_in[i].after[k].place == which)
+				return refuse(change->problem, 409, field,
+					      "%s: %s cannot run after %s, which the vpc's own "
+					      "chain has run before: %s",
+					      field, built_in[which].name, built_in[i].name,
+					      built_in[i].after[k].why);
+	return 0;
+}
+
+int later_chain_settle(struct change *change, const json_t *vpc)
+{
+	const json_t *chain = json_object_get(change->after, "functions");
+	json_t *entry;
+	int which, err;
+	char field[48];
+	size_t i;
+
+	json_array_foreach (chain, i, entry) {
+		snprintf(field, sizeof(field), "functions[%zu].function", i);
+		if ((err = settle_place(change, chain, i, field, &which)))
+			return err;
+		err = which < 0 ? settle_pushed(change, vpc, entry, field)
+				: check_later(change, which, field);
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 int service_chain_settle(struct change *vpc)
 {
-	json_t *chain = json_object_get(vpc->after, "service_chain"), *entry, *other;
+	json_t *chain = json_object_get(vpc->after, "service_chain"), *entry;
 	auto_(json_decrefp) json_t *names = json_array();
 	int place[BUILT_IN], which, err;
 	char field[48];
-	size_t i, k;
+	size_t i;
 
 	if (!json_is_array(chain))
 		return 0;
@@ -611,17 +710,11 @@ int service_chain_settle(struct change *vpc)
 		const char *name = text_or_empty(entry, "function");
 
 		snprintf(field, sizeof(field), "service_chain[%zu].function", i);
-		json_array_foreach (chain, k, other)
-			if (k < i && !strcmp(text_or_empty(other, "function"), name))
-				return refuse(vpc->problem, 400, field, "%s: %s is there twice",
-					      field, name);
-		which = built_in_place(name);
-		if (which >= 0 && json_is_object(json_object_get(entry, "config")))
-			return refuse(vpc->problem, 400, field, "%s: %s takes no configuration",
-				      field, name);
+		if ((err = settle_place(vpc, chain, i, field, &which)))
+			return err;
 		if (which >= 0)
 			place[which] = (int)i;
-		else if ((err = settle_pushed(vpc, entry, field)))
+		else if ((err = settle_pushed(vpc, vpc->after, entry, field)))
 			return err;
 		if (json_array_append_new(names, json_string(name)))
 			return -ENOMEM;

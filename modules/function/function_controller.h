@@ -19,6 +19,9 @@ json_t *function_named(struct store *store, const char *name);
 // Whether the service_chain that the VPC says itself has a function of this name.
 bool service_chain_has(const json_t *vpc, const char *function);
 
+// The same of a chain that is not the VPC's own: change->after has its functions.
+int later_chain_settle(struct change *change, const json_t *vpc);
+
 // Checks the VPC's service_chain, refers to its functions, and sets the list "functions" that
 // follows from it. Where the VPC has none it does nothing. Returns 0 or -errno, with *problem.
 int service_chain_settle(struct change *vpc);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pushed functions, from object files through the loader's own code into a real node: what they are
 // told, what follows from their answers, what they may not, and what is not even loaded.
-#include "modules/function/functions.h"
+#include "modules/function/pushing.h"
 
 #include <bpf/btf.h>
 #include <elf.h>
@@ -19,6 +19,8 @@
 #include "lib/log.h"
 #include "lib/own.h"
 #include "shared/limits.h"
+#include "shared/loadbalancer.h"
+#include "shared/nat.h"
 
 #define VNI 0x0100A1
 #define SLOT FUNCTION_FIRST_FREE
@@ -30,11 +32,8 @@
 // A node that is forwarder and flow table in one: a packet's whole way is one run.
 struct world {
 	struct node node;
-	struct datapath datapath;
-	struct functions functions;
-	struct message message;
+	struct pushing pushing;
 	const char *objects; // the directory
-	char pins[64];
 };
 
 // ---- the node
@@ -77,83 +76,26 @@ static void begin(struct world *w)
 	node_buckets(n, 0);
 	put_endpoint(n, 1);
 	put_endpoint(n, 2);
-	w->datapath = (struct datapath){.dir = testing_pins("one", w->pins),
-					.cpus = libbpf_num_possible_cpus(),
-					.loads = 1};
-	functions_open(&w->functions, &w->datapath);
+	pushing_begin(&w->pushing, "one", w->objects);
 }
 
 static void end(struct world *w)
 {
-	functions_close(&w->functions);
+	pushing_end(&w->pushing);
 	node_free(&w->node);
 	testing_unpin("one");
 }
 
-// ---- pushing
-
-static size_t read_object(const struct world *w, const char *sample,
-			  uint8_t bytes[ZETA_OBJECT_BYTES])
-{
-	auto_(freep) char *text = NULL;
-	char path[512];
-	size_t size;
-
-	snprintf(path, sizeof(path), "%s/sample_%s.o", w->objects, sample);
-	must(file_read(path, ZETA_OBJECT_BYTES, &text, &size), path);
-	memcpy(bytes, text, size);
-	return size;
-}
-
-static void put(struct world *w, enum table table, const void *key, const void *value)
-{
-	struct message *m = &w->message;
-	uint8_t *at;
-	__u32 done;
-
-	memset(m, 0, MESSAGE_HEAD);
-	m->type = MESSAGE_PUT;
-	m->table = table;
-	m->count = 1;
-	at = message_at(m, 0);
-	memcpy(at, key, tables[table].key_size);
-	memcpy(at + tables[table].key_size, value, tables[table].value_size);
-	must(functions_put(&w->functions, m, &done), "putting");
-}
-
-static void push_bytes(struct world *w, const uint8_t *bytes, size_t size, uint32_t slot,
-		       uint32_t place)
-{
-	size_t at;
-	struct function_part_key part = {slot, place, 0};
-	struct function_version_key key = {slot, place};
-	struct function_version version = {.digest = hash_bytes(bytes, size, 0), .size = size};
-
-	for (at = 0; at < size; at += FUNCTION_PART, part.part++)
-		put(w, TABLE_FUNCTION_PARTS, &part, bytes + at);
-	put(w, TABLE_FUNCTION_VERSIONS, &key, &version);
-}
-
-static void push(struct world *w, const char *sample, uint32_t slot, uint32_t place)
-{
-	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
-
-	push_bytes(w, bytes, read_object(w, sample, bytes), slot, place);
-}
-
-static void runs(struct world *w, uint32_t slot, uint32_t place)
-{
-	put(w, TABLE_FUNCTION_RUNS, &slot, &(struct function_run){place});
-}
+// ---- what it says of them
 
 static struct function_state state_of(struct world *w, uint32_t slot, uint32_t place)
 {
-	memset(&w->message, 0, sizeof(w->message));
+	memset(&w->pushing.message, 0, sizeof(w->pushing.message));
 	do
-		functions_tell(&w->functions, &w->message);
-	while (w->message.function.next &&
-	       (w->message.function.slot != slot || w->message.function.place != place));
-	return w->message.function;
+		functions_tell(&w->pushing.functions, &w->pushing.message);
+	while (w->pushing.message.function.next && (w->pushing.message.function.slot != slot ||
+						    w->pushing.message.function.place != place));
+	return w->pushing.message.function;
 }
 
 // ---- packets
@@ -266,6 +208,57 @@ static void configure(struct world *w, uint32_t slot, uint32_t place, const void
 	node_put(&w->node, "function_configs", &key, &value);
 }
 
+// ---- chains beside the VPC's own
+
+enum { SENDERS = 5, TAKERS, ADDRESS }; // their numbers
+#define FIRST_ONLY (SLOT + EVERY_FUNCTIONS)
+
+static void put_later(struct world *w, uint32_t number, const uint8_t *function, uint8_t count)
+{
+	struct service_chain_value value = {.functions = count};
+
+	memcpy(value.function, function, count);
+	node_put(&w->node, "service_chains", &number, &value);
+}
+
+// One that has sample PORT alone, which refuses this port.
+static void put_refusing(struct world *w, uint32_t number, uint16_t port)
+{
+	const struct function_config_key key = {number | FUNCTION_LATER, FIRST_ONLY, 0};
+	struct function_config value = {};
+	uint8_t slot = FIRST_ONLY;
+
+	port = htons(port);
+	memcpy(value.bytes, &port, sizeof(port));
+	node_put(&w->node, "function_configs", &key, &value);
+	put_later(w, number, &slot, 1);
+}
+
+// 10.0.0.0/31 and 10.0.0.2/31, with the numbers of their service chains and an ACL of both.
+static void put_subnets(struct world *w, uint32_t first, uint32_t second, uint32_t acl)
+{
+	struct subnet_key key = {.prefix_bits = 32 + 127, .vni = htonl(VNI)};
+	struct subnet_value value = {.subnet = 1, .bits = 127, .chain = first, .acl = acl};
+
+	key.address = address_must("10.0.0.0");
+	node_put(&w->node, "subnets", &key, &value);
+	key.address = address_must("10.0.0.2");
+	value.subnet = 2;
+	value.chain = second;
+	node_put(&w->node, "subnets", &key, &value);
+}
+
+// Both addresses are in one subnet, so that packets stay as they are.
+static void put_whole(struct world *w, uint32_t chain)
+{
+	const struct subnet_key key = {
+		.prefix_bits = 32 + 120, .vni = htonl(VNI), .address = address_must("10.0.0.0")};
+	const struct subnet_value value = {.subnet = 1, .bits = 120, .chain = chain};
+
+	node_put(&w->node, "subnets", &key, &value);
+	forget(w);
+}
+
 // ---- tests
 
 static struct session_key key_of(uint16_t port, uint8_t protocol)
@@ -293,9 +286,9 @@ static int test_first(struct world *w)
 
 	chain_with(w, SLOT);
 	wrong += ends(w, "not there", &allowed, NO_CHAIN_FUNCTION);
-	push(w, "PORT", SLOT, 0);
+	pushing_sample(&w->pushing, "PORT", SLOT, 0);
 	wrong += ends(w, "loaded, but does not run", &allowed, NO_CHAIN_FUNCTION);
-	runs(w, SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	wrong += ends(w, "no configuration", &denied, FORWARDED_FIRST);
 	configure(w, SLOT, 0, &config, sizeof(config));
 	forget(w);
@@ -331,8 +324,8 @@ static int test_view(struct world *w)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	config.since_s = now.tv_sec - 50;
-	push(w, "VIEW", SLOT, 0);
-	runs(w, SLOT, 0);
+	pushing_sample(&w->pushing, "VIEW", SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	configure(w, SLOT, 0, &config, sizeof(config));
 	chain_with(w, SLOT);
 	return ends(w, "all that it is told", &(struct sent){.to = 80}, FORWARDED_FIRST) +
@@ -347,25 +340,25 @@ static int test_versions(struct world *w)
 	uint32_t slot = SLOT + 3;
 	int wrong = 0;
 
-	push(w, "PORT", slot, 0);
-	push(w, "PORT", slot, 1);
+	pushing_sample(&w->pushing, "PORT", slot, 0);
+	pushing_sample(&w->pushing, "PORT", slot, 1);
 	configure(w, slot, 0, &first, sizeof(first));
 	configure(w, slot, 1, &second, sizeof(second));
-	runs(w, slot, 0);
+	pushing_runs(&w->pushing, slot, 0);
 	chain_with(w, slot);
 	wrong += ends(w, "first version, 7", &seven, FUNCTION_DROPPED);
 	wrong += ends(w, "first version, 8", &eight, FORWARDED_FIRST);
-	runs(w, slot, 1);
+	pushing_runs(&w->pushing, slot, 1);
 	wrong += ends(w, "second version, session", &eight, FORWARDED);
 	node_clear(&w->node, "cache");
 	wrong += ends(w, "second version, recorded session", &eight, FORWARDED_FIRST);
 	wrong += ends(w, "second version, 7", &seven, FORWARDED_FIRST);
-	runs(w, slot, 0);
+	pushing_runs(&w->pushing, slot, 0);
 	forget(w);
 	wrong += ends(w, "first version again, 7", &seven, FUNCTION_DROPPED);
 	// A version that cannot be loaded takes nobody's place.
-	push(w, "OUTSIDE", slot, 1);
-	runs(w, slot, 1);
+	pushing_sample(&w->pushing, "OUTSIDE", slot, 1);
+	pushing_runs(&w->pushing, slot, 1);
 	forget(w);
 	wrong += ends(w, "what ran goes on", &seven, FUNCTION_DROPPED);
 	return wrong;
@@ -380,11 +373,11 @@ static int test_end_and_hold(struct world *w)
 	uint16_t port = htons(7);
 	int wrong = 0;
 
-	push(w, "END", SLOT, 0);
-	push(w, "PORT", SLOT + 1, 0);
+	pushing_sample(&w->pushing, "END", SLOT, 0);
+	pushing_sample(&w->pushing, "PORT", SLOT + 1, 0);
 	configure(w, SLOT + 1, 0, &port, sizeof(port));
-	runs(w, SLOT, 0);
-	runs(w, SLOT + 1, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
+	pushing_runs(&w->pushing, SLOT + 1, 0);
 	put_vpc(w, 1, chain, 4);
 	forget(w);
 	wrong += ends(w, "the next one does not run", &seven, FORWARDED_FIRST);
@@ -392,8 +385,8 @@ static int test_end_and_hold(struct world *w)
 			   node_cached(&w->node, &key, &cached) &&
 				   cached.record.towards[0].flags & DECISION_DIRECT,
 			   1);
-	push(w, "HOLD", SLOT, 0);
-	runs(w, SLOT, 0);
+	pushing_sample(&w->pushing, "HOLD", SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	chain_with(w, SLOT);
 	wrong += ends(w, "held", &seven, FORWARDED_FIRST);
 	wrong += is_number("held",
@@ -414,8 +407,8 @@ static int test_every(struct world *w)
 	struct cache_value cached;
 	int wrong = 0;
 
-	push(w, "EVERY", SLOT, 0);
-	runs(w, SLOT, 0);
+	pushing_sample(&w->pushing, "EVERY", SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	chain_with(w, SLOT);
 	// ECN bits stay.
 	wrong += marked(w, "first", &even, FORWARDED_FIRST, 46 << 2 | 2);
@@ -430,8 +423,8 @@ static int test_every(struct world *w)
 				   !(cached.record.towards[0].flags & DECISION_DIRECT),
 			   1);
 	// Two, in the order of the chain.
-	push(w, "MORE", SLOT + 1, 0);
-	runs(w, SLOT + 1, 0);
+	pushing_sample(&w->pushing, "MORE", SLOT + 1, 0);
+	pushing_runs(&w->pushing, SLOT + 1, 0);
 	put_vpc(w, 1, both, 4);
 	forget(w);
 	wrong += marked(w, "46 is last", &even, FORWARDED_FIRST, 46 << 2 | 2);
@@ -445,6 +438,273 @@ static int test_every(struct world *w)
 	put_vpc(w, 1, (uint8_t[]){FUNCTION_DIVIDER, FUNCTION_BOUNCER}, 2);
 	wrong += marked(w, "left the chain", &even, FORWARDED, 2);
 	return wrong;
+}
+
+// The flow table is asked, whatever is cached.
+static int asked(struct world *w, const char *what, const struct sent *s, enum verdict want)
+{
+	node_clear(&w->node, "cache");
+	return ends(w, what, s, want);
+}
+
+static void begin_later(struct world *w)
+{
+	pushing_sample(&w->pushing, "PORT", FIRST_ONLY, 0);
+	pushing_runs(&w->pushing, FIRST_ONLY, 0);
+	put_vpc(w, 1, (uint8_t[]){FUNCTION_DIVIDER, FUNCTION_BOUNCER}, 2);
+}
+
+static int test_later(struct world *w)
+{
+	const struct sent seven = {.to = 7}, web = {.to = 80}, back = {.to = 80, .back = 1},
+			  other = {.to = 81};
+	int wrong = 0;
+
+	begin_later(w);
+	put_subnets(w, 0, 0, 0);
+	forget(w);
+	wrong += ends(w, "no chain", &seven, FORWARDED_FIRST);
+	put_subnets(w, SENDERS, 0, 0);
+	forget(w);
+	wrong += ends(w, "a chain that was not told", &seven, NO_SERVICE_CHAIN);
+	put_refusing(w, SENDERS, 7);
+	wrong += ends(w, "the sender's subnet", &seven, FUNCTION_DROPPED);
+	wrong += ends(w, "and another port", &web, FORWARDED_FIRST);
+	wrong += ends(w, "whose answer follows", &back, FORWARDED);
+	put_subnets(w, 0, SENDERS, 0);
+	forget(w);
+	wrong += ends(w, "the taker's subnet", &seven, FUNCTION_DROPPED);
+	put_refusing(w, TAKERS, 80);
+	put_subnets(w, SENDERS, TAKERS, 0);
+	forget(w);
+	wrong += ends(w, "one of two", &seven, FUNCTION_DROPPED);
+	wrong += ends(w, "the other", &web, FUNCTION_DROPPED);
+	wrong += is_number("runs", state_of(w, FIRST_ONLY, 0).count.runs, 6);
+	wrong += ends(w, "neither", &other, FORWARDED_FIRST);
+	wrong += is_number("one of each", state_of(w, FIRST_ONLY, 0).count.runs, 8);
+	put_subnets(w, TAKERS, TAKERS, 0);
+	forget(w);
+	wrong += ends(w, "one for both", &other, FORWARDED_FIRST);
+	wrong += is_number("runs once", state_of(w, FIRST_ONLY, 0).count.runs, 9);
+	return wrong;
+}
+
+// A function that says "done" ends its own chain.
+static int test_later_done(struct world *w)
+{
+	const uint8_t own[] = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, FIRST_ONLY + 1, FIRST_ONLY};
+	const struct sent seven = {.to = 7}, other = {.to = 81};
+	struct session_key key = key_of(81, IPPROTO_UDP);
+	const uint16_t port = htons(81);
+	struct dft_record record;
+	int wrong = 0;
+
+	begin_later(w);
+	pushing_sample(&w->pushing, "END", FIRST_ONLY + 1, 0);
+	pushing_runs(&w->pushing, FIRST_ONLY + 1, 0);
+	configure(w, FIRST_ONLY, 0, &port, sizeof(port));
+	put_vpc(w, 1, own, 4);
+	put_refusing(w, TAKERS, 7);
+	put_subnets(w, 0, TAKERS, 0);
+	forget(w);
+	wrong += ends(w, "not the subnet's", &seven, FUNCTION_DROPPED);
+	wrong += ends(w, "the VPC's", &other, FORWARDED_FIRST);
+	wrong += is_number("with the last word",
+			   node_session(&w->node, &key, &record) &&
+				   record.towards[0].flags & DECISION_FINAL,
+			   1);
+	put_vpc(w, 1, own, 2);
+	put_refusing(w, SENDERS, 81);
+	put_later(w, SENDERS, own + 2, 2);
+	put_subnets(w, SENDERS, TAKERS, 0);
+	forget(w);
+	wrong += ends(w, "the sender's subnet's", &other, FORWARDED_FIRST);
+	wrong += is_number("without it",
+			   node_session(&w->node, &key, &record) &&
+				   !(record.towards[0].flags & DECISION_FINAL),
+			   1);
+	return wrong + ends(w, "not the taker's", &seven, FUNCTION_DROPPED);
+}
+
+// To a load balancer at 10.0.0.2, port 80; its backend is 10.0.0.3, port 8080.
+static void put_balancer(struct world *w)
+{
+	static struct listener_value listener;
+	struct listener_key at = {.vni = VNI, .port = htons(80), .protocol = IPPROTO_UDP};
+	struct load_balancer_value balancer = {.chain = ADDRESS};
+	struct endpoint_key key = {.vni = VNI, .address = address_must("10.0.0.2")};
+
+	at.address = key.address;
+	listener.backend_port = htons(8080);
+	listener.backends = 1;
+	listener.backend[0] = address_must("10.0.0.3");
+	node_remove(&w->node, "endpoints", &key);
+	put_endpoint(&w->node, 3);
+	node_put(&w->node, "listeners", &at, &listener);
+	node_put(&w->node, "load_balancers", &key, &balancer);
+}
+
+// What is translated is one thing to who stands before that, and another to who stands behind.
+static int test_later_view(struct world *w)
+{
+	const uint8_t own[] = {FUNCTION_LOAD_BALANCER, FUNCTION_DIVIDER, FUNCTION_BOUNCER};
+	static const struct {
+		const char *what;
+		uint16_t sender, address, taker;
+		enum verdict v;
+	} rows[] = {
+		{"the sender's subnet, as sent", 80, 1, 1, FUNCTION_DROPPED},
+		{"the address, as sent", 1, 80, 1, FUNCTION_DROPPED},
+		{"the taker's subnet, translated", 1, 1, 8080, FUNCTION_DROPPED},
+		{"and not otherwise", 8080, 8080, 80, FORWARDED_FIRST},
+	};
+	const struct sent web = {.to = 80};
+	int wrong = 0;
+
+	begin_later(w);
+	put_vpc(w, 1, own, 3);
+	put_balancer(w);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		put_refusing(w, SENDERS, rows[i].sender);
+		put_refusing(w, ADDRESS, rows[i].address);
+		put_refusing(w, TAKERS, rows[i].taker);
+		put_subnets(w, SENDERS, TAKERS, 0);
+		forget(w);
+		wrong += ends(w, rows[i].what, &web, rows[i].v);
+	}
+	return wrong;
+}
+
+// So many that the kernel would not call the last of them.
+static int test_too_many(struct world *w)
+{
+	const uint8_t n = FIRST_ONLY + 1;
+	const uint8_t own[MAX_SERVICE_CHAIN] = {
+		FUNCTION_LOAD_BALANCER, FUNCTION_DIVIDER, FUNCTION_BOUNCER, n, n, n, n, n};
+	const uint8_t later[MAX_LATER_CHAIN] = {n, n, n, n},
+		      seen[MAX_LATER_CHAIN] = {n, n, n, SLOT};
+	const struct sent web = {.to = 80};
+	int wrong = 0;
+
+	begin_later(w);
+	pushing_sample(&w->pushing, "NOTHING", n, 0);
+	pushing_sample(&w->pushing, "EVERY", SLOT, 0);
+	pushing_runs(&w->pushing, n, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
+	put_vpc(w, 1, own, MAX_SERVICE_CHAIN);
+	put_balancer(w);
+	put_later(w, SENDERS, later, MAX_LATER_CHAIN);
+	put_later(w, ADDRESS, later, MAX_LATER_CHAIN);
+	put_later(w, TAKERS, later, MAX_LATER_CHAIN);
+	put_subnets(w, SENDERS, TAKERS, 0);
+	forget(w);
+	wrong += ends(w, "20 functions", &web, FORWARDED_FIRST);
+	put_later(w, SENDERS, seen, MAX_LATER_CHAIN);
+	forget(w);
+	return wrong + ends(w, "and one of them twice", &web, TOO_MANY_FUNCTIONS);
+}
+
+// Out of the VPC by an address that is shared, which takes the most calls beside the functions.
+static int test_most(struct world *w)
+{
+	const uint8_t n = FIRST_ONLY + 1;
+	const uint8_t own[MAX_SERVICE_CHAIN] = {
+		FUNCTION_NAT, FUNCTION_DIVIDER, FUNCTION_BOUNCER, n,
+		SLOT,	      SLOT + 1,		SLOT + 2,	  SLOT + 3};
+	const uint8_t later[MAX_LATER_CHAIN] = {n, n, n, n};
+	const uint32_t outside = VNI + 1, subnet = 1;
+	struct vpc_value vpc = {.policy = 1};
+	struct nat_source_value source = {.vni = outside, .addresses = 1};
+	struct endpoint_key key = {.vni = outside, .address = address_must("10.0.0.2")};
+	struct subnet_key of = {.prefix_bits = 32 + 127, .vni = htonl(outside)};
+	const struct subnet_value away = {.subnet = 3, .bits = 127, .chain = TAKERS};
+	const struct sent web = {.to = 80, .flags = SYN};
+	struct endpoint_value server;
+	int wrong = 0;
+
+	begin_later(w);
+	pushing_sample(&w->pushing, "NOTHING", n, 0);
+	pushing_runs(&w->pushing, n, 0);
+	for (uint32_t i = 0; i < 4; i++) {
+		pushing_sample(&w->pushing, "MORE", SLOT + i, 0);
+		pushing_runs(&w->pushing, SLOT + i, 0);
+	}
+	put_vpc(w, 1, own, MAX_SERVICE_CHAIN);
+	node_put(&w->node, "vpcs", &outside, &vpc);
+	put_subnets(w, SENDERS, 0, 0);
+	of.address = address_must("10.0.0.2");
+	node_put(&w->node, "subnets", &of, &away);
+	of.vni = htonl(VNI);
+	node_remove(&w->node, "subnets", &of);
+	server = (struct endpoint_value){.host = address_must("192.168.0.12"),
+					 .host_mac = {2, 10, 0, 0, 0, 2},
+					 .mac = {2, 1, 0, 0, 0, 2}};
+	node_put(&w->node, "endpoints", &key, &server);
+	source.address[0] = address_must("10.0.0.3");
+	node_put(&w->node, "nat_sources", &subnet, &source);
+	put_later(w, SENDERS, later, MAX_LATER_CHAIN);
+	put_later(w, TAKERS, later, MAX_LATER_CHAIN);
+	forget(w);
+	wrong += ends(w, "20, four of them twice", &web, FORWARDED_FIRST);
+	for (uint32_t i = 0; i < 4; i++)
+		wrong += is_number("saw it twice", state_of(w, SLOT + i, 0).count.runs, 2);
+	return wrong;
+}
+
+// Of a chain that is not the VPC's own, too, as long as that chain has it.
+static int test_later_every(struct world *w)
+{
+	const struct sent even = {.to = 80, .tos = 2}, back = {.to = 80, .back = 1};
+	struct vpc_value vpc = {.policy = 1,
+				.functions = 2,
+				.function = {FUNCTION_DIVIDER, FUNCTION_BOUNCER},
+				.later = {SLOT + 1, SLOT}};
+	const uint8_t both[] = {SLOT + 1, SLOT};
+	uint32_t vni = VNI;
+	int wrong = 0;
+
+	pushing_sample(&w->pushing, "EVERY", SLOT, 0);
+	pushing_sample(&w->pushing, "MORE", SLOT + 1, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
+	pushing_runs(&w->pushing, SLOT + 1, 0);
+	node_put(&w->node, "vpcs", &vni, &vpc);
+	put_later(w, TAKERS, both, 2);
+	forget(w);
+	wrong += marked(w, "of another subnet", &even, FORWARDED_FIRST, 2);
+	put_whole(w, TAKERS);
+	wrong += marked(w, "first", &even, FORWARDED_FIRST, 46 << 2 | 2);
+	wrong += marked(w, "cached", &even, FORWARDED, 46 << 2 | 2);
+	wrong += marked(w, "back", &back, FORWARDED, 46 << 2);
+	vpc.later[0] = SLOT;
+	vpc.later[1] = SLOT + 1;
+	node_put(&w->node, "vpcs", &vni, &vpc);
+	wrong += marked(w, "in the VPC's order", &even, FORWARDED, 47 << 2 | 2);
+	vpc.later[0] = vpc.later[1] = 0;
+	node_put(&w->node, "vpcs", &vni, &vpc);
+	return wrong + marked(w, "left", &even, FORWARDED, 2);
+}
+
+// Rules changed: ours are asked again, in a subnet's chain too, and what people pushed is not.
+static int test_later_again(struct world *w)
+{
+	const uint8_t chain[] = {FIRST_ONLY, FUNCTION_ACL};
+	const uint8_t own[] = {FUNCTION_DIVIDER, FUNCTION_BOUNCER};
+	const struct sent web = {.to = 80};
+	int wrong = 0;
+
+	begin_later(w);
+	put_refusing(w, SENDERS, 7);
+	put_later(w, SENDERS, chain, 2);
+	put_subnets(w, SENDERS, 0, 0);
+	forget(w);
+	wrong += ends(w, "it begins", &web, FORWARDED_FIRST);
+	put_refusing(w, SENDERS, 80);
+	put_later(w, SENDERS, chain, 2);
+	put_vpc(w, 2, own, 2);
+	wrong += asked(w, "what was pushed is not asked", &web, FORWARDED_FIRST);
+	put_subnets(w, SENDERS, 0, 9); // nobody has said what it allows
+	put_vpc(w, 3, own, 2);
+	return wrong + asked(w, "rules are", &web, NETWORK_ACL);
 }
 
 // What it may not is its own loss: the packet's, and no later one's.
@@ -467,15 +727,15 @@ static int test_beyond(struct world *w)
 	int wrong = 0;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		push(w, rows[i].sample, SLOT, 0);
-		runs(w, SLOT, 0);
+		pushing_sample(&w->pushing, rows[i].sample, SLOT, 0);
+		pushing_runs(&w->pushing, SLOT, 0);
 		chain_with(w, SLOT);
 		wrong += ends(w, rows[i].sample, &packet, rows[i].verdict);
 		wrong += is_number(rows[i].sample, state_of(w, SLOT, 0).count.beyond, 1);
 		if (strncmp(rows[i].sample, "EVERY", 5) != 0)
 			wrong += is_number("cached", node_cached(&w->node, &key, &cached), 0);
-		push(w, "NOTHING", SLOT, 0);
-		runs(w, SLOT, 0);
+		pushing_sample(&w->pushing, "NOTHING", SLOT, 0);
+		pushing_runs(&w->pushing, SLOT, 0);
 		forget(w);
 		wrong += ends(w, "a good one in its place", &packet, FORWARDED_FIRST);
 	}
@@ -506,12 +766,12 @@ static int test_refused(struct world *w)
 	struct function_state state;
 	int wrong = 0;
 
-	push(w, "NOTHING", SLOT, 0);
-	runs(w, SLOT, 0);
+	pushing_sample(&w->pushing, "NOTHING", SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	chain_with(w, SLOT);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		push(w, rows[i].sample, SLOT, 1);
-		runs(w, SLOT, 1);
+		pushing_sample(&w->pushing, rows[i].sample, SLOT, 1);
+		pushing_runs(&w->pushing, SLOT, 1);
 		state = state_of(w, SLOT, 1);
 		if (!state.loaded && strstr(state.why, rows[i].why))
 			continue;
@@ -527,18 +787,18 @@ static int test_broken(struct world *w)
 {
 	const struct sent packet = {.to = 80};
 	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
-	size_t size = read_object(w, "PORT", bytes);
+	size_t size = pushing_read(&w->pushing, "PORT", bytes);
 	struct function_state state;
 	int wrong = 0;
 
-	push(w, "NOTHING", SLOT, 0);
-	runs(w, SLOT, 0);
+	pushing_sample(&w->pushing, "NOTHING", SLOT, 0);
+	pushing_runs(&w->pushing, SLOT, 0);
 	chain_with(w, SLOT);
 	for (size_t round = 101; round < size; round += 101) {
 		uint8_t before = bytes[round];
 
 		bytes[round] ^= 1u << (round % 8);
-		push_bytes(w, bytes, round % 2 ? size : round, SLOT, 1);
+		pushing_bytes(&w->pushing, bytes, round % 2 ? size : round, SLOT, 1);
 		bytes[round] = before;
 		state = state_of(w, SLOT, 1);
 		if (state.loaded || state.why[0])
@@ -555,7 +815,7 @@ static int refused_as(struct world *w, const uint8_t *bytes, size_t size, const 
 {
 	struct function_state state;
 
-	push_bytes(w, bytes, size, SLOT, 1);
+	pushing_bytes(&w->pushing, bytes, size, SLOT, 1);
 	state = state_of(w, SLOT, 1);
 	if (!state.loaded && strstr(state.why, why))
 		return 0;
@@ -579,7 +839,7 @@ static Elf64_Shdr *section_of(uint8_t *bytes, const char *name)
 static int test_doubled(struct world *w)
 {
 	uint8_t bytes[ZETA_OBJECT_BYTES] = {};
-	size_t size = read_object(w, "MEMORY", bytes);
+	size_t size = pushing_read(&w->pushing, "MEMORY", bytes);
 	Elf64_Shdr *other = section_of(bytes, ".BTF.ext"), *btf = section_of(bytes, ".BTF");
 	const Elf64_Word name = other->sh_name;
 	__u32 length = 0, maps = 0;
@@ -616,18 +876,18 @@ static int test_doubled(struct world *w)
 // What the next agent finds and may want to remove.
 static int test_keys(struct world *w)
 {
-	struct message *m = &w->message;
+	struct message *m = &w->pushing.message;
 	__u32 done;
 	int wrong = 0;
 
-	push(w, "NOTHING", SLOT + 5, 1);
-	runs(w, SLOT + 5, 1);
+	pushing_sample(&w->pushing, "NOTHING", SLOT + 5, 1);
+	pushing_runs(&w->pushing, SLOT + 5, 1);
 	memset(m, 0, MESSAGE_HEAD);
 	m->type = MESSAGE_KEYS;
 	m->table = TABLE_FUNCTION_RUNS;
 	m->count = 1;
 	*(__u32 *)message_at(m, 0) = SLOT + 4;
-	functions_keys(&w->functions, m);
+	functions_keys(&w->pushing.functions, m);
 	wrong += is_number("one that runs", m->count, 1);
 	wrong += is_number("its slot", *(__u32 *)message_at(m, 0), SLOT + 5);
 	// Of a key that nobody can have, too.
@@ -636,16 +896,16 @@ static int test_keys(struct world *w)
 	m->table = TABLE_FUNCTION_VERSIONS;
 	m->count = 1;
 	memset(message_at(m, 0), 0, sizeof(struct function_version_key));
-	functions_keys(&w->functions, m);
+	functions_keys(&w->pushing.functions, m);
 	wrong += is_number("all versions", m->count, 1);
 	memset(m, 0, MESSAGE_HEAD);
 	m->table = TABLE_FUNCTION_RUNS;
 	m->count = 1;
 	*(__u32 *)message_at(m, 0) = SLOT + 5;
 	m->type = MESSAGE_REMOVE;
-	must(functions_remove(&w->functions, m, &done), "removing");
+	must(functions_remove(&w->pushing.functions, m, &done), "removing");
 	m->type = MESSAGE_KEYS;
-	functions_keys(&w->functions, m);
+	functions_keys(&w->pushing.functions, m);
 	wrong += is_number("none", m->count, 0);
 	chain_with(w, SLOT + 5);
 	return wrong + ends(w, "removed", &(struct sent){.to = 80}, NO_CHAIN_FUNCTION);
@@ -657,11 +917,23 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(struct world *w);
 	} tests[] = {
-		{"first packets", test_first}, {"the view", test_view},
-		{"versions", test_versions},   {"end and hold", test_end_and_hold},
-		{"every packet", test_every},  {"beyond", test_beyond},
-		{"refused", test_refused},     {"broken objects", test_broken},
-		{"doubled", test_doubled},     {"keys", test_keys},
+		{"first packets", test_first},
+		{"the view", test_view},
+		{"versions", test_versions},
+		{"end and hold", test_end_and_hold},
+		{"every packet", test_every},
+		{"beyond", test_beyond},
+		{"refused", test_refused},
+		{"broken objects", test_broken},
+		{"doubled", test_doubled},
+		{"keys", test_keys},
+		{"later chains", test_later},
+		{"later chains, done", test_later_done},
+		{"later chains, the view", test_later_view},
+		{"too many", test_too_many},
+		{"the most", test_most},
+		{"later chains, every packet", test_later_every},
+		{"later chains, again", test_later_again},
 	};
 	static struct world w;
 	int failed = 0;

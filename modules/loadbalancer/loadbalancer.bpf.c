@@ -2,7 +2,7 @@
 // Load balancer: a connection to an address that no endpoint has goes to one of its listener's
 // backends, by a Maglev table. Runs first, so that all functions after it see the backend. Which
 // one it is stays with the session, whatever becomes of the listener; only without the load
-// balancer it ends.
+// balancer it ends. Where backends answer clients themselves nothing is translated.
 #include "datapath/evaluation.bpf.h"
 #include "modules/loadbalancer/loadbalancer.bpf.h"
 #include "shared/key.h"
@@ -47,12 +47,33 @@ inlined __u32 choose(const struct listener_value *listener, __u32 hash,
 	return place;
 }
 
+// The packet goes to the backend as it is, which answers the client as the load balancer.
+inlined int hand_over(struct xdp_md *ctx, struct evaluation *e, const struct in6_addr *backend)
+{
+	e->next_hop = *backend;
+	e->routed = 1;
+	e->stateful = 1;
+	return function_next(ctx, e);
+}
+
+inlined int gets_new(const struct listener_value *listener, const struct in6_addr *backend)
+{
+	__u32 i;
+
+	LOOPED
+	for (i = 0; i < MAX_BACKENDS; i++)
+		if (i < listener->backends && address_equal(&listener->backend[i], backend))
+			return 1;
+	return 0;
+}
+
 SEC("xdp")
 int loadbalancer(struct xdp_md *ctx)
 {
 	struct evaluation *e = evaluation_now();
 	const struct load_balancer_value *balancer;
 	const struct listener_value *listener;
+	const struct in6_addr *former = NULL;
 	struct listener_key key = {};
 	struct translation t;
 	__u32 place;
@@ -62,7 +83,16 @@ int loadbalancer(struct xdp_md *ctx)
 	balancer = load_balancer_find(e->vni, &e->destination);
 	if (!balancer)
 		return function_next(ctx, e);
+	e->later[LATER_ADDRESS] = balancer->chain;
 	t = e->translation;
+	if (balancer->direct && (e->again || e->anew))
+		former = direct_backend_find(e->vni, &e->destination, e->forth.to_mac);
+	if (e->again && balancer->direct) {
+		// Of who is no backend any more, or was none.
+		if (!former || t.flags)
+			return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
+		return hand_over(ctx, e, former);
+	}
 	if (e->again) {
 		// Of who had the address before it was a load balancer's.
 		if (!t.flags)
@@ -89,8 +119,21 @@ int loadbalancer(struct xdp_md *ctx)
 			.destination_port = listener->backend_port,
 		};
 		vni_put(t.vni, e->vni);
+		if (!balancer->direct && e->anew && e->former.flags &&
+		    e->former.destination_port == listener->backend_port)
+			former = &e->former.destination;
+		// Who begins anew where a session of his has just ended has its backend while that
+		// gets new connections: with another one he would have to wait until no cache knows
+		// that session. By source all of a client's go to the same one.
+		if (former && !balancer->by_source && gets_new(listener, former))
+			t.destination = *former;
 		if (address_equal(&t.destination, &t.source))
 			return function_refuse(ctx, e, DECIDE_UNREACHABLE, HAIRPIN);
+		if (balancer->direct) {
+			e->otherwise =
+				e->anew && !(former && address_equal(former, &t.destination));
+			return hand_over(ctx, e, &t.destination);
+		}
 	}
 	evaluation_translate(e, &t);
 	return function_next(ctx, e);

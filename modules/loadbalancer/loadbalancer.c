@@ -125,6 +125,30 @@ static int fill_listener(const Zeta__Node__V1__Listener *listener, struct entrie
 	return 0;
 }
 
+// Those of weight 0, too: what they have goes on.
+static int put_direct(const Zeta__Node__V1__LoadBalancer *balancer,
+		      const Zeta__Node__V1__Listener *listener, const struct in6_addr *ip,
+		      struct entries *entries)
+{
+	struct direct_backend_key key = {.vni = balancer->vni, .address = *ip};
+	struct in6_addr own;
+	size_t i;
+	int err;
+
+	if (listener->backend_port != listener->port)
+		return entries_refuse(entries, "backend port %u is not the port %u",
+				      listener->backend_port, listener->port);
+	for (i = 0; i < listener->n_backend; i++) {
+		const Zeta__Node__V1__Backend *backend = listener->backend[i];
+
+		if ((err = entries_ip(entries, "backend", backend->ip, &own)) ||
+		    (err = entries_mac(entries, "backend's mac", backend->mac, key.mac)) ||
+		    (err = entries->put(entries, TABLE_DIRECT_BACKENDS, &key, &own)))
+			return err;
+	}
+	return 0;
+}
+
 static int put_listener(const Zeta__Node__V1__LoadBalancer *balancer,
 			const Zeta__Node__V1__Listener *listener, struct entries *entries)
 {
@@ -157,6 +181,8 @@ static int put_listener(const Zeta__Node__V1__LoadBalancer *balancer,
 	if ((err = entries_ip(entries, "ip", balancer->ip, &key.address)) ||
 	    (err = fill_listener(listener, entries, health, value)))
 		return err;
+	if (balancer->direct && (err = put_direct(balancer, listener, &key.address, entries)))
+		return err;
 	return entries->put(entries, TABLE_LISTENERS, &key, value);
 }
 
@@ -176,7 +202,9 @@ static int put_listeners(const Zeta__Node__V1__LoadBalancer *balancer, struct en
 
 int loadbalancer_entries(const Zeta__Node__V1__LoadBalancer *balancer, struct entries *entries)
 {
-	struct load_balancer_value value = {.by_source = balancer->by_source};
+	struct load_balancer_value value = {.by_source = balancer->by_source,
+					    .direct = balancer->direct,
+					    .chain = balancer->chain};
 	struct endpoint_key key = {.vni = balancer->vni};
 	int err;
 

@@ -64,12 +64,17 @@ static const struct field fields[] = {
 	{.name = "vpc", .type = FIELD_REFERENCE, .kind = "vpcs", .required = true, .fixed = true},
 	{.name = "ip", .type = FIELD_ADDRESS, .required = true, .fixed = true},
 	{.name = "affinity", .type = FIELD_CHOICE, .choices = affinities, .fallback = "\"none\""},
+	{.name = "direct_return", .type = FIELD_BOOLEAN, .fallback = "false", .fixed = true},
 	{.name = "listeners",
 	 .type = FIELD_OBJECT,
 	 .fields = listener_fields,
 	 .list = true,
 	 .max_items = MAX_VPC_LISTENERS,
 	 .fallback = "[]"},
+	{.name = "service_chain",
+	 .type = FIELD_REFERENCE,
+	 .kind = "service-chains",
+	 .nullable = true},
 	{}};
 
 // Each port at most once: its share is its weight.
@@ -207,6 +212,51 @@ static int check_chain(struct change *change, const char *vpc_id)
 		      "the service_chain of vpc \"%s\" has no load-balancer", text_in(vpc, "name"));
 }
 
+// Of one that answers clients itself: what it gets is for the listener's port, and comes from its
+// subnet's gateway.
+static int check_backend(struct change *change, const char *vpc, const char *field, const char *id)
+{
+	auto_(json_decrefp) json_t *port = store_body(change->store, "ports", id);
+	json_t *ip;
+	size_t i;
+
+	json_array_foreach (json_object_get(port, "ips"), i, ip) {
+		const char *text = json_string_value(ip);
+
+		if (!strchr(text, ':'))
+			return subnet_serves(change, vpc, field, text);
+	}
+	return 0;
+}
+
+static int check_direct(struct change *change, const char *vpc)
+{
+	const json_t *backend;
+	json_t *listener;
+	char field[96];
+	size_t i, k;
+	int err;
+
+	if (!json_is_true(json_object_get(change->after, "direct_return")))
+		return 0;
+	json_array_foreach (json_object_get(change->after, "listeners"), i, listener) {
+		if (integer_in(listener, "backend_port") != integer_in(listener, "port")) {
+			snprintf(field, sizeof(field), "listeners[%zu].backend_port", i);
+			return refuse(change->problem, 400, field,
+				      "%s: with direct_return it is the port, %lld", field,
+				      (long long)integer_in(listener, "port"));
+		}
+		for (k = 0; k < json_array_size(json_object_get(listener, "backends")); k++) {
+			backend = json_array_get(json_object_get(listener, "backends"), k);
+			snprintf(field, sizeof(field), "listeners[%zu].backends[%zu].port", i, k);
+			if ((err = check_backend(change, vpc, field,
+						 text_or_empty(backend, "port"))))
+				return err;
+		}
+	}
+	return 0;
+}
+
 static int complete(struct change *change)
 {
 	const char *vpc = text_in(change->after, "vpc"), *ip = text_in(change->after, "ip");
@@ -221,7 +271,7 @@ static int complete(struct change *change)
 			      "ip %s is IPv6: load balancers have IPv4 addresses", ip);
 	if ((err = change_claim(change, "ip", "address", vpc, ip)) ||
 	    (err = subnet_serves(change, vpc, "ip", ip)) || (err = settle_listeners(change)) ||
-	    (err = check_chain(change, vpc)) ||
+	    (err = check_direct(change, vpc)) || (err = check_chain(change, vpc)) ||
 	    (err = store_list(change->store, change->kind->name, vpc, add_listeners, &sum)))
 		return err;
 	if (sum.listeners > MAX_VPC_LISTENERS)

@@ -30,6 +30,7 @@
 #define CLIENT 1
 
 #define SYN 0x02
+#define RST 0x04
 #define ACK 0x10
 
 enum { FWD, FTN, NODES };
@@ -109,14 +110,17 @@ static int store_entry(struct entries *entries, enum table table, const void *ke
 	return 0;
 }
 
+enum kind { BY_CONNECTION, BY_SOURCE, DIRECT };
+
 static void put_listener(const struct world *w, uint32_t vni, uint8_t protocol, uint16_t port,
-			 int by_source, const struct backends *given)
+			 enum kind kind, const struct backends *given)
 {
 	Zeta__Node__V1__LoadBalancer balancer = ZETA__NODE__V1__LOAD_BALANCER__INIT;
 	Zeta__Node__V1__Listener listener = ZETA__NODE__V1__LISTENER__INIT,
 				 *listeners[] = {&listener};
 	Zeta__Node__V1__Backend backend[8], *pointers[8];
 	struct in6_addr ip[8], vip = endpoint_ip(VIP);
+	uint8_t mac[8][6];
 	char id[8][16];
 	struct {
 		struct entries entries;
@@ -125,12 +129,13 @@ static void put_listener(const struct world *w, uint32_t vni, uint8_t protocol, 
 
 	balancer.vni = vni;
 	balancer.ip = (ProtobufCBinaryData){sizeof(vip), (uint8_t *)&vip};
-	balancer.by_source = by_source;
+	balancer.by_source = kind == BY_SOURCE;
+	balancer.direct = kind == DIRECT;
 	balancer.listener = listeners;
 	balancer.n_listener = 1;
 	listener.protocol = protocol;
 	listener.port = port;
-	listener.backend_port = 8000 + port;
+	listener.backend_port = kind == DIRECT ? port : 8000 + port;
 	listener.backend = pointers;
 	for (size_t i = 0; i < 8 && given[i].endpoint; i++) {
 		zeta__node__v1__backend__init(&backend[i]);
@@ -139,6 +144,8 @@ static void put_listener(const struct world *w, uint32_t vni, uint8_t protocol, 
 		backend[i].id = id[i];
 		backend[i].ip = (ProtobufCBinaryData){sizeof(ip[i]), (uint8_t *)&ip[i]};
 		backend[i].weight = given[i].weight;
+		memcpy(mac[i], (uint8_t[]){2, 1, 0, 0, 0, (uint8_t)given[i].endpoint}, 6);
+		backend[i].mac = (ProtobufCBinaryData){sizeof(mac[i]), mac[i]};
 		pointers[listener.n_backend++] = &backend[i];
 	}
 	must(loadbalancer_entries(&balancer, &stored.entries), stored.entries.why);
@@ -153,17 +160,19 @@ struct packet {
 	uint8_t flags;
 	uint16_t from_port, to_port;
 	uint16_t fragment;
+	unsigned int sender; // 0: from
 };
 
 static void write_frame(struct frame *f, const struct packet *p)
 {
+	const unsigned int sender = p->sender ?: p->from;
 	char from[16], to[16], mac[18], gateway[18], host[16];
 
 	snprintf(from, sizeof(from), "10.0.0.%u", p->from % 256);
 	snprintf(to, sizeof(to), "10.0.0.%u", p->to % 256);
-	snprintf(mac, sizeof(mac), "02:01:00:00:00:%02x", p->from % 256);
-	snprintf(gateway, sizeof(gateway), "02:0f:00:00:00:%02x", p->from < 64 ? 1 : 2);
-	snprintf(host, sizeof(host), "192.168.0.%u", (10 + p->from) % 256);
+	snprintf(mac, sizeof(mac), "02:01:00:00:00:%02x", sender % 256);
+	snprintf(gateway, sizeof(gateway), "02:0f:00:00:00:%02x", sender < 64 ? 1 : 2);
+	snprintf(host, sizeof(host), "192.168.0.%u", (10 + sender) % 256);
 	frame_clear(f);
 	if (!p->protocol) {
 		frame_arp(f, (struct arp_message){"ff:ff:ff:ff:ff:ff", mac, ARP_REQUEST, mac, from,
@@ -244,7 +253,7 @@ static enum verdict travel(const struct world *w, const struct packet *p, struct
 }
 
 static const struct backends three[] = {{3, 2}, {4, 1}, {66, 1}, {}};
-static const struct packet first = {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 80, 0};
+static const struct packet first = {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 80, 0, 0};
 
 // ---- the tests ----
 
@@ -308,7 +317,7 @@ static int test_by_source(struct world *w)
 		p.protocol = IPPROTO_UDP;
 		p.to_port = 53;
 		wrong += is_number("by source, another listener", backend_of(w, &p), of);
-		p = (struct packet){RED, p.from, VIP, IPPROTO_TCP, SYN, 1000, 80, 0};
+		p = (struct packet){RED, p.from, VIP, IPPROTO_TCP, SYN, 1000, 80, 0, 0};
 		forget(w);
 	}
 	if (others < 12 || others > 38)
@@ -353,52 +362,52 @@ static int test_refused(struct world *w)
 		uint8_t code;
 	} rows[] = {
 		{"another port",
-		 {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 81, 0},
+		 {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 81, 0, 0},
 		 DECIDE_UNREACHABLE,
 		 NO_LISTENER,
 		 ICMP_UNREACHABLE_PORT},
 		{"another protocol",
-		 {RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 80, 0},
+		 {RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 80, 0, 0},
 		 DECIDE_UNREACHABLE,
 		 NO_LISTENER,
 		 ICMP_UNREACHABLE_PORT},
 		{"an echo request",
-		 {RED, CLIENT, VIP, IPPROTO_ICMP, 0, 1000, 0, 0},
+		 {RED, CLIENT, VIP, IPPROTO_ICMP, 0, 1000, 0, 0, 0},
 		 DECIDE_UNREACHABLE,
 		 NO_LISTENER,
 		 ICMP_UNREACHABLE_PORT},
 		{"a fragment",
-		 {RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 53, 0x2000},
+		 {RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 53, 0x2000, 0},
 		 DECIDE_UNREACHABLE,
 		 NO_LISTENER,
 		 ICMP_UNREACHABLE_PORT},
 		{"all drain",
-		 {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 443, 0},
+		 {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 443, 0, 0},
 		 DECIDE_UNREACHABLE,
 		 NO_BACKEND,
 		 ICMP_UNREACHABLE_HOST},
 		{"no backends",
-		 {RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 443, 0},
+		 {RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 443, 0, 0},
 		 DECIDE_UNREACHABLE,
 		 NO_BACKEND,
 		 ICMP_UNREACHABLE_HOST},
 		{"oneself",
-		 {RED, 3, VIP, IPPROTO_TCP, SYN, 1000, 80, 0},
+		 {RED, 3, VIP, IPPROTO_TCP, SYN, 1000, 80, 0, 0},
 		 DECIDE_UNREACHABLE,
 		 HAIRPIN,
 		 ICMP_UNREACHABLE_HOST},
 		{"a backend that is gone",
-		 {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 22, 0},
+		 {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 22, 0, 0},
 		 DECIDE_UNREACHABLE,
 		 NO_ENDPOINT,
 		 ICMP_UNREACHABLE_HOST},
 		{"the address in another VPC",
-		 {BLUE, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 80, 0},
+		 {BLUE, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 80, 0, 0},
 		 DECIDE_UNREACHABLE,
 		 NO_ENDPOINT,
 		 ICMP_UNREACHABLE_HOST},
 		{"the middle of no connection",
-		 {RED, CLIENT, VIP, IPPROTO_TCP, ACK, 1000, 80, 0},
+		 {RED, CLIENT, VIP, IPPROTO_TCP, ACK, 1000, 80, 0, 0},
 		 DECIDE_DROP,
 		 NO_SESSION,
 		 0},
@@ -493,7 +502,7 @@ static int test_tenants(struct world *w)
 // What a host is given: whom it is for, and what its IPv4 and TCP headers say.
 static int delivered(const struct world *w, const char *what, const struct packet *p,
 		     enum verdict want, unsigned int from, uint16_t from_port, unsigned int to,
-		     uint16_t to_port)
+		     uint16_t to_port, unsigned int taker)
 {
 	struct in6_addr source = endpoint_ip(from), destination = endpoint_ip(to);
 	struct iphdr ip;
@@ -505,7 +514,7 @@ static int delivered(const struct world *w, const char *what, const struct packe
 		return wrong + is_number(what, (long)f.length, 104);
 	memcpy(&ip, f.byte + 50 + 14, sizeof(ip));
 	memcpy(ports, f.byte + 50 + 14 + sizeof(ip), sizeof(ports));
-	wrong += is_number(what, f.byte[50 + 5], (long)to); // its MAC
+	wrong += is_number(what, f.byte[50 + 5], (long)taker); // its MAC
 	wrong += is_number(what, ntohl(ip.saddr), ntohl(address_v4(&source)));
 	wrong += is_number(what, ntohl(ip.daddr), ntohl(address_v4(&destination)));
 	wrong += is_number(what, ntohs(ports[0]), from_port);
@@ -535,32 +544,148 @@ static int test_session(struct world *w)
 {
 	const struct endpoint_key vip = {RED, endpoint_ip(VIP)};
 	struct packet there = first,
-		      back = {RED, 66, CLIENT, IPPROTO_TCP, SYN | ACK, 8080, 1000, 0};
+		      back = {RED, 66, CLIENT, IPPROTO_TCP, SYN | ACK, 8080, 1000, 0, 0};
 	struct frame f;
 	int wrong = 0;
 
 	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{66, 1}, {}});
-	wrong += delivered(w, "SYN", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080);
-	wrong += delivered(w, "its answer", &back, FORWARDED, VIP, 80, CLIENT, 1000);
+	wrong += delivered(w, "SYN", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080, 66);
+	wrong += delivered(w, "its answer", &back, FORWARDED, VIP, 80, CLIENT, 1000, CLIENT);
 	there.flags = back.flags = ACK;
-	wrong += delivered(w, "cached", &there, FORWARDED, CLIENT, 1000, 66, 8080);
-	wrong += delivered(w, "cached, back", &back, FORWARDED, VIP, 80, CLIENT, 1000);
+	wrong += delivered(w, "cached", &there, FORWARDED, CLIENT, 1000, 66, 8080, 66);
+	wrong += delivered(w, "cached, back", &back, FORWARDED, VIP, 80, CLIENT, 1000, CLIENT);
 	// It drains, it is removed, the listener is.
 	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{66, 0}, {3, 1}, {}});
 	put_policy(w, 2);
 	forget_cached(w);
-	wrong += delivered(w, "drains", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080);
-	wrong += delivered(w, "drains, back", &back, FORWARDED, VIP, 80, CLIENT, 1000);
+	wrong += delivered(w, "drains", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080, 66);
+	wrong += delivered(w, "drains, back", &back, FORWARDED, VIP, 80, CLIENT, 1000, CLIENT);
 	node_clear(&w->node[FTN], "listeners");
 	put_policy(w, 3);
 	forget_cached(w);
-	wrong += delivered(w, "removed, back", &back, FORWARDED_FIRST, VIP, 80, CLIENT, 1000);
-	wrong += delivered(w, "removed", &there, FORWARDED, CLIENT, 1000, 66, 8080);
+	wrong += delivered(w, "removed, back", &back, FORWARDED_FIRST, VIP, 80, CLIENT, 1000,
+			   CLIENT);
+	wrong += delivered(w, "removed", &there, FORWARDED, CLIENT, 1000, 66, 8080, 66);
 	// Without the address it ends.
 	node_remove(&w->node[FTN], "load_balancers", &vip);
 	put_policy(w, 4);
 	forget_cached(w);
 	wrong += is_verdict("no load balancer", travel(w, &there, &f), NO_ENDPOINT);
+	put_policy(w, 1);
+	return wrong;
+}
+
+// Backends that answer clients themselves get packets as they are, and nothing else may come from
+// the address.
+static int test_direct(struct world *w)
+{
+	const struct backends two[] = {{66, 1}, {3, 0}, {}};
+	const int map = node_map(&w->node[FTN], "endpoints");
+	struct packet there = {RED, CLIENT, VIP, IPPROTO_TCP, SYN, 1000, 80, 0, 0},
+		      back = {RED, VIP, CLIENT, IPPROTO_TCP, SYN | ACK, 80, 1000, 0, 66},
+		      asking = {.vni = RED, .from = VIP, .to = CLIENT, .sender = 3},
+		      forged = {RED, VIP, CLIENT, IPPROTO_TCP, SYN, 80, 2000, 0, 66};
+	const struct endpoint_key moved = {RED, endpoint_ip(66)};
+	struct decision forth = {}, other = {};
+	struct endpoint_value value;
+	struct frame f;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, DIRECT, two);
+	wrong += is_number("decided", decide(w, &there, &forth, &other), 1);
+	wrong += is_number("to the backend", forth.to_mac[5], 66);
+	wrong += is_number("straight, too", forth.flags & other.flags & DECISION_DIRECT,
+			   DECISION_DIRECT);
+	forget(w);
+	wrong += delivered(w, "SYN", &there, FORWARDED_FIRST, CLIENT, 1000, VIP, 80, 66);
+	wrong += delivered(w, "its answer", &back, FORWARDED, VIP, 80, CLIENT, 1000, CLIENT);
+	there.flags = back.flags = ACK;
+	wrong += delivered(w, "cached", &there, FORWARDED, CLIENT, 1000, VIP, 80, 66);
+	wrong += is_verdict("it begins nothing", travel(w, &forged, &f), NO_SOURCE);
+	wrong += is_verdict("it asks for a MAC", travel(w, &asking, &f), ENDPOINT_ARP);
+	asking.sender = 4;
+	wrong += is_verdict("another asks as it", travel(w, &asking, &f), NO_SOURCE);
+	// The backend has moved, and gets nothing new: what goes on goes there.
+	must(bpf_map_lookup_elem(map, &moved, &value), "an endpoint");
+	value.host = address_must("192.168.0.99");
+	node_put(&w->node[FTN], "endpoints", &moved, &value);
+	put_listener(w, RED, IPPROTO_TCP, 80, DIRECT, (struct backends[]){{66, 0}, {67, 1}, {}});
+	put_policy(w, 2);
+	forget_cached(w);
+	wrong += delivered(w, "drains", &there, FORWARDED_FIRST, CLIENT, 1000, VIP, 80, 66);
+	wrong += delivered(w, "drains, back", &back, FORWARDED, VIP, 80, CLIENT, 1000, CLIENT);
+	wrong += is_verdict("moved", travel(w, &there, &f), FORWARDED);
+	wrong += is_number("to its host", f.byte[14 + 19], 99);
+	// So does what begins anew only where it gets new connections.
+	there.flags = RST;
+	wrong += delivered(w, "its end", &there, FORWARDED_FIRST, CLIENT, 1000, VIP, 80, 66);
+	there.flags = SYN;
+	put_policy(w, 3);
+	travel(w, &there, &f);
+	wrong += is_verdict("anew, it drains", travel(w, &there, &f), SESSION_OTHERWISE);
+	put_listener(w, RED, IPPROTO_TCP, 80, DIRECT, (struct backends[]){{66, 1}, {67, 100}, {}});
+	put_policy(w, 4);
+	wrong += delivered(w, "anew", &there, FORWARDED_FIRST, CLIENT, 1000, VIP, 80, 66);
+	there.flags = ACK;
+	// It is no backend any more.
+	node_clear(&w->node[FTN], "direct_backends");
+	put_listener(w, RED, IPPROTO_TCP, 80, DIRECT, (struct backends[]){{3, 1}, {}});
+	put_policy(w, 5);
+	forget_cached(w);
+	wrong += is_verdict("removed", travel(w, &there, &f), NO_SESSION);
+	node_clear(&w->node[FTN], "direct_backends");
+	value.host = address_must("192.168.0.76");
+	node_put(&w->node[FTN], "endpoints", &moved, &value);
+	put_policy(w, 1);
+	return wrong;
+}
+
+// Who begins anew where his connection has just ended goes to the same backend while that takes new
+// connections, by source to the one that all of his go to; else he waits, and goes to another.
+static int test_anew(struct world *w)
+{
+	static const struct backends only[] = {{66, 1}, {}}, both[] = {{66, 1}, {3, 100}, {}},
+				     drains[] = {{66, 0}, {3, 1}, {}};
+	struct packet there = first, reset = first;
+	struct session_key key = {.a = endpoint_ip(CLIENT),
+				  .b = endpoint_ip(VIP),
+				  .a_port = htons(1000),
+				  .b_port = htons(80),
+				  .vni = {RED >> 16, RED >> 8 & 255, RED & 255},
+				  .protocol = IPPROTO_TCP};
+	struct dft_record record;
+	uint32_t policy = 1;
+	struct frame f;
+	int wrong = 0;
+
+	reset.flags = RST;
+	for (unsigned int by_source = 0; by_source < 2; by_source++) {
+		forget(w);
+		put_listener(w, RED, IPPROTO_TCP, 80, by_source ? BY_SOURCE : BY_CONNECTION, only);
+		wrong += delivered(w, "SYN", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080, 66);
+		wrong += delivered(w, "its end", &reset, FORWARDED_FIRST, CLIENT, 1000, 66, 8080,
+				   66);
+		put_listener(w, RED, IPPROTO_TCP, 80, by_source ? BY_SOURCE : BY_CONNECTION, both);
+		put_policy(w, ++policy);
+		if (by_source) {
+			travel(w, &there, &f);
+			wrong += is_verdict("by source", travel(w, &there, &f), SESSION_OTHERWISE);
+			continue;
+		}
+		wrong += delivered(w, "anew", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080, 66);
+		wrong += delivered(w, "its end", &reset, FORWARDED_FIRST, CLIENT, 1000, 66, 8080,
+				   66);
+		put_listener(w, RED, IPPROTO_TCP, 80, by_source ? BY_SOURCE : BY_CONNECTION,
+			     drains);
+		put_policy(w, ++policy);
+		travel(w, &there, &f);
+		wrong += is_number("a session", node_session(&w->node[FTN], &key, &record), 1);
+		wrong += is_number("it has ended", record.life, DFT_TOMBSTONE);
+		wrong += is_verdict("it drains", travel(w, &there, &f), SESSION_OTHERWISE);
+		node_session_mark(&w->node[FTN], &key, (2 * REFRESH_MS + PACKET_LIFE_MS) / 1000 + 1,
+				  0);
+		wrong += delivered(w, "another", &there, FORWARDED_FIRST, CLIENT, 1000, 3, 8080, 3);
+	}
 	put_policy(w, 1);
 	return wrong;
 }
@@ -576,7 +701,7 @@ static int test_endpoint_instead(struct world *w)
 	int wrong = 0;
 
 	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{66, 1}, {}});
-	wrong += delivered(w, "SYN", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080);
+	wrong += delivered(w, "SYN", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080, 66);
 	there.flags = ACK;
 	node_remove(&w->node[FTN], "load_balancers", &vip);
 	must(bpf_map_lookup_elem(endpoints, &other, &value), "an endpoint");
@@ -612,17 +737,18 @@ static void put_floors(struct world *w, uint32_t floor)
 // A forwarder may still have the other key of a connection that is over, by its owner's stamps.
 static int test_straight_after(struct world *w)
 {
-	struct packet straight = {RED, CLIENT, ENDPOINTS, IPPROTO_TCP, SYN, 1000, 8080, 0};
+	struct packet straight = {RED, CLIENT, ENDPOINTS, IPPROTO_TCP, SYN, 1000, 8080, 0, 0};
 	int wrong = 0;
 
 	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{ENDPOINTS, 1}, {}});
 	put_floors(w, 9);
-	wrong += delivered(w, "SYN", &first, FORWARDED_FIRST, CLIENT, 1000, ENDPOINTS, 8080);
+	wrong += delivered(w, "SYN", &first, FORWARDED_FIRST, CLIENT, 1000, ENDPOINTS, 8080,
+			   ENDPOINTS);
 	put_floors(w, 0);
 	node_clear(&w->node[FTN], "sessions");
 	age_cached(w);
-	wrong +=
-		delivered(w, "straight", &straight, FORWARDED_FIRST, CLIENT, 1000, ENDPOINTS, 8080);
+	wrong += delivered(w, "straight", &straight, FORWARDED_FIRST, CLIENT, 1000, ENDPOINTS, 8080,
+			   ENDPOINTS);
 	return wrong;
 }
 
@@ -829,6 +955,8 @@ static const struct test {
 	{"ARP", test_arp},
 	{"two tenants", test_tenants},
 	{"a session", test_session},
+	{"answers of their own", test_direct},
+	{"begun anew", test_anew},
 	{"an endpoint instead", test_endpoint_instead},
 	{"straight after", test_straight_after},
 	{"a former endpoint", test_former},

@@ -89,7 +89,7 @@ inlined enum way go_out(const struct evaluation *e, struct translation *t)
 	if (!from->maps || !can_be_mapped(e->protocol) || !e->source_port)
 		return SHARES;
 	if (!(e->mapping.flags & TRANSLATION_MAPS_SOURCE))
-		return ASKS;
+		return e->anew ? SHARES : ASKS;
 	if (!nat_has_address(from, &e->mapping.source))
 		return ENDS;
 	t->source = e->mapping.source;
@@ -107,7 +107,7 @@ inlined enum way come_in_mapped(const struct evaluation *e, const struct nat_add
 	if (!behind->open || !can_be_mapped(e->protocol) || e->fragment)
 		return NOBODYS;
 	if (!(e->mapping.flags & TRANSLATION_MAPS_DESTINATION))
-		return e->again ? NOBODYS : ASKS;
+		return e->again || e->anew ? NOBODYS : ASKS;
 	// The address may have been another VPC's when the mapping began.
 	if (vni_of(is->vni) != behind->vni)
 		return NOBODYS;
@@ -117,7 +117,8 @@ inlined enum way come_in_mapped(const struct evaluation *e, const struct nat_add
 }
 
 // To whom an address of the external VPC stands for, which the translation has got to so far.
-inlined enum way come_in(const struct evaluation *e, struct translation *t)
+// *chain becomes the address' service chain.
+inlined enum way come_in(const struct evaluation *e, struct translation *t, __u32 *chain)
 {
 	const __u32 vni = vni_of(t->vni);
 	const struct nat_address_value *behind = nat_address_find(vni, &t->destination);
@@ -132,6 +133,7 @@ inlined enum way come_in(const struct evaluation *e, struct translation *t)
 		return STAYS;
 	if (address_is_v4(&behind->inside)) {
 		t->destination = behind->inside;
+		*chain = behind->chain;
 	} else {
 		forward = bpf_map_lookup_elem(&nat_forwards, &key);
 		if (forward && e->fragment)
@@ -139,6 +141,7 @@ inlined enum way come_in(const struct evaluation *e, struct translation *t)
 		if (forward) {
 			t->destination = forward->inside;
 			t->destination_port = forward->port;
+			*chain = forward->chain;
 		} else if ((way = come_in_mapped(e, behind, t)) != GOES) {
 			return way;
 		}
@@ -164,6 +167,7 @@ int nat(struct xdp_md *ctx)
 	struct evaluation *e = evaluation_now();
 	enum way out, in;
 	struct translation t;
+	__u32 chain = 0;
 
 	if (!e)
 		return finish(ctx, BUG);
@@ -178,7 +182,7 @@ int nat(struct xdp_md *ctx)
 	};
 	vni_put(t.vni, e->vni);
 	out = go_out(e, &t);
-	in = come_in(e, &t);
+	in = come_in(e, &t, &chain);
 	if (out == STAYS && in == STAYS)
 		return function_next(ctx, e);
 	if (!e->again && !evaluation_begins(e))
@@ -197,6 +201,7 @@ int nat(struct xdp_md *ctx)
 	}
 	if (e->again && !stands(e, &t))
 		return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
+	e->later[LATER_ADDRESS] = chain;
 	evaluation_translate(e, &t);
 	if (out == SHARES && !e->again)
 		evaluation_choose(e, NAT_FIRST_PORT, NAT_PORTS);

@@ -41,7 +41,7 @@ static int put_floating(const Zeta__Node__V1__Nat *nat, const Zeta__Node__V1__Fl
 			struct entries *entries)
 {
 	struct nat_floating_value value = {.vni = nat->external_vni};
-	struct nat_address_value behind = {.vni = nat->vni};
+	struct nat_address_value behind = {.vni = nat->vni, .chain = floating->chain};
 	struct endpoint_key inside = {.vni = nat->vni}, outside = {.vni = nat->external_vni};
 	int err;
 
@@ -60,7 +60,8 @@ static int put_forward(const Zeta__Node__V1__Nat *nat, const Zeta__Node__V1__For
 	struct nat_forward_key key = {.vni = nat->external_vni,
 				      .port = htons((uint16_t)forward->port),
 				      .protocol = (__u8)forward->protocol};
-	struct nat_forward_value value = {.port = htons((uint16_t)forward->inside_port)};
+	struct nat_forward_value value = {.port = htons((uint16_t)forward->inside_port),
+					  .chain = forward->chain};
 	int err;
 
 	if (forward->protocol != IPPROTO_TCP && forward->protocol != IPPROTO_UDP)

@@ -23,6 +23,10 @@ static const char *const filterings[] = {"address-and-port", "endpoint-independe
 static const struct field floating_fields[] = {
 	{.name = "ip", .type = FIELD_ADDRESS, .required = true},
 	{.name = "target", .type = FIELD_REFERENCE, .kind = "ports", .required = true},
+	{.name = "service_chain",
+	 .type = FIELD_REFERENCE,
+	 .kind = "service-chains",
+	 .nullable = true},
 	{}};
 
 static const struct field forward_fields[] = {
@@ -31,6 +35,10 @@ static const struct field forward_fields[] = {
 	{.name = "port", .type = FIELD_INTEGER, .min = 1, .max = 65535, .required = true},
 	{.name = "target", .type = FIELD_REFERENCE, .kind = "ports", .required = true},
 	{.name = "target_port", .type = FIELD_INTEGER, .min = 1, .max = 65535},
+	{.name = "service_chain",
+	 .type = FIELD_REFERENCE,
+	 .kind = "service-chains",
+	 .nullable = true},
 	{}};
 
 static const struct field fields[] = {

@@ -807,6 +807,48 @@ static int test_policy(struct world *w)
 	return wrong;
 }
 
+// Who begins a closed session anew under a later policy keeps address and port, as long as they are
+// what he would get; else it ends, and nobody is answered before no cache knows it.
+static int test_anew(struct world *w)
+{
+	struct packet p = first, outside, again;
+	struct dft_record record;
+	struct frame f;
+	int wrong = 0;
+	struct session_key key = {.a = endpoint_ip(CLIENT),
+				  .b = endpoint_ip(SERVER),
+				  .a_port = htons(1000),
+				  .b_port = htons(80),
+				  .protocol = IPPROTO_TCP};
+	const struct node *n;
+
+	set_vni(key.vni, RED);
+	n = &w->node[FTN + chain_of_key(&key)];
+	put_nat(w, RED, FIRST_SUBNET, one);
+	wrong += goes(w, "SYN", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+	for (uint32_t i = 1; i < 4; i++) {
+		wrong += is_number("a session", node_session(n, &key, &record), 1);
+		record.state |= DFT_RST;
+		node_session_put(n, &key, &record);
+		node_session_mark(n, &key, 1, 0);
+		put_policy(w, i & 1 ? RED : PUBLIC, i & 1 ? 1000 + i : 5000 + i);
+		if (i < 3) {
+			wrong += goes(w, "anew", &p, FORWARDED_FIRST, &again, PUBLIC_SUBNET);
+			wrong += packet_is("the same", &again, PUBLIC, ADDRESS, outside.from_port,
+					   SERVER, 80);
+			wrong += comes_home(w, "anew", &p, &again, FIRST_SUBNET);
+		}
+	}
+	put_nat(w, RED, FIRST_SUBNET, (unsigned int[]){SECOND, 0});
+	travel(w, &p, &f);
+	wrong += is_number("it has ended", node_session(n, &key, &record), 1);
+	wrong += is_number("it has ended", record.life, DFT_TOMBSTONE);
+	wrong += is_verdict("another address", travel(w, &p, &f), SESSION_OTHERWISE);
+	node_session_mark(n, &key, (2 * REFRESH_MS + PACKET_LIFE_MS) / 1000 + 1, 0);
+	wrong += goes(w, "forgotten", &p, FORWARDED_FIRST, &again, PUBLIC_SUBNET);
+	return wrong + is_number("another address", again.from, SECOND);
+}
+
 // Without the NAT a session ends, also where the external VPC went with it.
 static int test_external_gone(struct world *w)
 {
@@ -1273,6 +1315,7 @@ static const struct test {
 	{"two tenants", test_tenants},
 	{"rules", test_rules},
 	{"policy", test_policy},
+	{"begun anew", test_anew},
 	{"the external VPC gone", test_external_gone},
 	{"rates", test_rates},
 	{"ARP", test_arp},

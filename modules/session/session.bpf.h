@@ -73,6 +73,7 @@ struct session_change {
 	__u32 mark;	       // session_mark() of the term in which this node is the tail, or 0
 	__u32 answers;	       // a packet comes with it: what the tail passes on is an answer
 	__u32 begins;	       // which begins a session
+	__u32 anew;	       // .. where one has ended, and it is decided as if nothing were known
 	__u32 complete;	       // adopt: what is not there was collected here
 	__u32 refuse;	       // insert, update: no session that is not there ..
 	__u32 refused;	       // .. out: it was not

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 // Divider: routes between the subnets of a VPC, from those of one VPC to those of another, as
-// functions before it have translated, and by a VPC's routes, the longest prefix first. Sets, in
-// both directions, whether the packet is routed and which gateway's MAC it then comes from, and who
-// gets it in its destination's place.
+// functions before it have translated, by the next hop that one of them has said, and by a VPC's
+// routes, the longest prefix first. Sets, in both directions, whether the packet is routed and
+// which gateway's MAC it then comes from, and who gets it in its destination's place. The service
+// chains of both subnets are the later ones.
 #include "datapath/evaluation.bpf.h"
 #include "modules/route/route.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
@@ -28,20 +29,33 @@ inlined void from_router(struct evaluation *e, const struct subnet_value *from)
 		e->undecidable = 1;
 }
 
+// To e->next_hop; from: the subnet that the packet comes from.
+inlined int to_hop(struct xdp_md *ctx, struct evaluation *e, const struct subnet_value *from)
+{
+	const struct subnet_value *hop = subnet_of(e->vni, &e->next_hop);
+
+	if (!hop || !subnet_has_gateway(hop))
+		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
+	e->routed = 1;
+	e->later[LATER_TAKER] = hop->chain;
+	e->forth.flags |= DECISION_ROUTED;
+	__builtin_memcpy(e->forth.from_mac, hop->gateway_mac, 6);
+	if (hop->subnet != from->subnet) {
+		e->back.flags |= DECISION_ROUTED;
+		__builtin_memcpy(e->back.from_mac, from->gateway_mac, 6);
+	}
+	return function_next(ctx, e);
+}
+
 // To a router of the VPC; from: the subnet that the packet comes from.
 inlined int by_route(struct xdp_md *ctx, struct evaluation *e, const struct route_value *route,
 		     const struct subnet_value *from)
 {
 	const struct in6_addr origin = evaluation_origin(e);
-	const struct subnet_value *hop;
 
 	if (route->kind == ROUTE_BLACKHOLE)
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, BLACKHOLE);
-	e->routed = 1;
-	hop = route_hop(e->vni, route, (__u32)key_hash(&e->key), &e->next_hop)
-		      ? subnet_of(e->vni, &e->next_hop)
-		      : NULL;
-	if (!hop)
+	if (!route_hop(e->vni, route, (__u32)key_hash(&e->key), &e->next_hop))
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	// Who sent it would get it back, or those would who share the route with him. (Of another
 	// VPC the same address is another's.)
@@ -50,13 +64,7 @@ inlined int by_route(struct xdp_md *ctx, struct evaluation *e, const struct rout
 		e->undecidable = 1;
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
 	}
-	e->forth.flags |= DECISION_ROUTED;
-	__builtin_memcpy(e->forth.from_mac, hop->gateway_mac, 6);
-	if (hop->subnet != from->subnet) {
-		e->back.flags |= DECISION_ROUTED;
-		__builtin_memcpy(e->back.from_mac, from->gateway_mac, 6);
-	}
-	return function_next(ctx, e);
+	return to_hop(ctx, e, from);
 }
 
 SEC("xdp")
@@ -82,11 +90,15 @@ int divider(struct xdp_md *ctx)
 	}
 	if (e->from_router)
 		from_router(e, from);
+	e->later[LATER_SENDER] = from->chain;
+	if (e->routed)
+		return to_hop(ctx, e, from);
 	route = route_of(e->vni, &e->destination, to);
 	if (route)
 		return by_route(ctx, e, route, from);
 	if (!to)
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NO_ROUTE);
+	e->later[LATER_TAKER] = to->chain;
 	if (from->subnet == to->subnet)
 		return function_next(ctx, e);
 

@@ -40,8 +40,10 @@ int subnet_entries(const Zeta__Node__V1__Subnet *subnet, struct entries *entries
 		.prefix_bits = 8 * sizeof(key.vni) + subnet->prefix_length,
 		.vni = htonl(subnet->vni),
 	};
-	struct subnet_value value = {
-		.subnet = subnet->number, .acl = subnet->acl, .bits = (__u8)subnet->prefix_length};
+	struct subnet_value value = {.subnet = subnet->number,
+				     .acl = subnet->acl,
+				     .chain = subnet->chain,
+				     .bits = (__u8)subnet->prefix_length};
 	int err;
 
 	if (!subnet->vni || subnet->vni >> 24)

@@ -20,6 +20,10 @@ static const struct field fields[] = {
 	{.name = "gateway", .type = FIELD_ADDRESS, .nullable = true, .fallback = "\"\""},
 	{.name = "gateway_mac", .type = FIELD_MAC},
 	{.name = "network_acl", .type = FIELD_REFERENCE, .kind = "network-acls", .nullable = true},
+	{.name = "service_chain",
+	 .type = FIELD_REFERENCE,
+	 .kind = "service-chains",
+	 .nullable = true},
 	{}};
 
 struct prefix {

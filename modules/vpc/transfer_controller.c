@@ -174,6 +174,16 @@ static int is_nat(const struct object *nat, void *arg)
 		      nat->name);
 }
 
+static int is_service_chain(const struct object *chain, void *arg)
+{
+	struct change *change = arg;
+
+	return refuse(
+		change->problem, 409, "cluster",
+		"service chain \"%s\" is of one cluster: the vpc does not move while it has it",
+		chain->name);
+}
+
 static int is_peering(const struct object *peering, void *arg)
 {
 	struct change *change = arg;
@@ -206,6 +216,8 @@ static int begin(struct change *change)
 	    (err = check_addresses(change, from_id, to_id)) ||
 	    (err = store_list_referring(change->store, "nats", "vpcs", change->id, is_nat,
 					change)) ||
+	    (err = store_list(change->store, "service-chains", change->id, is_service_chain,
+			      change)) ||
 	    (err = store_list_referring(change->store, "ports", "vpcs", change->id, is_ready,
 					change)))
 		return err;

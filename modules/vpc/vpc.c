@@ -34,6 +34,17 @@ int vpc_entries(const Zeta__Node__V1__Vpc *vpc, struct entries *entries)
 					      vpc->functions[i]);
 		value.function[i] = (__u8)vpc->functions[i];
 	}
+	if (vpc->n_later > EVERY_FUNCTIONS)
+		return entries_refuse(entries,
+				      "%zu functions that see every packet are more than %u",
+				      vpc->n_later, EVERY_FUNCTIONS);
+	for (i = 0; i < vpc->n_later; i++) {
+		if (vpc->later[i] < FUNCTION_FIRST_FREE ||
+		    vpc->later[i] >= FUNCTION_FIRST_FREE + EVERY_FUNCTIONS)
+			return entries_refuse(entries, "function slot %u never sees every packet",
+					      vpc->later[i]);
+		value.later[i] = (__u8)vpc->later[i];
+	}
 	for (i = 0; i < vpc->n_config; i++)
 		if ((err = function_config_entry(vpc->vni, vpc->config[i], entries)))
 			return err;
