@@ -187,13 +187,15 @@ const struct kind kinds[] = {
 		.per_vpc = 1,
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
 			  REFERENCE("external_vpc", "vpcs"), FIELD("addresses"),
-			  REFERENCE("subnets", "subnets"), FIELD("floating_ips"), FIELD("forwards"),
+			  REFERENCE("subnets", "subnets"), FIELD("mapping"), FIELD("filtering"),
+			  FIELD("floating_ips"), FIELD("forwards"),
 			  REFERENCE("target", "ports"),			 // inside one of these
 			  REFERENCE("service_chain", "service-chains")}, // as well
 		.column = {COLUMN("VPC", "vpc"), COLUMN("EXTERNAL-VPC", "external_vpc"),
 			   COLUMN("ADDRESSES", "addresses"), COLUMN("SUBNETS", "subnets"),
 			   COLUMN("FLOATING-IPS", "floating_ips.ip"),
-			   WIDE("FORWARDS", "forwards.port"),
+			   WIDE("FORWARDS", "forwards.port"), WIDE("MAPPING", "mapping"),
+			   WIDE("FILTERING", "filtering"),
 			   WIDE("CHAINS", "floating_ips.service_chain")},
 	},
 	{

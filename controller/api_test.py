@@ -967,6 +967,18 @@ class Objects(Case):
             self.refuse(status, field, "POST", "/v1/nats",
                         nat(name="b", addresses=["198.51.100.11"], subnets=["db"], **body),
                         says=says)
+        # What a port inside has outside.
+        self.assertEqual((got["mapping"], got["filtering"]), ("address-and-port",) * 2)
+        independent = {"mapping": "endpoint-independent"}
+        got = self.expect(200, "PUT", "/v1/nats/out", nat(filtering="endpoint-independent", **independent))
+        self.assertEqual((got["mapping"], got["filtering"]), ("endpoint-independent",) * 2)
+        got = self.expect(200, "PUT", "/v1/nats/out", nat(**independent))
+        self.assertEqual(got["filtering"], "address-and-port")
+        for field, body, says in (
+                ("filtering", {"filtering": "endpoint-independent"}, "mapping is not"),
+                ("filtering", independent | {"filtering": "open"}, "endpoint-independent"),
+                ("mapping", {"mapping": 1}, None), ("mapping", {"mapping": "address"}, None)):
+            self.refuse(400, field, "PUT", "/v1/nats/out", nat(**body), says=says)
         # The two VPCs.
         for field, body, says in (
                 ("external_vpc", nat(name="b", external_vpc="blue"), "is not external"),

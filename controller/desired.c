@@ -19,6 +19,7 @@
 #include "modules/chain/view.h"
 #include "modules/function/config.h"
 #include "modules/function/function_controller.h"
+#include "modules/nat/nat_controller.h"
 #include "modules/uplink/uplink_controller.h"
 #include "modules/vpc/transfer.h"
 #include "node.pb-c.h"
@@ -1810,6 +1811,8 @@ static int compile_nat(struct desired *d, struct source *source, const struct ob
 	nat->id = source->id;
 	nat->vni = inner->vni;
 	nat->external_vni = outer->vni;
+	nat->maps = nat_maps(object->body);
+	nat->open = nat_is_open(object->body);
 	// Floating IPs whose port could not be told are nobody's.
 	memcpy(outside, nat->address, nat->n_address * sizeof(*outside));
 	for (i = 0; i < nat->n_floating_ip; i++)

@@ -1004,9 +1004,10 @@ static void nat(void **state)
 	join_all(&all, c);
 	begin(c);
 	put(c, "nats",
-	    json_pack("{s:s, s:s, s:s, s:s, s:[s], s:[s], s:[{s:s, s:s}], s:[{s:s, s:s, s:i, s:s, "
-		      "s:i}]}",
-		      "id", "out", "name", "out", "vpc", "blue", "external_vpc", "red", "addresses",
+	    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:[s], s:[s], s:[{s:s, s:s}], "
+		      "s:[{s:s, s:s, s:i, s:s, s:i}]}",
+		      "mapping", "endpoint-independent", "filtering", "endpoint-independent", "id",
+		      "out", "name", "out", "vpc", "blue", "external_vpc", "red", "addresses",
 		      "198.51.100.7", "subnets", "blue-1", "floating_ips", "ip", "198.51.100.8",
 		      "target", "blue-a", "forwards", "protocol", "udp", "ip", "198.51.100.7",
 		      "port", 53, "target", "blue-b", "target_port", 5353));
@@ -1016,6 +1017,7 @@ static void nat(void **state)
 	out = get(all.ftn1, KIND(NAT), "out")->nat;
 	assert_int_equal(out->vni, 100);
 	assert_int_equal(out->external_vni, 101);
+	assert_true(out->maps && out->open);
 	assert_int_equal(out->n_address, 1);
 	assert_ip(out->address[0], "198.51.100.7");
 	assert_int_equal(out->n_subnet, 1);

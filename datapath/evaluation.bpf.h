@@ -63,6 +63,11 @@ struct evaluation {
 	struct translation former; // anew: of the session that has ended
 	struct in6_addr next_hop;  // routed: the endpoint that gets it in the destination's place
 	struct in6_addr router;	   // from_router: an address of the port that sent it
+	// TRANSLATION_MAPS_*: what mappings said, or, in asks, shall say first. Of a live session
+	// only the flags: which have said what its translation is.
+	struct translation mapping;
+	__u8 asks;
+	__u8 begins_mapping; // it is no session: what is above is of the mapping that key names
 
 	__u32 source_group[MAX_PORT_GROUPS];
 	__u32 destination_group[MAX_PORT_GROUPS];
@@ -246,5 +251,14 @@ inlined int function_refuse(struct xdp_md *ctx, struct evaluation *e, enum decis
 	e->forth.reason = reason;
 	e->back.action = DECIDE_NOTHING;
 	e->stateful = 0;
+	return go_to(ctx, STEP_DECIDED);
+}
+
+// A function's last word for now: first a mapping is asked for, then all of them run again, with
+// what it says in e->mapping. which: TRANSLATION_MAPS_SOURCE: the mapping of who sends; or
+// TRANSLATION_MAPS_DESTINATION: that which has the destination, in the VPC that e->mapping says.
+inlined int function_asks(struct xdp_md *ctx, struct evaluation *e, __u8 which)
+{
+	e->asks = which;
 	return go_to(ctx, STEP_DECIDED);
 }

@@ -44,6 +44,7 @@
 #include "modules/translation/choose.bpf.h"
 #include "modules/translation/translation.bpf.h"
 #include "modules/vpc/vpc.bpf.h"
+#include "shared/mapping.h"
 
 #include <linux/pkt_cls.h>
 
@@ -826,6 +827,30 @@ inlined const __u8 *mac_behind(__u32 vni, const struct in6_addr *address)
 	return subnet->gateway_mac;
 }
 
+// From here on it is the flow of the mapping of who sends.
+inlined void mapping_flow(struct flow *f)
+{
+	const struct in6_addr inside = flow_source(f);
+	const __be16 port = f->source_port;
+	struct session_key key;
+
+	mapping_key(&key, &inside, port, f->key.vni, f->key.protocol);
+	f->key = key;
+	f->from_b = 1;
+	f->tcp_flags = 0;
+	f->destination_port = 0;
+}
+
+// What an op is about, by its packet: that one's session, or the mapping of who sends.
+inlined enum verdict flow_of_table(struct flow *f, __u8 table)
+{
+	if (table == DFT_MAPPINGS)
+		mapping_flow(f);
+	else if (mapping_key_is(&f->key))
+		return INNER_MALFORMED;
+	return GO_ON;
+}
+
 // As whom who has this MAC asks: that address' port must have it. Link-local addresses, and none,
 // every port may have that has an IPv6 address: its first one is meant.
 inlined const struct endpoint_value *asker_of(__u32 vni, const __u8 mac[6], struct in6_addr *as)
@@ -997,12 +1022,19 @@ called int sent_by_router(struct evaluation *e, const __u8 mac[6])
 	return 1;
 }
 
+// Which mappings a session has, as its decisions say it.
+inlined __u8 mapped_flags(__u8 flags)
+{
+	return (flags & DECISION_MAPS_SOURCE ? TRANSLATION_MAPS_SOURCE : 0) |
+	       (flags & DECISION_MAPS_DESTINATION ? TRANSLATION_MAPS_DESTINATION : 0);
+}
+
 // The VPC's service chain decides: about a packet of which nothing is recorded, or, again, about a
 // live session, as recorded; anew: about a first packet, though what is recorded has only just
 // ended. Who sends is checked before: what a liar sends must not decide about the packets of whom
 // he claims to be.
-inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
-		     const struct dft_record *recorded, int anew)
+inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct dft_packet *d,
+		     const struct flow *f, const struct dft_record *recorded, int anew)
 {
 	const int again = recorded->life == DFT_LIVE && !anew;
 	const struct endpoint_value *from;
@@ -1034,7 +1066,14 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct flow *f,
 	e->policy = vpc->policy;
 	if (again) {
 		e->translation = recorded->translation;
+		e->mapping.flags = mapped_flags(recorded->towards[0].flags);
 		evaluate_as_first(e, f, recorded);
+	} else if (anew) {
+		// Its mapping outlasts what is left of the session.
+		e->mapping = recorded->translation;
+		e->mapping.flags = mapped_flags(recorded->towards[0].flags);
+	} else if (d->translation.translation.flags & TRANSLATION_MAPS) {
+		e->mapping = d->translation.translation;
 	}
 	if (anew) {
 		e->former = recorded->translation;
@@ -1358,6 +1397,8 @@ inlined int pass_on(struct xdp_md *ctx, struct dft_packet *d, const struct chain
 		return op_look_up_again(ctx, d);
 	if (over)
 		return undecided(d, record, change->floor);
+	if (d->op.table == DFT_MAPPINGS)
+		return go_to(ctx, STEP_MAPPED);
 	if (record->state & DFT_ALIAS)
 		return go_to(ctx, STEP_ALIASED);
 	return release_recorded(ctx, d, key);
@@ -1370,7 +1411,7 @@ inlined int decide(struct xdp_md *ctx, struct packet *p, const struct dft_packet
 {
 	if (d->op.flags & DFT_TRANSLATED && (change->record.life != DFT_LIVE || change->anew))
 		return finish(ctx, NO_OWNER);
-	return evaluate(ctx, p, f, &change->record, change->anew);
+	return evaluate(ctx, p, d, f, &change->record, change->anew);
 }
 
 // An op at a flow table node.
@@ -1423,13 +1464,16 @@ int table(struct xdp_md *ctx)
 		change->bucket = move_bucket_of(where);
 	else
 		where = move_place(where, vni_of(d->geneve.vni));
-	if (d->op.table != DFT_SESSIONS || change->bucket >= BUCKETS)
+	if ((d->op.table != DFT_SESSIONS && d->op.table != DFT_MAPPINGS) ||
+	    change->bucket >= BUCKETS)
 		return finish(ctx, DFT_MALFORMED);
 	// M7.
 	if (!(d->op.flags & DFT_REPLICATION) && d->op.op < DFT_COPY) {
 		m = move_of(where);
 		if ((elsewhere = move_elsewhere(&m, number)))
-			return move_over(ctx, d, &m, number, elsewhere - 1);
+			return d->op.table == DFT_MAPPINGS
+				       ? finish(ctx, BUCKET_MOVES)
+				       : move_over(ctx, d, &m, number, elsewhere - 1);
 		if (move_incomplete(&m, number)) {
 			if (d->op.op == DFT_COLLECT)
 				return finish(ctx, UPKEEP_WAITS);
@@ -1445,6 +1489,8 @@ int table(struct xdp_md *ctx)
 		return finish(ctx, v);
 	if (d->op.op == DFT_COPIED)
 		return finish(ctx, outbox_confirm(serial));
+	if (!keyed && (v = flow_of_table(f, d->op.table)))
+		return finish(ctx, v);
 	hash = key_hash(&f->key);
 	change->answers = !keyed;
 	change->begins = (f->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !f->icmp_error;
@@ -1474,6 +1520,12 @@ int table(struct xdp_md *ctx)
 		return finish(ctx, v);
 	if (change->step == SESSION_INSERT || change->step == SESSION_UPDATE)
 		change->refuse = quota_refuses(&f->key, number);
+	if (change->step == SESSION_INSERT && change->record.translation.flags) {
+		// A7: any order will do that both heads know.
+		translation_flow(&change->record.translation, &f->key, &room->other);
+		change->wins = hash < key_hash(&room->other.key);
+		__builtin_memcpy(change->crosses, &room->other.key, sizeof(change->crosses));
+	}
 	if ((v = session_change(&f->key, hash, room))) {
 		// O11: a learner is not of the list yet, and who is has to wait for it.
 		if (v == TABLE_FULL && change->step == SESSION_COPY && change->answers &&
@@ -1492,6 +1544,8 @@ int table(struct xdp_md *ctx)
 	if (room->dying)
 		return finish(ctx, SESSION_ENDING);
 	done = pass_on(ctx, d, c, place, &f->key, room);
+	if (done == UNDECIDED && d->op.table == DFT_MAPPINGS)
+		return go_to(ctx, STEP_UNMAPPED);
 	return done == UNDECIDED && !keyed ? decide(ctx, &p, d, f, change) : done;
 }
 
@@ -1624,7 +1678,8 @@ int refusal(struct xdp_md *ctx)
 	change = &room->change;
 	__builtin_memset(change, 0, sizeof(*change));
 	change->bucket = bpf_ntohl(d->op.bucket);
-	if (d->op.table != DFT_SESSIONS || change->bucket >= BUCKETS)
+	if ((d->op.table != DFT_SESSIONS && d->op.table != DFT_MAPPINGS) ||
+	    change->bucket >= BUCKETS)
 		return finish(ctx, DFT_MALFORMED);
 	number = bpf_ntohl(d->op.chain);
 	c = chain_find(number);
@@ -1633,7 +1688,7 @@ int refusal(struct xdp_md *ctx)
 	place = chain_place(c);
 	if ((v = op_admitted(d, c, number, place)))
 		return finish(ctx, v);
-	if ((v = read_tenant(&p, d, &f)))
+	if ((v = read_tenant(&p, d, &f)) || (v = flow_of_table(&f, d->op.table)))
 		return finish(ctx, v);
 	change->seen = stamp_read(&d->op.stamp);
 	change->floor = bpf_ntohl(d->op.floor);
@@ -1718,7 +1773,11 @@ inlined int choose_again(struct xdp_md *ctx, struct dft_packet *d,
 // A1: the alias is another's.
 inlined int alias_taken(struct xdp_md *ctx, struct dft_packet *d, const struct session_key *session)
 {
-	if (!(d->translation.translation.flags & TRANSLATION_CHOSEN))
+	const int mapped =
+		mapped_flags(d->towards[0].decision.flags) && !(d->op.flags & DFT_GUESSED);
+
+	// Of a mapped session the other side may have begun it meanwhile: then it is there.
+	if (!(d->translation.translation.flags & TRANSLATION_CHOSEN) && !mapped)
 		return finish(ctx, ALIAS_TAKEN);
 	d->op.flags |= DFT_GUESSED;
 	return choose_again(ctx, d, session);
@@ -1749,7 +1808,7 @@ inlined int reserve_answer(struct xdp_md *ctx, struct dft_packet *d, const struc
 		return finish(ctx, BUCKET_MOVES);
 	found = session_peek(&room->other.key, hash, &room->draft.record);
 	if (found)
-		return found < 0 ? finish(ctx, TABLE_BUSY) : alias_taken(ctx, d, &room->flow.key);
+		return found < 0 ? finish(ctx, TABLE_BUSY) : alias_taken(ctx, d, &room->asked);
 	return reserve_send(ctx, d, DFT_TOLD, m->to - 1u, MOVE_TOLD);
 }
 
@@ -1768,6 +1827,7 @@ inlined int reserve(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 		    struct session_room *room)
 {
 	const struct dft_stamp life = dft_promised_life(stamp_read(&d->op.stamp));
+	const __u8 table = d->op.table == DFT_MAPPING_ALIASES ? DFT_MAPPINGS : DFT_SESSIONS;
 	const struct translation *t = &d->translation.translation;
 	struct session_change *change = &room->change;
 	struct flow *f = &room->flow, *other = &room->other;
@@ -1781,6 +1841,10 @@ inlined int reserve(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 
 	__builtin_memset(f, 0, sizeof(*f));
 	if ((v = read_tenant4(p, d, f)))
+		return finish(ctx, v);
+	// Whose packet it is, whatever is reserved.
+	room->asked = f->key;
+	if ((v = flow_of_table(f, table)))
 		return finish(ctx, v);
 	translation_flow(t, &f->key, other);
 	hash = key_hash(&other->key);
@@ -1832,18 +1896,18 @@ inlined int reserve(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 	    !(alias->state & DFT_ALIAS) || alias->life != DFT_LIVE ||
 	    dft_stamp_compare(alias->incarnation, life) ||
 	    !translation_equal(&alias->translation, &room->turned))
-		return alias_taken(ctx, d, &f->key);
+		return alias_taken(ctx, d, &room->asked);
 	stamp_write(&d->op.incarnation, alias->stamp);
 	if (place + 1 < (__u32)c->live + c->learner)
 		return op_replicate(ctx, d, c, place + 1);
 	// The old chain has it, and has been fenced. (The new chain's end may not know yet what its
 	// head does.)
 	if (elsewhere && number + 1 == m.from)
-		return t->flags & TRANSLATION_CHOSEN ? choose_again(ctx, d, &f->key)
+		return t->flags & TRANSLATION_CHOSEN ? choose_again(ctx, d, &room->asked)
 						     : finish(ctx, BUCKET_MOVES);
 	if (!chain_leased(number, c))
 		return finish(ctx, NO_LEASE);
-	d->op.table = DFT_SESSIONS;
+	d->op.table = table;
 	d->op.flags &= ~(DFT_REPLICATION | DFT_BACK);
 	d->translation.translation.flags &= ~TRANSLATION_CHOSEN;
 	stamp_write(&d->op.incarnation, (struct dft_stamp){0, 0});
@@ -1986,6 +2050,284 @@ int aliased(struct xdp_md *ctx)
 	return op_redirect(ctx, d, chain_whom(c, 1, 0), ALIASED);
 }
 
+// The packet's session is looked up, with what mappings have said of it so far.
+inlined int map_session(struct xdp_md *ctx, struct dft_packet *d, const struct session_key *session)
+{
+	const struct chain_value *c;
+
+	d->op.op = DFT_LOOKUP;
+	d->op.table = DFT_SESSIONS;
+	d->op.flags &= DFT_OF_PACKET;
+	if (d->translation.translation.flags & TRANSLATION_MAPS_ASKED)
+		d->op.flags |= DFT_ASKED;
+	c = op_point(d, session);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	return op_redirect(ctx, d, chain_whom(c, 1, 0), MAPPING_KNOWN);
+}
+
+// The op has the record of its sender's mapping, and all of that one's path has it.
+SEC("xdp")
+int mapped(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct session_room *room = session_room();
+	enum verdict v;
+
+	if (!d || !room)
+		return finish(ctx, BUG);
+	__builtin_memset(&room->flow, 0, sizeof(room->flow));
+	if ((v = read_tenant4(&p, d, &room->flow)))
+		return finish(ctx, v);
+	d->translation.translation.flags = TRANSLATION_MAPS_SOURCE;
+	return map_session(ctx, d, &room->flow.key);
+}
+
+// Which of a NAT's addresses an inside address has, as far as it is mapped. NULL: none.
+inlined const struct nat_source_value *maps_of(__u32 vni, const struct in6_addr *inside)
+{
+	const struct subnet_value *subnet = subnet_of(vni, inside);
+	const struct nat_source_value *from;
+	__u32 number;
+
+	if (!subnet)
+		return NULL;
+	number = subnet->subnet;
+	from = bpf_map_lookup_elem(&nat_sources, &number);
+	return from && from->maps && from->addresses ? from : NULL;
+}
+
+// A mapping's record at its leased tail, where it is live or nobody may forget it yet.
+inlined int mapping_found(struct xdp_md *ctx, struct dft_packet *d, const struct chain_value *c,
+			  struct session_room *room, __u32 floor, __u64 hash)
+{
+	const struct dft_record *record = &room->change.record;
+	struct translation *t = &d->translation.translation;
+	const struct nat_source_value *from;
+
+	if (record->state & DFT_ALIAS)
+		return finish(ctx, NO_OWNER);
+	from = maps_of(vni_of(room->other.key.vni), &room->other.key.b);
+	if (!from || from->vni != vni_of(record->translation.vni) ||
+	    !nat_has_address(from, &record->translation.source)) {
+		// The NAT is another now: first this one has to be over.
+		session_condemn(&room->other.key, hash, &record->stamp, USED_OR_NOT,
+				room->change.mark);
+		return finish(ctx, SESSION_ENDING);
+	}
+	if (record->life != DFT_LIVE) {
+		// O7.
+		if (record->stamp.floor < floor)
+			return finish(ctx, SESSION_ENDING);
+		record_write(d, record);
+		d->op.op = DFT_UPDATE;
+		d->op.state = bpf_htons(dft_state_reopened(record->state, 1) | DFT_ANSWERED |
+					DFT_LIVE << DFT_LIFE_SHIFT);
+		return op_send_to_node(ctx, chain_whom(c, 0, 0), UPDATED);
+	}
+	if (c->learner) {
+		record_write(d, record);
+		return pass_learner(ctx, d, c, floor);
+	}
+	t->source = record->translation.source;
+	t->source_port = record->translation.source_port;
+	t->flags |= TRANSLATION_MAPS_SOURCE;
+	return map_session(ctx, d, &room->flow.key);
+}
+
+// Nobody inside has the packet's destination, now: its forwarder is told.
+inlined int mapped_by_nobody(struct xdp_md *ctx, struct dft_packet *d, const struct flow *f)
+{
+	const struct decision no = {
+		.action = DECIDE_DROP, .reason = NAT_UNSOLICITED, .flags = DECISION_UNCACHED};
+
+	__builtin_memset(&d->translation.translation, 0, sizeof(struct translation));
+	__builtin_memset(&d->towards[0].decision, 0, sizeof(no));
+	__builtin_memset(&d->towards[1].decision, 0, sizeof(no));
+	if (f->from_b)
+		d->towards[1].decision = no;
+	else
+		d->towards[0].decision = no;
+	d->op.state = 0;
+	return op_release(ctx, d);
+}
+
+// Whom the packet's destination stands for, by the alias of a mapping. That needs no learner: an
+// alias was on all of its path before its mapping began, so a learner has it, or will be told.
+inlined int mapped_found(struct xdp_md *ctx, struct dft_packet *d, struct session_room *room)
+{
+	const struct dft_record *alias = &room->change.record;
+	struct translation *t = &d->translation.translation;
+
+	if (!(alias->state & DFT_ALIAS) || alias->life != DFT_LIVE)
+		return mapped_by_nobody(ctx, d, &room->flow);
+	t->destination = alias->translation.destination;
+	t->destination_port = alias->translation.destination_port;
+	__builtin_memcpy(t->vni, alias->translation.vni, 3);
+	t->flags |= TRANSLATION_MAPS_DESTINATION;
+	return map_session(ctx, d, &room->flow.key);
+}
+
+// A session of a mapping is there: so that one is in use.
+inlined int mapping_touched(struct xdp_md *ctx, struct packet *p, const struct dft_packet *d,
+			    struct session_room *room)
+{
+	enum verdict v;
+	__u32 serial;
+
+	if ((v = op_key(p, d, &room->other.key, &serial)))
+		return finish(ctx, v);
+	session_read(&room->other.key, key_hash(&room->other.key), room->change.mark, room);
+	return finish(ctx, MAPPING_USED);
+}
+
+// An op that asks for a mapping, or says that one is in use: at its leased tail.
+SEC("xdp")
+int mapping(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct session_room *room = session_room();
+	struct session_change *change;
+	const struct chain_value *c, *to;
+	__u32 number, elsewhere, floor, tail, now = session_now_s();
+	enum session_found found;
+	enum verdict v;
+	struct flow *f;
+	struct move m;
+	int place, theirs;
+	__u64 hash;
+
+	if (!d || !room)
+		return finish(ctx, BUG);
+	change = &room->change;
+	__builtin_memset(change, 0, sizeof(*change));
+	change->bucket = bpf_ntohl(d->op.bucket);
+	if (change->bucket >= BUCKETS)
+		return finish(ctx, DFT_MALFORMED);
+	number = bpf_ntohl(d->op.chain);
+	c = chain_find(number);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	place = chain_place(c);
+	if (place < 0 || place + 1 != c->live || chain_fenced(number, c) ||
+	    !chain_leased(number, c))
+		return op_redirect(ctx, d, chain_whom(c, 1, 1), REDIRECTED);
+	change->mark = session_mark(c->epoch, c->term);
+	if (d->op.op == DFT_TOUCH)
+		return mapping_touched(ctx, &p, d, room);
+	f = &room->flow;
+	__builtin_memset(f, 0, sizeof(*f));
+	if ((v = read_tenant4(&p, d, f)))
+		return finish(ctx, v);
+	theirs = d->op.table == DFT_MAPPED;
+	if (theirs) {
+		const struct in6_addr outside = flow_destination(f);
+
+		mapping_key(&room->other.key, &outside, f->destination_port,
+			    d->translation.translation.vni, f->key.protocol);
+	} else {
+		room->other = *f;
+		mapping_flow(&room->other);
+	}
+	hash = key_hash(&room->other.key);
+	if ((__u32)hash % BUCKETS != change->bucket)
+		return finish(ctx, DFT_MALFORMED);
+	m = move_of(move_place(change->bucket, vni_of(room->other.key.vni)));
+	if ((elsewhere = move_elsewhere(&m, number))) {
+		to = chain_find(elsewhere - 1);
+		if (!to)
+			return finish(ctx, NO_VIEW);
+		d->op.chain = bpf_htonl(elsewhere - 1);
+		return op_redirect(ctx, d, chain_whom(to, 1, 0), REDIRECTED);
+	}
+	change->answers = 1;
+	floor = session_floor(change->bucket);
+	tail = now - chain_tail_since(number, c, now);
+	found = session_read(&room->other.key, hash, change->mark, room);
+	if (found == SESSION_DYING)
+		return finish(ctx, SESSION_ENDING);
+	if (theirs && found == SESSION_NONE)
+		return move_incomplete(&m, number) ? finish(ctx, BUCKET_MOVES)
+						   : mapped_by_nobody(ctx, d, f);
+	if (theirs)
+		return mapped_found(ctx, d, room);
+	if (found == SESSION_NONE) {
+		if (move_incomplete(&m, number) && !(d->op.flags & DFT_ASKED))
+			return move_ask(ctx, d, &m);
+		__builtin_memset(&change->record, 0, sizeof(change->record));
+	} else {
+		tail = room->idle_s < tail ? room->idle_s : tail;
+		if (change->record.life == DFT_LIVE ||
+		    dft_age(&change->record, 0, (__u64)tail * 1000, 0, REFRESH_MS,
+			    PACKET_LIFE_MS) != DFT_SUCCEEDS)
+			return mapping_found(ctx, d, c, room, floor, hash);
+		if (c->learner) {
+			record_write(d, &change->record);
+			return pass_learner(ctx, d, c, floor);
+		}
+	}
+	stamp_write(&d->op.stamp, dft_observe(&change->record, floor));
+	return go_to(ctx, STEP_UNMAPPED);
+}
+
+// The packet's sender has no mapping, as the op observed it: one begins, as a session of its own.
+// Then the packet is looked up again.
+SEC("xdp")
+int unmapped(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct dft_packet *d = op_of(&p);
+	struct evaluation *e = evaluation_now();
+	const struct nat_source_value *from;
+	const struct endpoint_value *sender;
+	const struct in6_addr *address;
+	const struct vpc_value *vpc;
+	struct session_room *room = session_room();
+	struct translation *t;
+	enum verdict v;
+	struct flow *f;
+
+	if (!d || !e || !room)
+		return finish(ctx, BUG);
+	f = &room->flow;
+	__builtin_memset(f, 0, sizeof(*f));
+	if ((v = read_tenant4(&p, d, f)))
+		return finish(ctx, v);
+	vpc = bpf_map_lookup_elem(&vpcs, &p.vni);
+	if (!vpc)
+		return finish(ctx, NO_VPC);
+	__builtin_memset(e, 0, sizeof(*e));
+	e->source = flow_source(f);
+	e->source_port = f->source_port;
+	e->protocol = f->key.protocol;
+	e->from_b = f->from_b;
+	e->vni = p.vni;
+	e->policy = vpc->policy;
+	e->begins_mapping = 1;
+	mapping_key(&e->key, &e->source, f->source_port, f->key.vni, e->protocol);
+	from = maps_of(e->vni, &e->source);
+	address = from ? nat_address_for(from, &e->source) : NULL;
+	if (!address)
+		return finish(ctx, NO_SESSION);
+	sender = endpoint_find(e->vni, &e->source);
+	if (!sender && sent_by_router(e, p.inner.eth->h_source))
+		sender = endpoint_find(e->vni, &e->router);
+	if (!sender)
+		return finish(ctx, NO_SOURCE);
+	decide_for(&e->back, sender, e->vni);
+	t = &e->translation;
+	t->source = *address;
+	t->destination = e->key.a;
+	vni_put(t->vni, from->vni);
+	t->flags = TRANSLATION_IS | TRANSLATION_FROM_B;
+	evaluation_choose(e, NAT_FIRST_PORT, NAT_PORTS);
+	e->stateful = 1;
+	e->forth.action = DECIDE_FORWARD;
+	return go_to(ctx, STEP_CHOOSE);
+}
+
 // An op about a bucket that moves (M7).
 SEC("xdp")
 int moving(struct xdp_md *ctx)
@@ -1995,12 +2337,14 @@ int moving(struct xdp_md *ctx)
 	struct session_room *room = session_room();
 	const struct chain_value *c;
 	__u32 number, serial = 0;
-	struct flow f = {};
+	struct flow *f;
 	int place, keyed, done;
 	enum verdict v;
 
 	if (!d || !room)
 		return finish(ctx, BUG);
+	f = &room->flow;
+	__builtin_memset(f, 0, sizeof(*f));
 	__builtin_memset(&room->change, 0, sizeof(room->change));
 	room->change.bucket = bpf_ntohl(d->op.bucket);
 	if (room->change.bucket >= (d->op.op == DFT_ASK || d->op.op == DFT_TOLD ? BUCKETS : PLACES))
@@ -2025,16 +2369,18 @@ int moving(struct xdp_md *ctx)
 		done = move_bucket(ctx, d, &p, c, place);
 		if (done != MOVE_WAITED)
 			return done;
-		v = read_tenant(&p, d, &f);
-		return v ? finish(ctx, v) : choose_again(ctx, d, &f.key);
+		v = read_tenant(&p, d, f);
+		return v ? finish(ctx, v) : choose_again(ctx, d, &f->key);
 	}
 	keyed = d->geneve.protocol == bpf_htons(DFT_KEYED);
-	v = keyed ? op_key(&p, d, &f.key, &serial) : read_tenant(&p, d, &f);
+	v = keyed ? op_key(&p, d, &f->key, &serial) : read_tenant(&p, d, f);
+	if (!keyed && !v)
+		v = flow_of_table(f, d->op.table);
 	if (v)
 		return finish(ctx, v);
 	if (d->op.op == DFT_ASK)
-		return move_answer(ctx, d, c, &f.key, room);
-	return adopt(ctx, d, c, place, &f.key, keyed, room);
+		return move_answer(ctx, d, c, &f->key, room);
+	return adopt(ctx, d, c, place, &f->key, keyed, room);
 }
 
 // A frame of the loader's becomes the next op of the outbox.
@@ -2147,12 +2493,42 @@ inlined int decided_translated(struct xdp_md *ctx, struct dft_packet *d, const s
 	translation_flow(t, &e->key, &room->other);
 	if (!translation_valid(t, &e->key, &room->other))
 		return finish(ctx, TRANSLATION_INVALID);
-	d->op.table = DFT_ALIASES;
+	d->op.table = e->begins_mapping ? DFT_MAPPING_ALIASES : DFT_ALIASES;
 	d->op.flags &= ~DFT_BACK; // that was of the session's bucket
 	c = op_point(d, &room->other.key);
 	if (!c)
 		return finish(ctx, NO_VIEW);
 	return op_send_to_node(ctx, chain_whom(c, 0, 0), RESERVED);
+}
+
+inlined __u8 decision_mapped(__u8 flags)
+{
+	return (flags & TRANSLATION_MAPS_SOURCE ? DECISION_MAPS_SOURCE : 0) |
+	       (flags & TRANSLATION_MAPS_DESTINATION ? DECISION_MAPS_DESTINATION : 0);
+}
+
+// Before the service chain decides, a mapping is asked for, at the tail of its key or of its alias.
+// The packet comes back with what it says, to be looked up again.
+inlined int decided_first(struct xdp_md *ctx, struct dft_packet *d, const struct evaluation *e)
+{
+	const int theirs = e->asks == TRANSLATION_MAPS_DESTINATION;
+	struct translation *t = &d->translation.translation;
+	const struct chain_value *c;
+	struct session_key key;
+
+	*t = e->mapping;
+	if (d->op.flags & DFT_ASKED)
+		t->flags |= TRANSLATION_MAPS_ASKED;
+	mapping_key(&key, theirs ? &e->destination : &e->source,
+		    theirs ? e->destination_port : e->source_port, theirs ? t->vni : e->key.vni,
+		    e->protocol);
+	d->op.op = DFT_LOOKUP;
+	d->op.table = theirs ? DFT_MAPPED : DFT_MAPPINGS;
+	d->op.flags &= DFT_OF_PACKET;
+	c = op_point(d, &key);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	return op_redirect(ctx, d, chain_whom(c, 1, 0), MAPPING_ASKED);
 }
 
 // The service chain has decided about the op's packet.
@@ -2168,6 +2544,8 @@ int decided(struct xdp_md *ctx)
 
 	if (!d || !e || !room)
 		return finish(ctx, BUG);
+	if (e->asks)
+		return decided_first(ctx, d, e);
 	if (e->forth.action == DECIDE_NOTHING)
 		return finish(ctx, NO_CHAIN_FUNCTION);
 	c = chain_find(bpf_ntohl(d->op.chain));
@@ -2184,6 +2562,8 @@ int decided(struct xdp_md *ctx)
 	if (e->translation.flags && e->forth.action == DECIDE_FORWARD) {
 		e->forth.flags |= DECISION_TRANSLATED;
 		e->back.flags |= DECISION_TRANSLATED;
+		e->forth.flags |= decision_mapped(e->mapping.flags);
+		e->back.flags |= decision_mapped(e->mapping.flags);
 		e->hold = 1;
 	}
 	if (e->hold || e->every) {
@@ -2215,8 +2595,11 @@ int decided(struct xdp_md *ctx)
 	}
 
 	d->op.op = DFT_INSERT;
-	d->op.flags = DFT_OBSERVED | (d->op.flags & (DFT_REFRESH | DFT_ASKED | DFT_BACK));
-	d->op.state = bpf_htons(DFT_LIVE << DFT_LIFE_SHIFT | (direction ? DFT_BEGUN_BY_B : 0));
+	d->op.flags = DFT_OBSERVED | (d->op.flags & (DFT_REFRESH | DFT_ASKED | DFT_BACK |
+						     (e->mapping.flags ? DFT_GUESSED : 0)));
+	// A mapping is none that somebody has to answer.
+	d->op.state = bpf_htons(DFT_LIVE << DFT_LIFE_SHIFT | (direction ? DFT_BEGUN_BY_B : 0) |
+				(e->begins_mapping ? DFT_ANSWERED : 0));
 	if (e->forth.flags & DECISION_TRANSLATED)
 		return decided_translated(ctx, d, e, room);
 	if (chain_head(c) == cfg.node)

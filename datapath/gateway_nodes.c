@@ -668,6 +668,9 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_RECALL, n->gw->progs.recall);
 	step_put(n, STEP_CHOOSE, n->gw->progs.choose);
 	step_put(n, STEP_CHECK_IN, n->gw->progs.check_in);
+	step_put(n, STEP_MAPPING, n->gw->progs.mapping);
+	step_put(n, STEP_MAPPED, n->gw->progs.mapped);
+	step_put(n, STEP_UNMAPPED, n->gw->progs.unmapped);
 	step_put(n, STEP_TENANT6, n->gw->progs.tenant6);
 	step_put(n, STEP_COMPLAINT6, n->gw->progs.complaint6);
 	step_put(n, STEP_ADVERTISE, n->gw->progs.advertise);

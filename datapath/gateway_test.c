@@ -7642,7 +7642,9 @@ static int test_all_verdicts(struct world *w)
 		NO_LISTENER, NO_BACKEND, HAIRPIN, CHECK_SENT, CHECK_PASSED, CHECK_ANSWERED,
 		CHECK_TAKEN, CHECK_UNKNOWN,
 		// modules/nat/nat_test.c.
-		NAT_EXHAUSTED, NAT_NO_PORT, NAT_UNSOLICITED,
+		NAT_EXHAUSTED, NAT_NO_PORT, NAT_UNSOLICITED, MAPPING_ASKED, MAPPING_KNOWN,
+		// node/upkeep_test.c, too.
+		MAPPING_USED, EMITTED_TOUCH,
 		// modules/route/route_test.c.
 		BLACKHOLE,
 		// modules/peering/peering_test.c.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 // The protocol's transitions: what a node does to its record of a key, and to an op, when the op
 // arrives. Pure: no maps, no I/O, no clock, so that XDP, the daemon, a simulator and the tests run
-// the same. Rules O4 to O11 and A1 to A6 of docs/dft.md; membership (who is head, who is next, who
+// the same. Rules O4 to O11 and A1 to A7 of docs/dft.md; membership (who is head, who is next, who
 // holds a lease) is dft/term.h's.
 #pragma once
 
@@ -355,6 +355,37 @@ inlined enum dft_outcome dft_insert_promised_at_head(struct dft_record *mine, __
 	    !BUGGY(ALIAS_UNPROMISED))
 		return DFT_REFUSED;
 	return dft_insert_at_head(mine, floor, seen, op);
+}
+
+// A7. Whether the record is an alias of the session that has this key: own is then the alias of the
+// session that finds it, so that each of the two has reserved the other's key.
+inlined int dft_crosses(const struct dft_record *mine, const __u8 own[40])
+{
+	const __u32 *x = (const void *)mine->alias.key, *y = (const void *)own;
+	__u32 differ = 0;
+	unsigned int i;
+
+	DFT_UNROLL
+	for (i = 0; i < sizeof(mine->alias.key) / sizeof(*x); i++)
+		differ |= x[i] ^ y[i];
+	return mine->life == DFT_LIVE && mine->state & DFT_ALIAS && !differ;
+}
+
+// A7. At the head, over such an alias, of the one of the two sessions that comes first: its own
+// alias is reserved, so the other has not begun and never does, and its alias here is nobody's. The
+// life is the promised one all the same; only its record comes after the alias'.
+inlined enum dft_outcome dft_insert_crossing_at_head(struct dft_record *mine, __u32 floor,
+						     struct dft_stamp seen, struct dft_record *op)
+{
+	const struct dft_stamp life = dft_promised_life(seen);
+
+	if (life.floor < floor || dft_stamp_compare(mine->stamp, life) != 0)
+		return dft_push_at_head(mine, floor, op);
+	op->stamp = dft_stamp_next(life, floor);
+	op->incarnation = life;
+	op->life = DFT_LIVE;
+	*mine = *op;
+	return DFT_STORED;
 }
 
 // A1. At the alias' head; *op is the alias that is asked for. STORED: reserved; OWN: it was

@@ -1237,6 +1237,16 @@ static void nat(void **state)
 	assert_int_equal(nat_entries(&n, &r.entries), 0);
 	assert_int_equal(r.count, 0);
 
+	n.n_address = 2;
+	n.maps = n.open = 1;
+	r = recorder();
+	assert_int_equal(nat_entries(&n, &r.entries), 0);
+	assert_true(behind->open && pool->maps);
+	n.open = 0;
+	r = recorder();
+	assert_int_equal(nat_entries(&n, &r.entries), 0);
+	assert_true(!behind->open && pool->maps);
+
 	n.n_address = MAX_NAT_ADDRESSES + 1;
 	REFUSES(nat_entries(&n, &r.entries), "addresses");
 	n.n_address = 1;
@@ -1244,6 +1254,9 @@ static void nat(void **state)
 	REFUSES(nat_entries(&n, &r.entries), "address is 15");
 	subnets[0] = 0;
 	REFUSES(nat_entries(&n, &r.entries), "subnet");
+	n.maps = 0;
+	n.open = 1;
+	REFUSES(nat_entries(&n, &r.entries), "open, without mappings");
 	n.external_vni = 1 << 24;
 	REFUSES(nat_entries(&n, &r.entries), "external VNI");
 	n.vni = 0;

@@ -61,6 +61,9 @@ const struct step_program step_programs[] = {
 	{STEP_COMPLAINT6, "complaint6"},
 	{STEP_ADVERTISE, "advertise"},
 	{STEP_FRAGMENT, "fragment"},
+	{STEP_MAPPING, "mapping"},
+	{STEP_MAPPED, "mapped"},
+	{STEP_UNMAPPED, "unmapped"},
 	{}, // ends the list
 	// clang-format on
 };

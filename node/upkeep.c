@@ -21,8 +21,12 @@ static void look(void *context, const struct session_seen *seen)
 	struct upkeep *upkeep = context;
 
 	recount_look(&upkeep->recount, seen ? &seen->key : NULL, seen ? &seen->record : NULL);
-	if (seen && outbox_is_open(&upkeep->outbox))
+	if (!outbox_is_open(&upkeep->outbox))
+		return;
+	if (seen)
 		ageing_look(&upkeep->ageing, seen);
+	else
+		ageing_begin(&upkeep->ageing);
 }
 
 int upkeep_open(struct upkeep *upkeep, const struct datapath *datapath)

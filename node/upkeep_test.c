@@ -1297,6 +1297,44 @@ static int test_alias(struct test *t)
 	return wrong + holds("that is its use", used_of(near, &other) - before >= VERIFY_S);
 }
 
+static void put_old(struct side *s, const struct session_key *key, struct dft_record r,
+		    uint32_t unused_s)
+{
+	const struct session_value value = {
+		.used_s = clock_of(s) - unused_s, .check = key_hash(key) >> 32, .record = r};
+
+	node_session_put(&s->node, key, &r);
+	node_put(&s->node, "sessions", key, &value);
+}
+
+// A mapping is in use for as long as sessions of its are there, also where these say nothing.
+static int test_mapping(struct test *t)
+{
+	struct session_key used, unused, key = key_of(7, IPPROTO_TCP);
+	struct dft_record r = record_of(7, DFT_ANSWERED), mapping = r, left;
+	struct side *near = &t->side[NEAR];
+	uint32_t before;
+	int wrong = 0;
+
+	path(t, 1, (uint32_t[]){NEAR}, 0);
+	// Timers begin with the term.
+	sleep(3);
+	mapping_key(&used, &key.a, key.a_port, key.vni, IPPROTO_TCP);
+	mapping_key(&unused, &key.a, htons(ntohs(key.a_port) + 1), key.vni, IPPROTO_TCP);
+	mapping.translation.flags = r.translation.flags = TRANSLATION_IS;
+	put_old(near, &used, mapping, 30);
+	put_old(near, &unused, mapping, 30);
+	r.towards[0].flags = r.towards[1].flags = DECISION_MAPS_SOURCE;
+	put_old(near, &key, r, 10);
+	before = used_of(near, &used);
+	wrong += until(t, "it is told", counted(near, MAPPING_USED) > 0);
+	wrong += holds("it is in use", used_of(near, &used) >= before + 30);
+	wrong += holds("the other is not", node_session(&near->node, &unused, &left) &&
+						   used_of(near, &unused) <= before + 1);
+	return wrong + holds("its time is a mapping's",
+			     session_timeout_s(&used, DFT_ANSWERED) == MAPPING_TCP_S);
+}
+
 static void put_ended(struct side *s, const struct session_key *key)
 {
 	struct dft_record r = {};
@@ -1345,6 +1383,7 @@ static const struct {
 	{"a session's whole end", test_whole_end},
 	{"an alias is asked about", test_alias},
 	{"an alias that not all have", test_alias_lost},
+	{"a mapping", test_mapping},
 	{"a copy", test_copy},
 	{"a copy yields", test_yields},
 	{"a learner that hears nothing", test_deaf_learner},

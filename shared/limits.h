@@ -120,6 +120,10 @@
 #define UDP_UNANSWERED_S 30    // a scan or a mistake: what is answered asks again within seconds
 #define ICMP_S 60	       // RFC 5508 REQ-2
 #define OTHER_S 600	       // of a protocol that says nothing about itself
+// A NAT's mapping, after the last word of a session of its.
+#define TOUCH_S 20	  // how often that is said
+#define MAPPING_UDP_S 120 // RFC 4787 REQ-5: not below 2 minutes from the last packet
+#define MAPPING_TCP_S 60  // longer than what closed sessions leave behind: 30 s, and 2 R + D
 
 // What a VPC may cost the others (modules/limits).
 #define MAX_FIRST_PACKETS 100000000 // per second and VPC: more than any cluster handles

@@ -12,7 +12,9 @@
 // from.
 struct nat_source_value {
 	__u32 vni; // of the external VPC
-	__u32 addresses;
+	__u16 addresses;
+	__u8 maps; // what an inside port has outside it has towards everybody
+	__u8 pad;
 	struct in6_addr address[MAX_NAT_ADDRESSES]; // shared by all that comes from the subnet
 };
 _Static_assert(sizeof(struct nat_source_value) == 8 + 16 * MAX_NAT_ADDRESSES, "no padding");
@@ -23,6 +25,8 @@ struct nat_address_value {
 	__u32 vni;		// of the VPC behind it
 	struct in6_addr inside; // a floating IP's endpoint; :: of an address that is shared
 	__u32 chain;		// number of the floating IP's service chain, 0: none
+	__u8 open;		// of a shared one: what an inside port has there leads to it
+	__u8 pad[3];
 };
 
 // Map "nat_floating": hash, key struct endpoint_key: a VPC and an address of an endpoint that has a

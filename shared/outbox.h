@@ -22,7 +22,8 @@ struct outbox_entry {
 	__u32 state;
 	__u32 serial; // of the loader's choice, but serial % MAX_OUTBOX is this entry's index, and
 		      // no two uses of an entry have the same one
-	__u32 op; // DFT_DELETE, DFT_COLLECT, DFT_COPY, DFT_FENCE, DFT_TOLD, DFT_WHOLE, DFT_VERIFY
+	__u32 op; // DFT_DELETE, DFT_COLLECT, DFT_COPY, DFT_FENCE, DFT_TOLD, DFT_WHOLE, DFT_VERIFY,
+		  // DFT_TOUCH (of it chain and term are the session's)
 	__u32 chain;
 	__u32 bucket;
 	__u32 epoch; // of the term it is sent under

@@ -27,6 +27,9 @@ enum gateway_step {
 	STEP_COMPLAINT6 = 20, // forwarder: tell the sender by ICMPv6
 	STEP_ADVERTISE = 21,  // forwarder: a solicitation of a neighbour or a router is answered
 	STEP_FRAGMENT = 22,   // forwarder: a later fragment of a tenant's IPv4 packet arrived
+	STEP_MAPPING = 23,    // flow table node: which mapping has the sender, or destination?
+	STEP_MAPPED = 24,     // flow table node: the session is looked up, with its mapping
+	STEP_UNMAPPED = 25,   // flow table node: a mapping begins
 	STEPS,
 };
 

@@ -28,7 +28,7 @@ enum dft_op {
 	DFT_INSERT,	// a session to be created: request to the head, replication down the chain
 	DFT_UPDATE,	// state of a session to be merged at the head, then replicated
 	DFT_DELETE,	// a session to be ended; with a packet: which may then begin another one
-	DFT_TOUCH,	// this session is in use
+	DFT_TOUCH,	// to the tail of a mapping: a session of its is there
 	DFT_FULL,	// a replica has no room for this session: to the tail, by it to the head,
 			// and down the path (docs/dft.md O11)
 	DFT_COLLECT,	// a tombstone to be removed and the bucket's floor raised
@@ -52,9 +52,9 @@ enum dft_op {
 
 // What follows the options: geneve.protocol is GENEVE_ETHERNET, the tenant's frame that caused the
 // op, whose headers are the key; DFT_KEYED: no packet, the key itself; or DFT_BULK: several keys
-// with their records. Keyed are delete, collect, copy, copied, verify and verified; nothing is
-// released for them. A delete may come with a packet instead, which is looked up again at the end.
-// What the head has that is newer than what a delete or collect names goes down the path as a
+// with their records. Keyed are delete, touch, collect, copy, copied, verify and verified; nothing
+// is released for them. A delete may come with a packet instead, which is looked up again at the
+// end. What the head has that is newer than what a delete or collect names goes down the path as a
 // delete's record, live or not. Copy and copied of a bucket's floor are keyed, of records bulk.
 #define DFT_KEYED 0x88B5 // IEEE 802 local experimental EtherType 1
 struct dft_keyed {
@@ -97,6 +97,13 @@ enum dft_table {
 	// down the path, the alias' stamp.
 	DFT_ALIASES = 1,
 	DFT_ENDPOINTS = 2,
+	// The mapping of who sends the packet (docs/dft.md, Mappings): of a lookup, what is it? Of
+	// an insert, an update, and what goes with them: its record, as a session's.
+	DFT_MAPPINGS = 3,
+	// As DFT_ALIASES, of such a mapping.
+	DFT_MAPPING_ALIASES = 4,
+	// Of a lookup: whose mapping is the packet's destination, in the VPC of the translation?
+	DFT_MAPPED = 5,
 };
 
 // Flags of an op.
@@ -144,11 +151,13 @@ enum decision_action {
 			    // unreachable; SECURITY_GROUP: administratively prohibited)
 };
 
-#define DECISION_ROUTED 0x01	 // crosses subnets: TTL - 1, both MACs rewritten
-#define DECISION_DIRECT 0x02	 // the sender's host may send later packets itself
-#define DECISION_FINAL 0x08	 // a pushed function had the last word: no rule is asked about it
-#define DECISION_UNCACHED 0x04	 // valid for this one packet (an answered ARP request)
-#define DECISION_TRANSLATED 0x10 // of a session with a translation
+#define DECISION_ROUTED 0x01	  // crosses subnets: TTL - 1, both MACs rewritten
+#define DECISION_DIRECT 0x02	  // the sender's host may send later packets itself
+#define DECISION_FINAL 0x08	  // a pushed function had the last word: no rule is asked about it
+#define DECISION_UNCACHED 0x04	  // valid for this one packet (an answered ARP request)
+#define DECISION_TRANSLATED 0x10  // of a session with a translation
+#define DECISION_MAPS_SOURCE 0x20 // .. which a mapping of who began it says
+#define DECISION_MAPS_DESTINATION 0x40 // .. or one of whom it leads to
 
 // What the packets of one direction of a session become. The other direction's have another key,
 // and its record, or what is cached of it, says what they become: what the first were, turned
@@ -166,6 +175,13 @@ _Static_assert(sizeof(struct translation) == 40, "wire and map ABI");
 #define TRANSLATION_IS 0x01	// there is one
 #define TRANSLATION_FROM_B 0x02 // of packets that the key's b sends; else its a
 #define TRANSLATION_CHOSEN 0x04 // if it is another session's, another one may be chosen
+// Of a lookup, what mappings have said so far: the source that the packet will have, or the
+// destination and its VPC; and that the session's bucket was asked about (DFT_ASKED).
+#define TRANSLATION_MAPS_SOURCE 0x08
+#define TRANSLATION_MAPS_DESTINATION 0x10
+#define TRANSLATION_MAPS_ASKED 0x20
+#define TRANSLATION_MAPS                                                                           \
+	(TRANSLATION_MAPS_SOURCE | TRANSLATION_MAPS_DESTINATION | TRANSLATION_MAPS_ASKED)
 
 struct dft_op_option {
 	struct geneve_option header;

@@ -261,7 +261,8 @@ inlined int option_is(const struct geneve_option *o, __u8 type, __u32 bytes)
 // Whether an op of this kind has no packet, but a key.
 inlined int op_keyed(__u8 op)
 {
-	return op == DFT_DELETE || (op >= DFT_COLLECT && op != DFT_ASK && op != DFT_CHECKED);
+	return op == DFT_DELETE || op == DFT_TOUCH ||
+	       (op >= DFT_COLLECT && op != DFT_ASK && op != DFT_CHECKED);
 }
 
 // Whether this one has, where some of its kind have a packet.
@@ -405,8 +406,17 @@ inlined int op_of_alias(const struct dft_packet *d)
 {
 	if (d->op.op == DFT_VERIFY || d->op.op == DFT_VERIFIED)
 		return 1;
-	return d->op.table == DFT_ALIASES &&
+	return (d->op.table == DFT_ALIASES || d->op.table == DFT_MAPPING_ALIASES) &&
 	       (d->op.op == DFT_INSERT || d->op.op == DFT_ASK || d->op.op == DFT_TOLD);
+}
+
+// Whether an op asks for a mapping, or says that it is in use.
+inlined int op_of_mapping(const struct dft_packet *d)
+{
+	if (d->op.op == DFT_TOUCH)
+		return 1;
+	return (d->op.table == DFT_MAPPINGS || d->op.table == DFT_MAPPED) &&
+	       d->op.op == DFT_LOOKUP && !(d->op.flags & DFT_REPLICATION);
 }
 
 // Points an op at the chain of a key. NULL: it has none.
@@ -441,6 +451,7 @@ inlined int op_enter(struct xdp_md *ctx, const struct dft_packet *d)
 	return go_to(ctx, d->geneve.protocol == bpf_htons(DFT_BULK) ? STEP_COPY_IN
 			  : d->op.op == DFT_FULL		    ? STEP_REFUSAL
 			  : op_of_alias(d)			    ? STEP_ALIASES
+			  : op_of_mapping(d)			    ? STEP_MAPPING
 			  : d->op.op == DFT_CHECKED		    ? STEP_CHECK_IN
 			  : d->op.op >= DFT_FENCE		    ? STEP_MOVING
 								    : STEP_TABLE);

@@ -10,15 +10,6 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_NAT_SUBNETS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);
-	__type(value, struct nat_source_value);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-} nat_sources SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_NAT_INSIDE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct endpoint_key);
@@ -26,47 +17,12 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } nat_floating SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_NAT_INSIDE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct nat_forward_key);
-	__type(value, struct nat_forward_value);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-} nat_forwards SEC(".maps");
-
 // What is refused here is asked again with the next packet: the same key may be another's answer by
 // then.
 inlined int refuse_once(struct xdp_md *ctx, struct evaluation *e, enum verdict reason)
 {
 	e->undecidable = 1;
 	return function_refuse(ctx, e, DECIDE_DROP, reason);
-}
-
-// All connections of an endpoint have one of the addresses (RFC 4787 REQ-2).
-inlined const struct in6_addr *address_for(const struct nat_source_value *from,
-					   const struct in6_addr *inside)
-{
-	struct session_key key = {.a = *inside};
-	__u32 place;
-
-	if (!from->addresses)
-		return NULL;
-	place = (__u32)(key_hash(&key) >> 32) % from->addresses;
-	asm volatile("" : "+r"(place)); // the verifier has to see the next line
-	return &from->address[place & (MAX_NAT_ADDRESSES - 1)];
-}
-
-// Whether an address is one of those still.
-inlined int has_address(const struct nat_source_value *from, const struct in6_addr *address)
-{
-	__u32 i;
-
-	LOOPED
-	for (i = 0; i < MAX_NAT_ADDRESSES; i++)
-		if (i < from->addresses && address_equal(&from->address[i], address))
-			return 1;
-	return 0;
 }
 
 // Whether there is something in the packet that tells connections of one address apart.
@@ -83,7 +39,14 @@ enum way {
 	SHARES, // an address of several: by a port that is free
 	NOBODYS,
 	PORTLESS,
+	ASKS, // first what a mapping says
+	ENDS, // what its mapping says is over
 };
+
+inlined int can_be_mapped(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
 
 // Out of the VPC.
 inlined enum way go_out(const struct evaluation *e, struct translation *t)
@@ -106,7 +69,7 @@ inlined enum way go_out(const struct evaluation *e, struct translation *t)
 	}
 	number = subnet->subnet;
 	from = bpf_map_lookup_elem(&nat_sources, &number);
-	address = from ? address_for(from, &e->source) : NULL;
+	address = from ? nat_address_for(from, &e->source) : NULL;
 	if (!address)
 		return STAYS;
 	if (!has_port(e))
@@ -117,10 +80,38 @@ inlined enum way go_out(const struct evaluation *e, struct translation *t)
 		t->source_port = e->translation.source_port;
 		if (e->protocol == IPPROTO_ICMP)
 			t->destination_port = t->source_port;
-		if (has_address(from, &e->translation.source))
+		if (nat_has_address(from, &e->translation.source))
 			t->source = e->translation.source;
+		return SHARES;
 	}
-	return SHARES;
+	if (!from->maps || !can_be_mapped(e->protocol) || !e->source_port)
+		return SHARES;
+	if (!(e->mapping.flags & TRANSLATION_MAPS_SOURCE))
+		return e->anew ? SHARES : ASKS;
+	if (!nat_has_address(from, &e->mapping.source))
+		return ENDS;
+	t->source = e->mapping.source;
+	t->source_port = e->mapping.source_port;
+	return GOES;
+}
+
+// The destination, an address that is shared, is what a mapping says (or said when the session
+// began), where one has it.
+inlined enum way come_in_mapped(const struct evaluation *e, const struct nat_address_value *behind,
+				struct translation *t)
+{
+	const struct translation *is = e->again ? &e->translation : &e->mapping;
+
+	if (!behind->open || !can_be_mapped(e->protocol))
+		return NOBODYS;
+	if (!(e->mapping.flags & TRANSLATION_MAPS_DESTINATION))
+		return e->again || e->anew ? NOBODYS : ASKS;
+	// The address may have been another VPC's when the mapping began.
+	if (vni_of(is->vni) != behind->vni)
+		return NOBODYS;
+	t->destination = is->destination;
+	t->destination_port = is->destination_port;
+	return GOES;
 }
 
 // To whom an address of the external VPC stands for, which the translation has got to so far.
@@ -134,6 +125,7 @@ inlined enum way come_in(const struct evaluation *e, struct translation *t, __u3
 				      .port = t->destination_port,
 				      .protocol = e->protocol};
 	const struct nat_forward_value *forward;
+	enum way way;
 
 	if (!behind)
 		return STAYS;
@@ -142,11 +134,13 @@ inlined enum way come_in(const struct evaluation *e, struct translation *t, __u3
 		*chain = behind->chain;
 	} else {
 		forward = bpf_map_lookup_elem(&nat_forwards, &key);
-		if (!forward)
-			return NOBODYS;
-		t->destination = forward->inside;
-		t->destination_port = forward->port;
-		*chain = forward->chain;
+		if (forward) {
+			t->destination = forward->inside;
+			t->destination_port = forward->port;
+			*chain = forward->chain;
+		} else if ((way = come_in_mapped(e, behind, t)) != GOES) {
+			return way;
+		}
 	}
 	vni_put(t->vni, behind->vni);
 	return GOES;
@@ -193,6 +187,14 @@ int nat(struct xdp_md *ctx)
 		return function_refuse(ctx, e, DECIDE_UNREACHABLE, NAT_NO_PORT);
 	if (in == NOBODYS)
 		return refuse_once(ctx, e, NAT_UNSOLICITED);
+	if (out == ENDS)
+		return refuse_once(ctx, e, SESSION_ENDING);
+	if (out == ASKS)
+		return function_asks(ctx, e, TRANSLATION_MAPS_SOURCE);
+	if (in == ASKS) {
+		__builtin_memcpy(e->mapping.vni, t.vni, 3);
+		return function_asks(ctx, e, TRANSLATION_MAPS_DESTINATION);
+	}
 	if (e->again && !stands(e, &t))
 		return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
 	e->later[LATER_ADDRESS] = chain;

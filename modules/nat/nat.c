@@ -29,6 +29,8 @@ static int check(const Zeta__Node__V1__Nat *nat, struct entries *entries)
 	if (!nat->external_vni || nat->external_vni >> 24)
 		return entries_refuse(entries, "external VNI %u is not 1 to 16777215",
 				      nat->external_vni);
+	if (nat->open && !nat->maps)
+		return entries_refuse(entries, "open, without mappings");
 	for (size_t i = 0; i < nat->n_subnet; i++)
 		if (!nat->subnet[i])
 			return entries_refuse(entries, "subnet is 0");
@@ -77,8 +79,8 @@ static int put_forward(const Zeta__Node__V1__Nat *nat, const Zeta__Node__V1__For
 
 int nat_entries(const Zeta__Node__V1__Nat *nat, struct entries *entries)
 {
-	const struct nat_address_value behind = {.vni = nat->vni};
-	struct nat_source_value pool = {.vni = nat->external_vni};
+	const struct nat_address_value behind = {.vni = nat->vni, .open = nat->open};
+	struct nat_source_value pool = {.vni = nat->external_vni, .maps = nat->maps};
 	struct endpoint_key key = {.vni = nat->external_vni};
 	size_t i;
 	int err;

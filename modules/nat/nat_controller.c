@@ -17,6 +17,9 @@
 
 static const char *const protocols[] = {"tcp", "udp", NULL};
 
+static const char *const mappings[] = {"address-and-port", "endpoint-independent", NULL};
+static const char *const filterings[] = {"address-and-port", "endpoint-independent", NULL};
+
 static const struct field floating_fields[] = {
 	{.name = "ip", .type = FIELD_ADDRESS, .required = true},
 	{.name = "target", .type = FIELD_REFERENCE, .kind = "ports", .required = true},
@@ -56,6 +59,14 @@ static const struct field fields[] = {
 	 .list = true,
 	 .max_items = MAX_SUBNETS_OF_NAT,
 	 .fallback = "[]"},
+	{.name = "mapping",
+	 .type = FIELD_CHOICE,
+	 .choices = mappings,
+	 .fallback = "\"address-and-port\""},
+	{.name = "filtering",
+	 .type = FIELD_CHOICE,
+	 .choices = filterings,
+	 .fallback = "\"address-and-port\""},
 	{.name = "floating_ips",
 	 .type = FIELD_OBJECT,
 	 .fields = floating_fields,
@@ -279,12 +290,31 @@ static int take_ways_in(struct change *change)
 	return 0;
 }
 
+bool nat_maps(const json_t *nat)
+{
+	return !strcmp(text_or_empty(nat, "mapping"), "endpoint-independent");
+}
+
+bool nat_is_open(const json_t *nat)
+{
+	return !strcmp(text_or_empty(nat, "filtering"), "endpoint-independent");
+}
+
+// What leads inside from everywhere has to be the same towards everybody.
+static int check_mapping(struct change *change)
+{
+	if (!nat_is_open(change->after) || nat_maps(change->after))
+		return 0;
+	return refuse(change->problem, 400, "filtering",
+		      "filtering is endpoint-independent, and mapping is not");
+}
+
 static int complete(struct change *change)
 {
 	int err;
 
-	if ((err = check_vpcs(change)) || (err = take_addresses(change)) ||
-	    (err = take_ways_in(change)))
+	if ((err = check_mapping(change)) || (err = check_vpcs(change)) ||
+	    (err = take_addresses(change)) || (err = take_ways_in(change)))
 		return err;
 	return take_subnets(change);
 }

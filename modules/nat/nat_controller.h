@@ -17,3 +17,8 @@ struct nat_trouble {
 // Returns 0 or a negative errno.
 int nat_troubles(struct store *store, struct status *status, const char *cluster,
 		 void (*fn)(const struct nat_trouble *trouble, void *arg), void *arg);
+
+// Whether what an inside port has outside it has towards everybody; and whether who sends there
+// reaches it.
+bool nat_maps(const json_t *nat);
+bool nat_is_open(const json_t *nat);

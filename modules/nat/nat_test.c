@@ -19,6 +19,7 @@
 #include "modules/nat/refusals.h"
 #include "shared/address.h"
 #include "shared/key.h"
+#include "shared/mapping.h"
 #include "wire/arp.h"
 #include "wire/icmp.h"
 
@@ -152,6 +153,9 @@ static int store_entry(struct entries *entries, enum table table, const void *ke
 	return 0;
 }
 
+// How the NATs are.
+static bool maps, opens;
+
 // addresses: endpoints' numbers, 0 after the last.
 static void put_nat(const struct world *w, uint32_t vni, uint32_t subnet,
 		    const unsigned int *addresses)
@@ -163,6 +167,8 @@ static void put_nat(const struct world *w, uint32_t vni, uint32_t subnet,
 
 	nat.vni = vni;
 	nat.external_vni = PUBLIC;
+	nat.maps = maps;
+	nat.open = opens;
 	nat.address = address;
 	nat.subnet = &subnet;
 	nat.n_subnet = 1;
@@ -197,6 +203,8 @@ static void put_ways_in(const struct world *w, uint32_t vni, uint32_t subnet, un
 	f.inside_port = 22;
 	nat.vni = vni;
 	nat.external_vni = PUBLIC;
+	nat.maps = maps;
+	nat.open = opens;
 	nat.floating_ip = all_floating;
 	nat.n_floating_ip = inside != 0;
 	nat.forward = all_forwards;
@@ -1088,6 +1096,213 @@ static int test_routers(struct world *w)
 	return wrong + packet_is("back", &home, RED, 200, 80, 61, 1000);
 }
 
+#define PEERS 20
+
+// The endpoint's port is outside what it is, whomever it speaks to, and as long as one of its
+// sessions is there.
+static int test_mapping(struct world *w)
+{
+	struct packet p = first, outside, there;
+	int wrong = 0;
+
+	maps = true;
+	put_nat(w, RED, FIRST_SUBNET, two);
+	for (int udp = 0; udp < 2; udp++) {
+		if (udp) {
+			p.protocol = IPPROTO_UDP;
+			p.flags = 0;
+		}
+		p.to = SERVER;
+		p.to_port = 80;
+		wrong += converses(w, "the first of them", p, &outside);
+		for (unsigned int i = 1; i < PEERS; i++) {
+			p.to = SERVER + i % 20;
+			p.to_port = (uint16_t)(80 + i);
+			wrong += goes(w, "another", &p, FORWARDED_FIRST, &there, PUBLIC_SUBNET);
+			wrong += packet_is("the same port", &there, PUBLIC, outside.from,
+					   outside.from_port, p.to, p.to_port);
+			wrong += comes_home(w, "and back", &p, &there, FIRST_SUBNET);
+		}
+	}
+	// Who was not asked does not reach it.
+	there = (struct packet){PUBLIC, SERVER + 25, outside.from,	IPPROTO_UDP,
+				0,	99,	     outside.from_port, 0};
+	wrong += refused(w, "from a stranger", &there, NAT_UNSOLICITED, NAT_UNSOLICITED);
+	// Another port of its has another one.
+	p.from_port++;
+	wrong += goes(w, "another port", &p, FORWARDED_FIRST, &there, PUBLIC_SUBNET);
+	wrong += is_number("is another outside", there.from_port != outside.from_port, 1);
+	wrong += is_number("of the same address", there.from, outside.from);
+	p.protocol = IPPROTO_ICMP;
+	p.flags = ICMP_ECHO_REQUEST;
+	p.to_port = 0;
+	return wrong + converses(w, "a ping", p, &outside);
+}
+
+// Whoever sends to what a port is outside begins a session with it.
+static int test_open(struct world *w)
+{
+	struct packet p = first, outside, in, inside, there;
+	int wrong = 0;
+
+	maps = opens = true;
+	put_nat(w, RED, FIRST_SUBNET, one);
+	p.protocol = IPPROTO_UDP;
+	p.flags = 0;
+	wrong += converses(w, "out", p, &outside);
+	in = (struct packet){PUBLIC, SERVER + 25, ADDRESS,	     IPPROTO_UDP,
+			     0,	     99,	  outside.from_port, 0};
+	wrong += goes(w, "in", &in, FORWARDED_FIRST, &inside, FIRST_SUBNET);
+	wrong += packet_is("in", &inside, RED, SERVER + 25, 99, p.from, p.from_port);
+	wrong += comes_home(w, "answered", &in, &inside, PUBLIC_SUBNET);
+	forget_cached(w);
+	p.to = SERVER + 25;
+	p.to_port = 99;
+	wrong += goes(w, "out, to the stranger", &p, FORWARDED_FIRST, &there, PUBLIC_SUBNET);
+	wrong += packet_is("as it knows", &there, PUBLIC, ADDRESS, outside.from_port, SERVER + 25,
+			   99);
+	in.to_port = outside.from_port == 5000 ? 5001 : 5000;
+	wrong += refused(w, "to nobody's", &in, NAT_UNSOLICITED, NAT_UNSOLICITED);
+	in.to_port = outside.from_port;
+	in.protocol = IPPROTO_TCP;
+	in.flags = SYN;
+	wrong += refused(w, "of the other protocol", &in, NAT_UNSOLICITED, NAT_UNSOLICITED);
+	return wrong;
+}
+
+// From inside, too, by what both are outside; whoever speaks first.
+static int test_mapped_hairpin(struct world *w)
+{
+	struct packet a = first, b = first, a_outside, b_outside, there, back;
+	struct frame f;
+	int wrong = 0;
+
+	maps = opens = true;
+	put_nat(w, RED, FIRST_SUBNET, one);
+	b.from = CLIENT + 1;
+	a.protocol = b.protocol = IPPROTO_UDP;
+	a.flags = b.flags = 0;
+	for (a.from_port = 3000; a.from_port < 3008; a.from_port++) {
+		b.from_port = a.from_port;
+		a.to = b.to = SERVER;
+		a.to_port = b.to_port = 80;
+		wrong += goes(w, "one", &a, FORWARDED_FIRST, &a_outside, PUBLIC_SUBNET);
+		wrong += goes(w, "the other", &b, FORWARDED_FIRST, &b_outside, PUBLIC_SUBNET);
+		a.to = b.to = ADDRESS;
+		a.to_port = b_outside.from_port;
+		b.to_port = a_outside.from_port;
+		wrong += is_verdict("to the other", travel(w, &a, &f), FORWARDED_FIRST);
+		there = packet_in(&f);
+		wrong += packet_is("to the other", &there, RED, ADDRESS, a_outside.from_port,
+				   b.from, b.from_port);
+		wrong += is_verdict("from there", travel(w, &b, &f), FORWARDED);
+		back = packet_in(&f);
+		wrong += packet_is("from there", &back, RED, ADDRESS, b_outside.from_port, a.from,
+				   a.from_port);
+	}
+	return wrong;
+}
+
+// On its way, from this node on, until its insert is sent, into this table. Returns whom to; below
+// 0: to the same node, or never.
+static int travel_until(const struct world *w, struct frame *f, int at, enum dft_table table)
+{
+	struct dft_packet d;
+
+	while (at >= 0) {
+		node_run(&w->node[at], f);
+		memcpy(&d, f->byte + sizeof(struct ethhdr), sizeof(d));
+		if (f->length < DFT_HEADERS_BYTES || d.udp.dest != htons(6081) ||
+		    d.op.op == DFT_REPLY)
+			return -1;
+		at = (int)(ntohl(d.ip.daddr) & 0xFF) - 1;
+		if (d.op.op == DFT_INSERT && d.op.table == table)
+			return at;
+	}
+	return at;
+}
+
+#define CROSSINGS 4
+
+// Both speak first at the same moment: each session has reserved the other's key. One of them
+// begins, and it is both's.
+static int test_crossing(struct world *w)
+{
+	struct packet a = first, b = first, a_outside, b_outside, there;
+	int wrong = 0, crossed = 0, at_a, at_b;
+	struct frame f_a, f_b, f;
+	struct dft_packet op;
+
+	maps = opens = true;
+	put_nat(w, RED, FIRST_SUBNET, one);
+	b.from = CLIENT + 1;
+	a.protocol = b.protocol = IPPROTO_UDP;
+	a.flags = b.flags = 0;
+	for (uint16_t port = 5000; crossed < CROSSINGS && port < 5200; port++) {
+		a.from_port = b.from_port = port;
+		a.to = b.to = SERVER;
+		a.to_port = b.to_port = 80;
+		wrong += goes(w, "one", &a, FORWARDED_FIRST, &a_outside, PUBLIC_SUBNET);
+		wrong += goes(w, "the other", &b, FORWARDED_FIRST, &b_outside, PUBLIC_SUBNET);
+		a.to = b.to = ADDRESS;
+		a.to_port = b_outside.from_port;
+		b.to_port = a_outside.from_port;
+		write_frame(&f_a, &a);
+		write_frame(&f_b, &b);
+		at_a = travel_until(w, &f_a, FWD, DFT_ALIASES);
+		at_b = travel_until(w, &f_b, FWD, DFT_ALIASES);
+		at_a = travel_until(w, &f_a, at_a, DFT_SESSIONS);
+		at_b = travel_until(w, &f_b, at_b, DFT_SESSIONS);
+		if (at_a < 0 || at_b < 0)
+			continue;
+		crossed++;
+		node_travel(w->node, NODES, at_a, &f_a, &op);
+		node_travel(w->node, NODES, at_b, &f_b, &op);
+		for (int i = 0; i < 2; i++) {
+			const struct packet *from = i ? &b : &a, *to = i ? &a : &b;
+			enum verdict v = travel(w, from, &f);
+
+			wrong += is_number("arrives", v == FORWARDED || v == FORWARDED_FIRST, 1);
+			there = packet_in(&f);
+			wrong += packet_is("arrives", &there, RED, ADDRESS, to->to_port, to->from,
+					   to->from_port);
+		}
+	}
+	return wrong + is_number("crossings", crossed, CROSSINGS);
+}
+
+// What a forward has no mapping gets, and where all ports are taken there is none.
+static int test_mapping_exhausted(struct world *w)
+{
+	struct session_key key = {.protocol = IPPROTO_TCP};
+	const struct dft_record record = {.stamp = {0, 1},
+					  .incarnation = {0, 1},
+					  .life = DFT_LIVE,
+					  .state = DFT_ALIAS,
+					  .translation = {.flags = TRANSLATION_IS}};
+	const struct in6_addr outside = endpoint_ip(ADDRESS);
+	const uint8_t vni[3] = {PUBLIC >> 16, PUBLIC >> 8 & 0xFF, PUBLIC & 0xFF};
+	struct packet p = first, there;
+	int wrong = 0;
+
+	maps = opens = true;
+	put_ways_in(w, RED, FIRST_SUBNET, 0, 0, CLIENT + 1);
+	for (int i = FTN; i < NODES; i++)
+		node_clear(&w->node[i], "nat_refusing");
+	wrong += is_told(w, 0);
+	// All but 2222, which leads elsewhere.
+	for (uint32_t port = NAT_FIRST_PORT; port < 65536; port++) {
+		mapping_key(&key, &outside, htons((uint16_t)port), vni, IPPROTO_TCP);
+		if (port != 2222)
+			node_session_put(&w->node[FTN + chain_of_key(&key)], &key, &record);
+	}
+	wrong += refused(w, "no port is left", &p, UNREACHABLE, NAT_EXHAUSTED);
+	wrong += is_told(w, 1);
+	p.protocol = IPPROTO_UDP;
+	p.flags = 0;
+	return wrong + goes(w, "of UDP there is", &p, FORWARDED_FIRST, &there, PUBLIC_SUBNET);
+}
+
 static const struct test {
 	const char *name;
 	int (*run)(struct world *w);
@@ -1110,6 +1325,11 @@ static const struct test {
 	{"a forward", test_forward},
 	{"rules of what comes in", test_in_rules},
 	{"hairpin", test_hairpin},
+	{"a mapping", test_mapping},
+	{"an open mapping", test_open},
+	{"mapped hairpin", test_mapped_hairpin},
+	{"both speak first", test_crossing},
+	{"mappings exhausted", test_mapping_exhausted},
 	{"routers", test_routers}, // the last: endpoints are others' then
 };
 
@@ -1137,6 +1357,7 @@ int main(int argc, char **argv)
 		int failed;
 
 		forget(&w);
+		maps = opens = false;
 		put_policy(&w, RED, 1000);
 		put_policy(&w, BLUE, 3000);
 		put_policy(&w, PUBLIC, 5000);

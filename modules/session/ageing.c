@@ -3,6 +3,8 @@
 
 #include "modules/session/timeout.h"
 #include "shared/flat.h"
+#include "shared/key.h"
+#include "shared/mapping.h"
 
 // For how long nobody was answered about it, at least: the clock counts whole seconds. What was
 // asked for after the clock was read has been used in the future: just now.
@@ -52,6 +54,53 @@ static void verify(struct ageing *ageing, const struct session_seen *seen, __u32
 	ageing->verifies++;
 }
 
+// One of the mappings that a session has: of who is inside, in this VPC.
+static void touch(struct ageing *ageing, const struct session_seen *seen,
+		  const struct in6_addr *inside, __be16 port, const __u8 vni[3], __u32 chain,
+		  __u64 term)
+{
+	struct session_seen mapping = *seen;
+
+	if (!outbox_room(ageing->outbox))
+		return;
+	mapping_key(&mapping.key, inside, port, vni, seen->key.protocol);
+	ask(ageing, &mapping, DFT_TOUCH, chain, roles_bucket(&mapping.key), term);
+	ageing->touches++;
+}
+
+// Every TOUCH_S, spread over all of that. (What was seen in the scan before was seen after that one
+// began.)
+static int touch_due(const struct ageing *ageing, const struct session_seen *seen)
+{
+	const __u32 offset = (__u32)(key_hash(&seen->key) >> 32) % TOUCH_S;
+
+	return (ageing->now_s + offset) / TOUCH_S != (ageing->last_s + offset) / TOUCH_S;
+}
+
+static void touch_mappings(struct ageing *ageing, const struct session_seen *seen, __u32 chain,
+			   __u64 term)
+{
+	const struct translation *t = &seen->record.translation;
+	const __u8 flags = seen->record.towards[0].flags;
+	const int from_b = t->flags & TRANSLATION_FROM_B;
+
+	if (!(flags & (DECISION_MAPS_SOURCE | DECISION_MAPS_DESTINATION)) ||
+	    mapping_key_is(&seen->key) || dft_state_closed(seen->record.state) ||
+	    !touch_due(ageing, seen))
+		return;
+	if (flags & DECISION_MAPS_SOURCE)
+		touch(ageing, seen, from_b ? &seen->key.b : &seen->key.a,
+		      from_b ? seen->key.b_port : seen->key.a_port, seen->key.vni, chain, term);
+	if (flags & DECISION_MAPS_DESTINATION)
+		touch(ageing, seen, &t->destination, t->destination_port, t->vni, chain, term);
+}
+
+void ageing_begin(struct ageing *ageing)
+{
+	ageing->last_s = ageing->scan_s;
+	ageing->scan_s = ageing->now_s;
+}
+
 void ageing_look(struct ageing *ageing, const struct session_seen *seen)
 {
 	const __u32 bucket = roles_bucket(&seen->key);
@@ -84,6 +133,9 @@ void ageing_look(struct ageing *ageing, const struct session_seen *seen)
 			return;
 		ask(ageing, seen, DFT_COLLECT, chain, bucket, role->term);
 		ageing->collects++;
+		return;
+	case DFT_IN_USE:
+		touch_mappings(ageing, seen, chain, role->term);
 		return;
 	default:
 		return;

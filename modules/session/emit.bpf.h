@@ -117,6 +117,21 @@ inlined int emit_verify(struct xdp_md *ctx, struct outbox_entry *e, const struct
 	return op_send_to_node(ctx, chain_whom(c, 0, 0), EMITTED_VERIFY);
 }
 
+// Says to a mapping's tail, of whichever chain, that a session of its is in this one.
+inlined int emit_touch(struct xdp_md *ctx, const struct outbox_entry *e,
+		       const struct session_key *key, const struct move *m, __u32 where)
+{
+	struct dft_packet *d = emit_write(ctx, e, key, 0, NULL, m, where);
+	const struct chain_value *c;
+
+	if (!d)
+		return finish(ctx, NO_ROOM);
+	c = op_point(d, key);
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	return op_send_to_node(ctx, chain_whom(c, 1, 0), EMITTED_TOUCH);
+}
+
 // Sends the next op of the outbox. One that is void by now is taken all the same.
 inlined int emit_next(struct xdp_md *ctx)
 {
@@ -178,6 +193,8 @@ inlined int emit_next(struct xdp_md *ctx)
 			return finish(ctx, EMIT_VOID);
 		v = EMITTED_DELETE;
 	}
+	if (e->op == DFT_TOUCH)
+		return emit_touch(ctx, e, &key, &m, where);
 	if (e->op == DFT_VERIFY)
 		return emit_verify(ctx, e, &key, &m, where, room);
 	if (e->op == DFT_TOLD || e->op == DFT_WHOLE) {

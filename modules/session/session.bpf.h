@@ -77,6 +77,8 @@ struct session_change {
 	__u32 complete;	       // adopt: what is not there was collected here
 	__u32 refuse;	       // insert, update: no session that is not there ..
 	__u32 refused;	       // .. out: it was not
+	__u32 wins;	       // insert: against one that has reserved this session's key, ..
+	__u8 crosses[40];      // .. and whose own is this session's alias (docs/dft.md A7)
 	struct dft_stamp seen; // insert: what the evaluator observed; update: the incarnation;
 			       // delete, collect, remove: which record; verify: which life
 	struct dft_record record; // in: what the op says; out: what goes on
@@ -221,6 +223,10 @@ inlined enum dft_outcome session_step(struct dft_record *mine, struct session_ch
 		if (c->refuse && mine->life != DFT_LIVE) {
 			c->refused = 1;
 			return DFT_REFUSED;
+		}
+		if (c->wins && dft_crosses(mine, c->crosses)) {
+			outcome = dft_insert_crossing_at_head(mine, floor, c->seen, &c->record);
+			break;
 		}
 		// What the tail's floor is above would never pass it.
 		if (mine->life == DFT_LIVE && floor < c->seen.floor)

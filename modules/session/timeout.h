@@ -6,11 +6,14 @@
 
 #include "dft/core.h"
 #include "shared/limits.h"
+#include "shared/mapping.h"
 #include "shared/session.h"
 
 // Seconds, by the session's protocol and state.
 static inline __u32 session_timeout_s(const struct session_key *key, __u16 state)
 {
+	if (mapping_key_is(key))
+		return key->protocol == IPPROTO_TCP ? MAPPING_TCP_S : MAPPING_UDP_S;
 	switch (key->protocol) {
 	case IPPROTO_TCP:
 		return dft_state_closed(state) || !(state & DFT_ANSWERED) ? TCP_TRANSITORY_S

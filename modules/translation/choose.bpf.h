@@ -5,6 +5,7 @@
 #pragma once
 
 #include "modules/chain/chain.bpf.h"
+#include "modules/nat/nat.bpf.h"
 #include "modules/translation/translation.bpf.h"
 
 #define CHOICES_MOST 2048 // ports that are looked at: with one in 15 free none of them is rarely
@@ -34,6 +35,17 @@ inlined void choose_this(struct evaluation *e, struct session_room *room, __u32 
 	translation_flow(&e->translation, &e->key, &room->other);
 }
 
+// Whether the port leads inside by a NAT's word already.
+inlined int choose_leads(const struct evaluation *e)
+{
+	struct nat_forward_key key = {.vni = vni_of(e->translation.vni),
+				      .address = e->translation.source,
+				      .port = e->translation.source_port,
+				      .protocol = e->protocol};
+
+	return bpf_map_lookup_elem(&nat_forwards, &key) != NULL;
+}
+
 static long choose_look(__u32 i, struct choosing *c)
 {
 	struct session_room *room = session_room();
@@ -51,11 +63,11 @@ static long choose_look(__u32 i, struct choosing *c)
 	if (!chain)
 		return 0;
 	if (chain_place(chain) < 0) {
-		if (!c->other)
+		if (!c->other && !(e->begins_mapping && choose_leads(e)))
 			c->other = port;
 		return 0;
 	}
-	if (session_is_there(&room->other.key, hash))
+	if (session_is_there(&room->other.key, hash) || (e->begins_mapping && choose_leads(e)))
 		return 0;
 	c->found = port;
 	return 1;
