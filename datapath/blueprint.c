@@ -375,7 +375,7 @@ static int refuses(struct passage *w, const struct blueprint_chain *chain, int a
 	const struct blueprint_packet *p = w->p;
 	uint16_t port = as_sent ? p->destination_port : w->out.destination_port;
 
-	if (!p->fragment && port == chain->port)
+	if (port == chain->port)
 		return !refuse(w, FUNCTION_DROPPED, 0);
 	if (!begins(p))
 		return !refuse(w, NO_SESSION, 0);
