@@ -28,29 +28,29 @@
 #define MAX_CACHED 1048576	 // sessions a forwarder caches; older ones are evicted
 #define FLAT_ROOM 7 // quarters of a flat table's slot for a session: 1 of 6,000 finds its page full
 #define VERIFY_S 5  // how often an alias' owner is asked about
-#define FLAT_PAGES 65536	  // of a forwarder's: 2 million slots, half full with MAX_CACHED
-#define MAX_CACHED_UNFLAT 262144  // .. that its slots cannot have; older ones are evicted
-#define MAX_DIRECT 262144	  // direct paths a host knows; older ones are evicted
-#define MAX_LOCAL_PORTS 4096	  // per host
-#define MAX_HOST_UPLINKS 8	  // per host
-#define MAX_ANNOUNCED 65536	  // addresses of a host's uplinks: each a route of its kernel
-#define MAX_SECURITY_GROUPS 65536 // one for each VPC
-#define MAX_NETWORK_ACLS 65536	  // one for each VPC
-#define MAX_LOAD_BALANCERS 65536  // one for each VPC
-#define MAX_VPC_LISTENERS 64	  // of a VPC's load balancers: each is 5 KB on a flow table node
-#define MAX_LISTENERS 131072	  // two for each load balancer
+#define FLAT_PAGES 65536	   // of a forwarder's: 2 million slots, half full with MAX_CACHED
+#define MAX_CACHED_UNFLAT 262144   // .. that its slots cannot have; older ones are evicted
+#define MAX_DIRECT 262144	   // direct paths a host knows; older ones are evicted
+#define MAX_LOCAL_PORTS 4096	   // per host
+#define MAX_HOST_UPLINKS 8	   // per host
+#define MAX_ANNOUNCED 65536	   // addresses of a host's uplinks: each a route of its kernel
+#define MAX_SECURITY_GROUPS 65536  // one for each VPC
+#define MAX_NETWORK_ACLS 65536	   // one for each VPC
+#define MAX_LOAD_BALANCERS 65536   // one for each VPC
+#define MAX_VPC_LISTENERS 64	   // of a VPC's load balancers: each is 5 KB on a flow table node
+#define MAX_LISTENERS 131072	   // two for each load balancer
 #define MAX_DIRECT_BACKENDS 262144 // that answer clients themselves
-#define MAX_BACKENDS 64		  // of a listener: Maglev's slots are 64 for each, for even shares
-#define MAX_WEIGHT 256		  // of a backend
-#define MAX_ROUTES 1048576	  // of all VPCs; a flow table node has them
-#define MAX_VPC_ROUTES 100000	  // of all route tables of a VPC
-#define MAX_UPLINKS 65536	  // addresses of uplinks: as many as NATs
-#define MAX_NEXT_HOPS 8		  // of a route: a packet may have to look at each
-#define MAX_SHARED_ROUTES 65536	  // of all routes those of several next hops
-#define MAX_TABLE_ROUTES 10000	  // of one route table: so many are less than a request may have
-#define MAX_PORT_ALLOWED 16	  // prefixes that one port may send as
-#define MAX_ALLOWED 1310720	  // four for each VPC, and one for each endpoint of IPv6
-#define ROUTE_BLOCKS 256	  // that routes are told to nodes in, as rules are
+#define MAX_BACKENDS 64		   // of a listener: Maglev's slots are 64 for each, for even shares
+#define MAX_WEIGHT 256		   // of a backend
+#define MAX_ROUTES 1048576	   // of all VPCs; a flow table node has them
+#define MAX_VPC_ROUTES 100000	   // of all route tables of a VPC
+#define MAX_UPLINKS 65536	   // addresses of uplinks: as many as NATs
+#define MAX_NEXT_HOPS 8		   // of a route: a packet may have to look at each
+#define MAX_SHARED_ROUTES 65536	   // of all routes those of several next hops
+#define MAX_TABLE_ROUTES 10000	   // of one route table: so many are less than a request may have
+#define MAX_PORT_ALLOWED 16	   // prefixes that one port may send as
+#define MAX_ALLOWED 1310720	   // four for each VPC, and one for each endpoint of IPv6
+#define ROUTE_BLOCKS 256	   // that routes are told to nodes in, as rules are
 #define MAX_CHECKED 16384  // backends that are checked: as many a second, by each flow table node
 #define MAX_CHECK_PATH 128 // bytes of an HTTP check's path
 #define MIN_CHECK_MS 100   // between checks: each is a connection from each flow table node
