@@ -351,6 +351,11 @@ static json_t *check_list(const struct field *field, const json_t *given, const 
 	return take_ptr(list);
 }
 
+json_t *field_fallback(const struct field *field)
+{
+	return field->fallback ? json_loads(field->fallback, JSON_DECODE_ANY, NULL) : json_null();
+}
+
 static json_t *check_field(const struct field *field, const json_t *given, const char *path,
 			   struct problem *problem)
 {
@@ -359,8 +364,7 @@ static json_t *check_field(const struct field *field, const json_t *given, const
 		return NULL;
 	}
 	if (!given)
-		return field->fallback ? json_loads(field->fallback, JSON_DECODE_ANY, NULL)
-				       : json_null();
+		return field_fallback(field);
 	if (json_is_null(given) && field->nullable)
 		return json_null();
 	return field->list ? check_list(field, given, path, problem)

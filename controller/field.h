@@ -69,6 +69,9 @@ bool field_is_word(const char *text);
 json_t *field_check(const struct field *fields, const json_t *given, const char *path,
 		    struct problem *problem);
 
+// What a field is where it is absent: a new reference.
+json_t *field_fallback(const struct field *field);
+
 // Calls fn for each reference in a checked object, deep; fn may return another text to put in its
 // place (a new reference), or NULL with *problem filled, which ends the walk. Returns 0 or -errno.
 typedef json_t *(*reference_fn)(const struct field *field, const char *path, const char *text,

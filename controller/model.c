@@ -202,16 +202,27 @@ static json_t *refer(const struct field *field, const char *path, const char *te
 	return json_string(text);
 }
 
+// Of a stored body, which may be from before there was such a field: a new reference.
+static json_t *stored_field(const struct field *field, const json_t *body)
+{
+	json_t *value = json_object_get(body, field->name);
+
+	return value ? json_incref(value) : field_fallback(field);
+}
+
 static int check_fixed(struct change *change)
 {
 	const struct field *field;
 
-	for (field = change->kind->fields; change->before && field->name; field++)
-		if (field->fixed && !json_equal(json_object_get(change->before, field->name),
-						json_object_get(change->after, field->name)))
+	for (field = change->kind->fields; change->before && field->name; field++) {
+		auto_(json_decrefp) json_t *before = stored_field(field, change->before);
+
+		if (field->fixed &&
+		    !json_equal(before, json_object_get(change->after, field->name)))
 			return refuse(change->problem, 409, field->name,
 				      "%s of a %s cannot be changed", field->name,
 				      change->kind->one);
+	}
 	return 0;
 }
 

@@ -502,7 +502,7 @@ inlined int later_fragment(struct xdp_md *ctx, const int waited)
 	struct packet p = packet_of(ctx);
 	const struct subnet_value *subnet;
 	const struct vpc_value *vpc;
-	struct in6_addr sender;
+	struct in6_addr destination;
 	struct flow f = {};
 	struct cached c;
 	enum verdict v;
@@ -525,8 +525,8 @@ inlined int later_fragment(struct xdp_md *ctx, const int waited)
 		return finish(ctx, NO_VPC);
 	if (tenant_bytes(&p) > cfg.tenant_mtu)
 		return finish(ctx, NOT_ANSWERED);
-	sender = address_of_v4(p.inner.ip->saddr);
-	subnet = subnet_of(p.vni, &sender);
+	destination = address_of_v4(p.inner.ip->daddr);
+	subnet = subnet_of(p.vni, &destination);
 	if (subnet && to_gateway(&p, subnet, 0))
 		return finish(ctx, GATEWAY_PROTOCOL);
 	if (!fragment_recall(&p, &f))

@@ -78,6 +78,7 @@
 #define MAX_SERVICE_CHAIN 8 // network functions of a VPC; bounded by tail calls (33) too
 #define MAX_LATER_CHAIN 4   // .. of a chain beside the VPC's own, of which a packet meets three
 #define MAX_MET 20	    // functions that a packet meets: what is left of the tail calls
+#define MAPPING_CALLS 4	    // that a question for a NAT's mapping takes from these
 #define MAX_SERVICE_CHAINS 131072   // beside the VPCs' own; two for each
 #define MAX_FUNCTIONS 64	    // slots for network functions on a node
 #define MAX_FUNCTION_CONFIGS 524288 // eight for each VPC: 4 functions, each in both places
@@ -123,7 +124,9 @@
 // A NAT's mapping, after the last word of a session of its.
 #define TOUCH_S 20	  // how often that is said
 #define MAPPING_UDP_S 120 // RFC 4787 REQ-5: not below 2 minutes from the last packet
-#define MAPPING_TCP_S 60  // longer than what closed sessions leave behind: 30 s, and 2 R + D
+// Longer than a closed session is remembered, 30 s, from where it may be begun again; and two words
+// may be lost after that.
+#define MAPPING_TCP_S 100
 
 // What a VPC may cost the others (modules/limits).
 #define MAX_FIRST_PACKETS 100000000 // per second and VPC: more than any cluster handles

@@ -81,8 +81,8 @@ inlined void passage_add(struct passage *t, __u32 *wanting, const __u8 *function
 _Static_assert(MAX_SERVICE_CHAIN == 8 && EVERY_FUNCTIONS == 8, "as many as in the loop");
 
 // Who is to see the packet: first who is in the service chain of its VPC, in order, then who is in
-// other chains of that VPC's, then in those of the other one, where it goes to another. One that
-// left its chain sees nothing more.
+// other chains of that VPC's, then both of the other one, where it goes to another. One that left
+// its chain sees nothing more.
 inlined void passage_fill(struct passage *t, const struct vpc_value *vpc,
 			  const struct vpc_value *to, __u32 to_vni)
 {
@@ -92,8 +92,10 @@ inlined void passage_fill(struct passage *t, const struct vpc_value *vpc,
 	passage_add(t, &wanting, vpc->function, vpc->functions, t->vni);
 	if (wanting)
 		passage_add(t, &wanting, vpc->later, EVERY_FUNCTIONS, t->vni);
-	if (wanting && to)
+	if (wanting && to) {
+		passage_add(t, &wanting, to->function, to->functions, to_vni);
 		passage_add(t, &wanting, to->later, EVERY_FUNCTIONS, to_vni);
+	}
 }
 
 // The last word of who has seen the packet: the next one, or, after the last, on to the host.

@@ -88,8 +88,9 @@ int loadbalancer(struct xdp_md *ctx)
 	if (balancer->direct && (e->again || e->anew))
 		former = direct_backend_find(e->vni, &e->destination, e->forth.to_mac);
 	if (e->again && balancer->direct) {
-		// Of who is no backend any more, or was none.
-		if (!former || t.flags)
+		// Of who is no backend any more, or was none. (Between two VPCs there is a
+		// translation that changes no address.)
+		if (!former || (t.flags && !address_equal(&t.destination, &e->destination)))
 			return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
 		return hand_over(ctx, e, former);
 	}
