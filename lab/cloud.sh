@@ -119,6 +119,29 @@ pings() {
 	on "$1" ping -q -c 1 -W "${3:-2}" "$2"
 }
 
+# heard_mark ENDPOINT ADDRESS PORT: of UDP that a sends there, something arrives with DSCP 46.
+heard_mark() {
+	on "$1" timeout 5 python3 - <<-END &
+		import socket, sys
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+		s.bind(("", $3))
+		while True:
+		    _, told, _, _ = s.recvmsg(100, 100)
+		    if told[0][2][0] == 46 << 2:
+		        sys.exit(0)
+	END
+	local listener=$!
+	on a timeout 5 python3 - <<-END || true
+		import socket, time
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		for _ in range(30):
+		    s.sendto(b"x", ("$2", $3))
+		    time.sleep(0.1)
+	END
+	wait $listener
+}
+
 # web ENDPOINT TEXT: a server there, on ports 80 and 8080, whose page says TEXT.
 web() {
 	mkdir -p "$work/$1"
