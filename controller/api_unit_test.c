@@ -240,6 +240,51 @@ static void test_broken_store(void **state)
 	json_decref(error);
 }
 
+static int copy_older(const struct object *object, void *arg)
+{
+	json_t **body = arg;
+
+	*body = json_deep_copy(object->body);
+	// Which is how it was before there was such a field.
+	return json_object_del(*body, "direct_return");
+}
+
+// What was stored before there was a field that cannot be changed is what it is where that is
+// absent, and not another.
+static void test_older_than_a_field(void **state)
+{
+	static const char *const same[] = {
+		"{'name': 'lb', 'vpc': 'v', 'ip': '10.9.0.100', 'listeners': []}",
+		"{'name': 'lb', 'vpc': 'v', 'ip': '10.9.0.100', 'listeners': [],"
+		" 'direct_return': false}",
+	};
+	static const char other[] = "{'name': 'lb', 'vpc': 'v', 'ip': '10.9.0.100',"
+				    " 'listeners': [], 'direct_return': true}";
+	struct model *model = *state;
+	json_t *made, *older = NULL;
+	char path[128];
+
+	make_world(model);
+	make(model, "/v1/subnets",
+	     "{'name': 's', 'vpc': 'v', 'cidr': '10.9.0.0/24', 'gateway': '10.9.0.254'}");
+	made = ask(model, 201, "POST", "/v1/load-balancers", same[0]);
+	snprintf(path, sizeof(path), "/v1/load-balancers/%s", text_in(made, "id"));
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		assert_int_equal(store_begin(model->store), 0);
+		assert_int_equal(store_get(model->store, "load-balancers", text_in(made, "id"),
+					   copy_older, &older),
+				 0);
+		assert_int_equal(store_put(model->store, "load-balancers", text_in(older, "vpc"),
+					   older, NULL),
+				 0);
+		json_decref(older);
+		assert_int_equal(store_commit(model->store), 0);
+		json_decref(ask(model, 409, "PUT", path, other));
+		json_decref(ask(model, 200, "PUT", path, same[i]));
+	}
+	json_decref(made);
+}
+
 // ---- a cluster that is watched over: six nodes, and voters that carry out at once what they are
 // told
 
@@ -1540,6 +1585,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_commit_per_change, open_model,
 						close_model),
 		cmocka_unit_test_setup_teardown(test_broken_store, open_model, close_model),
+		cmocka_unit_test_setup_teardown(test_older_than_a_field, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_founding, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_scaling, open_model, close_model),
 		cmocka_unit_test_setup_teardown(test_moves_exclude_each_other, open_model,

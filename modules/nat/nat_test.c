@@ -1170,6 +1170,44 @@ static int test_open(struct world *w)
 	return wrong;
 }
 
+// Whose subnet is taken out of an open NAT, which others have still, is not reached by what he was
+// outside.
+static int test_subnet_removed(struct world *w)
+{
+	struct packet p = first, outside, in, inside;
+	const uint32_t subnet = FIRST_SUBNET;
+	struct frame f;
+	int wrong = 0;
+
+	maps = opens = true;
+	p.protocol = IPPROTO_UDP;
+	p.flags = 0;
+	for (int others = 0; others < 2; others++) {
+		forget(w);
+		put_nat(w, RED, FIRST_SUBNET, one);
+		put_nat(w, RED, FIRST_SUBNET + 1, one);
+		put_policy(w, RED, 1000);
+		wrong += goes(w, "out", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+		in = (struct packet){PUBLIC, SERVER + 25, ADDRESS,	     IPPROTO_UDP,
+				     0,	     99,	  outside.from_port, 0};
+		wrong += goes(w, "in", &in, FORWARDED_FIRST, &inside, FIRST_SUBNET);
+		for (int i = FTN; i < NODES; i++)
+			node_remove(&w->node[i], "nat_sources", &subnet);
+		// Or it has another NAT.
+		if (others) {
+			opens = false;
+			put_nat(w, RED, FIRST_SUBNET, (unsigned int[]){SECOND, 0});
+			opens = true;
+		}
+		put_policy(w, RED, 1001);
+		forget_cached(w);
+		wrong += is_verdict("what came in", travel(w, &in, &f), NAT_UNSOLICITED);
+		in.from_port++;
+		wrong += refused(w, "a new one", &in, NAT_UNSOLICITED, NAT_UNSOLICITED);
+	}
+	return wrong;
+}
+
 // From inside, too, by what both are outside; whoever speaks first.
 static int test_mapped_hairpin(struct world *w)
 {
@@ -1327,6 +1365,7 @@ static const struct test {
 	{"hairpin", test_hairpin},
 	{"a mapping", test_mapping},
 	{"an open mapping", test_open},
+	{"a subnet removed", test_subnet_removed},
 	{"mapped hairpin", test_mapped_hairpin},
 	{"both speak first", test_crossing},
 	{"mappings exhausted", test_mapping_exhausted},

@@ -734,6 +734,47 @@ static int test_load_balancer(struct world *w)
 	return wrong;
 }
 
+// Its backend gets packets as they are, and answers as the load balancer: also when either VPC's
+// policy is another one.
+static int test_direct(struct world *w)
+{
+	const struct load_balancer_value direct = {.direct = 1};
+	const struct endpoint_key address = {BLUE, endpoint_ip(VIP)};
+	const struct direct_backend_key backend = {
+		.address = endpoint_ip(VIP), .vni = BLUE, .mac = {2, 1, 0, 0, 0, OTHER}};
+	const struct in6_addr ip = endpoint_ip(OTHER);
+	struct packet p = first, there, back, home;
+	struct frame f;
+	int wrong = 0;
+
+	put_balancer(w, OTHER);
+	put(w, "load_balancers", &address, &direct);
+	put(w, "direct_backends", &backend, &ip);
+	p.to = VIP;
+	there = p;
+	there.vni = BLUE;
+	back = (struct packet){BLUE, VIP, CLIENT, IPPROTO_TCP, SYN | ACK, 80, 1000, 0, OTHER, 0};
+	home = back;
+	home.vni = RED;
+	wrong += goes(w, "there", &p, FORWARDED_FIRST, &there, OTHER, BLUE_SUBNET);
+	wrong += goes(w, "and back", &back, FORWARDED, &home, CLIENT, RED_SUBNET);
+	p.flags = back.flags = ACK;
+	for (uint32_t i = 1; i < 3; i++) {
+		put_policy(w, RED, RED_POLICY + i);
+		forget_cached(w);
+		wrong += goes(w, "red's", &p, FORWARDED_FIRST, &there, OTHER, BLUE_SUBNET);
+		put_policy(w, BLUE, BLUE_POLICY + i);
+		forget_cached(w);
+		wrong += goes(w, "blue's", &back, FORWARDED_FIRST, &home, CLIENT, RED_SUBNET);
+	}
+	empty(w, "direct_backends");
+	put_policy(w, BLUE, BLUE_POLICY + 3);
+	forget_cached(w);
+	wrong += is_verdict("no backend any more", travel(w, &p, &f), NO_SESSION);
+	put_balancer(w, 0);
+	return wrong;
+}
+
 // A router's port speaks to the peer as itself and for who is in its VPC's subnets, for nobody
 // else: he might be called as somebody of the peer's.
 static int test_routers(struct world *w)
@@ -812,6 +853,7 @@ static const struct test {
 	{"policy", test_policy},
 	{"its end beside a route", test_end_beside_a_route},
 	{"a load balancer", test_load_balancer},
+	{"answers of its own", test_direct},
 	{"routers", test_routers},
 	{"both begin", test_both_begin},
 	{"subnets", test_subnets},
