@@ -63,7 +63,7 @@ struct evaluation {
 	struct translation former; // anew: of the session that has ended
 	struct in6_addr next_hop;  // routed: the endpoint that gets it in the destination's place
 	struct in6_addr router;	   // from_router: an address of the port that sent it
-	// TRANSLATION_MAPS_*: what mappings said, or, in asks, shall say first. Of a live session
+	// TRANSLATION_MAPS_*: what mappings said, or, in asks, shall say yet. Of a live session
 	// only the flags: which have said what its translation is.
 	struct translation mapping;
 	__u8 asks;
@@ -73,9 +73,12 @@ struct evaluation {
 	__u32 destination_group[MAX_PORT_GROUPS];
 };
 
+// The one that programs work on; and what was decided, while a mapping is asked for.
+enum { EVALUATION_NOW, EVALUATION_KEPT, EVALUATIONS };
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, EVALUATIONS);
 	__type(key, __u32);
 	__type(value, struct evaluation);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
@@ -108,9 +111,16 @@ struct {
 
 inlined struct evaluation *evaluation_now(void)
 {
-	__u32 zero = 0;
+	__u32 now = EVALUATION_NOW;
 
-	return bpf_map_lookup_elem(&evaluations, &zero);
+	return bpf_map_lookup_elem(&evaluations, &now);
+}
+
+inlined void evaluation_keep(const struct evaluation *e)
+{
+	__u32 kept = EVALUATION_KEPT;
+
+	bpf_map_update_elem(&evaluations, &kept, e, BPF_ANY);
 }
 
 // Whether the packet may begin a session. What claims to be in the middle of one has none; of ICMP
@@ -177,6 +187,11 @@ inlined void evaluation_choose(struct evaluation *e, __u16 first, __u16 count)
 inlined struct in6_addr evaluation_origin(const struct evaluation *e)
 {
 	return e->from_b ? e->key.b : e->key.a;
+}
+
+inlined __be16 evaluation_origin_port(const struct evaluation *e)
+{
+	return e->from_b ? e->key.b_port : e->key.a_port;
 }
 
 // A step never returns where the loader has filled its slot.
@@ -254,11 +269,11 @@ inlined int function_refuse(struct xdp_md *ctx, struct evaluation *e, enum decis
 	return go_to(ctx, STEP_DECIDED);
 }
 
-// A function's last word for now: first a mapping is asked for, then all of them run again, with
-// what it says in e->mapping. which: TRANSLATION_MAPS_SOURCE: the mapping of who sends; or
-// TRANSLATION_MAPS_DESTINATION: that which has the destination, in the VPC that e->mapping says.
-inlined int function_asks(struct xdp_md *ctx, struct evaluation *e, __u8 which)
+// A function's last word for now: first it is asked which mapping has the destination, in the VPC
+// that e->mapping says; then all functions run again, with what that says in e->mapping. (Of who
+// sends it is asked when all have let the packet go: that takes no more than e->asks.)
+inlined int function_asks(struct xdp_md *ctx, struct evaluation *e)
 {
-	e->asks = which;
+	e->asks = TRANSLATION_MAPS_DESTINATION;
 	return go_to(ctx, STEP_DECIDED);
 }

@@ -759,6 +759,7 @@ int gateway(struct xdp_md *ctx)
 		return finish(ctx, DFT_MALFORMED);
 	if (*node & NODE_FOREIGN)
 		move_mirror(&p, d);
+	d->op.kept = 0; // what this node has kept was of another packet
 	return op_enter(ctx, d);
 }
 
@@ -1029,6 +1030,29 @@ inlined __u8 mapped_flags(__u8 flags)
 	       (flags & DECISION_MAPS_DESTINATION ? TRANSLATION_MAPS_DESTINATION : 0);
 }
 
+// The mapping that was asked for when the packet was let go is in e->mapping. What was decided then
+// goes on with it; but where rules were told another address of the NAT, they are asked once more:
+// what they have cost so far is in e->met. Returns whether it goes on.
+called int resume(struct evaluation *e)
+{
+	__u32 now = EVALUATION_NOW, last = EVALUATION_KEPT;
+	const struct evaluation *kept = bpf_map_lookup_elem(&evaluations, &last);
+	__be16 port;
+
+	if (!e || !kept)
+		return 0;
+	if (!address_equal(&kept->translation.source, &e->mapping.source)) {
+		e->met = kept->met - MAPPING_CALLS;
+		return 0;
+	}
+	port = e->mapping.source_port;
+	bpf_map_update_elem(&evaluations, &now, kept, BPF_ANY);
+	e->translation.source_port = port;
+	e->mapping.flags |= TRANSLATION_MAPS_SOURCE;
+	e->asks = 0;
+	return 1;
+}
+
 // The VPC's service chain decides: about a packet of which nothing is recorded, or, again, about a
 // live session, as recorded; anew: about a first packet, though what is recorded has only just
 // ended. Who sends is checked before: what a liar sends must not decide about the packets of whom
@@ -1074,6 +1098,8 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct dft_pack
 		e->mapping.flags = mapped_flags(recorded->towards[0].flags);
 	} else if (d->translation.translation.flags & TRANSLATION_MAPS) {
 		e->mapping = d->translation.translation;
+		if (d->op.kept && e->mapping.flags & TRANSLATION_MAPS_SOURCE && resume(e))
+			return go_to(ctx, STEP_DECIDED);
 	}
 	if (anew) {
 		e->former = recorded->translation;
@@ -2507,11 +2533,13 @@ inlined __u8 decision_mapped(__u8 flags)
 	       (flags & TRANSLATION_MAPS_DESTINATION ? DECISION_MAPS_DESTINATION : 0);
 }
 
-// Before the service chain decides, a mapping is asked for, at the tail of its key or of its alias.
-// The packet comes back with what it says, to be looked up again.
+// A mapping is asked for, at the tail of its key or of its alias: of the destination, before the
+// service chain can decide; of who sends, when it lets the packet go, so that what is denied takes
+// no port. The packet comes back with what it says, to be looked up again.
 inlined int decided_first(struct xdp_md *ctx, struct dft_packet *d, const struct evaluation *e)
 {
 	const int theirs = e->asks == TRANSLATION_MAPS_DESTINATION;
+	const struct in6_addr origin = evaluation_origin(e);
 	struct translation *t = &d->translation.translation;
 	const struct chain_value *c;
 	struct session_key key;
@@ -2519,9 +2547,13 @@ inlined int decided_first(struct xdp_md *ctx, struct dft_packet *d, const struct
 	*t = e->mapping;
 	if (d->op.flags & DFT_ASKED)
 		t->flags |= TRANSLATION_MAPS_ASKED;
-	mapping_key(&key, theirs ? &e->destination : &e->source,
-		    theirs ? e->destination_port : e->source_port, theirs ? t->vni : e->key.vni,
-		    e->protocol);
+	if (theirs) {
+		mapping_key(&key, &e->destination, e->destination_port, t->vni, e->protocol);
+	} else {
+		mapping_key(&key, &origin, evaluation_origin_port(e), e->key.vni, e->protocol);
+		evaluation_keep(e);
+		d->op.kept = 1;
+	}
 	d->op.op = DFT_LOOKUP;
 	d->op.table = theirs ? DFT_MAPPED : DFT_MAPPINGS;
 	d->op.flags &= DFT_OF_PACKET;
@@ -2544,7 +2576,8 @@ int decided(struct xdp_md *ctx)
 
 	if (!d || !e || !room)
 		return finish(ctx, BUG);
-	if (e->asks)
+	if (e->asks == TRANSLATION_MAPS_DESTINATION ||
+	    (e->asks && e->forth.action == DECIDE_FORWARD))
 		return decided_first(ctx, d, e);
 	if (e->forth.action == DECIDE_NOTHING)
 		return finish(ctx, NO_CHAIN_FUNCTION);

@@ -192,7 +192,7 @@ struct dft_op_option {
 	__u8 hops;     // redirects left; at 0 the op is dropped
 	__u8 entrance; // the forwarder's, echoed: whose address the packet leaves with
 	__u8 service_chain;
-	__u8 service_index; // the function to run next
+	__u8 kept; // of what is at one node: that has kept what it decided about the packet
 	__be32 epoch;
 	__be32 term;
 	__be32 bucket;

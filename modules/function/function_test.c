@@ -620,7 +620,7 @@ static int test_most(struct world *w)
 	struct endpoint_key key = {.vni = outside, .address = address_must("10.0.0.2")};
 	struct subnet_key of = {.prefix_bits = 32 + 127, .vni = htonl(outside)};
 	const struct subnet_value away = {.subnet = 3, .bits = 127, .chain = TAKERS};
-	const struct sent web = {.to = 80, .flags = SYN};
+	const struct sent web = {.to = 80, .flags = SYN}, other = {.to = 81, .flags = SYN};
 	struct endpoint_value server;
 	int wrong = 0;
 
@@ -650,7 +650,21 @@ static int test_most(struct world *w)
 	wrong += ends(w, "20, four of them twice", &web, FORWARDED_FIRST);
 	for (uint32_t i = 0; i < 4; i++)
 		wrong += is_number("saw it twice", state_of(w, SLOT + i, 0).count.runs, 2);
-	return wrong;
+	// A mapping, too, is asked for at this node, and begins here; once is it known already.
+	source.maps = 1;
+	node_put(&w->node, "nat_sources", &subnet, &source);
+	put_subnets(w, 0, 0, 0);
+	node_remove(&w->node, "subnets", &of);
+	forget(w);
+	wrong += ends(w, "16, four of them twice", &web, FORWARDED_FIRST);
+	wrong += ends(w, "and to another port", &other, FORWARDED_FIRST);
+	for (uint32_t i = 0; i < 4; i++)
+		wrong += is_number("before and after", state_of(w, SLOT + i, 0).count.runs, 6);
+	put_later(w, SENDERS, later, 1);
+	put_subnets(w, SENDERS, 0, 0);
+	node_remove(&w->node, "subnets", &of);
+	forget(w);
+	return wrong + ends(w, "17", &web, TOO_MANY_FUNCTIONS);
 }
 
 // Of a chain that is not the VPC's own, too, as long as that chain has it.

@@ -39,7 +39,7 @@ enum way {
 	SHARES, // an address of several: by a port that is free
 	NOBODYS,
 	PORTLESS,
-	ASKS, // first what a mapping says
+	ASKS, // what a mapping says: out, when the packet may go; in, first
 	ENDS, // what its mapping says is over
 };
 
@@ -166,16 +166,15 @@ inlined int stands(const struct evaluation *e, const struct translation *t)
 	       vni_of(was->vni) == vni_of(t->vni);
 }
 
-// The kernel's calls that were made to ask for mappings are missing for functions: where one node
-// is all that is asked, up to so many, and the functions up to this one a second time.
+// The kernel's calls that it takes to ask for mappings are missing for functions: where one node is
+// all that is asked, up to so many, and, whose the destination is, the functions up to this one a
+// second time.
 inlined void charge(struct evaluation *e)
 {
-	const __u8 calls = MAPPING_CALLS + e->next;
-
-	if (e->mapping.flags & TRANSLATION_MAPS_SOURCE)
-		e->met += calls;
+	if ((e->mapping.flags | e->asks) & TRANSLATION_MAPS_SOURCE)
+		e->met += MAPPING_CALLS;
 	if (e->mapping.flags & TRANSLATION_MAPS_DESTINATION)
-		e->met += calls;
+		e->met += MAPPING_CALLS + e->next;
 }
 
 SEC("xdp")
@@ -210,17 +209,20 @@ int nat(struct xdp_md *ctx)
 		return refuse_once(ctx, e, NAT_UNSOLICITED);
 	if (out == ENDS)
 		return refuse_once(ctx, e, SESSION_ENDING);
-	if (out == ASKS)
-		return function_asks(ctx, e, TRANSLATION_MAPS_SOURCE);
 	if (in == ASKS) {
 		__builtin_memcpy(e->mapping.vni, t.vni, 3);
-		return function_asks(ctx, e, TRANSLATION_MAPS_DESTINATION);
+		return function_asks(ctx, e);
 	}
 	if (e->again && !stands(e, &t))
 		return function_refuse(ctx, e, DECIDE_DROP, NO_SESSION);
+	if (out == ASKS)
+		e->asks = TRANSLATION_MAPS_SOURCE;
 	charge(e);
 	e->later[LATER_ADDRESS] = chain;
 	evaluation_translate(e, &t);
+	// Functions are told the port inside, also where the one outside is known already.
+	if (e->mapping.flags & TRANSLATION_MAPS_SOURCE && !e->again)
+		e->source_port = evaluation_origin_port(e);
 	if (out == SHARES && !e->again)
 		evaluation_choose(e, NAT_FIRST_PORT, NAT_PORTS);
 	return function_next(ctx, e);

@@ -1139,6 +1139,97 @@ static int test_mapping(struct world *w)
 	return wrong + converses(w, "a ping", p, &outside);
 }
 
+// What the rules deny takes no port; where they allow some of it, that has the port then.
+static int test_mapping_denied(struct world *w)
+{
+	const struct endpoint_key client = {RED, endpoint_ip(CLIENT)};
+	const struct rule only = {.protocol = IPPROTO_UDP,
+				  .port_min = 443,
+				  .port_max = 443,
+				  .outcome = RULE_ALLOW,
+				  .direction = RULE_EGRESS};
+	const int endpoints = node_map(&w->node[FTN], "endpoints");
+	struct endpoint_value plain, grouped;
+	struct packet p = first, outside, there;
+	int wrong = 0;
+
+	maps = opens = true;
+	put_nat(w, RED, FIRST_SUBNET, one);
+	must(bpf_map_lookup_elem(endpoints, &client, &plain), "an endpoint");
+	grouped = plain;
+	grouped.group[0] = 7;
+	for (int i = FTN; i < NODES; i++) {
+		node_rules(&w->node[i], 0, 7, &only, 1);
+		node_put(&w->node[i], "endpoints", &client, &grouped);
+	}
+	p.protocol = IPPROTO_UDP;
+	p.flags = 0;
+	for (p.from_port = 6000; p.from_port < 6020; p.from_port++)
+		wrong += refused(w, "denied", &p, SECURITY_GROUP, SECURITY_GROUP);
+	// Nor what goes to an address that leads inside.
+	p.to = ADDRESS;
+	wrong += refused(w, "to nobody", &p, NAT_UNSOLICITED, NAT_UNSOLICITED);
+	for (int n = FTN; n < NODES; n++)
+		wrong += is_number("no mapping", node_count(&w->node[n], "sessions"), 0);
+	for (p.from_port = 6000; p.from_port < 6020; p.from_port++) {
+		p.to = SERVER;
+		p.to_port = 443;
+		wrong += goes(w, "allowed", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+		p.to_port = 444;
+		wrong += refused(w, "denied still", &p, SECURITY_GROUP, SECURITY_GROUP);
+		p.to = SERVER + 1;
+		p.to_port = 443;
+		wrong += goes(w, "and so is this", &p, FORWARDED_FIRST, &there, PUBLIC_SUBNET);
+		wrong += packet_is("by the same port", &there, PUBLIC, ADDRESS, outside.from_port,
+				   p.to, 443);
+	}
+	for (int i = FTN; i < NODES; i++)
+		node_put(&w->node[i], "endpoints", &client, &plain);
+	return wrong;
+}
+
+// A mapping keeps its address where the pool has others. Rules outside that are of these do not
+// count for it, though a new one would have one of them.
+static int test_mapping_of_pool(struct world *w)
+{
+	const struct endpoint_key server = {PUBLIC, endpoint_ip(SERVER + 1)};
+	const int endpoints = node_map(&w->node[FTN], "endpoints");
+	const struct rule from = {.port_max = 65535,
+				  .outcome = RULE_ALLOW,
+				  .remote = endpoint_ip(SECOND),
+				  .remote_bits = 128};
+	struct endpoint_value plain, grouped;
+	struct packet p = first, outside, there;
+	int wrong = 0;
+
+	maps = true;
+	p.protocol = IPPROTO_UDP;
+	p.flags = 0;
+	must(bpf_map_lookup_elem(endpoints, &server, &plain), "an endpoint");
+	grouped = plain;
+	grouped.group[0] = 8;
+	for (int i = FTN; i < NODES; i++)
+		node_rules(&w->node[i], 0, 8, &from, 1);
+	for (p.from = 1; p.from <= 40; p.from++) {
+		put_nat(w, RED, FIRST_SUBNET, one);
+		p.to = SERVER;
+		p.to_port = 80;
+		wrong += goes(w, "out", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
+		put_nat(w, RED, FIRST_SUBNET, two);
+		p.to = SERVER + 1;
+		wrong += goes(w, "as before", &p, FORWARDED_FIRST, &there, PUBLIC_SUBNET);
+		wrong += packet_is("as before", &there, PUBLIC, ADDRESS, outside.from_port, p.to,
+				   80);
+		for (int i = FTN; i < NODES; i++)
+			node_put(&w->node[i], "endpoints", &server, &grouped);
+		p.to_port = 81;
+		wrong += refused(w, "by the other", &p, SECURITY_GROUP, SECURITY_GROUP);
+		for (int i = FTN; i < NODES; i++)
+			node_put(&w->node[i], "endpoints", &server, &plain);
+	}
+	return wrong;
+}
+
 // Whoever sends to what a port is outside begins a session with it.
 static int test_open(struct world *w)
 {
@@ -1241,9 +1332,10 @@ static int test_mapped_hairpin(struct world *w)
 	return wrong;
 }
 
-// On its way, from this node on, until its insert is sent, into this table. Returns whom to; below
-// 0: to the same node, or never.
-static int travel_until(const struct world *w, struct frame *f, int at, enum dft_table table)
+// On its way, from this node on, until this op is sent, for this table. Returns whom to; below 0:
+// to the same node, or never.
+static int travel_until(const struct world *w, struct frame *f, int at, enum dft_op op,
+			enum dft_table table)
 {
 	struct dft_packet d;
 
@@ -1254,7 +1346,7 @@ static int travel_until(const struct world *w, struct frame *f, int at, enum dft
 		    d.op.op == DFT_REPLY)
 			return -1;
 		at = (int)(ntohl(d.ip.daddr) & 0xFF) - 1;
-		if (d.op.op == DFT_INSERT && d.op.table == table)
+		if (d.op.op == op && d.op.table == table)
 			return at;
 	}
 	return at;
@@ -1287,10 +1379,10 @@ static int test_crossing(struct world *w)
 		b.to_port = a_outside.from_port;
 		write_frame(&f_a, &a);
 		write_frame(&f_b, &b);
-		at_a = travel_until(w, &f_a, FWD, DFT_ALIASES);
-		at_b = travel_until(w, &f_b, FWD, DFT_ALIASES);
-		at_a = travel_until(w, &f_a, at_a, DFT_SESSIONS);
-		at_b = travel_until(w, &f_b, at_b, DFT_SESSIONS);
+		at_a = travel_until(w, &f_a, FWD, DFT_INSERT, DFT_ALIASES);
+		at_b = travel_until(w, &f_b, FWD, DFT_INSERT, DFT_ALIASES);
+		at_a = travel_until(w, &f_a, at_a, DFT_INSERT, DFT_SESSIONS);
+		at_b = travel_until(w, &f_b, at_b, DFT_INSERT, DFT_SESSIONS);
 		if (at_a < 0 || at_b < 0)
 			continue;
 		crossed++;
@@ -1307,6 +1399,39 @@ static int test_crossing(struct world *w)
 		}
 	}
 	return wrong + is_number("crossings", crossed, CROSSINGS);
+}
+
+// While the mapping of one is asked for at another node, others are decided about.
+static int test_between(struct world *w)
+{
+	struct packet p = first, other = first, there;
+	int wrong = 0, between = 0, at;
+	struct dft_packet op;
+	struct frame f, o;
+
+	maps = true;
+	put_nat(w, RED, FIRST_SUBNET, one);
+	other.from = CLIENT + 1;
+	other.to = SERVER + 1;
+	p.protocol = other.protocol = IPPROTO_UDP;
+	p.flags = other.flags = 0;
+	for (p.from_port = 5000; between < CROSSINGS && p.from_port < 5200; p.from_port++) {
+		write_frame(&f, &p);
+		at = travel_until(w, &f, FWD, DFT_LOOKUP, DFT_MAPPINGS);
+		if (at < 0)
+			continue;
+		between++;
+		for (int i = 0; i < 8; i++) {
+			other.from_port++;
+			wrong += is_verdict("another", travel(w, &other, &o), FORWARDED_FIRST);
+		}
+		wrong += is_verdict("the one", node_travel(w->node, NODES, at, &f, &op),
+				    FORWARDED_FIRST);
+		there = packet_in(&f);
+		wrong += packet_is("the one", &there, PUBLIC, ADDRESS, there.from_port, SERVER, 80);
+		wrong += comes_home(w, "the one", &p, &there, FIRST_SUBNET);
+	}
+	return wrong + is_number("between", between, CROSSINGS);
 }
 
 // What a forward has no mapping gets, and where all ports are taken there is none.
@@ -1366,8 +1491,11 @@ static const struct test {
 	{"a mapping", test_mapping},
 	{"an open mapping", test_open},
 	{"a subnet removed", test_subnet_removed},
+	{"a mapping of what is denied", test_mapping_denied},
+	{"a mapping of a pool", test_mapping_of_pool},
 	{"mapped hairpin", test_mapped_hairpin},
 	{"both speak first", test_crossing},
+	{"others between", test_between},
 	{"mappings exhausted", test_mapping_exhausted},
 	{"routers", test_routers}, // the last: endpoints are others' then
 };
