@@ -766,11 +766,23 @@ static int next_removal(struct desired *desired, struct message *message, int fi
 	return 0;
 }
 
+// What decisions are made of. Functions are loaded last of this, as that takes long; but where
+// chains come with them, before these: until then whoever names a chain is what he was.
+static int next_put_to_decide(struct desired *desired, struct message *message)
+{
+	if (next_put(desired, message, 0, TABLE_SERVICE_CHAINS))
+		return 1;
+	if (!TAILQ_EMPTY(&desired->puts[TABLE_SERVICE_CHAINS]) &&
+	    next_put(desired, message, TABLE_FUNCTION_PARTS, TABLE_FUNCTION_RUNS + 1))
+		return 1;
+	return next_put(desired, message, TABLE_SERVICE_CHAINS, TABLE_VPCS);
+}
+
 int desired_batch(struct desired *desired, struct message *message)
 {
 	// What decisions were made of goes before the policy number that says so: what is decided
 	// again in between would stand.
-	return next_put(desired, message, 0, TABLE_VPCS) ||
+	return next_put_to_decide(desired, message) ||
 	       next_removal(desired, message, TABLE_VPCS, TABLE_VPCS + 1) ||
 	       next_removal(desired, message, TABLE_NETWORK_ACLS, TABLE_NAT_ADDRESSES + 1) ||
 	       next_put(desired, message, TABLE_VPCS, TABLES) ||

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "node/desired.h"
+#include "shared/function.h"
 
 typedef Zeta__Node__V1__Object Object;
 typedef Zeta__Node__V1__Update Update;
@@ -231,6 +232,74 @@ static void puts_what_is_new(void **state)
 	// What goes is gone by then, too: what is decided again stands under the new number.
 	update(d, 0, (Object *[]){vpc("v", 7, 4), NULL}, ZETA__NODE__V1__OBJECT__KIND_PORT, "a");
 	assert_string_equal(told(d), "-endpoints:1 +vpcs:7");
+	desired_free(d);
+}
+
+static Object *function(const char *id, uint32_t slot)
+{
+	Zeta__Node__V1__Function *f = INIT(Zeta__Node__V1__Function, zeta__node__v1__function);
+	Object *object = INIT(Object, zeta__node__v1__object);
+
+	set_text(&f->id, id);
+	f->slot = slot;
+	f->running = 1;
+	f->n_version = 1;
+	f->version = malloc(sizeof(*f->version));
+	f->version[0] = INIT(Zeta__Node__V1__FunctionVersion, zeta__node__v1__function_version);
+	f->version[0]->object = bytes(1, 1);
+	object->kind_case = ZETA__NODE__V1__OBJECT__KIND_FUNCTION;
+	object->function = f;
+	return object;
+}
+
+static Object *service_chain(const char *id, uint32_t number, uint32_t slot)
+{
+	Zeta__Node__V1__ServiceChain *c =
+		INIT(Zeta__Node__V1__ServiceChain, zeta__node__v1__service_chain);
+	Object *object = INIT(Object, zeta__node__v1__object);
+
+	set_text(&c->id, id);
+	c->number = number;
+	c->vni = 7;
+	c->n_functions = 1;
+	c->functions = malloc(sizeof(*c->functions));
+	c->functions[0] = slot;
+	object->kind_case = ZETA__NODE__V1__OBJECT__KIND_SERVICE_CHAIN;
+	object->service_chain = c;
+	return object;
+}
+
+static Object *subnet(const char *id, uint32_t number, uint32_t chain)
+{
+	Zeta__Node__V1__Subnet *s = INIT(Zeta__Node__V1__Subnet, zeta__node__v1__subnet);
+	Object *object = INIT(Object, zeta__node__v1__object);
+
+	set_text(&s->id, id);
+	s->number = number;
+	s->vni = 7;
+	s->prefix = address(9);
+	s->prefix_length = 128;
+	s->chain = chain;
+	object->kind_case = ZETA__NODE__V1__OBJECT__KIND_SUBNET;
+	object->subnet = s;
+	return object;
+}
+
+// Loading a function holds up what comes after: no more than what needs it.
+static void chains_find_their_functions(void **state)
+{
+	struct desired *d = gateway();
+
+	SNAPSHOT(d, vpc("v", 7, 1), subnet("s", 1, 0), port("a", 1, 1));
+	told(d);
+	UPDATE(d, subnet("s", 1, 4), port("a", 1, 2), service_chain("c", 4, FUNCTION_FIRST_FREE),
+	       function("f", FUNCTION_FIRST_FREE), vpc("v", 7, 2));
+	assert_null(desired_refused(d));
+	assert_string_equal(told(d), "+endpoints:1 +parts of functions:0 +functions:16 "
+				     "+functions that run:16 +service_chains:4 +subnets:9 +vpcs:7");
+	UPDATE(d, subnet("s", 1, 0), function("g", FUNCTION_FIRST_FREE + 1), vpc("v", 7, 3));
+	assert_string_equal(told(d), "+subnets:9 +parts of functions:0 +functions:17 "
+				     "+functions that run:17 +vpcs:7");
 	desired_free(d);
 }
 
@@ -496,6 +565,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(puts_what_is_new),
 		cmocka_unit_test(rules_come_in_blocks),
+		cmocka_unit_test(chains_find_their_functions),
 		cmocka_unit_test(snapshot_removes_the_rest),
 		cmocka_unit_test(snapshot_comes_in_parts),
 		cmocka_unit_test(snapshot_begins_again),
