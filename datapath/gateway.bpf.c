@@ -2067,6 +2067,18 @@ int aliases(struct xdp_md *ctx)
 		       : reserve(ctx, &p, d, c, number, place, room);
 }
 
+// The packet is looked up at the tail of this key.
+inlined int look_up_by(struct xdp_md *ctx, struct dft_packet *d, const struct session_key *key,
+		       enum verdict v)
+{
+	const struct chain_value *c = op_point(d, key);
+
+	if (!c)
+		return finish(ctx, NO_VIEW);
+	d->op.op = DFT_LOOKUP;
+	return op_redirect(ctx, d, chain_whom(c, 1, 0), v);
+}
+
 // The key of the op's packet is an alias, whose record is in session_room(): as its session knows
 // it the packet goes on to that one's tail.
 SEC("xdp")
@@ -2075,7 +2087,6 @@ int aliased(struct xdp_md *ctx)
 	struct packet p = packet_of(ctx);
 	struct dft_packet *d = op_of(&p);
 	struct session_room *room = session_room();
-	const struct chain_value *c;
 	const struct dft_record *alias;
 	struct flow f = {};
 	enum verdict v;
@@ -2093,28 +2104,18 @@ int aliased(struct xdp_md *ctx)
 		return finish(ctx, v);
 	stamp_write(&d->op.incarnation, alias->incarnation);
 	__builtin_memcpy(d->geneve.vni, alias->translation.vni, 3);
-	d->op.op = DFT_LOOKUP;
 	d->op.flags = (d->op.flags & DFT_REFRESH) | DFT_TRANSLATED;
-	c = op_point(d, &room->other.key);
-	if (!c)
-		return finish(ctx, NO_VIEW);
-	return op_redirect(ctx, d, chain_whom(c, 1, 0), ALIASED);
+	return look_up_by(ctx, d, &room->other.key, ALIASED);
 }
 
 // The packet's session is looked up, with what mappings have said of it so far.
 inlined int map_session(struct xdp_md *ctx, struct dft_packet *d, const struct session_key *session)
 {
-	const struct chain_value *c;
-
-	d->op.op = DFT_LOOKUP;
 	d->op.table = DFT_SESSIONS;
 	d->op.flags &= DFT_OF_PACKET;
 	if (d->translation.translation.flags & TRANSLATION_MAPS_ASKED)
 		d->op.flags |= DFT_ASKED;
-	c = op_point(d, session);
-	if (!c)
-		return finish(ctx, NO_VIEW);
-	return op_redirect(ctx, d, chain_whom(c, 1, 0), MAPPING_KNOWN);
+	return look_up_by(ctx, d, session, MAPPING_KNOWN);
 }
 
 // The op has the record of its sender's mapping, and all of that one's path has it.
@@ -2566,7 +2567,6 @@ inlined int decided_first(struct xdp_md *ctx, struct dft_packet *d, const struct
 	const int theirs = e->asks == TRANSLATION_MAPS_DESTINATION;
 	const struct in6_addr origin = evaluation_origin(e);
 	struct translation *t = &d->translation.translation;
-	const struct chain_value *c;
 	struct session_key key;
 
 	*t = e->mapping;
@@ -2579,13 +2579,9 @@ inlined int decided_first(struct xdp_md *ctx, struct dft_packet *d, const struct
 		evaluation_keep(e);
 		d->op.kept = 1;
 	}
-	d->op.op = DFT_LOOKUP;
 	d->op.table = theirs ? DFT_MAPPED : DFT_MAPPINGS;
 	d->op.flags &= DFT_OF_PACKET;
-	c = op_point(d, &key);
-	if (!c)
-		return finish(ctx, NO_VIEW);
-	return op_redirect(ctx, d, chain_whom(c, 1, 0), MAPPING_ASKED);
+	return look_up_by(ctx, d, &key, MAPPING_ASKED);
 }
 
 // The service chain has decided about the op's packet.

@@ -767,6 +767,18 @@ static int test_rules(struct world *w)
 	return wrong;
 }
 
+// Where the session is that `first` begins, whose key becomes *key.
+static const struct node *node_of_first(const struct world *w, struct session_key *key)
+{
+	*key = (struct session_key){.a = endpoint_ip(CLIENT),
+				    .b = endpoint_ip(SERVER),
+				    .a_port = htons(1000),
+				    .b_port = htons(80),
+				    .protocol = IPPROTO_TCP};
+	set_vni(key->vni, RED);
+	return &w->node[FTN + chain_of_key(key)];
+}
+
 // A policy that changes on either side has it asked about; it stands as long as the address is the
 // pool's.
 static int test_policy(struct world *w)
@@ -775,15 +787,9 @@ static int test_policy(struct world *w)
 	struct dft_record record;
 	struct frame f;
 	int wrong = 0;
-	struct session_key key = {.a = endpoint_ip(CLIENT),
-				  .b = endpoint_ip(SERVER),
-				  .a_port = htons(1000),
-				  .b_port = htons(80),
-				  .protocol = IPPROTO_TCP};
-	const struct node *n;
+	struct session_key key;
+	const struct node *n = node_of_first(w, &key);
 
-	set_vni(key.vni, RED);
-	n = &w->node[FTN + chain_of_key(&key)];
 	put_nat(w, RED, FIRST_SUBNET, one);
 	wrong += goes(w, "SYN", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
 	back = answer_to(&outside);
@@ -817,15 +823,9 @@ static int test_anew(struct world *w)
 	struct dft_record record;
 	struct frame f;
 	int wrong = 0;
-	struct session_key key = {.a = endpoint_ip(CLIENT),
-				  .b = endpoint_ip(SERVER),
-				  .a_port = htons(1000),
-				  .b_port = htons(80),
-				  .protocol = IPPROTO_TCP};
-	const struct node *n;
+	struct session_key key;
+	const struct node *n = node_of_first(w, &key);
 
-	set_vni(key.vni, RED);
-	n = &w->node[FTN + chain_of_key(&key)];
 	put_nat(w, RED, FIRST_SUBNET, one);
 	wrong += goes(w, "SYN", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
 	for (uint32_t i = 1; i < 4; i++) {
