@@ -52,9 +52,12 @@ def punch(port, to):
         while heard < 10 and time.monotonic() < give_up:
             s.sendto(b"punch", end(to))
             try:
-                heard += s.recv(64) == b"punch"
+                punched = s.recv(64) == b"punch"
             except (TimeoutError, OSError):
-                pass
+                continue
+            if punched and not heard:
+                give_up = time.monotonic() + 10
+            heard += punched
     return 0 if heard else 1
 
 
