@@ -16,7 +16,7 @@ prints() {
 chain() {
 	ctl apply -f - <<<"{kind: Vpc, name: red, service_chain: $1}"
 }
-web c shop
+has_file c shop
 web b page
 shop=http://10.0.2.10
 
@@ -98,7 +98,6 @@ fails "no packet found the function missing" prints NO_CHAIN_FUNCTION ctl status
 holds "the port that was shut is open" until_true page a $shop:8080/
 
 # What was decided stays: a download that began under version 2 goes on under version 1.
-has_file c shop
 transfer a 10.0.2.10:8080 &
 download=$!
 holds "a download" until_true is_connected a
