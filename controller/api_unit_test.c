@@ -452,7 +452,7 @@ static void watched_gone(struct watched *w)
 		look(w);                                                                           \
 		while (!(condition)) {                                                             \
 			clock_gettime(CLOCK_MONOTONIC, &now_);                                     \
-			assert_true(now_.tv_sec - begin_.tv_sec < 300);                             \
+			assert_true(now_.tv_sec - begin_.tv_sec < 300);                            \
 			nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);                  \
 			look(w);                                                                   \
 		}                                                                                  \
