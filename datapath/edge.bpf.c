@@ -30,6 +30,14 @@ inlined __u32 egress_bytes(const struct __sk_buff *skb)
 	return skb->protocol == bpf_htons(ETH_P_IPV6) ? EGRESS6_BYTES : EGRESS_BYTES;
 }
 
+// Behind this the verifier knows no more of a flow than that there is one: else it would look at
+// all that follows once for each way in which an IPv6 packet can be read.
+verified int any_flow(struct flow *f)
+{
+	asm volatile("" : : : "memory");
+	return f != NULL;
+}
+
 inlined enum verdict read_sent6(struct __sk_buff *skb, struct packet *p, struct flow *f)
 {
 	enum verdict v;

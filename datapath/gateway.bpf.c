@@ -597,6 +597,54 @@ inlined int tenant_neighbor(struct xdp_md *ctx, struct packet *p, const struct v
 	return ask(ctx, p, &key, DFT_LOOKUP, DFT_ENDPOINTS, entrance, NULL, 0, 0);
 }
 
+// The flow of the tenant's frame, of either family, that begins at so many bytes. It is looked at
+// once: there are more ways through it than could be followed behind each that leads to it.
+verified int flow_at(struct xdp_md *ctx, __u32 offset, __u32 vni, struct flow *f)
+{
+	struct packet p = packet_of(ctx);
+	enum verdict v;
+
+	if (!f || offset > 511)
+		return BUG;
+	p.vni = vni;
+	p.at += offset & 511; // which the verifier believes
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	if (!p.inner.eth)
+		return TRUNCATED;
+	if (p.inner.eth->h_proto == bpf_htons(ETH_P_IPV6))
+		return read_inner_ipv6(&p, f);
+	if (p.inner.eth->h_proto != bpf_htons(ETH_P_IP))
+		return INNER_PROTOCOL;
+	v = read_inner_ipv4(&p);
+	return v ? v : read_flow(&p, f);
+}
+
+// From p->inner.eth on: the tenant's packet, which is IPv4 or IPv6, and its flow.
+inlined enum verdict read_family(struct packet *p, struct flow *f, int six)
+{
+	enum verdict v = flow_at(p->ctx, (void *)p->inner.eth - p->data, p->vni, f);
+
+	if (v)
+		return v;
+	if (six)
+		p->inner.ip6 = take(p, sizeof(*p->inner.ip6));
+	else
+		p->inner.ip = take(p, sizeof(*p->inner.ip));
+	return p->inner.ip || p->inner.ip6 ? GO_ON : BUG;
+}
+
+// The same of either family.
+inlined enum verdict read_inner(struct packet *p, struct flow *f)
+{
+	return read_family(p, f, p->inner.eth->h_proto == bpf_htons(ETH_P_IPV6));
+}
+
+// The same where it can be IPv4 only: what is translated.
+inlined enum verdict read_inner4(struct packet *p, struct flow *f)
+{
+	return p->inner.eth->h_proto == bpf_htons(ETH_P_IP) ? read_family(p, f, 0) : INNER_PROTOCOL;
+}
+
 // An IPv6 packet of a tenant's, in a tunnel as gateway() has read it.
 SEC("xdp")
 int tenant6(struct xdp_md *ctx)
@@ -624,9 +672,9 @@ int tenant6(struct xdp_md *ctx)
 		return finish(ctx, v);
 	if (is_neighbor(p))
 		return tenant_neighbor(ctx, &p, vpc, entrance);
-	if ((v = read_flow6(&p, &f)))
+	if ((v = flow_at(ctx, p.inner_offset, p.vni, &f)))
 		return finish(ctx, v);
-	return any_flow(&f) ? tenant_packet(ctx, &p, &f, vpc, entrance, 1) : finish(ctx, BUG);
+	return tenant_packet(ctx, &p, &f, vpc, entrance, 1);
 }
 
 // A solicitation becomes the advertisement that answers it.
@@ -762,26 +810,6 @@ int gateway(struct xdp_md *ctx)
 	return op_enter(ctx, d);
 }
 
-// As read_inner_ipv6(). Where IPv4 comes through the same program this is a function of its own.
-called enum verdict read_other(struct packet *p, struct flow *f)
-{
-	return read_inner_ipv6(p, f);
-}
-
-// From p->inner.eth on: the tenant's packet, of either family, and its flow.
-inlined enum verdict read_inner(struct packet *p, struct flow *f)
-{
-	enum verdict v;
-
-	if (p->inner.eth->h_proto == bpf_htons(ETH_P_IPV6))
-		return read_other(p, f);
-	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
-		return INNER_PROTOCOL;
-	if ((v = read_inner_ipv4(p)))
-		return v;
-	return read_flow(p, f);
-}
-
 // Behind an op: where the tenant's frame begins.
 inlined enum verdict find_tenant(struct packet *p, const struct dft_packet *d)
 {
@@ -802,15 +830,9 @@ inlined enum verdict read_tenant(struct packet *p, const struct dft_packet *d, s
 // The same where it can be IPv4 only: what is translated.
 inlined enum verdict read_tenant4(struct packet *p, const struct dft_packet *d, struct flow *f)
 {
-	enum verdict v;
+	enum verdict v = find_tenant(p, d);
 
-	if ((v = find_tenant(p, d)))
-		return v;
-	if (p->inner.eth->h_proto != bpf_htons(ETH_P_IP))
-		return INNER_PROTOCOL;
-	if ((v = read_inner_ipv4(p)))
-		return v;
-	return read_flow(p, f);
+	return v ? v : read_inner4(p, f);
 }
 
 // Whose MAC answers for an address that no endpoint has: its gateway's where it is a load
@@ -1159,17 +1181,19 @@ inlined int pass_learner(struct xdp_md *ctx, struct dft_packet *d, const struct 
 // of who began, as whoever it was then: the endpoint that has it, or a router that sent as it, and
 // still may; where its route is shared by several, any of those. Else it may be a load balancer's,
 // and the MAC that of a backend that answers as it. hash: the session's.
-called void decide_where(struct decision *d, const struct in6_addr *address, __u32 vni, int began,
-			 __u32 hash)
+// Returns 0 where nobody has it now.
+verified int decide_where(struct decision *d, const struct in6_addr *address, __u32 vni, int began,
+			  __u32 hash)
 {
 	const struct endpoint_value *to;
 	const struct subnet_value *subnet;
 	const struct route_value *route;
 	const struct in6_addr *router;
-	struct in6_addr hop = *address;
+	struct in6_addr hop;
 
-	if (d->action != DECIDE_FORWARD)
-		return;
+	if (!d || !address || d->action != DECIDE_FORWARD)
+		return 0;
+	hop = *address;
 	to = began ? endpoint_find(vni, address) : NULL;
 	if (!began && d->flags & DECISION_ROUTED) {
 		router = direct_backend_find(vni, address, d->to_mac);
@@ -1177,7 +1201,7 @@ called void decide_where(struct decision *d, const struct in6_addr *address, __u
 	}
 	if (to) {
 		decide_for(d, to, vni);
-		return;
+		return 1;
 	}
 	route = route_longest(vni, address);
 	// Not route_of(): most VPCs have no routes, and the subnet need not be looked for.
@@ -1188,19 +1212,20 @@ called void decide_where(struct decision *d, const struct in6_addr *address, __u
 		to = endpoint_find(vni, router);
 	if (to) {
 		decide_for(d, to, vni);
-		return;
+		return 1;
 	}
 	if (route && !route_hop(vni, route, hash, &hop))
-		return;
+		return 0;
 	to = endpoint_find(vni, &hop);
 	if (!to)
-		return;
+		return 0;
 	decide_for(d, to, vni);
 	if (!route)
-		return;
+		return 1;
 	subnet = subnet_of(vni, &hop);
 	if (subnet)
 		__builtin_memcpy(d->from_mac, subnet->gateway_mac, 6);
+	return 1;
 }
 
 // What was decided when a session began goes to whom asked now.
@@ -1512,7 +1537,7 @@ int table(struct xdp_md *ctx)
 		if (move_read((const struct dft_bucket_wire *)&f->key, &m, &owned)) {
 			if (!move_place_known(where, m.number))
 				return finish(ctx, BUCKET_MOVES);
-			move_learn(where, &m, owned);
+			move_learn(where, move_pack(&m), owned);
 		}
 		return copied(ctx, d, c);
 	}
@@ -3221,8 +3246,7 @@ int recall(struct xdp_md *ctx)
 	p.udp = take(&p, sizeof(*p.udp));
 	if (!room || !p.outer.eth || !p.outer.ip || !p.udp)
 		return finish(ctx, BUG);
-	if ((v = overlay_open(&p, cfg.overlay)) || (v = read_inner_ipv4(&p)) ||
-	    (v = read_flow(&p, &f)))
+	if ((v = overlay_open(&p, cfg.overlay)) || (v = read_inner4(&p, &f)))
 		return finish(ctx, v);
 	entrance = entrance_of(p.outer.ip->saddr);
 	c = bpf_map_lookup_elem(&cache, &f.key);

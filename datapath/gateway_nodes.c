@@ -699,6 +699,25 @@ void node_load(struct node *n, const struct node_wish *wish)
 		node_map(n, "verdicts");
 }
 
+uint32_t node_verified(const struct node *n, const char **name)
+{
+	struct bpf_program *program;
+	uint32_t most = 0;
+
+	bpf_object__for_each_program(program, n->gw->obj)
+	{
+		struct bpf_prog_info info = {};
+		uint32_t size = sizeof(info);
+
+		must(bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size), "info");
+		if (info.verified_insns <= most)
+			continue;
+		most = info.verified_insns;
+		*name = bpf_program__name(program);
+	}
+	return most;
+}
+
 void node_free(struct node *n)
 {
 	loadbalancer__destroy(n->loadbalancer);

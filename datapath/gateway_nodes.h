@@ -69,6 +69,9 @@ struct node_wish {
 // process: nothing can be tested then.
 void node_load(struct node *n, const struct node_wish *wish);
 void node_free(struct node *n);
+// How many instructions the verifier looked at for that one of the gateway's programs which took it
+// most, whose name is *name.
+uint32_t node_verified(const struct node *n, const char **name);
 
 // Runs a frame at a node, in place: then it is what was sent, or empty. Returns the verdict that
 // was counted; of several the first in verdicts.def.

@@ -7695,6 +7695,27 @@ struct test {
 	int (*run)(struct world *w); // returns how many things were wrong
 };
 
+// All that are looked at are what a node takes to start, and the kernel refuses a program at a
+// million. What calls for it belongs into a function that is looked at once: shared/inlined.h.
+#define VERIFIED_MOST 400000
+
+static int test_verified(struct world *w)
+{
+	int wrong = 0;
+
+	for (int i = 0; i < NODES; i++) {
+		const char *name = "";
+		uint32_t most = node_verified(&w->node[i], &name);
+
+		if (most && most <= VERIFIED_MOST)
+			continue;
+		fprintf(stderr, "the verifier looked at %" PRIu32 " instructions of %s\n", most,
+			name);
+		wrong++;
+	}
+	return wrong;
+}
+
 static const struct test tests[] = {
 	{"rows", test_rows},
 	{"flooded", test_flooded},
@@ -7766,6 +7787,7 @@ static const struct test tests[] = {
 	{"OAM frames", test_oam},
 	{"no room", test_no_room},
 	{"all verdicts", test_all_verdicts}, // of the rows above
+	{"the verifier's work", test_verified},
 	{"mutated frames", test_mutated},
 };
 

@@ -220,7 +220,9 @@ static int size_tables(const struct datapath *datapath, struct bpf_object *objec
 		__u32 entries;
 	} sizes[] = {
 		{"sessions", flat ? flat_beside_for(datapath->sessions) : datapath->sessions},
-		{"cache", flat ? MAX_CACHED_UNFLAT : MAX_CACHED},
+		{"cache", !(s->roles & NODE_FWD) ? 1
+			  : flat		 ? MAX_CACHED_UNFLAT
+						 : MAX_CACHED},
 		{"flat_sessions",
 		 flat && s->roles & NODE_FTN ? flat_pages_for(datapath->sessions) : 1},
 		{"flat_cache", flat && s->roles & NODE_FWD ? FLAT_PAGES : 1},
@@ -295,10 +297,11 @@ static int is_same_map(const struct bpf_map *map, const struct bpf_map_info *inf
 	       (info->map_flags & ~ignored) == bpf_map__map_flags(map);
 }
 
-// Scratch space and counters: nobody relies on what was in them.
-static int is_per_cpu(const struct bpf_map *map)
+// Scratch space, counters, caches: nobody relies on what was in them.
+static int is_expendable(const struct bpf_map *map)
 {
-	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY;
+	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY ||
+	       bpf_map__type(map) == BPF_MAP_TYPE_LRU_HASH;
 }
 
 static int pinned_info(const struct datapath *datapath, const char *name, int *pinned,
@@ -352,10 +355,11 @@ static int adopt_maps(struct datapath *datapath, struct bpf_object *object)
 			return err;
 		if (!is_same_map(map, &info)) {
 			log_warnx("map %s is made otherwise now: beginning with an empty one%s",
-				  bpf_map__name(map), is_per_cpu(map) ? "" : " and a new boot id");
+				  bpf_map__name(map),
+				  is_expendable(map) ? "" : " and a new boot id");
 			pin_drop(datapath->dir, bpf_map__name(map));
 			datapath->reshaped |= !strcmp(bpf_map__name(map), "evaluations");
-			if (!is_per_cpu(map))
+			if (!is_expendable(map))
 				pin_drop(datapath->dir, "boot");
 			continue;
 		}

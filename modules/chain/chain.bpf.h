@@ -187,7 +187,7 @@ inlined __u32 chain_any(const struct chain_value *c, __u32 should)
 // O1: whom to ask, by what this node hears: the last of the live list for a lookup, for what
 // changes something the first. others: but for this node itself. Where it hears none of them, who
 // asks first tries a voter; else it is whoever should be asked, as they may live all the same.
-called __u32 chain_whom(const struct chain_value *c, int lookup, int others)
+verified __u32 chain_whom(const struct chain_value *c, int lookup, int others)
 {
 	__u32 should, whom = NODE_NOBODY, i;
 
@@ -323,8 +323,10 @@ inlined void record_read(const struct dft_packet *d, struct dft_record *r)
 	r->translation = d->translation.translation;
 }
 
-inlined void record_write(struct dft_packet *d, const struct dft_record *r)
+verified int record_write(struct dft_packet *d, const struct dft_record *r)
 {
+	if (!d || !r)
+		return 0;
 	stamp_write(&d->op.stamp, r->stamp);
 	stamp_write(&d->op.incarnation, r->incarnation);
 	d->op.policy = bpf_htonl(r->policy);
@@ -332,6 +334,7 @@ inlined void record_write(struct dft_packet *d, const struct dft_record *r)
 	d->towards[0].decision = r->towards[0];
 	d->towards[1].decision = r->towards[1];
 	d->translation.translation = r->translation;
+	return 1;
 }
 
 inlined void item_read(const struct dft_item *item, struct dft_record *r)

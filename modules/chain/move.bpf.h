@@ -110,35 +110,35 @@ inlined int move_incomplete(const struct move *m, __u32 chain)
 	return m->from && chain + 1 == m->to && !(m->state & MOVE_COMPLETE);
 }
 
-// Knowledge only grows: a later move is another matter, of the same one states add up.
-inlined void move_learn(__u32 place, const struct move *told, __u64 owned)
+// Knowledge only grows: a later move is another matter, of the same one states add up. told: as
+// move_pack(). Returns 0 where there is no such place.
+verified int move_learn(__u32 place, __u64 told, __u64 owned)
 {
 	struct move_value *value = bpf_map_lookup_elem(&moves, &place);
+	__u32 number = move_unpack(told).number, tries;
 	__u64 was, found;
-	struct move m;
-	__u32 tries;
 
 	if (!value)
-		return;
+		return 0;
 	was = *(volatile __u64 *)&value->word;
 	// Before the state that says so: who reads that finds this. Of an older move it means
 	// nothing.
-	if (owned > *(volatile __u64 *)&value->owned || move_unpack(was).number < told->number)
+	if (owned > *(volatile __u64 *)&value->owned || move_unpack(was).number < number)
 		*(volatile __u64 *)&value->owned = owned;
 	LOOPED
 	for (tries = 0; tries < MOVE_TRIES; tries++) {
-		m = move_unpack(was);
-		if (m.number > told->number)
-			return;
-		if (m.number == told->number)
-			m.state |= told->state;
-		else
-			m = *told;
-		found = __sync_val_compare_and_swap(&value->word, was, move_pack(&m));
+		__u64 now = told;
+
+		if (move_unpack(was).number > number)
+			break;
+		if (move_unpack(was).number == number)
+			now = was | move_unpack(told).state;
+		found = __sync_val_compare_and_swap(&value->word, was, now);
 		if (found == was)
-			return;
+			break;
 		was = found;
 	}
+	return 1;
 }
 
 inlined __u64 move_owned(__u32 place)
@@ -323,14 +323,14 @@ inlined int move_bucket(struct xdp_md *ctx, struct dft_packet *d, struct packet 
 		return finish(ctx, BUCKET_MOVES);
 	if (d->op.op == DFT_FENCE) {
 		told.state = MOVE_FENCED;
-		move_learn(where, &told, 0);
+		move_learn(where, move_pack(&told), 0);
 		// From now on it does not rise at the head.
 		if (!place)
 			d->op.floor = bpf_htonl(session_floor(bucket));
 	} else {
 		told.state = d->op.op == DFT_WHOLE ? MOVE_OWNED | MOVE_COMPLETE : MOVE_OWNED;
 		session_raise_floor(floor, bpf_ntohl(d->op.floor));
-		move_learn(where, &told, owned);
+		move_learn(where, move_pack(&told), owned);
 	}
 	if (place + 1 < (__u32)c->live + c->learner)
 		return op_replicate(ctx, d, c, place + 1);

@@ -58,8 +58,10 @@ verified int lease_grant(__u32 number, __u64 term, __u32 node, __u64 now)
 }
 
 // Whether this node, in this life, is in the path of the chain.
-inlined int lease_wanted(const struct chain_value *c)
+verified int lease_wanted(const struct chain_value *c)
 {
+	if (!c)
+		return 0;
 	UNROLLED
 	for (int i = 0; i < MAX_CHAIN_LENGTH + 1; i++)
 		if (i < c->live + c->learner && c->node[i] == cfg.node && c->boot[i] == cfg.boot)

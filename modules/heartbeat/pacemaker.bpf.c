@@ -111,10 +111,13 @@ inlined __u64 suspect_ns(const struct pulse_value *p)
 }
 
 // The leases that this node asks for: of chains in which it acts and has promised nothing higher.
-inlined __u32 beat_chains(struct beat *b, const struct beat_to_value *to)
+verified int beat_chains(struct beat *b, const struct beat_to_value *to)
 {
 	__u64 now = bpf_ktime_get_boot_ns();
-	__u32 used = 0;
+
+	if (!b || !to)
+		return 0;
+	b->chains = 0;
 
 	LOOPED
 	for (__u32 i = 0; i < BEAT_CHAINS; i++) {
@@ -133,11 +136,11 @@ inlined __u32 beat_chains(struct beat *b, const struct beat_to_value *to)
 				       TERM_WORD(cfg.node, cfg.boot), now, now);
 			continue;
 		}
-		b->chain[used & (BEAT_CHAINS - 1)] = (struct beat_chain){
+		b->chain[b->chains & (BEAT_CHAINS - 1)] = (struct beat_chain){
 			bpf_htonl(number), bpf_htonl(c->epoch), bpf_htonl(c->term)};
-		used++;
+		b->chains++;
 	}
-	return used;
+	return 1;
 }
 
 // One heartbeat. Returns whether its receiver was heard in time.
@@ -168,7 +171,7 @@ verified int beat_send(struct __sk_buff *skb, __u32 i, __u64 suspect, int settle
 		return 0;
 
 	__builtin_memset(&h->beat, 0, offsetof(struct beat, news));
-	h->beat.chains = beat_chains(&h->beat, to);
+	beat_chains(&h->beat, to);
 	h->beat.version = BEAT_VERSION;
 	h->beat.kind = BEAT;
 	h->beat.heard = beat_age(peer->received_ns, now);

@@ -197,9 +197,9 @@ inlined struct usage_value *usage_of(const struct session_key *key, __u32 chain)
 
 // At the head: why a new session of this key must not begin, or GO_ON. What other CPUs begin at
 // this moment is not seen: the quota may be passed by one session for each CPU.
-called enum verdict quota_refuses(const struct session_key *key, __u32 chain)
+verified int quota_refuses(const struct session_key *key, __u32 chain)
 {
-	__u32 only = 0, vni = vni_of(key->vni);
+	__u32 only = 0, vni = key ? vni_of(key->vni) : 0;
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &vni);
 	const __u32 *chains = bpf_map_lookup_elem(&chain_count, &only);
 	const __s64 *all = bpf_map_lookup_elem(&records, &only);
@@ -208,7 +208,7 @@ called enum verdict quota_refuses(const struct session_key *key, __u32 chain)
 
 	if (all && *all >= cfg.sessions - cfg.sessions / HEAD_RESERVE)
 		return TABLE_FULL;
-	if (!vpc || !vpc->sessions || !chains)
+	if (!key || !vpc || !vpc->sessions || !chains)
 		return GO_ON;
 	u = usage_of(key, chain);
 	share = quota_share(vpc->sessions, *chains);
@@ -241,25 +241,29 @@ inlined int sort_is_half_open(__u32 sort, __u8 protocol)
 }
 
 // Counts what a change made of a key's record, at any replica: session_sort() before and after.
-called void usage_change(const struct session_key *key, __u32 chain, __u32 before, __u32 after)
+// Returns 0 where there is nobody to count it for.
+verified int usage_change(const struct session_key *key, __u32 chain, __u32 before, __u32 after)
 {
 	int came = sort_is_live(after) - sort_is_live(before);
-	int opened =
-		sort_is_half_open(after, key->protocol) - sort_is_half_open(before, key->protocol);
 	int more = !!(after >> 16) - !!(before >> 16);
 	struct usage_value *u;
 	__u32 only = 0;
 	__s64 *all;
+	int opened;
 
+	if (!key)
+		return 0;
+	opened = sort_is_half_open(after, key->protocol) - sort_is_half_open(before, key->protocol);
 	if (more && (all = bpf_map_lookup_elem(&records, &only)))
 		__sync_fetch_and_add(all, more);
 	if (!came && !opened)
-		return;
+		return 1;
 	u = usage_of(key, chain);
 	if (!u)
-		return;
+		return 0;
 	if (came)
 		__sync_fetch_and_add(&u->sessions, came);
 	if (opened)
 		__sync_fetch_and_add(&u->half_open, opened);
+	return 1;
 }

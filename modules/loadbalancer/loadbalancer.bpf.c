@@ -56,10 +56,12 @@ inlined int hand_over(struct xdp_md *ctx, struct evaluation *e, const struct in6
 	return function_next(ctx, e);
 }
 
-inlined int gets_new(const struct listener_value *listener, const struct in6_addr *backend)
+verified int gets_new(const struct listener_value *listener, const struct in6_addr *backend)
 {
 	__u32 i;
 
+	if (!listener || !backend)
+		return 0;
 	LOOPED
 	for (i = 0; i < MAX_BACKENDS; i++)
 		if (i < listener->backends && address_equal(&listener->backend[i], backend))

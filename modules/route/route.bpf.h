@@ -74,7 +74,8 @@ inlined const struct next_hops_value *route_hops(__u32 vni, const struct route_v
 }
 
 // Whether the route, which is no blackhole, leads to the router.
-called int route_leads_to(__u32 vni, const struct route_value *route, const struct in6_addr *router)
+verified int route_leads_to(__u32 vni, const struct route_value *route,
+			    const struct in6_addr *router)
 {
 	const struct next_hops_value *hops;
 	__u32 i;
@@ -97,7 +98,7 @@ called int route_leads_to(__u32 vni, const struct route_value *route, const stru
 // hash says, or, while that one is down, the next that is not. Where all are, that is as good as
 // knowing nothing. Any of them does for any packet: routers remember nothing of connections.
 // Returns 0, and *hop is as it was: nobody.
-called int route_hop(__u32 vni, const struct route_value *route, __u32 hash, struct in6_addr *hop)
+verified int route_hop(__u32 vni, const struct route_value *route, __u32 hash, struct in6_addr *hop)
 {
 	struct endpoint_key key = {.vni = vni};
 	const struct next_hops_value *hops;
