@@ -304,8 +304,8 @@ class Cloud:
     def begin(self):
         self.users += 1
         if self.users == 1:
-            subprocess.run([self.zetactl, "lab", "down", self.name], capture_output=True, timeout=120)
-            run(self.zetactl, "lab", "up", str(self.topology), "--name", self.name, timeout=300)
+            subprocess.run([self.zetactl, "lab", "down", self.name], capture_output=True, timeout=600)
+            run(self.zetactl, "lab", "up", str(self.topology), "--name", self.name, timeout=3600)
 
     def end(self):
         self.users -= 1

@@ -29,4 +29,5 @@ int await_controller(struct waiting *waiting, int net);
 void await_news(struct waiting *waiting);
 // Waits until every node and host has applied what it was told (all that the controller has, unless
 // await_news() was called: later changes need not concern every node), and every port is ready.
+// Fails where nothing more becomes ready for long.
 int await_ready(struct waiting *waiting);

@@ -25,7 +25,7 @@ import yaml
 PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "zeta-controller"
 DEFINITION = sys.argv.pop(1) if len(sys.argv) > 1 else "openapi.yaml"
 OBJECTS = sys.argv.pop(1) if len(sys.argv) > 1 else "."  # network functions, built
-PATIENCE = 60  # seconds for anything that must happen at all
+PATIENCE = 300  # seconds for anything that must happen at all
 
 with open(DEFINITION, encoding="utf-8") as file:
     API = yaml.safe_load(file)

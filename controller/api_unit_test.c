@@ -497,7 +497,7 @@ static void watched_gone(struct watched *w)
 		look(w);                                                                           \
 		while (!(condition)) {                                                             \
 			clock_gettime(CLOCK_MONOTONIC, &now_);                                     \
-			assert_true(now_.tv_sec - begin_.tv_sec < 60);                             \
+			assert_true(now_.tv_sec - begin_.tv_sec < 300);                            \
 			nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);                  \
 			look(w);                                                                   \
 		}                                                                                  \
@@ -1248,7 +1248,7 @@ static void test_silent_is_replaced(void **state)
 		took = ms_since(&before);
 		if (took > longest)
 			longest = took;
-	} while (!is_gone(&w, 0) && ms_since(&silent) < 60000);
+	} while (!is_gone(&w, 0) && ms_since(&silent) < 300000);
 	// No later, but for looks that were late.
 	took = ms_since(&silent);
 	assert_in_range(took, 1400, 1600 + 2 * longest);

@@ -14,7 +14,7 @@ set -euo pipefail
 # In namespaces of our own, whose processes, mounts and interfaces end with the first of them.
 if [ $$ -ne 1 ]; then
 	unshare --net --mount --pid --fork true 2>/dev/null || exit 77
-	exec timeout 120 unshare --net --mount --pid --fork --kill-child --mount-proc \
+	exec timeout 600 unshare --net --mount --pid --fork --kill-child --mount-proc \
 		bash "$0" "$@"
 fi
 
@@ -46,7 +46,7 @@ fail() {
 }
 
 wait_for() { # COMMAND..
-	for _ in $(seq 100); do
+	for _ in $(seq 1000); do
 		"$@" && return
 		sleep 0.1
 	done
@@ -161,7 +161,7 @@ wait_for listening b1 -ltn 5201 || fail "iperf3 does not listen"
 ip -n a1 route flush cache
 read -r before_packets before_bytes < <(sent A underlay)
 tell inject 6 40000 5201
-in_ a1 timeout 30 iperf3 -c 10.0.0.2 -p 5201 --cport 40000 -t 2 -f g || fail "iperf3"
+in_ a1 timeout 150 iperf3 -c 10.0.0.2 -p 5201 --cport 40000 -t 2 -f g || fail "iperf3"
 wait
 read -r packets bytes < <(sent A underlay)
 packets=$((packets - before_packets)) bytes=$((bytes - before_bytes))
@@ -211,7 +211,7 @@ for segmentation in on off; do
 	in_ a2 iperf3 -s -1 -p 5201 >/dev/null &
 	wait_for listening a2 -ltn 5201 || fail "iperf3 does not listen"
 	read -r before_packets before_bytes < <(sent b1 eth0)
-	in_ a1 timeout 30 iperf3 -c 10.0.8.3 -p 5201 -t 1 -f g || fail "iperf3, routed"
+	in_ a1 timeout 150 iperf3 -c 10.0.8.3 -p 5201 -t 1 -f g || fail "iperf3, routed"
 	wait $!
 	read -r packets bytes < <(sent b1 eth0)
 	packets=$((packets - before_packets)) bytes=$((bytes - before_bytes))
@@ -229,13 +229,13 @@ in_ a1 ping -q -c 2 -i 0.05 -W 5 10.0.0.2 || fail "ping, MAC looked up"
 
 echo "# an underlay that offloads nothing: its frames are cut, and their inner sums are whole"
 in_ A ethtool -K underlay tx off tso off gso off sg off >/dev/null
-in_ B timeout 30 tcpdump -Q in -nvvv -c 40 -i underlay udp >/run/dump 2>/run/tcpdump &
+in_ B timeout 150 tcpdump -Q in -nvvv -c 40 -i underlay udp >/run/dump 2>/run/tcpdump &
 dump=$!
 wait_for grep -q 'listening on' /run/tcpdump || fail "tcpdump does not listen"
 in_ b1 iperf3 -s -1 -p 5201 >/dev/null &
 server=$!
 wait_for listening b1 -ltn 5201 || fail "iperf3 does not listen"
-in_ a1 timeout 30 iperf3 -c 10.0.0.2 -p 5201 -n 10M -f g || fail "iperf3, no offloads"
+in_ a1 timeout 150 iperf3 -c 10.0.0.2 -p 5201 -n 10M -f g || fail "iperf3, no offloads"
 wait $server $dump || fail "no frames seen"
 ! grep -q 'cksum .*incorrect' /run/dump || fail "a sum is not whole: $(grep incorrect /run/dump)"
 [ "$(grep -c 'cksum .*(correct)' /run/dump)" -ge 30 ] || fail "sums were not seen"

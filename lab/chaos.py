@@ -21,7 +21,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from chaos_cloud import Cloud, Refused, now, topology, until  # noqa: E402
+from chaos_cloud import PATIENCE, Cloud, Refused, now, topology, until  # noqa: E402
 from chaos_events import ALL_FWD, ALL_KINDS, CONTROLLER, FTN, FWD, KINDS  # noqa: E402
 from chaos_report import Phase, Report, View, live_of, print_kinds, print_table  # noqa: E402
 from chaos_traffic import Traffic  # noqa: E402
@@ -83,7 +83,7 @@ class Chaos:
     def prepare(self):
         self.cloud.up(self.topology())
         status = []
-        if not until(120, lambda: status.append(self.cloud.status()) or
+        if not until(PATIENCE, lambda: status.append(self.cloud.status()) or
                      not not_whole(status[-1], "", self.nodes), 0.5):
             raise SystemExit(f"not whole from the beginning: {not_whole(status[-1], '', self.nodes)}")
         status = status[-1]
@@ -107,7 +107,8 @@ class Chaos:
             KINDS[kind].prepare(self.cloud, self.work)
         self.tell(f"cloud {self.cloud.name} is up; events: {' '.join(self.kinds)}")
         # Longer than all that is to come, in any case.
-        self.traffic.start(int(self.options.seconds + 60 * (self.options.count or 0) + 600))
+        self.traffic.start(int(self.options.seconds + 4 * PATIENCE +
+                               (60 + self.options.whole) * (self.options.count or 1)))
         self.tell("the load flows")
         self.rest(2)
 
@@ -282,7 +283,7 @@ class Chaos:
             self.tell(f"of {len(found)} sessions that differ, {len(lasting)} did before")
             return not found
         agree()
-        until(30, agree, 1)
+        until(PATIENCE, agree, 1)
         return lasting
 
 

@@ -12,6 +12,7 @@ import time
 
 LAB = "/run/zeta/lab"
 OAM_PORT = 8300
+PATIENCE = 300  # seconds for what a machine does in one, but a slow one
 ALL = ("tenant", "zgc", "control")  # networks of a gateway node
 PREFIX = "chaos-"
 SCRATCH = f"{tempfile.gettempdir()}/zeta-"
@@ -62,11 +63,11 @@ class Cloud:
         self.cuts = {}     # lists of each machine that is cut off
         self.muted = []
 
-    def zetactl(self, *words, seconds=30, given=None):
+    def zetactl(self, *words, seconds=PATIENCE, given=None):
         return subprocess.run([f"{self.build}/cli/zetactl", *words], input=given, text=True,
                               capture_output=True, timeout=seconds)
 
-    def ask(self, *words, seconds=30, given=None):
+    def ask(self, *words, seconds=PATIENCE, given=None):
         """A command to this cloud's controller: what it printed, or None where it failed."""
         try:
             done = self.zetactl("--lab", self.name, *words, seconds=seconds, given=given)
@@ -74,7 +75,7 @@ class Cloud:
             return None
         return done.stdout if done.returncode == 0 else None
 
-    def order(self, *words, seconds=60, given=None):
+    def order(self, *words, seconds=PATIENCE, given=None):
         """The same, but what fails is the cluster's fault."""
         try:
             done = self.zetactl("--lab", self.name, *words, seconds=seconds, given=given)
@@ -94,7 +95,7 @@ class Cloud:
         source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "examples", f"{name}.c")
         shutil.copy(source, work)
         done = subprocess.run([f"{self.build}/cli/zetactl", "nf", "build", f"{name}.c"], cwd=work, text=True,
-                              capture_output=True, timeout=60)
+                              capture_output=True, timeout=PATIENCE)
         if done.returncode:
             raise SystemExit(done.stderr)
 
@@ -111,7 +112,7 @@ class Cloud:
 
     def up(self, topology):
         self.sweep()
-        done = self.zetactl("lab", "up", topology, "--name", self.name, seconds=300)
+        done = self.zetactl("lab", "up", topology, "--name", self.name, seconds=6 * PATIENCE)
         if done.returncode:
             raise SystemExit(done.stderr)
         with open(f"{self.dir}/state.json") as file:
@@ -123,11 +124,11 @@ class Cloud:
     def down(self):
         for cut in sum(self.cuts.values(), self.muted):
             cut.kill()
-        self.zetactl("lab", "down", self.name, seconds=120)
+        self.zetactl("lab", "down", self.name)
 
     def status(self):
         """What the controller says about the cluster, or None where it says nothing."""
-        text = self.ask("status", "-o", "json", seconds=5)
+        text = self.ask("status", "-o", "json", seconds=30)
         clusters = json.loads(text)["clusters"] if text else []
         return clusters[0] if clusters else None
 
@@ -136,7 +137,7 @@ class Cloud:
 
     def run(self, machine, *argv, given=None):
         subprocess.run(self.inside(machine, *argv), input=given, text=True, check=True,
-                       stdout=subprocess.DEVNULL, timeout=30)
+                       stdout=subprocess.DEVNULL, timeout=PATIENCE)
 
     # Daemons. Each leads a session of its own, so its group is it and what it started.
 
@@ -157,11 +158,11 @@ class Cloud:
 
     def crash(self, name):
         self.signal(name, signal.SIGKILL)
-        until(10, lambda: not self.lives(name))
+        until(PATIENCE, lambda: not self.lives(name))
 
     def stop(self, name):
         os.kill(self.pids[name], signal.SIGTERM)
-        if not until(10, lambda: not self.lives(name)):
+        if not until(PATIENCE, lambda: not self.lives(name)):
             self.crash(name)
 
     def start(self, name):
@@ -199,7 +200,7 @@ class Cloud:
     def mend(self, machine):
         for cut in self.cuts.pop(machine):
             cut.stdin.close()
-            cut.wait(10)
+            cut.wait(PATIENCE)
 
     def mute(self, hosts):
         """These are never told a direct path: all of their flows cross the cluster."""
@@ -239,7 +240,7 @@ class Cloud:
         """The chain of each bucket, as a node knows it."""
         text = subprocess.run(["bpftool", "-j", "map", "dump", "pinned",
                                f"{self.pinned(node)}/buckets"], capture_output=True, text=True,
-                              check=True, timeout=60).stdout
+                              check=True, timeout=PATIENCE).stdout
         places = json.loads(text)
         # The second half is of a VPC that goes to another cluster.
         return [int.from_bytes(bytes(int(byte, 16) for byte in place["value"]), "little") - 1
@@ -253,7 +254,7 @@ class Cloud:
         """Of flows: (protocol, ip, port, ip, port)."""
         given = "".join(" ".join(map(str, flow)) + "\n" for flow in flows)
         done = subprocess.run([f"{self.build}/lab/chaos_load", "hash", str(vni)], input=given,
-                              text=True, capture_output=True, check=True, timeout=60)
+                              text=True, capture_output=True, check=True, timeout=PATIENCE)
         return [int(line) for line in done.stdout.split()]
 
 

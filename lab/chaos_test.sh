@@ -18,21 +18,22 @@ breaks() {
 		assert any(gap["role"] == "none" and gap["max_ms"] >= 5900 for gap in report["gaps"]), report
 	END
 }
-# A forwarder whose tenant side carries one direction only is seen long before the cable is mended.
+# A forwarder whose tenant side carries one direction only is seen before the cable is mended,
+# after ten seconds.
 serves_on() { # forwarders
-	"$lab/chaos.py" "$build" --forwarders "$1" --count 4 --events oneway --only tenant --hold 4-4 --rate 300 \
-		--load 0.5 --heartbeat 50 --whole 90 --json "$work/oneway.json" && python3 - "$work/oneway.json" <<-'END'
+	"$lab/chaos.py" "$build" --forwarders "$1" --count 4 --events oneway --only tenant --hold 10-10 --rate 300 \
+		--load 0.5 --heartbeat 50 --whole 600 --patience 60 --json "$work/oneway.json" && python3 - "$work/oneway.json" <<-'END'
 		import json, sys
 		events = json.load(open(sys.argv[1]))["log"]
 		assert len(events) == 4 and all("tenant" in event["variant"] for event in events), events
-		assert all(event["gap_ms"] < 1500 and event["gap_back_ms"] < 1500 for event in events), events
+		assert all(event["gap_ms"] < 7000 and event["gap_back_ms"] < 7000 for event in events), events
 	END
 }
 # What it looked like stays until the next time. Heartbeats are slower than by default: what a machine
 # that is short of processors does to those of 10 ms is not the question here.
 survives() {
 	"$lab/chaos.py" "$build" --keep "$build/chaos" --json "$build/chaos.json" --seconds 60 \
-		--rate 300 --load 0.5 --heartbeat 50 --whole 90 \
+		--rate 300 --load 0.5 --heartbeat 50 --whole 600 --patience 60 \
 		--events kill,orphan,freeze,link,oneway,part,pause,restart,crash,control,controller
 }
 holds "without forwarders connections break, and that is seen" breaks

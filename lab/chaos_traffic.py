@@ -4,7 +4,7 @@ import collections
 import json
 import subprocess
 
-from chaos_cloud import until
+from chaos_cloud import PATIENCE, until
 
 VNI = 100
 BUCKETS = 65537
@@ -94,9 +94,9 @@ class Traffic:
             self.processes[name] = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=out,
                                                     start_new_session=True)
             self.files[name] = open(f"{self.work}/{name}.load")
-        self.await_all("ready", 30)
+        self.await_all("ready", PATIENCE)
         self.tell("g")
-        self.await_all("flowing", 60)
+        self.await_all("flowing", PATIENCE)
 
     def tell(self, what):
         for process in self.processes.values():
@@ -137,9 +137,9 @@ class Traffic:
 
     def finish(self):
         self.tell("s")
-        self.await_all("idle", 30 + self.options.patience)
+        self.await_all("idle", PATIENCE + self.options.patience)
         self.tell("q")
-        self.await_all("end", 30)
+        self.await_all("end", PATIENCE)
 
     def kill(self):
         for process in self.processes.values():

@@ -6,6 +6,9 @@ PATH=$PATH:/usr/sbin:/sbin # nginx, ss, tcpdump
 zetactl=$build/cli/zetactl
 lab=$(dirname "${BASH_SOURCE[0]}")
 failures=0
+# Seconds for what must come about at all: no test asks how fast the machine is. Once a statement did
+# not hold there is less of it, so that what is broken ends, too.
+patience=300
 
 # One cloud per build directory and script: two trees on one machine do not meet, and what a killed
 # run left is found by the next.
@@ -73,17 +76,20 @@ figure() {
 	python3 "$lab/figures.py" "$@"
 }
 
-# holds SENTENCE COMMAND..: the command succeeds; fails SENTENCE COMMAND..: it does not.
+# holds SENTENCE COMMAND..: the command succeeds; fails SENTENCE COMMAND..: it does not, and what does
+# not come is not waited for long ($brief).
 holds() {
 	if "${@:2}" >>"$work/log" 2>&1; then
 		echo "  ok      $1"
 	else
 		echo "  FAILED  $1"
 		failures=$((failures + 1))
+		patience=60
 	fi
 }
 
 fails() {
+	local brief=2
 	if "${@:2}" >>"$work/log" 2>&1; then
 		echo "  FAILED  $1"
 		failures=$((failures + 1))
@@ -92,22 +98,26 @@ fails() {
 	fi
 }
 
-# until_true SECONDS COMMAND..: tries again until it succeeds.
-until_true() {
-	local patience=$((SECONDS + $1))
+# within SECONDS COMMAND..: tries again until it succeeds.
+within() {
+	local end=$((SECONDS + $1))
 	until "${@:2}"; do
-		[ "$SECONDS" -lt "$patience" ] || return 1
+		[ "$SECONDS" -lt "$end" ] || return 1
 		sleep 0.2
 	done
+}
+# until_true COMMAND..: the same, however slow the machine is.
+until_true() {
+	within "$patience" "$@"
 }
 
 # Prints a status that every member reported after now: counters are a second old otherwise.
 fresh_status() {
-	local since late= patience=$((SECONDS + 30))
+	local since late= end=$((SECONDS + patience))
 	since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 	until status -o json >"$work/status.json" && late=$(figure fresh "$since" <"$work/status.json"); do
-		if [ "$SECONDS" -ge "$patience" ]; then
-			echo "no report for 30 seconds from: ${late:-the controller}" >&2
+		if [ "$SECONDS" -ge "$end" ]; then
+			echo "no report for $patience seconds from: ${late:-the controller}" >&2
 			return 1
 		fi
 		sleep 0.2
@@ -115,13 +125,15 @@ fresh_status() {
 	cat "$work/status.json"
 }
 
+# pings ENDPOINT ADDRESS: one, which is answered.
 pings() {
-	on "$1" ping -q -c 1 -W "${3:-2}" "$2"
+	on "$1" ping -q -c 1 -W "${brief:-20}" "$2"
 }
 
 # heard_mark ENDPOINT ADDRESS PORT: of UDP that a sends there, something arrives with DSCP 46.
 heard_mark() {
-	on "$1" timeout 5 python3 - <<-END &
+	rm -f "$work/heard"
+	on "$1" timeout "${brief:-$patience}" python3 - <<-END &
 		import socket, sys
 		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 		s.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
@@ -131,15 +143,20 @@ heard_mark() {
 		    if told[0][2][0] == 46 << 2:
 		        sys.exit(0)
 	END
-	local listener=$!
-	on a timeout 5 python3 - <<-END || true
-		import socket, time
-		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-		for _ in range(30):
+	local listener=$! heard=0
+	on a python3 - <<-END &
+		import os, socket, time
+		s, sent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0
+		while sent < 30 or not os.path.exists("$work/heard"):
 		    s.sendto(b"x", ("$2", $3))
 		    time.sleep(0.1)
+		    sent += 1
 	END
-	wait $listener
+	local sender=$!
+	wait $listener || heard=$?
+	: >"$work/heard"
+	wait $sender || true
+	return $heard
 }
 
 # web ENDPOINT TEXT: a server there, on ports 80 and 8080, whose page says TEXT.
@@ -170,16 +187,20 @@ web() {
 	on "$1" nginx -c "$work/$1.conf" -e "$work/$1.log"
 }
 
-# page ENDPOINT URL: what a client there is told, within 2 seconds.
+# page ENDPOINT URL: what a client there is told. shut ENDPOINT URL: nothing.
 page() {
-	on "$1" curl -s -f --max-time 2 "$2"
+	on "$1" curl -s -f --max-time "${brief:-10}" "$2"
+}
+shut() {
+	local brief=2
+	! page "$@"
 }
 
 # network NAME: outside of the cloud. there NAME COMMAND..
 network() {
 	unshare --net sleep infinity &
 	outside[$1]=$!
-	until_true 10 is_apart $!
+	until_true is_apart $!
 	there "$1" ip link set lo up
 }
 is_apart() {

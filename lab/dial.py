@@ -5,8 +5,8 @@
 usage: dial.py ENOUGH HOST PORT
 
 Every 50 ms one HTTP request on a connection of its own, until the file ENOUGH exists. A line for
-each: when it began (ms of CLOCK_MONOTONIC), and the first line of the body, or "none" where there was none within
-three seconds.
+each, as they end: when it began (ms of CLOCK_MONOTONIC), and the first line of the body, or "none" where there was
+none within five seconds.
 """
 import http.client
 import os
@@ -15,8 +15,8 @@ import threading
 import time
 
 
-def ask(host, port, began, told):
-    connection = http.client.HTTPConnection(host, port, timeout=3)
+def ask(host, port, began):
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", "/")
         answer = connection.getresponse()
@@ -24,21 +24,19 @@ def ask(host, port, began, told):
     except (OSError, http.client.HTTPException):
         body = "none"
     connection.close()
-    told.append((began, body))
+    print(f"{began} {body}\n", end="", flush=True)  # in one piece
 
 
 def main():
     enough, host, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    threads, told = [], []
+    threads = []
     while not os.path.exists(enough):
-        thread = threading.Thread(target=ask, args=(host, port, int(time.monotonic() * 1000), told))
+        thread = threading.Thread(target=ask, args=(host, port, int(time.monotonic() * 1000)))
         thread.start()
         threads.append(thread)
         time.sleep(0.05)
     for thread in threads:
         thread.join()
-    for began, body in sorted(told):
-        print(began, body)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ refused() {
 answers() {
 	local said
 	said=$(on client bash -c 'for ((i = 0; i < $2; i++)); do
-		curl -s -f --max-time 5 "http://$1:8080/" || echo none; done' ask $vip "$1")
+		curl -s -f --max-time 20 "http://$1:8080/" || echo none; done' ask $vip "$1")
 	for name in web1 web2 web3 none; do
 		declare -g "$name=$(grep -c "^$name\$" <<<"$said")" || true
 	done
@@ -52,7 +52,7 @@ holds "another port at the backend is refused" refused \
 	listeners: [{protocol: tcp, port: 80, backend_port: 81, backends: [{port: web1}]}]}" \
 	'listeners\[0\].backend_port: with direct_return it is the port, 80'
 holds "three backends get its packets as they are" balance '{port: web1}, {port: web2}, {port: web3}'
-holds "a client gets a page" until_true 30 page client http://$vip:8080/
+holds "a client gets a page" until_true page client http://$vip:8080/
 answers 90
 holds "every connection is served, by all of them ($web1, $web2, $web3 of 90)" \
 	[ "$none" = 0 -a "$web1" -ge 10 -a "$web2" -ge 10 -a "$web3" -ge 10 ]
@@ -64,9 +64,9 @@ holds "nothing begins from the address" eval '! on web2 curl -s --max-time 3 --i
 
 before=$(direct)
 balance '{port: web2}' >/dev/null
-holds "with one backend on another host" until_true 15 eval 'answers 10 && [ $web2 = 10 ]'
+holds "with one backend on another host" until_true eval 'answers 10 && [ $web2 = 10 ]'
 download() {
-	[ "$(on client curl -s -f --max-time 60 http://$vip:8080/file | sha256sum | cut -d' ' -f1)" = "$sum" ]
+	[ "$(on client curl -s -f --max-time $patience http://$vip:8080/file | sha256sum | cut -d' ' -f1)" = "$sum" ]
 }
 holds "a download is right byte for byte" download
 holds "and goes straight from host to host" [ $(($(direct) - before)) -gt 6000000 ]
@@ -81,13 +81,13 @@ connected() {
 under_way() {
 	[ $(($(connected web1) + $(connected web2) + $(connected web3))) = $transfers ]
 }
-holds "$transfers transfers are under way" until_true 30 under_way
+holds "$transfers transfers are under way" until_true under_way
 spread="$(connected web1) $(connected web2) $(connected web3)"
 balance '{port: web1}, {port: web2, weight: 0}, {port: web3}' >/dev/null
-holds "one drains: new connections go elsewhere" until_true 15 never web2
+holds "one drains: new connections go elsewhere" until_true never web2
 holds "a forwarder dies" gone fwd1
 holds "a flow table node dies" gone ftn3
-holds "new connections are served" until_true 15 never web2
+holds "new connections are served" until_true never web2
 holds "what was under way goes on where it is ($spread)" \
 	[ "$(connected web1) $(connected web2) $(connected web3)" = "$spread" ]
 : >"$work/enough"

@@ -32,14 +32,14 @@ deaf=$(pid_of fwd2)
 kill -STOP "$deaf"
 "$zetactl" --lab "$cloud" node drain fwd1 >"$work/drain" 2>&1 &
 drain=$!
-holds "a drain names who has not heard of it yet" until_true 30 told "not told yet: fwd2"
-fails "and waits for it" until_true 3 ended
+holds "a drain names who has not heard of it yet" until_true told "not told yet: fwd2"
+fails "and waits for it" within 3 ended
 kill -CONT "$deaf"
-holds "when it hears, the drain ends" until_true 60 ended
+holds "when it hears, the drain ends" until_true ended
 holds "well" wait "$drain"
 holds "and says so" told "node/fwd1 drained"
 holds "the node owns no entrance" fwd1_owns no
 holds "what is behind it goes on" pings red-client 10.0.1.10
 holds "taken back, it is in use" "$zetactl" --lab "$cloud" node undrain fwd1
-holds "and owns entrances again" until_true 60 fwd1_owns yes
+holds "and owns entrances again" until_true fwd1_owns yes
 verdict "It waits."

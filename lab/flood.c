@@ -37,7 +37,7 @@
 #define GATEWAY "10.0.1.1" // answers nobody but pings
 #define SERVER "10.0.1.11" // of the other tenant
 #define PORT 7000
-#define PATIENCE_MS 3000  // for one step of a connection
+#define PATIENCE_MS 15000 // for one step of a connection
 #define SLICES_PER_S 1000 // SYNs are sent in so many heaps per second
 #define MOST_FAILED 5	  // in one turn; each takes PATIENCE_MS
 #define MAX_CONNECTIONS 5000

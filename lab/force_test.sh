@@ -35,39 +35,39 @@ shop() {
 	page client http://10.0.1.11/
 }
 
-holds "the chain is whole" until_true 60 is_whole
+holds "the chain is whole" until_true is_whole
 holds "the shop is open" shop
 transfer client 10.0.1.11 &
 under_way=$!
-holds "a transfer is under way" until_true 30 is_connected client
-holds "the replicas agree on it" until_true 30 same_everywhere
+holds "a transfer is under way" until_true is_connected client
+holds "the replicas agree on it" until_true same_everywhere
 # From here on it goes on only by what the flow table remembers: packets in the middle begin nothing.
 
 # Two of three replicas, one of two witnesses, and the forwarder with all that it has cached.
 mapfile -t dead < <(chain '"\n".join([*c["state"]["live"][:2], c["witnesses"][0]])')
 left=$(chain 'c["state"]["live"][2]')
 power_off "${dead[@]}" fwd1
-holds "without a majority there is an alarm" until_true 30 is_so '"chain-without-majority" in alarms'
+holds "without a majority there is an alarm" until_true is_so '"chain-without-majority" in alarms'
 power_on "${dead[@]}" fwd1
 is_forced() {
 	is_so "c['forced'] and c['forced'] > c['founded'] and '$left' in c['state']['live']"
 }
-holds "who is left begins anew by force" until_true 60 is_forced
+holds "who is left begins anew by force" until_true is_forced
 holds "and that is told" eval 'status | grep "by force"'
 holds "the transfer is still there" is_connected client
 : >"$work/enough"
 holds "  and ends well: its session was kept" wait $under_way
-holds "the chain becomes whole again" until_true 120 is_whole
-holds "  with replicas that agree" until_true 60 same_everywhere
-holds "and the shop can be entered" until_true 30 shop
+holds "the chain becomes whole again" until_true is_whole
+holds "  with replicas that agree" until_true same_everywhere
+holds "and the shop can be entered" until_true shop
 
 # All that have its sessions.
 mapfile -t dead < <(chain '"\n".join(c["state"]["live"])')
 power_off "${dead[@]}"
 power_on "${dead[@]}"
-holds "where nobody is left, it begins with nothing" until_true 60 is_so 'c["forced"] == c["founded"] > 1'
+holds "where nobody is left, it begins with nothing" until_true is_so 'c["forced"] == c["founded"] > 1'
 holds "  and that is told" eval 'status | grep "nobody had its sessions"'
-holds "the shop can be entered" until_true 60 shop
-holds "the chain becomes whole again" until_true 120 is_whole
-holds "  with replicas that agree" until_true 60 same_everywhere
+holds "the shop can be entered" until_true shop
+holds "the chain becomes whole again" until_true is_whole
+holds "  with replicas that agree" until_true same_everywhere
 verdict "It does."

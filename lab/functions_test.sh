@@ -20,9 +20,6 @@ prints() {
 apply() {
 	ctl apply -f - <<<"$1"
 }
-shut() {
-	! page "$@"
-}
 c=http://10.0.2.10
 b=http://10.0.1.11
 shop=http://10.0.1.100
@@ -51,7 +48,7 @@ everything() {
 		page a $shop:8080/ && page b $shop:8080/ && page stranger $floating:8080/ &&
 		page stranger $outside:8000/ && page stranger $outside:8001/
 }
-holds "without chains everything is open" until_true 30 everything
+holds "without chains everything is open" until_true everything
 gate() {
 	apply "{kind: ServiceChain, name: gate, vpc: red, functions: [{function: gate, config: {port: $1}}]}"
 }
@@ -64,7 +61,7 @@ subnet() {
 	apply "{kind: Subnet, name: $1, vpc: red, service_chain: $2}"
 }
 holds "a subnet names it" subnet two gate
-holds "what is sent to its endpoints meets it" until_true 15 shut a $c:8080/
+holds "what is sent to its endpoints meets it" until_true shut a $c:8080/
 holds "what they send, too" shut c $b:8080/
 holds "as it was sent and as they get it" shut stranger $outside:8001/
 holds "other ports do not matter" page a $c/
@@ -74,23 +71,23 @@ holds "the other subnet is open" page a $b:8080/
 holds "from outside, too" page stranger $floating:8080/
 holds "what is refused has a name" prints 'FUNCTION_DROPPED' fresh_status
 holds "a change of the chain" gate 80
-holds "reaches the subnet" until_true 15 page a $c:8080/
+holds "reaches the subnet" until_true page a $c:8080/
 holds "with what it says now" shut a $c/
 holds "of a load balancer's packets, as they arrive" shut a $shop:8080/
 holds "it is in use" prints 'is referred to by subnet "two"' ctl delete service-chain gate
 fails "and stays" ctl delete service-chain gate
 gate 8080 >/dev/null
 subnet two null >/dev/null
-holds "without it everything is open" until_true 15 everything
+holds "without it everything is open" until_true everything
 
 # A load balancer's address.
 holds "a load balancer names it" apply '{kind: LoadBalancer, name: shop, vpc: red, service_chain: gate}'
-holds "what is sent to its address meets it, as it was sent" until_true 15 shut a $shop:8080/
+holds "what is sent to its address meets it, as it was sent" until_true shut a $shop:8080/
 holds "from any subnet" shut b $shop:8080/
 holds "its other port is open" page a $shop/
 holds "and what is sent to the backend itself" page a $c:8080/
 apply '{kind: LoadBalancer, name: shop, vpc: red, service_chain: null}' >/dev/null
-holds "without it everything is open again" until_true 15 everything
+holds "without it everything is open again" until_true everything
 
 # Addresses outside.
 nat() {
@@ -99,18 +96,18 @@ nat() {
 			{protocol: tcp, ip: 198.51.100.10, port: 8001, target: c, target_port: 8080}]}"
 }
 holds "a floating IP names it" nat gate null
-holds "what is sent to it meets the chain" until_true 15 shut stranger $floating:8080/
+holds "what is sent to it meets the chain" until_true shut stranger $floating:8080/
 holds "but not to its endpoint" page a $b:8080/
 holds "nor to another address" page stranger $outside:8001/
 gate 8000 >/dev/null
 holds "a forward names it" nat null gate
-holds "what is sent to it meets the chain, as it was sent" until_true 15 shut stranger $outside:8000/
+holds "what is sent to it meets the chain, as it was sent" until_true shut stranger $outside:8000/
 holds "but not to another port" page stranger $outside:8001/
 holds "the floating IP is open" page stranger $floating:8080/
 holds "the NAT uses it" prints 'is referred to by nat "out"' ctl delete service-chain gate
 nat null null >/dev/null
 holds "and not any more" ctl delete service-chain gate
-holds "without chains everything is open once more" until_true 15 everything
+holds "without chains everything is open once more" until_true everything
 
 # Every packet: what arrives in the subnet has the mark.
 (cd "$work" && "$zetactl" nf build "$top/examples/mark.c") >>"$work/log"
@@ -134,6 +131,6 @@ holds "a function that is not there" prints 'there is no function "nobody"' appl
 # A daemon that begins anew.
 holds "a restart of the flow table node" "$zetactl" lab restart "$cloud" ftn1
 holds "and of the forwarder" "$zetactl" lab restart "$cloud" fwd1
-holds "changes nothing" until_true 30 heard_mark c 10.0.2.10 4000
+holds "changes nothing" until_true heard_mark c 10.0.2.10 4000
 holds "for others either" everything
 verdict "It does."

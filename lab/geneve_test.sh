@@ -15,7 +15,7 @@ begin "$lab/geneve.yaml"
 "$zetactl" lab exec "$cloud" fabric tcpdump -n -i host1.t -c 10000 -w "$work/wire" \
 	'udp port 4789 or udp port 6081' 2>"$work/tcpdump" &
 capturing=$!
-until_true 10 grep -q listening "$work/tcpdump"
+until_true grep -q listening "$work/tcpdump"
 holds "in the subnet" pings a 10.0.1.11
 holds "across subnets" pings a 10.0.2.10
 holds "on one host" pings b 10.0.2.10
@@ -23,7 +23,7 @@ holds "the gateway" pings a 10.0.1.1
 web b "page of b"
 head -c 20000000 /dev/urandom >"$work/b/file"
 download() {
-	[ "$(on a curl -s --max-time 20 http://10.0.1.11/file | sha256sum)" = \
+	[ "$(on a curl -s --max-time $patience http://10.0.1.11/file | sha256sum)" = \
 		"$(sha256sum <"$work/b/file")" ]
 }
 holds "a download" download

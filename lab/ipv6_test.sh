@@ -42,25 +42,25 @@ has_route() {
 }
 # Three solicitations may be too early for what was just made: then as after a new start.
 routed() {
-	until_true 10 has_route "$1" && return
+	within 10 has_route "$1" && return
 	on "$1" sh -c 'ip link set eth0 down && ip link set eth0 up'
-	until_true 10 has_route "$1"
+	within 10 has_route "$1"
 }
 for endpoint in a b c; do
-	holds "$endpoint has its default route from a router's advertisement" until_true 120 routed $endpoint
+	holds "$endpoint has its default route from a router's advertisement" until_true routed $endpoint
 done
 holds "which does not end" eval '! on a ip -6 route show default | grep -v "proto ra.*pref" | grep expires'
 holds "the advertised MTU is the tenant's" eval 'on a cat /proc/sys/net/ipv6/conf/eth0/mtu | grep -x 1450'
 holds "its own address is nobody else's" eval '! on a ip -6 addr show dev eth0 | grep -E "dadfailed|tentative"'
-holds "a neighbour is pinged" until_true 15 pings a 2001:db8:1::b
+holds "a neighbour is pinged" until_true pings a 2001:db8:1::b
 holds "so is the gateway" pings a 2001:db8:1::1
-holds "and another subnet" until_true 60 pings a 2001:db8:2::c
+holds "and another subnet" until_true pings a 2001:db8:2::c
 holds "IPv4 goes on" pings a 10.0.1.11
 on b ip -6 addr add 2001:db8:1::bad/64 dev eth0 nodad
 fails "in a name that is not its own nothing is sent" on b ping -q -c 1 -W 1 -I 2001:db8:1::bad 2001:db8:1::a
 
 told() {
-	{ on a ping -c 1 -W 2 "${@:2}" || true; } | tee -a "$work/log" | grep -E "$1"
+	{ on a ping -c 1 -W 20 "${@:2}" || true; } | tee -a "$work/log" | grep -E "$1"
 }
 holds "a hop limit of 1 ends at the gateway, which says so" \
 	told 'From 2001:db8:1::1.*Time exceeded: Hop limit' -t 1 2001:db8:2::c
@@ -77,10 +77,10 @@ serve c 80
 serve c 8080
 serve b 80
 get() {
-	[ "$(on "$1" curl -s -f --max-time 3 "http://[$2]:${3:-80}/")" = "$4" ]
+	[ "$(on "$1" curl -s -f --max-time "${brief:-20}" "http://[$2]:${3:-80}/")" = "$4" ]
 }
-holds "a page of the same subnet" until_true 10 get a 2001:db8:1::b 80 b
-holds "a page of another, by a security group" until_true 10 get a 2001:db8:2::c 80 c
+holds "a page of the same subnet" until_true get a 2001:db8:1::b 80 b
+holds "a page of another, by a security group" until_true get a 2001:db8:2::c 80 c
 fails "another port it refuses" get a 2001:db8:2::c 8080 c
 
 # The endpoint believes in a larger MTU than the tenant has.
@@ -89,7 +89,7 @@ on host1 ip link set dev a mtu 1500
 on a sysctl -q -w net.ipv6.conf.eth0.mtu=1500
 holds "too large: packet too big, with the MTU" told 'Packet too big: mtu=1450' -M do -s 1452 2001:db8:2::c
 download() {
-	[ "$(on a curl -s --max-time 20 "http://[2001:db8:2::c]/file" | sha256sum)" = \
+	[ "$(on a curl -s --max-time $patience "http://[2001:db8:2::c]/file" | sha256sum)" = \
 		"$(sha256sum <"$work/c/file")" ]
 }
 holds "so that tcp finds its way" download
@@ -99,11 +99,11 @@ for verdict in GATEWAY_NEIGHBOR ENDPOINT_NEIGHBOR TIME_EXCEEDED UNREACHABLE EDGE
 	holds "counted: $verdict" [ "$(figure count $verdict packets <"$work/status.json")" -gt 0 ]
 done
 
-on a curl -s --max-time 60 --limit-rate 2M "http://[2001:db8:2::c]/file" >"$work/slow" &
+on a curl -s --max-time $patience --limit-rate 2M "http://[2001:db8:2::c]/file" >"$work/slow" &
 slow=$!
-holds "a download is under way" until_true 10 [ -s "$work/slow" ]
+holds "a download is under way" until_true [ -s "$work/slow" ]
 holds "a flow table node dies" kill -KILL "$(of_process ftn3 pid)"
-holds "pages go on" until_true 20 get a 2001:db8:1::b 80 b
+holds "pages go on" until_true get a 2001:db8:1::b 80 b
 holds "the download ends" wait $slow
 holds "byte for byte" cmp "$work/slow" "$work/c/file"
 verdict "They do."

@@ -5,7 +5,7 @@
 mapping.py seen PORT FILE ADDRESS:PORT..   asks all of them (nat.py serve) from this port, again and
                                            again until FILE is there, and prints each different answer
 mapping.py punch PORT ADDRESS:PORT         sends there from this port until somebody sends here; exit
-                                           status 1 where for 10 seconds nobody does
+                                           status 1 where for two minutes nobody does
 """
 import os
 import socket
@@ -47,14 +47,17 @@ def punch(port, to):
     heard = 0
     with opened(port) as s:
         s.settimeout(0.05)
-        give_up = time.monotonic() + 10
+        give_up = time.monotonic() + 120
         # The other side may not have heard yet.
         while heard < 10 and time.monotonic() < give_up:
             s.sendto(b"punch", end(to))
             try:
-                heard += s.recv(64) == b"punch"
+                punched = s.recv(64) == b"punch"
             except (TimeoutError, OSError):
-                pass
+                continue
+            if punched and not heard:
+                give_up = time.monotonic() + 10
+            heard += punched
     return 0 if heard else 1
 
 

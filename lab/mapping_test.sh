@@ -30,11 +30,11 @@ stun() {
 	cat "$work/stun"
 	grep -q "$2" "$work/stun"
 }
-holds "a client is told: endpoint-independent mapping" until_true 30 stun client "Endpoint Independent Mapping" -m
-holds "and endpoint-independent filtering" until_true 10 stun client "Endpoint Independent Filtering" -f
+holds "a client is told: endpoint-independent mapping" until_true stun client "Endpoint Independent Mapping" -m
+holds "and endpoint-independent filtering" until_true stun client "Endpoint Independent Filtering" -f
 holds "of the NAT as it is by default: the mapping depends on address and port" \
-	until_true 10 stun blue-client "Address and Port Dependent Mapping" -m
-holds "and so does what it lets in" until_true 10 stun blue-client "Address and Port Dependent Filtering" -f
+	until_true stun blue-client "Address and Port Dependent Mapping" -m
+holds "and so does what it lets in" until_true stun blue-client "Address and Port Dependent Filtering" -f
 
 everybody=("$near:7000" "$near:7001")
 # asks ENDPOINT: from its port 6000, in the background, into $work/ENDPOINT.seen.
@@ -52,9 +52,9 @@ outside_of() {
 for name in client client2 blue-client; do
 	asks $name
 done
-holds "the client is answered" until_true 10 answers client -ge 1
-holds "another one, too" until_true 10 answers client2 -ge 1
-holds "by default a port is another one towards everybody" until_true 10 answers blue-client -eq 2
+holds "the client is answered" until_true answers client -ge 1
+holds "another one, too" until_true answers client2 -ge 1
+holds "by default a port is another one towards everybody" until_true answers blue-client -eq 2
 head_of_chain() {
 	status -o json | python3 -c '
 import json, sys
@@ -65,7 +65,7 @@ holds "the head of the chain, $first, dies" gone "$first"
 another_head() {
 	second=$(head_of_chain) && [ "$second" != "$first" ]
 }
-holds "the next one is its head" until_true 15 another_head
+holds "the next one is its head" until_true another_head
 holds "and dies, too" gone "$second"
 sleep 5
 : >"$work/enough"
@@ -76,7 +76,7 @@ holds "the client's port was the same all the time" answers client -eq 1
 holds "and the other one's" answers client2 -eq 1
 rm "$work/enough"
 asks client
-until_true 10 answers client -ge 1
+until_true answers client -ge 1
 : >"$work/enough"
 wait "${asking[client]}" || true
 holds "who comes back to it finds it as it was" answers client -eq 1
@@ -105,6 +105,6 @@ filters() {
 	END
 }
 holds "the NAT's filtering changes" filters
-holds "then it lets in who was asked only" until_true 20 stun client "Address and Port Dependent Filtering" -f
-holds "and its mapping is as it was" until_true 10 stun client "Endpoint Independent Mapping" -m
+holds "then it lets in who was asked only" until_true stun client "Address and Port Dependent Filtering" -f
+holds "and its mapping is as it was" until_true stun client "Endpoint Independent Mapping" -m
 verdict "It is."

@@ -48,22 +48,22 @@ web red-web web
 head -c 30000000 /dev/urandom | tee "$work/red-shop/large" >"$work/red-web/large"
 sum=$(sha256sum <"$work/red-shop/large" | cut -d' ' -f1)
 pids=()
-holds "before: by a security group" until_true 15 page red-client http://10.0.2.10/
-holds "before: without one" until_true 15 page red-client http://10.0.1.10/
+holds "before: by a security group" until_true page red-client http://10.0.2.10/
+holds "before: without one" until_true page red-client http://10.0.1.10/
 transfers red-shop 10.0.2.10
 transfers red-web 10.0.1.10
 connected() {
 	[ "$(on red-client ss -Htn state established dst "$1" | wc -l)" = 4 ]
 }
-holds "connections are under way: shop" until_true 15 connected 10.0.2.10
-holds "connections are under way: web" until_true 15 connected 10.0.1.10
+holds "connections are under way: shop" until_true connected 10.0.2.10
+holds "connections are under way: web" until_true connected 10.0.1.10
 
 holds "the shop moves" move red-shop 10.0.2.10 host1
 holds "the web moves" move red-web 10.0.1.10 host3
-holds "new connections reach the shop" until_true 15 page red-client http://10.0.2.10/
-holds "new connections reach the web" until_true 15 page red-client http://10.0.1.10/
-holds "and from where it was" until_true 15 page red-extra http://10.0.1.10/
-holds "and to where it is" until_true 15 pings red-back 10.0.1.10
+holds "new connections reach the shop" until_true page red-client http://10.0.2.10/
+holds "new connections reach the web" until_true page red-client http://10.0.1.10/
+holds "and from where it was" until_true page red-extra http://10.0.1.10/
+holds "and to where it is" until_true pings red-back 10.0.1.10
 touch "$work/enough"
 ended() {
 	wait "${pids[0]}" && wait "${pids[1]}"

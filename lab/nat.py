@@ -47,7 +47,7 @@ async def serve(port):
 
 def who(address, port, kind):
     with socket.socket(socket.AF_INET, kind) as s:
-        s.settimeout(5)
+        s.settimeout(60)
         s.connect((address, port))
         if kind == socket.SOCK_DGRAM:
             s.send(b"who")

@@ -21,7 +21,7 @@ on web python3 "$lab/nat.py" serve 7000 >>"$work/log" 2>&1 &
 
 # answer ENDPOINT ADDRESS TEXT [OPTIONS]: what a ping is told.
 answer() {
-	{ on "$1" ping -c 1 -W 2 "${@:4}" "$2" || true; } | grep "$3"
+	{ on "$1" ping -c 1 -W 20 "${@:4}" "$2" || true; } | grep "$3"
 }
 other_half() {
 	ctl apply -f - <<<'{kind: Peering, name: to-red, vpc: blue, peer: red}'
@@ -29,12 +29,12 @@ other_half() {
 state_is() {
 	[ "$(ctl get peering red/to-blue -o json | python3 -c 'import json, sys; print(json.load(sys.stdin)["state"])')" = "$1" ]
 }
-holds "of who is peered both reach each other" until_true 30 pings far 10.0.2.12
+holds "of who is peered both reach each other" until_true pings far 10.0.2.12
 holds "where only one wants to be, it waits" state_is waiting
 holds "and nobody is reached" answer client 10.0.2.12 'From 10.0.1.1 .*Destination Net Unreachable'
 holds "the other wants it too" other_half
 holds "it is active" state_is active
-holds "a page" until_true 20 says client http://10.0.2.12/ web
+holds "a page" until_true says client http://10.0.2.12/ web
 holds "and a ping" pings client 10.0.2.12
 holds "as many pings to the other side" pings web 10.0.1.11
 holds "and a page there" says web http://10.0.1.11/ own
@@ -48,7 +48,7 @@ told() {
 	on client python3 -c '
 import errno, socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(5)
+s.settimeout(60)
 s.connect((sys.argv[1], 9))
 s.send(b"x")
 try:
@@ -70,7 +70,7 @@ overlaps() {
 holds "a subnet that overlaps is refused, by name" overlaps
 bulk() {
 	on web iperf3 -s -1 -p 5201 >>"$work/log" 2>&1 &
-	until_true 10 eval 'on web ss -H -n -l -t sport = :5201 | grep -q .'
+	until_true eval 'on web ss -H -n -l -t sport = :5201 | grep -q .'
 	on client iperf3 -c 10.0.2.12 -p 5201 -t 1 "$@" | tail -n 4
 }
 if command -v iperf3 >/dev/null; then
@@ -86,17 +86,17 @@ holding=$!
 under_way() {
 	[ "$(on client ss -H -n -t state established dport = :80 | wc -l)" = $transfers ] && grep -q '^open 20' "$work/held"
 }
-holds "$transfers transfers are under way" until_true 30 under_way
+holds "$transfers transfers are under way" until_true under_way
 # Power is gone, and so is the network.
 gone() {
 	cables "$1" down
 	kill -KILL "$(of_process "$1" pid)"
 }
 holds "a forwarder dies" gone fwd1
-holds "connections begin" until_true 20 page client http://10.0.2.12/
+holds "connections begin" until_true page client http://10.0.2.12/
 holds "a flow table node dies" gone ftn3
-holds "connections begin" until_true 20 page client http://10.0.2.12/
-holds "and from the other side" until_true 20 page web http://10.0.1.11/
+holds "connections begin" until_true page client http://10.0.2.12/
+holds "and from the other side" until_true page web http://10.0.1.11/
 : >"$work/enough"
 holds "what was under way ends well" wait $trickling
 holds "byte for byte, all of it" [ "$(grep -c "^$sum live" "$work/transfers")" = $transfers ]
@@ -108,8 +108,8 @@ holding=$!
 # Is answered on one connection until it is not any more.
 on client python3 -c '
 import socket, sys, time
-s = socket.create_connection((sys.argv[1], 7000), 5)
-s.settimeout(3)
+s = socket.create_connection((sys.argv[1], 7000), 60)
+s.settimeout(15)
 s.recv(64)
 print("open", flush=True)
 try:
@@ -125,13 +125,13 @@ one=$!
 both_open() {
 	grep -q '^open' "$work/one" && grep -q '^open 20' "$work/held"
 }
-holds "a connection of red's, and some of green's" until_true 40 both_open
+holds "a connection of red's, and some of green's" until_true both_open
 fails "nothing ends it" grep over "$work/one"
 holds "blue does not want it any more" ctl delete peering blue/to-red
 holds "so it waits" state_is waiting
-holds "nobody is reached" until_true 15 answer client 10.0.2.12 'From 10.0.1.1 .*Destination Net Unreachable'
+holds "nobody is reached" until_true answer client 10.0.2.12 'From 10.0.1.1 .*Destination Net Unreachable'
 holds "nor from the other side" answer web 10.0.1.11 'Destination Net Unreachable'
-holds "and the connection ends" until_true 20 grep over "$work/one"
+holds "and the connection ends" until_true grep over "$work/one"
 wait $one
 : >"$work/enough"
 holds "but none of green's" wait $holding

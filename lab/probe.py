@@ -38,7 +38,7 @@ def ask(address, port, flows):
     first, direct = [], []
     for _ in range(int(flows)):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.settimeout(1)
+            s.settimeout(10)
             s.connect((address, int(port)))
             took = round_trip(s, 0)
             if took is None:

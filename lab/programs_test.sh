@@ -82,18 +82,18 @@ serve web1 10.0.1.11 10.0.1.11
 serve web2 10.0.2.11 198.51.100.30
 serve server1 198.51.100.20 198.51.100.20
 serve server2 198.51.100.21 198.51.100.21
-holds "servers serve" until_true 30 listening
+holds "servers serve" until_true listening
 
-# $who asks for a service at $at: that of port N by port $base + N. as WHO COMMAND..: for a minute at most.
+# $who asks for a service at $at: that of port N by port $base + N. as WHO COMMAND..: which ends.
 as() {
 	if [ -n "${outside[$1]:-}" ]; then
-		there "$1" timeout -k 5 60 "${@:2}"
+		there "$1" timeout -k 5 $patience "${@:2}"
 	else
-		on "$1" timeout -k 5 60 "${@:2}"
+		on "$1" timeout -k 5 $patience "${@:2}"
 	fi
 }
 answers() {
-	as $who curl -s -f --max-time 2 "http://$at:$((base + 80))/" | grep -x -E "$name"
+	as $who curl -s -f --max-time 20 "http://$at:$((base + 80))/" | grep -x -E "$name"
 }
 into() {
 	as $who ssh -F none -i "$work/user" -o UserKnownHostsFile="$work/known" -o BatchMode=yes \
@@ -122,12 +122,12 @@ sys.exit(sent["lost_packets"] > sent["packets"] / 2)'
 }
 # 200 calls, from a port each; it fails if one of them does.
 calls() {
-	as $who sipp $sip -sn uac -t un -max_socket 1000 -i $own -m 200 -r 400 -d 200 -nostdin -timeout 50
+	as $who sipp $sip -sn uac -t un -max_socket 1000 -i $own -m 200 -r 400 -d 200 -nostdin -timeout 250
 }
 # through FUNCTION, with these set: $who, its address $own and as which it is $seen; $at, $base; the $name of who answers
 through() {
 	local sip=${sip:-$at:$((base + 5060))}
-	holds "$1: curl" until_true 30 answers
+	holds "$1: curl" until_true answers
 	holds "  ssh, which sees $seen" sees
 	holds "  10 MB there and back" copies
 	holds "  dig" asks 192.0.2.80 www.example.test
@@ -149,7 +149,7 @@ at=198.51.100.40 base=0 name='server[12]' through "a load balancer outside"
 
 # fetches WHO ADDRESS OPTIONS..: by FTP; what is said in $work/ftp.said.
 fetches() {
-	as "$1" curl -s -v --max-time 20 -o "$work/got" "ftp://$2/file" "${@:3}" 2>"$work/ftp.said" &&
+	as "$1" curl -s -v --max-time 120 -o "$work/got" "ftp://$2/file" "${@:3}" 2>"$work/ftp.said" &&
 		[ "$(sha256sum <"$work/got")" = "$sum" ]
 }
 # refuses CODE ANSWER WHO ADDRESS OPTIONS..: curl's exit status and the server's words
@@ -192,7 +192,7 @@ connected() {
 }
 hold client 198.51.100.20
 hold guest 10.0.1.101
-holds "$many connections at once through PAT to one port, and $many through a load balancer" until_true 240 under_way
+holds "$many connections at once through PAT to one port, and $many through a load balancer" until_true under_way
 web1=$(connected web1) web2=$(connected web2)
 holds "the server has as many" [ "$(connected server1)" = $many ]
 holds "the backends have, in halves ($web1, $web2)" \

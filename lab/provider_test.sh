@@ -52,7 +52,7 @@ border() {
 		router id 10.255.$1.2;
 		ipv4 table provider;
 		protocol device { scan time 1; }
-		protocol bfd { interface "prov" { interval 200 ms; multiplier 5; }; }
+		protocol bfd { interface "prov" { interval 400 ms; multiplier 10; }; }
 		protocol kernel {
 			kernel table 100;
 			learn;
@@ -83,7 +83,7 @@ border() {
 cat >"$work/router.conf" <<-END
 	router id 203.0.113.1;
 	protocol device { scan time 1; }
-	protocol bfd { interface "b*" { interval 200 ms; multiplier 5; }; }
+	protocol bfd { interface "b*" { interval 400 ms; multiplier 10; }; }
 	protocol static { ipv4; route 0.0.0.0/0 blackhole; }
 	protocol kernel { merge paths on; ipv4 { export where source = RTS_BGP; }; }
 	template bgp border {
@@ -141,7 +141,7 @@ uplink = json.load(sys.stdin)["status"]["uplink"]
 sys.exit(len(uplink["down"]) != 2 or uplink["up"] != [])'
 }
 gets() {
-	[ "$(there internet curl -s -f --max-time 2 "$1")" = "$2" ]
+	[ "$(there internet curl -s -f --max-time "${brief:-10}" "$1")" = "$2" ]
 }
 # passed BORDER DIRECTION: packets that its uplink has sent (tx: to the cluster) or received.
 passed() {
@@ -155,17 +155,17 @@ by_both() {
 	"${@:2}"
 	[ "$(passed border1 "$1")" -gt $((one + 8)) ] && [ "$(passed border2 "$1")" -gt $((two + 8)) ]
 }
-holds "the router has each address by both borders" until_true 30 all_have_ways 2
-holds "uplink 1 leads outside" until_true 15 leads uplink1
-holds "and uplink 2" until_true 15 leads uplink2
+holds "the router has each address by both borders" until_true all_have_ways 2
+holds "uplink 1 leads outside" until_true leads uplink1
+holds "and uplink 2" until_true leads uplink2
 fails "an address that is nobody's is not announced" has_ways 31 2
-holds "from outside a floating IP is reached" until_true 15 gets http://198.51.100.30/ floating
-holds "and a load balancer" until_true 15 gets http://198.51.100.40/ shop
+holds "from outside a floating IP is reached" until_true gets http://198.51.100.30/ floating
+holds "and a load balancer" until_true gets http://198.51.100.40/ shop
 # times COUNT URL: so many connections.
 times() {
 	local i
 	for ((i = 0; i < $1; i++)); do
-		curl -s -f --max-time 2 -o /dev/null -r 0-0 "$2" || return 1
+		curl -s -f --max-time 20 -o /dev/null -r 0-0 "$2" || return 1
 	done
 }
 export -f times
@@ -175,7 +175,7 @@ out() {
 come() {
 	there internet bash -c "times $1 http://198.51.100.30/"
 }
-holds "from inside there is a way out" until_true 15 out 1
+holds "from inside there is a way out" until_true out 1
 holds "packets come in by both borders" by_both tx come 16
 holds "and leave by both" by_both rx out 16
 
@@ -187,14 +187,14 @@ nat() {
 	END
 }
 holds "another floating IP" nat '{ip: 198.51.100.30, target: web}, {ip: 198.51.100.31, target: client}'
-holds "is announced" until_true 10 has_ways 31 2
-holds "and reached" until_true 10 gets http://198.51.100.31/ client
+holds "is announced" until_true has_ways 31 2
+holds "and reached" until_true gets http://198.51.100.31/ client
 holds "it is removed" nat '{ip: 198.51.100.30, target: web}'
-holds "and withdrawn" until_true 10 has_ways 31 0
+holds "and withdrawn" until_true has_ways 31 0
 
 # The router's cable.
 there router ip link set b1 down
-holds "without the router uplink 1 leads nowhere" until_true 15 leads_not uplink1
+holds "without the router uplink 1 leads nowhere" until_true leads_not uplink1
 leaves_by() {
 	local one two
 	one=$(passed border1 rx) two=$(passed border2 rx)
@@ -205,40 +205,40 @@ leaves_by() {
 holds "packets leave by the other one" leaves_by
 holds "and come in" gets http://198.51.100.30/ floating
 there router ip link set b1 up
-holds "with the router it leads outside" until_true 20 leads uplink1
-holds "and has its part again" until_true 20 all_have_ways 2
+holds "with the router it leads outside" until_true leads uplink1
+holds "and has its part again" until_true all_have_ways 2
 
 # What the router sends is lost, and no interface says so: there is BFD alone, long before BGP's hold time.
 there router ip neighbour replace 10.255.1.2 lladdr 02:00:00:00:00:99 nud permanent dev b1
-holds "by BFD an uplink that hears no router leads nowhere" until_true 30 leads_not uplink1
-holds "and nobody sends to it" until_true 30 all_have_ways 1
+holds "by BFD an uplink that hears no router leads nowhere" until_true leads_not uplink1
+holds "and nobody sends to it" until_true all_have_ways 1
 there router ip neighbour del 10.255.1.2 dev b1
-holds "what is not lost any more is heard" until_true 30 leads uplink1
-holds "and it has its part" until_true 30 all_have_ways 2
+holds "what is not lost any more is heard" until_true leads uplink1
+holds "and it has its part" until_true all_have_ways 2
 
 # The routing daemon.
 kill -KILL "${outside[bird-border1]}"
-holds "without a routing daemon nobody sends to border 1" until_true 30 all_have_ways 1
+holds "without a routing daemon nobody sends to border 1" until_true all_have_ways 1
 holds "which leads outside as it did" leads uplink1
 daemon border1 "$run/net/border1"
-holds "a new one announces all" until_true 30 all_have_ways 2
+holds "a new one announces all" until_true all_have_ways 2
 
 # The cluster. Whatever is sent meanwhile has the kernel ask for the gateway over and over.
 nsenter --net="$run/net/border1" ping -q -i 0.2 198.51.100.1 >>"$work/log" 2>&1 &
 outside[ping]=$!
 inside fabric ip link set border1.t down
-holds "who does not reach the cluster withdraws all" until_true 30 all_have_ways 1
+holds "who does not reach the cluster withdraws all" until_true all_have_ways 1
 holds "the other one does not" gets http://198.51.100.30/ floating
 kill "${outside[ping]}"
 unset "outside[ping]"
 inside fabric ip link set border1.t up
-holds "who reaches it again announces all" until_true 20 all_have_ways 2
-holds "and leads outside" until_true 20 leads uplink1
+holds "who reaches it again announces all" until_true all_have_ways 2
+holds "and leads outside" until_true leads uplink1
 
 # zetad.
 "$zetactl" lab restart "$cloud" border1 >>"$work/log" 2>&1
 holds "zetad starts anew, and no route goes" all_have_ways 2
-holds "it answers" until_true 20 leads uplink1
+holds "it answers" until_true leads uplink1
 
 # A border dies.
 transfers=8
@@ -250,14 +250,14 @@ under_way() {
 	[ "$(there internet ss -H -n -t state established dport = :80 | wc -l)" = $transfers ] &&
 		[ "$(on client ss -H -n -t state established dport = :80 | wc -l)" = $transfers ]
 }
-holds "$transfers transfers in, $transfers out are under way" until_true 30 under_way
+holds "$transfers transfers in, $transfers out are under way" until_true under_way
 busy() {
 	local sent received
 	sent=$(passed border1 tx) received=$(passed border1 rx)
 	sleep 1
 	[ "$(passed border1 tx)" -gt "$sent" ] && [ "$(passed border1 rx)" -gt "$received" ]
 }
-holds "some of them by border 1" until_true 10 busy
+holds "some of them by border 1" until_true busy
 death() {
 	inside border1 ip link set prov down
 	inside fabric ip link set border1.t down
@@ -265,8 +265,8 @@ death() {
 	unset "outside[bird-border1]"
 }
 holds "border 1 dies" death
-holds "the router sends all by border 2" until_true 10 all_have_ways 1
-holds "connections begin" until_true 10 gets http://198.51.100.30/ floating
+holds "the router sends all by border 2" until_true all_have_ways 1
+holds "connections begin" until_true gets http://198.51.100.30/ floating
 : >"$work/enough"
 holds "the transfers in end well" wait $coming
 holds "and those out" wait $going
@@ -276,5 +276,5 @@ holds "byte for byte, all of them" [ "$(cat "$work/in" "$work/out" | grep -c "^$
 fails "an uplink stays while a route names it" ctl delete port public/uplink2
 holds "the route goes" ctl delete route-table public/up
 holds "and the uplink" ctl delete port public/uplink2
-holds "nothing is announced any more" until_true 10 all_have_ways 0
+holds "nothing is announced any more" until_true all_have_ways 0
 verdict "They do."

@@ -8,8 +8,8 @@ listens() {
 sent() {
 	on "$2" iperf3 -s -1 -p 5201 >>"$work/log" 2>&1 &
 	local server=$!
-	until_true 10 listens "$2" 5201
-	on "$1" timeout 30 iperf3 -c "$3" -p 5201 -J "${@:4}" >"$work/iperf"
+	until_true listens "$2" 5201
+	on "$1" timeout $patience iperf3 -c "$3" -p 5201 -J "${@:4}" >"$work/iperf"
 	wait $server
 }
 # may bits|packets NUMBER SIZE: so much arrived, +-15 %, or all of what was sent where that is less; in

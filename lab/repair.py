@@ -28,7 +28,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from chaos_cloud import Cloud, topology, until  # noqa: E402
+from chaos_cloud import PATIENCE, Cloud, topology, until  # noqa: E402
 from pinned import PinnedMap  # noqa: E402
 
 SERVER, PORT = "10.0.1.11", 7000
@@ -106,7 +106,7 @@ class Repair:
 
     def ask(self, test, number):
         done = self.client(test, number)
-        out, _ = done.communicate(timeout=900)
+        out, _ = done.communicate(timeout=4500)
         if done.returncode:
             sys.exit(f"traffic {test} failed")
         return json.loads(out)
@@ -164,8 +164,8 @@ class Repair:
                 last = stage
                 if stage == "3 replicas":
                     return events
-            if time.monotonic() - began > 120:
-                sys.exit(f"not whole after two minutes: {newest}")
+            if time.monotonic() - began > 600:
+                sys.exit(f"not whole after ten minutes: {newest}")
             time.sleep(0.03)
 
     def run(self):
@@ -173,7 +173,7 @@ class Repair:
         with tempfile.TemporaryDirectory() as directory:
             cloud.up(topology("repair.yaml", directory,
                               [("options: [", f"options: [--sessions, {options.table}, ")]))
-        if not until(60, lambda: self.whole(None), 0.5):
+        if not until(PATIENCE, lambda: self.whole(None), 0.5):
             sys.exit("the chain is not whole from the beginning")
         server = subprocess.Popen(cloud.inside("b", self.traffic, "serve", str(PORT)),
                                   start_new_session=True)
@@ -186,12 +186,12 @@ class Repair:
     def measure(self, sessions):
         cloud = self.cloud
         cloud.run("a", "sysctl", "-q", "-w", "net.ipv4.ip_local_port_range=1024 65000")
-        if not until(30, lambda: self.ask("first", 1)["lost"] == 0):
+        if not until(PATIENCE, lambda: self.ask("first", 1)["lost"] == 0):
             sys.exit("the server does not answer")
         self.tell(f"filling the chain with {sessions} sessions")
         filled = self.ask("fill", sessions)
         self.tell(f"  {filled['per_second']:.0f} sessions/s")
-        if not until(60, lambda: self.holds(sessions), 1):
+        if not until(PATIENCE, lambda: self.holds(sessions), 1):
             sys.exit("not all replicas report these sessions")
         connections = Connections(self.client("users", LONG))
         time.sleep(BEFORE)
@@ -207,7 +207,7 @@ class Repair:
         events = self.follow(began, [chain[0], chain[2]], number)
         ended = time.monotonic()
         off.join()
-        missing = not until(60, lambda: self.holds(sessions), 1)
+        missing = not until(PATIENCE, lambda: self.holds(sessions), 1)
         done = time.monotonic()
         time.sleep(BEFORE)
         end = time.monotonic()

@@ -31,7 +31,7 @@ during() {
 	one=$!
 	transfer 10.0.2.10 &
 	two=$!
-	until_true 30 two_connected
+	until_true two_connected
 	holds "$1" "${@:2}"
 	holds "  meanwhile new connections work" page red-client http://10.0.2.10/
 	: >"$work/enough"
@@ -53,7 +53,7 @@ same_everywhere() {
 	fresh_status >/dev/null && figure replicas <"$work/status.json" | grep same &&
 		! figure replicas <"$work/status.json" | grep different
 }
-holds "and every chain agrees on its sessions" until_true 20 same_everywhere
+holds "and every chain agrees on its sessions" until_true same_everywhere
 holds "a new endpoint's rule reaches them: the API works" \
 	"$zetactl" --lab "$cloud" apply -f - <<<"{kind: Tenant, name: green}"
 verdict "They do not notice."

@@ -23,7 +23,7 @@ rules() {
 # stream NAME ENDPOINT PORT: an endless page from the shop.
 stream() {
 	on "$2" curl -s -N -o "$work/$1" "http://10.0.2.10:$3/slow" &
-	holds "$1 begins" until_true 15 has "$1" 1
+	holds "$1 begins" until_true has "$1" 1
 }
 size() {
 	stat -c %s "$work/$1" 2>/dev/null || echo 0
@@ -36,7 +36,7 @@ go_on() {
 	local name enough=()
 	for name in "$@"; do enough+=($(($(size "$name") + 120000))); done
 	for name in "$@"; do
-		until_true 60 has "$name" "${enough[0]}" || return 1
+		until_true has "$name" "${enough[0]}" || return 1
 		enough=("${enough[@]:1}")
 	done
 }
@@ -50,7 +50,7 @@ stalls() {
 web red-shop shop
 head -c 100M /dev/zero >"$work/red-shop/slow"
 rules "$(tcp 80), $(tcp 8080)"
-holds "both ports are open" until_true 15 page red-client http://10.0.2.10:8080/
+holds "both ports are open" until_true page red-client http://10.0.2.10:8080/
 stream kept red-client 80
 stream ended red-client 8080
 stream other red-web 8080
@@ -60,21 +60,21 @@ holds "another rule more: both connections go on" go_on kept ended
 
 rules "$(tcp 80), $(tcp 443), {direction: ingress, protocol: tcp, port_min: 8080, port_max: 8080, remote_cidr: 10.0.1.10/32}"
 SECONDS=0
-holds "its rule is gone: a connection ends" until_true 20 stalls ended
+holds "its rule is gone: a connection ends" until_true stalls ended
 echo "        after $SECONDS seconds, three of them to see it"
 holds "one by another rule goes on, and one that a narrower rule still allows" go_on kept other
 holds "and the ended one stays so" stalls ended
 fails "a new one is refused" page red-client http://10.0.2.10:8080/
 
 rules "$(tcp 80), $(tcp 8080)"
-holds "the rule again: a new one begins" until_true 30 page red-client http://10.0.2.10:8080/
+holds "the rule again: a new one begins" until_true page red-client http://10.0.2.10:8080/
 
 apply '{kind: NetworkAcl, name: fence, vpc: red, rules: [
 	{priority: 10, action: deny, direction: ingress, remote_cidr: 10.0.1.11/32},
 	{priority: 20, action: allow, direction: ingress},
 	{priority: 20, action: allow, direction: egress}]}'
 apply '{kind: Subnet, name: back, vpc: red, network_acl: fence}'
-holds "a network ACL for the subnet: what it denies ends" until_true 20 stalls kept
+holds "a network ACL for the subnet: what it denies ends" until_true stalls kept
 holds "what it allows goes on" go_on other
 fails "and a new one that it denies is refused" page red-client http://10.0.2.10/
 holds "one that it allows is not" page red-web http://10.0.2.10/

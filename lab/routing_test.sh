@@ -34,18 +34,18 @@ web web web
 web guarded guarded
 
 from() {
-	there "$1" curl -s -f --max-time 2 "$2"
+	there "$1" curl -s -f --max-time "${brief:-10}" "$2"
 }
-holds "a network behind a router is reached" until_true 30 pings client 172.20.1.10
-holds "and its pages" until_true 15 says client http://172.20.1.10/ far
+holds "a network behind a router is reached" until_true pings client 172.20.1.10
+holds "and its pages" until_true says client http://172.20.1.10/ far
 holds "from there the VPC's endpoints are" [ "$(from far http://10.0.1.12/)" = web ]
-holds "the longest prefix counts: another router" until_true 15 says client http://172.20.8.10/ near
-holds "from another subnet too" until_true 15 says web http://172.20.8.10/ near
+holds "the longest prefix counts: another router" until_true says client http://172.20.8.10/ near
+holds "from another subnet too" until_true says web http://172.20.8.10/ near
 holds "a security group knows who comes through a router" [ "$(from far http://10.0.2.11/)" = guarded ]
 fails "and lets nothing else in" from far http://10.0.2.11:8080/
 fails "nor others" page client http://10.0.2.11/
 unreachable() {
-	{ on client ping -c 1 -W 2 "$1" || true; } | grep 'From 10.0.1.1 .*Destination Net Unreachable'
+	{ on client ping -c 1 -W 20 "$1" || true; } | grep 'From 10.0.1.1 .*Destination Net Unreachable'
 }
 holds "a blackhole says so at once" unreachable 172.20.9.1
 
@@ -54,9 +54,9 @@ edge_direct() {
 }
 before=$(edge_direct)
 goes_direct() {
-	on client ping -q -c 20 -i 0.05 -W 2 172.20.1.10 && [ "$(edge_direct)" -gt "$before" ]
+	on client ping -q -c 20 -i 0.05 -W 20 172.20.1.10 && [ "$(edge_direct)" -gt "$before" ]
 }
-holds "from host to host, past the gateway" until_true 30 goes_direct
+holds "from host to host, past the gateway" until_true goes_direct
 
 sum=$(sha256sum <"$work/far/file" | cut -d' ' -f1)
 transfers=6
@@ -65,7 +65,7 @@ trickling=$!
 under_way() {
 	[ "$(on client ss -H -n -t state established dport = :80 | wc -l)" = $transfers ]
 }
-holds "$transfers transfers are under way" until_true 30 under_way
+holds "$transfers transfers are under way" until_true under_way
 routes() {
 	"$zetactl" --lab "$cloud" apply -f - <<<"{kind: RouteTable, name: outside, vpc: red, routes: [$1]}"
 }
@@ -81,13 +81,13 @@ passes_other() {
 }
 there far ip route replace default via 172.20.2.1
 holds "another route" routes "$to_other"
-holds "new connections take it" until_true 15 passes_other
+holds "new connections take it" until_true passes_other
 on router ip link set out1 down
 holds "a forwarder dies" gone fwd1
-holds "connections begin, past the dead router" until_true 20 says client http://172.20.1.10/ far
+holds "connections begin, past the dead router" until_true says client http://172.20.1.10/ far
 holds "a flow table node dies" gone ftn3
-holds "connections begin" until_true 20 says client http://172.20.1.10/ far
-holds "and from there" until_true 20 from far http://10.0.1.12/
+holds "connections begin" until_true says client http://172.20.1.10/ far
+holds "and from there" until_true from far http://10.0.1.12/
 holds "what was under way is there still" under_way
 : >"$work/enough"
 holds "and ends well" wait $trickling
@@ -95,5 +95,5 @@ holds "byte for byte, all of it" [ "$(grep -c "^$sum live" "$work/transfers")" =
 
 fails "the next hop's port stays" "$zetactl" --lab "$cloud" delete port other
 holds "its routes go" "$zetactl" --lab "$cloud" delete route-table outside
-holds "nothing leads there any more" until_true 15 unreachable 172.20.8.10
+holds "nothing leads there any more" until_true unreachable 172.20.8.10
 verdict "They do."

@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 
 scales() {
 	"$lab/chaos.py" "$build" --json "$work/scale.json" --keep "$build/scale" --events scale --count 4 --seed 386 \
-		--hold 1-2 --rate 300 --load 0.5 --heartbeat 50 --whole 90
+		--hold 1-2 --rate 300 --load 0.5 --heartbeat 50 --whole 600 --patience 60
 }
 # First packets that come while nobody has their bucket, which is a round trip for each that moves; on a machine
 # that is short of processors that may be a tenth of a second.

@@ -18,7 +18,7 @@ holds "the gateway" pings a 10.0.1.1
 web b "page of b"
 head -c 20000000 /dev/urandom >"$work/b/file"
 download() {
-	[ "$(on "$1" curl -s --max-time 20 http://10.0.1.11/file | sha256sum)" = \
+	[ "$(on "$1" curl -s --max-time $patience http://10.0.1.11/file | sha256sum)" = \
 		"$(sha256sum <"$work/b/file")" ]
 }
 holds "a download between hosts" download a
@@ -31,10 +31,10 @@ holds "a download across subnets on one host" download c
 	---
 	{kind: Port, name: b, vpc: red, security_groups: [web]}
 END
-holds "a security group blocks" until_true 15 eval '! page a http://10.0.1.11:8080/'
+holds "a security group blocks" until_true shut a http://10.0.1.11:8080/
 holds "what it allows goes on" page a http://10.0.1.11/
 holds_sessions() {
 	fresh_status >/dev/null && [ "$(figure sessions <"$work/status.json" | sed 's/.*=//')" -ge 1 ]
 }
-holds "its sessions are in the flow table" until_true 15 holds_sessions
+holds "its sessions are in the flow table" until_true holds_sessions
 verdict "It can."

@@ -18,11 +18,12 @@ import time
 
 STEP = 16384  # bytes that one turn reads of each connection
 TURN = 0.05  # seconds
+PATIENCE = 1200  # seconds: TCP itself tries for some 15 minutes
 
 
 class Transfer:
     def __init__(self, host, path):
-        self.connection = http.client.HTTPConnection(host, timeout=60)
+        self.connection = http.client.HTTPConnection(host, timeout=PATIENCE)
         self.connection.connect()
         # What the kernel would read ahead of us is not under way any more.
         self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)

@@ -29,28 +29,28 @@ sys.exit(not any(a["what"] == "vpc-move-stuck" and sys.argv[1] in a["message"] f
 can_enter() {
 	local i
 	for ((i = 0; i < 40; i++)); do
-		on red-a curl -s -f --max-time 16 -o /dev/null http://10.0.1.11/ || return 1
+		on red-a curl -s -f --max-time 60 -o /dev/null http://10.0.1.11/ || return 1
 	done
 }
 
 transfer red-a 10.0.1.11 &
 under_way=$!
-holds "a transfer is under way" until_true 30 is_connected red-a
+holds "a transfer is under way" until_true is_connected red-a
 for cluster in west east; do
 	dead=$(tail_of "$cluster")
 	holds "red goes to $cluster" goes_to "$cluster"
-	holds "  whose chains take over" until_true 60 red_is 'move and move["phase"] != "prepare"'
+	holds "  whose chains take over" until_true red_is 'move and move["phase"] != "prepare"'
 	power_off "$dead"
 	holds "$dead loses power: new connections begin" can_enter
 	holds "  what is under way lives" is_connected red-a
-	holds "  the move waits for it" until_true 60 red_is "any(w.startswith('$dead') for w in move['waiting'])"
-	holds "  and that is an alarm" until_true 60 alarmed "$dead"
+	holds "  the move waits for it" until_true red_is "any(w.startswith('$dead') for w in move['waiting'])"
+	holds "  and that is an alarm" until_true alarmed "$dead"
 	holds "  new connections begin still" can_enter
 	power_on "$dead"
-	holds "with it, red arrives" until_true 180 red_is 'move is None'
+	holds "with it, red arrives" until_true red_is 'move is None'
 	holds "  and can be entered" can_enter
 done
 : >"$work/enough"
 holds "what was under way ends well" wait $under_way
-holds "replicas have the same" until_true 60 replicas_agree
+holds "replicas have the same" until_true replicas_agree
 verdict "It does."

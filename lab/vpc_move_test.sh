@@ -22,9 +22,9 @@ mkfifo "$work/mute"
 nsenter --net="/run/zeta/lab/$cloud/net/fabric" "$build/lab/chaos_cut" -p 8300 to host1.t to host2.t \
 	<"$work/mute" >"$work/cut" &
 exec 7>"$work/mute"
-until_true 20 grep -q cut "$work/cut"
+until_true grep -q cut "$work/cut"
 load() {
-	on "$1" "$build/lab/chaos_load" 280 100 30 "${@:2}" <"$work/orders.$1" >"$work/$1.load" &
+	on "$1" "$build/lab/chaos_load" 3600 100 120 "${@:2}" <"$work/orders.$1" >"$work/$1.load" &
 }
 for endpoint in red-a red-b; do
 	mkfifo "$work/orders.$endpoint"
@@ -43,15 +43,15 @@ said() {
 		grep -q "\"what\":\"$1\"" "$work/$endpoint.load" || return 1
 	done
 }
-until_true 60 said ready
+until_true said ready
 tell g
-holds "traffic flows" until_true 60 said flowing
+holds "traffic flows" until_true said flowing
 
 holds "red goes to west" goes_to west
-holds "there is no way back" until_true 60 red_is 'move and move["phase"] != "prepare"'
+holds "there is no way back" until_true red_is 'move and move["phase"] != "prepare"'
 fails "nowhere else before it is there" goes_to east
 holds "all daemons restart meanwhile" "$zetactl" lab restart "$cloud"
-holds "it arrives" until_true 120 red_is 'move is None and cluster == "west"'
+holds "it arrives" until_true red_is 'move is None and cluster == "west"'
 in_west() {
 	fresh_status >/dev/null && python3 - "$work/status.json" "$1" "$2" <<-'END'
 		import json, sys
@@ -62,14 +62,14 @@ in_west() {
 		sys.exit(0 if sessions(has) > 20 and sessions(lacks) == 0 else 1)
 	END
 }
-holds "west has its sessions, east has none" until_true 30 in_west west east
+holds "west has its sessions, east has none" until_true in_west west east
 holds "red comes back" goes_to east
-holds "it arrives" until_true 120 red_is 'move is None and cluster == "east"'
-holds "east has its sessions, west has none" until_true 30 in_west east west
+holds "it arrives" until_true red_is 'move is None and cluster == "east"'
+holds "east has its sessions, west has none" until_true in_west east west
 tell s
-holds "all that was under way ends" until_true 60 said idle
+holds "all that was under way ends" until_true said idle
 tell q
-until_true 30 said end
+until_true said end
 summary() {
 	python3 - "$work/red-a.load" "$work/red-b.load" <<-'END'
 		import json, sys
@@ -108,5 +108,5 @@ sum_up() {
 }
 holds "nothing broke and nothing was lost" sum_up
 head -n 5 "$work/summary"
-holds "replicas have the same" until_true 30 replicas_agree
+holds "replicas have the same" until_true replicas_agree
 verdict "Nobody does."

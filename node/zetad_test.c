@@ -36,7 +36,7 @@
 #include "shared/limits.h"
 
 #define METHOD "/zeta.node.v1.Controller/Stream"
-#define WAIT_MS 30000
+#define WAIT_MS 150000
 #define VNI 77
 
 // The controller's side, and what it last heard.

@@ -57,7 +57,7 @@
 #define LONELY 4 // a chain whose only voter and replica is node 0
 #define EPOCH 2
 #define TERM 5
-#define PATIENCE_NS 20000000000ull
+#define PATIENCE_NS 100000000000ull
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 

@@ -24,7 +24,7 @@
 
 #define VNI 9
 #define TABLE 100
-#define PATIENCE 300 // looks, 50 ms each
+#define PATIENCE 3000 // looks, 50 ms each
 
 static pid_t gateway; // a process in its namespace
 static struct uplinks uplinks;
