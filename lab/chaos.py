@@ -273,7 +273,8 @@ class Chaos:
 
     def await_agreement(self):
         """Nodes are read one after the other, and sessions end meanwhile: what differs in the same
-        way at two looks is not on its way."""
+        way at two looks is not on its way. So many looks and no more: what differs for long is
+        forgotten everywhere."""
         found, lasting = [], []
 
         def agree():
@@ -282,8 +283,10 @@ class Chaos:
             lasting = [entry for entry in found if entry in before]
             self.tell(f"of {len(found)} sessions that differ, {len(lasting)} did before")
             return not found
-        agree()
-        until(PATIENCE, agree, 1)
+        for _ in range(20):
+            if agree():
+                break
+            time.sleep(1)
         return lasting
 
 

@@ -34,7 +34,12 @@ serves_on() { # forwarders
 survives() {
 	"$lab/chaos.py" "$build" --keep "$build/chaos" --json "$build/chaos.json" --seconds 60 \
 		--rate 300 --load 0.5 --heartbeat 50 --whole 600 --patience 60 \
-		--events kill,orphan,freeze,link,oneway,part,pause,restart,crash,control,controller
+		--events kill,orphan,freeze,link,oneway,part,pause,restart,crash,control,controller &&
+		python3 - "$build/chaos.json" <<-'END'
+		import json, sys
+		late = [event for event in json.load(open(sys.argv[1]))["log"] if (event["gap_ms"] or 0) >= 20000]
+		assert not late, late
+	END
 }
 holds "without forwarders connections break, and that is seen" breaks
 holds "a forwarder that hosts do not reach, or that does not reach them, is replaced" serves_on 3

@@ -130,33 +130,33 @@ pings() {
 	on "$1" ping -q -c 1 -W "${brief:-20}" "$2"
 }
 
-# heard_mark ENDPOINT ADDRESS PORT: of UDP that a sends there, something arrives with DSCP 46.
-heard_mark() {
-	rm -f "$work/heard"
-	on "$1" timeout "${brief:-$patience}" python3 - <<-END &
-		import socket, sys
+# hears MARK ENDPOINT ADDRESS PORT: of UDP that a sends there, what arrives is "marked", some of ten
+# with DSCP 46, or "plain".
+hears() {
+	rm -f "$work/hears" "$work/heard"
+	on "$2" timeout "$patience" python3 - >"$work/heard.now" <<-END &
+		import socket
 		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 		s.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
-		s.bind(("", $3))
-		while True:
-		    _, told, _, _ = s.recvmsg(100, 100)
-		    if told[0][2][0] == 46 << 2:
-		        sys.exit(0)
+		s.bind(("", $4))
+		open("$work/hears", "w").close()
+		marks = [s.recvmsg(100, 100)[1][0][2][0] >> 2 for _ in range(10)]
+		print("marked" if 46 in marks else "plain")
 	END
-	local listener=$! heard=0
-	on a python3 - <<-END &
+	local listener=$!
+	on a timeout "$patience" python3 - <<-END &
 		import os, socket, time
-		s, sent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0
-		while sent < 30 or not os.path.exists("$work/heard"):
-		    s.sendto(b"x", ("$2", $3))
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		while not os.path.exists("$work/heard"):
+		    if os.path.exists("$work/hears"):
+		        s.sendto(b"x", ("$3", $4))
 		    time.sleep(0.1)
-		    sent += 1
 	END
 	local sender=$!
-	wait $listener || heard=$?
+	wait $listener || true
 	: >"$work/heard"
 	wait $sender || true
-	return $heard
+	[ "$(cat "$work/heard.now")" = "$1" ]
 }
 
 # web ENDPOINT TEXT: a server there, on ports 80 and 8080, whose page says TEXT.

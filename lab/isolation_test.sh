@@ -43,12 +43,13 @@ mac_lies() {
 fails "nor does a MAC that is not the endpoint's" mac_lies
 
 # What red sends never arrives at blue, whether or not it is answered.
-on blue-web timeout 5 tcpdump -n -i eth0 -c 1 'udp port 5555' >"$work/seen" 2>&1 &
+"$zetactl" lab exec "$cloud" blue-web tcpdump -n -i eth0 'udp port 5555' >"$work/seen" 2>&1 &
 listening=$!
 until_true grep -q listening "$work/seen"
 for _ in 1 2 3 4 5; do
 	on red-client bash -c 'echo red > /dev/udp/10.0.1.10/5555' 2>>"$work/log" || true
 done
+kill -INT $listening
 wait $listening || true
 holds "nothing of red's arrives at blue's 10.0.1.10" grep -q '^0 packets captured' "$work/seen"
 verdict "They do not."

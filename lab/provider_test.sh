@@ -210,8 +210,8 @@ holds "and has its part again" until_true all_have_ways 2
 
 # What the router sends is lost, and no interface says so: there is BFD alone, long before BGP's hold time.
 there router ip neighbour replace 10.255.1.2 lladdr 02:00:00:00:00:99 nud permanent dev b1
-holds "by BFD an uplink that hears no router leads nowhere" until_true leads_not uplink1
-holds "and nobody sends to it" until_true all_have_ways 1
+holds "by BFD an uplink that hears no router leads nowhere" within 120 leads_not uplink1
+holds "and nobody sends to it" within 120 all_have_ways 1
 there router ip neighbour del 10.255.1.2 dev b1
 holds "what is not lost any more is heard" until_true leads uplink1
 holds "and it has its part" until_true all_have_ways 2

@@ -18,7 +18,7 @@ import time
 
 STEP = 16384  # bytes that one turn reads of each connection
 TURN = 0.05  # seconds
-PATIENCE = 1200  # seconds: TCP itself tries for some 15 minutes
+PATIENCE = 800  # seconds: less than a test may take
 
 
 class Transfer:
