@@ -334,7 +334,7 @@ static void drop_counts(const struct datapath *datapath, struct bpf_object *obje
 }
 
 // Has the object use the maps that are pinned already. One that is different now is forgotten, with
-// the boot id: who lost a map is not who it was.
+// the boot id: who lost such a map is not who it was.
 static int adopt_maps(struct datapath *datapath, struct bpf_object *object)
 {
 	struct bpf_map *map;

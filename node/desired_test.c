@@ -295,8 +295,8 @@ static void chains_find_their_functions(void **state)
 	UPDATE(d, subnet("s", 1, 4), port("a", 1, 2), service_chain("c", 4, FUNCTION_FIRST_FREE),
 	       function("f", FUNCTION_FIRST_FREE), vpc("v", 7, 2));
 	assert_null(desired_refused(d));
-	assert_string_equal(told(d), "+endpoints:1 +parts of functions:0 +functions:16 "
-				     "+functions that run:16 +service_chains:4 +subnets:9 +vpcs:7");
+	assert_string_equal(told(d), "+parts of functions:0 +functions:16 +functions that run:16 "
+				     "+service_chains:4 +subnets:9 +endpoints:1 +vpcs:7");
 	UPDATE(d, subnet("s", 1, 0), function("g", FUNCTION_FIRST_FREE + 1), vpc("v", 7, 3));
 	assert_string_equal(told(d), "+subnets:9 +parts of functions:0 +functions:17 "
 				     "+functions that run:17 +vpcs:7");
