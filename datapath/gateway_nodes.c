@@ -238,6 +238,18 @@ void node_rules(const struct node *n, uint32_t of, uint32_t number, const struct
 		key.page++;
 }
 
+void node_group(const struct node *n, const struct endpoint_key *endpoint, uint32_t group,
+		const struct rule *rule)
+{
+	struct endpoint_value value;
+
+	must(bpf_map_lookup_elem(node_map(n, "endpoints"), endpoint, &value), "an endpoint");
+	value.group[0] = group;
+	if (group)
+		node_rules(n, 0, group, rule, 1);
+	node_put(n, "endpoints", endpoint, &value);
+}
+
 void node_remove(const struct node *n, const char *map, const void *key)
 {
 	if (bpf_map_delete_elem(node_map(n, map), key) && errno != ENOENT)

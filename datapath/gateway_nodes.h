@@ -102,6 +102,9 @@ unsigned int node_count(const struct node *n, const char *map);
 // those that it had, as zetad would have it: at no time are they half there.
 void node_rules(const struct node *n, uint32_t of, uint32_t number, const struct rule *rules,
 		size_t count);
+// An endpoint's security group, of one rule; 0: none.
+void node_group(const struct node *n, const struct endpoint_key *endpoint, uint32_t group,
+		const struct rule *rule);
 // Tells the node of an entrance, and what it has to do for it, as the pacemaker would.
 void node_entrance(const struct node *n, uint32_t index, const struct entrance_value *value);
 // Tells the node of the cluster's first so many, itself among them: all are alive.

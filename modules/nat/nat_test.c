@@ -721,12 +721,19 @@ static int test_tenants(struct world *w)
 	return wrong + packet_is("back to red", &home, RED, SERVER, 80, CLIENT, 1000);
 }
 
+// The endpoint is in a security group that has this rule; 0: in none.
+static void put_group(const struct world *w, uint32_t vni, uint32_t endpoint, uint32_t group,
+		      const struct rule *rule)
+{
+	const struct endpoint_key key = {vni, endpoint_ip(endpoint)};
+
+	for (int i = FTN; i < NODES; i++)
+		node_group(&w->node[i], &key, group, rule);
+}
+
 // Rules see the address inside where it leaves, and outside where it arrives.
 static int test_rules(struct world *w)
 {
-	const struct endpoint_key client = {RED, endpoint_ip(CLIENT)},
-				  server = {PUBLIC, endpoint_ip(SERVER)};
-	const int endpoints = node_map(&w->node[FTN], "endpoints");
 	const struct rule only = {.protocol = IPPROTO_TCP,
 				  .port_min = 443,
 				  .port_max = 443,
@@ -736,34 +743,19 @@ static int test_rules(struct world *w)
 				  .outcome = RULE_ALLOW,
 				  .remote = endpoint_ip(ADDRESS),
 				  .remote_bits = 128};
-	struct endpoint_value plain, grouped;
 	struct packet p = first, outside;
 	int wrong = 0;
 
 	put_nat(w, RED, FIRST_SUBNET, one);
-	must(bpf_map_lookup_elem(endpoints, &client, &plain), "an endpoint");
-	grouped = plain;
-	grouped.group[0] = 7;
-	for (int i = FTN; i < NODES; i++) {
-		node_rules(&w->node[i], 0, 7, &only, 1);
-		node_put(&w->node[i], "endpoints", &client, &grouped);
-	}
+	put_group(w, RED, CLIENT, 7, &only);
 	wrong += refused(w, "egress", &p, SECURITY_GROUP, SECURITY_GROUP);
 	p.to_port = 443;
 	wrong += goes(w, "egress", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
-	for (int i = FTN; i < NODES; i++)
-		node_put(&w->node[i], "endpoints", &client, &plain);
-	must(bpf_map_lookup_elem(endpoints, &server, &plain), "an endpoint");
-	grouped = plain;
-	grouped.group[0] = 8;
-	for (int i = FTN; i < NODES; i++) {
-		node_rules(&w->node[i], 0, 8, &from, 1);
-		node_put(&w->node[i], "endpoints", &server, &grouped);
-	}
+	put_group(w, RED, CLIENT, 0, NULL);
+	put_group(w, PUBLIC, SERVER, 8, &from);
 	p.from_port++;
 	wrong += goes(w, "ingress", &p, FORWARDED_FIRST, &outside, PUBLIC_SUBNET);
-	for (int i = FTN; i < NODES; i++)
-		node_put(&w->node[i], "endpoints", &server, &plain);
+	put_group(w, PUBLIC, SERVER, 0, NULL);
 	return wrong;
 }
 
@@ -996,31 +988,23 @@ static int test_forward(struct world *w)
 // What comes in obeys the rules of whom it comes to, and ends with what leads to it.
 static int test_in_rules(struct world *w)
 {
-	const struct endpoint_key holder = {RED, endpoint_ip(HOLDER)},
-				  outside = {PUBLIC, endpoint_ip(ADDRESS)};
+	const struct endpoint_key outside = {PUBLIC, endpoint_ip(ADDRESS)};
 	const struct rule other = {.port_max = 65535,
 				   .outcome = RULE_ALLOW,
 				   .remote = endpoint_ip(SERVER + 1),
 				   .remote_bits = 128};
 	struct packet p = {PUBLIC, SERVER, ADDRESS, IPPROTO_TCP, SYN, 3000, 2222, 0}, there;
-	struct endpoint_value plain, grouped;
 	struct frame f;
 	int wrong = 0;
 
 	put_ways_in(w, RED, FIRST_SUBNET, 0, 0, HOLDER);
-	must(bpf_map_lookup_elem(node_map(&w->node[FTN], "endpoints"), &holder, &plain), "holder");
-	grouped = plain;
-	grouped.group[0] = 9;
-	for (int i = FTN; i < NODES; i++) {
-		node_rules(&w->node[i], 0, 9, &other, 1);
-		node_put(&w->node[i], "endpoints", &holder, &grouped);
-	}
+	put_group(w, RED, HOLDER, 9, &other);
 	wrong += refused(w, "ingress", &p, SECURITY_GROUP, SECURITY_GROUP);
 	p.from = SERVER + 1;
 	wrong += goes(w, "ingress", &p, FORWARDED_FIRST, &there, FIRST_SUBNET);
 	// The inner VPC's policy has it asked about.
+	put_group(w, RED, HOLDER, 0, NULL);
 	for (int i = FTN; i < NODES; i++) {
-		node_put(&w->node[i], "endpoints", &holder, &plain);
 		node_clear(&w->node[i], "nat_forwards");
 		node_remove(&w->node[i], "nat_addresses", &outside);
 	}
@@ -1142,26 +1126,17 @@ static int test_mapping(struct world *w)
 // What the rules deny takes no port; where they allow some of it, that has the port then.
 static int test_mapping_denied(struct world *w)
 {
-	const struct endpoint_key client = {RED, endpoint_ip(CLIENT)};
 	const struct rule only = {.protocol = IPPROTO_UDP,
 				  .port_min = 443,
 				  .port_max = 443,
 				  .outcome = RULE_ALLOW,
 				  .direction = RULE_EGRESS};
-	const int endpoints = node_map(&w->node[FTN], "endpoints");
-	struct endpoint_value plain, grouped;
 	struct packet p = first, outside, there;
 	int wrong = 0;
 
 	maps = opens = true;
 	put_nat(w, RED, FIRST_SUBNET, one);
-	must(bpf_map_lookup_elem(endpoints, &client, &plain), "an endpoint");
-	grouped = plain;
-	grouped.group[0] = 7;
-	for (int i = FTN; i < NODES; i++) {
-		node_rules(&w->node[i], 0, 7, &only, 1);
-		node_put(&w->node[i], "endpoints", &client, &grouped);
-	}
+	put_group(w, RED, CLIENT, 7, &only);
 	p.protocol = IPPROTO_UDP;
 	p.flags = 0;
 	for (p.from_port = 6000; p.from_port < 6020; p.from_port++)
@@ -1183,8 +1158,7 @@ static int test_mapping_denied(struct world *w)
 		wrong += packet_is("by the same port", &there, PUBLIC, ADDRESS, outside.from_port,
 				   p.to, 443);
 	}
-	for (int i = FTN; i < NODES; i++)
-		node_put(&w->node[i], "endpoints", &client, &plain);
+	put_group(w, RED, CLIENT, 0, NULL);
 	return wrong;
 }
 
@@ -1192,24 +1166,16 @@ static int test_mapping_denied(struct world *w)
 // count for it, though a new one would have one of them.
 static int test_mapping_of_pool(struct world *w)
 {
-	const struct endpoint_key server = {PUBLIC, endpoint_ip(SERVER + 1)};
-	const int endpoints = node_map(&w->node[FTN], "endpoints");
 	const struct rule from = {.port_max = 65535,
 				  .outcome = RULE_ALLOW,
 				  .remote = endpoint_ip(SECOND),
 				  .remote_bits = 128};
-	struct endpoint_value plain, grouped;
 	struct packet p = first, outside, there;
 	int wrong = 0;
 
 	maps = true;
 	p.protocol = IPPROTO_UDP;
 	p.flags = 0;
-	must(bpf_map_lookup_elem(endpoints, &server, &plain), "an endpoint");
-	grouped = plain;
-	grouped.group[0] = 8;
-	for (int i = FTN; i < NODES; i++)
-		node_rules(&w->node[i], 0, 8, &from, 1);
 	for (p.from = 1; p.from <= 40; p.from++) {
 		put_nat(w, RED, FIRST_SUBNET, one);
 		p.to = SERVER;
@@ -1220,12 +1186,10 @@ static int test_mapping_of_pool(struct world *w)
 		wrong += goes(w, "as before", &p, FORWARDED_FIRST, &there, PUBLIC_SUBNET);
 		wrong += packet_is("as before", &there, PUBLIC, ADDRESS, outside.from_port, p.to,
 				   80);
-		for (int i = FTN; i < NODES; i++)
-			node_put(&w->node[i], "endpoints", &server, &grouped);
+		put_group(w, PUBLIC, SERVER + 1, 8, &from);
 		p.to_port = 81;
 		wrong += refused(w, "by the other", &p, SECURITY_GROUP, SECURITY_GROUP);
-		for (int i = FTN; i < NODES; i++)
-			node_put(&w->node[i], "endpoints", &server, &plain);
+		put_group(w, PUBLIC, SERVER + 1, 0, NULL);
 	}
 	return wrong;
 }

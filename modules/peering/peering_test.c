@@ -210,13 +210,9 @@ static void put_group(const struct world *w, uint32_t vni, unsigned int i, uint3
 		      const struct rule *rule)
 {
 	const struct endpoint_key key = {vni, endpoint_ip(i)};
-	struct endpoint_value value;
 
-	must(bpf_map_lookup_elem(node_map(&w->node[FTN], "endpoints"), &key, &value), "endpoint");
-	value.group[0] = group;
-	for (int n = FTN; n < NODES && group; n++)
-		node_rules(&w->node[n], 0, group, rule, 1);
-	put(w, "endpoints", &key, &value);
+	for (int n = FTN; n < NODES; n++)
+		node_group(&w->node[n], &key, group, rule);
 }
 
 // The load balancer's only backend; 0: there is no load balancer.
