@@ -10,10 +10,9 @@ VNI = 100
 BUCKETS = 65537
 FIRST_PORT = 7100
 
-# Between these a probe goes both ways. "direct": later packets go from host to host; "cluster":
-# their hosts are mute, so that every packet crosses the gateway. g..: guarded, i.e. stateful.
-PROBES = [("a1", "a2", "direct"), ("a1", "g2", "direct"),
-          ("a3", "a4", "cluster"), ("a3", "g4", "cluster")]
+# Between these a probe goes both ways: every pair of hosts. g..: guarded, i.e. stateful.
+PROBES = [("a1", "a2"), ("a1", "g2"), ("a3", "a4"), ("a3", "g4"),
+          ("a1", "a3"), ("a1", "g4"), ("a2", "g3"), ("a2", "a4")]
 # shop: the load balancer, asked by who asks none of its backends himself: from one port to both is
 # one connection too many (docs/loadbalancer.md). o..: outside, through the NAT.
 STREAMS = [("a1", "a2"), ("a1", "g2"), ("a3", "a4"), ("a3", "g4"), ("g3", "g4"),
@@ -21,9 +20,14 @@ STREAMS = [("a1", "a2"), ("a1", "g2"), ("a3", "a4"), ("a3", "g4"), ("g3", "g4"),
 SHORTS = [("a1", "g2", 5), ("a3", "g4", 10), ("g3", "a4", 5), ("a4", "g3", 5),
           ("g1", "shop", 5), ("a1", "o4", 5), ("a4", "o2", 5)]
 OPENINGS = [("a3", "g4", 50), ("a3", "a4", 25)]
-MUTE = ["host3", "host4"]
+MUTE = ["host3", "host4"]  # these are told no direct path: all that they send crosses the gateway
 
-Flow = collections.namedtuple("Flow", "one other port way hash")
+Flow = collections.namedtuple("Flow", "one other port way hash")  # from one to the other
+
+
+def way_of(sender):
+    """"direct": its later packets go from host to host."""
+    return "cluster" if f"host{sender[1:]}" in MUTE else "direct"
 
 
 class Traffic:
@@ -31,7 +35,7 @@ class Traffic:
         self.cloud = cloud
         self.work = work
         self.options = options
-        self.flows = {}      # of probes, by the name of either direction
+        self.flows = {}      # of probes, by the name of a direction
         self.processes = {}
         self.files = {}
         self.records = []    # said, read and not taken yet
@@ -48,30 +52,30 @@ class Traffic:
         of a kind in different chains."""
         port = FIRST_PORT
         chains = collections.Counter()
-        for one, other, way in PROBES:
-            candidates = range(port, port + 200)
-            port += 200
+        for one, other in PROBES:
+            candidates = range(port, port + 100)
+            port += 100
             hashes = self.cloud.hashes(VNI, [(17, self.ip[one], p, self.ip[other], p)
                                              for p in candidates])
             owners = collections.Counter()
             left = dict(zip(candidates, hashes))
             for _ in range(self.options.flows):
                 best = min(left, key=lambda p: (owners[owner_of(left[p])],
-                                                chains[way, chain_of(left[p])], p))
-                flow = Flow(one, other, best, way, left.pop(best))
-                owners[owner_of(flow.hash)] += 1
-                chains[way, chain_of(flow.hash)] += 1
-                self.flows[f"{self.ip[one]}>{self.ip[other]}:{best}"] = flow
-                self.flows[f"{self.ip[other]}>{self.ip[one]}:{best}"] = flow
+                                                chains[way_of(other), chain_of(left[p])], p))
+                hash_ = left.pop(best)
+                owners[owner_of(hash_)] += 1
+                chains[way_of(other), chain_of(hash_)] += 1
+                for sender, peer in ((one, other), (other, one)):
+                    self.flows[f"{self.ip[sender]}>{self.ip[peer]}:{best}"] = Flow(
+                        sender, peer, best, way_of(sender), hash_)
 
     def words(self):
         """What each endpoint is asked to do."""
         words = collections.defaultdict(list)
         period = 1000000 // self.options.rate * self.options.flows
-        for number, flow in enumerate(dict.fromkeys(self.flows.values())):
-            phase = period // self.options.flows * (number % self.options.flows)
-            for own, peer in ((flow.one, flow.other), (flow.other, flow.one)):
-                words[own].append(f"probe={self.ip[peer]}:{flow.port}:{period}:{phase}")
+        for number, flow in enumerate(self.flows.values()):
+            phase = period // self.options.flows * (number // 2 % self.options.flows)
+            words[flow.one].append(f"probe={self.ip[flow.other]}:{flow.port}:{period}:{phase}")
         for one, other in STREAMS:
             words[one].append(f"stream={self.ip[other]}*{self.options.streams}")
             self.serve(words, other)
