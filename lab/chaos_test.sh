@@ -29,6 +29,17 @@ serves_on() { # forwarders
 		assert all(event["gap_ms"] < 7000 and event["gap_back_ms"] < 7000 for event in events), events
 	END
 }
+# Who leaves as planned loses nothing: forwarders and flow table nodes, each both ways.
+leaves() {
+	"$lab/chaos.py" "$build" --count 4 --seed 10 --events drain,replace --hold 0.5-1 --rate 300 --load 0.5 --heartbeat 50 \
+		--whole 600 --patience 60 --json "$work/planned.json" && python3 - "$work/planned.json" <<-'END'
+		import json, sys
+		report = json.load(open(sys.argv[1]))
+		drawn = {(event["kind"], event["node"][:3]) for event in report["log"]}
+		assert drawn == {(kind, role) for kind in ("drain", "replace") for role in ("fwd", "ftn")}, drawn
+		assert report["probes"]["sent"] and report["lost_in_lossless_events"] == 0, report
+	END
+}
 # What it looked like stays until the next time. Heartbeats are slower than by default: what a machine
 # that is short of processors does to those of 10 ms is not the question here.
 survives() {
@@ -44,5 +55,6 @@ survives() {
 holds "without forwarders connections break, and that is seen" breaks
 holds "a forwarder that hosts do not reach, or that does not reach them, is replaced" serves_on 3
 holds "and so is one of two" serves_on 2
+holds "no packet is lost where nodes are drained or replaced" leaves
 survives || failures=$((failures + 1))
 verdict "It does not."
