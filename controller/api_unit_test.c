@@ -1182,9 +1182,11 @@ static void test_gone_is_replaced(void **state)
 
 	watched_new(&w, *state);
 	before = epochs(&w);
+	assert_int_equal(alarms(&w, "chain-short-of-replicas"), 0);
 	connect_node(&w, 0, 0);
 	look(&w);
 	assert_int_equal(epochs(&w), before); // it may be back at once
+	assert_int_equal(alarms(&w, "chain-short-of-replicas"), 3);
 	look_until(&w, !node_number(&w, 0, "votes"));
 	assert_true(is_gone(&w, 0));
 	assert_int_equal(alarms(&w, "node-gone"), 1);
