@@ -35,7 +35,7 @@ chaos: all
 # JSON=file.
 repair: all
 	@lab/repair.py $(BUILD) $(if $(SESSIONS),--sessions $(SESSIONS)) \
-		$(if $(TABLE),--table $(TABLE)) $(if $(JSON),--json $(JSON))
+		$(if $(TABLE),--table $(TABLE)) $(if $(JSON),--json $(JSON)) $(OPTIONS)
 
 demo: PACKAGES = demo
 demo: programs

@@ -49,6 +49,8 @@ def read_options():
     parser.add_argument("--flows", type=int, default=3, help="flows that share this rate")
     parser.add_argument("--streams", type=int, default=2, help="streams per pair")
     parser.add_argument("--load", type=float, default=1, help="factor of short connections, openings")
+    parser.add_argument("--gap", type=float, metavar="MS",
+                        help="what an unplanned kind's p99 of gaps must not exceed; else not judged")
     parser.add_argument("--json", help="a file for the report")
     parser.add_argument("--keep", help="a directory for what the load said and the daemons' logs")
     options = parser.parse_args()
@@ -393,6 +395,10 @@ def judge(report):
         bad.append(f"{len(report['refused'])} commands failed")
     if report["not_whole"]:
         bad.append(f"{report['not_whole']} times the cluster was not whole again in time")
+    limit = report["gap_limit_ms"]
+    for row in report["kinds"] if limit is not None else []:
+        if not KINDS[row["kind"]].planned and row["p99_ms"] > limit:
+            bad.append(f"{row['kind']}: a gap of {row['p99_ms']:.0f} ms (p99), more than {limit:g}")
     return bad
 
 
@@ -436,7 +442,7 @@ def command_of(options):
             for option, default in (("--at-once", 1), ("--hold", "1-4"), ("--every", 0),
                                     ("--rate", 1000), ("--flows", 3), ("--streams", 2), ("--load", 1),
                                     ("--whole", 30), ("--patience", 15), ("--only", None),
-                                    ("--forwarders", 3), ("--heartbeat", None))]
+                                    ("--forwarders", 3), ("--heartbeat", None), ("--gap", None))]
     extra = [f"{option} {value:g}" if isinstance(value, float) else f"{option} {value}"
              for option, value, default in rest if value != default]
     return " ".join(words + ([f'OPTIONS="{" ".join(extra)}"'] if extra else []))
@@ -469,7 +475,7 @@ def main():
             if options.keep and os.path.isdir(f"{cloud.dir}/log"):
                 keep(cloud, work, options.keep)
             cloud.down()
-    report.update(seed=options.seed, command=command_of(options), diverging=differing,
+    report.update(seed=options.seed, command=command_of(options), diverging=differing, gap_limit_ms=options.gap,
                   not_whole=chaos.unrepaired, refused=chaos.refused, log=chaos.log, drops=drops(chaos.verdicts))
     report["bad"] = judge(report)
     print_report(report)

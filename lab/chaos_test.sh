@@ -11,22 +11,22 @@ trap 'rm -rf "$work"' EXIT
 # What this machine cannot survive is seen: without forwarders connections break.
 breaks() {
 	! "$lab/chaos.py" "$build" --count 1 --events blackout --hold 6-6 --patience 4 --rate 200 --heartbeat 50 \
-		--json "$work/blackout.json" && python3 - "$work/blackout.json" <<-'END'
+		--gap 5000 --json "$work/blackout.json" && python3 - "$work/blackout.json" <<-'END'
 		import json, sys
 		report = json.load(open(sys.argv[1]))
 		assert report["broken"] and report["unopened"] and report["openings"]["failed"], report
 		assert any(gap["role"] == "none" and gap["max_ms"] >= 5900 for gap in report["gaps"]), report
+		assert any("blackout: a gap of" in bad for bad in report["bad"]), report
 	END
 }
 # A forwarder whose tenant side carries one direction only is seen before the cable is mended,
 # after ten seconds.
 serves_on() { # forwarders
 	"$lab/chaos.py" "$build" --forwarders "$1" --count 4 --events oneway --only tenant --hold 10-10 --rate 300 \
-		--load 0.5 --heartbeat 50 --whole 600 --patience 60 --json "$work/oneway.json" && python3 - "$work/oneway.json" <<-'END'
+		--load 0.5 --heartbeat 50 --whole 600 --patience 60 --gap 7000 --json "$work/oneway.json" && python3 - "$work/oneway.json" <<-'END'
 		import json, sys
 		events = json.load(open(sys.argv[1]))["log"]
 		assert len(events) == 4 and all("tenant" in event["variant"] for event in events), events
-		assert all(event["gap_ms"] < 7000 and event["gap_back_ms"] < 7000 for event in events), events
 	END
 }
 # Who leaves as planned loses nothing: forwarders and flow table nodes, each both ways.
@@ -44,13 +44,8 @@ leaves() {
 # that is short of processors does to those of 10 ms is not the question here.
 survives() {
 	"$lab/chaos.py" "$build" --keep "$build/chaos" --json "$build/chaos.json" --seconds 60 \
-		--rate 300 --load 0.5 --heartbeat 50 --whole 600 --patience 60 \
-		--events kill,orphan,freeze,link,oneway,part,pause,restart,crash,control,controller &&
-		python3 - "$build/chaos.json" <<-'END'
-		import json, sys
-		late = [event for event in json.load(open(sys.argv[1]))["log"] if (event["gap_ms"] or 0) >= 20000]
-		assert not late, late
-	END
+		--rate 300 --load 0.5 --heartbeat 50 --whole 600 --patience 60 --gap 20000 \
+		--events kill,orphan,freeze,link,oneway,part,pause,restart,crash,control,controller
 }
 holds "without forwarders connections break, and that is seen" breaks
 holds "a forwarder that hosts do not reach, or that does not reach them, is replaced" serves_on 3
