@@ -29,9 +29,10 @@ serves_on() { # forwarders
 		assert len(events) == 4 and all("tenant" in event["variant"] for event in events), events
 	END
 }
-# Who leaves as planned loses nothing: forwarders and flow table nodes, each both ways.
+# Who leaves as planned loses nothing: forwarders and flow table nodes, each both ways. That a lease ends where this
+# machine is short of processors is not the question here: so heartbeats are slow ones.
 leaves() {
-	"$lab/chaos.py" "$build" --count 4 --seed 10 --events drain,replace --hold 0.5-1 --rate 300 --load 0.5 --heartbeat 50 \
+	"$lab/chaos.py" "$build" --count 4 --seed 10 --events drain,replace --hold 0.5-1 --rate 300 --load 0.5 --heartbeat 200 \
 		--whole 600 --patience 60 --json "$work/planned.json" && python3 - "$work/planned.json" <<-'END'
 		import json, sys
 		report = json.load(open(sys.argv[1]))
