@@ -1754,6 +1754,87 @@ static int test_gossip(struct world *w)
 	return wrong + eventually(leased(&w->member[0], CHAIN));
 }
 
+// ---- whom to beat to
+
+#define MANY 70
+
+// The nodes that a pacer's list has heartbeats for, as bits; -1: it says another number of them.
+struct listed {
+	uint8_t is[MANY + 1];
+	int others;
+};
+
+static struct listed list_of(const struct member *m, const struct pacer *pacer)
+{
+	const uint32_t only = 0;
+	struct listed out = {};
+	struct pacer_value told;
+	int count = 0;
+
+	must(pacemaker_follow(pacer), "lists");
+	bpf_map_lookup_elem(bpf_map__fd(m->clock->maps.pacer), &only, &told);
+	for (uint32_t i = 0; i < told.beats; i++) {
+		struct beat_to_value beat;
+
+		bpf_map_lookup_elem(bpf_map__fd(m->clock->maps.beat_to), &i, &beat);
+		if (beat.node > MANY)
+			fatalx("a heartbeat to node %u", beat.node);
+		count += !out.is[beat.node] && beat.node != pacer->node;
+		out.is[beat.node] = 1;
+	}
+	out.others = (int)told.others == count ? count : -1;
+	return out;
+}
+
+// Up to 64 other nodes: a node beats to all of them. More: to who shares a chain or an entrance
+// with it, and three after it in the ring of indices. Who is foreign is never one of them.
+static int test_many(struct world *w)
+{
+	const struct member *m = &w->member[ALONE];
+	const struct pacer *p = &m->pacer;
+	struct pacer last = *p, between = *p;
+	struct node_value node = {.zgc_ip = address_must("172.16.0.99")};
+	struct chain_value chain = {.epoch = EPOCH, .term = TERM, .live = 1, .voters = 3};
+	struct entrance_value entrance = {.live = 1, .preferences = 2, .preference = {40, ALONE}};
+	const uint32_t foreign = ALONE + 2, number = CHAIN, index = 0;
+	struct listed listed;
+	int wrong = 0;
+	uint32_t i;
+
+	node_clear(&m->node, "nodes");
+	node_clear(&m->node, "chains");
+	chain.node[0] = ALONE;
+	chain.boot[0] = p->boot;
+	for (i = 0; i < chain.voters; i++)
+		chain.voter[i].node = i ? 20 + 10 * i : ALONE;
+	node_put(&m->node, "chains", &number, &chain);
+	node_put(&m->node, "entrances", &index, &entrance);
+	for (i = 0; i <= 65; i++) {
+		node.foreign = i == foreign;
+		node_put(&m->node, "nodes", &i, &node);
+	}
+	listed = list_of(m, p);
+	wrong += expect(listed.others == 64 && !listed.is[foreign]);
+	node.foreign = 0;
+	for (; i <= MANY; i++)
+		node_put(&m->node, "nodes", &i, &node);
+	listed = list_of(m, p);
+	wrong +=
+		expect(listed.is[30] && listed.is[40]); // voters; the second is of its entrance too
+	wrong += expect(listed.is[ALONE + 1] && listed.is[ALONE + 3] && listed.is[ALONE + 4]);
+	wrong += expect(listed.others == 5);
+	// The ring goes on at 0. These two share nothing with anybody.
+	last.node = MANY;
+	listed = list_of(m, &last);
+	wrong += expect(listed.others == 3 && listed.is[0] && listed.is[1] && listed.is[2]);
+	between.node = 50;
+	listed = list_of(m, &between);
+	wrong += expect(listed.others == 3 && listed.is[51] && listed.is[52] && listed.is[53]);
+	node_clear(&m->node, "nodes");
+	tell_view(m);
+	return wrong;
+}
+
 // ---- figures
 
 static uint64_t run_ns(int program, uint64_t *runs)
@@ -1859,6 +1940,7 @@ static const struct test {
 	{"a tenant side of two", test_side_of_two},
 	{"a tenant side has no carrier", test_side_down},
 	{"gossip", test_gossip},
+	{"many nodes", test_many},
 	{"cost", test_cost},
 };
 
