@@ -792,6 +792,22 @@ class Objects(Case):
         self.outside()
         self.refuse(400, "subnets[0]", "POST", "/v1/nats", nat(subnets=["web6"]),
                     says="a NAT translates IPv4")
+        # So is the underlay.
+        far, first = "fd00::1", "172.16.9.1"
+        znode = {**ZETA_NODE, "name": "z6", "zgc_id": "zgc"}
+        refused = [
+            ("entrance_first", "clusters", {"name": "six", "entrance_first": far, "entrance_last": far}),
+            ("entrance_last", "clusters", {"name": "six", "entrance_first": first, "entrance_last": far}),
+            ("ip", "hosts", host(6, ip=far)),
+            ("ip_start", "/zgcs", {**ZGC, "name": "six", "ip_start": far, "ip_end": far}),
+            ("ip_end", "/zgcs", {**ZGC, "name": "six", "ip_start": first, "ip_end": far}),
+            ("ip_tenant", "/nodes", {**znode, "ip_tenant": far}),
+            ("ip_zgc", "/nodes", {**znode, "ip_zgc": far})]
+        refused += [(f"{side}.ip", "nodes", node(6, **{side: {**node(6)[side], "ip": far}}))
+                    for side in ("tenant", "zgc")]
+        for field, kind, body in refused:
+            self.refuse(400, field, "POST", kind if kind[0] == "/" else f"/v1/{kind}", body,
+                        says=f"{field} {far} is IPv6: the underlay is IPv4")
         # RFC 8200 section 5.
         self.make("clusters", name="small", entrance_first="172.16.3.1",
                   entrance_last="172.16.3.2", tenant_mtu=1279)

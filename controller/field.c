@@ -209,7 +209,8 @@ static json_t *check_choice(const struct field *field, const json_t *given, cons
 	return NULL;
 }
 
-static json_t *check_address(const json_t *given, const char *path, struct problem *problem)
+static json_t *check_address(const struct field *field, const json_t *given, const char *path,
+			     struct problem *problem)
 {
 	char text[ADDRESS_TEXT];
 	struct in6_addr address;
@@ -222,6 +223,11 @@ static json_t *check_address(const json_t *given, const char *path, struct probl
 	if (address_odd_name(&address)) {
 		refuse(problem, 400, path, "%s %s is %s: such an address is nobody's alone", path,
 		       address_text(&address, text), address_odd_name(&address));
+		return NULL;
+	}
+	if (field->type == FIELD_UNDERLAY && !IN6_IS_ADDR_V4MAPPED(&address)) {
+		refuse(problem, 400, path, "%s %s is IPv6: the underlay is IPv4", path,
+		       address_text(&address, text));
 		return NULL;
 	}
 	return json_string(address_text(&address, text));
@@ -300,7 +306,8 @@ static json_t *check_one(const struct field *field, const json_t *given, const c
 	case FIELD_CHOICE:
 		return check_choice(field, given, path, problem);
 	case FIELD_ADDRESS:
-		return check_address(given, path, problem);
+	case FIELD_UNDERLAY:
+		return check_address(field, given, path, problem);
 	case FIELD_PREFIX:
 		return check_prefix(given, path, problem);
 	case FIELD_MAC:

@@ -30,6 +30,7 @@ enum field_type {
 	FIELD_BOOLEAN,	 // true, false
 	FIELD_CHOICE,	 // one of the words in choices
 	FIELD_ADDRESS,	 // unicast; kept as address_text() writes it
+	FIELD_UNDERLAY,	 // such an address of IPv4, the underlay's family
 	FIELD_PREFIX,
 	FIELD_MAC,	 // not a group's, not all zero; kept in lower case
 	FIELD_PROTOCOL,	 // tcp, udp, icmp, any or a number; kept as a word where there is one

@@ -17,8 +17,8 @@ static const char *const overlays[] = {"vxlan", "geneve", NULL};
 
 static const struct field fields[] = {
 	{.name = "overlay", .type = FIELD_CHOICE, .choices = overlays, .fallback = "\"vxlan\""},
-	{.name = "entrance_first", .type = FIELD_ADDRESS, .required = true},
-	{.name = "entrance_last", .type = FIELD_ADDRESS, .required = true},
+	{.name = "entrance_first", .type = FIELD_UNDERLAY, .required = true},
+	{.name = "entrance_last", .type = FIELD_UNDERLAY, .required = true},
 	{.name = "oam_port", .type = FIELD_INTEGER, .min = 1, .max = 65535, .fallback = "8300"},
 	// IPv4 asks for 576; above 9000 no encapsulated packet fits a jumbo frame.
 	{.name = "tenant_mtu", .type = FIELD_INTEGER, .min = 576, .max = 9000, .fallback = "1450"},

@@ -27,7 +27,7 @@ static const struct field fields[] = {
 	 .list = true,
 	 .max_items = MAX_HOST_CLUSTERS - 1,
 	 .fallback = "[]"},
-	{.name = "ip", .type = FIELD_ADDRESS, .required = true},
+	{.name = "ip", .type = FIELD_UNDERLAY, .required = true},
 	{.name = "mac", .type = FIELD_MAC, .required = true},
 	{.name = "interface", .type = FIELD_INTERFACE, .nullable = true},
 	{.name = "kind", .type = FIELD_CHOICE, .choices = kinds, .fallback = "\"edge\""},

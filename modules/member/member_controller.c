@@ -9,7 +9,7 @@ static const char *const roles[] = {"fwd", "ftn", NULL};
 
 static const struct field side_fields[] = {
 	{.name = "interface", .type = FIELD_INTERFACE, .required = true},
-	{.name = "ip", .type = FIELD_ADDRESS, .required = true},
+	{.name = "ip", .type = FIELD_UNDERLAY, .required = true},
 	{.name = "mac", .type = FIELD_MAC, .required = true},
 	{}};
 
