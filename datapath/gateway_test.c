@@ -4704,6 +4704,53 @@ static struct cache_value cache_get(struct world *w, int node, const struct sess
 	return c;
 }
 
+// O10: a tail looks at its lease, stands still, and transmits its answer when the chain has gone on
+// without it, and the session has had its end and another life.
+static int test_stands_still(struct world *w)
+{
+	const struct chain_value next = {
+		.epoch = EPOCH, .term = TERM + 1, .live = 2, .node = {FTN1, FTN2}};
+	const struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	const struct dft_stamp life = {7, 1};
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct dft_packet late;
+	struct frame f, held;
+	struct journey j = {};
+
+	write_inner(&f, &syn);
+	wrap_from_host(&f, 11, OF_FWD1, RED);
+	wrong += step(w, FWD1, &f, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += step(w, FTN1, &j.out, &j);
+	wrong += step(w, FTN2, &j.out, &j);
+	wrong += step(w, FTN3, &j.out, &j);
+	wrong += path_is("it answers", &j,
+			 "fwd1 LOOKED_UP > ftn3 INSERTED > ftn1 REPLICATED > ftn2 REPLICATED > "
+			 "ftn3 REPLIED");
+	held = j.out;
+	for (int i = 0; i < NODES; i++)
+		node_chain(&w->node[i], 0, &next);
+	forget(w);
+	put_floors(w, &key, life.floor);
+	wrong += sends(w, "another life", FWD2, OF_FWD2, RED, &syn,
+		       "fwd2 LOOKED_UP > ftn2 INSERTED > ftn1 REPLICATED > ftn2 REPLIED > "
+		       "fwd2 FORWARDED_FIRST",
+		       DELIVERED, &j);
+	late = op_get(&held);
+	late.op.clock_ms = htonl(ntohl(late.op.clock_ms) - PACKET_LIFE_MS - 100);
+	op_put(&held, &late);
+	wrong += travel(w, FWD1, &held, &j);
+	wrong += path_is("its answer comes", &j,
+			 "fwd1 LOOKED_UP_AGAIN > ftn2 REPLIED > fwd1 FORWARDED_FIRST");
+	if (dft_stamp_compare(cache_get(w, FWD1, &key).record.incarnation, life) != 0) {
+		fprintf(stderr, "its answer comes: it is remembered\n");
+		wrong++;
+	}
+	put_floors(w, &key, 0);
+	return wrong;
+}
+
 // As if it had been asked that long ago.
 static void cache_age(struct world *w, int node, const struct session_key *key, uint32_t ms)
 {
@@ -7746,6 +7793,7 @@ static const struct test tests[] = {
 	{"a VPC that goes to another cluster", test_transfer},
 	{"broken ops without a packet", test_broken_keyed},
 	{"leases", test_leases},
+	{"a tail stands still", test_stands_still},
 	{"fences", test_fences},
 	{"who is alive", test_liveness},
 	{"who does not hear whom", test_parted},
