@@ -39,6 +39,15 @@ done
 echo "lint: hazards"
 devtools/hazards.sh || complain "docs/dft.md: hazards name tests that are not there"
 
+# Time that may jump: only what people read, when a list was forced, what time it is for functions, and the simulator's
+# first seed.
+echo "lint: clocks"
+git grep -nE 'CLOCK_(REALTIME|TAI)|\btime\(|gettimeofday|ktime_get_tai' -- dft datapath modules shared wire node ':!*_test.c' |
+	grep -vE '^dft/sim\.c:|^modules/function/function(s|\.bpf)\.c:|forced_s = ' >"$scratch/clocks"
+while read -r line; do
+	complain "$line: wall time may jump"
+done <"$scratch/clocks"
+
 echo "lint: shell"
 for file in $(git ls-files '*.sh') .ci/run; do
 	bash -n "$file" || complain "$file: does not parse"
