@@ -546,6 +546,27 @@ static int test_copy(struct test *t)
 	return wrong;
 }
 
+// The tail's loader ends when some of it is copied: the next one completes what it began.
+static int test_copy_resumed(struct test *t)
+{
+	struct side *near = &t->side[NEAR];
+	struct copy_value told;
+	int wrong = 0;
+
+	fill(t, COPIED);
+	path(t, 1, (uint32_t[]){NEAR, FAR}, 1);
+	wrong += until(t, "some is confirmed", copy_of(near, 0).done);
+	wrong += holds("not all", copy_of(near, 0).done < COPIED);
+	upkeep_close(&near->upkeep);
+	adopt(near, t->flat);
+	wrong += holds("nobody calls it complete", !copy_of(near, 0).complete);
+	wrong += until(t, "the copy is complete", copy_of(near, 0).complete);
+	told = copy_of(near, 0);
+	wrong += is("of the same term", told.term, TERM_WORD(1, t->term));
+	wrong += is("confirmed", told.done, COPIED);
+	return wrong + same_sessions(t);
+}
+
 // As if the kernel had counted so, and a while ago nothing.
 static void put_spare(struct spare *spare, int file, const char *line)
 {
@@ -1385,6 +1406,7 @@ static const struct {
 	{"an alias that not all have", test_alias_lost},
 	{"a mapping", test_mapping},
 	{"a copy", test_copy},
+	{"a copy that is taken up", test_copy_resumed},
 	{"a copy yields", test_yields},
 	{"a learner that hears nothing", test_deaf_learner},
 	{"a copy of another term", test_copy_of_another_term},
