@@ -22,8 +22,10 @@
 	BUG(LEARNER_PASSED_BY, "M5: a tail answers hits past its learner")                         \
 	BUG(TOMBSTONE_PASSED_BY, "M5: a tail decides over a tombstone past its learner")           \
 	BUG(READ_BY_STAMP, "M5: what the tail reads for its learner is measured by its old stamp") \
+	BUG(BULK_OVERWRITES, "M5: what the tail reads replaces what its learner has stored since") \
 	BUG(NO_WIPE, "M5: a removed replica that returns keeps what it had")                       \
 	BUG(NO_SUBSET, "M2: a ballot may propose replicas that the last term had removed")         \
+	BUG(TWO_SUFFICE, "M2: two voters are a majority, however many there are")                  \
 	BUG(NAMES_THE_DEAD, "M2: a ballot names replicas that have not promised in it")            \
 	BUG(AMNESIA, "M4: a node that lost its memory votes as if it had not")                     \
 	BUG(DRAIN_HASTY, "M6: who is no longer wanted leaves before there are enough others")      \
@@ -61,6 +63,7 @@
 #define DFT_MODEL_BUGS(BUG)                                                                        \
 	BUG(VIEW_BY_NEW, "M6: a view changes without the voters before it")                        \
 	BUG(VIEW_BY_OLD, "M6: a view changes without the voters after it")                         \
+	BUG(PROMISE_FORGETS, "M2: a promise names the list in force, not the one accepted last")   \
 	BUG(FORCE_KEEPS, "M6: a forced list names who may lack what was released")
 
 #define DFT_BUG_ENUM(name, text) DFT_BUG_##name,

@@ -142,6 +142,8 @@ inlined enum dft_outcome dft_copy_read(struct dft_record *mine, __u32 *floor, __
 		*floor = read;
 	if (op->life == DFT_ABSENT)
 		return DFT_SAME;
+	if (BUGGY(BULK_OVERWRITES))
+		mine->life = DFT_ABSENT;
 	return dft_copy(mine, BUGGY(READ_BY_STAMP) ? *floor : 0, op);
 }
 

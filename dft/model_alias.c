@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions and the aliases that their decisions use: two sessions, and aliases whose keys may also
 // be sessions' own. A session's chain is one node (model_chain.c shows that a chain is one), an
-// alias' is one or two, as who asks about it is of the path. Rules A1 to A5.
+// alias' is one or two, as who asks about it is of the path; or both are of one chain and bucket.
+// Rules A1 to A5.
 #include "dft/model.h"
 
 #define SESSIONS 2
@@ -12,6 +13,7 @@
 struct plan {
 	uint8_t aliases, nodes; // of an alias' chain: the head, the tail
 	uint8_t evaluations, deletes, verifies, doubles, own;
+	bool same; // one chain, of one node, and one bucket for all
 };
 
 // A record, of a session: its alias + 1 and which evaluation; of an alias: whose it is + 1; 0: of a
@@ -30,8 +32,9 @@ struct message {
 
 struct state {
 	struct rec session[SESSIONS], alias[NODES][ALIASES];
-	uint8_t floor; // one bucket for sessions; aliases are in one of their own
-	uint8_t alias_floor;
+	uint8_t floor;	     // one bucket for sessions
+	uint8_t alias_floor; // aliases are in one of their own, or the plan says that all are in
+			     // one
 	struct message message[MESSAGES];
 	uint8_t evaluations, deletes, verifies, doubles, own;
 	uint8_t used[SESSIONS];	   // the evaluation that is released and not ended; 0: none
@@ -82,6 +85,11 @@ static struct dft_alias owner_of(uint8_t session, struct dft_stamp life)
 
 	a.key[0] = session + 1;
 	return a;
+}
+
+static uint8_t *floor_of_aliases(struct state *s, const struct plan *p)
+{
+	return p->same ? &s->floor : &s->alias_floor;
 }
 
 static bool send(struct state *s, struct message m)
@@ -140,7 +148,7 @@ static void reserve(struct state *s, const struct plan *p, const struct message 
 
 	op.alias =
 		owner_of(m->session, dft_promised_life((struct dft_stamp){m->floor, m->counter}));
-	if (dft_alias_insert_at_head(&alias, s->alias_floor, &op) == DFT_REFUSED)
+	if (dft_alias_insert_at_head(&alias, *floor_of_aliases(s, p), &op) == DFT_REFUSED)
 		return;
 	*a = rec_in(&alias, true);
 	next.kind = RESERVED;
@@ -205,7 +213,7 @@ static const char *deliver(struct state *s, const struct plan *p, const struct m
 			s->used[m->session] = m->number;
 		return NULL;
 	case UNRESERVE:
-		outcome = dft_alias_delete_at_head(&alias, s->alias_floor, &owner, &op);
+		outcome = dft_alias_delete_at_head(&alias, *floor_of_aliases(s, p), &owner, &op);
 		if (outcome == DFT_ENDED)
 			return NULL;
 		*a = rec_in(&alias, true);
@@ -236,12 +244,12 @@ static const char *deliver(struct state *s, const struct plan *p, const struct m
 static void alias_collect(struct state *s, const struct plan *p, uint8_t k)
 {
 	struct dft_record mine = rec_out(&s->alias[0][k], true), op;
-	__u32 floor = s->alias_floor;
+	__u32 floor = *floor_of_aliases(s, p);
 	uint8_t n;
 
 	if (dft_collect_at_head(&mine, &floor, mine.stamp, &op) != DFT_STORED)
 		return;
-	s->alias_floor = floor;
+	*floor_of_aliases(s, p) = floor;
 	for (n = 0; n < p->nodes; n++)
 		memset(&s->alias[n][k], 0, sizeof(s->alias[n][k]));
 }
@@ -366,7 +374,7 @@ static void own_step(struct search *s, const struct state *was, const struct pla
 	const struct rec *tail = &was->alias[p->nodes - 1][k];
 	struct dft_record mine = rec_out(&was->alias[0][k], true), op = {.life = DFT_LIVE};
 	struct state next = *was;
-	__u32 floor = was->alias_floor;
+	__u32 floor = *floor_of_aliases(&next, p);
 	struct rec r;
 	uint8_t n;
 
@@ -483,10 +491,21 @@ static const struct plan path = {.aliases = 1,
 				 .doubles = 0,
 				 .own = 1};
 
+static const struct plan same = {.aliases = 1,
+				 .nodes = 1,
+				 .evaluations = 3,
+				 .deletes = 1,
+				 .verifies = 2,
+				 .doubles = 0,
+				 .own = 1,
+				 .same = true};
+
 const struct model alias_models[] = {
 	{"two aliases", sizeof(struct state), alias_begin, alias_step, &two,
 	 "ALIAS_ADOPTS ALIAS_NO_FENCE ALIAS_AGED ALIAS_EARLY ALIAS_ANY_LIFE "},
 	{"an alias and its path", sizeof(struct state), alias_begin, alias_step, &path,
 	 "ALIAS_OVER ALIAS_HASTY ALIAS_TAIL_ASKS ALIAS_END_LEFT "},
+	{"an alias in its session's chain", sizeof(struct state), alias_begin, alias_step, &same,
+	 "ALIAS_ADOPTS ALIAS_OVER ALIAS_NO_FENCE ALIAS_ANY_LIFE "},
 	{0},
 };

@@ -268,12 +268,20 @@ static int rec_compare(const struct rec *a, const struct rec *b)
 				 (struct dft_stamp){b->floor, b->counter});
 }
 
+// O7: of a later generation than what was released, or of that one and no less.
+static bool knows(uint8_t state, uint8_t released)
+{
+	return state >> 4 > released >> 4 ||
+	       (state >> 4 == released >> 4 && !(released & ~state & 0x0F));
+}
+
 static bool holds(const struct node *n, uint8_t key, const struct truth *t)
 {
 	const struct rec *r = &n->rec[key];
 
 	return r->life != DFT_ABSENT && r->inc_floor == t->inc_floor &&
-	       r->inc_counter == t->inc_counter && r->decision == t->released;
+	       r->inc_counter == t->inc_counter && r->decision == t->released &&
+	       knows(r->state, t->state);
 }
 
 // I2 to I4, I7.
@@ -1145,7 +1153,7 @@ static const struct plan tombstone = {CHAIN_OF(3, 2, 1), .looks = 3,	   .deletes
 				      .ballots = 2,	 .fewer = 2,	   .lossy = true,
 				      .whole = true,	 .proposers = 0x01};
 static const struct plan one = {CHAIN_OF(3, 2, 1), .looks = 1, .ballots = 2,	 .updates = 1,
-				.whole = true,	   .fewer = 2, .proposers = 0x01};
+				.whole = true,	   .fewer = 1, .proposers = 0x01};
 #define VIEWS                                                                                      \
 	.nodes = 4, .keys = 1, .voters = {{0, 1, 2}, {0, 3, 1}}, .count = {3, 3},                  \
 	.replicas = {2, 2}, .list = 2, .views = true, .whole = true
@@ -1165,11 +1173,11 @@ const struct model chain_models[] = {
 	CHAIN("two keys, one floor", floors, "NO_FLOOR "),
 	CHAIN("a term, a crash", term, "NO_TERM_FENCE "),
 	CHAIN("a tail is removed", removed, "NO_PROMISE_FENCE NO_GUARD NO_LEASE "),
-	CHAIN("two terms, a crash", terms, ""),
-	CHAIN("two crashes, two terms", crashes, ""),
+	CHAIN("two terms, a crash", terms, "PROMISE_FORGETS "),
+	CHAIN("two crashes, two terms", crashes, "TWO_SUFFICE AMNESIA "),
 	CHAIN("a learner", learner, "LEARNER_UNFILLED LEARNER_AT_HEAD NO_SUBSET "),
 	CHAIN("a learner, a tombstone", tombstone, "TOMBSTONE_PASSED_BY "),
-	CHAIN("a list of one", one, ""),
+	CHAIN("a list of one", one, "BULK_OVERWRITES "),
 	CHAIN("a view changes", view, "DRAIN_HASTY "),
 	CHAIN("two change the view", views, "VIEW_BY_NEW VIEW_BY_OLD "),
 	CHAIN("a list by force", force, "FORCE_KEEPS "),

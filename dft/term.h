@@ -191,7 +191,8 @@ inlined int dft_voter_place(const struct dft_voters *v, struct dft_name name)
 
 inlined int dft_majority(const struct dft_voters *v, __u32 bits)
 {
-	return (__u32)__builtin_popcount(bits) * 2 > v->count;
+	return (__u32)__builtin_popcount(bits) * 2 > v->count ||
+	       (BUGGY(TWO_SUFFICE) && __builtin_popcount(bits) == 2);
 }
 
 // How many replicas a list shall have, and whether a node is to be one of them.
@@ -757,7 +758,7 @@ inlined void dft_on_prepare(struct dft_member *m, const struct dft_term_message 
 	// Where it has promised higher, it says so: the proposer knows then where to begin again.
 	o = dft_say(out, DFT_PROMISE, m->self, in->from, m->promised);
 	if (o)
-		o->configuration = m->accepted;
+		o->configuration = BUGGY(PROMISE_FORGETS) ? m->active : m->accepted;
 }
 
 // M3. Whether a node that may act as this voter granted it is not in the configuration, and has not
