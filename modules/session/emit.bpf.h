@@ -11,8 +11,8 @@
 
 #define LOOPBACK 1 // ifindex of every network namespace's
 
-// Whether this node may speak as the tail under the entry's term, or as the head about a bucket
-// that leaves the chain: of another term it is void.
+// Whether this node may speak as the tail under the entry's term, or as the head about what it has
+// alone, or a bucket that leaves the chain: of another term it is void.
 inlined int emit_permitted(const struct outbox_entry *e, const struct chain_value *c,
 			   const struct move *m)
 {
@@ -22,6 +22,8 @@ inlined int emit_permitted(const struct outbox_entry *e, const struct chain_valu
 		return 0;
 	// A5: the head has whatever any of its path has.
 	if (e->op == DFT_VERIFY)
+		return !place && !move_elsewhere(m, e->chain);
+	if (outbox_pushes(e))
 		return !place && !move_elsewhere(m, e->chain);
 	if (e->op >= DFT_FENCE)
 		return !place && m->from == e->chain + 1;
@@ -187,6 +189,8 @@ inlined int emit_next(struct xdp_md *ctx)
 			return finish(ctx, EMIT_VOID);
 		}
 		v = EMITTED_COPY;
+	} else if (outbox_pushes(e)) {
+		v = EMITTED_PUSH;
 	} else if (e->op == DFT_DELETE) {
 		if (!session_condemn(&key, key_hash(&key), &e->stamp, e->used_s,
 				     session_mark(e->epoch, e->term)))
