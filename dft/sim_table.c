@@ -1111,9 +1111,10 @@ static void push(struct world *w, struct replica *r, uint32_t chain, uint32_t sl
 		down(w, r, &op);
 		return;
 	}
-	// Of aliases nothing is pushed: A5 alone has to end what was lost.
+	// Of aliases nothing is pushed: A5 alone has to end what was lost. Nor while a bucket
+	// moves.
 	if (r->entry[key].record.life == DFT_ABSENT || is_alias(&r->entry[key].record) ||
-	    BUGGY(NO_PUSH))
+	    (moves(w, chain, key) && r->bucket.guest && !r->bucket.complete) || BUGGY(NO_PUSH))
 		return;
 	op.term = r->member.active.term;
 	request_at_head(w, r, slot, &op);

@@ -1541,8 +1541,14 @@ static int test_push_by_whom(struct test *t)
 	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
 	struct outbox_entry e = {
 		.op = DFT_DELETE, .bucket = roles_bucket(&key), .epoch = 1, .key = key};
+	struct transfer gone = {.number = 1, .vni = usage_key_of(0).vni, .begun = 1, .over = 1};
+	const uint64_t over = transfer_pack(&gone);
+	const uint32_t only = 0;
+	uint64_t swept;
 	int wrong = 0;
 
+	gone.swept = 1;
+	swept = transfer_pack(&gone);
 	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
 	put(near, &key, &r, 0);
 	clock_of(far);
@@ -1555,6 +1561,11 @@ static int test_push_by_whom(struct test *t)
 	wrong += is("by the head", sent_as(near, &e), 1);
 	wrong += until(t, "the tail has it", has(far, &key));
 	wrong += is("marked", mark_of(near, &key), 0);
+	node_put(&near->node, "transfer", &only, &over);
+	wrong += is("of a VPC that has gone", sent_as(near, &e), 0);
+	node_put(&near->node, "transfer", &only, &swept);
+	wrong += is("of one that has come with its VNI", sent_as(near, &e), 1);
+	node_put(&near->node, "transfer", &only, &(uint64_t){0});
 	path_of(t, 1, 1, (uint32_t[]){FAR}, 0);
 	move_buckets(t, e.bucket + 1, 1);
 	wrong += until(t, "it is handed over", departed(near, TERM_WORD(1, e.term), 1));

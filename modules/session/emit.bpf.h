@@ -11,6 +11,16 @@
 
 #define LOOPBACK 1 // ifindex of every network namespace's
 
+// O9. Whether what a head has of a key may go down its path: not what may be another chain's, nor
+// of a VPC that is in another cluster by now, of which others have removed all.
+inlined int emit_pushes(const struct outbox_entry *e, const struct move *m)
+{
+	const struct transfer t = transfer_now();
+
+	return !move_elsewhere(m, e->chain) && !move_incomplete(m, e->chain) &&
+	       !(t.over && !t.swept && t.vni == vni_of(e->key.vni));
+}
+
 // Whether this node may speak as the tail under the entry's term, or as the head about what it has
 // alone, or a bucket that leaves the chain: of another term it is void.
 inlined int emit_permitted(const struct outbox_entry *e, const struct chain_value *c,
@@ -24,7 +34,7 @@ inlined int emit_permitted(const struct outbox_entry *e, const struct chain_valu
 	if (e->op == DFT_VERIFY)
 		return !place && !move_elsewhere(m, e->chain);
 	if (outbox_pushes(e))
-		return !place && !move_elsewhere(m, e->chain);
+		return !place && emit_pushes(e, m);
 	if (e->op >= DFT_FENCE)
 		return !place && m->from == e->chain + 1;
 	// M7: what the new chain lacks the old one still has, so it must not be forgotten here.
