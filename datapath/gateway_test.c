@@ -3128,6 +3128,82 @@ static int test_deletes(struct world *w)
 	return wrong;
 }
 
+// Only the first so many have the session.
+static void only(struct world *w, uint32_t first, const struct session_key *key,
+		 const struct dft_record *record)
+{
+	for (uint32_t i = FTN1; i <= FTN3; i++) {
+		node_clear(&w->node[i], "sessions");
+		if (i < FTN1 + first)
+			node_session_put(&w->node[i], key, record);
+	}
+}
+
+// O9: an insert was lost on its way down, before the second or before the third. By a delete that
+// names no record its head sends it down again; what that brings may be late.
+static int test_pushes(struct world *w)
+{
+	const struct dft_stamp none = {};
+	struct inner syn = TCP(80, SYN, .from = "10.0.1.10", .to = "10.0.1.20");
+	int from_b, wrong = 0;
+	struct session_key key = key_of(RED, &syn, &from_b);
+	struct dft_record want = want_record(RED, 5, &syn, 1, 0), ended, left;
+	struct journey j = {}, late = {};
+	struct frame f;
+
+	put_floors(w, &key, 0);
+	wrong += asks(w, "push of nothing", &key, DFT_DELETE, none, "ftn1 OLD_INCARNATION");
+	for (uint32_t first = 1; first <= 3; first++) {
+		only(w, first, &key, &want);
+		wrong += asks(w, "push", &key, DFT_DELETE, none, DOWN);
+		wrong += replicas_equal(w, "push", &key, &want);
+	}
+	// Of a tombstone, too.
+	ended = want;
+	ended.life = DFT_TOMBSTONE;
+	ended.stamp.counter++;
+	only(w, 1, &key, &ended);
+	wrong += asks(w, "push of a tombstone", &key, DFT_DELETE, none, DOWN);
+	wrong += replicas_equal(w, "push of a tombstone", &key, &ended);
+	// What others know that is newer stays, and the head does not learn it so.
+	only(w, 1, &key, &want);
+	node_session_put(&w->node[FTN2], &key, &ended);
+	wrong += asks(w, "push of what is older", &key, DFT_DELETE, none, DOWN);
+	if (!node_session(&w->node[FTN3], &key, &left) || memcmp(&left, &ended, sizeof(left))) {
+		fprintf(stderr, "push of what is older: not the newer one at ftn3\n");
+		wrong++;
+	}
+	// A learner gets it like the others.
+	set_chain(w, 3, 1);
+	only(w, 2, &key, &want);
+	wrong += asks(w, "push to a learner", &key, DFT_DELETE, none, DOWN);
+	wrong += replicas_equal(w, "push to a learner", &key, &want);
+	set_chain(w, 3, 0);
+
+	// One on its way, while the session ends and is collected: it brings nothing back.
+	only(w, 3, &key, &want);
+	write_keyed(&f, FTN3, FTN1, &key, DFT_DELETE, none);
+	wrong += step(w, FTN1, &f, &late);
+	wrong += asks(w, "delete", &key, DFT_DELETE, want.stamp, DOWN);
+	wrong += asks(w, "collect", &key, DFT_COLLECT, ended.stamp, DOWN);
+	f = late.out;
+	wrong += travel(w, FTN2, &f, &j);
+	wrong += path_is("a late push", &j, "ftn2 OLD_INCARNATION");
+	for (int i = FTN1; i <= FTN3; i++)
+		if (node_session(&w->node[i], &key, &left)) {
+			fprintf(stderr, "a late push: %s has it again\n", w->node[i].name);
+			wrong++;
+		}
+	wrong += floors_are(w, "a late push", &key, 1);
+	// What the head alone has under an earlier floor it stamps anew.
+	only(w, 1, &key, &want);
+	wrong += asks(w, "push under a risen floor", &key, DFT_DELETE, none, DOWN);
+	want.stamp = (struct dft_stamp){1, want.stamp.counter + 1};
+	wrong += replicas_equal(w, "push under a risen floor", &key, &want);
+	put_floors(w, &key, 0);
+	return wrong;
+}
+
 // O9: while its end is under way a session is not answered, by whatever op it comes to the tail.
 static int test_dying(struct world *w)
 {
@@ -7681,7 +7757,7 @@ static int test_all_verdicts(struct world *w)
 	static const enum verdict edges[] = {
 		// Of what is sent without a packet: node/upkeep_test.c.
 		EMITTED_DELETE, EMITTED_COLLECT, EMITTED_COPY, EMITTED_MOVE, EMITTED_VERIFY,
-		EMIT_VOID,
+		EMITTED_PUSH, EMIT_VOID,
 		// modules/function/function_test.c.
 		FUNCTION_DROPPED, FUNCTION_BEYOND, FUNCTION_ANSWER, NO_SERVICE_CHAIN,
 		TOO_MANY_FUNCTIONS,
@@ -7786,6 +7862,7 @@ static const struct test tests[] = {
 	{"full tables", test_table_full},
 	{"a full replica", test_replica_full},
 	{"deletes and collects", test_deletes},
+	{"what a head sends again", test_pushes},
 	{"what is dying", test_dying},
 	{"copies of several records", test_copied_together},
 	{"a learner", test_learner},

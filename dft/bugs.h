@@ -32,6 +32,7 @@
 	BUG(HEARS_ONE_WAY, "M3: who is heard counts as alive though it hears nobody")              \
 	BUG(AGER_EVERYWHERE, "O9: every replica ages, by its own timers")                          \
 	BUG(AGER_FORGETS, "O9: a delete of a former tail's is obeyed")                             \
+	BUG(NO_PUSH, "O9: a head pushes nothing that may have been lost on its way down")          \
 	BUG(NO_QUARANTINE, "O10: a tombstone is succeeded without waiting for caches to end")      \
 	BUG(NO_CACHE_LIFE, "O10: a forwarder uses an answer for as long as it is asked")           \
 	BUG(NO_REPLY_AGE, "O10: a forwarder applies an answer however old it is")                  \

@@ -682,10 +682,8 @@ bool settled(struct world *w, char *why, size_t room)
 				const struct dft_record *y = &head->entry[key].record;
 
 				// Of a fenced bucket nothing is collected any more, nor collected
-				// again where that was lost; nor do aliases end.
-				if (head->bucket.fenced && moves(w, i, key) &&
-				    ((x->life != DFT_LIVE && y->life != DFT_LIVE) || is_alias(x) ||
-				     is_alias(y)))
+				// again where that was lost, nor pushed; nor do aliases end.
+				if (head->bucket.fenced && moves(w, i, key))
 					continue;
 				if (x->life == y->life && (!x->life || dft_record_equal(x, y)))
 					continue;
@@ -694,9 +692,12 @@ bool settled(struct world *w, char *why, size_t room)
 					 key, head->member.self.node, r->member.self.node);
 				return false;
 			}
-			if (memcmp(r->floor, head->floor, sizeof(r->floor)) != 0) {
-				snprintf(why, room, "chain %u: floors of nodes %u and %u differ", i,
-					 head->member.self.node, r->member.self.node);
+			for (key = 0; key < sizeof(r->floor) / sizeof(r->floor[0]); key++) {
+				// Below it who missed a collection may stay, until it matters.
+				if (r->floor[key] <= head->floor[key])
+					continue;
+				snprintf(why, room, "chain %u: node %u has a higher floor than %u",
+					 i, r->member.self.node, head->member.self.node);
 				return false;
 			}
 		}

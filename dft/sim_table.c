@@ -1089,18 +1089,20 @@ static void age(struct world *w, struct replica *r, uint32_t chain, uint64_t now
 	}
 }
 
-// I9: the head pushes what it has, a little at a time.
-static void push(struct world *w, struct replica *r, uint32_t chain)
+// I9: the head pushes what it has, a little at a time: it asks itself for the end of no record, as
+// if somebody had missed what is there.
+static void push(struct world *w, struct replica *r, uint32_t chain, uint32_t slot)
 {
-	const uint32_t in_bucket[] = {0, 1, GUEST, GUEST + 1};
-	uint32_t keys = keys_of(w), buckets = w->plan.move_at && chain == 1 ? 4 : 2;
+	const uint32_t in_bucket[] = {GUEST, GUEST + 1};
+	uint32_t keys = keys_of(w), buckets = w->plan.move_at && chain == 1 ? 2 : 0;
 	uint32_t key = r->next_push++ % (keys + buckets);
-	struct op op = {.hops = 8, .chain = chain, .key = key};
+	struct op op = {.kind = OP_DELETE, .hops = 8, .chain = chain, .key = key};
 
 	if (!w->quiet && !chance(w, 300))
 		return;
 
 	op.alias.chain = NOWHERE;
+	// M7: what is known of the bucket.
 	if (key >= keys) {
 		op.kind = OP_FLOOR;
 		op.key = in_bucket[key - keys];
@@ -1109,12 +1111,13 @@ static void push(struct world *w, struct replica *r, uint32_t chain)
 		down(w, r, &op);
 		return;
 	}
-	// Of aliases nothing is pushed: A5 alone has to end what was lost.
-	if (r->entry[key].record.life == DFT_ABSENT || is_alias(&r->entry[key].record))
+	// Of aliases nothing is pushed: A5 alone has to end what was lost. Nor while a bucket
+	// moves.
+	if (r->entry[key].record.life == DFT_ABSENT || is_alias(&r->entry[key].record) ||
+	    (moves(w, chain, key) && r->bucket.guest && !r->bucket.complete) || BUGGY(NO_PUSH))
 		return;
-	op.kind = OP_COPY;
-	dft_push_at_head(&r->entry[key].record, r->floor[bucket_of(w, key)], &op.record);
-	down(w, r, &op);
+	op.term = r->member.active.term;
+	request_at_head(w, r, slot, &op);
 }
 
 static void fill(struct world *w, struct replica *r, uint32_t chain)
@@ -1219,7 +1222,7 @@ void table_tick(struct world *w, uint32_t chain, uint32_t slot)
 			    now - r->entry[key].used > w->plan.timeout)
 				ask_delete(w, r, chain, key);
 	if (dft_is_head(&r->member)) {
-		push(w, r, chain);
+		push(w, r, chain, slot);
 		pull(w, r, chain);
 	}
 }

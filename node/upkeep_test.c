@@ -1393,6 +1393,233 @@ static int test_alias_lost(struct test *t)
 	return wrong;
 }
 
+// ---- what was lost on its way down
+
+// That its head alone has a session, begun so many seconds ago: as it counts.
+static void put_lost(struct side *s, const struct session_key *key, uint32_t unused_s)
+{
+	const struct usage_key of = usage_key_of(0);
+	const struct usage_value one = {.sessions = 1, .half_open = 1};
+	const struct dft_record r = record_of(1, 0);
+
+	put(s, key, &r, unused_s);
+	node_put(&s->node, "usage", &of, &one);
+}
+
+static struct usage_value counts_of(const struct side *s)
+{
+	const struct usage_key of = usage_key_of(0);
+	struct usage_value value = {};
+
+	bpf_map_lookup_elem(node_map(&s->node, "usage"), &of, &value);
+	return value;
+}
+
+static int has(const struct side *s, const struct session_key *key)
+{
+	struct dft_record r;
+
+	return node_session(&s->node, key, &r);
+}
+
+// O9: nobody sends it again, so its tail never hears of it but by its head. Then it ends as any.
+static int test_lost(struct test *t)
+{
+	const struct session_key key = key_of(1, IPPROTO_TCP);
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	int wrong = 0;
+
+	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
+	rounds(near, 3);
+	put_lost(near, &key, 0);
+	wrong += until(t, "it has ended", !has(near, &key));
+	wrong += holds("it was sent down", counted(near, EMITTED_PUSH));
+	wrong += holds("the tail asked for it",
+		       counted(far, EMITTED_DELETE) && counted(far, EMITTED_COLLECT));
+	wrong += until(t, "nothing is left of it", !has(near, &key) && !has(far, &key));
+	for (int i = 0; i < NODES; i++) {
+		const struct usage_value left = counts_of(&t->side[i]);
+
+		wrong += is("sessions counted", (uint64_t)left.sessions, 0);
+		wrong += is("half open", (uint64_t)left.half_open, 0);
+	}
+	return wrong;
+}
+
+// O8: the tail knows of a later floor. Nothing that may be a former life comes back; what the head
+// stamps anew does.
+static int test_lost_under_floor(struct test *t)
+{
+	const struct session_key key = key_of(1, IPPROTO_TCP);
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	const uint32_t bucket = roles_bucket(&key), floor = 9;
+	int wrong = 0;
+
+	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
+	put_lost(near, &key, 0);
+	node_put(&far->node, "floors", &bucket, &floor);
+	wrong += until(t, "it is refused", counted(far, OLD_INCARNATION) >= 2);
+	wrong += is("the tail has it", (uint64_t)has(far, &key), 0);
+	wrong += is("the tail has asked for its end", far->upkeep.ageing.deletes, 0);
+	node_put(&near->node, "floors", &bucket, &floor);
+	wrong += until(t, "nothing is left of it", !has(near, &key) && !has(far, &key));
+	wrong += is("half open", (uint64_t)counts_of(near).half_open, 0);
+	return wrong + holds("by the tail", far->upkeep.ageing.collects);
+}
+
+// As the table has it.
+static uint32_t use_of(const struct side *s, const struct session_key *key)
+{
+	uint32_t used_s;
+
+	if (s->node.flat) {
+		struct slot at = slot_of(s, key);
+
+		used_s = at.map.page[at.page].slot[at.slot].half[0].used_s;
+		flat_map_close(&at.map);
+		return used_s;
+	}
+	return used_of(s, key);
+}
+
+// Lets the head's loader alone go on until so many have come to the end of its path.
+static int come_down(struct side *head, const struct side *end, uint64_t pushes)
+{
+	const uint64_t end_ms = now_ms() + WAIT_MS;
+
+	while (counted(end, OP_DONE) < pushes && now_ms() < end_ms)
+		rounds(head, 1);
+	return holds("pushes come down", counted(end, OP_DONE) >= pushes);
+}
+
+// What a head sends again says nothing of a session's use.
+static int test_push_is_no_use(struct test *t)
+{
+	const struct session_key key = key_of(3, IPPROTO_ICMP);
+	const struct dft_record r = record_of(3, DFT_ANSWERED);
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	const uint32_t bucket = roles_bucket(&key), floor = 9;
+	struct dft_record left = {};
+	uint32_t before;
+	int wrong = 0;
+
+	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
+	put(near, &key, &r, 0);
+	put(far, &key, &r, 5);
+	before = use_of(far, &key);
+	wrong += come_down(near, far, 2);
+	wrong += holds("the tail has what it had", node_session(&far->node, &key, &left) &&
+							   !dft_stamp_compare(left.stamp, r.stamp));
+	node_put(&near->node, "floors", &bucket, &floor);
+	wrong += come_down(near, far, 3);
+	wrong += holds("stamped anew",
+		       node_session(&far->node, &key, &left) && left.stamp.floor == floor);
+	return wrong + is("last used", use_of(far, &key), before);
+}
+
+// One scan over so many sessions of a head, that many seconds after the one before: how many it
+// has sent down. The clock is the test's.
+static uint64_t scan_after(struct side *head, uint32_t seconds, uint32_t count, uint32_t used_s)
+{
+	struct ageing *ageing = &head->upkeep.ageing;
+	const uint64_t before = ageing->pushes;
+
+	ageing->now_s += seconds;
+	ageing_begin(ageing);
+	for (uint32_t i = 0; i < count; i++) {
+		struct session_seen seen = {.key = key_of(i, IPPROTO_UDP),
+					    .record = record_of(i, 0),
+					    .used_s = ageing->narrow ? used_s & 0xFFFF : used_s};
+
+		ageing_look(ageing, &seen);
+	}
+	return ageing->pushes - before;
+}
+
+#define SCAN_S 6
+
+// A session once its time-out is well over; and each once in a while. Who becomes the head, or
+// begins as its loader, goes on in turn: of old records no flood.
+static int test_push_in_turn(struct test *t)
+{
+	const uint32_t most = COPIED * SCAN_S / PUSH_S * 4, due = UDP_UNANSWERED_S + PUSH_AFTER_S;
+	struct side *near = &t->side[NEAR];
+	struct ageing *ageing = &near->upkeep.ageing;
+	uint32_t begun, after;
+	uint64_t all = 0, in_scan;
+	int wrong = 0;
+
+	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
+	wrong += until(t, "it is the head", near->upkeep.roles.head[0]);
+	ageing->scan_s = ageing->last_s = 0;
+	begun = ageing->now_s;
+	wrong += is("a loader's first scan", scan_after(near, 0, COPIED, begun - 20000), 0);
+	scan_after(near, 0, 0, 0);
+	for (uint32_t s = 0; s < PUSH_S; s += SCAN_S) {
+		in_scan = scan_after(near, SCAN_S, COPIED, begun - 20000);
+		wrong += holds("no more than their turn has come", in_scan <= most);
+		all += in_scan;
+	}
+	wrong += is("each had its turn", all, COPIED);
+
+	// Those few whose turn it is besides are not what is looked for.
+	begun = ageing->now_s;
+	for (after = SCAN_S; scan_after(near, SCAN_S, COPIED, begun) < COPIED; after += SCAN_S)
+		if (after > 2 * due)
+			return wrong + holds("it is due", 0);
+	return wrong + holds("when it is due", after >= due && after < due + SCAN_S);
+}
+
+// Has the kernel send that entry. Returns how many were sent.
+static uint64_t sent_as(struct side *s, const struct outbox_entry *entry)
+{
+	const uint64_t before = counted(s, EMITTED_PUSH);
+
+	outbox_add(&s->upkeep.outbox, entry, 0);
+	while (!outbox_idle(&s->upkeep.outbox))
+		must(outbox_send(&s->upkeep.outbox), "sending");
+	return counted(s, EMITTED_PUSH) - before;
+}
+
+// By its head, in its term, and of what its chain has.
+static int test_push_by_whom(struct test *t)
+{
+	const struct session_key key = key_of(1, IPPROTO_TCP);
+	const struct dft_record r = record_of(1, DFT_ANSWERED);
+	struct side *near = &t->side[NEAR], *far = &t->side[FAR];
+	struct outbox_entry e = {
+		.op = DFT_DELETE, .bucket = roles_bucket(&key), .epoch = 1, .key = key};
+	struct transfer gone = {.number = 1, .vni = usage_key_of(0).vni, .begun = 1, .over = 1};
+	const uint64_t over = transfer_pack(&gone);
+	const uint32_t only = 0;
+	uint64_t swept;
+	int wrong = 0;
+
+	gone.swept = 1;
+	swept = transfer_pack(&gone);
+	path(t, 2, (uint32_t[]){NEAR, FAR}, 0);
+	put(near, &key, &r, 0);
+	clock_of(far);
+	e.term = t->term;
+	wrong += is("by the tail", sent_as(far, &e), 0);
+	e.term = t->term - 1;
+	wrong += is("in another term", sent_as(near, &e), 0);
+	wrong += is("the tail has it", (uint64_t)has(far, &key), 0);
+	e.term = t->term;
+	wrong += is("by the head", sent_as(near, &e), 1);
+	wrong += until(t, "the tail has it", has(far, &key));
+	wrong += is("marked", mark_of(near, &key), 0);
+	node_put(&near->node, "transfer", &only, &over);
+	wrong += is("of a VPC that has gone", sent_as(near, &e), 0);
+	node_put(&near->node, "transfer", &only, &swept);
+	wrong += is("of one that has come with its VNI", sent_as(near, &e), 1);
+	node_put(&near->node, "transfer", &only, &(uint64_t){0});
+	path_of(t, 1, 1, (uint32_t[]){FAR}, 0);
+	move_buckets(t, e.bucket + 1, 1);
+	wrong += until(t, "it is handed over", departed(near, TERM_WORD(1, e.term), 1));
+	return wrong + is("of another chain's", sent_as(near, &e), 0);
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct test *t); // returns how many things were wrong
@@ -1405,6 +1632,11 @@ static const struct {
 	{"an alias is asked about", test_alias},
 	{"an alias that not all have", test_alias_lost},
 	{"a mapping", test_mapping},
+	{"what only the head has", test_lost},
+	{"what only the head has, under a later floor", test_lost_under_floor},
+	{"a push is no use", test_push_is_no_use},
+	{"pushes in turn", test_push_in_turn},
+	{"a push is its head's", test_push_by_whom},
 	{"a copy", test_copy},
 	{"a copy that is taken up", test_copy_resumed},
 	{"a copy yields", test_yields},

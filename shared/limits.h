@@ -121,6 +121,10 @@
 #define UDP_UNANSWERED_S 30    // a scan or a mistake: what is answered asks again within seconds
 #define ICMP_S 60	       // RFC 5508 REQ-2
 #define OTHER_S 600	       // of a protocol that says nothing about itself
+// What a head sends down its chain once more: what nobody has changed for its time-out and so much
+// longer, by when a tail that has looked at all of its table has asked for its end; and all it has.
+#define PUSH_AFTER_S 30
+#define PUSH_S 1800 // as often, in case that is lost, too: of a million sessions 600 a second
 // A NAT's mapping, after the last word of a session of its.
 #define TOUCH_S 20	  // how often that is said
 #define MAPPING_UDP_S 120 // RFC 4787 REQ-5: not below 2 minutes from the last packet

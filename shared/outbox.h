@@ -32,7 +32,7 @@ struct outbox_entry {
 		__u32 used_s;	// delete: the record's, as the loader read it
 		__u32 together; // copy of a record: entries, from this one on, of one frame
 	};
-	struct dft_stamp stamp; // delete, collect: which record, or tombstone
+	struct dft_stamp stamp; // delete, collect: which record, or tombstone; delete of none: 0
 	struct session_key key; // all 0 for what is of the bucket alone
 };
 _Static_assert(sizeof(struct outbox_entry) == 80, "map ABI: no padding");
@@ -43,6 +43,12 @@ inlined int outbox_goes_with(const struct outbox_entry *e, const struct outbox_e
 	return e->op == DFT_COPY && first->op == DFT_COPY && e->key.protocol &&
 	       first->key.protocol && e->chain == first->chain && e->epoch == first->epoch &&
 	       e->term == first->term;
+}
+
+// Whether it names no record: then the head sends what it has down its path (docs/dft.md O9).
+inlined int outbox_pushes(const struct outbox_entry *e)
+{
+	return e->op == DFT_DELETE && !e->stamp.counter;
 }
 
 // How many go: a frame is no longer than one with a tenant's largest packet, which the cluster's

@@ -55,7 +55,8 @@ enum dft_op {
 // with their records. Keyed are delete, touch, collect, copy, copied, verify and verified; nothing
 // is released for them. A delete may come with a packet instead, which is looked up again at the
 // end. What the head has that is newer than what a delete or collect names goes down the path as a
-// delete's record, live or not. Copy and copied of a bucket's floor are keyed, of records bulk.
+// delete's record, live or not; all that a delete of stamp 0 is for. Copy and copied of a bucket's
+// floor are keyed, of records bulk.
 #define DFT_KEYED 0x88B5 // IEEE 802 local experimental EtherType 1
 struct dft_keyed {
 	__u8 key[40];  // struct session_key, which has network order only

@@ -68,13 +68,13 @@ static void touch(struct ageing *ageing, const struct session_seen *seen,
 	ageing->touches++;
 }
 
-// Every TOUCH_S, spread over all of that. (What was seen in the scan before was seen after that one
-// began.)
-static int touch_due(const struct ageing *ageing, const struct session_seen *seen)
+// Once in each period, at a time of its own in it. (What was seen in the scan before was seen after
+// that one began.)
+static int has_turn(const struct ageing *ageing, const struct session_seen *seen, __u32 period_s)
 {
-	const __u32 offset = (__u32)(key_hash(&seen->key) >> 32) % TOUCH_S;
+	const __u32 offset = (__u32)(key_hash(&seen->key) >> 32) % period_s;
 
-	return (ageing->now_s + offset) / TOUCH_S != (ageing->last_s + offset) / TOUCH_S;
+	return (ageing->now_s + offset) / period_s != (ageing->last_s + offset) / period_s;
 }
 
 static void touch_mappings(struct ageing *ageing, const struct session_seen *seen, __u32 chain,
@@ -86,13 +86,49 @@ static void touch_mappings(struct ageing *ageing, const struct session_seen *see
 
 	if (!(flags & (DECISION_MAPS_SOURCE | DECISION_MAPS_DESTINATION)) ||
 	    mapping_key_is(&seen->key) || dft_state_closed(seen->record.state) ||
-	    !touch_due(ageing, seen))
+	    !has_turn(ageing, seen, TOUCH_S))
 		return;
 	if (flags & DECISION_MAPS_SOURCE)
 		touch(ageing, seen, from_b ? &seen->key.b : &seen->key.a,
 		      from_b ? seen->key.b_port : seen->key.a_port, seen->key.vni, chain, term);
 	if (flags & DECISION_MAPS_DESTINATION)
 		touch(ageing, seen, &t->destination, t->destination_port, t->vni, chain, term);
+}
+
+// Whether a moment of the table's clock was before.
+static int is_over(const struct ageing *ageing, __u32 moment_s, __u32 now_s)
+{
+	return ageing->narrow ? (__s16)(now_s - moment_s) >= 0 : (__s32)(now_s - moment_s) >= 0;
+}
+
+// A head's record says when it was last changed. Some time after that, the tail has asked for its
+// end, unless it is in use there: or it is not there. That is looked at once; and all is, from time
+// to time, as what goes down may be lost again. Nobody has to remember it, and who becomes the head
+// goes on in the same turn.
+static int push_is_due(const struct ageing *ageing, const struct session_seen *seen)
+{
+	const __u32 ends_s =
+		seen->used_s + session_timeout_s(&seen->key, seen->record.state) + PUSH_AFTER_S;
+
+	// Of all it would seem so.
+	if (!ageing->last_s)
+		return 0;
+	return (seen->record.life == DFT_LIVE && is_over(ageing, ends_s, ageing->now_s) &&
+		!is_over(ageing, ends_s, ageing->last_s)) ||
+	       has_turn(ageing, seen, PUSH_S);
+}
+
+// O9: a delete that names no record has the head send what it has down its path.
+static void push(struct ageing *ageing, const struct session_seen *seen, __u32 chain, __u32 bucket)
+{
+	const __u64 term = ageing->roles->head[chain];
+	struct session_seen none = *seen;
+
+	if (!term || !push_is_due(ageing, seen))
+		return;
+	none.record.stamp = (struct dft_stamp){};
+	ask(ageing, &none, DFT_DELETE, chain, bucket, term);
+	ageing->pushes++;
 }
 
 void ageing_begin(struct ageing *ageing)
@@ -115,8 +151,12 @@ void ageing_look(struct ageing *ageing, const struct session_seen *seen)
 	if (seen->record.life == DFT_LIVE && seen->record.state & DFT_ALIAS)
 		return;
 	role = &ageing->roles->role[chain];
-	if (!role->term)
+	if (!role->term) {
+		// A5 alone ends aliases.
+		if (!(seen->record.state & DFT_ALIAS))
+			push(ageing, seen, chain, bucket);
 		return;
+	}
 	// Marked already: its end is due whether it is used or not, or was asked for.
 	dying = seen->dying &&
 		seen->dying == session_mark((__u32)(role->term >> 32), (__u32)role->term);

@@ -3,7 +3,8 @@
 // sessions deleted and their tombstones collected. An alias has no age: its head, and only it, asks
 // whether its owner is there. Of a session in use that mappings translate its tail tells them so.
 // Nothing is remembered from scan to scan: what is not answered is asked for again when it is seen
-// again.
+// again. What was lost on its way down a chain its tail cannot end: the head, and only it, sends
+// what it has down again.
 #pragma once
 
 #include "modules/chain/outbox.h"
@@ -20,6 +21,7 @@ struct ageing {
 	__u64 deletes, collects;   // asked for so far
 	__u64 verifies;		   // aliases asked about
 	__u64 touches;		   // mappings told of a session of theirs
+	__u64 pushes;		   // what this head has, sent down its chain
 };
 
 // A scan begins.

@@ -11,8 +11,18 @@
 
 #define LOOPBACK 1 // ifindex of every network namespace's
 
-// Whether this node may speak as the tail under the entry's term, or as the head about a bucket
-// that leaves the chain: of another term it is void.
+// O9. Whether what a head has of a key may go down its path: not what may be another chain's, nor
+// of a VPC that is in another cluster by now, of which others have removed all.
+inlined int emit_pushes(const struct outbox_entry *e, const struct move *m)
+{
+	const struct transfer t = transfer_now();
+
+	return !move_elsewhere(m, e->chain) && !move_incomplete(m, e->chain) &&
+	       !(t.over && !t.swept && t.vni == vni_of(e->key.vni));
+}
+
+// Whether this node may speak as the tail under the entry's term, or as the head about what it has
+// alone, or a bucket that leaves the chain: of another term it is void.
 inlined int emit_permitted(const struct outbox_entry *e, const struct chain_value *c,
 			   const struct move *m)
 {
@@ -23,6 +33,8 @@ inlined int emit_permitted(const struct outbox_entry *e, const struct chain_valu
 	// A5: the head has whatever any of its path has.
 	if (e->op == DFT_VERIFY)
 		return !place && !move_elsewhere(m, e->chain);
+	if (outbox_pushes(e))
+		return !place && emit_pushes(e, m);
 	if (e->op >= DFT_FENCE)
 		return !place && m->from == e->chain + 1;
 	// M7: what the new chain lacks the old one still has, so it must not be forgotten here.
@@ -187,6 +199,8 @@ inlined int emit_next(struct xdp_md *ctx)
 			return finish(ctx, EMIT_VOID);
 		}
 		v = EMITTED_COPY;
+	} else if (outbox_pushes(e)) {
+		v = EMITTED_PUSH;
 	} else if (e->op == DFT_DELETE) {
 		if (!session_condemn(&key, key_hash(&key), &e->stamp, e->used_s,
 				     session_mark(e->epoch, e->term)))
