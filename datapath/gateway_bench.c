@@ -255,7 +255,8 @@ static void balance(const struct bench *b, uint16_t port)
 
 static void bench_all(struct bench *b)
 {
-	struct frame balanced, open, pass, guarded, reset, lookup, insert, head, middle, reply, update;
+	struct frame balanced, open, pass, guarded, reset, lookup, insert, head, middle, reply,
+		update;
 	const uint32_t runs = b->runs;
 	auto_(freep) struct frame *many = NULL;
 

@@ -202,8 +202,8 @@ inlined enum verdict translate_embedded6(struct packet *p, const struct translat
 
 	if (!icmp || !ip)
 		return TRUNCATED;
-	addresses = change128(&ip->source, &t->destination) +
-		    change128(&ip->destination, &t->source);
+	addresses =
+		change128(&ip->source, &t->destination) + change128(&ip->destination, &t->source);
 	ip->source = t->destination;
 	ip->destination = t->source;
 	change += addresses;
@@ -237,7 +237,7 @@ inlined enum verdict translate_embedded6(struct packet *p, const struct translat
 
 // An IPv4 packet, whose header was read and whose flow is f, becomes what the translation says.
 inlined enum verdict translate_packet4(struct packet *p, const struct flow *f,
-				      const struct translation *t)
+				       const struct translation *t)
 {
 	struct iphdr *ip = p->inner.ip;
 	__be32 source = address_v4(&t->source), destination = address_v4(&t->destination);
