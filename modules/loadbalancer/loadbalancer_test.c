@@ -974,8 +974,8 @@ static int test_endpoint_instead(struct world *w)
 	return wrong;
 }
 
-// R has passed.
-static void age_cached(struct world *w)
+// So much time has passed.
+static void age_cached(struct world *w, uint32_t ms)
 {
 	const int map = node_map(&w->node[FWD], "cache");
 	struct session_key key, *last = NULL;
@@ -983,9 +983,52 @@ static void age_cached(struct world *w)
 
 	for (; !bpf_map_get_next_key(map, last, &key); last = &key) {
 		must(bpf_map_lookup_elem(map, &key, &value), "what is cached");
-		value.asked_ms -= REFRESH_MS + 1;
+		value.asked_ms -= ms;
 		must(bpf_map_update_elem(map, &key, &value, BPF_EXIST), "what is cached");
 	}
+}
+
+// The copy of what went to a host asks the flow table beside it.
+static int asks_beside(const struct world *w, const char *what, struct frame *f)
+{
+	const struct expected asks = {.name = what, .verdict = REFRESHING, .action = XDP_REDIRECT};
+	int wrong = target_check(&w->node[FWD].oam, f, &asks, f);
+
+	return wrong + is_verdict(what, node_travel(w->node, NODES, FTN, f, NULL), REFRESHED);
+}
+
+// What a backend sends by UDP says that its session is answered; and what either side sends that it
+// is in use, when what is cached of it grows old.
+static int test_beside(struct world *w)
+{
+	const struct packet sides[] = {{RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 53, 0, 0},
+				       {RED, 66, CLIENT, IPPROTO_UDP, 0, 8053, 1000, 0, 0}};
+	const struct session_key key = {.a = endpoint_ip(w->six, CLIENT),
+					.b = endpoint_ip(w->six, VIP),
+					.a_port = htons(1000),
+					.b_port = htons(53),
+					.vni = {RED >> 16, RED >> 8 & 255, RED & 255},
+					.protocol = IPPROTO_UDP};
+	struct dft_record record = {};
+	struct frame f;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_UDP, 53, 0, (struct backends[]){{66, 1}, {}});
+	wrong += is_verdict("asks", travel(w, &sides[0], &f), FORWARDED_FIRST);
+	node_session(&w->node[FTN], &key, &record);
+	wrong += is_number("not answered", record.state & DFT_ANSWERED, 0);
+	wrong += is_verdict("answers", travel(w, &sides[1], &f), FORWARDED);
+	wrong += asks_beside(w, "answers", &f);
+	node_session(&w->node[FTN], &key, &record);
+	wrong += is_number("answered", record.state & DFT_ANSWERED, DFT_ANSWERED);
+	for (size_t i = 0; i < 2; i++) {
+		age_cached(w, REFRESH_DUE_MS);
+		node_session_mark(&w->node[FTN], &key, 3000, 0);
+		wrong += is_verdict("in use", travel(w, &sides[i], &f), FORWARDED);
+		wrong += asks_beside(w, "in use", &f);
+		wrong += is_number("it is seen", node_session_idle_s(&w->node[FTN], &key) < 10, 1);
+	}
+	return wrong;
 }
 
 static void put_floors(struct world *w, uint32_t floor)
@@ -1006,7 +1049,7 @@ static int test_straight_after(struct world *w)
 			   ENDPOINTS);
 	put_floors(w, 0);
 	node_clear(&w->node[FTN], "sessions");
-	age_cached(w);
+	age_cached(w, REFRESH_MS + 1);
 	wrong += delivered(w, "straight", &straight, FORWARDED_FIRST, CLIENT, 1000, ENDPOINTS, 8080,
 			   ENDPOINTS);
 	return wrong;
@@ -1174,6 +1217,7 @@ static const struct test {
 	{"two tenants", test_tenants},
 	{"a session", test_session},
 	{"errors", test_errors},
+	{"told beside", test_beside},
 	{"answers of their own", test_direct},
 	{"begun anew", test_anew},
 	{"an endpoint instead", test_endpoint_instead},
