@@ -31,6 +31,15 @@ const struct blueprint_subnet *blueprint_subnet_of(const struct blueprint_vpc *v
 	return NULL;
 }
 
+struct in6_addr blueprint_address(const struct blueprint *b, uint32_t address)
+{
+	const struct in6_addr six = {.s6_addr = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0,
+						 address >> 24, address >> 16 & 255,
+						 address >> 8 & 255, address & 255}};
+
+	return b->six ? six : address_of_v4(htonl(address));
+}
+
 const struct blueprint_balancer *blueprint_balancer_of(const struct blueprint_vpc *vpc,
 						       uint32_t address)
 {
@@ -314,8 +323,8 @@ static struct rules_packet seen_by_rules(const struct passage *w)
 	const struct blueprint_outcome *out = &w->out;
 
 	return (struct rules_packet){
-		.from = address_of_v4(htonl(out->source)),
-		.to = address_of_v4(htonl(out->destination)),
+		.from = blueprint_address(w->b, out->source),
+		.to = blueprint_address(w->b, out->destination),
 		.from_group = w->p->sender->group,
 		.to_group = out->taker->group,
 		.protocol = w->p->protocol,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // Networks of tenants, as they are described, and what that says about a packet: written from the
 // documents (docs/routing.md, docs/provider.md, docs/nat.md, docs/loadbalancer.md,
-// docs/functions.md), without regard to speed. Tests compare real nodes with it. IPv4; addresses
-// and ports are in host byte order.
+// docs/functions.md), without regard to speed. Tests compare real nodes with it. Addresses and
+// ports are in host byte order; of IPv6 an address' last 32 bits.
 #pragma once
 
 #include <stdint.h>
@@ -133,6 +133,7 @@ struct blueprint_vpc {
 struct blueprint {
 	struct blueprint_vpc vpc[MOST_VPCS];
 	const struct blueprint_vpc *external;
+	int six; // all of it is IPv6: there are no NATs, and no fragments
 	struct rules_set group[MOST_GROUPS + 1]; // by number, from 1 on
 	struct rules_set acl[MOST_ACLS + 1];
 };
@@ -172,6 +173,9 @@ unsigned int blueprint_decide(const struct blueprint *b, const struct blueprint_
 // share leads back to that one, any of them. Returns how many.
 unsigned int blueprint_homes(const struct blueprint_packet *p,
 			     const struct blueprint_endpoint *home[MOST_HOPS]);
+
+// What it is on the wire.
+struct in6_addr blueprint_address(const struct blueprint *b, uint32_t address);
 
 // NULL: nobody.
 const struct blueprint_endpoint *blueprint_endpoint_of(const struct blueprint_vpc *vpc,

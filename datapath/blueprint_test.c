@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random networks, rules and packets: what real nodes do is what a slow reading of the documents
-// says (blueprint.h), with the packet, with its answer, and with all of both that follow.
+// says (blueprint.h), with the packet, with its answer, and with all of both that follow. By turns
+// all is IPv4, and IPv6 (odd seeds).
 //
 //   blueprint_test OBJECTS [flat] [seed [rounds]]
 #include "datapath/blueprint.h"
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
-#include <linux/ip.h>
-#include <linux/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "datapath/gateway_nodes.h"
+#include "lib/address.h"
 #include "lib/log.h"
 #include "modules/function/pushing.h"
 #include "modules/loadbalancer/loadbalancer.h"
@@ -23,6 +23,8 @@
 #include "shared/address.h"
 #include "shared/key.h"
 #include "wire/icmp.h"
+#include "wire/icmpv6.h"
+#include "wire/ipv6.h"
 
 #define ROUNDS 40
 #define PACKETS 150 // of a round
@@ -31,7 +33,6 @@
 #define GRE 47
 #define INNER 50 // a tenant's frame begins there, behind the tunnel
 #define IP (INNER + ETH_HLEN)
-#define L4 (IP + (int)sizeof(struct iphdr))
 
 enum { RED, BLUE, PUBLIC };
 enum { FWD, FTN, NODES = 3 }; // two flow table nodes, each a chain of its own
@@ -58,12 +59,30 @@ static const char *text_of(uint32_t address, char out[16])
 	return out;
 }
 
-static struct in6_addr mapped(uint32_t address)
+// What each family has: the protocol, an echo, and a question without an identifier.
+static const struct icmp {
+	uint8_t protocol, request, reply, query;
+} icmps[] = {{IPPROTO_ICMP, ICMP_ECHO_REQUEST, ICMP_ECHO_REPLY, 13},
+	     {IPPROTO_ICMPV6, ICMPV6_ECHO_REQUEST, ICMPV6_ECHO_REPLY, 139}};
+
+static const struct icmp *icmp_of(const struct blueprint *b)
 {
-	return address_of_v4(htonl(address));
+	return &icmps[b->six ? 1 : 0];
+}
+
+static int is_icmp(const struct blueprint_packet *p)
+{
+	return p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6;
+}
+
+// Which has no ports, nor an identifier.
+static int is_query(const struct blueprint_packet *p)
+{
+	return is_icmp(p) && (p->type == icmps[0].query || p->type == icmps[1].query);
 }
 
 #define ADDRESS(a, b, c, d) ((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))
+#define HOST(endpoint) ADDRESS(192, 168, 0, 10 + (endpoint)->number)
 
 // ---- what is random: networks
 
@@ -241,7 +260,7 @@ static void any_nat(struct blueprint *b, struct blueprint_vpc *vpc)
 	struct blueprint_nat *nat = &vpc->nat;
 	unsigned int first = any(MOST_ENDPOINTS);
 
-	if (!any(4))
+	if (!any(4) || b->six)
 		return;
 	for (unsigned int i = any(MOST_POOL) + 1; i; i--)
 		nat->pool[nat->pooled++] = any_free(b, b->external);
@@ -268,7 +287,7 @@ static void any_nat(struct blueprint *b, struct blueprint_vpc *vpc)
 
 static void any_rule(const struct blueprint *b, int of_acl, struct rule *r)
 {
-	static const uint8_t protocols[] = {0, 0, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, GRE};
+	const uint8_t protocols[] = {0, 0, IPPROTO_TCP, IPPROTO_UDP, icmp_of(b)->protocol, GRE};
 	static const uint16_t ports[] = {0, 8, 22, 53, 80, 443, 8000, 8001, 65535};
 	const struct blueprint_vpc *vpc = &b->vpc[any(MOST_VPCS)];
 	uint32_t length = any(3) ? any(2) * 32 : any(33);
@@ -276,11 +295,12 @@ static void any_rule(const struct blueprint *b, int of_acl, struct rule *r)
 				  : any_of(&vpc->subnet[any(vpc->subnets)].prefix);
 	uint16_t one = ports[any(COUNT(ports))], other = ports[any(COUNT(ports))];
 
-	*r = (struct rule){.direction = any(2),
-			   .protocol = protocols[any(COUNT(protocols))],
-			   .port_max = 65535,
-			   .remote_bits = 96 + length,
-			   .remote = mapped(length ? address & ~0u << (32 - length) : 0)};
+	*r = (struct rule){
+		.direction = any(2),
+		.protocol = protocols[any(COUNT(protocols))],
+		.port_max = 65535,
+		.remote_bits = 96 + length,
+		.remote = blueprint_address(b, length ? address & ~0u << (32 - length) : 0)};
 	if (!of_acl && !any(4))
 		r->remote_group = 1 + any(MOST_GROUPS);
 	r->outcome = of_acl ? rule_outcome(any(40), any(3) == 0) : RULE_ALLOW;
@@ -302,8 +322,9 @@ static void any_rules(const struct blueprint *b, int of_acl, struct rules_set *s
 		any_rule(b, of_acl, &set->rule[i]);
 }
 
-static void any_blueprint(struct blueprint *b)
+static void any_blueprint(struct blueprint *b, int six)
 {
+	b->six = six;
 	for (int i = 0; i < MOST_VPCS; i++)
 		b->vpc[i] = (struct blueprint_vpc){.vni = 0x0100A0u + i};
 	for (int i = 0; i < MOST_VPCS; i++)
@@ -344,13 +365,13 @@ static int store_entry(struct entries *entries, enum table table, const void *ke
 }
 
 // Its memory lasts until the next so many of them.
-static ProtobufCBinaryData bytes_of(uint32_t address)
+static ProtobufCBinaryData bytes_of(const struct world *w, uint32_t address)
 {
 	static struct in6_addr ring[64];
 	static unsigned int at;
 	struct in6_addr *a = &ring[at++ % COUNT(ring)];
 
-	*a = mapped(address);
+	*a = blueprint_address(&w->b, address);
 	return (ProtobufCBinaryData){sizeof(*a), (uint8_t *)a};
 }
 
@@ -364,8 +385,8 @@ static void put_everywhere(const struct world *w, const char *map, const void *k
 static void put_endpoint(const struct world *w, const struct blueprint_vpc *vpc,
 			 const struct blueprint_endpoint *e)
 {
-	const struct endpoint_key key = {vpc->vni, mapped(e->address)};
-	struct endpoint_value value = {.host = mapped(ADDRESS(192, 168, 0, 10 + e->number)),
+	const struct endpoint_key key = {vpc->vni, blueprint_address(&w->b, e->address)};
+	struct endpoint_value value = {.host = address_of_v4(htonl(HOST(e))),
 				       .host_mac = {2, 10, 0, 0, 0, e->number},
 				       .mac = {2, 1, 0, 0, 0, e->number}};
 
@@ -374,10 +395,11 @@ static void put_endpoint(const struct world *w, const struct blueprint_vpc *vpc,
 	if (e->down)
 		put_everywhere(w, "routers_down", &key, &(uint32_t){1});
 	for (unsigned int i = 0; i < e->alloweds; i++) {
-		const struct allowed_key may = {.prefix_bits = 32 + 64 + 96 + e->allowed[i].bits,
-						.vni = htonl(vpc->vni),
-						.mac = {2, 1, 0, 0, 0, e->number},
-						.address = mapped(e->allowed[i].address)};
+		const struct allowed_key may = {
+			.prefix_bits = 32 + 64 + 96 + e->allowed[i].bits,
+			.vni = htonl(vpc->vni),
+			.mac = {2, 1, 0, 0, 0, e->number},
+			.address = blueprint_address(&w->b, e->allowed[i].address)};
 
 		put_everywhere(w, "allowed", &may, &key.address);
 	}
@@ -388,8 +410,8 @@ static void put_subnet(const struct world *w, const struct blueprint_vpc *vpc,
 {
 	const struct subnet_key key = {.prefix_bits = 32 + 96 + s->prefix.bits,
 				       .vni = htonl(vpc->vni),
-				       .address = mapped(s->prefix.address)};
-	const struct subnet_value value = {.gateway = mapped(s->gateway),
+				       .address = blueprint_address(&w->b, s->prefix.address)};
+	const struct subnet_value value = {.gateway = blueprint_address(&w->b, s->gateway),
 					   .gateway_mac = {2, 0xf, 0, 0, 0, (uint8_t)s->number},
 					   .bits = 96 + s->prefix.bits,
 					   .subnet = s->number,
@@ -410,15 +432,15 @@ static void put_routes(const struct world *w, const struct blueprint_vpc *vpc)
 		const struct blueprint_route *r = &vpc->route[i];
 
 		zeta__node__v1__route__init(&route[i]);
-		route[i].prefix = bytes_of(r->prefix.address);
+		route[i].prefix = bytes_of(w, r->prefix.address);
 		route[i].prefix_length = 96 + r->prefix.bits;
 		// One alone is said either way; down or not, it is the one.
 		if (r->hops == 1 && i % 2)
-			route[i].next_hop = bytes_of(r->hop[0]->address);
+			route[i].next_hop = bytes_of(w, r->hop[0]->address);
 		else
 			route[i].n_next_hops = r->hops;
 		for (unsigned int k = 0; k < r->hops; k++)
-			hops[i][k] = bytes_of(r->hop[k]->address);
+			hops[i][k] = bytes_of(w, r->hop[k]->address);
 		route[i].next_hops = hops[i];
 		routes[i] = &route[i];
 	}
@@ -453,7 +475,7 @@ static void put_balancer(const struct world *w, const struct blueprint_vpc *vpc,
 			zeta__node__v1__backend__init(&backend[i][k]);
 			snprintf(id[i][k], sizeof(id[i][k]), "port-%u", l->backend[k]->number);
 			backend[i][k].id = id[i][k];
-			backend[i][k].ip = bytes_of(l->backend[k]->address);
+			backend[i][k].ip = bytes_of(w, l->backend[k]->address);
 			backend[i][k].weight = l->weight[k];
 			memcpy(mac[i][k], (uint8_t[]){2, 1, 0, 0, 0, l->backend[k]->number}, 6);
 			backend[i][k].mac = (ProtobufCBinaryData){6, mac[i][k]};
@@ -461,7 +483,7 @@ static void put_balancer(const struct world *w, const struct blueprint_vpc *vpc,
 		}
 	}
 	message.vni = vpc->vni;
-	message.ip = bytes_of(balancer->address);
+	message.ip = bytes_of(w, balancer->address);
 	message.by_source = balancer->by_source;
 	message.chain = balancer->chain ? balancer->chain->number : 0;
 	message.direct = balancer->direct;
@@ -484,7 +506,7 @@ static void put_nat(const struct world *w, const struct blueprint_vpc *vpc)
 	message.external_vni = w->b.external->vni;
 	message.address = address;
 	for (unsigned int i = 0; i < nat->pooled; i++)
-		address[message.n_address++] = bytes_of(nat->pool[i]);
+		address[message.n_address++] = bytes_of(w, nat->pool[i]);
 	message.subnet = subnet;
 	for (unsigned int i = 0; i < vpc->subnets; i++)
 		if (nat->serves[i])
@@ -492,8 +514,8 @@ static void put_nat(const struct world *w, const struct blueprint_vpc *vpc)
 	message.floating_ip = floatings;
 	for (unsigned int i = 0; i < nat->floatings; i++) {
 		zeta__node__v1__floating_ip__init(&floating[i]);
-		floating[i].address = bytes_of(nat->floating[i].address);
-		floating[i].inside = bytes_of(nat->floating[i].target->address);
+		floating[i].address = bytes_of(w, nat->floating[i].address);
+		floating[i].inside = bytes_of(w, nat->floating[i].target->address);
 		floating[i].chain = nat->floating[i].chain ? nat->floating[i].chain->number : 0;
 		floatings[message.n_floating_ip++] = &floating[i];
 	}
@@ -503,9 +525,9 @@ static void put_nat(const struct world *w, const struct blueprint_vpc *vpc)
 
 		zeta__node__v1__forward__init(&forward[i]);
 		forward[i].protocol = f->protocol;
-		forward[i].address = bytes_of(f->address);
+		forward[i].address = bytes_of(w, f->address);
 		forward[i].port = f->port;
-		forward[i].inside = bytes_of(f->target->address);
+		forward[i].inside = bytes_of(w, f->target->address);
 		forward[i].inside_port = f->target_port;
 		forward[i].chain = f->chain ? f->chain->number : 0;
 		forwards[message.n_forward++] = &forward[i];
@@ -696,35 +718,41 @@ static void ask_as_backend(struct blueprint_packet *p)
 
 static struct blueprint_packet any_packet(const struct blueprint *b, uint16_t unique)
 {
-	static const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_TCP,  IPPROTO_TCP, IPPROTO_UDP,
-					    IPPROTO_UDP, IPPROTO_ICMP, GRE};
+	const struct icmp *icmp = icmp_of(b);
+	const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_TCP,	  IPPROTO_TCP, IPPROTO_UDP,
+				     IPPROTO_UDP, icmp->protocol, GRE};
 	static const uint16_t ports[] = {80, 443, 53, 22, 2221, 2222, 2223, 8000, 9};
 	struct blueprint_packet p = {.vpc = &b->vpc[any(MOST_VPCS)]};
 
 	p.sender = &p.vpc->endpoint[any(MOST_ENDPOINTS)];
 	p.source = any_source(p.vpc, p.sender);
 	p.protocol = protocols[any(COUNT(protocols))];
-	p.fragment = !any(16);
+	p.fragment = !any(16) && !b->six;
 	do
 		p.destination = any_destination(b, p.vpc);
 	while (p.destination == p.source || !is_asked(b, p.destination));
 	if (p.protocol == IPPROTO_TCP)
 		p.flags = any(8) ? SYN : any(2) ? ACK : SYN | ACK;
-	if (p.protocol == IPPROTO_ICMP)
-		p.type = any(8) ? ICMP_ECHO_REQUEST : 13;
-	if (p.protocol == GRE || p.type == 13)
+	if (is_icmp(&p))
+		p.type = any(8) ? icmp->request : icmp->query;
+	if (p.protocol == GRE || is_query(&p))
 		return p;
 	p.source_port = unique;
-	p.destination_port = p.protocol == IPPROTO_ICMP ? p.source_port : ports[any(COUNT(ports))];
+	p.destination_port = is_icmp(&p) ? p.source_port : ports[any(COUNT(ports))];
 	ask_as_backend(&p);
 	return p;
 }
 
-static void write_frame(struct frame *f, const struct blueprint_packet *p)
+static void write_frame(struct frame *f, const struct blueprint *b,
+			const struct blueprint_packet *p)
 {
 	const struct blueprint_subnet *s = blueprint_subnet_of(p->vpc, p->sender->address);
-	char from[16], to[16], mac[18], gateway[18], host[16];
+	const struct in6_addr source = blueprint_address(b, p->source),
+			      destination = blueprint_address(b, p->destination);
+	char from[ADDRESS_TEXT], to[ADDRESS_TEXT], mac[18], gateway[18], host[16];
 
+	address_text(&source, from);
+	address_text(&destination, to);
 	snprintf(mac, sizeof(mac), "02:01:00:00:00:%02x", p->sender->number);
 	snprintf(gateway, sizeof(gateway), "02:0f:00:00:00:%02x", s->number);
 	frame_clear(f);
@@ -735,17 +763,21 @@ static void write_frame(struct frame *f, const struct blueprint_packet *p)
 		frame_udp(f, p->source_port, p->destination_port, 0);
 	else if (p->protocol == IPPROTO_ICMP)
 		frame_icmp(f, p->type, 0, (uint32_t)p->source_port << 16);
-	frame_ipv4(f, (struct ipv4_header){.from = text_of(p->source, from),
-					   .to = text_of(p->destination, to),
-					   .protocol = p->protocol,
-					   .fragment = p->fragment ? 0x2000 : 0});
-	frame_ethernet(f, gateway, mac, ETH_P_IP);
+	else if (p->protocol == IPPROTO_ICMPV6)
+		frame_icmpv6(f, p->type, 0, (uint32_t)p->source_port << 16, from, to);
+	if (b->six)
+		frame_ipv6(f, (struct ipv6_start){from, to, p->protocol, 64});
+	else
+		frame_ipv4(f, (struct ipv4_header){.from = from,
+						   .to = to,
+						   .protocol = p->protocol,
+						   .fragment = p->fragment ? 0x2000 : 0});
+	frame_ethernet(f, gateway, mac, b->six ? ETH_P_IPV6 : ETH_P_IP);
 	frame_vxlan(f, p->vpc->vni);
 	frame_udp(f, 50000, 4789, 0);
-	frame_ipv4(f, (struct ipv4_header){
-			      .from = text_of(ADDRESS(192, 168, 0, 10 + p->sender->number), host),
-			      .to = "192.168.0.201",
-			      .protocol = IPPROTO_UDP});
+	frame_ipv4(f, (struct ipv4_header){.from = text_of(HOST(p->sender), host),
+					   .to = "192.168.0.201",
+					   .protocol = IPPROTO_UDP});
 	frame_ethernet(f, "02:0e:00:00:00:00", "02:0a:00:00:00:01", ETH_P_IP);
 }
 
@@ -769,6 +801,12 @@ static uint16_t number_at(const struct frame *f, int at)
 	return (uint16_t)(f->byte[at] << 8 | f->byte[at + 1]);
 }
 
+// The last 32 bits of the address that ends there.
+static uint32_t address_before(const struct frame *f, int at)
+{
+	return (uint32_t)number_at(f, at - 4) << 16 | number_at(f, at - 2);
+}
+
 static int is_forwarded(enum verdict v)
 {
 	return v == FORWARDED || v == FORWARDED_FIRST;
@@ -776,39 +814,37 @@ static int is_forwarded(enum verdict v)
 
 static struct seen look(const struct world *w, const struct blueprint_packet *p)
 {
-	const struct in6_addr from = mapped(p->source), to = mapped(p->destination);
-	int from_b = memcmp(&from, &to, sizeof(from)) > 0;
+	const int six = w->b.six, addresses = six ? 8 : 12, each = six ? 16 : 4;
+	const int l4 = IP + addresses + 2 * each;
+	int from_b = p->source > p->destination;
 	struct dft_packet op = {};
 	struct seen s = {};
-	struct iphdr ip;
 	struct frame f;
 
-	write_frame(&f, p);
+	write_frame(&f, &w->b, p);
 	s.verdict = node_travel(w->node, NODES, FWD, &f, &op);
 	s.reason = op.towards[from_b].decision.reason;
-	if (!is_forwarded(s.verdict) || f.length < (size_t)L4 + 8)
+	if (!is_forwarded(s.verdict) || f.length < (size_t)l4 + 8)
 		return s;
-	memcpy(&ip, f.byte + IP, sizeof(ip));
 	s.vni = vni_of(f.byte + INNER - 4);
 	s.host = f.byte[5];
 	s.to = f.byte[INNER + 5];
 	s.from = f.byte[INNER + 11];
 	s.by_gateway = f.byte[INNER + 7] == 0xf;
-	s.source = ntohl(ip.saddr);
-	s.destination = ntohl(ip.daddr);
-	s.ttl = ip.ttl;
+	s.source = address_before(&f, l4 - each);
+	s.destination = address_before(&f, l4);
+	s.ttl = f.byte[IP + (six ? 7 : 8)];
 	if (p->protocol == GRE)
 		return s;
-	s.source_port = number_at(&f, L4 + (p->protocol == IPPROTO_ICMP ? 4 : 0));
-	s.destination_port = number_at(&f, L4 + (p->protocol == IPPROTO_ICMP ? 4 : 2));
+	s.source_port = number_at(&f, l4 + (is_icmp(p) ? 4 : 0));
+	s.destination_port = number_at(&f, l4 + (is_icmp(p) ? 4 : 2));
 	return s;
 }
 
 static int is_outcome(const struct seen *s, const struct blueprint_packet *p,
 		      const struct blueprint_outcome *o)
 {
-	uint16_t to_port =
-		o->chosen && p->protocol == IPPROTO_ICMP ? s->source_port : o->destination_port;
+	uint16_t to_port = o->chosen && is_icmp(p) ? s->source_port : o->destination_port;
 
 	if (o->reason != FORWARDED)
 		return o->told ? s->verdict == UNREACHABLE && s->reason == o->reason
@@ -878,7 +914,8 @@ static int which(const char *what, const struct seen *s, const struct blueprint_
 }
 
 // What the taker of such a packet answers.
-static struct blueprint_packet answer_to(const struct blueprint_packet *p,
+static struct blueprint_packet answer_to(const struct blueprint *b,
+					 const struct blueprint_packet *p,
 					 const struct blueprint_outcome *o, const struct seen *s)
 {
 	struct blueprint_packet back = {
@@ -888,7 +925,7 @@ static struct blueprint_packet answer_to(const struct blueprint_packet *p,
 		.destination = s->source,
 		.protocol = p->protocol,
 		.flags = p->protocol == IPPROTO_TCP ? (p->flags == SYN ? SYN | ACK : ACK) : 0,
-		.type = p->type == ICMP_ECHO_REQUEST ? ICMP_ECHO_REPLY : p->type,
+		.type = p->type == icmp_of(b)->request ? icmp_of(b)->reply : p->type,
 		.source_port = s->destination_port,
 		.destination_port = s->source_port,
 		.fragment = p->fragment,
@@ -928,15 +965,16 @@ static int comes_home(const struct world *w, const struct blueprint_packet *p,
 static int is_remembered(const struct world *w, const struct blueprint_packet *p)
 {
 	struct session_key key = {.protocol = p->protocol};
-	struct in6_addr from = mapped(p->source), to = mapped(p->destination);
-	int from_b = memcmp(&from, &to, sizeof(from)) > 0;
+	struct in6_addr from = blueprint_address(&w->b, p->source),
+			to = blueprint_address(&w->b, p->destination);
+	int from_b = p->source > p->destination;
 	struct dft_record record;
 
 	key.a = from_b ? to : from;
 	key.b = from_b ? from : to;
 	key.a_port = htons(from_b ? p->destination_port : p->source_port);
 	key.b_port = htons(from_b ? p->source_port : p->destination_port);
-	if (p->protocol == IPPROTO_ICMP && p->type != ICMP_ECHO_REQUEST)
+	if (is_query(p))
 		key.b_port = 0xFFFF;
 	key.vni[0] = (uint8_t)(p->vpc->vni >> 16);
 	key.vni[1] = (uint8_t)(p->vpc->vni >> 8);
@@ -967,7 +1005,7 @@ static int check(const struct world *w, struct blueprint_packet p, uint32_t coun
 		if (talks_to_himself(&p, &out[k]))
 			return 0;
 	// Of these two may have one key.
-	if (p.protocol == GRE || p.type == 13)
+	if (p.protocol == GRE || is_query(&p))
 		forget(w);
 	s = look(w, &p);
 	i = which("the first", &s, &p, out, count);
@@ -982,7 +1020,7 @@ static int check(const struct world *w, struct blueprint_packet p, uint32_t coun
 	}
 	if (out[i].reason != FORWARDED)
 		return wrong;
-	back = answer_to(&p, &out[i], &s);
+	back = answer_to(&w->b, &p, &out[i], &s);
 	if (out[i].remembered) {
 		wrong += comes_home(w, &p, &back);
 		if (p.protocol == IPPROTO_TCP)
@@ -1057,7 +1095,7 @@ int main(int argc, char **argv)
 	}
 	for (seed = first; seed < first + rounds && !wrong; seed++) {
 		state = seed * 2654435761u + 1;
-		any_blueprint(&w.b);
+		any_blueprint(&w.b, seed % 2);
 		put_blueprint(&w);
 		for (unsigned int i = 0; i < PACKETS && !wrong; i++)
 			wrong += check(&w, any_packet(&w.b, (uint16_t)(20000 + i)), counts);

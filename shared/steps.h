@@ -30,6 +30,7 @@ enum gateway_step {
 	STEP_MAPPING = 23,    // flow table node: which mapping has the sender, or destination?
 	STEP_MAPPED = 24,     // flow table node: the session is looked up, with its mapping
 	STEP_UNMAPPED = 25,   // flow table node: a mapping begins
+	STEP_TRANSLATE6 = 26, // forwarder: a packet of a translated session of IPv6
 	STEPS,
 };
 

@@ -3,12 +3,17 @@
 
 #include <netinet/in.h>
 
+#include "wire/icmp.h"
+#include "wire/icmpv6.h"
+
 #define SYN 0x02
 
 int rules_begins(const struct rules_packet *p)
 {
 	if (p->protocol == IPPROTO_ICMP)
-		return p->icmp_type == 8;
+		return p->icmp_type == ICMP_ECHO_REQUEST;
+	if (p->protocol == IPPROTO_ICMPV6)
+		return p->icmp_type == ICMPV6_ECHO_REQUEST;
 	return p->protocol != IPPROTO_TCP || p->tcp_flags == SYN;
 }
 
@@ -25,7 +30,8 @@ static int matches(const struct rule *r, const struct rules_packet *p,
 {
 	const int egress = direction == RULE_EGRESS;
 	const __u32 *peers = egress ? p->to_group : p->from_group;
-	__u16 port = p->protocol == IPPROTO_ICMP ? p->icmp_type : p->to_port;
+	const int icmp = p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6;
+	__u16 port = icmp ? p->icmp_type : p->to_port;
 
 	if (r->direction != direction || (r->protocol && r->protocol != p->protocol))
 		return 0;
