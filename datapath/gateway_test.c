@@ -7640,7 +7640,7 @@ static int test_all_verdicts(struct world *w)
 		TOO_MANY_FUNCTIONS,
 		// modules/loadbalancer/loadbalancer_test.c.
 		NO_LISTENER, NO_BACKEND, HAIRPIN, CHECK_SENT, CHECK_PASSED, CHECK_ANSWERED,
-		CHECK_TAKEN, CHECK_UNKNOWN,
+		CHECK_TAKEN, CHECK_UNKNOWN, COOKIE_SENT, COOKIE_WRONG, COOKIE_PROVEN,
 		// modules/nat/nat_test.c.
 		NAT_EXHAUSTED, NAT_NO_PORT, NAT_UNSOLICITED, MAPPING_ASKED, MAPPING_KNOWN,
 		// node/upkeep_test.c, too.

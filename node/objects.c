@@ -64,6 +64,8 @@ const struct step_program step_programs[] = {
 	{STEP_MAPPING, "mapping"},
 	{STEP_MAPPED, "mapped"},
 	{STEP_UNMAPPED, "unmapped"},
+	{STEP_SHIELD, "shield"},
+	{STEP_ADMITTED, "admitted"},
 	{}, // ends the list
 	// clang-format on
 };

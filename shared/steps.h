@@ -30,6 +30,8 @@ enum gateway_step {
 	STEP_MAPPING = 23,    // flow table node: which mapping has the sender, or destination?
 	STEP_MAPPED = 24,     // flow table node: the session is looked up, with its mapping
 	STEP_UNMAPPED = 25,   // flow table node: a mapping begins
+	STEP_SHIELD = 26,     // forwarder: a SYN or a reset to a protected address arrived
+	STEP_ADMITTED = 27,   // forwarder: .. of which nobody has to prove anything
 	STEPS,
 };
 
