@@ -1196,6 +1196,18 @@ static int test_proven(struct world *w)
 	there = first;
 	there.from_port += 2;
 	wrong += is_verdict("no more", travel(w, &there, &f), FORWARDED_FIRST);
+	// It is all the same where backends answer themselves.
+	put_listener(w, RED, IPPROTO_TCP, 443, DIRECT, one);
+	put_shield(w, RED, 0);
+	there.to_port = reset.to_port = 443;
+	reset.from_port = there.from_port;
+	wrong += is_verdict("direct", run_numbered(w, &there, 0, &f), COOKIE_SENT);
+	wrong += is_verdict("its cookie", run_numbered(w, &reset, word_at(&f, SEQUENCE + 4), &f),
+			    COOKIE_PROVEN);
+	wrong += delivered(w, "as it is", &there, FORWARDED_FIRST, CLIENT, there.from_port, VIP,
+			   443, 66);
+	node_clear(&w->node[FTN], "direct_backends");
+	remove_shields(w);
 	return wrong;
 }
 
