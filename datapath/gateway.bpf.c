@@ -652,10 +652,15 @@ inlined enum verdict read_inner4(struct packet *p, struct flow *f)
 	return p->inner.eth->h_proto == bpf_htons(ETH_P_IP) ? read_family(p, f, 0) : INNER_PROTOCOL;
 }
 
-// A SYN to a protected address becomes what its sender has to prove by that it has sent it.
+// A SYN with this number to a protected address becomes what its sender has to prove by that it has
+// sent it. six: it is IPv6.
 inlined int shield_ask(struct xdp_md *ctx, __u32 inner_offset, __u32 vni, const struct flow *f,
-		       __u32 entrance)
+		       __be32 number, __u32 entrance, const int six)
 {
+	const int bytes = sizeof(struct ethhdr) +
+			  (six ? sizeof(struct ipv6_header) : sizeof(struct iphdr)) +
+			  sizeof(struct tcphdr);
+	const __u64 hash = shield_hash(f, number);
 	__u64 at = inner_offset;
 	struct tcphdr *tcp;
 	struct packet p;
@@ -664,8 +669,7 @@ inlined int shield_ask(struct xdp_md *ctx, __u32 inner_offset, __u32 vni, const 
 	asm volatile("" : "+r"(at)); // the verifier has to see the next line
 	if (at > 511)
 		return finish(ctx, BUG);
-	if (packet_resize(ctx, (int)at + (int)(sizeof(struct ethhdr) + sizeof(struct iphdr) +
-					       sizeof(*tcp))))
+	if (packet_resize(ctx, (int)at + bytes))
 		return finish(ctx, NO_ROOM);
 	p = packet_of(ctx);
 	p.vni = vni;
@@ -676,20 +680,34 @@ inlined int shield_ask(struct xdp_md *ctx, __u32 inner_offset, __u32 vni, const 
 		return finish(ctx, BUG);
 	p.at = p.data + at;
 	p.inner.eth = take(&p, sizeof(*p.inner.eth));
-	p.inner.ip = take(&p, sizeof(*p.inner.ip));
-	tcp = take(&p, sizeof(*tcp));
-	if (!p.inner.eth || !p.inner.ip || !tcp || !shield_answer(f, p.inner.ip, tcp))
+	if (!p.inner.eth)
 		return finish(ctx, BUG);
+	if (six) {
+		p.inner.ip6 = take(&p, sizeof(*p.inner.ip6));
+		if (!p.inner.ip6)
+			return finish(ctx, BUG);
+		shield_ipv6(p.inner.ip6, f);
+	} else {
+		p.inner.ip = take(&p, sizeof(*p.inner.ip));
+		if (!p.inner.ip)
+			return finish(ctx, BUG);
+		shield_ipv4(p.inner.ip, f);
+	}
+	tcp = take(&p, sizeof(*tcp));
+	if (!tcp || !hash)
+		return finish(ctx, BUG);
+	shield_tcp(tcp, f, number, hash);
 	__builtin_memcpy(mac, p.inner.eth->h_source, 6);
 	__builtin_memcpy(p.inner.eth->h_source, p.inner.eth->h_dest, 6);
 	__builtin_memcpy(p.inner.eth->h_dest, mac, 6);
 	return answer(ctx, &p, entrance, COOKIE_SENT);
 }
 
-// A tenant's IPv4 packet, in a tunnel as gateway() has read it: its TCP header, and its flow.
-inlined enum verdict read_again(struct packet *p, struct flow *f, struct tcphdr **tcp,
-				__u32 *entrance)
+// A tenant's packet of TCP, in a tunnel as gateway() has read it: its flow, and its number.
+inlined enum verdict read_again(struct packet *p, struct flow *f, __be32 *number, __u32 *entrance)
 {
+	const struct tcphdr *tcp;
+	__u8 protocol, fragment;
 	enum verdict v;
 	int found;
 
@@ -706,38 +724,58 @@ inlined enum verdict read_again(struct packet *p, struct flow *f, struct tcphdr 
 		return v;
 	p->inner.eth = p->data + (p->inner_offset & 511);
 	p->at = p->inner.eth + 1;
-	p->inner.ip = take(p, sizeof(*p->inner.ip));
-	*tcp = take(p, sizeof(**tcp));
-	return p->inner.ip && *tcp ? GO_ON : BUG;
+	if (address_is_v4(&f->key.a)) {
+		p->inner.ip = take(p, sizeof(*p->inner.ip));
+	} else {
+		p->inner.ip6 = take(p, sizeof(*p->inner.ip6));
+		if (!p->inner.ip6)
+			return BUG;
+		protocol = p->inner.ip6->next;
+		if ((v = skip_extensions(p, &protocol, &fragment)))
+			return v;
+	}
+	tcp = take(p, sizeof(*tcp));
+	if (!tcp)
+		return BUG;
+	*number = tcp->seq;
+	return GO_ON;
 }
 
-// To a protected address: a SYN, or a reset, which the cache does not answer.
+// To a protected address: a SYN, or a reset, which the cache does not answer. six: it is IPv6.
+inlined int shield_family(struct xdp_md *ctx, const struct packet *p, const struct flow *f,
+			  __be32 number, __u32 entrance, const int six)
+{
+	const enum gateway_step on = six ? STEP_ADMITTED6 : STEP_ADMITTED;
+	const struct shield_value *shield = shield_find(p->vni, f);
+	struct cached c;
+
+	if (!shield)
+		return go_to(ctx, on);
+	if (f->tcp_flags & TCP_SYN) {
+		if (!shield_proven(f, number) && !shield_idle(shield, p->vni, f))
+			return shield_ask(ctx, p->inner_offset, p->vni, f, number, entrance, six);
+	} else if (shield_proves(f, number)) {
+		return finish(ctx, COOKIE_PROVEN);
+	} else if (!cache_find(&f->key, key_hash(&f->key), f->from_b ? 1 : 0, &c) &&
+		   !shield_idle(shield, p->vni, f)) {
+		return finish(ctx, COOKIE_WRONG);
+	}
+	return go_to(ctx, on);
+}
+
 SEC("xdp")
 int shield(struct xdp_md *ctx)
 {
 	struct packet p = packet_of(ctx);
-	const struct shield_value *shield;
 	struct flow f = {};
-	struct tcphdr *tcp;
-	struct cached c;
 	__u32 entrance;
 	enum verdict v;
+	__be32 number;
 
-	if ((v = read_again(&p, &f, &tcp, &entrance)))
+	if ((v = read_again(&p, &f, &number, &entrance)))
 		return finish(ctx, v);
-	shield = shield_find(p.vni, &f);
-	if (!shield)
-		return go_to(ctx, STEP_ADMITTED);
-	if (f.tcp_flags & TCP_SYN) {
-		if (!shield_proven(&f, tcp->seq) && !shield_idle(shield, p.vni, &f))
-			return shield_ask(ctx, p.inner_offset, p.vni, &f, entrance);
-	} else if (shield_proves(&f, tcp->seq)) {
-		return finish(ctx, COOKIE_PROVEN);
-	} else if (!cache_find(&f.key, key_hash(&f.key), f.from_b ? 1 : 0, &c) &&
-		   !shield_idle(shield, p.vni, &f)) {
-		return finish(ctx, COOKIE_WRONG);
-	}
-	return go_to(ctx, STEP_ADMITTED);
+	return address_is_v4(&f.key.a) ? shield_family(ctx, &p, &f, number, entrance, 0)
+				       : shield_family(ctx, &p, &f, number, entrance, 1);
 }
 
 // What the shield has nothing against.
@@ -747,21 +785,22 @@ int admitted(struct xdp_md *ctx)
 	struct packet p = packet_of(ctx);
 	const struct vpc_value *vpc;
 	struct flow f = {};
-	struct tcphdr *tcp;
 	__u32 entrance;
 	enum verdict v;
+	__be32 number;
 
-	if ((v = read_again(&p, &f, &tcp, &entrance)))
+	if ((v = read_again(&p, &f, &number, &entrance)))
 		return finish(ctx, v);
+	if (!p.inner.ip)
+		return finish(ctx, BUG);
 	vpc = bpf_map_lookup_elem(&vpcs, &p.vni);
 	if (!vpc)
 		return finish(ctx, NO_VPC);
 	return tenant_packet(ctx, &p, &f, vpc, entrance, 0, 1);
 }
 
-// An IPv6 packet of a tenant's, in a tunnel as gateway() has read it.
-SEC("xdp")
-int tenant6(struct xdp_md *ctx)
+// An IPv6 packet of a tenant's, in a tunnel as gateway() has read it. admitted: as above.
+inlined int tenant_six(struct xdp_md *ctx, const int admitted)
 {
 	struct packet p = packet_of(ctx);
 	const struct vpc_value *vpc;
@@ -788,7 +827,19 @@ int tenant6(struct xdp_md *ctx)
 		return tenant_neighbor(ctx, &p, vpc, entrance);
 	if ((v = flow_at(ctx, p.inner_offset, p.vni, &f)))
 		return finish(ctx, v);
-	return tenant_packet(ctx, &p, &f, vpc, entrance, 1, 1);
+	return tenant_packet(ctx, &p, &f, vpc, entrance, 1, admitted);
+}
+
+SEC("xdp")
+int tenant6(struct xdp_md *ctx)
+{
+	return tenant_six(ctx, 0);
+}
+
+SEC("xdp")
+int admitted6(struct xdp_md *ctx)
+{
+	return tenant_six(ctx, 1);
 }
 
 // A solicitation becomes the advertisement that answers it.

@@ -66,6 +66,7 @@ const struct step_program step_programs[] = {
 	{STEP_UNMAPPED, "unmapped"},
 	{STEP_SHIELD, "shield"},
 	{STEP_ADMITTED, "admitted"},
+	{STEP_ADMITTED6, "admitted6"},
 	{}, // ends the list
 	// clang-format on
 };

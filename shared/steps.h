@@ -32,6 +32,7 @@ enum gateway_step {
 	STEP_UNMAPPED = 25,   // flow table node: a mapping begins
 	STEP_SHIELD = 26,     // forwarder: a SYN or a reset to a protected address arrived
 	STEP_ADMITTED = 27,   // forwarder: .. of which nobody has to prove anything
+	STEP_ADMITTED6 = 28,  // .. and by IPv6
 	STEPS,
 };
 

@@ -104,13 +104,26 @@ inlined int shield_proves(const struct flow *f, __be32 number)
 	return 1;
 }
 
-inlined __sum16 shield_checksum(const struct iphdr *ip, const struct tcphdr *tcp)
+// The cookie of a SYN with this number, and 32 bits more; 0: this node has no secret.
+inlined __u64 shield_hash(const struct flow *f, __be32 number)
 {
-	const __u16 *word = (const void *)tcp, *address = (const void *)&ip->saddr;
+	const __u32 zero = 0;
+	const struct shield_secret *secret = bpf_map_lookup_elem(&shield_secret, &zero);
+
+	if (!secret)
+		return 0;
+	return cookie_hash(secret, &f->key, cookie_isn(bpf_ntohl(number)), cookie_slot(clock_ms()));
+}
+
+// Of TCP without options behind either family's header: what stands before an IPv4 address in a key
+// adds nothing.
+inlined __sum16 shield_checksum(const struct session_key *key, const struct tcphdr *tcp)
+{
+	const __u16 *word = (const void *)tcp, *address = (const void *)key;
 	__u32 sum = bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(*tcp));
 
 	UNROLLED
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 16; i++)
 		sum += address[i];
 	UNROLLED
 	for (int i = 0; i < 10; i++)
@@ -118,38 +131,48 @@ inlined __sum16 shield_checksum(const struct iphdr *ip, const struct tcphdr *tcp
 	return fold(sum);
 }
 
-// The SYN, whose headers these are, becomes what it is answered with, in place. It has no options,
-// as the client looks no further than at its acknowledgment. The window lets firewalls on the way
-// believe the reset that it is answered with. Returns whether this node has a secret.
-inlined int shield_answer(const struct flow *f, struct iphdr *ip, struct tcphdr *tcp)
+// What a SYN with this number is answered with. It has no options, as the client looks no further
+// than at its acknowledgment. The window lets firewalls on the way believe the reset that follows.
+inlined void shield_tcp(struct tcphdr *tcp, const struct flow *f, __be32 number, __u64 hash)
 {
-	const __u32 zero = 0, isn = cookie_isn(bpf_ntohl(tcp->seq));
-	const struct shield_secret *secret = bpf_map_lookup_elem(&shield_secret, &zero);
-	__be32 from = ip->saddr;
-	__be16 port = tcp->source;
-	__u64 hash;
-
-	if (!secret)
-		return 0;
-	hash = cookie_hash(secret, &f->key, isn, cookie_slot(clock_ms()));
-	ip->saddr = ip->daddr;
-	ip->daddr = from;
-	ip->tos = 0;
-	ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(*tcp));
-	ip->id = 0;
-	ip->frag_off = bpf_htons(IPV4_DONT_FRAGMENT);
-	ip->ttl = 64;
-	ip->check = 0;
-	ip->check = ipv4_checksum(ip);
-	tcp->source = tcp->dest;
-	tcp->dest = port;
+	tcp->source = f->destination_port;
+	tcp->dest = f->source_port;
 	tcp->seq = bpf_htonl(hash >> 32);
-	tcp->ack_seq = bpf_htonl(cookie_number(hash, isn));
+	tcp->ack_seq = bpf_htonl(cookie_number(hash, cookie_isn(bpf_ntohl(number))));
 	((__u8 *)tcp)[12] = sizeof(*tcp) / 4 << 4;
 	((__u8 *)tcp)[13] = TCP_SYN | TCP_ACK;
 	tcp->window = 0xFFFF;
 	tcp->check = 0;
 	tcp->urg_ptr = 0;
-	tcp->check = shield_checksum(ip, tcp);
-	return 1;
+	tcp->check = shield_checksum(&f->key, tcp);
+}
+
+inlined void shield_ipv4(struct iphdr *ip, const struct flow *f)
+{
+	const struct in6_addr from = flow_destination(f), to = flow_source(f);
+
+	ip->version = 4;
+	ip->ihl = 5;
+	ip->tos = 0;
+	ip->tot_len = bpf_htons(sizeof(*ip) + sizeof(struct tcphdr));
+	ip->id = 0;
+	ip->frag_off = bpf_htons(IPV4_DONT_FRAGMENT);
+	ip->ttl = 64;
+	ip->protocol = IPPROTO_TCP;
+	ip->saddr = address_v4(&from);
+	ip->daddr = address_v4(&to);
+	ip->check = 0;
+	ip->check = ipv4_checksum(ip);
+}
+
+inlined void shield_ipv6(struct ipv6_header *ip, const struct flow *f)
+{
+	ip->version_class[0] = IPV6_VERSION;
+	ip->version_class[1] = 0;
+	ip->label = 0;
+	ip->payload = bpf_htons(sizeof(struct tcphdr));
+	ip->next = IPPROTO_TCP;
+	ip->hops = 64;
+	ip->source = flow_destination(f);
+	ip->destination = flow_source(f);
 }
