@@ -786,10 +786,8 @@ class Objects(Case):
             self.refuse(400, "rules[0].remote_cidr", "POST", "/v1/security-groups",
                         {"name": "b", "vpc": "blue", "rules": [{"direction": "ingress", **rule}]},
                         says=says)
-        # What translates is IPv4's.
-        self.refuse(400, "ip", "POST", "/v1/load-balancers", balancer(ip="2001:db8:1::5"),
-                    says="load balancers have IPv4 addresses")
         self.outside()
+        # What leads outside is IPv4's.
         self.refuse(400, "subnets[0]", "POST", "/v1/nats", nat(subnets=["web6"]),
                     says="a NAT translates IPv4")
         # RFC 8200 section 5.
@@ -871,6 +869,31 @@ class Objects(Case):
         shielded = self.expect(200, "PUT", "/v1/load-balancers/shop",
                                balancer(syn_protection="under-attack", syn_rate=50))
         self.assertEqual((shielded["syn_protection"], shielded["syn_rate"]), ("under-attack", 50))
+        # Backends have an address of its family, and keep it.
+        self.make("subnets", name="six", vpc="blue", cidr="2001:db8:5::/64")
+        six = {"name": "b", "ip": "2001:db8:5::100"}
+        self.refuse(400, "listeners[0].backends[0].port", "POST", "/v1/load-balancers",
+                    balancer(**six), says='port "p1" has no IPv6 address')
+        self.make("ports", **port(6, ips=["2001:db8:5::6"]))
+        self.refuse(400, "listeners[0].backends[0].port", "PUT", "/v1/load-balancers/shop",
+                    balancer(listeners=[listener(backends=[{"port": "p6"}])]),
+                    says='port "p6" has no IPv4 address')
+        self.expect(200, "PUT", "/v1/ports/p1", port(1, ips=["10.0.1.11", "2001:db8:5::b"]))
+        got = self.make("load-balancers", **balancer(**six))
+        self.assertEqual((got["ip"], got["listeners"][0]["backends"]),
+                         ("2001:db8:5::100", [{"port": p1, "weight": 1}]))
+        for gone, kept in (("10.0.1.11", "IPv6"), ("2001:db8:5::b", "IPv4")):
+            self.refuse(409, "ips", "PUT", "/v1/ports/p1", port(1, ips=[gone]),
+                        says=f"ips has no {kept} address")
+        self.refuse(409, "ips[0]", "POST", "/v1/ports", port(9, ips=["2001:db8:5::100"]),
+                    says='is used by load balancer "b"')
+        self.expect(204, "DELETE", "/v1/load-balancers/b")
+        self.make("load-balancers", **balancer(**(six | {"direct_return": True})))
+        self.expect(204, "DELETE", "/v1/load-balancers/b")
+        self.outside()
+        self.make("subnets", name="six", vpc="public", cidr="2001:db8:6::/64")
+        self.refuse(400, "ip", "POST", "/v1/load-balancers",
+                    balancer(vpc="public", ip="2001:db8:6::9", listeners=[]), says="is reached by IPv4")
         # Each change is one of the policy; only who has one runs the function.
         policy = self.policy()
         self.expect(200, "PUT", "/v1/load-balancers/shop", balancer(affinity="source"))

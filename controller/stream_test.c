@@ -985,6 +985,15 @@ static void load_balancer(void **state)
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	shop = get(all.ftn1, KIND(LOAD_BALANCER), "shop")->load_balancer;
 	assert_ip(shop->listener[0]->backend[0]->ip, "192.168.0.77");
+	// Of IPv6 it has backends that have such an address.
+	checked = balancer("blue-a", "blue-b");
+	json_object_set_new(checked, "ip", json_string("fd00::64"));
+	revision = put_alone(c, "load-balancers", checked);
+	wait_for(all.ftn1, all.ftn1->revision == revision);
+	shop = get(all.ftn1, KIND(LOAD_BALANCER), "shop")->load_balancer;
+	assert_ip(shop->ip, "fd00::64");
+	assert_int_equal(shop->listener[0]->n_backend, 1);
+	assert_ip(shop->listener[0]->backend[0]->ip, "fd00::5");
 	checked = balancer("blue-a", "blue-b");
 	json_object_set_new(json_array_get(json_object_get(checked, "listeners"), 0), "check",
 			    json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:i}", "type", "http", "port",

@@ -212,7 +212,7 @@ inlined int pass_translated(struct xdp_md *ctx, const struct packet *p, const st
 	t->final = !!(how & PASSES_FINAL);
 	t->beside = !!(how & PASSES_BESIDE);
 	t->changes = !!(how & PASSES_CHANGES);
-	return go_to(ctx, STEP_TRANSLATE);
+	return go_to(ctx, p->inner.ip6 ? STEP_TRANSLATE6 : STEP_TRANSLATE);
 }
 
 // Carries out what was decided for this packet's direction; back as above. told: the session in the
@@ -364,9 +364,13 @@ inlined __u32 frame_bytes(const struct packet *p)
 
 // The same of IPv6.
 inlined int tenant_gateway6(struct xdp_md *ctx, struct packet *p, const struct flow *f,
-			    __u32 entrance)
+			    const struct vpc_value *vpc, __u32 entrance)
 {
 	struct icmpv6_header *icmp;
+
+	if (p->inner.ip6->next == IPPROTO_TCP)
+		return ask_allowed(vpc, p->vni, entrance, ASKS_CHANGE) ? check_back(ctx, p, f)
+								       : finish(ctx, MISS_RATE);
 
 	p->at = (void *)p->inner.ip6 + sizeof(*p->inner.ip6);
 	icmp = take(p, sizeof(*icmp));
@@ -435,7 +439,7 @@ inlined int tenant_packet(struct xdp_md *ctx, struct packet *p, const struct flo
 
 	subnet = subnet_of(p->vni, f->from_b ? &f->key.a : &f->key.b);
 	if (subnet && to_gateway(p, subnet, six))
-		return six ? tenant_gateway6(ctx, p, f, entrance)
+		return six ? tenant_gateway6(ctx, p, f, vpc, entrance)
 			   : tenant_gateway(ctx, p, f, vpc, entrance);
 	if (!ask_allowed(vpc, p->vni, entrance, why))
 		return finish(ctx, MISS_RATE);
@@ -646,7 +650,7 @@ inlined enum verdict read_inner(struct packet *p, struct flow *f)
 	return read_family(p, f, p->inner.eth->h_proto == bpf_htons(ETH_P_IPV6));
 }
 
-// The same where it can be IPv4 only: what is translated.
+// The same where it can be IPv4 only: what has a NAT's mapping.
 inlined enum verdict read_inner4(struct packet *p, struct flow *f)
 {
 	return p->inner.eth->h_proto == bpf_htons(ETH_P_IP) ? read_family(p, f, 0) : INNER_PROTOCOL;
@@ -993,7 +997,7 @@ inlined enum verdict read_tenant(struct packet *p, const struct dft_packet *d, s
 	return v ? v : read_inner(p, f);
 }
 
-// The same where it can be IPv4 only: what is translated.
+// The same where it can be IPv4 only: what has a NAT's mapping.
 inlined enum verdict read_tenant4(struct packet *p, const struct dft_packet *d, struct flow *f)
 {
 	enum verdict v = find_tenant(p, d);
@@ -1053,6 +1057,14 @@ inlined const struct endpoint_value *asker_of(__u32 vni, const __u8 mac[6], stru
 			return NULL;
 		*as = *own;
 	}
+	asker = endpoint_find(vni, as);
+	if (asker)
+		return asker;
+	// Who answers as a load balancer may ask as it, too.
+	own = direct_backend_find(vni, as, mac);
+	if (!own)
+		return NULL;
+	*as = *own;
 	asker = endpoint_find(vni, as);
 	return asker;
 }
@@ -2056,7 +2068,7 @@ inlined int reserve(struct xdp_md *ctx, struct packet *p, struct dft_packet *d,
 	int told;
 
 	__builtin_memset(f, 0, sizeof(*f));
-	if ((v = read_tenant4(p, d, f)))
+	if ((v = read_tenant(p, d, f)))
 		return finish(ctx, v);
 	// Whose packet it is, whatever is reserved.
 	room->asked = f->key;
@@ -2259,7 +2271,7 @@ int aliased(struct xdp_md *ctx)
 	if (!d || !room)
 		return finish(ctx, BUG);
 	alias = &room->change.record;
-	if ((v = read_tenant4(&p, d, &f)))
+	if ((v = read_tenant(&p, d, &f)))
 		return finish(ctx, v);
 	if (!translation_is_of(&alias->translation, &f))
 		return finish(ctx, WRONG_SIDE);
@@ -3050,9 +3062,9 @@ inlined int tell_change(struct xdp_md *ctx, struct packet *p, const struct flow 
 		   flow_ends(&room->other), flags);
 }
 
-// A packet of a translated session becomes what it is on the other side, and goes on.
-SEC("xdp")
-int translate(struct xdp_md *ctx)
+// A packet of a translated session becomes what it is on the other side, and goes on. six: it is
+// IPv6.
+inlined int translate_session(struct xdp_md *ctx, const int six)
 {
 	struct packet p = packet_of(ctx);
 	struct session_room *room = session_room();
@@ -3072,11 +3084,12 @@ int translate(struct xdp_md *ctx)
 	p.inner.eth = take(&p, sizeof(*p.inner.eth));
 	if (!p.inner.eth)
 		return finish(ctx, TRUNCATED);
-	if ((v = read_inner_ipv4(&p)))
+	v = six ? read_family(&p, &f, 1) : read_inner_ipv4(&p);
+	if (v)
 		return finish(ctx, v);
 	if (t->later)
 		f = t->flow;
-	else if ((v = read_flow(&p, &f)))
+	else if (!six && (v = read_flow(&p, &f)))
 		return finish(ctx, v);
 	t->flow = f;
 	record = &room->reply.record;
@@ -3111,6 +3124,19 @@ int translate(struct xdp_md *ctx)
 		return go_to(ctx, STEP_SEEN);
 	t->dscp = t->dscp_before = 0;
 	return go_to(ctx, STEP_PASSED);
+}
+
+SEC("xdp")
+int translate(struct xdp_md *ctx)
+{
+	return translate_session(ctx, 0);
+}
+
+// The same of IPv6.
+SEC("xdp")
+int translate6(struct xdp_md *ctx)
+{
+	return translate_session(ctx, 1);
 }
 
 // The tenant's packet that is behind a tunnel's headers gets this DSCP.
@@ -3440,7 +3466,7 @@ int recall(struct xdp_md *ctx)
 	p.udp = take(&p, sizeof(*p.udp));
 	if (!room || !p.outer.eth || !p.outer.ip || !p.udp)
 		return finish(ctx, BUG);
-	if ((v = overlay_open(&p, cfg.overlay)) || (v = read_inner4(&p, &f)))
+	if ((v = overlay_open(&p, cfg.overlay)) || (v = read_inner(&p, &f)))
 		return finish(ctx, v);
 	entrance = entrance_of(p.outer.ip->saddr);
 	c = bpf_map_lookup_elem(&cache, &f.key);
@@ -3508,7 +3534,7 @@ int check_out(struct xdp_md *ctx)
 	if (!e)
 		return finish(ctx, NO_ENTRANCE);
 	owner = e->owner;
-	d = op_begin(ctx, CHECK_ROOM, vni_of(to.vni), hash);
+	d = op_begin(ctx, CHECK_ROOM - (p.inner.ip6 ? CHECK_LONGER : 0), vni_of(to.vni), hash);
 	if (!d)
 		return finish(ctx, NO_ROOM);
 	d->op.op = DFT_CHECKED;
@@ -3546,9 +3572,9 @@ int check_in(struct xdp_md *ctx)
 						bpf_ntohs(d->udp.source), 0, CHECK_PASSED));
 	if (!ends->second)
 		return finish(ctx, CHECK_UNKNOWN);
-	if ((v = read_tenant4(&p, d, &f)) || (v = check_answer(&p, &f, ends)))
+	if ((v = read_tenant(&p, d, &f)) || (v = check_answer(&p, &f, ends)))
 		return finish(ctx, v);
-	if (bpf_xdp_adjust_head(ctx, (int)DFT_HEADERS_BYTES))
+	if (bpf_xdp_adjust_head(ctx, (int)DFT_HEADERS_BYTES + (p.inner.ip6 ? CHECK_LONGER : 0)))
 		return finish(ctx, NO_ROOM);
 	bpf_redirect(ends->second, 0);
 	return finish(ctx, CHECK_TAKEN);

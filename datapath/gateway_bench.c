@@ -228,9 +228,35 @@ static struct frame *fill_cache(struct bench *b)
 	return frames;
 }
 
+// A flow that is known becomes one of a load balancer's.
+static void balance(const struct bench *b, uint16_t port)
+{
+	const struct node *n = &b->node[FWD];
+	struct session_key key = {.a = address_must("10.0.0.1"),
+				  .b = address_must("10.0.0.2"),
+				  .a_port = htons(port),
+				  .b_port = htons(80),
+				  .vni = {VNI >> 16, VNI >> 8 & 255, VNI & 255},
+				  .protocol = IPPROTO_TCP};
+	struct cache_value value;
+
+	if (!node_cached(n, &key, &value))
+		fatalx("a flow is not cached");
+	value.record.translation = (struct translation){.source = key.a,
+							.destination = address_must("10.0.0.3"),
+							.source_port = key.a_port,
+							.destination_port = htons(8080),
+							.flags = TRANSLATION_IS};
+	memcpy(value.record.translation.vni, key.vni, sizeof(key.vni));
+	for (int i = 0; i < 2; i++)
+		value.record.towards[i].flags |= DECISION_TRANSLATED;
+	node_cached_put(n, &key, &value);
+}
+
 static void bench_all(struct bench *b)
 {
-	struct frame open, pass, guarded, reset, lookup, insert, head, middle, reply, update;
+	struct frame balanced, open, pass, guarded, reset, lookup, insert, head, middle, reply,
+		update;
 	const uint32_t runs = b->runs;
 	auto_(freep) struct frame *many = NULL;
 
@@ -258,6 +284,12 @@ static void bench_all(struct bench *b)
 	measure(b, "reply: cached, forwarded", FWD, &reply, 1, FORWARDED_FIRST, NULL);
 	b->runs = runs;
 	measure(b, "hit: forwarded, one flow", FWD, &open, 1, FORWARDED, NULL);
+	write_frame(&balanced, "10.0.0.2", 999, ACK);
+	run(&b->node[FWD], &balanced, &lookup);
+	run(&b->node[TAIL], &lookup, &reply);
+	run(&b->node[FWD], &reply, &lookup);
+	balance(b, 999);
+	measure(b, "hit: balanced, forwarded, one flow", FWD, &balanced, 1, FORWARDED, NULL);
 	many = fill_cache(b);
 	measure(b, "hit: forwarded, many flows at random", FWD, many, b->flows, FORWARDED, NULL);
 

@@ -683,6 +683,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_MAPPING, n->gw->progs.mapping);
 	step_put(n, STEP_MAPPED, n->gw->progs.mapped);
 	step_put(n, STEP_UNMAPPED, n->gw->progs.unmapped);
+	step_put(n, STEP_TRANSLATE6, n->gw->progs.translate6);
 	step_put(n, STEP_TENANT6, n->gw->progs.tenant6);
 	step_put(n, STEP_COMPLAINT6, n->gw->progs.complaint6);
 	step_put(n, STEP_ADVERTISE, n->gw->progs.advertise);

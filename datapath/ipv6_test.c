@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "datapath/gateway_nodes.h"
+#include "datapath/translator.h"
 #include "lib/address.h"
 #include "lib/log.h"
 #include "shared/address.h"
@@ -96,9 +97,10 @@ static void put_view(const struct node *n)
 static void put_all(const struct node *n)
 {
 	const struct vpc_value vpc = {.policy = 1,
-				      .functions = 4,
-				      .function = {FUNCTION_PEERING, FUNCTION_DIVIDER,
-						   FUNCTION_BOUNCER, FUNCTION_SECURITY_GROUP}};
+				      .functions = 5,
+				      .function = {FUNCTION_TRANSLATOR, FUNCTION_PEERING,
+						   FUNCTION_DIVIDER, FUNCTION_BOUNCER,
+						   FUNCTION_SECURITY_GROUP}};
 	const struct subnet_key theirs = {
 		.prefix_bits = 32 + 64, .vni = htonl(RED), .address = address_must("2001:db8:8::")};
 	const struct peer_subnet_value peer = {.vni = BLUE, .bits = 64};
@@ -578,6 +580,67 @@ static int test_errors_steered(struct world *w)
 				  node_travel(w->node, NODES, FWD, &f, NULL), NO_SESSION);
 }
 
+// ---- translated sessions ----
+
+#define E1 "2001:db8:1::e" // nobody's: what is sent there goes to B1
+
+// source NULL: it stays.
+static void translate(const struct world *w, uint8_t protocol, uint16_t port, const char *source,
+		      uint16_t to_port)
+{
+	const struct translator_key key = {
+		.address = address_must(E1), .port = htons(port), .protocol = protocol};
+	struct translation t = {.source_port = protocol == IPPROTO_ICMPV6 ? htons(to_port) : 0,
+				.destination = address_must(B1),
+				.destination_port = htons(to_port)};
+
+	if (source)
+		t.source = address_must(source);
+	node_put(&w->node[FTN], "translations", &key, &t);
+}
+
+// What is delivered is an echo between these, of this identifier, with its checksum.
+static int echoed(const struct world *w, const char *what, const struct sent *s, enum verdict want,
+		  const char *from, const char *to, uint16_t identifier)
+{
+	const struct in6_addr source = address_must(from), destination = address_must(to);
+	struct frame f;
+	int wrong = is_verdict(what, travel(w, s, &f), want);
+
+	wrong += is_number(what, memcmp(f.byte + IP + 8, &source, 16), 0);
+	wrong += is_number(what, memcmp(f.byte + IP + 24, &destination, 16), 0);
+	wrong += is_number(what, f.byte[BEHIND + 4] << 8 | f.byte[BEHIND + 5], identifier);
+	return wrong + is_number(what, icmpv6_check(f.byte + IP, f.length - BEHIND), 0);
+}
+
+// An echo, by its identifier. (Of TCP, UDP and errors: the load balancer's tests.) What has no
+// ports where it should is not, and nothing is of two families.
+static int test_translated(struct world *w)
+{
+	const struct sent ping = PING_(.from = A1, .to = E1), pong = {.from = B1,
+								      .to = A1,
+								      .protocol = IPPROTO_ICMPV6,
+								      .type = ICMPV6_ECHO_REPLY,
+								      .from_port = 9};
+	struct sent piece = UDP_(.from = A1, .to = E1);
+	struct frame f;
+	int wrong = 0;
+
+	piece.extension[0] = (struct extension){IPV6_FRAGMENT, 8, 0, 1};
+	forget(w);
+	translate(w, IPPROTO_ICMPV6, 7, NULL, 9);
+	translate(w, IPPROTO_UDP, 0, NULL, 0);
+	translate(w, IPPROTO_UDP, 2000, "10.0.0.1", 2000);
+	wrong += echoed(w, "an echo", &ping, FORWARDED_FIRST, A1, B1, 9);
+	wrong += echoed(w, "again", &ping, FORWARDED, A1, B1, 9);
+	wrong += echoed(w, "its answer", &pong, FORWARDED, E1, A1, 7);
+	wrong += is_verdict("a fragment", travel(w, &piece, &f), TRANSLATION_INVALID);
+	wrong += is_verdict("from IPv4", travel(w, &UDP_(.from = A1, .to = E1), &f),
+			    TRANSLATION_INVALID);
+	node_clear(&w->node[FTN], "translations");
+	return wrong;
+}
+
 // ---- neighbours and routers ----
 
 #define GATEWAY1_LINK "fe80::f:ff:fe00:1"
@@ -872,6 +935,7 @@ static const struct {
 	{"peers", test_peers},
 	{"the gateway's echo", test_echo},
 	{"errors of others", test_errors_steered},
+	{"translated", test_translated},
 	{"neighbours", test_neighbors},
 	{"routers", test_routers},
 	{"the direct path", test_direct},

@@ -159,7 +159,8 @@ hears() {
 	[ "$(cat "$work/heard.now")" = "$1" ]
 }
 
-# web ENDPOINT TEXT: a server there, on ports 80 and 8080, whose page says TEXT.
+# web ENDPOINT TEXT [MORE]: a server there, on ports 80 and 8080, whose page says TEXT; MORE: what nginx is
+# told beside that.
 web() {
 	mkdir -p "$work/$1"
 	echo "$2" >"$work/$1/index.html"
@@ -175,6 +176,7 @@ web() {
 			server {
 				listen 80 backlog=1024;
 				listen 8080;
+				${3-}
 				root $work/$1;
 				location /slow { limit_rate 8k; }
 				location = /health {

@@ -64,6 +64,7 @@ const struct step_program step_programs[] = {
 	{STEP_MAPPING, "mapping"},
 	{STEP_MAPPED, "mapped"},
 	{STEP_UNMAPPED, "unmapped"},
+	{STEP_TRANSLATE6, "translate6"},
 	{STEP_SHIELD, "shield"},
 	{STEP_ADMITTED, "admitted"},
 	{STEP_ADMITTED6, "admitted6"},

@@ -5,6 +5,10 @@
 //
 //   agent's socket -- first end: check_room -> second end: check_out -- op --> forwarder --> host
 //   agent's socket <- first end ------------------ check_in <-- op -- forwarder <-- host
+//
+// To sockets all of it is IPv4. Where a backend has an IPv6 address the two programs write the
+// header anew, of that family and of this (RFC 7915, of TCP alone): so that the node itself needs
+// no IPv6, and nobody there an address of it.
 #pragma once
 
 #include <linux/in6.h>
@@ -25,8 +29,9 @@ _Static_assert(MAX_CHECKED + CHECK_FIRST < 1u << (32 - CHECK_BITS), "an address 
 #define CHECK_PORTS 63 // of each node
 _Static_assert(CHECK_FIRST_PORT + MAX_NODES * CHECK_PORTS <= 65536, "ports for all nodes");
 
-// Bytes in front of a check's frame from the first end on, a part of the room for an op's headers.
-#define CHECK_ROOM 64
+// Bytes in front of a check's frame from the first end on, a part of the room for an op's headers
+// and for a longer one of its own.
+#define CHECK_ROOM 96
 
 // The first end ("a") and the second ("b"), of the node with this index.
 #define CHECK_INTERFACE "zchk%u%c"

@@ -30,9 +30,10 @@ enum gateway_step {
 	STEP_MAPPING = 23,    // flow table node: which mapping has the sender, or destination?
 	STEP_MAPPED = 24,     // flow table node: the session is looked up, with its mapping
 	STEP_UNMAPPED = 25,   // flow table node: a mapping begins
-	STEP_SHIELD = 26,     // forwarder: a SYN or a reset to a protected address arrived
-	STEP_ADMITTED = 27,   // forwarder: .. of which nobody has to prove anything
-	STEP_ADMITTED6 = 28,  // .. and by IPv6
+	STEP_TRANSLATE6 = 26, // forwarder: a packet of a translated session of IPv6
+	STEP_SHIELD = 27,     // forwarder: a SYN or a reset to a protected address arrived
+	STEP_ADMITTED = 28,   // forwarder: .. of which nobody has to prove anything
+	STEP_ADMITTED6 = 29,  // .. and by IPv6
 	STEPS,
 };
 

@@ -82,7 +82,10 @@ inlined int check_back(struct xdp_md *ctx, const struct packet *p, const struct 
 	return op_send_to_node(ctx, node, CHECK_ANSWERED);
 }
 
-// The TCP packet gets these addresses.
+// What an IPv6 header has more than an IPv4 one.
+#define CHECK_LONGER ((int)(sizeof(struct ipv6_header) - sizeof(struct iphdr)))
+
+// The TCP packet gets these IPv4 addresses.
 inlined enum verdict check_readdress(struct packet *p, const struct flow *f, __be32 from, __be32 to)
 {
 	const struct translation t = {
@@ -92,11 +95,77 @@ inlined enum verdict check_readdress(struct packet *p, const struct flow *f, __b
 		.destination_port = f->destination_port,
 	};
 
-	return translate_packet(p, f, &t);
+	return translate_packet4(p, f, &t);
+}
+
+// What the other family's addresses add to the sum of TCP behind p->at, and nothing else does: its
+// length and protocol are in both pseudo headers.
+inlined enum verdict check_sum(struct packet *p, __be32 from4, __be32 to4,
+			       const struct in6_addr *from, const struct in6_addr *to, int six)
+{
+	const struct in6_addr source = {.in6_u.u6_addr32 = {from4}};
+	const struct in6_addr destination = {.in6_u.u6_addr32 = {to4}};
+	struct tcphdr *tcp = take(p, sizeof(*tcp));
+
+	if (!tcp)
+		return TRUNCATED;
+	check_change(&tcp->check, six ? change128(&source, from) + change128(&destination, to)
+				      : change128(from, &source) + change128(to, &destination));
+	return GO_ON;
+}
+
+// The TCP packet, of IPv4, becomes one of IPv6 with these addresses. Its frame begins earlier then,
+// where there is room for it.
+inlined enum verdict check_to_six(struct packet *p, const struct in6_addr *from,
+				  const struct in6_addr *to)
+{
+	const struct iphdr was = *p->inner.ip;
+	enum verdict v;
+
+	p->at = p->inner.ip + 1;
+	if ((v = check_sum(p, was.saddr, was.daddr, from, to, 1)))
+		return v;
+	p->inner.eth = p->data + CHECK_ROOM - CHECK_LONGER;
+	p->inner.ip6 = (void *)(p->inner.eth + 1);
+	p->inner.eth->h_proto = bpf_htons(ETH_P_IPV6);
+	*p->inner.ip6 = (struct ipv6_header){
+		.version_class = {IPV6_VERSION},
+		.payload = bpf_htons(bpf_ntohs(was.tot_len) - sizeof(was)),
+		.next = IPPROTO_TCP,
+		.hops = was.ttl,
+		.source = *from,
+		.destination = *to,
+	};
+	return GO_ON;
+}
+
+// And back: its frame begins so much later.
+inlined enum verdict check_to_four(struct packet *p, __be32 from, __be32 to)
+{
+	const struct ipv6_header was = *p->inner.ip6;
+	enum verdict v;
+
+	p->at = p->inner.ip6 + 1;
+	if ((v = check_sum(p, from, to, &was.source, &was.destination, 0)))
+		return v;
+	p->inner.eth = (void *)p->inner.eth + CHECK_LONGER;
+	p->inner.ip = (void *)(p->inner.eth + 1);
+	p->inner.eth->h_proto = bpf_htons(ETH_P_IP);
+	*p->inner.ip = (struct iphdr){
+		.version = 4,
+		.ihl = 5,
+		.tot_len = bpf_htons(bpf_ntohs(was.payload) + sizeof(struct iphdr)),
+		.ttl = was.hops,
+		.protocol = IPPROTO_TCP,
+		.saddr = from,
+		.daddr = to,
+	};
+	p->inner.ip->check = ipv4_checksum(p->inner.ip);
+	return GO_ON;
 }
 
 // A check's packet, from one of this node's sockets, that begins at p: whom it is for. GO_ON: it
-// has the addresses that it has there.
+// has the addresses that it has there, and begins at p->inner.eth.
 inlined enum verdict check_address(struct packet *p, struct decision *to, __u64 *hash)
 {
 	const struct checked_value *backend;
@@ -124,7 +193,7 @@ inlined enum verdict check_address(struct packet *p, struct decision *to, __u64 
 	if (!at)
 		return NO_ENDPOINT;
 	subnet = subnet_of(backend->vni, &backend->address);
-	if (!subnet || !address_is_v4(&subnet->gateway) || !address_is_v4(&backend->address))
+	if (!subnet || !subnet_has_gateway(subnet))
 		return NO_ROUTE;
 	key.vni = backend->vni;
 	key.address = backend->address;
@@ -132,8 +201,10 @@ inlined enum verdict check_address(struct packet *p, struct decision *to, __u64 
 	key.own_port = f.source_port;
 	if (bpf_map_update_elem(&checks, &key, &place, BPF_ANY))
 		return TABLE_FULL;
-	if ((v = check_readdress(p, &f, address_v4(&subnet->gateway),
-				 address_v4(&backend->address))))
+	v = address_is_v4(&key.address)
+		    ? check_readdress(p, &f, address_v4(&subnet->gateway), address_v4(&key.address))
+		    : check_to_six(p, &subnet->gateway, &key.address);
+	if (v)
 		return v;
 	__builtin_memcpy(p->inner.eth->h_source, subnet->gateway_mac, 6);
 	__builtin_memcpy(p->inner.eth->h_dest, at->mac, 6);
@@ -143,7 +214,8 @@ inlined enum verdict check_address(struct packet *p, struct decision *to, __u64 
 	return GO_ON;
 }
 
-// What a backend answered, behind the headers of p: GO_ON: it is one of this node's sockets'.
+// What a backend answered, behind the headers of p: GO_ON: it is one of this node's sockets', and
+// begins at p->inner.eth.
 inlined enum verdict check_answer(struct packet *p, const struct flow *f,
 				  const struct check_ends_value *ends)
 {
@@ -151,23 +223,33 @@ inlined enum verdict check_answer(struct packet *p, const struct flow *f,
 	struct check_key key = {};
 	const __u32 *place;
 	enum verdict v;
+	__be32 own, it;
+	__u8 to_mac[6];
+	int tcp;
 
 	key.vni = p->vni;
 	key.address = flow_source(f);
 	key.port = f->source_port;
 	key.own_port = f->destination_port;
 	place = bpf_map_lookup_elem(&checks, &key);
-	if (!place || p->inner.ip->protocol != IPPROTO_TCP || f->fragment)
+	tcp = p->inner.ip ? p->inner.ip->protocol == IPPROTO_TCP
+			  : p->inner.ip6 && p->inner.ip6->next == IPPROTO_TCP;
+	if (!place || !tcp || f->fragment)
 		return CHECK_UNKNOWN;
 	from = endpoint_find(p->vni, &key.address);
 	if (!from)
 		return NO_SOURCE;
 	if (!mac_equal(from->mac, p->inner.eth->h_source))
 		return SPOOFED;
-	if ((v = check_readdress(p, f, bpf_htonl(CHECK_NETWORK + CHECK_FIRST + *place),
-				 bpf_htonl(CHECK_OWN))))
+	own = bpf_htonl(CHECK_OWN);
+	it = bpf_htonl(CHECK_NETWORK + CHECK_FIRST + *place);
+	__builtin_memcpy(to_mac, p->inner.eth->h_dest, 6);
+	v = p->inner.ip	   ? check_readdress(p, f, it, own)
+	    : p->inner.ip6 ? check_to_four(p, it, own)
+			   : BUG;
+	if (v)
 		return v;
-	__builtin_memcpy(p->inner.eth->h_source, p->inner.eth->h_dest, 6);
+	__builtin_memcpy(p->inner.eth->h_source, to_mac, 6);
 	__builtin_memcpy(p->inner.eth->h_dest, ends->first_mac, 6);
 	return GO_ON;
 }

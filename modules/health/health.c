@@ -14,9 +14,11 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
+#include "lib/address.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "shared/address.h"
 #include "shared/health.h"
 
 #define TICK_MS 5 // what is due at about the same time is done together
@@ -155,15 +157,16 @@ static void begin_check(struct health_checks *h, struct backend *b, __u64 now)
 
 static int ask(const struct backend *b)
 {
-	char request[MAX_CHECK_PATH + 128], host[INET6_ADDRSTRLEN];
-	struct in_addr address;
+	const int six = !address_is_v4(&b->target.address);
+	char request[MAX_CHECK_PATH + 192], host[ADDRESS_TEXT];
 	int length;
 
-	memcpy(&address, &b->target.address.s6_addr[12], sizeof(address));
-	inet_ntop(AF_INET, &address, host, sizeof(host));
-	length = snprintf(request, sizeof(request),
-			  "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: zeta-health-check\r\n\r\n",
-			  b->target.path, host);
+	// Of IPv6 in brackets: RFC 3986 section 3.2.2.
+	address_text(&b->target.address, host);
+	length =
+		snprintf(request, sizeof(request),
+			 "GET %s HTTP/1.0\r\nHost: %s%s%s\r\nUser-Agent: zeta-health-check\r\n\r\n",
+			 b->target.path, six ? "[" : "", host, six ? "]" : "");
 	return send(b->fd, request, (size_t)length, MSG_NOSIGNAL) == length ? 0 : -EIO;
 }
 

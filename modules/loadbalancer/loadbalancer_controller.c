@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "controller/model.h"
-#include "lib/address.h"
 #include "modules/function/function_controller.h"
 #include "modules/health/health_controller.h"
 #include "modules/subnet/subnet_controller.h"
@@ -209,12 +208,17 @@ static int add_listeners(const struct object *object, void *arg)
 }
 
 // A service chain that a VPC says itself must have the function, or nobody would serve the address.
-static int check_chain(struct change *change, const char *vpc_id)
+// Whom it is announced to, where the VPC is external, is reached by IPv4 alone.
+static int check_vpc(struct change *change, const char *vpc_id, bool six)
 {
 	auto_(json_decrefp) json_t *vpc = store_body(change->store, "vpcs", vpc_id);
 
 	if (!vpc)
 		return -EIO;
+	if (six && json_is_true(json_object_get(vpc, "external")))
+		return refuse(change->problem, 400, "ip",
+			      "ip %s is IPv6: what is outside of vpc \"%s\" is reached by IPv4",
+			      text_in(change->after, "ip"), text_in(vpc, "name"));
 	if (!json_is_array(json_object_get(vpc, "service_chain")) ||
 	    service_chain_has(vpc, "load-balancer"))
 		return 0;
@@ -222,35 +226,46 @@ static int check_chain(struct change *change, const char *vpc_id)
 		      "the service_chain of vpc \"%s\" has no load-balancer", text_in(vpc, "name"));
 }
 
-// Of one that answers clients itself: what it gets is for the listener's port, and comes from its
-// subnet's gateway.
-static int check_backend(struct change *change, const char *vpc, const char *field, const char *id)
+static bool is_ipv6(const char *text)
+{
+	return strchr(text, ':') != NULL;
+}
+
+// It has an address of the load balancer's family. Where it answers clients itself, what it gets
+// comes from its subnet's gateway.
+static int check_backend(struct change *change, bool direct, const char *field, const char *id)
 {
 	auto_(json_decrefp) json_t *port = store_body(change->store, "ports", id);
+	const char *own = text_in(change->after, "ip"), *text;
 	json_t *ip;
 	size_t i;
 
+	if (!port)
+		return -EIO;
 	json_array_foreach (json_object_get(port, "ips"), i, ip) {
-		const char *text = json_string_value(ip);
-
-		if (!strchr(text, ':'))
-			return subnet_serves(change, vpc, field, text);
+		text = json_string_value(ip) ?: "";
+		if (is_ipv6(text) != is_ipv6(own))
+			continue;
+		return direct ? subnet_serves(change, text_in(change->after, "vpc"), field, text)
+			      : 0;
 	}
-	return 0;
+	return refuse(change->problem, 400, field,
+		      "%s: port \"%s\" has no %s address, and ip %s is one", field,
+		      text_in(port, "name"), is_ipv6(own) ? "IPv6" : "IPv4", own);
 }
 
-static int check_direct(struct change *change, const char *vpc)
+static int check_backends(struct change *change)
 {
+	const bool direct = json_is_true(json_object_get(change->after, "direct_return"));
 	const json_t *backend;
 	json_t *listener;
 	char field[96];
 	size_t i, k;
 	int err;
 
-	if (!json_is_true(json_object_get(change->after, "direct_return")))
-		return 0;
 	json_array_foreach (json_object_get(change->after, "listeners"), i, listener) {
-		if (integer_in(listener, "backend_port") != integer_in(listener, "port")) {
+		if (direct &&
+		    integer_in(listener, "backend_port") != integer_in(listener, "port")) {
 			snprintf(field, sizeof(field), "listeners[%zu].backend_port", i);
 			return refuse(change->problem, 400, field,
 				      "%s: with direct_return it is the port, %lld", field,
@@ -259,7 +274,7 @@ static int check_direct(struct change *change, const char *vpc)
 		for (k = 0; k < json_array_size(json_object_get(listener, "backends")); k++) {
 			backend = json_array_get(json_object_get(listener, "backends"), k);
 			snprintf(field, sizeof(field), "listeners[%zu].backends[%zu].port", i, k);
-			if ((err = check_backend(change, vpc, field,
+			if ((err = check_backend(change, direct, field,
 						 text_or_empty(backend, "port"))))
 				return err;
 		}
@@ -271,17 +286,11 @@ static int complete(struct change *change)
 {
 	const char *vpc = text_in(change->after, "vpc"), *ip = text_in(change->after, "ip");
 	struct sum sum = {change->id, json_array_size(json_object_get(change->after, "listeners"))};
-	struct in6_addr address;
 	int err;
 
-	if (address_parse(ip, &address))
-		return -EINVAL;
-	if (!IN6_IS_ADDR_V4MAPPED(&address))
-		return refuse(change->problem, 400, "ip",
-			      "ip %s is IPv6: load balancers have IPv4 addresses", ip);
 	if ((err = change_claim(change, "ip", "address", vpc, ip)) ||
 	    (err = subnet_serves(change, vpc, "ip", ip)) || (err = settle_listeners(change)) ||
-	    (err = check_direct(change, vpc)) || (err = check_chain(change, vpc)) ||
+	    (err = check_backends(change)) || (err = check_vpc(change, vpc, is_ipv6(ip))) ||
 	    (err = store_list(change->store, change->kind->name, vpc, add_listeners, &sum)))
 		return err;
 	if (sum.listeners > MAX_VPC_LISTENERS)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which backend a connection gets, and what else is sent to a load balancer's address, at real
-// nodes: a forwarder and a chain of one flow table node.
+// nodes: a forwarder and a chain of one flow table node. All of it by IPv4, and by IPv6.
 #include "datapath/gateway_nodes.h"
 
 #include <bpf/bpf.h>
@@ -20,12 +20,16 @@
 #include "shared/cookie.h"
 #include "wire/arp.h"
 #include "wire/icmp.h"
+#include "wire/icmpv6.h"
+#include "wire/ipv6.h"
+#include "wire/neighbor.h"
 
 #define RED 0x0100A1
 #define BLUE 0x0200A2
 
-// Endpoint i is 10.0.0.i: up to 60 in the first subnet, from 65 on in the second; the last has a
-// security group. VIP is nobody's; nor is OTHER, which no load balancer has either.
+// Endpoint i is 10.0.0.i, and 2001:db8::i (in hex): up to 60 in the first subnet, from 65 on in the
+// second; the last has a security group. VIP is nobody's; nor is OTHER, which no load balancer has
+// either.
 #define ENDPOINTS 70
 #define VIP 61
 #define GATEWAY 62
@@ -42,28 +46,60 @@ enum { FWD, FTN, NODES };
 
 struct world {
 	struct node node[NODES];
+	int six; // which family is meant
 };
 
-static struct in6_addr endpoint_ip(unsigned int i)
-{
-	char text[16];
+#define INNER (50 + (int)sizeof(struct ethhdr)) // a tenant's packet in its tunnel
 
-	snprintf(text, sizeof(text), "10.0.0.%u", i % 256);
+static void endpoint_text(int six, unsigned int i, char out[ADDRESS_TEXT])
+{
+	snprintf(out, ADDRESS_TEXT, six ? "2001:db8::%x" : "10.0.0.%u", i % 256);
+}
+
+static struct in6_addr endpoint_ip(int six, unsigned int i)
+{
+	char text[ADDRESS_TEXT];
+
+	endpoint_text(six, i, text);
 	return address_must(text);
+}
+
+static size_t ip_bytes(int six)
+{
+	return six ? sizeof(struct ipv6_header) : sizeof(struct iphdr);
 }
 
 // ---- what the nodes know ----
 
-static void put_subnet(const struct node *n, uint32_t vni, uint32_t number, unsigned int first,
-		       unsigned int gateway)
+static void put_subnet(const struct node *n, int six, uint32_t vni, uint32_t number,
+		       unsigned int first, unsigned int gateway)
 {
 	struct subnet_key key = {
-		.prefix_bits = 32 + 96 + 26, .vni = htonl(vni), .address = endpoint_ip(first)};
+		.prefix_bits = 32 + 96 + 26, .vni = htonl(vni), .address = endpoint_ip(six, first)};
 	struct subnet_value value = {.subnet = number,
-				     .gateway = endpoint_ip(gateway),
+				     .gateway = endpoint_ip(six, gateway),
 				     .gateway_mac = {2, 0xf, 0, 0, 0, (uint8_t)number}};
 
 	node_put(n, "subnets", &key, &value);
+}
+
+static void put_family(const struct node *n, uint32_t vni, int six)
+{
+	struct endpoint_key key = {.vni = vni};
+	struct endpoint_value value;
+
+	for (unsigned int i = 1; i <= ENDPOINTS; i++) {
+		key.address = endpoint_ip(0, i);
+		must(bpf_map_lookup_elem(node_map(n, "endpoints"), &key, &value), "an endpoint");
+		key.address = endpoint_ip(six, i);
+		node_put(n, "endpoints", &key, &value);
+	}
+	for (unsigned int i = VIP; i < 65; i++) {
+		key.address = endpoint_ip(six, i);
+		node_remove(n, "endpoints", &key);
+	}
+	put_subnet(n, six, vni, 1, 0, GATEWAY);
+	put_subnet(n, six, vni, 2, 64, SECOND_GATEWAY);
 }
 
 static void put_tenant(const struct node *n, uint32_t vni)
@@ -72,16 +108,11 @@ static void put_tenant(const struct node *n, uint32_t vni)
 				      .functions = 4,
 				      .function = {FUNCTION_LOAD_BALANCER, FUNCTION_DIVIDER,
 						   FUNCTION_BOUNCER, FUNCTION_SECURITY_GROUP}};
-	struct endpoint_key key = {.vni = vni};
 
 	node_put(n, "vpcs", &vni, &vpc);
 	node_tenant(n, vni, ENDPOINTS);
-	for (unsigned int i = VIP; i < 65; i++) {
-		key.address = endpoint_ip(i);
-		node_remove(n, "endpoints", &key);
-	}
-	put_subnet(n, vni, 1, 0, GATEWAY);
-	put_subnet(n, vni, 2, 64, SECOND_GATEWAY);
+	put_family(n, vni, 1);
+	put_family(n, vni, 0);
 }
 
 static void put_view(const struct node *n)
@@ -124,7 +155,7 @@ static void put_listener(const struct world *w, uint32_t vni, uint8_t protocol, 
 	Zeta__Node__V1__Listener listener = ZETA__NODE__V1__LISTENER__INIT,
 				 *listeners[] = {&listener};
 	Zeta__Node__V1__Backend backend[8], *pointers[8];
-	struct in6_addr ip[8], vip = endpoint_ip(VIP);
+	struct in6_addr ip[8], vip = endpoint_ip(w->six, VIP);
 	uint8_t mac[8][6];
 	char id[8][16];
 	struct {
@@ -144,7 +175,7 @@ static void put_listener(const struct world *w, uint32_t vni, uint8_t protocol, 
 	listener.backend = pointers;
 	for (size_t i = 0; i < 8 && given[i].endpoint; i++) {
 		zeta__node__v1__backend__init(&backend[i]);
-		ip[i] = endpoint_ip(given[i].endpoint);
+		ip[i] = endpoint_ip(w->six, given[i].endpoint);
 		snprintf(id[i], sizeof(id[i]), "port-%u", given[i].endpoint);
 		backend[i].id = id[i];
 		backend[i].ip = (ProtobufCBinaryData){sizeof(ip[i]), (uint8_t *)&ip[i]};
@@ -161,27 +192,124 @@ static void put_listener(const struct world *w, uint32_t vni, uint8_t protocol, 
 struct packet {
 	uint32_t vni;
 	unsigned int from, to; // endpoints
-	uint8_t protocol;      // 0: ARP
+	uint8_t protocol;      // 0: who has the address?
 	uint8_t flags;
 	uint16_t from_port, to_port;
-	uint16_t fragment;
+	uint16_t extra;	     // PIECE, OPTIONS
 	unsigned int sender; // 0: from
 };
 
-static void write_frame(struct frame *f, const struct packet *p)
-{
-	const unsigned int sender = p->sender ?: p->from;
-	char from[16], to[16], mac[18], gateway[18], host[16];
+#define PIECE 0x2000 // the first fragment, as IPv4's header has it
+#define OPTIONS 1    // of IPv6, in a header of their own
 
-	snprintf(from, sizeof(from), "10.0.0.%u", p->from % 256);
-	snprintf(to, sizeof(to), "10.0.0.%u", p->to % 256);
-	snprintf(mac, sizeof(mac), "02:01:00:00:00:%02x", sender % 256);
-	snprintf(gateway, sizeof(gateway), "02:0f:00:00:00:%02x", sender < 64 ? 1 : 2);
-	snprintf(host, sizeof(host), "192.168.0.%u", (10 + sender) % 256);
-	frame_clear(f);
-	if (!p->protocol) {
+static uint16_t words_sum(const void *bytes, size_t length, uint32_t sum)
+{
+	const uint8_t *at = bytes;
+
+	for (size_t i = 0; i < length; i++)
+		sum += i % 2 ? at[i] : (uint32_t)at[i] << 8; // NOLINT: all was written
+	while (sum >> 16)
+		sum = (sum & 0xFFFF) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+// What is behind an IP header, with its pseudo header: 0xFFFF where its checksum is right. (Of IPv4
+// what stands before its addresses, as they are here, adds nothing to it.)
+static uint16_t pseudo_sum(const struct in6_addr *from, const struct in6_addr *to, uint8_t protocol,
+			   const void *bytes, size_t length)
+{
+	uint32_t sum = (uint32_t)(protocol + length);
+
+	sum = words_sum(from, sizeof(*from), sum);
+	return words_sum(bytes, length, words_sum(to, sizeof(*to), sum));
+}
+
+// The frame, which begins with TCP or UDP, gets its checksum.
+static void seal(struct frame *f, const char *from, const char *to, uint8_t protocol)
+{
+	const struct in6_addr source = address_must(from), destination = address_must(to);
+	const size_t at = protocol == IPPROTO_TCP ? 16 : 6;
+	__be16 sum =
+		htons((uint16_t)~pseudo_sum(&source, &destination, protocol, f->byte, f->length));
+
+	memcpy(f->byte + at, &sum, sizeof(sum));
+}
+
+static void write_solicitation(struct frame *f, const char *from, const char *mac, const char *to)
+{
+	const struct in6_addr target = address_must(to);
+	uint8_t link[8] = {OPTION_SOURCE_LINK, 1};
+
+	mac_must(link + 2, mac);
+	frame_append(f, &target, sizeof(target));
+	frame_append(f, link, sizeof(link));
+	frame_icmpv6(f, ICMPV6_NEIGHBOR_SOLICITATION, 0, 0, from, "ff02::1:ff00:1");
+	frame_ipv6(f, (struct ipv6_start){from, "ff02::1:ff00:1", IPPROTO_ICMPV6, 255});
+	frame_ethernet(f, "33:33:ff:00:00:01", mac, ETH_P_IPV6);
+}
+
+// Who has the address?
+static void write_question(struct frame *f, int six, const char *from, const char *mac,
+			   const char *to)
+{
+	if (six)
+		write_solicitation(f, from, mac, to);
+	else
 		frame_arp(f, (struct arp_message){"ff:ff:ff:ff:ff:ff", mac, ARP_REQUEST, mac, from,
 						  "00:00:00:00:00:00", to});
+}
+
+// The IP header; what it is of IPv4, where IPv6 has another number for it.
+static void write_header(struct frame *f, int six, const struct packet *p, const char *from,
+			 const char *to)
+{
+	const uint8_t of_icmp = p->protocol == IPPROTO_ICMP ? IPPROTO_ICMPV6 : p->protocol;
+	const uint8_t piece[8] = {of_icmp, 0, 0, IPV6_FRAGMENT_MORE},
+		      options[8] = {of_icmp, 0, 1, 4}; // PadN: RFC 8200 section 4.2
+
+	if (!six) {
+		frame_ipv4(f, (struct ipv4_header){.from = from,
+						   .to = to,
+						   .protocol = p->protocol,
+						   .fragment = p->extra & PIECE});
+		return;
+	}
+	if (p->extra == PIECE)
+		frame_prepend(f, piece, sizeof(piece));
+	if (p->extra == OPTIONS)
+		frame_prepend(f, options, sizeof(options));
+	frame_ipv6(f, (struct ipv6_start){from, to,
+					  p->extra == PIECE	? IPV6_FRAGMENT
+					  : p->extra == OPTIONS ? IPV6_DESTINATION
+								: of_icmp,
+					  0});
+}
+
+// Around what the sender's workload sends, on its way to the forwarder.
+static void write_tunnel(struct frame *f, uint32_t vni, unsigned int sender)
+{
+	char host[16];
+
+	snprintf(host, sizeof(host), "192.168.0.%u", (10 + sender) % 256);
+	frame_vxlan(f, vni);
+	frame_udp(f, 50000, 4789, 0);
+	frame_ipv4(f, (struct ipv4_header){
+			      .from = host, .to = "192.168.0.201", .protocol = IPPROTO_UDP});
+	frame_ethernet(f, "02:0e:00:00:00:00", "02:0a:00:00:00:01", ETH_P_IP);
+}
+
+static void write_frame(struct frame *f, int six, const struct packet *p)
+{
+	const unsigned int sender = p->sender ?: p->from;
+	char from[ADDRESS_TEXT], to[ADDRESS_TEXT], mac[18], gateway[18];
+
+	endpoint_text(six, p->from, from);
+	endpoint_text(six, p->to, to);
+	snprintf(mac, sizeof(mac), "02:01:00:00:00:%02x", sender % 256);
+	snprintf(gateway, sizeof(gateway), "02:0f:00:00:00:%02x", sender < 64 ? 1 : 2);
+	frame_clear(f);
+	if (!p->protocol) {
+		write_question(f, six, from, mac, to);
 	} else {
 		// So that its first part can be a fragment.
 		frame_fill(f, p->protocol == IPPROTO_TCP ? 44 : 40);
@@ -189,19 +317,17 @@ static void write_frame(struct frame *f, const struct packet *p)
 			frame_tcp(f, p->from_port, p->to_port, p->flags);
 		else if (p->protocol == IPPROTO_UDP)
 			frame_udp(f, p->from_port, p->to_port, 0);
+		else if (six)
+			frame_icmpv6(f, ICMPV6_ECHO_REQUEST, 0, (uint32_t)p->from_port << 16, from,
+				     to);
 		else
 			frame_icmp(f, ICMP_ECHO_REQUEST, 0, (uint32_t)p->from_port << 16);
-		frame_ipv4(f, (struct ipv4_header){.from = from,
-						   .to = to,
-						   .protocol = p->protocol,
-						   .fragment = p->fragment});
-		frame_ethernet(f, gateway, mac, ETH_P_IP);
+		if (p->protocol != IPPROTO_ICMP)
+			seal(f, from, to, p->protocol);
+		write_header(f, six, p, from, to);
+		frame_ethernet(f, gateway, mac, six ? ETH_P_IPV6 : ETH_P_IP);
 	}
-	frame_vxlan(f, p->vni);
-	frame_udp(f, 50000, 4789, 0);
-	frame_ipv4(f, (struct ipv4_header){
-			      .from = host, .to = "192.168.0.201", .protocol = IPPROTO_UDP});
-	frame_ethernet(f, "02:0e:00:00:00:00", "02:0a:00:00:00:01", ETH_P_IP);
+	write_tunnel(f, p->vni, sender);
 }
 
 static void forget(const struct world *w)
@@ -221,11 +347,11 @@ static void forget(const struct world *w)
 static int decide(const struct world *w, const struct packet *p, struct decision *forth,
 		  struct decision *back)
 {
-	struct in6_addr from = endpoint_ip(p->from), to = endpoint_ip(p->to);
+	struct in6_addr from = endpoint_ip(w->six, p->from), to = endpoint_ip(w->six, p->to);
 	char what[64];
 	struct frame f;
 
-	write_frame(&f, p);
+	write_frame(&f, w->six, p);
 	snprintf(what, sizeof(what), "%u to %u", p->from, p->to);
 	return node_decides(&w->node[FWD], &w->node[FTN], &f, memcmp(&from, &to, sizeof(from)) > 0,
 			    what, forth, back);
@@ -254,7 +380,7 @@ static int reason_is(const struct world *w, const char *what, const struct packe
 // To the end: the verdict at the forwarder, and the frame that leaves it.
 static enum verdict travel(const struct world *w, const struct packet *p, struct frame *f)
 {
-	write_frame(f, p);
+	write_frame(f, w->six, p);
 	return node_travel(w->node, NODES, FWD, f, NULL);
 }
 
@@ -358,6 +484,17 @@ static int test_way(struct world *w)
 	return wrong;
 }
 
+// What an ICMP error says, by its code.
+static int told(const struct world *w, const char *what, const struct frame *f, uint8_t code)
+{
+	const uint8_t type = w->six ? ICMPV6_UNREACHABLE : ICMP_UNREACHABLE;
+	const uint8_t *icmp = f->byte + INNER + ip_bytes(w->six);
+
+	if (w->six)
+		code = code == ICMP_UNREACHABLE_PORT ? ICMPV6_NO_PORT : ICMPV6_NO_ADDRESS;
+	return is_number(what, icmp[0], type) + is_number(what, icmp[1], code);
+}
+
 static int test_refused(struct world *w)
 {
 	const struct rows {
@@ -413,13 +550,17 @@ static int test_refused(struct world *w)
 		 NO_SESSION,
 		 0},
 	};
-	const struct packet fragment = {RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 53, 0x2000, 0};
+	const struct packet fragment = {RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 53, PIECE, 0};
 	struct frame f;
 	int wrong = 0;
 
 	put_listener(w, RED, IPPROTO_TCP, 80, 0, (struct backends[]){{3, 1}, {}});
 	put_listener(w, RED, IPPROTO_UDP, 53, 0, (struct backends[]){{3, 1}, {}});
-	wrong += is_number("a fragment is not", backend_of(w, &fragment), 3);
+	// Of IPv4 it has its ports.
+	if (w->six)
+		wrong += reason_is(w, "a fragment", &fragment, DECIDE_UNREACHABLE, NO_LISTENER);
+	else
+		wrong += is_number("a fragment is not", backend_of(w, &fragment), 3);
 	forget(w);
 	put_listener(w, RED, IPPROTO_TCP, 22, 0, (struct backends[]){{OTHER, 1}, {}});
 	put_listener(w, RED, IPPROTO_TCP, 443, 0, (struct backends[]){{3, 0}, {4, 0}, {}});
@@ -429,10 +570,8 @@ static int test_refused(struct world *w)
 		forget(w);
 		if (rows[i].action != DECIDE_UNREACHABLE)
 			continue;
-		// In the tunnel Ethernet and IPv4 stand before the ICMP error.
 		wrong += is_verdict(rows[i].name, travel(w, &rows[i].p, &f), UNREACHABLE);
-		wrong += is_number(rows[i].name, f.byte[50 + 14 + 20], ICMP_UNREACHABLE);
-		wrong += is_number(rows[i].name, f.byte[50 + 14 + 20 + 1], rows[i].code);
+		wrong += told(w, rows[i].name, &f, rows[i].code);
 		wrong += is_number("no session", node_count(&w->node[FTN], "sessions"), 0);
 	}
 	return wrong;
@@ -460,27 +599,38 @@ static int test_hairpin(struct world *w)
 	return wrong;
 }
 
-static int test_arp(struct world *w)
+// Whose MAC an answer to a question says.
+static const uint8_t *answered_mac(const struct world *w, const struct frame *f)
 {
+	return w->six ? f->byte + INNER + ip_bytes(1) + sizeof(struct neighbor_message) + 2
+		      : f->byte + INNER + offsetof(struct arp_ipv4, sender_mac);
+}
+
+static int test_question(struct world *w)
+{
+	const enum verdict known = w->six ? ENDPOINT_NEIGHBOR : ENDPOINT_ARP;
+	const enum verdict unknown = w->six ? NEIGHBOR_UNKNOWN : ARP_UNKNOWN;
 	struct packet p = {.vni = RED, .from = CLIENT, .to = VIP};
 	const uint8_t of_first[6] = {2, 0xf, 0, 0, 0, 1};
-	struct arp_ipv4 arp;
 	struct frame f;
 	int wrong = 0;
 
 	put_listener(w, RED, IPPROTO_TCP, 80, 0, three);
-	wrong += is_verdict("who has it", travel(w, &p, &f), ENDPOINT_ARP);
-	memcpy(&arp, f.byte + 50 + 14, sizeof(arp));
-	wrong += is_number("a reply", ntohs(arp.op), ARP_REPLY);
-	wrong += is_number("of the gateway", memcmp(arp.sender_mac, of_first, 6), 0);
+	wrong += is_verdict("who has it", travel(w, &p, &f), known);
+	wrong += is_number("of the gateway", memcmp(answered_mac(w, &f), of_first, 6), 0);
+	if (w->six)
+		wrong += is_number("a reply", f.byte[INNER + ip_bytes(1)],
+				   ICMPV6_NEIGHBOR_ADVERTISEMENT);
+	else
+		wrong += is_number("a reply", f.byte[INNER + 7], ARP_REPLY);
 	p.from = 66;
-	wrong += is_verdict("from another subnet", travel(w, &p, &f), ARP_UNKNOWN);
+	wrong += is_verdict("from another subnet", travel(w, &p, &f), unknown);
 	p.from = CLIENT;
 	p.vni = BLUE;
-	wrong += is_verdict("in another VPC", travel(w, &p, &f), ARP_UNKNOWN);
+	wrong += is_verdict("in another VPC", travel(w, &p, &f), unknown);
 	p.vni = RED;
 	p.to = OTHER;
-	wrong += is_verdict("of nobody", travel(w, &p, &f), ARP_UNKNOWN);
+	wrong += is_verdict("of nobody", travel(w, &p, &f), unknown);
 	return wrong;
 }
 
@@ -503,26 +653,59 @@ static int test_tenants(struct world *w)
 	return wrong;
 }
 
-// What a host is given: whom it is for, and what its IPv4 and TCP headers say.
+// The addresses of the IP header that begins there.
+static void addresses_at(const uint8_t *ip, struct in6_addr *from, struct in6_addr *to)
+{
+	struct ipv6_header six;
+	struct iphdr four;
+
+	memcpy(&four, ip, sizeof(four));
+	memcpy(&six, ip, sizeof(six));
+	*from = four.version == 4 ? address_of_v4(four.saddr) : six.source;
+	*to = four.version == 4 ? address_of_v4(four.daddr) : six.destination;
+}
+
+// Whether what is there of IP and TCP or UDP at so many bytes has the right checksums, and says
+// this.
+static int is_packet(const char *what, const struct frame *f, size_t at,
+		     const struct in6_addr *from, uint16_t from_port, const struct in6_addr *to,
+		     uint16_t to_port)
+{
+	const uint8_t *ip = f->byte + at;
+	const int six = ip[0] >> 4 == 6, options = six && ip[6] == IPV6_DESTINATION;
+	const size_t behind = ip_bytes(six) + (options ? 8 : 0);
+	const uint8_t protocol = options ? ip[ip_bytes(1)] : six ? ip[6] : ip[9];
+	struct in6_addr source, destination;
+	__be16 ports[2];
+	int wrong = 0;
+
+	if (f->length < at + behind + 8)
+		return is_number(what, f->length, at + behind + 8);
+	addresses_at(ip, &source, &destination);
+	memcpy(ports, ip + behind, sizeof(ports));
+	wrong += is_number(what, memcmp(&source, from, sizeof(source)), 0);
+	wrong += is_number(what, memcmp(&destination, to, sizeof(destination)), 0);
+	wrong += is_number(what, ntohs(ports[0]), from_port);
+	wrong += is_number(what, ntohs(ports[1]), to_port);
+	if (!six)
+		wrong += is_number(what, words_sum(ip, sizeof(struct iphdr), 0), 0xFFFF);
+	return wrong + is_number("its checksum",
+				 pseudo_sum(&source, &destination, protocol, ip + behind,
+					    f->length - at - behind),
+				 0xFFFF);
+}
+
+// What a host is given: whom it is for, and what its headers say.
 static int delivered(const struct world *w, const char *what, const struct packet *p,
 		     enum verdict want, unsigned int from, uint16_t from_port, unsigned int to,
 		     uint16_t to_port, unsigned int taker)
 {
-	struct in6_addr source = endpoint_ip(from), destination = endpoint_ip(to);
-	struct iphdr ip;
-	__be16 ports[2];
+	struct in6_addr source = endpoint_ip(w->six, from), destination = endpoint_ip(w->six, to);
 	struct frame f;
 	int wrong = is_verdict(what, travel(w, p, &f), want);
 
-	if (f.length < 50 + 14 + sizeof(ip) + sizeof(ports))
-		return wrong + is_number(what, (long)f.length, 104);
-	memcpy(&ip, f.byte + 50 + 14, sizeof(ip));
-	memcpy(ports, f.byte + 50 + 14 + sizeof(ip), sizeof(ports));
 	wrong += is_number(what, f.byte[50 + 5], (long)taker); // its MAC
-	wrong += is_number(what, ntohl(ip.saddr), ntohl(address_v4(&source)));
-	wrong += is_number(what, ntohl(ip.daddr), ntohl(address_v4(&destination)));
-	wrong += is_number(what, ntohs(ports[0]), from_port);
-	return wrong + is_number(what, ntohs(ports[1]), to_port);
+	return wrong + is_packet(what, &f, INNER, &source, from_port, &destination, to_port);
 }
 
 static void forget_cached(const struct world *w)
@@ -546,7 +729,7 @@ static void put_policy(const struct world *w, uint32_t policy)
 // another, and ends without the address.
 static int test_session(struct world *w)
 {
-	const struct endpoint_key vip = {RED, endpoint_ip(VIP)};
+	const struct endpoint_key vip = {RED, endpoint_ip(w->six, VIP)};
 	struct packet there = first,
 		      back = {RED, 66, CLIENT, IPPROTO_TCP, SYN | ACK, 8080, 1000, 0, 0};
 	struct frame f;
@@ -579,6 +762,83 @@ static int test_session(struct world *w)
 	return wrong;
 }
 
+// An ICMP error about what p was, from an endpoint.
+static void write_error(struct frame *f, int six, unsigned int by, const struct packet *p)
+{
+	char from[ADDRESS_TEXT], to[ADDRESS_TEXT], speaker[ADDRESS_TEXT], mac[18];
+
+	endpoint_text(six, p->from, from);
+	endpoint_text(six, p->to, to);
+	endpoint_text(six, by, speaker);
+	snprintf(mac, sizeof(mac), "02:01:00:00:00:%02x", p->to % 256);
+	frame_clear(f);
+	frame_fill(f, 40);
+	frame_udp(f, p->from_port, p->to_port, 0);
+	seal(f, from, to, IPPROTO_UDP);
+	write_header(f, six, p, from, to);
+	if (six) {
+		frame_icmpv6(f, ICMPV6_TOO_BIG, 0, IPV6_MIN_MTU, speaker, from);
+		frame_ipv6(f, (struct ipv6_start){speaker, from, IPPROTO_ICMPV6, 0});
+	} else {
+		frame_icmp(f, ICMP_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED, 1280);
+		frame_ipv4(f, (struct ipv4_header){
+				      .from = speaker, .to = from, .protocol = IPPROTO_ICMP});
+	}
+	frame_ethernet(f, "02:0f:00:00:00:01", mac, six ? ETH_P_IPV6 : ETH_P_IP);
+	write_tunnel(f, RED, p->to);
+}
+
+// Such an error is delivered as if from one about what another packet was.
+static int error_delivered(struct world *w, const char *what, unsigned int by,
+			   const struct packet *about, unsigned int from, const struct packet *was)
+{
+	const size_t icmp = INNER + ip_bytes(w->six);
+	struct in6_addr source, destination, to = endpoint_ip(w->six, was->from),
+					     speaker = endpoint_ip(w->six, from),
+					     other = endpoint_ip(w->six, was->to);
+	struct frame f;
+	int wrong;
+
+	write_error(&f, w->six, by, about);
+	wrong = is_verdict(what, node_travel(w->node, NODES, FWD, &f, NULL), FORWARDED);
+	if (f.length < icmp + 8 + ip_bytes(1) + 8)
+		return wrong + is_number(what, f.length, 0);
+	addresses_at(f.byte + INNER, &source, &destination);
+	wrong += is_number("whose error", memcmp(&source, &speaker, sizeof(source)), 0);
+	wrong += is_number("to whom", memcmp(&destination, &to, sizeof(to)), 0);
+	if (w->six)
+		wrong +=
+			is_number("its checksum", icmpv6_check(f.byte + INNER, f.length - icmp), 0);
+	else
+		wrong += is_number("its checksum", words_sum(f.byte + icmp, f.length - icmp, 0),
+				   0xFFFF);
+	return wrong + is_packet(what, &f, icmp + 8, &to, was->from_port, &other, was->to_port);
+}
+
+// What a client, a backend and a router between them say of a connection's packets is about those
+// that the other one knows.
+static int test_errors(struct world *w)
+{
+	struct packet asks = {RED, CLIENT, VIP, IPPROTO_UDP, 0, 1000, 53, 0, 0},
+		      asked = {RED, CLIENT, 66, IPPROTO_UDP, 0, 1000, 8053, 0, 0},
+		      answers = {RED, 66, CLIENT, IPPROTO_UDP, 0, 8053, 1000, 0, 0},
+		      answered = {RED, VIP, CLIENT, IPPROTO_UDP, 0, 53, 1000, 0, 0};
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_UDP, 53, 0, (struct backends[]){{66, 1}, {}});
+	wrong += delivered(w, "asks", &asks, FORWARDED_FIRST, CLIENT, 1000, 66, 8053, 66);
+	for (int options = 0; options <= w->six; options++) {
+		asks.extra = asked.extra = answers.extra = answered.extra = options ? OPTIONS : 0;
+		wrong += delivered(w, "asks", &asks, FORWARDED, CLIENT, 1000, 66, 8053, 66);
+		wrong +=
+			delivered(w, "answers", &answers, FORWARDED, VIP, 53, CLIENT, 1000, CLIENT);
+		wrong += error_delivered(w, "a backend's", 66, &asked, VIP, &asks);
+		wrong += error_delivered(w, "a client's", CLIENT, &answered, CLIENT, &answers);
+		wrong += error_delivered(w, "a router's", 50, &asked, 50, &asks);
+	}
+	return wrong;
+}
+
 // Backends that answer clients themselves get packets as they are, and nothing else may come from
 // the address.
 static int test_direct(struct world *w)
@@ -589,7 +849,7 @@ static int test_direct(struct world *w)
 		      back = {RED, VIP, CLIENT, IPPROTO_TCP, SYN | ACK, 80, 1000, 0, 66},
 		      asking = {.vni = RED, .from = VIP, .to = CLIENT, .sender = 3},
 		      forged = {RED, VIP, CLIENT, IPPROTO_TCP, SYN, 80, 2000, 0, 66};
-	const struct endpoint_key moved = {RED, endpoint_ip(66)};
+	const struct endpoint_key moved = {RED, endpoint_ip(w->six, 66)};
 	struct decision forth = {}, other = {};
 	struct endpoint_value value;
 	struct frame f;
@@ -606,7 +866,8 @@ static int test_direct(struct world *w)
 	there.flags = back.flags = ACK;
 	wrong += delivered(w, "cached", &there, FORWARDED, CLIENT, 1000, VIP, 80, 66);
 	wrong += is_verdict("it begins nothing", travel(w, &forged, &f), NO_SOURCE);
-	wrong += is_verdict("it asks for a MAC", travel(w, &asking, &f), ENDPOINT_ARP);
+	wrong += is_verdict("it asks for a MAC", travel(w, &asking, &f),
+			    w->six ? ENDPOINT_NEIGHBOR : ENDPOINT_ARP);
 	asking.sender = 4;
 	wrong += is_verdict("another asks as it", travel(w, &asking, &f), NO_SOURCE);
 	// The backend has moved, and gets nothing new: what goes on goes there.
@@ -651,8 +912,8 @@ static int test_anew(struct world *w)
 	static const struct backends only[] = {{66, 1}, {}}, both[] = {{66, 1}, {3, 100}, {}},
 				     drains[] = {{66, 0}, {3, 1}, {}};
 	struct packet there = first, reset = first;
-	struct session_key key = {.a = endpoint_ip(CLIENT),
-				  .b = endpoint_ip(VIP),
+	struct session_key key = {.a = endpoint_ip(w->six, CLIENT),
+				  .b = endpoint_ip(w->six, VIP),
 				  .a_port = htons(1000),
 				  .b_port = htons(80),
 				  .vni = {RED >> 16, RED >> 8 & 255, RED & 255},
@@ -697,7 +958,8 @@ static int test_anew(struct world *w)
 // The address is an endpoint's now, which all may reach: not whom the connection goes to.
 static int test_endpoint_instead(struct world *w)
 {
-	const struct endpoint_key vip = {RED, endpoint_ip(VIP)}, other = {RED, endpoint_ip(67)};
+	const struct endpoint_key vip = {RED, endpoint_ip(w->six, VIP)},
+				  other = {RED, endpoint_ip(w->six, 67)};
 	const int endpoints = node_map(&w->node[FTN], "endpoints");
 	struct packet there = first;
 	struct endpoint_value value;
@@ -759,7 +1021,7 @@ static int test_straight_after(struct world *w)
 // What was somebody's session before the address became a load balancer's ends.
 static int test_former(struct world *w)
 {
-	const struct endpoint_key now = {RED, endpoint_ip(ENDPOINTS)};
+	const struct endpoint_key now = {RED, endpoint_ip(w->six, ENDPOINTS)};
 	const struct load_balancer_value value = {};
 	struct packet p = first;
 	struct frame f;
@@ -781,68 +1043,24 @@ static int test_former(struct world *w)
 #define PLACE 7
 #define CHECKER_PORT (CHECK_FIRST_PORT + FTN * CHECK_PORTS + 5)
 
-static uint16_t words_sum(const void *bytes, size_t length, uint32_t sum)
-{
-	const uint8_t *at = bytes;
-
-	for (size_t i = 0; i < length; i++)
-		sum += i % 2 ? at[i] : (uint32_t)at[i] << 8; // NOLINT: all was written
-	while (sum >> 16)
-		sum = (sum & 0xFFFF) + (sum >> 16);
-	return (uint16_t)sum;
-}
-
-// Whether what is there of IPv4 and TCP at so many bytes has the right checksums, and says this.
-static int is_tcp(const char *what, const struct frame *f, size_t at, const char *from,
-		  uint16_t from_port, const char *to, uint16_t to_port)
-{
-	const struct in6_addr source = address_must(from), destination = address_must(to);
-	size_t length = f->length - at - sizeof(struct iphdr);
-	const uint8_t *tcp = f->byte + at + sizeof(struct iphdr);
-	struct iphdr ip;
-	__be16 ports[2];
-	int wrong = 0;
-
-	if (f->length < at + sizeof(ip) + 20)
-		return is_number(what, f->length, at + sizeof(ip) + 20);
-	memcpy(&ip, f->byte + at, sizeof(ip));
-	memcpy(ports, tcp, sizeof(ports));
-	wrong += is_number(what, ntohl(ip.saddr), ntohl(address_v4(&source)));
-	wrong += is_number(what, ntohl(ip.daddr), ntohl(address_v4(&destination)));
-	wrong += is_number(what, ntohs(ports[0]), from_port);
-	wrong += is_number(what, ntohs(ports[1]), to_port);
-	wrong += is_number(what, words_sum(&ip, sizeof(ip), 0), 0xFFFF);
-	return wrong +
-	       is_number(what,
-			 words_sum(tcp, length,
-				   words_sum(&ip.saddr, 8, (uint32_t)(IPPROTO_TCP + length))),
-			 0xFFFF);
-}
-
-// A frame of TCP as its sender would write it, with its checksum.
+// A frame of TCP as its sender would write it.
 static void tcp_frame(struct frame *f, const char *from, const char *from_mac, uint16_t from_port,
 		      const char *to, const char *to_mac, uint16_t to_port, uint8_t flags)
 {
-	const struct in6_addr source = address_must(from), destination = address_must(to);
-	struct {
-		__be32 source, destination;
-		__be16 protocol, length;
-	} pseudo = {address_v4(&source), address_v4(&destination), htons(IPPROTO_TCP), htons(60)};
-	__be16 sum;
+	const struct packet p = {.protocol = IPPROTO_TCP};
+	const int six = strchr(from, ':') != NULL;
 
 	frame_clear(f);
 	frame_fill(f, 40);
 	frame_tcp(f, from_port, to_port, flags);
-	sum = htons(
-		(uint16_t)~words_sum(f->byte, f->length, words_sum(&pseudo, sizeof(pseudo), 0)));
-	memcpy(f->byte + 16, &sum, sizeof(sum));
-	frame_ipv4(f, (struct ipv4_header){.from = from, .to = to, .protocol = IPPROTO_TCP});
-	frame_ethernet(f, to_mac, from_mac, ETH_P_IP);
+	seal(f, from, to, IPPROTO_TCP);
+	write_header(f, six, &p, from, to);
+	frame_ethernet(f, to_mac, from_mac, six ? ETH_P_IPV6 : ETH_P_IP);
 }
 
 static void put_checked(const struct world *w, uint32_t vni, unsigned int endpoint)
 {
-	const struct checked_value backend = {vni, endpoint_ip(endpoint)};
+	const struct checked_value backend = {vni, endpoint_ip(w->six, endpoint)};
 	const struct check_ends_value ends = {.second = 1, .first_mac = {2, 0xc, 0, 0, 0, 1}};
 	const uint32_t place = PLACE, only = 0;
 
@@ -866,6 +1084,8 @@ static enum verdict check_out(const struct world *w, struct frame *f, const char
 // To the backend in its tunnel, from its gateway.
 static int test_check(struct world *w)
 {
+	const struct in6_addr gateway = endpoint_ip(w->six, SECOND_GATEWAY),
+			      backend = endpoint_ip(w->six, 66);
 	const uint32_t place = PLACE;
 	struct frame f;
 	int wrong = 0;
@@ -877,7 +1097,9 @@ static int test_check(struct world *w)
 		f.length > 50 ? (uint64_t)f.byte[46] << 16 | f.byte[47] << 8 | f.byte[48] : 0, RED);
 	wrong += is_number("its MAC", f.byte[50 + 5], 66);
 	wrong += is_number("its gateway's", f.byte[50 + 11], 2);
-	wrong += is_tcp("out", &f, 64, "10.0.0.126", CHECKER_PORT, "10.0.0.66", 8080);
+	wrong += is_number("its family", f.byte[50 + 12] << 8 | f.byte[50 + 13],
+			   w->six ? ETH_P_IPV6 : ETH_P_IP);
+	wrong += is_packet("out", &f, INNER, &gateway, CHECKER_PORT, &backend, 8080);
 	wrong += is_verdict("not the node's own address", check_out(w, &f, "240.0.0.4"),
 			    CHECK_UNKNOWN);
 	put_checked(w, RED, OTHER);
@@ -887,64 +1109,62 @@ static int test_check(struct world *w)
 	return wrong;
 }
 
-// What the endpoint with this MAC sends to a gateway's address, at the forwarder, and then, if it
-// goes there, at the flow table node.
-static enum verdict answered(const struct world *w, struct frame *f, uint32_t vni, const char *from,
-			     unsigned int mac, uint16_t from_port, const char *gateway,
+// What the endpoint with this MAC sends to its gateway's address in another's name, at the
+// forwarder, and then, if it goes there, at the flow table node.
+static enum verdict answered(const struct world *w, struct frame *f, uint32_t vni,
+			     unsigned int from, unsigned int mac, uint16_t from_port,
 			     uint16_t to_port)
 {
-	char from_mac[18];
+	char from_mac[18], source[ADDRESS_TEXT], gateway[ADDRESS_TEXT];
 	enum verdict v;
 
+	endpoint_text(w->six, from, source);
+	endpoint_text(w->six, SECOND_GATEWAY, gateway);
 	snprintf(from_mac, sizeof(from_mac), "02:01:00:00:00:%02x", mac);
-	tcp_frame(f, from, from_mac, from_port, gateway, "02:0f:00:00:00:02", to_port, SYN | ACK);
-	frame_vxlan(f, vni);
-	frame_udp(f, 50000, 4789, 0);
-	frame_ipv4(f, (struct ipv4_header){.from = "192.168.0.76",
-					   .to = "192.168.0.201",
-					   .protocol = IPPROTO_UDP});
-	frame_ethernet(f, "02:0e:00:00:00:00", "02:0a:00:00:00:01", ETH_P_IP);
+	tcp_frame(f, source, from_mac, from_port, gateway, "02:0f:00:00:00:02", to_port, SYN | ACK);
+	write_tunnel(f, vni, 66);
 	v = node_run(&w->node[FWD], f);
 	return v == CHECK_ANSWERED ? node_run(&w->node[FTN], f) : v;
 }
 
-// Only what was asked, from whom it was asked, gets to the socket that asked.
+// Only what was asked, from whom it was asked, gets to the socket that asked: to that all of it is
+// IPv4.
 static int test_check_answer(struct world *w)
 {
 	const struct {
 		const char *what;
 		uint32_t vni;
-		const char *from;
-		unsigned int mac;
+		unsigned int from, mac;
 		uint16_t from_port, to_port;
 		enum verdict verdict;
 	} others[] = {
-		{"another tenant's", BLUE, "10.0.0.66", 66, 8080, CHECKER_PORT, CHECK_UNKNOWN},
-		{"another endpoint's", RED, "10.0.0.67", 67, 8080, CHECKER_PORT, CHECK_UNKNOWN},
-		{"as if it were the backend's", RED, "10.0.0.66", 67, 8080, CHECKER_PORT, SPOOFED},
-		{"another port's", RED, "10.0.0.66", 66, 8081, CHECKER_PORT, CHECK_UNKNOWN},
-		{"to another port", RED, "10.0.0.66", 66, 8080, CHECKER_PORT + 1, CHECK_UNKNOWN},
-		{"to nobody's port", RED, "10.0.0.66", 66, 8080, 1023, GATEWAY_PROTOCOL},
-		{"to no node's", RED, "10.0.0.66", 66, 8080, 65535, NO_VIEW},
+		{"another tenant's", BLUE, 66, 66, 8080, CHECKER_PORT, CHECK_UNKNOWN},
+		{"another endpoint's", RED, 67, 67, 8080, CHECKER_PORT, CHECK_UNKNOWN},
+		{"as if it were the backend's", RED, 66, 67, 8080, CHECKER_PORT, SPOOFED},
+		{"another port's", RED, 66, 66, 8081, CHECKER_PORT, CHECK_UNKNOWN},
+		{"to another port", RED, 66, 66, 8080, CHECKER_PORT + 1, CHECK_UNKNOWN},
+		{"to nobody's port", RED, 66, 66, 8080, 1023, GATEWAY_PROTOCOL},
+		{"to no node's", RED, 66, 66, 8080, 65535, NO_VIEW},
 	};
+	const struct in6_addr place = address_must("240.0.0.9"), own = address_must("240.0.0.1");
 	struct frame f;
 	int wrong = 0;
 
 	put_checked(w, RED, 66);
-	wrong += is_verdict("nothing asked",
-			    answered(w, &f, RED, "10.0.0.66", 66, 8080, "10.0.0.126", CHECKER_PORT),
+	wrong += is_verdict("nothing asked", answered(w, &f, RED, 66, 66, 8080, CHECKER_PORT),
 			    CHECK_UNKNOWN);
 	wrong += is_verdict("asked", check_out(w, &f, "240.0.0.1"), CHECK_PASSED);
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		wrong += is_verdict(others[i].what,
 				    answered(w, &f, others[i].vni, others[i].from, others[i].mac,
-					     others[i].from_port, "10.0.0.126", others[i].to_port),
+					     others[i].from_port, others[i].to_port),
 				    others[i].verdict);
-	wrong += is_verdict("answered",
-			    answered(w, &f, RED, "10.0.0.66", 66, 8080, "10.0.0.126", CHECKER_PORT),
+	wrong += is_verdict("answered", answered(w, &f, RED, 66, 66, 8080, CHECKER_PORT),
 			    CHECK_TAKEN);
 	wrong += is_number("to the first end", f.byte[1], 0xc);
-	return wrong + is_tcp("answered", &f, 14, "240.0.0.9", 8080, "240.0.0.1", CHECKER_PORT);
+	wrong += is_number("its family", f.byte[12] << 8 | f.byte[13], ETH_P_IP);
+	return wrong +
+	       is_packet("answered", &f, sizeof(struct ethhdr), &place, 8080, &own, CHECKER_PORT);
 }
 
 // ---- SYN protection ----
@@ -968,7 +1188,7 @@ static void put_shield(const struct world *w, uint32_t vni, uint32_t per_s)
 {
 	Zeta__Node__V1__Shield shield = ZETA__NODE__V1__SHIELD__INIT;
 	Zeta__Node__V1__Rate rate = ZETA__NODE__V1__RATE__INIT;
-	struct in6_addr vip = endpoint_ip(VIP);
+	struct in6_addr vip = endpoint_ip(w->six, VIP);
 	const uint32_t only = 0;
 	struct {
 		struct entries entries;
@@ -995,18 +1215,21 @@ static void remove_shields(const struct world *w)
 	node_clear(&w->node[FWD], "proven");
 }
 
-// Where the sequence number of a frame of write_frame() stands, and the acknowledgment's of what it
-// is answered with.
-#define INNER_IP (50 + 14)
-#define SEQUENCE (INNER_IP + 20 + 4)
+// Where the sequence number of a frame of write_frame() stands, and of what it is answered with.
+// The acknowledgment follows it.
+static size_t sequence_at(const struct world *w)
+{
+	return INNER + ip_bytes(w->six) + 4;
+}
 
 static enum verdict run_numbered(const struct world *w, const struct packet *p, uint32_t number,
 				 struct frame *f)
 {
 	const __be32 sequence = htonl(number);
 
-	write_frame(f, p);
-	memcpy(f->byte + SEQUENCE, &sequence, sizeof(sequence));
+	write_frame(f, w->six, p);
+	memcpy(f->byte + sequence_at(w) + (p->extra == OPTIONS ? 8 : 0), &sequence,
+	       sizeof(sequence));
 	return node_travel(w->node, NODES, FWD, f, NULL);
 }
 
@@ -1018,6 +1241,12 @@ static uint32_t word_at(const struct frame *f, size_t at)
 	return ntohl(word);
 }
 
+// What a SYN is answered with.
+static uint32_t cookie_in(const struct world *w, const struct frame *f)
+{
+	return word_at(f, sequence_at(w) + 4);
+}
+
 static uint32_t slot_now(void)
 {
 	struct timespec now;
@@ -1026,13 +1255,13 @@ static uint32_t slot_now(void)
 	return cookie_slot((uint32_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000));
 }
 
-// The client is the key's a, as 10.0.0.1 sorts first.
-static uint32_t cookie_for(const struct packet *p, uint32_t number, uint32_t slot,
-			   const struct shield_secret *with)
+// The client is the key's a, as its address sorts first.
+static uint32_t cookie_for(const struct world *w, const struct packet *p, uint32_t number,
+			   uint32_t slot, const struct shield_secret *with)
 {
 	struct session_key key = {
-		.a = endpoint_ip(p->from),
-		.b = endpoint_ip(p->to),
+		.a = endpoint_ip(w->six, p->from),
+		.b = endpoint_ip(w->six, p->to),
 		.a_port = htons(p->from_port),
 		.b_port = htons(p->to_port),
 		.vni = {(uint8_t)(p->vni >> 16), (uint8_t)(p->vni >> 8), (uint8_t)p->vni},
@@ -1060,6 +1289,7 @@ static int test_cookie(struct world *w)
 {
 	static const uint32_t numbers[] = {0,	       1,	   0x7FFF,     0x8000,
 					   0x12345678, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF};
+	const struct in6_addr vip = endpoint_ip(w->six, VIP), client = endpoint_ip(w->six, CLIENT);
 	struct packet p = first, reset = first;
 	struct frame f;
 	int wrong = 0;
@@ -1074,14 +1304,15 @@ static int test_cookie(struct world *w)
 		snprintf(what, sizeof(what), "number %08x", numbers[i]);
 		p.from_port = reset.from_port = (uint16_t)(1000 + i);
 		wrong += is_verdict(what, run_numbered(w, &p, numbers[i], &f), COOKIE_SENT);
-		wrong += is_number(what, f.length, INNER_IP + 40);
+		wrong += is_number(what, f.length, INNER + ip_bytes(w->six) + 20);
 		wrong += is_number(what, f.byte[14 + 19], 11); // the client's host
 		wrong += is_number(what, f.byte[50 + 5], CLIENT);
 		wrong += is_number(what, f.byte[50 + 6 + 1], 0xF); // from the gateway's MAC
-		wrong += is_number(what, word_at(&f, INNER_IP) & 0xFFFF, 40);
-		wrong += is_number(what, word_at(&f, INNER_IP + 32), 0x5012FFFF); // SYN, ACK
-		wrong += is_tcp(what, &f, INNER_IP, "10.0.0.61", 80, "10.0.0.1", p.from_port);
-		shown = word_at(&f, SEQUENCE + 4);
+		wrong += is_number(what, word_at(&f, INNER + (w->six ? 4 : 0)) & 0xFFFFFF,
+				   w->six ? 20 << 16 | IPPROTO_TCP << 8 | 64 : 40);
+		wrong += is_number(what, word_at(&f, sequence_at(w) + 8), 0x5012FFFF); // SYN, ACK
+		wrong += is_packet(what, &f, INNER, &vip, 80, &client, p.from_port);
+		shown = cookie_in(w, &f);
 		// What firewalls on the way take for this connection's, and the client does not.
 		if (numbers[i] - shown - 1 >= 65535)
 			wrong += is_number(what, shown, numbers[i]);
@@ -1099,9 +1330,18 @@ static int test_cookie(struct world *w)
 	p.flags = SYN | 0xC0; // RFC 3168 section 6.1.1
 	wrong += is_verdict("SYN with ECN", travel(w, &p, &f), COOKIE_SENT);
 	p.flags = SYN;
-	p.fragment = 0x2000;
-	wrong += is_verdict("a fragment", travel(w, &p, &f), COOKIE_SENT);
-	wrong += is_number("whole", word_at(&f, INNER_IP + 4), 0x4000); // it must not be one
+	if (w->six) {
+		p.extra = OPTIONS;
+		wrong += is_verdict("behind options", run_numbered(w, &p, 0x12345678, &f),
+				    COOKIE_SENT);
+		wrong += is_packet("without them", &f, INNER, &vip, 80, &client, p.from_port);
+		wrong += is_number("its number", cookie_isn_shown(cookie_in(w, &f)),
+				   cookie_isn(0x12345678));
+	} else {
+		p.extra = PIECE;
+		wrong += is_verdict("a fragment", travel(w, &p, &f), COOKIE_SENT);
+		wrong += is_number("whole", word_at(&f, INNER + 4), 0x4000); // it must not be one
+	}
 	remove_shields(w);
 	return wrong;
 }
@@ -1122,12 +1362,13 @@ static int test_cookie_wrong(struct world *w)
 	slot = slot_now();
 	wrong += is_verdict(
 		"an old one",
-		run_numbered(w, &reset, cookie_for(&first, number, slot - 2, &secret), &f),
+		run_numbered(w, &reset, cookie_for(w, &first, number, slot - 2, &secret), &f),
 		COOKIE_WRONG);
-	wrong += is_verdict("another node's",
-			    run_numbered(w, &reset, cookie_for(&first, number, slot, &other), &f),
-			    COOKIE_WRONG);
-	wrong_one = cookie_for(&first, number, slot, &secret);
+	wrong +=
+		is_verdict("another node's",
+			   run_numbered(w, &reset, cookie_for(w, &first, number, slot, &other), &f),
+			   COOKIE_WRONG);
+	wrong_one = cookie_for(w, &first, number, slot, &secret);
 	reset.from_port++;
 	wrong += is_verdict("another port's", run_numbered(w, &reset, wrong_one, &f), COOKIE_WRONG);
 	reset.from_port--;
@@ -1139,7 +1380,7 @@ static int test_cookie_wrong(struct world *w)
 	wrong += is_verdict("SYN", run_numbered(w, &syn, number, &f), COOKIE_SENT);
 	wrong += is_verdict(
 		"of the slot before",
-		run_numbered(w, &reset, cookie_for(&first, number, slot_now() - 1, &secret), &f),
+		run_numbered(w, &reset, cookie_for(w, &first, number, slot_now() - 1, &secret), &f),
 		COOKIE_PROVEN);
 	remove_shields(w);
 	return wrong;
@@ -1161,7 +1402,7 @@ static int test_proven(struct world *w)
 	put_listener(w, BLUE, IPPROTO_TCP, 80, 0, one);
 	put_shield(w, RED, 0);
 	wrong += is_verdict("SYN", run_numbered(w, &there, 0, &f), COOKIE_SENT);
-	wrong += is_verdict("its cookie", run_numbered(w, &reset, word_at(&f, SEQUENCE + 4), &f),
+	wrong += is_verdict("its cookie", run_numbered(w, &reset, cookie_in(w, &f), &f),
 			    COOKIE_PROVEN);
 	wrong += is_number("no session yet", node_count(&w->node[FTN], "sessions"), 0);
 	wrong += delivered(w, "SYN again", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080, 66);
@@ -1173,7 +1414,7 @@ static int test_proven(struct world *w)
 	wrong += delivered(w, "SYN once more", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080, 66);
 	// Another beginning is another's to prove, and does not end what there is.
 	wrong += is_verdict("another SYN", run_numbered(w, &there, 0x12345678, &f), COOKIE_SENT);
-	shown = word_at(&f, SEQUENCE + 4);
+	shown = cookie_in(w, &f);
 	wrong += is_verdict("its cookie", run_numbered(w, &reset, shown, &f), COOKIE_PROVEN);
 	there.flags = ACK;
 	wrong += delivered(w, "it goes on", &there, FORWARDED, CLIENT, 1000, 66, 8080, 66);
@@ -1202,7 +1443,7 @@ static int test_proven(struct world *w)
 	there.to_port = reset.to_port = 443;
 	reset.from_port = there.from_port;
 	wrong += is_verdict("direct", run_numbered(w, &there, 0, &f), COOKIE_SENT);
-	wrong += is_verdict("its cookie", run_numbered(w, &reset, word_at(&f, SEQUENCE + 4), &f),
+	wrong += is_verdict("its cookie", run_numbered(w, &reset, cookie_in(w, &f), &f),
 			    COOKIE_PROVEN);
 	wrong += delivered(w, "as it is", &there, FORWARDED_FIRST, CLIENT, there.from_port, VIP,
 			   443, 66);
@@ -1234,7 +1475,7 @@ static int test_under_attack(struct world *w)
 	wrong += is_number("all of them", passed + asked, 4 * SHIELD_BURST);
 	reset.from_port = p.from_port;
 	reset.flags = RST;
-	wrong += is_verdict("its cookie", run_numbered(w, &reset, word_at(&f, SEQUENCE + 4), &f),
+	wrong += is_verdict("its cookie", run_numbered(w, &reset, cookie_in(w, &f), &f),
 			    COOKIE_PROVEN);
 	wrong += is_verdict("SYN again", travel(w, &p, &f), FORWARDED_FIRST);
 	remove_shields(w);
@@ -1250,9 +1491,10 @@ static const struct test {
 	{"the way", test_way},
 	{"refused", test_refused},
 	{"hairpin", test_hairpin},
-	{"ARP", test_arp},
+	{"whose it is", test_question},
 	{"two tenants", test_tenants},
 	{"a session", test_session},
+	{"errors", test_errors},
 	{"answers of their own", test_direct},
 	{"begun anew", test_anew},
 	{"an endpoint instead", test_endpoint_instead},
@@ -1287,14 +1529,17 @@ int main(int argc, char **argv)
 		put_tenant(&w.node[i], RED);
 		put_tenant(&w.node[i], BLUE);
 	}
-	for (size_t t = 0; t < sizeof(tests) / sizeof(tests[0]); t++) {
+	for (size_t t = 0; t < 2 * sizeof(tests) / sizeof(tests[0]); t++) {
+		const struct test *test = &tests[t / 2];
 		int failed;
 
+		w.six = (int)(t % 2);
 		forget(&w);
 		node_clear(&w.node[FTN], "listeners");
 		node_clear(&w.node[FTN], "load_balancers");
-		failed = tests[t].run(&w);
-		printf("%s %s\n", failed ? "FAILED" : "ok    ", tests[t].name);
+		failed = test->run(&w);
+		printf("%s %s, %s\n", failed ? "FAILED" : "ok    ", test->name,
+		       w.six ? "IPv6" : "IPv4");
 		wrong += failed;
 	}
 	for (int i = 0; i < NODES; i++)

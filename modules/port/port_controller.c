@@ -117,6 +117,20 @@ static int check_allowed(struct change *change)
 	return 0;
 }
 
+// Who is a load balancer's backend keeps an address of its family.
+static int check_balanced(const struct object *object, void *arg)
+{
+	const char *ip = text_or_empty(object->body, "ip");
+	const bool six = strchr(ip, ':') != NULL;
+	struct change *change = arg;
+
+	if (has_family(json_object_get(change->after, "ips"), six))
+		return 0;
+	return refuse(change->problem, 409, "ips",
+		      "ips has no %s address, and load balancer \"%s\", which has %s, needs one",
+		      six ? "IPv6" : "IPv4", text_or_empty(object->body, "name"), ip);
+}
+
 static int complete(struct change *change)
 {
 	const char *vpc_id = text_in(change->after, "vpc"), *mac = text_in(change->after, "mac");
@@ -138,7 +152,10 @@ static int complete(struct change *change)
 		    (err = subnet_admits(change, vpc_id, field, json_string_value(ip))))
 			return err;
 	}
-	if ((err = check_allowed(change)) || (err = uplink_settle(change, vpc, host)))
+	if ((err = check_allowed(change)) ||
+	    (err = store_list_referring(change->store, "load-balancers", "ports", change->id,
+					check_balanced, change)) ||
+	    (err = uplink_settle(change, vpc, host)))
 		return err;
 	return routes_admit(change);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 // Sessions that are translated: what their packets become, what a record is from the other side,
-// and packets themselves (RFC 3022; ICMP errors: RFC 5508 section 4).
+// and packets themselves (RFC 3022; ICMP errors: RFC 5508 section 4). Of either family, both sides
+// of the same.
 #pragma once
 
 #include "datapath/packet.bpf.h"
@@ -11,14 +12,13 @@
 inlined void translation_flow(const struct translation *t, const struct session_key *key,
 			      struct flow *out)
 {
-	const struct ends ends = {address_v4(&t->source), address_v4(&t->destination)};
+	const int icmp = key->protocol == IPPROTO_ICMP || key->protocol == IPPROTO_ICMPV6;
 
 	__builtin_memset(out, 0, sizeof(*out));
 	out->source_port = t->source_port;
 	out->destination_port = t->destination_port;
-	out->no_echo =
-		key->protocol == IPPROTO_ICMP && !key->a_port && key->b_port == bpf_htons(0xFFFF);
-	make_key(out, ends, vni_of(t->vni), key->protocol);
+	out->no_echo = icmp && !key->a_port && key->b_port == bpf_htons(0xFFFF);
+	make_key6(out, &t->source, &t->destination, vni_of(t->vni), key->protocol);
 }
 
 // The same seen from there: what the packets that go back become. to: the flow of above.
@@ -35,23 +35,25 @@ inlined void translation_turn(const struct translation *t, const struct session_
 	out->flags = TRANSLATION_IS | (to->from_b ? 0 : TRANSLATION_FROM_B);
 }
 
-// Whether there can be such packets, and another key for them.
+// Whether there can be such packets, and another key for them. What has no ports where others have
+// is an IPv6 fragment, whose checksum is in another one: nobody translates it.
 inlined int translation_valid(const struct translation *t, const struct session_key *key,
 			      const struct flow *to)
 {
 	const __u64 *was = (const void *)key, *is = (const void *)&to->key;
+	const int six = !address_is_v4(&key->a);
 	__u64 differ = 0;
 	__u32 i;
 
 	UNROLLED
 	for (i = 0; i < sizeof(*key) / sizeof(*was); i++)
 		differ |= was[i] ^ is[i];
-	if (!differ || !address_is_v4(&t->source) || !address_is_v4(&t->destination) ||
-	    !address_is_v4(&key->a))
+	if (!differ || address_is_v4(&t->source) == six || address_is_v4(&t->destination) == six)
 		return 0;
 	if (key->protocol == IPPROTO_TCP || key->protocol == IPPROTO_UDP)
-		// What has no ports is an IPv6 fragment, and stays one.
-		return !(t->source_port | t->destination_port) == !(key->a_port | key->b_port);
+		return (t->source_port | t->destination_port) && (key->a_port | key->b_port);
+	if (key->protocol == IPPROTO_ICMPV6)
+		return t->source_port == t->destination_port && key->a_port == key->b_port;
 	return key->protocol == IPPROTO_ICMP ? t->source_port == t->destination_port
 					     : !(t->source_port | t->destination_port);
 }
@@ -105,6 +107,16 @@ inlined __u32 change16(__u16 from, __u16 to)
 inlined __u32 change32(__u32 from, __u32 to)
 {
 	return change16(from, to) + change16(from >> 16, to >> 16);
+}
+
+inlined __u32 change128(const struct in6_addr *from, const struct in6_addr *to)
+{
+	__u32 change = 0, i;
+
+	UNROLLED
+	for (i = 0; i < 4; i++)
+		change += change32(from->in6_u.u6_addr32[i], to->in6_u.u6_addr32[i]);
+	return change;
 }
 
 inlined void check_change(__sum16 *check, __u32 change)
@@ -175,9 +187,57 @@ inlined enum verdict translate_embedded(struct packet *p, const struct translati
 	return GO_ON;
 }
 
-// The packet, whose flow is f, becomes what the translation says. Its IPv4 header was read.
-inlined enum verdict translate_packet(struct packet *p, const struct flow *f,
-				      const struct translation *t)
+// The same of IPv6: RFC 4443 section 3. p->at is behind the packet's headers, whose addresses have
+// changed so much.
+inlined enum verdict translate_embedded6(struct packet *p, const struct translation *t,
+					 __u32 change)
+{
+	struct icmpv6_header *icmp = take(p, sizeof(*icmp));
+	struct ipv6_header *ip = take(p, sizeof(*ip));
+	__u8 protocol, fragment;
+	__u32 addresses, ports = 0;
+	enum verdict v;
+	__be16 *word;
+	__sum16 was;
+
+	if (!icmp || !ip)
+		return TRUNCATED;
+	addresses =
+		change128(&ip->source, &t->destination) + change128(&ip->destination, &t->source);
+	ip->source = t->destination;
+	ip->destination = t->source;
+	change += addresses;
+	protocol = ip->next;
+	if ((v = skip_extensions(p, &protocol, &fragment)))
+		return v;
+	word = take(p, 8);
+	if (!word)
+		return TRUNCATED;
+	if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) {
+		ports = change16(word[0], t->destination_port) + change16(word[1], t->source_port);
+		word[0] = t->destination_port;
+		word[1] = t->source_port;
+		change += ports;
+		if (protocol == IPPROTO_UDP) {
+			was = word[3];
+			check_change_udp(&word[3], addresses + ports);
+			change += change16(was, word[3]);
+		}
+	} else if (protocol == IPPROTO_ICMPV6) {
+		// An echo: nothing else of it is translated.
+		ports = change16(word[2], t->source_port);
+		word[2] = t->source_port;
+		was = word[1];
+		check_change(&word[1], addresses + ports);
+		change += ports + change16(was, word[1]);
+	}
+	check_change(&icmp->checksum, change);
+	return GO_ON;
+}
+
+// An IPv4 packet, whose header was read and whose flow is f, becomes what the translation says.
+inlined enum verdict translate_packet4(struct packet *p, const struct flow *f,
+				       const struct translation *t)
 {
 	struct iphdr *ip = p->inner.ip;
 	__be32 source = address_v4(&t->source), destination = address_v4(&t->destination);
@@ -226,4 +286,77 @@ inlined enum verdict translate_packet(struct packet *p, const struct flow *f,
 		check_change(&icmp->checksum, ports);
 	}
 	return GO_ON;
+}
+
+// The same of IPv6, of the frame that begins at so many bytes. Where there is a checksum it is of
+// the addresses, too (RFC 8200 section 8.1).
+verified int translate_at6(struct xdp_md *ctx, __u32 offset, const struct flow *f,
+			   const struct translation *t)
+{
+	struct packet p = packet_of(ctx);
+	struct in6_addr source;
+	struct ipv6_header *ip;
+	__u8 protocol, fragment;
+	enum verdict v;
+	__u32 change;
+
+	if (!f || !t || offset > 511)
+		return BUG;
+	p.at += (offset & 511) + sizeof(struct ethhdr); // which the verifier believes
+	ip = take(&p, sizeof(*ip));
+	if (!ip)
+		return TRUNCATED;
+	source = flow_source(f);
+	// A router on the way speaks for itself.
+	if (f->icmp_error && !address_equal(&ip->source, &source))
+		source = ip->source;
+	else
+		source = t->source;
+	change = change128(&ip->source, &source) + change128(&ip->destination, &t->destination);
+	ip->source = source;
+	ip->destination = t->destination;
+	protocol = ip->next;
+	if ((v = skip_extensions(&p, &protocol, &fragment)))
+		return v;
+	if (f->icmp_error)
+		return translate_embedded6(&p, t, change);
+	if (protocol == IPPROTO_TCP) {
+		struct tcphdr *tcp = take(&p, sizeof(*tcp));
+
+		if (!tcp)
+			return TRUNCATED;
+		change += change16(tcp->source, t->source_port) +
+			  change16(tcp->dest, t->destination_port);
+		tcp->source = t->source_port;
+		tcp->dest = t->destination_port;
+		check_change(&tcp->check, change);
+	} else if (protocol == IPPROTO_UDP) {
+		struct udphdr *udp = take(&p, sizeof(*udp));
+
+		if (!udp)
+			return TRUNCATED;
+		change += change16(udp->source, t->source_port) +
+			  change16(udp->dest, t->destination_port);
+		udp->source = t->source_port;
+		udp->dest = t->destination_port;
+		check_change_udp(&udp->check, change);
+	} else if (protocol == IPPROTO_ICMPV6) { // an echo
+		struct icmpv6_header *icmp = take(&p, sizeof(*icmp));
+
+		if (!icmp)
+			return TRUNCATED;
+		change += change16(icmp->echo.identifier, t->source_port);
+		icmp->echo.identifier = t->source_port;
+		check_change(&icmp->checksum, change);
+	}
+	return GO_ON;
+}
+
+// The packet, whose flow is f, becomes what the translation says. It was read.
+inlined enum verdict translate_packet(struct packet *p, const struct flow *f,
+				      const struct translation *t)
+{
+	if (!p->inner.ip)
+		return translate_at6(p->ctx, (void *)p->inner.eth - p->data, f, t);
+	return translate_packet4(p, f, t);
 }
