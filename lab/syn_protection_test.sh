@@ -19,7 +19,7 @@ shop=10.0.1.100
 head -c 12000000 /dev/urandom >"$work/file"
 sum=$(sha256sum <"$work/file" | cut -d' ' -f1)
 for name in web1 web2; do
-	web "$name" "$name"
+	web "$name" "$name" 'listen [::]:8080;'
 	ln "$work/file" "$work/$name/file"
 done
 network far
@@ -41,6 +41,11 @@ on router nft -f - <<-END
 	}
 END
 
+# six ENDPOINT NUMBER
+six() {
+	on "$1" sh -c "sysctl -q -w net.ipv6.conf.eth0.disable_ipv6=0 &&
+		ip -6 address add 2001:db8:1::$2/64 dev eth0 nodad && ip -6 route add default via 2001:db8:1::1"
+}
 protect() {
 	ctl apply -f - <<<"{kind: LoadBalancer, name: shop, vpc: red, $1}"
 }
@@ -126,6 +131,20 @@ holds "and ends well" wait $trickling
 holds "also behind the firewall" wait $far_trickling
 holds "byte for byte, all of it" \
 	[ "$(cat "$work/transfers" "$work/far-transfers" | grep -c "^$sum live")" = $((2 * transfers)) ]
+
+ctl apply -f - >>"$work/log" <<-YAML
+	{kind: Subnet, name: front6, vpc: red, cidr: "2001:db8:1::/64"}
+	---
+	{kind: Port, name: client, vpc: red, ips: [10.0.1.10, "2001:db8:1::10"]}
+	---
+	{kind: Port, name: web1, vpc: red, ips: [10.0.1.11, "2001:db8:1::11"]}
+	---
+	{kind: LoadBalancer, name: shop6, vpc: red, ip: "2001:db8:1::100", syn_protection: always, listeners: [
+	  {protocol: tcp, port: 80, backend_port: 8080, backends: [{port: web1}]}]}
+YAML
+six client 10
+six web1 11
+holds "by IPv6 they prove themselves, too" until_true grows COOKIE_PROVEN page client 'http://[2001:db8:1::100]/'
 
 holds "protected where there are many" protect 'syn_protection: under-attack, syn_rate: 100'
 holds "who is alone proves nothing" until_true stays COOKIE_SENT page client http://$shop/
