@@ -865,7 +865,7 @@ class Objects(Case):
                     balancer(name="b", ip="10.0.1.101"), says="cannot be changed")
         self.expect(204, "DELETE", "/v1/load-balancers/b")
         # Whose clients prove themselves can be said at any time.
-        self.assertEqual((got["syn_protection"], got["syn_rate"]), ("off", 1000))
+        self.assertEqual((got["syn_protection"], got["syn_rate"]), ("never", 1000))
         shielded = self.expect(200, "PUT", "/v1/load-balancers/shop",
                                balancer(syn_protection="under-attack", syn_rate=50))
         self.assertEqual((shielded["syn_protection"], shielded["syn_rate"]), ("under-attack", 50))

@@ -1017,7 +1017,7 @@ static void load_balancer(void **state)
 	assert_int_equal(shield->vni, 100);
 	assert_ip(shield->ip, "192.168.0.100");
 	assert_null(shield->rate);
-	assert_null(protect(c, &all, checked, "off"));
+	assert_null(protect(c, &all, checked, "never"));
 	assert_non_null(protect(c, &all, balancer("blue-a", "blue-b"), "always"));
 	revision = remove_alone(c, "load-balancers", "shop");
 	wait_for(all.ftn1, all.ftn1->revision == revision);

@@ -153,7 +153,7 @@ holds "a flood: it is asked" until_true grows COOKIE_SENT sleep 1
 holds "clients are served" served on client
 : >"$work/many"
 wait $flooding
-holds "and unprotected" protect 'syn_protection: "off"'
+holds "and unprotected" protect 'syn_protection: never'
 flood last
 holds "forged SYNs have sessions" until_true has_forged 1000
 : >"$work/last"

@@ -13,7 +13,7 @@
 
 static const char *const affinities[] = {"none", "source", NULL};
 static const char *const checks[] = {"tcp", "http", NULL};
-static const char *const protections[] = {"off", "under-attack", "always", NULL};
+static const char *const protections[] = {"never", "under-attack", "always", NULL};
 static const char *const protocols[] = {"tcp", "udp", NULL};
 
 static const struct field backend_fields[] = {
@@ -68,7 +68,7 @@ static const struct field fields[] = {
 	{.name = "syn_protection",
 	 .type = FIELD_CHOICE,
 	 .choices = protections,
-	 .fallback = "\"off\""},
+	 .fallback = "\"never\""},
 	{.name = "syn_rate",
 	 .type = FIELD_INTEGER,
 	 .min = 1,
