@@ -1472,7 +1472,7 @@ static int test_under_attack(struct world *w)
 	}
 	wrong += is_number("as many as may", passed >= SHIELD_BURST, 1);
 	wrong += is_number("the others prove themselves", asked > SHIELD_BURST, 1);
-	wrong += is_number("all of them", passed + asked, 4 * SHIELD_BURST);
+	wrong += is_number("all of them", passed + asked, 4ul * SHIELD_BURST);
 	reset.from_port = p.from_port;
 	reset.flags = RST;
 	wrong += is_verdict("its cookie", run_numbered(w, &reset, cookie_in(w, &f), &f),
