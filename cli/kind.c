@@ -171,14 +171,15 @@ const struct kind kinds[] = {
 		.per_vpc = 1,
 		.field = {FIELD("name"), FIELD("description"), REFERENCE("vpc", "vpcs"),
 			  FIELD("ip"), FIELD("affinity"), FIELD("direct_return"),
-			  FIELD("listeners"), FIELD("check"),
-			  REFERENCE("service_chain", "service-chains"),
+			  FIELD("syn_protection"), FIELD("syn_rate"), FIELD("listeners"),
+			  FIELD("check"), REFERENCE("service_chain", "service-chains"),
 			  FIELD("backends"),	       // inside a listener
 			  REFERENCE("port", "ports")}, // inside a backend
 		.column = {COLUMN("VPC", "vpc"), COLUMN("IP", "ip"),
 			   COLUMN("LISTENERS", "listeners.port"), COLUMN("UP", "status.up"),
 			   COLUMN("DOWN", "status.down"), WIDE("AFFINITY", "affinity"),
-			   WIDE("DIRECT", "direct_return"), WIDE("CHAIN", "service_chain")},
+			   WIDE("DIRECT", "direct_return"), WIDE("SYN", "syn_protection"),
+			   WIDE("CHAIN", "service_chain")},
 	},
 	{
 		.name = "Nat",

@@ -880,6 +880,11 @@ class Objects(Case):
         self.refuse(409, "direct_return", "PUT", "/v1/load-balancers/b",
                     balancer(name="b", ip="10.0.1.101"), says="cannot be changed")
         self.expect(204, "DELETE", "/v1/load-balancers/b")
+        # Whose clients prove themselves can be said at any time.
+        self.assertEqual((got["syn_protection"], got["syn_rate"]), ("never", 1000))
+        shielded = self.expect(200, "PUT", "/v1/load-balancers/shop",
+                               balancer(syn_protection="under-attack", syn_rate=50))
+        self.assertEqual((shielded["syn_protection"], shielded["syn_rate"]), ("under-attack", 50))
         # Backends have an address of its family, and keep it.
         self.make("subnets", name="six", vpc="blue", cidr="2001:db8:5::/64")
         six = {"name": "b", "ip": "2001:db8:5::100"}
@@ -1601,6 +1606,7 @@ class Refusals(Case):
             ("load-balancers", "ip", gone), ("load-balancers", "ip", "10.0.9.9"),
             ("load-balancers", "ip", "10.0.1.255"), ("load-balancers", "ip", "2001:db8::5"),
             ("load-balancers", "affinity", "cookie"),
+            ("load-balancers", "syn_protection", "cookies"), ("load-balancers", "syn_rate", 0),
             ("load-balancers", "listeners", None), ("load-balancers", "listeners", [listener()] * 65),
             ("load-balancers", "listeners[1].port", [listener(), listener()])]
         hole = {"prefix": "10.9.0.0/16", "blackhole": True}

@@ -1665,6 +1665,25 @@ static int compile_announcement(struct desired *d, struct source *source, const 
 		       &announcement);
 }
 
+// To forwarders: whose clients have to prove themselves.
+static int compile_shield(struct desired *d, struct source *source, const struct object *object,
+			  const struct facts *vpc, ProtobufCBinaryData ip)
+{
+	const char *protection = text_or_empty(object->body, "syn_protection");
+	Zeta__Node__V1__Shield shield = ZETA__NODE__V1__SHIELD__INIT;
+	Zeta__Node__V1__Rate rate = ZETA__NODE__V1__RATE__INIT;
+
+	if (strcmp(protection, "always") != 0 && strcmp(protection, "under-attack") != 0)
+		return 0;
+	rate.packets_per_s = number(object->body, "syn_rate");
+	rate.burst_ms = SHIELD_BURST_MS;
+	shield.id = source->id;
+	shield.vni = vpc->vni;
+	shield.ip = ip;
+	shield.rate = strcmp(protection, "always") ? &rate : NULL;
+	return emit_of_vpc(d, source, group_gateways, vpc, SHIELD, shield, &shield);
+}
+
 static int compile_load_balancer(struct desired *d, struct source *source,
 				 const struct object *object)
 {
@@ -1696,7 +1715,8 @@ static int compile_load_balancer(struct desired *d, struct source *source,
 		pointers[balancer.n_listener++] = &listeners[i].message;
 	}
 	err = compile_announcement(d, source, "balancer", text_or_empty(object->body, "vpc"), vpc,
-				   &balancer.ip, 1);
+				   &balancer.ip, 1)
+		      ?: compile_shield(d, source, object, vpc, balancer.ip);
 	if (err)
 		return err;
 	return emit_of_vpc(d, source, group_flow_tables, vpc, LOAD_BALANCER, load_balancer,

@@ -929,11 +929,26 @@ static json_t *balancer(const char *first, const char *second)
 			 "backends", "port", first, "weight", 2, "port", second, "weight", 0);
 }
 
+// What a forwarder is told when a load balancer is protected so, or NULL.
+static const Zeta__Node__V1__Shield *protect(struct cloud *c, struct all *all, json_t *body,
+					     const char *how)
+{
+	const Zeta__Node__V1__Object *told;
+	uint64_t revision;
+
+	json_object_set_new(body, "syn_protection", json_string(how));
+	revision = put_alone(c, "load-balancers", body);
+	wait_for(all->fwd, all->fwd->revision == revision);
+	told = find(all->fwd, KIND(SHIELD), "shop");
+	return told ? told->shield : NULL;
+}
+
 // Who decides hears of it, with its backends' addresses, and when one of these changes.
 static void load_balancer(void **state)
 {
 	struct cloud *c = *state;
 	const Zeta__Node__V1__LoadBalancer *shop;
+	const Zeta__Node__V1__Shield *shield;
 	const Zeta__Node__V1__Check *check;
 	struct all all = ALL;
 	uint64_t revision;
@@ -984,7 +999,7 @@ static void load_balancer(void **state)
 			    json_pack("{s:s, s:i, s:s, s:i, s:i, s:i, s:i}", "type", "http", "port",
 				      81, "path", "/up", "interval_ms", 900, "timeout_ms", 200,
 				      "up_after", 3, "down_after", 4));
-	revision = put_alone(c, "load-balancers", checked);
+	revision = put_alone(c, "load-balancers", json_deep_copy(checked));
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	check = get(all.ftn1, KIND(LOAD_BALANCER), "shop")->load_balancer->listener[0]->check;
 	assert_non_null(check);
@@ -995,9 +1010,20 @@ static void load_balancer(void **state)
 	assert_int_equal(check->timeout_ms, 200);
 	assert_int_equal(check->up_after, 3);
 	assert_int_equal(check->down_after, 4);
+	json_object_set_new(checked, "syn_rate", json_integer(50));
+	assert_int_equal(
+		protect(c, &all, json_deep_copy(checked), "under-attack")->rate->packets_per_s, 50);
+	shield = protect(c, &all, json_deep_copy(checked), "always");
+	assert_int_equal(shield->vni, 100);
+	assert_ip(shield->ip, "192.168.0.100");
+	assert_null(shield->rate);
+	assert_null(protect(c, &all, checked, "never"));
+	assert_non_null(protect(c, &all, balancer("blue-a", "blue-b"), "always"));
 	revision = remove_alone(c, "load-balancers", "shop");
 	wait_for(all.ftn1, all.ftn1->revision == revision);
 	assert_null(find(all.ftn1, KIND(LOAD_BALANCER), "shop"));
+	wait_for(all.fwd, all.fwd->revision == revision);
+	assert_null(find(all.fwd, KIND(SHIELD), "shop"));
 	stop_all(&all);
 }
 

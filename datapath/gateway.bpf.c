@@ -39,6 +39,7 @@
 #include "modules/route/route.bpf.h"
 #include "modules/session/emit.bpf.h"
 #include "modules/session/session.bpf.h"
+#include "modules/shield/shield.bpf.h"
 #include "modules/subnet/subnet.bpf.h"
 #include "modules/term/term.bpf.h"
 #include "modules/translation/choose.bpf.h"
@@ -388,9 +389,11 @@ inlined int to_gateway(const struct packet *p, const struct subnet_value *subnet
 	return address_v4(&subnet->gateway) == p->inner.ip->daddr;
 }
 
-// A tenant's packet that was read, IPv6 where six says so: its flow is *f.
+// A tenant's packet that was read, IPv6 where six says so: its flow is *f. admitted: no shield has
+// anything against it.
 inlined int tenant_packet(struct xdp_md *ctx, struct packet *p, const struct flow *f,
-			  const struct vpc_value *vpc, __u32 entrance, const int six)
+			  const struct vpc_value *vpc, __u32 entrance, const int six,
+			  const int admitted)
 {
 	const struct subnet_value *subnet;
 	const struct dft_record *record;
@@ -415,6 +418,8 @@ inlined int tenant_packet(struct xdp_md *ctx, struct packet *p, const struct flo
 		     end_is_held(f, &c.decision, hash)))
 			return carry_out(ctx, p, f, &c.decision, NULL, &c, entrance, hash,
 					 FORWARDED, 0);
+		if (!admitted && shield_asked(p->vni, f))
+			return go_to(ctx, STEP_SHIELD);
 		// What changes a session's state is for the flow table to know: the beginning of a
 		// new one, or its end. Of that it hears also by who has not asked for long: the
 		// head looks at the life that is named.
@@ -428,6 +433,8 @@ inlined int tenant_packet(struct xdp_md *ctx, struct packet *p, const struct flo
 		if (record)
 			return ask(ctx, p, &f->key, DFT_UPDATE, DFT_SESSIONS, entrance, record,
 				   ends | (record->state & DFT_FINS), 0);
+	} else if (!admitted && shield_asked(p->vni, f)) {
+		return go_to(ctx, STEP_SHIELD);
 	}
 
 	subnet = subnet_of(p->vni, f->from_b ? &f->key.a : &f->key.b);
@@ -473,7 +480,7 @@ inlined int tenant(struct xdp_md *ctx, struct packet *p, __u32 entrance)
 		return finish(ctx, v);
 	if (f.fragment)
 		fragment_remember(p, &f);
-	return tenant_packet(ctx, p, &f, vpc, entrance, 0);
+	return tenant_packet(ctx, p, &f, vpc, entrance, 0, 0);
 }
 
 // A later fragment goes where its session's packets go: *d. Nothing is asked beside it, as nobody
@@ -649,9 +656,155 @@ inlined enum verdict read_inner4(struct packet *p, struct flow *f)
 	return p->inner.eth->h_proto == bpf_htons(ETH_P_IP) ? read_family(p, f, 0) : INNER_PROTOCOL;
 }
 
-// An IPv6 packet of a tenant's, in a tunnel as gateway() has read it.
+// A SYN with this number to a protected address becomes what its sender has to prove by that it has
+// sent it. six: it is IPv6.
+inlined int shield_ask(struct xdp_md *ctx, __u32 inner_offset, __u32 vni, const struct flow *f,
+		       __be32 number, __u32 entrance, const int six)
+{
+	const int bytes = sizeof(struct ethhdr) +
+			  (six ? sizeof(struct ipv6_header) : sizeof(struct iphdr)) +
+			  sizeof(struct tcphdr);
+	const __u64 hash = shield_hash(f, number);
+	__u64 at = inner_offset;
+	struct tcphdr *tcp;
+	struct packet p;
+	__u8 mac[6];
+
+	asm volatile("" : "+r"(at)); // the verifier has to see the next line
+	if (at > 511)
+		return finish(ctx, BUG);
+	if (packet_resize(ctx, (int)at + bytes))
+		return finish(ctx, NO_ROOM);
+	p = packet_of(ctx);
+	p.vni = vni;
+	p.inner_offset = inner_offset;
+	p.outer.eth = take(&p, sizeof(*p.outer.eth));
+	p.outer.ip = take(&p, sizeof(*p.outer.ip));
+	if (!p.outer.eth || !p.outer.ip)
+		return finish(ctx, BUG);
+	p.at = p.data + at;
+	p.inner.eth = take(&p, sizeof(*p.inner.eth));
+	if (!p.inner.eth)
+		return finish(ctx, BUG);
+	if (six) {
+		p.inner.ip6 = take(&p, sizeof(*p.inner.ip6));
+		if (!p.inner.ip6)
+			return finish(ctx, BUG);
+		shield_ipv6(p.inner.ip6, f);
+	} else {
+		p.inner.ip = take(&p, sizeof(*p.inner.ip));
+		if (!p.inner.ip)
+			return finish(ctx, BUG);
+		shield_ipv4(p.inner.ip, f);
+	}
+	tcp = take(&p, sizeof(*tcp));
+	if (!tcp || !hash)
+		return finish(ctx, BUG);
+	shield_tcp(tcp, f, number, hash);
+	__builtin_memcpy(mac, p.inner.eth->h_source, 6);
+	__builtin_memcpy(p.inner.eth->h_source, p.inner.eth->h_dest, 6);
+	__builtin_memcpy(p.inner.eth->h_dest, mac, 6);
+	return answer(ctx, &p, entrance, COOKIE_SENT);
+}
+
+// A tenant's packet of TCP, in a tunnel as gateway() has read it: its flow, and its number.
+inlined enum verdict read_again(struct packet *p, struct flow *f, __be32 *number, __u32 *entrance)
+{
+	const struct tcphdr *tcp;
+	__u8 protocol, fragment;
+	enum verdict v;
+	int found;
+
+	p->outer.eth = take(p, sizeof(*p->outer.eth));
+	p->outer.ip = take(p, sizeof(*p->outer.ip));
+	p->udp = take(p, sizeof(*p->udp));
+	if (!p->outer.eth || !p->outer.ip || !p->udp)
+		return BUG;
+	found = entrance_of(p->outer.ip->daddr);
+	if (found < 0)
+		return NOT_ENTRANCE;
+	*entrance = found;
+	if ((v = overlay_open(p, cfg.overlay)) || (v = flow_at(p->ctx, p->inner_offset, p->vni, f)))
+		return v;
+	p->inner.eth = p->data + (p->inner_offset & 511);
+	p->at = p->inner.eth + 1;
+	if (address_is_v4(&f->key.a)) {
+		p->inner.ip = take(p, sizeof(*p->inner.ip));
+	} else {
+		p->inner.ip6 = take(p, sizeof(*p->inner.ip6));
+		if (!p->inner.ip6)
+			return BUG;
+		protocol = p->inner.ip6->next;
+		if ((v = skip_extensions(p, &protocol, &fragment)))
+			return v;
+	}
+	tcp = take(p, sizeof(*tcp));
+	if (!tcp)
+		return BUG;
+	*number = tcp->seq;
+	return GO_ON;
+}
+
+// To a protected address: a SYN, or a reset, which the cache does not answer. six: it is IPv6.
+inlined int shield_family(struct xdp_md *ctx, const struct packet *p, const struct flow *f,
+			  __be32 number, __u32 entrance, const int six)
+{
+	const enum gateway_step on = six ? STEP_ADMITTED6 : STEP_ADMITTED;
+	const struct shield_value *shield = shield_find(p->vni, f);
+	struct cached c;
+
+	if (!shield)
+		return go_to(ctx, on);
+	if (f->tcp_flags & TCP_SYN) {
+		if (!shield_proven(f, number) && !shield_idle(shield, p->vni, f))
+			return shield_ask(ctx, p->inner_offset, p->vni, f, number, entrance, six);
+	} else if (shield_proves(f, number)) {
+		return finish(ctx, COOKIE_PROVEN);
+	} else if (!cache_find(&f->key, key_hash(&f->key), f->from_b ? 1 : 0, &c) &&
+		   !shield_idle(shield, p->vni, f)) {
+		return finish(ctx, COOKIE_WRONG);
+	}
+	return go_to(ctx, on);
+}
+
 SEC("xdp")
-int tenant6(struct xdp_md *ctx)
+int shield(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	struct flow f = {};
+	__u32 entrance;
+	enum verdict v;
+	__be32 number;
+
+	if ((v = read_again(&p, &f, &number, &entrance)))
+		return finish(ctx, v);
+	return address_is_v4(&f.key.a) ? shield_family(ctx, &p, &f, number, entrance, 0)
+				       : shield_family(ctx, &p, &f, number, entrance, 1);
+}
+
+// What the shield has nothing against.
+SEC("xdp")
+int admitted(struct xdp_md *ctx)
+{
+	struct packet p = packet_of(ctx);
+	const struct vpc_value *vpc;
+	struct flow f = {};
+	__u32 entrance;
+	enum verdict v;
+	__be32 number;
+
+	if ((v = read_again(&p, &f, &number, &entrance)))
+		return finish(ctx, v);
+	if (!p.inner.ip)
+		return finish(ctx, BUG);
+	vpc = bpf_map_lookup_elem(&vpcs, &p.vni);
+	if (!vpc)
+		return finish(ctx, NO_VPC);
+	return tenant_packet(ctx, &p, &f, vpc, entrance, 0, 1);
+}
+
+// An IPv6 packet of a tenant's, in a tunnel as gateway() has read it. admitted: as above.
+inlined int tenant_six(struct xdp_md *ctx, const int admitted)
 {
 	struct packet p = packet_of(ctx);
 	const struct vpc_value *vpc;
@@ -678,7 +831,19 @@ int tenant6(struct xdp_md *ctx)
 		return tenant_neighbor(ctx, &p, vpc, entrance);
 	if ((v = flow_at(ctx, p.inner_offset, p.vni, &f)))
 		return finish(ctx, v);
-	return tenant_packet(ctx, &p, &f, vpc, entrance, 1);
+	return tenant_packet(ctx, &p, &f, vpc, entrance, 1, admitted);
+}
+
+SEC("xdp")
+int tenant6(struct xdp_md *ctx)
+{
+	return tenant_six(ctx, 0);
+}
+
+SEC("xdp")
+int admitted6(struct xdp_md *ctx)
+{
+	return tenant_six(ctx, 1);
 }
 
 // A solicitation becomes the advertisement that answers it.

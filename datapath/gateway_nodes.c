@@ -688,6 +688,9 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_COMPLAINT6, n->gw->progs.complaint6);
 	step_put(n, STEP_ADVERTISE, n->gw->progs.advertise);
 	step_put(n, STEP_FRAGMENT, n->gw->progs.fragment);
+	step_put(n, STEP_SHIELD, n->gw->progs.shield);
+	step_put(n, STEP_ADMITTED, n->gw->progs.admitted);
+	step_put(n, STEP_ADMITTED6, n->gw->progs.admitted6);
 	function_put(n, FUNCTION_DIVIDER, n->divider->progs.divider);
 	function_put(n, FUNCTION_BOUNCER, n->bouncer->progs.bouncer);
 	function_put(n, FUNCTION_SECURITY_GROUP, n->securitygroup->progs.securitygroup);

@@ -29,6 +29,7 @@
 #include "shared/limits.h"
 #include "shared/move.h"
 #include "shared/outbox.h"
+#include "shared/shield.h"
 #include "wire/arp.h"
 #include "wire/geneve.h"
 #include "wire/icmp.h"
@@ -7679,6 +7680,8 @@ static int run_mutated(const struct target *t, const struct frame *f, struct fra
 	return 1;
 }
 
+#define PROTECTED "10.0.1.99" // a SYN there is answered with a cookie
+
 static int test_mutated(struct world *w)
 {
 	static const struct inner tenants[] = {
@@ -7690,6 +7693,8 @@ static int test_mutated(struct world *w)
 		UDP(7, .from = "10.0.1.10", .to = "10.0.1.11", .payload = TENANT_MTU),
 		ARP(.from = "10.0.1.10", .to = "10.0.1.11"),
 		ARP(.from = "10.0.1.10", .to = "10.0.1.1"),
+		TCP(80, SYN, .from = "10.0.1.10", .to = PROTECTED),
+		TCP(80, RST, .from = "10.0.1.10", .to = PROTECTED),
 	};
 	static const struct {
 		int kind, node;
@@ -7700,9 +7705,15 @@ static int test_mutated(struct world *w)
 	const char *text = getenv("ZETA_TEST_SEED");
 	uint64_t seed = text ? strtoull(text, NULL, 0) : 1, random = seed * 0x9E3779B97F4A7C15 + 1;
 	struct frame op[COUNT(ops)], error, forwarded, f, out;
+	const struct endpoint_key protected = {RED, address_must(PROTECTED)};
+	const struct shield_value shield = {};
+	struct verdict_count sums[VERDICTS];
 	struct journey j;
 	int wrong = 0;
 
+	for (size_t i = 0; i < COUNT(entrances); i++)
+		node_put(&w->node[entrance_rows[entrances[i]].owner], "shields", &protected,
+			 &shield);
 	for (size_t i = 0; i < COUNT(ops); i++) {
 		struct dft_packet d;
 
@@ -7746,6 +7757,8 @@ static int test_mutated(struct world *w)
 		if (what > 4)
 			wrong += run_mutated(t, &f, &out);
 	}
+	verdicts_read(w->node[FWD1].entry.verdicts, sums);
+	wrong += is_number("some have to prove themselves", sums[COOKIE_SENT].packets != 0, 1);
 	if (wrong)
 		fprintf(stderr, "ZETA_TEST_SEED=%" PRIu64 "\n", seed);
 	return wrong;
@@ -7763,7 +7776,7 @@ static int test_all_verdicts(struct world *w)
 		TOO_MANY_FUNCTIONS,
 		// modules/loadbalancer/loadbalancer_test.c.
 		NO_LISTENER, NO_BACKEND, HAIRPIN, CHECK_SENT, CHECK_PASSED, CHECK_ANSWERED,
-		CHECK_TAKEN, CHECK_UNKNOWN,
+		CHECK_TAKEN, CHECK_UNKNOWN, COOKIE_SENT, COOKIE_WRONG, COOKIE_PROVEN,
 		// modules/nat/nat_test.c.
 		NAT_EXHAUSTED, NAT_NO_PORT, NAT_UNSOLICITED, MAPPING_ASKED, MAPPING_KNOWN,
 		// node/upkeep_test.c, too.

@@ -31,6 +31,7 @@
 #include "shared/nat.h"
 #include "shared/outbox.h"
 #include "shared/session.h"
+#include "shared/shield.h"
 #include "shared/steps.h"
 #include "shared/tenant.h"
 
@@ -228,6 +229,8 @@ static int size_tables(const struct datapath *datapath, struct bpf_object *objec
 		 flat && s->roles & NODE_FTN ? flat_pages_for(datapath->sessions) : 1},
 		{"flat_cache", flat && s->roles & NODE_FWD ? FLAT_PAGES : 1},
 		{"usage", datapath->sessions},
+		{"proven", s->roles & NODE_FWD ? MAX_PROVEN : 1},
+		{"shield_paces", s->roles & NODE_FWD ? MAX_PACED : 1},
 	};
 	struct bpf_map *map;
 	size_t i;
@@ -609,6 +612,25 @@ static int start_pacemaker(struct datapath *datapath, const struct node_settings
 	return 0;
 }
 
+// What cookies of SYN protection are made with (shared/shield.h): this node's own, for as long as
+// it has its maps. Nobody else has to know it, so it is nowhere else.
+static int make_secret(struct bpf_object *gateway)
+{
+	struct shield_secret secret = {};
+	int map = map_of(gateway, "shield_secret");
+	const __u32 only = 0;
+
+	if (map < 0)
+		return map;
+	if (bpf_map_lookup_elem(map, &only, &secret))
+		return -errno;
+	if (secret.key[0] | secret.key[1])
+		return 0;
+	if (getrandom(&secret, sizeof(secret), 0) != sizeof(secret))
+		return -EIO;
+	return bpf_map_update_elem(map, &only, &secret, BPF_ANY) ? -errno : 0;
+}
+
 static int fill_arrays(struct datapath *datapath, const struct node_settings *settings,
 		       struct bpf_object *objects[DATAPATH_OBJECTS],
 		       const struct embedded_object *const embedded[DATAPATH_OBJECTS],
@@ -639,6 +661,9 @@ static int fill_arrays(struct datapath *datapath, const struct node_settings *se
 			      strerror(-err));
 	if (!(settings->roles & NODE_FWD))
 		return 0;
+	err = make_secret(objects[0]);
+	if (err)
+		return refuse(why, err, "the secret of SYN protection: %s", strerror(-err));
 	err = make_oam_pair(datapath, settings, objects[0]);
 	if (err)
 		return refuse(why, err, "the pair of interfaces for OAM frames: %s",

@@ -22,6 +22,7 @@
 #include "modules/route/route.h"
 #include "modules/securitygroup/securitygroup.h"
 #include "modules/servicechain/servicechain.h"
+#include "modules/shield/shield.h"
 #include "modules/subnet/subnet.h"
 #include "modules/uplink/uplink.h"
 #include "modules/vpc/vpc.h"
@@ -313,6 +314,8 @@ static int translate_message(const struct desired *desired, const Zeta__Node__V1
 		return translate_acl(desired, object->network_acl, entries);
 	case KIND(LOAD_BALANCER):
 		return loadbalancer_entries(object->load_balancer, entries);
+	case KIND(SHIELD):
+		return shield_entries(object->shield, entries);
 	case KIND(NAT):
 		return nat_entries(object->nat, entries);
 	case KIND(ROUTE_BLOCK):
@@ -469,6 +472,8 @@ static const char *id_of(const Zeta__Node__V1__Object *object)
 		return object->rule_block->id;
 	case KIND(LOAD_BALANCER):
 		return object->load_balancer->id;
+	case KIND(SHIELD):
+		return object->shield->id;
 	case KIND(NAT):
 		return object->nat->id;
 	case KIND(ROUTE_BLOCK):

@@ -26,6 +26,7 @@
 #include "modules/session/session.h"
 #include "modules/servicechain/servicechain.h"
 #include "modules/subnet/subnet.h"
+#include "modules/shield/shield.h"
 #include "modules/uplink/uplink.h"
 #include "modules/vpc/vpc.h"
 #include "node/messages.h"
@@ -1079,6 +1080,47 @@ static size_t slots_of(const struct listener_value *value, uint8_t place)
 	return slots;
 }
 
+// Only a forwarder has it.
+static void shield(void **state)
+{
+	Zeta__Node__V1__Shield s = ZETA__NODE__V1__SHIELD__INIT;
+	Zeta__Node__V1__Rate rate = ZETA__NODE__V1__RATE__INIT;
+	struct recorded r = recorder();
+	const struct endpoint_key *key = (const void *)r.key[0];
+	const struct shield_value *value = (const void *)r.value[0];
+
+	s.vni = 9;
+	s.ip = BYTES(ip);
+	assert_int_equal(shield_entries(&s, &r.entries), 0);
+	assert_int_equal(r.count, 1);
+	assert_int_equal(r.table[0], TABLE_SHIELDS);
+	assert_int_equal(key->vni, 9);
+	assert_memory_equal(&key->address, ip, 16);
+	assert_int_equal(value->rate.per_packet, 0);
+	rate.packets_per_s = 1000000;
+	rate.burst_ms = SHIELD_BURST_MS;
+	s.rate = &rate;
+	r = recorder();
+	assert_int_equal(shield_entries(&s, &r.entries), 0);
+	assert_int_equal(value->rate.per_packet, 1000 << RATE_TIME_BITS);
+	assert_int_equal(value->rate.burst, SHIELD_BURST_MS * 1000000ull << RATE_TIME_BITS);
+	// Where they are few, some come at once nevertheless.
+	rate.packets_per_s = 1;
+	r = recorder();
+	assert_int_equal(shield_entries(&s, &r.entries), 0);
+	assert_int_equal(value->rate.burst, value->rate.per_packet * SHIELD_BURST);
+	r = recorder();
+	r.entries.roles = NODE_FTN;
+	assert_int_equal(shield_entries(&s, &r.entries), 0);
+	assert_int_equal(r.count, 0);
+	rate.burst_ms = 0;
+	REFUSES(shield_entries(&s, &r.entries), "burst");
+	s.ip = SHORT(ip);
+	REFUSES(shield_entries(&s, &r.entries), "ip");
+	s.vni = 1 << 24;
+	REFUSES(shield_entries(&s, &r.entries), "VNI");
+}
+
 static void load_balancer(void **state)
 {
 	Zeta__Node__V1__LoadBalancer b = ZETA__NODE__V1__LOAD_BALANCER__INIT;
@@ -1499,6 +1541,7 @@ int main(void)
 		cmocka_unit_test(local_port_mirror),
 		cmocka_unit_test(security_group),
 		cmocka_unit_test(load_balancer),
+		cmocka_unit_test(shield),
 		cmocka_unit_test(checks_most),
 		cmocka_unit_test(entrance),
 		cmocka_unit_test(nat),

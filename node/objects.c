@@ -65,6 +65,9 @@ const struct step_program step_programs[] = {
 	{STEP_MAPPED, "mapped"},
 	{STEP_UNMAPPED, "unmapped"},
 	{STEP_TRANSLATE6, "translate6"},
+	{STEP_SHIELD, "shield"},
+	{STEP_ADMITTED, "admitted"},
+	{STEP_ADMITTED6, "admitted6"},
 	{}, // ends the list
 	// clang-format on
 };

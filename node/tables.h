@@ -14,6 +14,7 @@
 #include "shared/membership.h"
 #include "shared/move.h"
 #include "shared/rules.h"
+#include "shared/shield.h"
 #include "shared/tenant.h"
 #include "shared/uplink.h"
 #include "shared/view.h"

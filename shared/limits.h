@@ -144,6 +144,13 @@
 #define HEAD_RESERVE 16	  // a part of its records that a node takes from heads, but not as one
 #define ASK_RESERVE 4 // the last quarter is for sessions that are known: a flood holds up no FIN
 
+// SYN protection of load balancers (docs/loadbalancer.md), at each forwarder.
+#define MAX_PROVEN 65536 // SYNs whose senders have proven themselves: each comes again in a second
+#define PROVEN_MS 30000	 // .. for so long: as the session that begins then may stay unanswered
+#define SHIELD_BURST_MS 250 // as of a VPC's first packets: short connections come in heaps
+#define SHIELD_BURST 16	    // .. and so many in any case
+#define MAX_PACED 16384	    // protected addresses that count their SYNs; older ones begin again
+
 // Rates of a port, and of a VPC (modules/limits, docs/limits.md).
 #define MIN_BITS_PER_S 1000	       // below, a packet would take seconds
 #define MAX_BITS_PER_S 400000000000ull // a fast interface; bytes are told apart that well

@@ -31,6 +31,9 @@ enum gateway_step {
 	STEP_MAPPED = 24,     // flow table node: the session is looked up, with its mapping
 	STEP_UNMAPPED = 25,   // flow table node: a mapping begins
 	STEP_TRANSLATE6 = 26, // forwarder: a packet of a translated session of IPv6
+	STEP_SHIELD = 27,     // forwarder: a SYN or a reset to a protected address arrived
+	STEP_ADMITTED = 28,   // forwarder: .. of which nobody has to prove anything
+	STEP_ADMITTED6 = 29,  // .. and by IPv6
 	STEPS,
 };
 

@@ -13,6 +13,7 @@
 
 static const char *const affinities[] = {"none", "source", NULL};
 static const char *const checks[] = {"tcp", "http", NULL};
+static const char *const protections[] = {"never", "under-attack", "always", NULL};
 static const char *const protocols[] = {"tcp", "udp", NULL};
 
 static const struct field backend_fields[] = {
@@ -64,6 +65,15 @@ static const struct field fields[] = {
 	{.name = "ip", .type = FIELD_ADDRESS, .required = true, .fixed = true},
 	{.name = "affinity", .type = FIELD_CHOICE, .choices = affinities, .fallback = "\"none\""},
 	{.name = "direct_return", .type = FIELD_BOOLEAN, .fallback = "false", .fixed = true},
+	{.name = "syn_protection",
+	 .type = FIELD_CHOICE,
+	 .choices = protections,
+	 .fallback = "\"never\""},
+	{.name = "syn_rate",
+	 .type = FIELD_INTEGER,
+	 .min = 1,
+	 .max = MAX_CONNECTIONS_PER_S,
+	 .fallback = "1000"},
 	{.name = "listeners",
 	 .type = FIELD_OBJECT,
 	 .fields = listener_fields,

@@ -8,12 +8,16 @@
 #include <linux/if_ether.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/address.h"
 #include "lib/log.h"
 #include "modules/loadbalancer/loadbalancer.h"
+#include "modules/shield/shield.h"
+#include "node/messages.h"
 #include "shared/address.h"
 #include "shared/health.h"
+#include "shared/cookie.h"
 #include "wire/arp.h"
 #include "wire/icmp.h"
 #include "wire/icmpv6.h"
@@ -33,6 +37,7 @@
 #define OTHER 63
 #define CLIENT 1
 
+#define FIN 0x01
 #define SYN 0x02
 #define RST 0x04
 #define ACK 0x10
@@ -306,7 +311,8 @@ static void write_frame(struct frame *f, int six, const struct packet *p)
 	if (!p->protocol) {
 		write_question(f, six, from, mac, to);
 	} else {
-		frame_fill(f, 40);
+		// So that its first part can be a fragment.
+		frame_fill(f, p->protocol == IPPROTO_TCP ? 44 : 40);
 		if (p->protocol == IPPROTO_TCP)
 			frame_tcp(f, p->from_port, p->to_port, p->flags);
 		else if (p->protocol == IPPROTO_UDP)
@@ -673,8 +679,8 @@ static int is_packet(const char *what, const struct frame *f, size_t at,
 	__be16 ports[2];
 	int wrong = 0;
 
-	if (f->length < at + ip_bytes(1) + 8)
-		return is_number(what, f->length, at + ip_bytes(1) + 8);
+	if (f->length < at + behind + 8)
+		return is_number(what, f->length, at + behind + 8);
 	addresses_at(ip, &source, &destination);
 	memcpy(ports, ip + behind, sizeof(ports));
 	wrong += is_number(what, memcmp(&source, from, sizeof(source)), 0);
@@ -1204,6 +1210,321 @@ static int test_check_answer(struct world *w)
 	       is_packet("answered", &f, sizeof(struct ethhdr), &place, 8080, &own, CHECKER_PORT);
 }
 
+// ---- SYN protection ----
+
+static const struct shield_secret secret = {{0x0706050403020100, 0x0F0E0D0C0B0A0908}};
+
+static int store_shield(struct entries *entries, enum table table, const void *key,
+			const void *value)
+{
+	struct stored {
+		struct entries entries;
+		const struct world *w;
+	} *stored = (void *)entries;
+
+	node_put(&stored->w->node[FWD], tables[table].map, key, value);
+	return 0;
+}
+
+// Of the load balancer's address; per_s 0: nobody passes without proof.
+static void put_shield(const struct world *w, uint32_t vni, uint32_t per_s)
+{
+	Zeta__Node__V1__Shield shield = ZETA__NODE__V1__SHIELD__INIT;
+	Zeta__Node__V1__Rate rate = ZETA__NODE__V1__RATE__INIT;
+	struct in6_addr vip = endpoint_ip(w->six, VIP);
+	const uint32_t only = 0;
+	struct {
+		struct entries entries;
+		const struct world *w;
+	} stored = {{.put = store_shield, .roles = NODE_FTN}, w};
+
+	rate.packets_per_s = per_s;
+	rate.burst_ms = SHIELD_BURST_MS;
+	shield.vni = vni;
+	shield.ip = (ProtobufCBinaryData){sizeof(vip), (uint8_t *)&vip};
+	shield.rate = per_s ? &rate : NULL;
+	// Other nodes have no use for it.
+	must(shield_entries(&shield, &stored.entries), stored.entries.why);
+	must(vni == RED && node_count(&w->node[FWD], "shields"), "told to another node");
+	stored.entries.roles = NODE_FWD;
+	must(shield_entries(&shield, &stored.entries), stored.entries.why);
+	node_put(&w->node[FWD], "shield_secret", &only, &secret);
+}
+
+static void remove_shields(const struct world *w)
+{
+	node_clear(&w->node[FWD], "shields");
+	node_clear(&w->node[FWD], "shield_paces");
+	node_clear(&w->node[FWD], "proven");
+}
+
+// Where the sequence number of a frame of write_frame() stands, and of what it is answered with.
+// The acknowledgment follows it.
+static size_t sequence_at(const struct world *w)
+{
+	return INNER + ip_bytes(w->six) + 4;
+}
+
+static enum verdict run_numbered(const struct world *w, const struct packet *p, uint32_t number,
+				 struct frame *f)
+{
+	const __be32 sequence = htonl(number);
+
+	write_frame(f, w->six, p);
+	memcpy(f->byte + sequence_at(w) + (p->extra == OPTIONS ? 8 : 0), &sequence,
+	       sizeof(sequence));
+	return node_travel(w->node, NODES, FWD, f, NULL);
+}
+
+static uint32_t word_at(const struct frame *f, size_t at)
+{
+	__be32 word;
+
+	memcpy(&word, f->byte + at, sizeof(word));
+	return ntohl(word);
+}
+
+// What a SYN is answered with.
+static uint32_t cookie_in(const struct world *w, const struct frame *f)
+{
+	return word_at(f, sequence_at(w) + 4);
+}
+
+static uint32_t slot_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return cookie_slot((uint32_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000));
+}
+
+// The client is the key's a, as its address sorts first.
+static uint32_t cookie_for(const struct world *w, const struct packet *p, uint32_t number,
+			   uint32_t slot, const struct shield_secret *with)
+{
+	struct session_key key = {
+		.a = endpoint_ip(w->six, p->from),
+		.b = endpoint_ip(w->six, p->to),
+		.a_port = htons(p->from_port),
+		.b_port = htons(p->to_port),
+		.vni = {(uint8_t)(p->vni >> 16), (uint8_t)(p->vni >> 8), (uint8_t)p->vni},
+		.protocol = IPPROTO_TCP};
+
+	return cookie_number(cookie_hash(with, &key, cookie_isn(number), slot), cookie_isn(number));
+}
+
+// The first words' of the authors' test vectors, which are for this key.
+static int test_siphash(struct world *w)
+{
+	static const uint64_t word[] = {0x0706050403020100, 0x0F0E0D0C0B0A0908};
+	static const uint64_t want[] = {0x726FDB47DD0E0E31, 0x93F5F5799A932462, 0x3F2ACC7F57C29BDB};
+	const __u64 *words = (const void *)word;
+	int wrong = 0;
+
+	(void)w;
+	for (uint32_t i = 0; i < 3; i++)
+		wrong += is_number("SipHash", siphash(secret.key, words, i), want[i]);
+	return wrong;
+}
+
+// A SYN is answered, whatever its number, and nobody remembers it.
+static int test_cookie(struct world *w)
+{
+	static const uint32_t numbers[] = {0,	       1,	   0x7FFF,     0x8000,
+					   0x12345678, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF};
+	const struct in6_addr vip = endpoint_ip(w->six, VIP), client = endpoint_ip(w->six, CLIENT);
+	struct packet p = first, reset = first;
+	struct frame f;
+	int wrong = 0;
+
+	reset.flags = RST;
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, three);
+	put_shield(w, RED, 0);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		char what[32];
+		uint32_t shown;
+
+		snprintf(what, sizeof(what), "number %08x", numbers[i]);
+		p.from_port = reset.from_port = (uint16_t)(1000 + i);
+		wrong += is_verdict(what, run_numbered(w, &p, numbers[i], &f), COOKIE_SENT);
+		wrong += is_number(what, f.length, INNER + ip_bytes(w->six) + 20);
+		wrong += is_number(what, f.byte[14 + 19], 11); // the client's host
+		wrong += is_number(what, f.byte[50 + 5], CLIENT);
+		wrong += is_number(what, f.byte[50 + 6 + 1], 0xF); // from the gateway's MAC
+		wrong += is_number(what, word_at(&f, INNER + (w->six ? 4 : 0)) & 0xFFFFFF,
+				   w->six ? 20 << 16 | IPPROTO_TCP << 8 | 64 : 40);
+		wrong += is_number(what, word_at(&f, sequence_at(w) + 8), 0x5012FFFF); // SYN, ACK
+		wrong += is_packet(what, &f, INNER, &vip, 80, &client, p.from_port);
+		shown = cookie_in(w, &f);
+		// What firewalls on the way take for this connection's, and the client does not.
+		if (numbers[i] - shown - 1 >= 65535)
+			wrong += is_number(what, shown, numbers[i]);
+		wrong += is_verdict(what, run_numbered(w, &reset, shown, &f), COOKIE_PROVEN);
+		wrong += is_verdict(what, run_numbered(w, &reset, shown ^ 1u << 20, &f),
+				    COOKIE_WRONG);
+	}
+	wrong += is_number("sessions", node_count(&w->node[FTN], "sessions"), 0);
+	wrong += is_number("cached", node_count(&w->node[FWD], "cache"), 0);
+	wrong += is_number("proven", node_count(&w->node[FWD], "proven"),
+			   sizeof(numbers) / sizeof(numbers[0]));
+	// What begins a connection in another way does not.
+	p.flags = SYN | FIN;
+	wrong += is_verdict("SYN and FIN", travel(w, &p, &f), COOKIE_SENT);
+	p.flags = SYN | 0xC0; // RFC 3168 section 6.1.1
+	wrong += is_verdict("SYN with ECN", travel(w, &p, &f), COOKIE_SENT);
+	p.flags = SYN;
+	if (w->six) {
+		p.extra = OPTIONS;
+		wrong += is_verdict("behind options", run_numbered(w, &p, 0x12345678, &f),
+				    COOKIE_SENT);
+		wrong += is_packet("without them", &f, INNER, &vip, 80, &client, p.from_port);
+		wrong += is_number("its number", cookie_isn_shown(cookie_in(w, &f)),
+				   cookie_isn(0x12345678));
+	} else {
+		p.extra = PIECE;
+		wrong += is_verdict("a fragment", travel(w, &p, &f), COOKIE_SENT);
+		wrong += is_number("whole", word_at(&f, INNER + 4), 0x4000); // it must not be one
+	}
+	remove_shields(w);
+	return wrong;
+}
+
+// A reset proves nothing without the cookie of this connection, of now, and of this node.
+static int test_cookie_wrong(struct world *w)
+{
+	static const struct shield_secret other = {{1, 2}};
+	struct packet reset = first, syn = first;
+	uint32_t number = 0x10203040, slot, wrong_one;
+	struct frame f;
+	int wrong = 0;
+
+	reset.flags = RST;
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, three);
+	put_shield(w, RED, 0);
+	put_shield(w, BLUE, 0);
+	slot = slot_now();
+	wrong += is_verdict(
+		"an old one",
+		run_numbered(w, &reset, cookie_for(w, &first, number, slot - 2, &secret), &f),
+		COOKIE_WRONG);
+	wrong +=
+		is_verdict("another node's",
+			   run_numbered(w, &reset, cookie_for(w, &first, number, slot, &other), &f),
+			   COOKIE_WRONG);
+	wrong_one = cookie_for(w, &first, number, slot, &secret);
+	reset.from_port++;
+	wrong += is_verdict("another port's", run_numbered(w, &reset, wrong_one, &f), COOKIE_WRONG);
+	reset.from_port--;
+	reset.vni = BLUE;
+	wrong += is_verdict("another tenant's", run_numbered(w, &reset, wrong_one, &f),
+			    COOKIE_WRONG);
+	reset.vni = RED;
+	wrong += is_number("proven", node_count(&w->node[FWD], "proven"), 0);
+	wrong += is_verdict("SYN", run_numbered(w, &syn, number, &f), COOKIE_SENT);
+	wrong += is_verdict(
+		"of the slot before",
+		run_numbered(w, &reset, cookie_for(w, &first, number, slot_now() - 1, &secret), &f),
+		COOKIE_PROVEN);
+	remove_shields(w);
+	return wrong;
+}
+
+// Who has proven himself begins a connection, which is one like any other; and only that one.
+static int test_proven(struct world *w)
+{
+	struct packet there = first,
+		      back = {RED, 66, CLIENT, IPPROTO_TCP, SYN | ACK, 8080, 1000, 0, 0},
+		      reset = first;
+	const struct backends one[] = {{66, 1}, {}};
+	struct frame f;
+	uint32_t shown;
+	int wrong = 0;
+
+	reset.flags = RST;
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, one);
+	put_listener(w, BLUE, IPPROTO_TCP, 80, 0, one);
+	put_shield(w, RED, 0);
+	wrong += is_verdict("SYN", run_numbered(w, &there, 0, &f), COOKIE_SENT);
+	wrong += is_verdict("its cookie", run_numbered(w, &reset, cookie_in(w, &f), &f),
+			    COOKIE_PROVEN);
+	wrong += is_number("no session yet", node_count(&w->node[FTN], "sessions"), 0);
+	wrong += delivered(w, "SYN again", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080, 66);
+	wrong += delivered(w, "its answer", &back, FORWARDED, VIP, 80, CLIENT, 1000, CLIENT);
+	there.flags = back.flags = ACK;
+	wrong += delivered(w, "a hit", &there, FORWARDED, CLIENT, 1000, 66, 8080, 66);
+	wrong += delivered(w, "a hit back", &back, FORWARDED, VIP, 80, CLIENT, 1000, CLIENT);
+	there.flags = SYN;
+	wrong += delivered(w, "SYN once more", &there, FORWARDED_FIRST, CLIENT, 1000, 66, 8080, 66);
+	// Another beginning is another's to prove, and does not end what there is.
+	wrong += is_verdict("another SYN", run_numbered(w, &there, 0x12345678, &f), COOKIE_SENT);
+	shown = cookie_in(w, &f);
+	wrong += is_verdict("its cookie", run_numbered(w, &reset, shown, &f), COOKIE_PROVEN);
+	there.flags = ACK;
+	wrong += delivered(w, "it goes on", &there, FORWARDED, CLIENT, 1000, 66, 8080, 66);
+	// The session's own end is one.
+	wrong += delivered(w, "a reset", &reset, FORWARDED_FIRST, CLIENT, 1000, 66, 8080, 66);
+	// What does not begin one is answered as before: there is no session.
+	there.from_port++;
+	wrong += is_verdict("out of nowhere", travel(w, &there, &f), NO_SESSION);
+	// Others' addresses are not protected.
+	there = first;
+	there.vni = BLUE;
+	wrong += is_verdict("another tenant's", travel(w, &there, &f), FORWARDED_FIRST);
+	there.flags = RST;
+	there.from_port++;
+	wrong += is_verdict("its reset", travel(w, &there, &f), NO_SESSION);
+	there = first;
+	there.to = 3;
+	wrong += is_verdict("an endpoint's", travel(w, &there, &f), FORWARDED_FIRST);
+	remove_shields(w);
+	there = first;
+	there.from_port += 2;
+	wrong += is_verdict("no more", travel(w, &there, &f), FORWARDED_FIRST);
+	// It is all the same where backends answer themselves.
+	put_listener(w, RED, IPPROTO_TCP, 443, DIRECT, one);
+	put_shield(w, RED, 0);
+	there.to_port = reset.to_port = 443;
+	reset.from_port = there.from_port;
+	wrong += is_verdict("direct", run_numbered(w, &there, 0, &f), COOKIE_SENT);
+	wrong += is_verdict("its cookie", run_numbered(w, &reset, cookie_in(w, &f), &f),
+			    COOKIE_PROVEN);
+	wrong += delivered(w, "as it is", &there, FORWARDED_FIRST, CLIENT, there.from_port, VIP,
+			   443, 66);
+	node_clear(&w->node[FTN], "direct_backends");
+	remove_shields(w);
+	return wrong;
+}
+
+// Where there are few nobody has to prove anything.
+static int test_under_attack(struct world *w)
+{
+	struct packet p = first, reset = first;
+	uint32_t passed = 0, asked = 0;
+	struct frame f;
+	int wrong = 0;
+
+	put_listener(w, RED, IPPROTO_TCP, 80, 0, three);
+	put_shield(w, RED, 1);
+	for (uint16_t i = 0; i < 4 * SHIELD_BURST; i++) {
+		enum verdict v;
+
+		p.from_port = (uint16_t)(3000 + i);
+		v = travel(w, &p, &f);
+		passed += v == FORWARDED_FIRST;
+		asked += v == COOKIE_SENT;
+	}
+	wrong += is_number("as many as may", passed >= SHIELD_BURST, 1);
+	wrong += is_number("the others prove themselves", asked > SHIELD_BURST, 1);
+	wrong += is_number("all of them", passed + asked, 4ul * SHIELD_BURST);
+	reset.from_port = p.from_port;
+	reset.flags = RST;
+	wrong += is_verdict("its cookie", run_numbered(w, &reset, cookie_in(w, &f), &f),
+			    COOKIE_PROVEN);
+	wrong += is_verdict("SYN again", travel(w, &p, &f), FORWARDED_FIRST);
+	remove_shields(w);
+	return wrong;
+}
+
 static const struct test {
 	const char *name;
 	int (*run)(struct world *w);
@@ -1225,6 +1546,11 @@ static const struct test {
 	{"a former endpoint", test_former},
 	{"a health check", test_check},
 	{"a health check's answer", test_check_answer},
+	{"SipHash", test_siphash},
+	{"a SYN's cookie", test_cookie},
+	{"a wrong cookie", test_cookie_wrong},
+	{"who has proven himself", test_proven},
+	{"under attack", test_under_attack},
 };
 
 int main(int argc, char **argv)
