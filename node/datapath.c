@@ -17,6 +17,7 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/door/door.h"
 #include "node/objects.h"
 #include "node/offload.h"
 #include "node/veth.h"
@@ -227,6 +228,7 @@ static int size_tables(const struct datapath *datapath, struct bpf_object *objec
 		 flat && s->roles & NODE_FTN ? flat_pages_for(datapath->sessions) : 1},
 		{"flat_cache", flat && s->roles & NODE_FWD ? FLAT_PAGES : 1},
 		{"usage", datapath->sessions},
+		{"questions", datapath->doors && s->roles & NODE_FTN ? MAX_QUESTIONS : 1},
 	};
 	struct bpf_map *map;
 	size_t i;
@@ -297,11 +299,13 @@ static int is_same_map(const struct bpf_map *map, const struct bpf_map_info *inf
 	       (info->map_flags & ~ignored) == bpf_map__map_flags(map);
 }
 
-// Scratch space, counters, caches: nobody relies on what was in them.
+// Scratch space, counters, caches, packets that wait for an answer: nobody relies on what was in
+// them.
 static int is_expendable(const struct bpf_map *map)
 {
 	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY ||
-	       bpf_map__type(map) == BPF_MAP_TYPE_LRU_HASH;
+	       bpf_map__type(map) == BPF_MAP_TYPE_LRU_HASH ||
+	       !strcmp(bpf_map__name(map), "questions");
 }
 
 static int pinned_info(const struct datapath *datapath, const char *name, int *pinned,
@@ -778,6 +782,11 @@ static int use(struct datapath *datapath, struct datapath_loading *l)
 	}
 	if (!(settings->roles & NODE_FTN))
 		remove_check_pair(datapath);
+	if (!(settings->roles & NODE_FTN) || !datapath->doors)
+		doors_shut(datapath->dir);
+	else if ((err = doors_follow(datapath->dir, program_of(objects[0], "door_in"),
+				     program_of(objects[0], "door_out"))))
+		return refuse(l->why, err, "the interfaces of middleboxes: %s", strerror(-err));
 	if ((err = attach_all(datapath, settings, objects[0], l->why)) ||
 	    (err = start_pacemaker(datapath, settings, objects, l->why)))
 		return err;
@@ -799,6 +808,7 @@ static int unload(struct datapath *datapath, char why[DATAPATH_WHY])
 	remove_pair(datapath, "mirror");
 	remove_check_pair(datapath);
 	remove_waiting_pair(datapath);
+	doors_shut(datapath->dir);
 	pacemaker_stop(datapath->dir);
 	datapath->pacer = (struct pacer){};
 	err = pins_remove(datapath->dir);

@@ -64,6 +64,7 @@ const struct step_program step_programs[] = {
 	{STEP_MAPPING, "mapping"},
 	{STEP_MAPPED, "mapped"},
 	{STEP_UNMAPPED, "unmapped"},
+	{STEP_HAND_OVER, "hand_over"},
 	{}, // ends the list
 	// clang-format on
 };

@@ -30,6 +30,7 @@ enum gateway_step {
 	STEP_MAPPING = 23,    // flow table node: which mapping has the sender, or destination?
 	STEP_MAPPED = 24,     // flow table node: the session is looked up, with its mapping
 	STEP_UNMAPPED = 25,   // flow table node: a mapping begins
+	STEP_HAND_OVER = 26,  // flow table node: a function's middlebox is asked about a packet
 	STEPS,
 };
 
@@ -39,6 +40,10 @@ enum gateway_step {
 // that copy into the OAM frame. XDP cannot make packets, but it can send one twice.
 #define CLONE_TENANT 0 // key in "clone": value tenant_ifindex
 #define CLONE_OAM 1    // key in "clone": value ifindex of the pair's first end
+
+// And a pair for each function that asks a middlebox (shared/door.h): sent to its first end, a
+// question comes to program "door_out" at its second one, and by it to the socket that is bound
+// there; what that sends comes to program "door_in" at the first end.
 
 // And a pair in which fragments wait (docs/fragments.md): sent to its first end by XDP, put back by
 // program "wait_turn" (tcx) at its second one, through that one's queue, whose pace is the
