@@ -1127,7 +1127,8 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct dft_pack
 		e->mapping.flags = mapped_flags(recorded->towards[0].flags);
 	} else if (d->translation.translation.flags & TRANSLATION_MAPS) {
 		e->mapping = d->translation.translation;
-		if (d->op.kept == DFT_KEPT_MAPPING && e->mapping.flags & TRANSLATION_MAPS_SOURCE && resume(e))
+		if (d->op.kept == DFT_KEPT_MAPPING && e->mapping.flags & TRANSLATION_MAPS_SOURCE &&
+		    resume(e))
 			return go_to(ctx, STEP_DECIDED);
 	}
 	if (anew) {

@@ -7638,6 +7638,9 @@ static int test_all_verdicts(struct world *w)
 		// modules/function/function_test.c.
 		FUNCTION_DROPPED, FUNCTION_BEYOND, FUNCTION_ANSWER, NO_SERVICE_CHAIN,
 		TOO_MANY_FUNCTIONS,
+		// modules/door/door_test.c.
+		FUNCTION_ASKS, FUNCTION_ANSWERED, NO_MIDDLEBOX, TOO_MANY_ASKED, NO_ANSWER,
+		ANSWER_LATE, ANSWER_WRONG,
 		// modules/loadbalancer/loadbalancer_test.c.
 		NO_LISTENER, NO_BACKEND, HAIRPIN, CHECK_SENT, CHECK_PASSED, CHECK_ANSWERED,
 		CHECK_TAKEN, CHECK_UNKNOWN,

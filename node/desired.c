@@ -683,7 +683,7 @@ __u32 desired_function(const struct desired *desired, const char *function)
 		if (!object->message || object->message->kind_case != KIND(FUNCTION))
 			continue;
 		f = object->message->function;
-		if (!strcmp(f->id, function) || !strcmp(f->name, function))
+		if (*function && (!strcmp(f->id, function) || !strcmp(f->name, function)))
 			return f->slot;
 	}
 	return 0;

@@ -279,10 +279,8 @@ static int open_door(const struct options *o)
 
 static pid_t start_agent(const struct options *o, int lock, struct loader *loader)
 {
-	struct agent agent = {.name = o->name,
-			      .controller = o->controller,
-			      .tls = o->tls,
-			      .door = open_door(o)};
+	struct agent agent = {
+		.name = o->name, .controller = o->controller, .tls = o->tls, .door = open_door(o)};
 	int sockets[2], ballots[2];
 	sigset_t none;
 	pid_t pid;
@@ -316,10 +314,8 @@ static pid_t start_agent(const struct options *o, int lock, struct loader *loade
 int main(int argc, char **argv)
 {
 	const struct options o = parse(argc, argv);
-	struct loader loader = {.mode = o.mode,
-				.table = o.table,
-				.sessions = o.sessions,
-				.doors = o.door != NULL};
+	struct loader loader = {
+		.mode = o.mode, .table = o.table, .sessions = o.sessions, .doors = o.door != NULL};
 	int lock, err;
 	char dir[PIN_PATH];
 	sigset_t set;

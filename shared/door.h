@@ -17,8 +17,8 @@ struct door_value {
 // Map "questions": array. Where it has only one entry nobody is ever asked.
 //
 // A token is chance in its upper half and counts in its lower half: entry (token % MAX_QUESTIONS).
-#define QUESTION_NONE 0	 // the entry is free
-#define QUESTION_TAKEN 1 // a program is at work on it
+#define QUESTION_NONE 0			     // the entry is free
+#define QUESTION_TAKEN 1		     // a program is at work on it
 #define QUESTION_FIRST 0x8000000000000000ull // tokens have this bit
 
 // Map "questions_next": array of one.

@@ -196,7 +196,8 @@ struct dft_op_option {
 	__u8 hops;     // redirects left; at 0 the op is dropped
 	__u8 entrance; // the forwarder's, echoed: whose address the packet leaves with
 	__u8 service_chain;
-	__u8 kept; // of what is at one node: that has kept what it decided about the packet: DFT_KEPT_*
+	__u8 kept; // of what is at one node: that has kept what it decided about the packet:
+		   // DFT_KEPT_*
 	__be32 epoch;
 	__be32 term;
 	__be32 bucket;

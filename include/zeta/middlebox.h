@@ -24,6 +24,10 @@
 #ifndef ZETA_MIDDLEBOX_H
 #define ZETA_MIDDLEBOX_H
 
+#ifndef __bpf__
+#include <netinet/in.h> // before the kernel's own word on addresses
+#endif
+
 #include "nf.h"
 
 // What a middlebox gets: this, then the tenant's frame, from its Ethernet header on. From abi to
@@ -141,13 +145,12 @@ static inline void zeta_middlebox_close(struct zeta_middlebox *box)
 	box->socket = box->memory = -1;
 }
 
-static inline int zeta_ring_map(const struct zeta_middlebox *box,
-				const struct xdp_ring_offset *at, size_t entry_size, off_t which,
-				struct zeta_ring *ring)
+static inline int zeta_ring_map(const struct zeta_middlebox *box, const struct xdp_ring_offset *at,
+				size_t entry_size, off_t which, struct zeta_ring *ring)
 {
 	size_t size = at->desc + box->welcome.chunks * entry_size;
-	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-			 box->socket, which);
+	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, box->socket,
+			 which);
 
 	if (map == MAP_FAILED)
 		return -errno;
@@ -287,6 +290,7 @@ static inline int zeta_middlebox_next(struct zeta_middlebox *box, int wait_ms,
 	const struct xdp_desc *entry;
 	int ready, some_ms;
 
+	*question = NULL;
 	while (__atomic_load_n(ring->producer, __ATOMIC_ACQUIRE) == at) {
 		some_ms = wait_ms < 0 || wait_ms > look_ms ? look_ms : wait_ms;
 		ready = poll(&polled, 1, some_ms);

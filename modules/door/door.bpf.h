@@ -189,8 +189,7 @@ inlined int question_send(struct xdp_md *ctx)
 	q->said.slot = a->slot;
 	__builtin_memcpy(&q->said.abi, &a->told, FUNCTION_TOLD);
 	asm volatile("" : "+r"(bytes)); // the verifier has to see the next line
-	if (!bytes || bytes > ASKED_BYTES ||
-	    bpf_xdp_load_bytes(ctx, 0, q->op, sizeof(q->op)) ||
+	if (!bytes || bytes > ASKED_BYTES || bpf_xdp_load_bytes(ctx, 0, q->op, sizeof(q->op)) ||
 	    bpf_xdp_load_bytes(ctx, DFT_HEADERS_BYTES, q->frame, bytes) ||
 	    bpf_xdp_adjust_head(ctx, (int)DFT_HEADERS_BYTES - (int)sizeof(q->said)) ||
 	    bpf_xdp_store_bytes(ctx, 0, &q->said, sizeof(q->said))) {
@@ -283,9 +282,10 @@ inlined int question_answered(struct xdp_md *ctx)
 	return go_to(ctx, STEP_TABLE);
 }
 
-// Of a packet that has come back with an answer (DFT_KEPT_ASKED) and is to be decided about: whether
-// what was decided until it was asked about holds still. Then that goes on, and the number of the function
-// whose word the answer is comes back; else 0. former: what of the session's last life counts.
+// Of a packet that has come back with an answer (DFT_KEPT_ASKED) and is to be decided about:
+// whether what was decided until it was asked about holds still. Then that goes on, and the number
+// of the function whose word the answer is comes back; else 0. former: what of the session's last
+// life counts.
 verified int question_resume(__u32 policy, const struct translation *former, int anew)
 {
 	__u32 now = EVALUATION_NOW, asked = EVALUATION_ASKED;

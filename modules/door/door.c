@@ -69,7 +69,8 @@ static int make_way(const struct datapath *datapath, int number)
 	const struct interface_name first = interface(datapath->dir, number, 'a');
 	const struct interface_name second = interface(datapath->dir, number, 'b');
 	const struct interface_name like = {"lo"};
-	int in = datapath_program(datapath, "door_in"), out = datapath_program(datapath, "door_out");
+	int in = datapath_program(datapath, "door_in"),
+	    out = datapath_program(datapath, "door_out");
 	int err;
 
 	if (!(datapath->settings.roles & NODE_FTN) || in < 0 || out < 0)

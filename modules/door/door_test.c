@@ -75,8 +75,7 @@ static void configure(const struct world *w, uint32_t slot, uint8_t open)
 
 static void put_chain(const struct world *w, uint32_t tail)
 {
-	struct chain_value chain = {
-		.epoch = 1, .term = 1, .live = tail ? 2 : 1, .node = {0, tail}};
+	struct chain_value chain = {.epoch = 1, .term = 1, .live = tail ? 2 : 1, .node = {0, tail}};
 
 	node_chain(&w->node, 0, &chain);
 }
@@ -411,8 +410,8 @@ static int test_many(struct world *w)
 		while (counted(w, FUNCTION_ANSWERED) + counted(w, ANSWER_LATE) < AT_ONCE &&
 		       now_ms() < until)
 			usleep(1000);
-		wrong += is_number("all",
-				   counted(w, FUNCTION_ANSWERED) + counted(w, ANSWER_LATE), AT_ONCE);
+		wrong += is_number("all", counted(w, FUNCTION_ANSWERED) + counted(w, ANSWER_LATE),
+				   AT_ONCE);
 		forget(w);
 	}
 	zeta_middlebox_close(&box);
@@ -495,9 +494,9 @@ static int test_forged_frame(struct world *w)
 	wrong += is_verdict("answered", run(w, &w->in, &got), FORWARDED_FIRST);
 	write_frame(&want, &web);
 	wrong += is_number("length", got.length, want.length);
-	wrong += is_number("the tenant's",
-			   memcmp(got.byte + OUTER, want.byte + OUTER, want.length - OUTER) != 0,
-			   0);
+	wrong +=
+		is_number("the tenant's",
+			  memcmp(got.byte + OUTER, want.byte + OUTER, want.length - OUTER) != 0, 0);
 	wrong += answers(w, "twice", &f, ANSWER_LATE);
 	zeta_middlebox_close(&box);
 	return wrong;

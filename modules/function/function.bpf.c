@@ -120,8 +120,8 @@ inlined int first_within(const struct zeta_first_packet *p, const struct zeta_fi
 	if (p->reason >= ZETA_REASONS || (answer == ZETA_DROP && !may(ZETA_MAY_DROP)) ||
 	    (answer == ZETA_DONE && !may(ZETA_MAY_END)))
 		return 0;
-	if (answer == ZETA_ASK && (!may(ZETA_MAY_ASK) || p->unheard == ZETA_DONE ||
-				   p->unheard > ZETA_DROP))
+	if (answer == ZETA_ASK &&
+	    (!may(ZETA_MAY_ASK) || p->unheard == ZETA_DONE || p->unheard > ZETA_DROP))
 		return 0;
 	if (p->remember > 1 || (p->remember != was->remember && !may(ZETA_MAY_REMEMBER)))
 		return 0;

@@ -36,7 +36,8 @@ struct asked {
 	__u16 place;
 	__u8 answer;
 	__u8 pad[3];
-	struct zeta_first_packet told; // without the configuration; answered: reason, remember, hold
+	struct zeta_first_packet
+		told; // without the configuration; answered: reason, remember, hold
 };
 #define FUNCTION_TOLD __builtin_offsetof(struct zeta_first_packet, config)
 
