@@ -79,6 +79,7 @@
 #define MAX_LATER_CHAIN 4   // .. of a chain beside the VPC's own, of which a packet meets three
 #define MAX_MET 20	    // functions that a packet meets: what is left of the tail calls
 #define MAPPING_CALLS 4	    // that a question for a NAT's mapping takes from these
+#define UNHEARD_CALLS 2	    // .. and one whose middlebox cannot be asked, and that goes on
 #define MAX_SERVICE_CHAINS 131072   // beside the VPCs' own; two for each
 #define MAX_FUNCTIONS 64	    // slots for network functions on a node
 #define MAX_FUNCTION_CONFIGS 524288 // eight for each VPC: 4 functions, each in both places

@@ -141,6 +141,7 @@ inlined int unheard(struct xdp_md *ctx, struct evaluation *e, struct asked *a, e
 	if (a->told.unheard == ZETA_NEXT) {
 		a->answer = ZETA_NEXT;
 		a->state = ASKED_RESUMED;
+		e->met += UNHEARD_CALLS;
 		return function_resume(ctx, a->slot);
 	}
 	e->undecidable = 1;
@@ -212,11 +213,11 @@ inlined int question_hand_out(struct xdp_md *ctx)
 	long action;
 
 	if (!said)
-		return finish(ctx, PASS);
+		return finish(ctx, TRUNCATED);
 	token = said->token;
 	number = said->slot - FUNCTION_FIRST_FREE;
 	action = bpf_redirect_map(&door_sockets, number, XDP_DROP);
-	if (action == XDP_REDIRECT)
+	if (action == XDP_REDIRECT) // counted before: FUNCTION_ASKS
 		return action;
 	q = question_at(token);
 	if (q && token >= QUESTION_FIRST && question_take(q, token))
@@ -238,8 +239,9 @@ inlined int question_answered(struct xdp_md *ctx)
 	__u64 token, bytes;
 	enum verdict v;
 
+	// Nothing that a middlebox sends may go on to this machine's own kernel.
 	if (!said)
-		return finish(ctx, PASS);
+		return finish(ctx, ANSWER_WRONG);
 	if (!a)
 		return finish(ctx, BUG);
 	token = said->token;

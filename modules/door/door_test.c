@@ -73,6 +73,19 @@ static void configure(const struct world *w, uint32_t slot, uint8_t open)
 	node_put(&w->node, "function_configs", &key, &value);
 }
 
+// So often SLOT in a chain of the subnet of both.
+static void put_later(const struct world *w, uint32_t number, uint8_t times)
+{
+	const struct subnet_key key = {
+		.prefix_bits = 32 + 120, .vni = htonl(VNI), .address = address_must("10.0.0.0")};
+	const struct subnet_value subnet = {.subnet = 1, .bits = 120, .chain = number};
+	struct service_chain_value value = {.functions = times};
+
+	memset(value.function, SLOT, times);
+	node_put(&w->node, "service_chains", &number, &value);
+	node_put(&w->node, "subnets", &key, &subnet);
+}
+
 static void put_chain(const struct world *w, uint32_t tail)
 {
 	struct chain_value chain = {.epoch = 1, .term = 1, .live = tail ? 2 : 1, .node = {0, tail}};
@@ -553,7 +566,7 @@ static int test_wrong(struct world *w)
 	question_in(&f)->token = QUESTION_TAKEN;
 	wrong += answers(w, "taken", &f, ANSWER_LATE);
 	f.length = sizeof(struct zeta_question) - 1;
-	wrong += answers(w, "no question", &f, PASS);
+	wrong += answers(w, "no question", &f, ANSWER_WRONG);
 	zeta_middlebox_close(&box);
 	return wrong;
 }
@@ -746,6 +759,22 @@ static int test_two(struct world *w)
 	return wrong;
 }
 
+// Who goes on unheard has taken calls that the kernel counts.
+static int test_unheard(struct world *w)
+{
+	const struct sent web = {.to = ASKED_PORT};
+	uint8_t chain[MAX_SERVICE_CHAIN] = {FUNCTION_DIVIDER, FUNCTION_BOUNCER};
+	int wrong = 0;
+
+	configure(w, SLOT, ZETA_NEXT);
+	memset(chain + 2, SLOT, sizeof(chain) - 2);
+	put_vpc(w, 1, chain, MAX_SERVICE_CHAIN);
+	wrong += ends(w, "six", &web, FORWARDED_FIRST);
+	forget(w);
+	put_later(w, 5, 4);
+	return wrong + ends(w, "and more than there is room for", &web, TOO_MANY_FUNCTIONS);
+}
+
 // Who comes to the door with something else than a hello is told so, and holds up nobody.
 static int test_doorkeeper(struct world *w)
 {
@@ -790,6 +819,7 @@ int main(int argc, char **argv)
 		{"changes", test_changes},
 		{"hops", test_hops},
 		{"two", test_two},
+		{"unheard", test_unheard},
 		{"doorkeeper", test_doorkeeper},
 	};
 	static struct world w;
