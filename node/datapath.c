@@ -39,6 +39,7 @@
 
 // IPv4, UDP, VXLAN or Geneve, and the tenant's Ethernet header: what a tunnel adds to an IP packet.
 #define TUNNEL_BYTES (20 + 8 + 8 + 14)
+#define ASK_AFTER_MS 50 // for the address of a node (ARP)
 
 // Key and value of each, as shared/ declares them.
 static const struct table_shape own_shapes[OWN_MAPS] = {
@@ -832,6 +833,18 @@ static void check_mtu(const struct interface_name *name, unsigned int needed)
 			  name->text, mtu, needed);
 }
 
+// Ballots go by the kernel's UDP. Where an address was asked for while a cable was pulled, the
+// kernel asks again after a second only, which is longer than all that ballots decide takes.
+static void hasten_addresses(const struct node_settings *settings)
+{
+	int err = settings->beat_ms ? interface_ask_after(&settings->zgc_interface, ASK_AFTER_MS)
+				    : 0;
+
+	if (err)
+		log_warnx("interface %s asks for addresses as slowly as before: %s",
+			  settings->zgc_interface.text, strerror(-err));
+}
+
 void datapath_begin(const struct datapath *datapath, const struct node_settings *settings,
 		    struct datapath_loading *l)
 {
@@ -882,9 +895,11 @@ int datapath_finish(struct datapath *datapath, struct datapath_loading *l)
 	datapath->loads++;
 	open_maps(datapath);
 	check_mtu(&settings->tenant_interface, settings->tenant_mtu + TUNNEL_BYTES);
-	if (gateway)
+	if (gateway) {
 		check_mtu(&settings->zgc_interface,
 			  settings->tenant_mtu + TUNNEL_BYTES + DFT_OPTIONS_BYTES);
+		hasten_addresses(settings);
+	}
 	log_info("programs are loaded and attached to %s%s%s, boot id %u",
 		 settings->tenant_interface.text, gateway ? " and " : "",
 		 settings->zgc_interface.text, datapath->boot);
@@ -915,8 +930,8 @@ int datapath_renewed(struct datapath *datapath)
 // The lists of heartbeats are made of these.
 static void follow_table(struct datapath *datapath, enum table table)
 {
-	if (table == TABLE_NODES || table == TABLE_CHAINS || table == TABLE_ENTRANCES ||
-	    table == TABLE_ENTRANCE_BY_IP)
+	if (table == TABLE_NODES || table == TABLE_CHAINS || table == TABLE_CHAIN_COUNT ||
+	    table == TABLE_ENTRANCES || table == TABLE_ENTRANCE_BY_IP)
 		pacemaker_changed(&datapath->pacer);
 }
 

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/pkt_sched.h>
 #include <linux/veth.h>
 #include <string.h>
@@ -122,6 +123,22 @@ unsigned int interface_mtu(const struct interface_name *name)
 
 	memcpy(request.ifr_name, name->text, sizeof(name->text));
 	return any < 0 || ioctl(any, SIOCGIFMTU, &request) ? 0 : (unsigned int)request.ifr_mtu;
+}
+
+int interface_ask_after(const struct interface_name *name, unsigned int ms)
+{
+	struct netlink_request request;
+	const __u64 after = ms;
+	struct rtattr *nest;
+	struct ndtmsg *table = netlink_begin(&request, RTM_SETNEIGHTBL, 0, sizeof(*table));
+
+	table->ndtm_family = AF_INET;
+	netlink_put_text(&request, NDTA_NAME, "arp_cache");
+	nest = netlink_nest(&request, NDTA_PARMS, NULL, 0);
+	netlink_put_number(&request, NDTPA_IFINDEX, if_nametoindex(name->text));
+	netlink_put(&request, NDTPA_RETRANS_TIME, &after, sizeof(after));
+	netlink_end(&request, nest);
+	return ask(&request);
 }
 
 unsigned int veth_mtu(const struct interface_name *like)

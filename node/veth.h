@@ -30,6 +30,9 @@ int veth_delete(unsigned int ifindex);
 
 // Whether it is up and has a carrier.
 int interface_runs(const struct interface_name *name);
+// How long an address there is asked for (ARP) before it is asked for again, milliseconds; the
+// kernel's own default is 1000. Returns 0 or -errno.
+int interface_ask_after(const struct interface_name *name, unsigned int ms);
 // The largest packet that the interface sends, bytes; 0: there is no such interface.
 unsigned int interface_mtu(const struct interface_name *name);
 // A socket that is readable when interfaces changed. The caller owns it. Negative errno.

@@ -29,6 +29,7 @@ struct pacer_value {
 	__u32 beats;	       // entries of "beat_to" that are used
 	__u32 others;	       // nodes that they are for, without this one
 	__u32 fit;	       // 1: this node has what it needs to serve. Else it is silent
+	__u32 lacks;	       // 1: it has yet to learn of a chain that buckets name
 	__u32 side;	       // enum beat_side; SIDE_CALLS: it calls other forwarders
 	__u32 calls;	       // used in call[]
 	__u32 call[MAX_CALLS]; // node indices

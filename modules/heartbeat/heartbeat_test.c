@@ -1619,6 +1619,31 @@ static int test_unsettled(struct world *w)
 	return wrong + eventually(!w->member[1].peers[0].away && duty(&w->member[1], 0).owner == 0);
 }
 
+// Who has yet to learn of a chain is no owner, until he has served: then it is a new one.
+static int test_lacks(struct world *w)
+{
+	struct member *m = &w->member[0];
+	const int map = bpf_map__fd(m->clock->maps.pulse);
+	const uint32_t only = 0, known = 2, more = 3;
+	struct pulse_value pulse = *m->pulse;
+	int wrong = eventually(!w->member[1].peers[0].away && duty(&w->member[1], 0).owner == 0);
+
+	node_put(&m->node, "chain_count", &only, &more);
+	must(pacemaker_follow(&m->pacer), "following what it lacks");
+	pause_for(20 * BEAT_NS);
+	wrong += expect(!w->member[1].peers[0].away && duty(&w->member[1], 0).owner == 0);
+
+	pulse.served = 0;
+	bpf_map_update_elem(map, &only, &pulse, BPF_ANY);
+	wrong += eventually(w->member[1].peers[0].away && duty(&w->member[1], 0).owner == 1);
+	pause_for(20 * BEAT_NS);
+	wrong += expect(w->member[1].peers[0].away && w->member[1].peers[0].alive);
+
+	node_put(&m->node, "chain_count", &only, &known);
+	must(pacemaker_follow(&m->pacer), "following what it knows");
+	return wrong + eventually(!w->member[1].peers[0].away && duty(&w->member[1], 0).owner == 0);
+}
+
 // Who comes late himself suspects later; who did not run at all begins with listening.
 static int test_late(struct world *w)
 {
@@ -1848,6 +1873,7 @@ static const struct test {
 	{"another life", test_another_life},
 	{"a frame is lost", test_seeded_anew},
 	{"who has not settled", test_unsettled},
+	{"who does not know every chain", test_lacks},
 	{"late rounds", test_late},
 	{"jitter", test_jitter},
 	{"a takeover", test_takeover},

@@ -315,10 +315,11 @@ inlined int side_away(const struct peer_value *own, struct side_look *look, __u6
 }
 
 // Whether this node has yet to serve for the first time: it hears and answers, but follows no
-// entrance. Who would take it for an owner would send hosts' packets nowhere.
-inlined int pulse_begins(const struct pulse_value *p)
+// entrance, or does not know every chain. Who would take it for an owner would send hosts' packets
+// nowhere.
+inlined int pulse_begins(const struct pulse_value *p, const struct pacer_value *told)
 {
-	return !p->served && !pulse_settled(p);
+	return !p->served && (!pulse_settled(p) || told->lacks);
 }
 
 // The round on the tenants' network. The frame is short for that time, so that it carries nothing
@@ -335,7 +336,7 @@ verified int side_round(struct __sk_buff *skb, const struct pacer_value *told,
 		return 0;
 	own->side = told->side;
 	if (told->side == SIDE_UNKNOWN || told->side == SIDE_SAME) {
-		own->away = pulse_begins(p);
+		own->away = pulse_begins(p, told);
 		return 0;
 	}
 	if (bpf_skb_change_tail(skb, CALL_BYTES, 0))
@@ -352,7 +353,7 @@ verified int side_round(struct __sk_buff *skb, const struct pacer_value *told,
 		for (i = 0; i < MAX_HEARD_HOSTS; i++)
 			heard_host_ask(skb, i);
 	}
-	if (pulse_begins(p))
+	if (pulse_begins(p, told))
 		own->away = 1;
 	else if (pulse_settled(p))
 		own->away = side_away(own, look, best, p, now);
@@ -486,13 +487,13 @@ int pacemaker(struct __sk_buff *skb)
 			break;
 		heard += beat_send(skb, i, suspect_ns(p), pulse_settled(p), !told->fit);
 	}
+	// A node that hears none of several others is cut off itself, and would take entrances from
+	// those who serve them. Who hears somebody again may hear the others a round later.
+	able = told->fit && (cfg.roles & ROLE_FWD) && ((heard && p->heard) || told->others < 2);
 	p->heard = heard;
 	if (!pulse_settled(p))
 		return pace_on(skb, told);
-	p->served = 1;
-	// A node that hears none of several others is cut off itself, and would take entrances from
-	// those who serve them.
-	able = told->fit && (cfg.roles & ROLE_FWD) && (heard || told->others < 2);
+	p->served |= told->fit && !told->lacks;
 	LOOPED
 	for (i = 0; i < MAX_ENTRANCES; i++)
 		if (entrance_follow(skb, i, able, !settled))

@@ -218,6 +218,7 @@ struct lists {
 	struct beat_to_value beat[MAX_BEATS];
 	__u32 beats;
 	__u32 others;
+	__u32 chains;
 	__u32 lacking;		  // leases that nobody will ask for
 	__u32 number[MAX_CHAINS]; // of chain[]
 	struct chain_value chain[MAX_CHAINS];
@@ -284,6 +285,7 @@ static void read_chains(struct lists *l, int map)
 					   NULL);
 		for (i = 0; (!err || err == -ENOENT) && i < count; i++)
 			add_leases(l, l->number[i], &l->chain[i]);
+		l->chains += i;
 		more = 1;
 	} while (!err);
 }
@@ -373,6 +375,14 @@ static int is_fit(const struct lists *l, int entrance_by_ip)
 	return !(p->roles & NODE_FWD) || !bpf_map_get_next_key(entrance_by_ip, NULL, &any);
 }
 
+// Ballots tell of chains, whenever they come to.
+static int is_lacking(const struct lists *l, int chain_count)
+{
+	__u32 named;
+
+	return !bpf_map_lookup_elem(chain_count, &only, &named) && l->chains < named;
+}
+
 int pacemaker_follow(const struct pacer *p)
 {
 	auto_(closep) int nodes = pin_open(p->dir, "nodes");
@@ -380,6 +390,7 @@ int pacemaker_follow(const struct pacer *p)
 	auto_(closep) int entrances = pin_open(p->dir, "entrances");
 	auto_(closep) int by_ip = pin_open(p->dir, "entrance_by_ip");
 	auto_(closep) int beat_to = pin_open(p->dir, "beat_to");
+	auto_(closep) int count = pin_open(p->dir, "chain_count");
 	auto_(freep) struct lists *l = calloc(1, sizeof(*l));
 	struct pacer_value told = get_pacer(p->dir);
 	__u32 i;
@@ -389,7 +400,8 @@ int pacemaker_follow(const struct pacer *p)
 		return 0;
 	if (!l)
 		return -ENOMEM;
-	if (nodes < 0 || chains < 0 || entrances < 0 || by_ip < 0 || beat_to < 0)
+	if (nodes < 0 || chains < 0 || entrances < 0 || by_ip < 0 || beat_to < 0 ||
+	    count < 0)
 		return -ENOENT;
 	l->pacer = p;
 	read_nodes(l, nodes);
@@ -409,6 +421,7 @@ int pacemaker_follow(const struct pacer *p)
 	told.beats = l->beats;
 	told.others = l->others;
 	told.fit = (__u32)is_fit(l, by_ip);
+	told.lacks = (__u32)is_lacking(l, count);
 	add_calls(l, &told);
 	return put_pacer(p->dir, &told);
 }

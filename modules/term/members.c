@@ -11,6 +11,7 @@
 #define STATIC_BEAT_MS 10	// without heartbeats nothing is timed, but intervals must not be 0
 #define IDLE_NS (100 * MS)	// of a node that has no part in any chain
 #define ROUND_NS (1000 * MS)	// how often a node tells another one what it knows
+#define ASK_NS (100 * MS)	// how often a node asks that knows no term of a chain
 #define FOUNDING_NS (5000 * MS) // in which those of a chain's first term may come up
 #define LOCAL_MOST 32		// messages of this node to itself that one event may cause
 
@@ -23,6 +24,7 @@ struct holder {
 struct membership {
 	struct dft_member member;
 	struct chain_wish wish; // without voters: none
+	__u64 ask_ns;		// when it is asked again what is known of the chain
 	struct holder holder[MAX_HOLDERS];
 
 	// What was written last.
@@ -394,6 +396,28 @@ static void settle(struct members *s, struct membership *c, const struct dft_ter
 		announce(s, c);
 }
 
+// Others may know more of the chain.
+static void ask_voters(struct members *s, struct membership *c)
+{
+	const struct known known = {.chain = (__u32)(c - s->chain), .term = c->member.active.term};
+	struct term_known bytes;
+	size_t size = known_write(&bytes, s->cluster, s->self, &known, 1);
+	__u32 i;
+
+	for (i = 0; i < c->wish.voters.count; i++)
+		if (c->wish.voters.voter[i].node != s->self.node)
+			s->host.send(s->host.context, c->wish.voters.voter[i].node, &bytes, size);
+}
+
+// Who knows no term of a chain asks until he is answered: a forwarder serves nobody so.
+static void ask_again(struct members *s, struct membership *c, __u64 now)
+{
+	if (c->member.active.term.epoch || now < c->ask_ns)
+		return;
+	ask_voters(s, c);
+	c->ask_ns = now + ASK_NS;
+}
+
 // ---- events
 
 void members_wish(struct members *s, __u32 chain, const struct chain_wish *wish)
@@ -401,10 +425,6 @@ void members_wish(struct members *s, __u32 chain, const struct chain_wish *wish)
 	struct membership *c = &s->chain[chain];
 	const struct dft_configuration before = c->member.active;
 	struct dft_out out = {.count = 0};
-	struct known known = {.chain = chain};
-	struct term_known bytes;
-	size_t size;
-	__u32 i;
 
 	// M7: what was another chain's may be this one's now, and still be here.
 	if (!wish->moving && (c->wish.moving || c->wish.move != wish->move)) {
@@ -420,12 +440,8 @@ void members_wish(struct members *s, __u32 chain, const struct chain_wish *wish)
 	settle(s, c, NULL, &out);
 	if (c->member.active.term.epoch >= wish->voters.epoch)
 		return;
-	// Others may know more.
-	known.term = c->member.active.term;
-	size = known_write(&bytes, s->cluster, s->self, &known, 1);
-	for (i = 0; i < wish->voters.count; i++)
-		if (wish->voters.voter[i].node != s->self.node)
-			s->host.send(s->host.context, wish->voters.voter[i].node, &bytes, size);
+	ask_voters(s, c);
+	c->ask_ns = now_of(s) + ASK_NS;
 }
 
 void members_forget(struct members *s, __u32 chain)
@@ -664,8 +680,10 @@ void members_tick(struct members *s)
 	for (i = 0; i < MAX_CHAINS; i++) {
 		struct membership *c = &s->chain[i];
 
-		if (c->wish.voters.count &&
-		    (has_part(c) || c->wiping || !c->chain_there || !c->empty))
+		if (!c->wish.voters.count)
+			continue;
+		ask_again(s, c, now);
+		if (has_part(c) || c->wiping || !c->chain_there || !c->empty)
 			tick(s, c);
 	}
 	if (now < s->round_ns)

@@ -837,12 +837,12 @@ static void missed_is_asked_for(void **state)
 }
 
 // One that is told of a chain in a later epoch waits for others to say what its term is.
-static void late_comer_learns(void **state)
+// A forwarder begins, with nothing, when the chain is past its first terms.
+static void comes_late(int cut)
 {
 	const __u32 same[] = {1, 2, 3, 4, 6, 0};
 	struct chain_wish wish;
 
-	found_five();
 	daemon_kill(&node[FORWARDER]);
 	memset(node[FORWARDER].registers, 0, sizeof(node[0].registers));
 	memset(node[FORWARDER].chains, 0, sizeof(node[0].chains));
@@ -851,10 +851,33 @@ static void late_comer_learns(void **state)
 	wish_all(&wish);
 	pass(500);
 	daemon_start(&node[FORWARDER], BEAT_MS);
+	node[FORWARDER].cut = cut;
 	members_wish(node[FORWARDER].members, CHAIN, &wish);
 	assert_int_equal(node[FORWARDER].chains[CHAIN].live, 0);
+}
+
+static void late_comer_learns(void **state)
+{
+	found_five();
+	comes_late(0);
 	assert_in_range(waits_for((const __u32[]){1, 2, 3, 0}, 0, 100), 0, 10);
 	assert_int_equal(node[FORWARDER].chains[CHAIN].epoch, 2);
+}
+
+// Nobody heard it ask, as its cable was pulled just then. More than once: rumours may be as fast.
+static void late_comer_asks_again(void **state)
+{
+	int i;
+
+	found_five();
+	for (i = 0; i < 8; i++) {
+		comes_late(1);
+		pass(3000);
+		assert_int_equal(node[FORWARDER].chains[CHAIN].live, 0);
+		node[FORWARDER].cut = 0;
+		assert_in_range(waits_for((const __u32[]){1, 2, 3, 0}, 0, 2000), 0, 120);
+		assert_int_equal(node[FORWARDER].chains[CHAIN].epoch, 2);
+	}
 }
 
 // A chain that its controller founds again begins above all that was, and with nothing.
@@ -1224,6 +1247,7 @@ int main(void)
 		TEST(view_changes),
 		TEST(missed_is_asked_for),
 		TEST(late_comer_learns),
+		TEST(late_comer_asks_again),
 		TEST(is_founded_again),
 		TEST(begins_by_force),
 		TEST(force_is_missed),
