@@ -1093,7 +1093,7 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct dft_pack
 		return finish(ctx, BUG);
 	if (!vpc)
 		return finish(ctx, NO_VPC);
-	asked = d->op.kept == DFT_KEPT_ASKED
+	asked = d->op.kept == DFT_KEPT_ASKED && !again
 			? question_resume(vpc->policy, &recorded->translation, anew)
 			: 0;
 	if (asked)
