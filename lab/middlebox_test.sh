@@ -34,6 +34,14 @@ keepers() {
 	keeper ftn1
 	keeper ftn2
 }
+# However the script ends, none is left.
+leave() {
+	local status=$?
+	trap - EXIT
+	kill -KILL "${keeper[@]}" 2>/dev/null || true
+	(exit "$status") && end || end
+}
+trap leave EXIT
 signal() {
 	kill -"$1" "${keeper[ftn1]}" "${keeper[ftn2]}"
 }

@@ -694,6 +694,37 @@ static int test_changes(struct world *w)
 	return wrong;
 }
 
+// A session that has ended lately begins again, after the rules have changed.
+static int test_anew(struct world *w)
+{
+	const struct sent web = {.to = ASKED_PORT};
+	struct session_key key = key_of(ASKED_PORT);
+	struct zeta_middlebox box;
+	struct dft_record record = {};
+	struct frame f;
+	int wrong = 0;
+
+	must(come(w, &box, SLOT), "a middlebox comes");
+	ask_by_loopback(w, SLOT);
+	wrong += ask(w, &web, &f);
+	question_in(&f)->answer = ZETA_NEXT;
+	wrong += answers(w, "begun", &f, FORWARDED_FIRST);
+	wrong += is_number("a session", node_session(&w->node, &key, &record), 1);
+	record.life = DFT_TOMBSTONE;
+	node_session_put(&w->node, &key, &record);
+	node_session_mark(&w->node, &key, 0, 0);
+	node_clear(&w->node, "cache");
+	chain_with(w, 2);
+	wrong += ask(w, &web, &f);
+	question_in(&f)->answer = ZETA_NEXT;
+	wrong += answers(w, "begun anew", &f, FORWARDED_FIRST);
+	wrong += is_number("a session", node_session(&w->node, &key, &record), 1);
+	wrong += is_number("that lives", record.life, DFT_LIVE);
+	wrong += is_number("by the new rules", record.policy, 2);
+	zeta_middlebox_close(&box);
+	return wrong;
+}
+
 // Who is asked about for ever is lost in the end.
 static int test_hops(struct world *w)
 {
@@ -808,19 +839,13 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(struct world *w);
 	} tests[] = {
-		{"asked", test_asked},
-		{"many", test_many},
-		{"absent", test_absent},
-		{"a forged frame", test_forged_frame},
-		{"wrong answers", test_wrong},
-		{"another door", test_door},
-		{"late", test_late},
-		{"too many", test_too_many},
-		{"changes", test_changes},
-		{"hops", test_hops},
-		{"two", test_two},
-		{"unheard", test_unheard},
-		{"doorkeeper", test_doorkeeper},
+		{"asked", test_asked},	       {"many", test_many},
+		{"absent", test_absent},       {"a forged frame", test_forged_frame},
+		{"wrong answers", test_wrong}, {"another door", test_door},
+		{"late", test_late},	       {"too many", test_too_many},
+		{"changes", test_changes},     {"anew", test_anew},
+		{"hops", test_hops},	       {"two", test_two},
+		{"unheard", test_unheard},     {"doorkeeper", test_doorkeeper},
 	};
 	static struct world w;
 	int failed = 0;
