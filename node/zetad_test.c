@@ -946,7 +946,7 @@ static int comes_in_the_end(struct zeta_middlebox *box, const char *path)
 
 static void opens_doors(void **state)
 {
-	struct zeta_middlebox box, other;
+	struct zeta_middlebox box = {}, other = {};
 	struct zeta_question *q;
 	uint64_t revision = 300;
 	char path[256];

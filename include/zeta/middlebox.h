@@ -125,7 +125,7 @@ static inline void zeta_ring_unmap(struct zeta_ring *ring)
 {
 	if (ring->map)
 		munmap(ring->map, ring->size);
-	ring->map = NULL;
+	memset(ring, 0, sizeof(*ring));
 }
 
 // Frees what it has. Questions that were not answered are lost.
@@ -243,14 +243,15 @@ static inline int zeta_middlebox_open(struct zeta_middlebox *box, const char *pa
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct zeta_hello hello = {.version = ZETA_DOOR_VERSION};
+	const size_t path_length = strlen(path), length = strlen(function);
 	int door, err;
 
 	memset(box, 0, sizeof(*box));
 	box->socket = box->memory = -1;
-	if (strlen(path) >= sizeof(address.sun_path) || strlen(function) >= sizeof(hello.function))
+	if (path_length >= sizeof(address.sun_path) || length >= sizeof(hello.function))
 		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	strcpy(hello.function, function);
+	memcpy(address.sun_path, path, path_length);
+	memcpy(hello.function, function, length);
 	door = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (door < 0)
 		return -errno;
@@ -286,11 +287,14 @@ static inline int zeta_middlebox_next(struct zeta_middlebox *box, int wait_ms,
 	struct zeta_ring *ring = &box->questions;
 	struct pollfd polled = {.fd = box->socket, .events = POLLIN};
 	const int look_ms = 1000; // nobody is woken when the door is shut
-	__u32 at = *ring->consumer;
 	const struct xdp_desc *entry;
 	int ready, some_ms;
+	__u32 at;
 
 	*question = NULL;
+	if (!ring->map || !ring->consumer) // it was closed
+		return -EPIPE;
+	at = *ring->consumer;
 	while (__atomic_load_n(ring->producer, __ATOMIC_ACQUIRE) == at) {
 		some_ms = wait_ms < 0 || wait_ms > look_ms ? look_ms : wait_ms;
 		ready = poll(&polled, 1, some_ms);

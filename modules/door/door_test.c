@@ -120,11 +120,11 @@ static void begin(struct world *w)
 		exit(1);
 	w->in = (struct target){.program = bpf_program__fd(n->gw->progs.door_in),
 				.verdicts = n->entry.verdicts};
-	strcpy(w->dir, "/tmp/zeta-door-XXXXXX");
+	snprintf(w->dir, sizeof(w->dir), "/tmp/zeta-door-XXXXXX");
 	if (!mkdtemp(w->dir))
 		exit(1);
 	snprintf(w->path, sizeof(w->path), "%s/door", w->dir);
-	strcpy(address.sun_path, w->path);
+	memcpy(address.sun_path, w->path, strlen(w->path));
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) || listen(fd, 8))
 		exit(1);
@@ -197,6 +197,16 @@ static void come_again(struct world *w, struct zeta_middlebox *box, uint32_t slo
 	while ((err = come(w, box, slot)) == -EBUSY && now_ms() < until)
 		usleep(10000);
 	must(err, "a middlebox comes");
+}
+
+static struct zeta_question *next_of(struct zeta_middlebox *box)
+{
+	struct zeta_question *q;
+
+	must(zeta_middlebox_next(box, PATIENCE_MS, &q), "a question");
+	if (!q)
+		exit(1);
+	return q;
 }
 
 // ---- packets
@@ -363,15 +373,15 @@ static int test_asked(struct world *w)
 	const struct sent web = {.to = ASKED_PORT}, other = {.to = 81},
 			  answer = {.to = ASKED_PORT, .back = 1};
 	struct session_key key = key_of(ASKED_PORT);
-	struct zeta_middlebox box;
-	struct zeta_question *q = NULL;
+	struct zeta_middlebox box = {};
+	struct zeta_question *q;
 	struct dft_record record;
 	int wrong = 0;
 
 	must(come(w, &box, SLOT), "a middlebox comes");
 	wrong += ends(w, "not asked about", &other, FORWARDED_FIRST);
 	send_live(w, &web);
-	must(zeta_middlebox_next(&box, PATIENCE_MS, &q), "a question");
+	q = next_of(&box);
 	wrong += is_number("asked", counted(w, FUNCTION_ASKS), 1);
 	wrong += told_well(q, &web);
 	wrong += is_number("undecided", node_session(&w->node, &key, &record), 0);
@@ -384,14 +394,14 @@ static int test_asked(struct world *w)
 	forget(w);
 	// Not to be remembered, says the middlebox.
 	send_live(w, &web);
-	must(zeta_middlebox_next(&box, PATIENCE_MS, &q), "a question");
+	q = next_of(&box);
 	q->remember = 0;
 	must(zeta_middlebox_answer(&box, q, ZETA_NEXT), "answering");
 	wrong += comes_to(w, "allowed", FORWARDED_FIRST);
 	wrong += is_number("no session", node_session(&w->node, &key, &record), 0);
 	forget(w);
 	send_live(w, &web);
-	must(zeta_middlebox_next(&box, PATIENCE_MS, &q), "a question");
+	q = next_of(&box);
 	q->reason = 5;
 	must(zeta_middlebox_answer(&box, q, ZETA_DROP), "answering");
 	wrong += comes_to(w, "denied", FUNCTION_DROPPED);
@@ -406,7 +416,7 @@ static int test_many(struct world *w)
 {
 	enum { AT_ONCE = 64, ROUNDS = 10 };
 	static struct zeta_question *held[AT_ONCE];
-	struct zeta_middlebox box;
+	struct zeta_middlebox box = {};
 	uint64_t until;
 	int wrong = 0;
 
@@ -414,7 +424,7 @@ static int test_many(struct world *w)
 	for (int round = 0; round < ROUNDS; round++) {
 		for (int i = 0; i < AT_ONCE; i++) {
 			send_live(w, &(struct sent){.to = ASKED_PORT, .payload = 10 + i});
-			must(zeta_middlebox_next(&box, PATIENCE_MS, &held[i]), "a question");
+			held[i] = next_of(&box);
 		}
 		mark_counts(w);
 		for (int i = AT_ONCE; i--;)
@@ -436,9 +446,9 @@ static int test_absent(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
 	struct session_key key = key_of(ASKED_PORT);
-	struct zeta_middlebox box, second;
+	struct zeta_middlebox box = {}, second = {};
 	struct cache_value cached;
-	struct zeta_question *q = NULL;
+	struct zeta_question *q;
 	int wrong = 0;
 
 	wrong += ends(w, "none", &web, NO_MIDDLEBOX);
@@ -450,12 +460,12 @@ static int test_absent(struct world *w)
 	must(come(w, &box, SLOT), "a middlebox comes");
 	wrong += is_number("only one", come(w, &second, SLOT), -EBUSY);
 	send_live(w, &web);
-	must(zeta_middlebox_next(&box, PATIENCE_MS, &q), "a question");
+	q = next_of(&box);
 	zeta_middlebox_close(&box);
 	wrong += ends(w, "gone", &web, NO_MIDDLEBOX);
 	come_again(w, &box, SLOT);
 	send_live(w, &web);
-	must(zeta_middlebox_next(&box, PATIENCE_MS, &q), "a question");
+	q = next_of(&box);
 	must(zeta_middlebox_answer(&box, q, ZETA_NEXT), "answering");
 	wrong += comes_to(w, "back", FORWARDED_FIRST);
 	// Its function's slot may be another one's soon.
@@ -492,7 +502,7 @@ static int test_forged_frame(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
 	struct frame want, got, f;
-	struct zeta_middlebox box;
+	struct zeta_middlebox box = {};
 	int wrong = 0;
 
 	must(come(w, &box, SLOT), "a middlebox comes");
@@ -532,7 +542,7 @@ static int test_wrong(struct world *w)
 	const struct sent web = {.to = ASKED_PORT};
 	struct session_key key = key_of(ASKED_PORT);
 	struct cache_value cached;
-	struct zeta_middlebox box;
+	struct zeta_middlebox box = {};
 	struct frame f;
 	int wrong = 0;
 
@@ -577,7 +587,7 @@ static int test_door(struct world *w)
 	const struct sent web = {.to = ASKED_PORT};
 	const struct door_value elsewhere = {LOOPBACK + 1000};
 	const uint32_t number = 0;
-	struct zeta_middlebox box;
+	struct zeta_middlebox box = {};
 	struct frame f;
 	int wrong = 0;
 
@@ -596,7 +606,7 @@ static int test_door(struct world *w)
 static int test_late(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
-	struct zeta_middlebox box;
+	struct zeta_middlebox box = {};
 	struct frame f;
 	int wrong = 0;
 
@@ -626,7 +636,7 @@ static int test_late(struct world *w)
 static int test_too_many(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
-	struct zeta_middlebox box;
+	struct zeta_middlebox box = {};
 	uint64_t asked = 0;
 	struct frame f;
 	int wrong = 0;
@@ -654,7 +664,7 @@ static int test_changes(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
 	struct session_key key = key_of(ASKED_PORT);
-	struct zeta_middlebox box;
+	struct zeta_middlebox box = {};
 	struct dft_record record;
 	struct frame f, first;
 	int wrong = 0;
@@ -699,7 +709,7 @@ static int test_anew(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
 	struct session_key key = key_of(ASKED_PORT);
-	struct zeta_middlebox box;
+	struct zeta_middlebox box = {};
 	struct dft_record record = {};
 	struct frame f;
 	int wrong = 0;
@@ -729,7 +739,7 @@ static int test_anew(struct world *w)
 static int test_hops(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
-	struct zeta_middlebox box;
+	struct zeta_middlebox box = {};
 	enum verdict v = FUNCTION_ASKS;
 	uint32_t policy = 1;
 	struct frame f;
@@ -753,7 +763,7 @@ static int test_two(struct world *w)
 {
 	const uint8_t chain[] = {FUNCTION_DIVIDER, SLOT, FUNCTION_BOUNCER, SLOT + 1, SLOT + 2};
 	const struct sent web = {.to = ASKED_PORT};
-	struct zeta_middlebox box, other;
+	struct zeta_middlebox box = {}, other = {};
 	const uint16_t refused = htons(ASKED_PORT);
 	const struct function_config_key key = {VNI, SLOT + 2, 0};
 	struct function_config value = {};
@@ -812,11 +822,11 @@ static int test_doorkeeper(struct world *w)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct zeta_welcome welcome = {};
 	struct zeta_hello hello;
-	struct zeta_middlebox box;
+	struct zeta_middlebox box = {};
 	int silent = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	int rude = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), wrong = 0;
 
-	strcpy(address.sun_path, w->path);
+	memcpy(address.sun_path, w->path, strlen(w->path));
 	must(connect(rude, (const struct sockaddr *)&address, sizeof(address)), "connecting");
 	memset(&hello, 'x', sizeof(hello));
 	hello.version = ZETA_DOOR_VERSION;
