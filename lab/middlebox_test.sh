@@ -65,7 +65,7 @@ none_of_ten() {
 (cd "$work" && "$zetactl" nf build "$top/examples/gate.c") >>"$work/log"
 holds "a function that asks" prints 'version 1 loaded' ctl nf push gate 1 "$work/gate.o"
 ctl nf rollout gate 1 >>"$work/log"
-holds "what it may is told" prints ask ctl get function gate -o json
+holds "what it may is told" prints '"ask"' ctl get function gate -o json
 gate() {
 	ctl apply -f - <<<"{kind: Vpc, name: red, service_chain: [{function: divider}, {function: bouncer}, {function: gate, config: $1}]}"
 }
