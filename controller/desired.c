@@ -697,6 +697,7 @@ static int compile_function(struct desired *d, struct source *source, const stru
 
 	function.id = source->id;
 	function.slot = number(object->body, "slot");
+	function.name = (char *)text_in(object->body, "name");
 	function.version = v.pointers;
 	json_array_foreach (json_object_get(object->body, "versions"), i, version) {
 		if (i == FUNCTION_PLACES)

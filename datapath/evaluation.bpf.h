@@ -74,7 +74,8 @@ struct evaluation {
 };
 
 // The one that programs work on; and what was decided, while a mapping is asked for.
-enum { EVALUATION_NOW, EVALUATION_KEPT, EVALUATIONS };
+// EVALUATION_ASKED: what was decided until a middlebox was asked, which has answered.
+enum { EVALUATION_NOW, EVALUATION_KEPT, EVALUATION_ASKED, EVALUATIONS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -23,6 +23,7 @@
 #include "modules/chain/move.bpf.h"
 #include "modules/chain/rights.bpf.h"
 #include "modules/directpath/directpath.bpf.h"
+#include "modules/door/door.bpf.h"
 #include "modules/entrance/entrance.bpf.h"
 #include "modules/fragment/fragment.bpf.h"
 #include "modules/function/function.bpf.h"
@@ -1263,11 +1264,17 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct dft_pack
 	const struct endpoint_value *from;
 	struct evaluation *e = evaluation_now();
 	const struct vpc_value *vpc = bpf_map_lookup_elem(&vpcs, &p->vni);
+	__u32 asked;
 
 	if (!e)
 		return finish(ctx, BUG);
 	if (!vpc)
 		return finish(ctx, NO_VPC);
+	asked = d->op.kept == DFT_KEPT_ASKED && !again
+			? question_resume(vpc->policy, &recorded->translation, anew)
+			: 0;
+	if (asked)
+		return function_resume(ctx, asked);
 	__builtin_memset(e, 0, sizeof(*e));
 	e->key = f->key;
 	e->source = flow_source(f);
@@ -1297,7 +1304,8 @@ inlined int evaluate(struct xdp_md *ctx, struct packet *p, const struct dft_pack
 		e->mapping.flags = mapped_flags(recorded->towards[0].flags);
 	} else if (d->translation.translation.flags & TRANSLATION_MAPS) {
 		e->mapping = d->translation.translation;
-		if (d->op.kept && e->mapping.flags & TRANSLATION_MAPS_SOURCE && resume(e))
+		if (d->op.kept == DFT_KEPT_MAPPING && e->mapping.flags & TRANSLATION_MAPS_SOURCE &&
+		    resume(e))
 			return go_to(ctx, STEP_DECIDED);
 	}
 	if (anew) {
@@ -2754,7 +2762,7 @@ inlined int decided_first(struct xdp_md *ctx, struct dft_packet *d, const struct
 	} else {
 		mapping_key(&key, &origin, evaluation_origin_port(e), e->key.vni, e->protocol);
 		evaluation_keep(e);
-		d->op.kept = 1;
+		d->op.kept = DFT_KEPT_MAPPING;
 	}
 	d->op.table = theirs ? DFT_MAPPED : DFT_MAPPINGS;
 	d->op.flags &= DFT_OF_PACKET;
@@ -3578,6 +3586,33 @@ int check_in(struct xdp_md *ctx)
 		return finish(ctx, NO_ROOM);
 	bpf_redirect(ends->second, 0);
 	return finish(ctx, CHECK_TAKEN);
+}
+
+// A function has asked its middlebox: the packet goes to that, and comes back with what it says.
+SEC("xdp")
+int hand_over(struct xdp_md *ctx)
+{
+	return question_send(ctx);
+}
+
+SEC("xdp")
+int door_out(struct xdp_md *ctx)
+{
+	return question_hand_out(ctx);
+}
+
+SEC("xdp")
+int door_in(struct xdp_md *ctx)
+{
+	return question_answered(ctx);
+}
+
+// The loader looks after those who are not answered.
+SEC("xdp")
+int door_sweep(struct xdp_md *ctx __attribute__((unused)))
+{
+	question_sweep();
+	return XDP_DROP;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

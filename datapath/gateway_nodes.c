@@ -651,6 +651,8 @@ void node_load(struct node *n, const struct node_wish *wish)
 	// The real sizes are for a machine of its own, not for a dozen nodes in one test.
 	bpf_map__set_max_entries(n->gw->maps.cache, wish->cached ? wish->cached : CACHED);
 	bpf_map__set_max_entries(n->gw->maps.sessions, wish->sessions ? wish->sessions : SESSIONS);
+	if (wish->questions)
+		bpf_map__set_max_entries(n->gw->maps.questions, wish->questions);
 	if (wish->flat) {
 		bpf_map__set_max_entries(n->gw->maps.flat_sessions, wish->flat);
 		bpf_map__set_max_entries(n->gw->maps.flat_cache, wish->flat);
@@ -684,6 +686,7 @@ void node_load(struct node *n, const struct node_wish *wish)
 	step_put(n, STEP_MAPPED, n->gw->progs.mapped);
 	step_put(n, STEP_UNMAPPED, n->gw->progs.unmapped);
 	step_put(n, STEP_TRANSLATE6, n->gw->progs.translate6);
+	step_put(n, STEP_HAND_OVER, n->gw->progs.hand_over);
 	step_put(n, STEP_TENANT6, n->gw->progs.tenant6);
 	step_put(n, STEP_COMPLAINT6, n->gw->progs.complaint6);
 	step_put(n, STEP_ADVERTISE, n->gw->progs.advertise);

@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/door/doorkeeper.h"
 #include "modules/health/health.h"
 #include "modules/term/term.h"
 #include "modules/uplink/answer.h"
@@ -49,6 +50,7 @@ struct state {
 	struct node_status status;
 	__u32 ports_told; // status.ports of the last report
 	struct answers answers;
+	struct doorkeeper door;
 	struct message message;
 };
 
@@ -632,6 +634,64 @@ static void follow_uplinks(struct state *s)
 	answers_end(&s->answers);
 }
 
+// ---- middleboxes
+
+// Asks the loader for what a middlebox gets; the answer replaces the message. fds are the caller's,
+// and -1 where there are none.
+static void ask_door(struct state *s, __u32 slot, int fds[DOOR_FDS])
+{
+	size_t size;
+	int err;
+
+	begin(s, MESSAGE_DOOR, 0);
+	s->message.door = (struct node_door){.slot = slot};
+	err = message_send(s->agent->socket, &s->message);
+	if (!err)
+		err = message_receive_door(s->agent->socket, &s->message, &size, fds);
+	if (!err && !message_is_answer(&s->message, size))
+		err = -EPROTO;
+	if (err == -EPIPE)
+		_exit(0);
+	if (err)
+		fatalx("the loader does not answer as it should: %s", strerror(-err));
+}
+
+static void welcome(struct state *s, const char *function)
+{
+	const __u32 slot = desired_function(s->desired, function);
+	struct zeta_welcome answer = {.version = ZETA_DOOR_VERSION, .error = -ESRCH, .slot = slot};
+	int fds[DOOR_FDS];
+
+	if (!slot) {
+		snprintf(answer.why, sizeof(answer.why), "this node has no function %s", function);
+		doorkeeper_answer(&s->door, &answer, NULL);
+		return;
+	}
+	ask_door(s, slot, fds);
+	if (s->message.type == MESSAGE_DOOR_IS && fds[DOOR_MEMORY] >= 0) {
+		answer.error = 0;
+		answer.chunks = s->message.door.chunks;
+		answer.chunk_bytes = s->message.door.chunk_bytes;
+		doorkeeper_answer(&s->door, &answer, fds);
+		log_info("function %s has a middlebox", function);
+	} else {
+		answer.error = s->message.error ? s->message.error : -EPROTO;
+		snprintf(answer.why, sizeof(answer.why), "the door does not open: %s",
+			 strerror(-answer.error));
+		doorkeeper_answer(&s->door, &answer, NULL);
+	}
+	for (int i = 0; i < DOOR_FDS; i++)
+		closep(&fds[i]);
+}
+
+static void serve_door(struct state *s)
+{
+	struct zeta_hello hello;
+
+	if (doorkeeper_serve(&s->door, &hello))
+		welcome(s, hello.function);
+}
+
 // ---- the stream
 
 static void on_connected(void *context)
@@ -715,7 +775,7 @@ static int is_converged(const struct state *s)
 
 static int loop(struct state *s)
 {
-	struct pollfd polls[2 + MAX_HOST_UPLINKS] = {
+	struct pollfd polls[2 + MAX_HOST_UPLINKS + DOORKEEPER_POLLS] = {
 		{.fd = mailbox_fd(s->mailbox), .events = POLLIN},
 		{.fd = s->agent->socket,
 		 .events = 0}, // only its end: the loader never speaks first
@@ -724,12 +784,14 @@ static int loop(struct state *s)
 	size_t count;
 
 	for (;;) {
-		count = answers_polls(&s->answers, polls + 2);
-		if (poll(polls, 2 + count, LOOK_MS) < 0 && errno != EINTR)
+		count = 2 + answers_polls(&s->answers, polls + 2);
+		count += doorkeeper_polls(&s->door, polls + count);
+		if (poll(polls, count, LOOK_MS) < 0 && errno != EINTR)
 			fatal("poll");
 		if (polls[1].revents)
 			return 0;
 		answers_serve(&s->answers);
+		serve_door(s);
 		take_mail(s);
 		follow_health(s);
 		look(s);
@@ -789,6 +851,7 @@ int agent_run(const struct agent *agent)
 		return 1;
 	}
 	s->agent = agent;
+	doorkeeper_open(&s->door, agent->door);
 	s->term = term_start(agent->ballots);
 	if (!s->term)
 		fatalx("no thread for ballots");

@@ -13,6 +13,7 @@ struct agent {
 	struct user user; // whom it becomes
 	int socket;	  // to the loader
 	int ballots;	  // to the loader, too: for ballots alone
+	int door;	  // listens for middleboxes; -1: none may come
 };
 
 // Gives up its rights, then serves until the loader is gone. Returns the exit status.

@@ -17,6 +17,7 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/door/door.h"
 #include "node/objects.h"
 #include "node/offload.h"
 #include "node/veth.h"
@@ -231,6 +232,7 @@ static int size_tables(const struct datapath *datapath, struct bpf_object *objec
 		{"usage", datapath->sessions},
 		{"proven", s->roles & NODE_FWD ? MAX_PROVEN : 1},
 		{"shield_paces", s->roles & NODE_FWD ? MAX_PACED : 1},
+		{"questions", datapath->doors && s->roles & NODE_FTN ? MAX_QUESTIONS : 1},
 	};
 	struct bpf_map *map;
 	size_t i;
@@ -301,11 +303,13 @@ static int is_same_map(const struct bpf_map *map, const struct bpf_map_info *inf
 	       (info->map_flags & ~ignored) == bpf_map__map_flags(map);
 }
 
-// Scratch space, counters, caches: nobody relies on what was in them.
+// Scratch space, counters, caches, packets that wait for an answer: nobody relies on what was in
+// them.
 static int is_expendable(const struct bpf_map *map)
 {
 	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY ||
-	       bpf_map__type(map) == BPF_MAP_TYPE_LRU_HASH;
+	       bpf_map__type(map) == BPF_MAP_TYPE_LRU_HASH ||
+	       !strcmp(bpf_map__name(map), "questions");
 }
 
 static int pinned_info(const struct datapath *datapath, const char *name, int *pinned,
@@ -804,6 +808,11 @@ static int use(struct datapath *datapath, struct datapath_loading *l)
 	}
 	if (!(settings->roles & NODE_FTN))
 		remove_check_pair(datapath);
+	if (!(settings->roles & NODE_FTN) || !datapath->doors)
+		doors_shut(datapath->dir);
+	else if ((err = doors_follow(datapath->dir, program_of(objects[0], "door_in"),
+				     program_of(objects[0], "door_out"))))
+		return refuse(l->why, err, "the interfaces of middleboxes: %s", strerror(-err));
 	if ((err = attach_all(datapath, settings, objects[0], l->why)) ||
 	    (err = start_pacemaker(datapath, settings, objects, l->why)))
 		return err;
@@ -825,6 +834,7 @@ static int unload(struct datapath *datapath, char why[DATAPATH_WHY])
 	remove_pair(datapath, "mirror");
 	remove_check_pair(datapath);
 	remove_waiting_pair(datapath);
+	doors_shut(datapath->dir);
 	pacemaker_stop(datapath->dir);
 	datapath->pacer = (struct pacer){};
 	err = pins_remove(datapath->dir);
@@ -852,8 +862,8 @@ static void check_mtu(const struct interface_name *name, unsigned int needed)
 // kernel asks again after a second only, which is longer than all that ballots decide takes.
 static void hasten_addresses(const struct node_settings *settings)
 {
-	int err = settings->beat_ms ? interface_ask_after(&settings->zgc_interface, ASK_AFTER_MS)
-				    : 0;
+	int err =
+		settings->beat_ms ? interface_ask_after(&settings->zgc_interface, ASK_AFTER_MS) : 0;
 
 	if (err)
 		log_warnx("interface %s asks for addresses as slowly as before: %s",

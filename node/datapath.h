@@ -59,6 +59,7 @@ struct datapath {
 	int tables[TABLES]; // descriptors, -1: this node has no such map
 	int own[OWN_MAPS];
 	struct bpf_object *objects[DATAPATH_OBJECTS];
+	int doors;    // middleboxes may come
 	int reshaped; // map "evaluations" is another than before, since the last load
 	struct pacer pacer;
 };

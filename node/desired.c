@@ -678,6 +678,22 @@ const struct uplink_value *desired_uplink(const struct desired *desired,
 	return entry && entry->owner ? (const struct uplink_value *)value_of(entry) : NULL;
 }
 
+__u32 desired_function(const struct desired *desired, const char *function)
+{
+	const Zeta__Node__V1__Function *f;
+	struct hash_walk walk = {};
+	const struct object *object;
+
+	while ((object = object_next(desired, &walk))) {
+		if (!object->message || object->message->kind_case != KIND(FUNCTION))
+			continue;
+		f = object->message->function;
+		if (*function && (!strcmp(f->id, function) || !strcmp(f->name, function)))
+			return f->slot;
+	}
+	return 0;
+}
+
 int desired_wants(const struct desired *desired, enum table table, const void *key)
 {
 	const struct entry *entry = find(desired, table, key);

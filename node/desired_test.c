@@ -303,6 +303,20 @@ static void chains_find_their_functions(void **state)
 	desired_free(d);
 }
 
+static void functions_have_names(void **state)
+{
+	struct desired *d = gateway();
+	Object *named = function("f", FUNCTION_FIRST_FREE + 3);
+
+	named->function->name = strdup("gate");
+	SNAPSHOT(d, named, vpc("v", 7, 1));
+	assert_int_equal(desired_function(d, "gate"), FUNCTION_FIRST_FREE + 3);
+	assert_int_equal(desired_function(d, "f"), FUNCTION_FIRST_FREE + 3);
+	assert_int_equal(desired_function(d, "v"), 0);
+	assert_int_equal(desired_function(d, ""), 0);
+	desired_free(d);
+}
+
 // The pages of a set are there before it names them, and go after it named others.
 static void rules_come_in_blocks(void **state)
 {
@@ -566,6 +580,7 @@ int main(void)
 		cmocka_unit_test(puts_what_is_new),
 		cmocka_unit_test(rules_come_in_blocks),
 		cmocka_unit_test(chains_find_their_functions),
+		cmocka_unit_test(functions_have_names),
 		cmocka_unit_test(snapshot_removes_the_rest),
 		cmocka_unit_test(snapshot_comes_in_parts),
 		cmocka_unit_test(snapshot_begins_again),

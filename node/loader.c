@@ -21,6 +21,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/door/door.h"
 #include "modules/function/functions.h"
 #include "modules/limits/limits.h"
 #include "modules/nat/refusals.h"
@@ -264,6 +265,25 @@ static void tell_status(struct work *work)
 	nat_tell(&work->refusals, &work->datapath, status);
 }
 
+// A middlebox may come.
+static int tell_door(struct work *work, int socket)
+{
+	const __u32 slot = work->message.door.slot;
+	int fds[DOOR_FDS];
+	int err = work->datapath.doors ? door_open(&work->datapath, slot, fds) : -EACCES;
+
+	if (err) {
+		answer_done(&work->message, err, 0, "");
+		return message_send(socket, &work->message);
+	}
+	work->message.type = MESSAGE_DOOR_IS;
+	work->message.door = (struct node_door){slot, DOOR_CHUNKS, DOOR_CHUNK_BYTES};
+	err = message_send_door(socket, &work->message, fds);
+	close(fds[DOOR_SOCKET]);
+	close(fds[DOOR_MEMORY]);
+	return err;
+}
+
 // Carries out one message and answers it. -EPROTO: the agent does not keep to the rules.
 static int serve(struct work *work, int socket)
 {
@@ -289,6 +309,8 @@ static int serve(struct work *work, int socket)
 	case MESSAGE_FUNCTION:
 		functions_tell(&work->functions, &work->message);
 		break;
+	case MESSAGE_DOOR:
+		return tell_door(work, socket);
 	default:
 		tell_status(work);
 	}
@@ -342,6 +364,8 @@ static void follow(struct work *work, int changed)
 		begin_loading(work, &settings, 0);
 	ports_follow(&work->ports);
 	uplinks_follow(&work->uplinks, changed);
+	if (work->datapath.doors)
+		doors_sweep(&work->datapath);
 }
 
 static int open_signals(void)
@@ -456,6 +480,7 @@ static int open_work(struct work *work, const struct loader *loader)
 
 	if (err)
 		return err;
+	work->datapath.doors = loader->doors;
 	if ((err = upkeep_open(&work->upkeep, &work->datapath)) ||
 	    (err = wipe_open(&work->wipe, &work->datapath)))
 		datapath_close(&work->datapath);
@@ -476,7 +501,7 @@ int loader_run(const struct loader *loader)
 	libbpf_set_print(print_libbpf);
 	// Ballots wait for what it writes. Where it may not, they wait longer.
 	(void)!setpriority(PRIO_PROCESS, 0, NICENESS);
-	if ((err = rights_loader())) {
+	if ((err = loader->doors ? rights_loader_with_doors() : rights_loader())) {
 		log_warnx("the loader cannot give up rights: %s", strerror(-err));
 		// cppcheck-suppress memleak ; it does not know the cleanup attribute
 		return 1;

@@ -12,6 +12,7 @@ struct loader {
 	enum xdp_mode mode;
 	enum session_table table;
 	__u32 sessions; // that a flow table has room for
+	int doors;	// middleboxes may come
 	int socket;	// to the agent
 	int ballots;	// the agent's second one
 	pid_t agent;

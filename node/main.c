@@ -4,17 +4,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/door/door.h"
 #include "modules/uplink/uplinks.h"
 #include "node/agent.h"
 #include "node/emitter.h"
@@ -31,6 +35,7 @@ struct options {
 	const char *bpf;
 	const char *run;
 	const char *user;
+	const char *door; // the group whose members may come as middleboxes; NULL: nobody may
 	enum xdp_mode mode;
 	enum session_table table;
 	__u32 sessions;
@@ -40,7 +45,8 @@ struct options {
 static const char usage[] =
 	"usage: zetad --name NAME --controller HOST:PORT --ca FILE --cert FILE --key FILE\n"
 	"             [--bpf DIR] [--run DIR] [--user USER] [--mode native|generic]\n"
-	"             [--sessions kernel|flat] [--max-sessions N] [--foreground]\n"
+	"             [--sessions kernel|flat] [--max-sessions N] [--door GROUP]\n"
+	"             [--foreground]\n"
 	"       zetad --unload NAME [--bpf DIR] [--run DIR]\n"
 	"       zetad --version\n";
 
@@ -110,6 +116,7 @@ static struct options parse(int argc, char **argv)
 		{"mode", required_argument, NULL, 'm'},
 		{"sessions", required_argument, NULL, 's'},
 		{"max-sessions", required_argument, NULL, 'l'},
+		{"door", required_argument, NULL, 'd'},
 		{"foreground", no_argument, NULL, 'f'},
 		{"unload", required_argument, NULL, 'x'},
 		{"version", no_argument, NULL, 'v'},
@@ -156,6 +163,9 @@ static struct options parse(int argc, char **argv)
 			break;
 		case 'l':
 			o.sessions = sessions_of(optarg);
+			break;
+		case 'd':
+			o.door = optarg;
 			break;
 		case 'f':
 			break;
@@ -225,6 +235,7 @@ static void unload(const char *dir)
 	int err = pins_remove(dir), i;
 
 	emitter_stop(dir);
+	doors_shut(dir);
 	uplinks_unload();
 	if (err)
 		fatalx("%s cannot be removed: %s", dir, strerror(-err));
@@ -233,9 +244,43 @@ static void unload(const char *dir)
 			veth_delete(pairs[i]);
 }
 
+// Where middleboxes come, while there are rights to give it to its group. -1: nowhere.
+static int open_door(const struct options *o)
+{
+	const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const struct group *group;
+	const gid_t own = getegid();
+	mode_t mask;
+	int fd;
+
+	if (!o->door)
+		return -1;
+	group = getgrnam(o->door);
+	if (!group)
+		fatalx("there is no group %s", o->door);
+	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s.door", o->run, o->name) >=
+	    (int)sizeof(address.sun_path))
+		fatalx("the path of the door is too long");
+	if (unlink(address.sun_path) && errno != ENOENT)
+		fatal("removing %s", address.sun_path);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	mask = umask(0117);
+	if (fd < 0 || setegid(group->gr_gid) ||
+	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) || setegid(own) ||
+	    listen(fd, 8))
+		fatal("opening %s", address.sun_path);
+	umask(mask);
+	// The kernel holds on to the memory of middleboxes' frames. Where there may not be more of
+	// that there is as much as may be.
+	(void)!setrlimit(RLIMIT_MEMLOCK, &all);
+	return fd;
+}
+
 static pid_t start_agent(const struct options *o, int lock, struct loader *loader)
 {
-	struct agent agent = {.name = o->name, .controller = o->controller, .tls = o->tls};
+	struct agent agent = {
+		.name = o->name, .controller = o->controller, .tls = o->tls, .door = open_door(o)};
 	int sockets[2], ballots[2];
 	sigset_t none;
 	pid_t pid;
@@ -251,6 +296,7 @@ static pid_t start_agent(const struct options *o, int lock, struct loader *loade
 	if (pid) {
 		close(sockets[1]);
 		close(ballots[1]);
+		closep(&agent.door);
 		loader->socket = sockets[0];
 		loader->ballots = ballots[0];
 		return pid;
@@ -268,7 +314,8 @@ static pid_t start_agent(const struct options *o, int lock, struct loader *loade
 int main(int argc, char **argv)
 {
 	const struct options o = parse(argc, argv);
-	struct loader loader = {.mode = o.mode, .table = o.table, .sessions = o.sessions};
+	struct loader loader = {
+		.mode = o.mode, .table = o.table, .sessions = o.sessions, .doors = o.door != NULL};
 	int lock, err;
 	char dir[PIN_PATH];
 	sigset_t set;

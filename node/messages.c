@@ -47,6 +47,10 @@ size_t message_size(const struct message *message)
 	case MESSAGE_FUNCTION_IS:
 		size = count ? 0 : MESSAGE_HEAD + sizeof(message->function);
 		break;
+	case MESSAGE_DOOR:
+	case MESSAGE_DOOR_IS:
+		size = count ? 0 : MESSAGE_HEAD + sizeof(message->door);
+		break;
 	case MESSAGE_ARRAYS_ARE:
 		size = count ? 0 : MESSAGE_HEAD + sizeof(message->arrays);
 		break;
@@ -104,6 +108,8 @@ int message_is_request(const struct message *message, size_t size)
 	case MESSAGE_STATUS:
 	case MESSAGE_FUNCTION:
 		return 1;
+	case MESSAGE_DOOR:
+		return message->door.slot - FUNCTION_FIRST_FREE < PUSHED_FUNCTIONS;
 	case MESSAGE_PUT:
 	case MESSAGE_REMOVE:
 		return message->count > 0 && is_desired(message->table);
@@ -129,6 +135,7 @@ int message_is_answer(const struct message *message, size_t size)
 	case MESSAGE_SOME_KEYS:
 	case MESSAGE_STATUS_IS:
 	case MESSAGE_ARRAYS_ARE:
+	case MESSAGE_DOOR_IS:
 		return !message->error;
 	default:
 		return 0;
@@ -161,43 +168,44 @@ int message_receive(int socket, struct message *message, size_t *size)
 	return 0;
 }
 
-int message_send_arrays(int socket, const struct message *message, const int fds[ARRAYS])
+#define FDS_MOST ((int)ARRAYS > (int)DOOR_FDS ? (int)ARRAYS : (int)DOOR_FDS)
+
+union descriptors {
+	struct cmsghdr header;
+	char room[CMSG_SPACE(sizeof(int) * FDS_MOST)];
+};
+
+static int send_with(int socket, const struct message *message, const int *fds, size_t count)
 {
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int) * ARRAYS)];
-	} control = {.header = {.cmsg_level = SOL_SOCKET,
-				.cmsg_type = SCM_RIGHTS,
-				.cmsg_len = CMSG_LEN(sizeof(int) * ARRAYS)}};
+	union descriptors control = {.header = {.cmsg_level = SOL_SOCKET,
+						.cmsg_type = SCM_RIGHTS,
+						.cmsg_len = CMSG_LEN(sizeof(int) * count)}};
 	struct iovec bytes = {(void *)message, message_size(message)};
 	const struct msghdr whole = {.msg_iov = &bytes,
 				     .msg_iovlen = 1,
 				     .msg_control = &control,
-				     .msg_controllen = sizeof(control)};
+				     .msg_controllen = CMSG_SPACE(sizeof(int) * count)};
 	ssize_t sent;
 
-	memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * ARRAYS);
+	memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * count);
 	do
 		sent = sendmsg(socket, &whole, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : 0;
 }
 
-int message_receive_arrays(int socket, struct message *message, size_t *size, int fds[ARRAYS])
+static int receive_with(int socket, struct message *message, size_t *size, int *fds, size_t count)
 {
-	union {
-		struct cmsghdr header;
-		char room[CMSG_SPACE(sizeof(int) * ARRAYS)];
-	} control;
+	union descriptors control;
 	struct iovec bytes = {message, sizeof(*message)};
 	struct msghdr whole = {.msg_iov = &bytes,
 			       .msg_iovlen = 1,
 			       .msg_control = &control,
-			       .msg_controllen = sizeof(control)};
+			       .msg_controllen = CMSG_SPACE(sizeof(int) * count)};
 	const struct cmsghdr *header;
 	ssize_t got;
 
-	memset(fds, -1, sizeof(int) * ARRAYS);
+	memset(fds, -1, sizeof(int) * count);
 	do
 		got = recvmsg(socket, &whole, MSG_CMSG_CLOEXEC);
 	while (got < 0 && errno == EINTR);
@@ -207,10 +215,30 @@ int message_receive_arrays(int socket, struct message *message, size_t *size, in
 		return -EPIPE;
 	header = CMSG_FIRSTHDR(&whole);
 	if (header && header->cmsg_type == SCM_RIGHTS &&
-	    header->cmsg_len == CMSG_LEN(sizeof(int) * ARRAYS))
-		memcpy(fds, CMSG_DATA(header), sizeof(int) * ARRAYS);
+	    header->cmsg_len == CMSG_LEN(sizeof(int) * count))
+		memcpy(fds, CMSG_DATA(header), sizeof(int) * count);
 	*size = (size_t)got;
 	return 0;
+}
+
+int message_send_arrays(int socket, const struct message *message, const int fds[ARRAYS])
+{
+	return send_with(socket, message, fds, ARRAYS);
+}
+
+int message_receive_arrays(int socket, struct message *message, size_t *size, int fds[ARRAYS])
+{
+	return receive_with(socket, message, size, fds, ARRAYS);
+}
+
+int message_send_door(int socket, const struct message *message, const int fds[DOOR_FDS])
+{
+	return send_with(socket, message, fds, DOOR_FDS);
+}
+
+int message_receive_door(int socket, struct message *message, size_t *size, int fds[DOOR_FDS])
+{
+	return receive_with(socket, message, size, fds, DOOR_FDS);
 }
 
 static int is_interface(const struct interface_name *name)

@@ -27,6 +27,7 @@ enum message_type {
 
 	MESSAGE_FUNCTION, // function.next: the first pushed function from there on. Answer:
 			  // FUNCTION_IS
+	MESSAGE_DOOR, // door.slot: a middlebox of this function has come. Answer: DOOR_IS, or DONE
 
 	// From the loader.
 	MESSAGE_DONE,	     // error, count of entries that were done, and one sentence
@@ -34,6 +35,7 @@ enum message_type {
 	MESSAGE_STATUS_IS,   // status
 	MESSAGE_ARRAYS_ARE,  // arrays, and a descriptor of each (enum array)
 	MESSAGE_FUNCTION_IS, // function; next 0: there is none any more
+	MESSAGE_DOOR_IS,     // door, and a descriptor of each (enum door_fd)
 };
 
 // What a node is (NodeSettings of api/node.proto) in fixed sizes. roles 0: nothing; the loader
@@ -118,6 +120,19 @@ struct node_arrays {
 	__u32 loads; // as in struct node_status: when it has changed, the arrays may be others
 };
 
+// What a middlebox gets (modules/door).
+enum door_fd {
+	DOOR_SOCKET,
+	DOOR_MEMORY,
+	DOOR_FDS,
+};
+
+struct node_door {
+	__u32 slot; // of the function
+	__u32 chunks;
+	__u32 chunk_bytes;
+};
+
 // One version of a pushed function, as the loader has it.
 #define FUNCTION_WHY 4096
 struct function_state {
@@ -144,6 +159,7 @@ struct message {
 		struct node_status status;
 		struct node_arrays arrays;
 		struct function_state function;
+		struct node_door door;
 		struct {
 			__u32 chain, floor;
 		} wipe;
@@ -172,6 +188,9 @@ int message_receive(int socket, struct message *message, size_t *size);
 // either all or none of them: then they are -1.
 int message_send_arrays(int socket, const struct message *message, const int fds[ARRAYS]);
 int message_receive_arrays(int socket, struct message *message, size_t *size, int fds[ARRAYS]);
+
+int message_send_door(int socket, const struct message *message, const int fds[DOOR_FDS]);
+int message_receive_door(int socket, struct message *message, size_t *size, int fds[DOOR_FDS]);
 
 // Whether it can be an interface's name: 0 or -EINVAL.
 int interface_name_check(const struct interface_name *name);

@@ -50,6 +50,9 @@ static void request_has_one_size(void **state)
 	assert_only_size(MESSAGE_HEAD, message_is_request);
 	begin(MESSAGE_CONFIGURE, 0, 0);
 	assert_only_size(MESSAGE_HEAD + sizeof(struct node_settings), message_is_request);
+	begin(MESSAGE_DOOR, 0, 0);
+	message.door.slot = FUNCTION_FIRST_FREE;
+	assert_only_size(MESSAGE_HEAD + sizeof(struct node_door), message_is_request);
 	begin(MESSAGE_FUNCTION, 0, 0);
 	assert_only_size(MESSAGE_HEAD + sizeof(struct function_state), message_is_request);
 	for (table = 0; table < TABLES; table++) {
@@ -145,6 +148,17 @@ static void descriptors_travel_too(void **state)
 		close(got[i]);
 		close(fds[i]);
 	}
+	for (i = 0; i < DOOR_FDS; i++)
+		fds[i] = dup(sockets[0]);
+	begin(MESSAGE_DOOR_IS, 0, 0);
+	assert_int_equal(message_send_door(sockets[0], &message, fds), 0);
+	assert_int_equal(message_receive_door(sockets[1], &message, &size, got), 0);
+	assert_true(message_is_answer(&message, size));
+	for (i = 0; i < DOOR_FDS; i++) {
+		assert_true(got[i] >= 0);
+		close(got[i]);
+		close(fds[i]);
+	}
 	// An answer without any.
 	begin(MESSAGE_DONE, 0, 0);
 	assert_int_equal(message_send(sockets[0], &message), 0);
@@ -169,6 +183,9 @@ static void unknown_is_refused(void **state)
 		    type != MESSAGE_FUNCTION)
 			assert_false(message_is_request(&message, message_size(&message)));
 	}
+	begin(MESSAGE_DOOR, 0, 0);
+	message.door.slot = FUNCTION_FIRST_FREE + PUSHED_FUNCTIONS;
+	assert_false(message_is_request(&message, message_size(&message)));
 	begin(MESSAGE_READY, TABLE_NODES, 0);
 	assert_false(message_is_request(&message, MESSAGE_HEAD));
 	begin(MESSAGE_READY, TABLE_LOCAL_PORTS, 0);

@@ -68,6 +68,7 @@ const struct step_program step_programs[] = {
 	{STEP_SHIELD, "shield"},
 	{STEP_ADMITTED, "admitted"},
 	{STEP_ADMITTED6, "admitted6"},
+	{STEP_HAND_OVER, "hand_over"},
 	{}, // ends the list
 	// clang-format on
 };

@@ -188,14 +188,24 @@ static int filter_calls(size_t count)
 	return 0;
 }
 
-int rights_loader(void)
+static int keep_as_loader(unsigned long long keep)
 {
-	const unsigned long long keep = BIT(CAP_BPF) | BIT(CAP_NET_ADMIN) | BIT(CAP_PERFMON);
 	int err;
 
 	if ((err = bound(keep)) || (err = keep_only(keep)))
 		return err;
 	return filter_calls(REFUSED - FOR_AGENT_ONLY);
+}
+
+int rights_loader(void)
+{
+	return keep_as_loader(BIT(CAP_BPF) | BIT(CAP_NET_ADMIN) | BIT(CAP_PERFMON));
+}
+
+int rights_loader_with_doors(void)
+{
+	return keep_as_loader(BIT(CAP_BPF) | BIT(CAP_NET_ADMIN) | BIT(CAP_PERFMON) |
+			      BIT(CAP_NET_RAW));
 }
 
 int rights_agent(const struct user *user)

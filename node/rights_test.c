@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -108,9 +109,21 @@ static int be_loader(void)
 		return __LINE__;
 	if (syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr)) < 0)
 		return __LINE__;
+	// Without CAP_NET_RAW.
+	REFUSED(socket(AF_XDP, SOCK_RAW, 0));
 	// Root without CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_SETUID.
 	REFUSED(chown("/", 1, 1));
 	REFUSED(setuid(1));
+	return try_both();
+}
+
+static int be_loader_with_doors(void)
+{
+	if (rights_loader_with_doors())
+		return __LINE__;
+	if (socket(AF_XDP, SOCK_RAW, 0) < 0)
+		return __LINE__;
+	REFUSED(chown("/", 1, 1));
 	return try_both();
 }
 
@@ -122,6 +135,11 @@ static void agent_can_do_nothing(void **state)
 static void loader_can_do_little(void **state)
 {
 	assert_int_equal(in_child(be_loader), 0);
+}
+
+static void loader_may_open_doors(void **state)
+{
+	assert_int_equal(in_child(be_loader_with_doors), 0);
 }
 
 static void unknown_user_is_said(void **state)
@@ -138,6 +156,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(agent_can_do_nothing),
 		cmocka_unit_test(loader_can_do_little),
+		cmocka_unit_test(loader_may_open_doors),
 		cmocka_unit_test(unknown_user_is_said),
 	};
 

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
+#include <grp.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <pthread.h>
@@ -25,6 +26,7 @@
 #include <time.h>
 
 #include "api/node.pb-c.h"
+#include "include/zeta/middlebox.h"
 #include "lib/own.h"
 #include "lib/rpc.h"
 #include "lib/test_certs.h"
@@ -370,6 +372,7 @@ static void shell(const char *command)
 }
 
 static const char *room = "131072"; // sessions of its flow table
+static const char *door;	    // who may come as a middlebox; NULL: nobody
 
 static void start_zetad(void)
 {
@@ -387,7 +390,7 @@ static void start_zetad(void)
 	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 	execl(program, program, "--name", "n1", "--controller", target, "--ca", ca, "--cert", cert,
 	      "--key", key, "--bpf", bpf, "--run", run, "--sessions", table, "--max-sessions", room,
-	      NULL);
+	      door ? "--door" : NULL, door, NULL);
 	_exit(127);
 }
 
@@ -877,6 +880,135 @@ static void refuses_to_start(void **state)
 	assert_int_equal(run_zetad(bpf, "n2"), 1);
 }
 
+// A snapshot with a function in it, or none.
+static void send_function(uint64_t revision, int with)
+{
+	static uint8_t none_such[] = "no object";
+	Zeta__Node__V1__NodeSettings settings = settings_of(0);
+	Zeta__Node__V1__FunctionVersion version = ZETA__NODE__V1__FUNCTION_VERSION__INIT;
+	Zeta__Node__V1__FunctionVersion *versions[] = {&version};
+	Zeta__Node__V1__Function function = ZETA__NODE__V1__FUNCTION__INIT;
+	Zeta__Node__V1__Update update = ZETA__NODE__V1__UPDATE__INIT;
+	Zeta__Node__V1__Object objects[] = {ZETA__NODE__V1__OBJECT__INIT,
+					    ZETA__NODE__V1__OBJECT__INIT};
+	Zeta__Node__V1__Object *put[] = {&objects[0], &objects[1]};
+
+	objects[0].kind_case = ZETA__NODE__V1__OBJECT__KIND_SETTINGS;
+	objects[0].settings = &settings;
+	version.object = BYTES(none_such);
+	function.id = "f";
+	function.name = "gate";
+	function.slot = FUNCTION_FIRST_FREE + 2;
+	function.n_version = 1;
+	function.version = versions;
+	objects[1].kind_case = ZETA__NODE__V1__OBJECT__KIND_FUNCTION;
+	objects[1].function = &function;
+	update.revision = revision;
+	update.snapshot = 1;
+	update.n_put = with ? 2 : 1;
+	update.put = put;
+	send_update(&update);
+}
+
+// Comes as this user and group, without any capability. Returns what came of it.
+static int comes_as(unsigned int uid, unsigned int gid)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		struct zeta_middlebox box;
+		struct zeta_question *q;
+		int err;
+
+		// Nobody may see the directory above.
+		if (chdir(run) || setgroups(0, NULL) || setresgid(gid, gid, gid) ||
+		    setresuid(uid, uid, uid))
+			_exit(127);
+		err = zeta_middlebox_open(&box, "n1.door", "gate");
+		if (!err)
+			err = zeta_middlebox_next(&box, 0, &q) == -EAGAIN ? 0 : -EPROTO;
+		_exit(-err);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EPROTO;
+}
+
+// The kernel may take a little to forget one that has gone.
+static int comes_in_the_end(struct zeta_middlebox *box, const char *path)
+{
+	int tries, err = -EBUSY;
+
+	for (tries = 0; tries < WAIT_MS / 20 && err == -EBUSY; tries++, pause_a_little())
+		err = zeta_middlebox_open(box, path, "gate");
+	return err;
+}
+
+static void opens_doors(void **state)
+{
+	struct zeta_middlebox box = {}, other = {};
+	struct zeta_question *q;
+	uint64_t revision = 300;
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/n1.door", run);
+	door = "no such group";
+	start_zetad();
+	assert_int_equal(wait_zetad(), 1);
+	door = "nogroup";
+	start_zetad();
+	assert_true(reported(is_any, NULL));
+	send_function(revision, 1);
+	assert_true(reported(has_applied, &revision));
+	// CAP_NET_ADMIN, CAP_NET_RAW, CAP_PERFMON, CAP_BPF.
+	assert_int_equal(status_hex(daemon_pid, "CapEff"), 3ull << 12 | 3ull << 38);
+	assert_int_equal(status_hex(agent_pid(), "CapEff"), 0);
+	assert_int_equal(zeta_middlebox_open(&box, path, "gates"), -ESRCH);
+	assert_string_equal(box.welcome.why, "this node has no function gates");
+	assert_int_equal(comes_as(65534, 1), -EACCES);
+	assert_int_equal(comes_as(65534, 65534), 0);
+	assert_int_equal(comes_in_the_end(&box, path), 0);
+	assert_int_equal(box.welcome.slot, FUNCTION_FIRST_FREE + 2);
+	assert_int_equal(zeta_middlebox_open(&other, path, "f"), -EBUSY);
+	assert_int_equal(zeta_middlebox_next(&box, 0, &q), -EAGAIN);
+
+	// It outlives zetad.
+	stop_zetad();
+	assert_int_equal(zeta_middlebox_next(&box, 1, &q), -EAGAIN);
+	start_zetad();
+	assert_true(reported(is_any, NULL));
+	revision++;
+	send_function(revision, 1);
+	assert_true(reported(has_applied, &revision));
+	assert_int_equal(zeta_middlebox_next(&box, 1, &q), -EAGAIN);
+	// It goes with its function.
+	revision++;
+	send_function(revision, 0);
+	assert_true(reported(has_applied, &revision));
+	assert_int_equal(zeta_middlebox_next(&box, 1, &q), -EPIPE);
+	zeta_middlebox_close(&box);
+
+	// And with the doors.
+	revision++;
+	send_function(revision, 1);
+	assert_true(reported(has_applied, &revision));
+	assert_int_equal(comes_in_the_end(&box, path), 0);
+	stop_zetad();
+	door = NULL;
+	start_zetad();
+	assert_true(reported(is_any, NULL));
+	revision++;
+	send_function(revision, 1);
+	assert_true(reported(has_applied, &revision));
+	assert_int_equal(zeta_middlebox_next(&box, 1, &q), -EPIPE);
+	assert_int_equal(zeta_middlebox_open(&other, path, "gate"), -ECONNREFUSED);
+	zeta_middlebox_close(&box);
+	stop_zetad();
+	assert_int_equal(run_silent((char *[]){(char *)program, "--unload", "n1", "--bpf", bpf,
+					       "--run", run, NULL}),
+			 0);
+}
+
 static void stops_and_unloads(void **state)
 {
 	char path[256];
@@ -1085,6 +1217,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(says_what_is_wrong),
 		cmocka_unit_test(refuses_to_start),
 		cmocka_unit_test(stops_and_unloads),
+		cmocka_unit_test(opens_doors),
 		cmocka_unit_test(waits_for_interfaces),
 		cmocka_unit_test(falls_back_to_generic),
 		cmocka_unit_test(forgotten_node_is_nothing),

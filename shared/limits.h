@@ -79,14 +79,18 @@
 #define MAX_LATER_CHAIN 4   // .. of a chain beside the VPC's own, of which a packet meets three
 #define MAX_MET 20	    // functions that a packet meets: what is left of the tail calls
 #define MAPPING_CALLS 4	    // that a question for a NAT's mapping takes from these
+#define UNHEARD_CALLS 2	    // .. and one whose middlebox cannot be asked, and that goes on
 #define MAX_SERVICE_CHAINS 131072   // beside the VPCs' own; two for each
 #define MAX_FUNCTIONS 64	    // slots for network functions on a node
 #define MAX_FUNCTION_CONFIGS 524288 // eight for each VPC: 4 functions, each in both places
 // Redirects of one op: longer is a loop. (A bucket that moves takes up to 8, a session's alias as
 // well, and more where the port that was chosen is another's.)
 #define MAX_HOPS 23
-#define HOPS_BACK 4	 // of these: for the answer, when others were used up
-#define MAX_OUTBOX 16384 // a power of two: what is on its way in 50 ms at full speed
+#define HOPS_BACK 4	   // of these: for the answer, when others were used up
+#define MAX_OUTBOX 16384   // a power of two: what is on its way in 50 ms at full speed
+#define MAX_QUESTIONS 1024 // packets that wait for middleboxes at a node; a power of two
+#define ANSWER_MS 100	   // .. for so long: with the way back it is below PACKET_LIFE_MS
+#define ASKED_BYTES 3520   // of such a frame: what XDP has in one page
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
 #define DENIAL_MS 1000	      // a cached denial: a new endpoint changes it without a new policy

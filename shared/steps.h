@@ -34,6 +34,7 @@ enum gateway_step {
 	STEP_SHIELD = 27,     // forwarder: a SYN or a reset to a protected address arrived
 	STEP_ADMITTED = 28,   // forwarder: .. of which nobody has to prove anything
 	STEP_ADMITTED6 = 29,  // .. and by IPv6
+	STEP_HAND_OVER = 30,  // flow table node: a function's middlebox is asked about a packet
 	STEPS,
 };
 
@@ -43,6 +44,10 @@ enum gateway_step {
 // that copy into the OAM frame. XDP cannot make packets, but it can send one twice.
 #define CLONE_TENANT 0 // key in "clone": value tenant_ifindex
 #define CLONE_OAM 1    // key in "clone": value ifindex of the pair's first end
+
+// And a pair for each function that asks a middlebox (shared/door.h): sent to its first end, a
+// question comes to program "door_out" at its second one, and by it to the socket that is bound
+// there; what that sends comes to program "door_in" at the first end.
 
 // And a pair in which fragments wait (docs/fragments.md): sent to its first end by XDP, put back by
 // program "wait_turn" (tcx) at its second one, through that one's queue, whose pace is the

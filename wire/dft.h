@@ -123,6 +123,10 @@ enum dft_table {
 // These go with the tenant's packet, wherever it is sent and whatever is asked.
 #define DFT_OF_PACKET (DFT_REFRESH | DFT_TRANSLATED | DFT_GUESSED)
 
+// Until a mapping was asked for; a function's middlebox.
+#define DFT_KEPT_MAPPING 1
+#define DFT_KEPT_ASKED 2
+
 // Orders the lives and changes of one key: by floor, then by counter (docs/dft.md).
 struct dft_stamp_wire {
 	__be32 floor;
@@ -193,7 +197,8 @@ struct dft_op_option {
 	__u8 hops;     // redirects left; at 0 the op is dropped
 	__u8 entrance; // the forwarder's, echoed: whose address the packet leaves with
 	__u8 service_chain;
-	__u8 kept; // of what is at one node: that has kept what it decided about the packet
+	__u8 kept; // of what is at one node: that has kept what it decided about the packet:
+		   // DFT_KEPT_*
 	__be32 epoch;
 	__be32 term;
 	__be32 bucket;

@@ -31,6 +31,9 @@
 // to be edited, the packet is dropped and counted (FUNCTION_BEYOND), as is one about which it
 // answers none of enum zeta_answer (FUNCTION_ANSWER).
 //
+// What it cannot decide itself it may leave to a program in user space, which gets a copy of the
+// packet: its middlebox (ZETA_ASK; docs/functions.md).
+//
 // The configuration is a struct zeta_config, whose fields the API learns from the object's BTF:
 // unsigned integers (__u8 to __u64, host byte order), __be16 and __be32 (network byte order; the
 // API takes and shows plain numbers), struct in6_addr (the API: an address, IPv4 v4-mapped), and
@@ -66,6 +69,8 @@ enum zeta_answer {
 		       // ZETA_MAY_END. Before bouncer has run nothing is decided: the packet is
 		       // dropped
 	ZETA_DROP = 3, // not this one; p->reason may say why; needs ZETA_MAY_DROP
+	ZETA_ASK = 4,  // first packet: the function's middlebox at this node says it
+		       // (zeta/middlebox.h), and may do what the function may; needs ZETA_MAY_ASK
 };
 
 // What the function declares that it may do.
@@ -74,7 +79,8 @@ enum zeta_answer {
 #define ZETA_MAY_REMEMBER 0x04 // edit p->remember
 #define ZETA_MAY_HOLD 0x08     // edit p->hold
 #define ZETA_MAY_MARK 0x10     // edit p->dscp
-#define ZETA_MAY_ALL 0x1F
+#define ZETA_MAY_ASK 0x20      // answer ZETA_ASK
+#define ZETA_MAY_ALL 0x3F
 
 // What a packet is (zeta_first_packet.what, zeta_packet.what):
 // a fragment that says nothing itself: ports, TCP flags and ICMP type are 0. Of IPv4 that is none
@@ -111,7 +117,11 @@ struct zeta_first_packet {
 		       // about anew
 	__u8 hold; // 1: its packets go on coming through a forwarder, whatever other functions
 		   // say; 0: hosts may learn the direct path
-	__u8 pad[5];
+	// With ZETA_ASK: what counts where nobody can be asked, as no middlebox is there, or too
+	// many packets wait: ZETA_NEXT, with what is edited above; or ZETA_DROP, which 0 is too.
+	// (Where one is there and does not answer, the packet is lost in any case.)
+	__u8 unheard;
+	__u32 note; // with ZETA_ASK: for the middlebox, of the function's choice
 
 	__u8 config[ZETA_CONFIG_BYTES]; // struct zeta_config, then zeros
 };

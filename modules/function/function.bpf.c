@@ -120,6 +120,9 @@ inlined int first_within(const struct zeta_first_packet *p, const struct zeta_fi
 	if (p->reason >= ZETA_REASONS || (answer == ZETA_DROP && !may(ZETA_MAY_DROP)) ||
 	    (answer == ZETA_DONE && !may(ZETA_MAY_END)))
 		return 0;
+	if (answer == ZETA_ASK &&
+	    (!may(ZETA_MAY_ASK) || p->unheard == ZETA_DONE || p->unheard > ZETA_DROP))
+		return 0;
 	if (p->remember > 1 || (p->remember != was->remember && !may(ZETA_MAY_REMEMBER)))
 		return 0;
 	return p->hold <= 1 && (p->hold == was->hold || may(ZETA_MAY_HOLD));
@@ -149,17 +152,36 @@ inlined int first_beyond(struct xdp_md *ctx, struct evaluation *e, struct functi
 	return function_refuse(ctx, e, DECIDE_DROP, v);
 }
 
+// Its middlebox is to say it. This function is called again with what that says.
+inlined int first_asks(struct xdp_md *ctx, struct asked *a, const struct zeta_first_packet *p)
+{
+	a->slot = cfg.slot;
+	a->place = cfg.place;
+	__builtin_memcpy(&a->told, p, FUNCTION_TOLD);
+	return go_to(ctx, STEP_HAND_OVER);
+}
+
+// Whether the packet has come back with what this version's middlebox says. That counts once.
+inlined int first_answered(struct asked *a)
+{
+	int resumed = a->state == ASKED_RESUMED;
+
+	a->state = ASKED_NOTHING;
+	return resumed && a->slot == cfg.slot && a->place == cfg.place;
+}
+
 SEC("xdp")
 int first(struct xdp_md *ctx)
 {
 	struct view *given = view_at(VIEW_GIVEN), *kept = view_at(VIEW_KEPT);
 	struct function_count *count = count_of();
 	struct evaluation *e = evaluation_now();
+	struct asked *a = asked_now();
 	struct zeta_first_packet *p;
+	int answer, answered;
 	__u64 begun_ns;
-	int answer;
 
-	if (!given || !kept || !count || !e)
+	if (!given || !kept || !count || !e || !a)
 		return finish(ctx, BUG);
 	p = &given->first;
 	__builtin_memset(p, 0, __builtin_offsetof(struct zeta_first_packet, config));
@@ -183,14 +205,24 @@ int first(struct xdp_md *ctx)
 	p->hold = e->hold;
 	__builtin_memcpy(&kept->first, p, __builtin_offsetof(struct zeta_first_packet, config));
 
-	begun_ns = clock_begin(count);
-	answer = zeta_first_packet(p);
-	clock_end(count, begun_ns);
-
-	if (answer != ZETA_NEXT && answer != ZETA_DONE && answer != ZETA_DROP)
-		return first_beyond(ctx, e, count, FUNCTION_ANSWER);
+	answered = first_answered(a);
+	if (answered) {
+		answer = a->answer;
+		p->reason = a->told.reason;
+		p->remember = a->told.remember;
+		p->hold = a->told.hold;
+	} else {
+		begun_ns = clock_begin(count);
+		answer = zeta_first_packet(p);
+		clock_end(count, begun_ns);
+	}
+	if (answer != ZETA_NEXT && answer != ZETA_DONE && answer != ZETA_DROP &&
+	    (answered || answer != ZETA_ASK))
+		return first_beyond(ctx, e, count, answered ? ANSWER_WRONG : FUNCTION_ANSWER);
 	if (!first_within(p, &kept->first, answer))
-		return first_beyond(ctx, e, count, FUNCTION_BEYOND);
+		return first_beyond(ctx, e, count, answered ? ANSWER_WRONG : FUNCTION_BEYOND);
+	if (answer == ZETA_ASK)
+		return first_asks(ctx, a, p);
 	if (answer == ZETA_DROP) {
 		count_drop(count, p->reason);
 		return function_refuse(ctx, e, DECIDE_DROP, FUNCTION_DROPPED);

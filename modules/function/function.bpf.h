@@ -23,6 +23,39 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } function_counts SEC(".maps");
 
+// What a function's middlebox is asked (modules/door), and what it has answered.
+enum asked_state {
+	ASKED_NOTHING,
+	ASKED_ANSWERED, // the packet has come back
+	ASKED_RESUMED,	// the function is called for what its middlebox has said
+};
+
+struct asked {
+	__u32 state;
+	__u16 slot;
+	__u16 place;
+	__u8 answer;
+	__u8 pad[3];
+	struct zeta_first_packet
+		told; // without the configuration; answered: reason, remember, hold
+};
+#define FUNCTION_TOLD __builtin_offsetof(struct zeta_first_packet, config)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct asked);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} asked_packets SEC(".maps");
+
+inlined struct asked *asked_now(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&asked_packets, &zero);
+}
+
 // A packet that is decided about and goes to a host, after the functions that are still to see it.
 struct passage {
 	struct flow flow;

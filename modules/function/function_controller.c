@@ -433,7 +433,7 @@ static int changed(struct change *change)
 
 static json_t *may_json(uint32_t may)
 {
-	static const char *const words[] = {"drop", "end", "remember", "hold", "mark"};
+	static const char *const words[] = {"drop", "end", "remember", "hold", "mark", "ask"};
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)

@@ -18,6 +18,7 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/own.h"
+#include "modules/door/door.h"
 #include "modules/function/object.h"
 #include "node/objects.h"
 
@@ -366,6 +367,18 @@ int functions_put(struct functions *functions, struct message *message, __u32 *d
 	return 0;
 }
 
+static int is_empty(struct functions *functions, __u32 slot)
+{
+	for (__u32 place = 0; place < FUNCTION_PLACES; place++) {
+		struct function_loaded **v = version_at(functions, slot, place);
+
+		if (v && *v)
+			return 0;
+	}
+	return 1;
+}
+
+// Whose slot may soon be another function's has no middlebox any more.
 int functions_remove(struct functions *functions, struct message *message, __u32 *done)
 {
 	for (*done = 0; *done < message->count; ++*done) {
@@ -375,12 +388,16 @@ int functions_remove(struct functions *functions, struct message *message, __u32
 		int err = 0;
 
 		if (message->table == TABLE_FUNCTION_RUNS) {
-			if (version_at(functions, *(const __u32 *)key, 0))
+			if (version_at(functions, *(const __u32 *)key, 0)) {
 				err = run(functions, *(const __u32 *)key, NULL);
+				door_shut(functions->datapath->dir, *(const __u32 *)key);
+			}
 		} else if (message->table == TABLE_FUNCTION_VERSIONS) {
 			v = version_at(functions, version->slot, version->place);
 			if (v)
 				drop(v);
+			if (is_empty(functions, version->slot))
+				door_shut(functions->datapath->dir, version->slot);
 		}
 		if (err && err != -ENOENT)
 			return err;

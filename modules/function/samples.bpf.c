@@ -64,6 +64,42 @@ ZETA_FIRST_PACKET(p, config)
 {
 	return ZETA_DONE;
 }
+#elif defined(SAMPLE_ASK) // about one port; "open" says who goes on where nobody can be asked
+#undef MAY
+#define MAY ZETA_MAY_ASK | ZETA_MAY_DROP | ZETA_MAY_REMEMBER
+struct zeta_config {
+	__be16 port;
+	__u8 open;
+};
+ZETA_FIRST_PACKET(p, config)
+{
+	if (p->destination_port != config->port)
+		return ZETA_NEXT;
+	p->unheard = config->open;
+	p->note = 0x12345678;
+	p->remember = 1;
+	return ZETA_ASK;
+}
+#elif defined(SAMPLE_ASK_ONLY)
+#undef MAY
+#define MAY ZETA_MAY_ASK
+ZETA_FIRST_PACKET(p, config)
+{
+	return ZETA_ASK;
+}
+#elif defined(SAMPLE_UNDECLARED_ASK)
+ZETA_FIRST_PACKET(p, config)
+{
+	return ZETA_ASK;
+}
+#elif defined(SAMPLE_UNHEARD)
+#undef MAY
+#define MAY ZETA_MAY_ASK
+ZETA_FIRST_PACKET(p, config)
+{
+	p->unheard = ZETA_DONE;
+	return ZETA_ASK;
+}
 #elif defined(SAMPLE_HOLD)
 #undef MAY
 #define MAY ZETA_MAY_HOLD
