@@ -400,8 +400,7 @@ int pacemaker_follow(const struct pacer *p)
 		return 0;
 	if (!l)
 		return -ENOMEM;
-	if (nodes < 0 || chains < 0 || entrances < 0 || by_ip < 0 || beat_to < 0 ||
-	    count < 0)
+	if (nodes < 0 || chains < 0 || entrances < 0 || by_ip < 0 || beat_to < 0 || count < 0)
 		return -ENOENT;
 	l->pacer = p;
 	read_nodes(l, nodes);
