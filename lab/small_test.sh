@@ -12,6 +12,14 @@ source "$(dirname "$0")/cloud.sh"
 begin "$lab/small.yaml"
 
 holds "in the subnet" pings a 10.0.1.11
+# Of the cluster's network alone; with the kernel's clock ticks.
+asked_soon() {
+	local times
+	times=$(nsenter --net="$run/net/gw1" ip ntable show dev "$1")
+	grep -Eq 'retrans [0-9]{2} ' <<<"$times"
+}
+holds "addresses of nodes are asked for soon" asked_soon zgc0
+fails "and no others" asked_soon tenant0
 holds "across subnets" pings a 10.0.2.10
 holds "back" pings c 10.0.1.10
 holds "the gateway" pings a 10.0.1.1

@@ -1299,18 +1299,39 @@ static uint32_t slot_now(void)
 }
 
 // The client is the key's a, as its address sorts first.
-static uint32_t cookie_for(const struct world *w, const struct packet *p, uint32_t number,
-			   uint32_t slot, const struct shield_secret *with)
+static struct session_key client_key(const struct world *w, const struct packet *p)
 {
-	struct session_key key = {
+	return (struct session_key){
 		.a = endpoint_ip(w->six, p->from),
 		.b = endpoint_ip(w->six, p->to),
 		.a_port = htons(p->from_port),
 		.b_port = htons(p->to_port),
 		.vni = {(uint8_t)(p->vni >> 16), (uint8_t)(p->vni >> 8), (uint8_t)p->vni},
 		.protocol = IPPROTO_TCP};
+}
+
+static uint32_t cookie_for(const struct world *w, const struct packet *p, uint32_t number,
+			   uint32_t slot, const struct shield_secret *with)
+{
+	struct session_key key = client_key(w, p);
 
 	return cookie_number(cookie_hash(with, &key, cookie_isn(number), slot), cookie_isn(number));
+}
+
+// That a reset with this cookie proves nothing. Two of 32,768 do by chance.
+static int refused_cookie(const struct world *w, const char *what, const struct packet *reset,
+			  uint32_t cookie)
+{
+	struct session_key key = client_key(w, reset);
+	uint32_t slot = slot_now();
+	struct frame f;
+
+	for (uint32_t at = slot - 1; at != slot + 2; at++)
+		if (cookie_right(&secret, &key, cookie, at)) {
+			printf("%s: by chance it is right\n", what);
+			return 0;
+		}
+	return is_verdict(what, run_numbered(w, reset, cookie, &f), COOKIE_WRONG);
 }
 
 // The first words' of the authors' test vectors, which are for this key.
@@ -1360,8 +1381,7 @@ static int test_cookie(struct world *w)
 		if (numbers[i] - shown - 1 >= 65535)
 			wrong += is_number(what, shown, numbers[i]);
 		wrong += is_verdict(what, run_numbered(w, &reset, shown, &f), COOKIE_PROVEN);
-		wrong += is_verdict(what, run_numbered(w, &reset, shown ^ 1u << 20, &f),
-				    COOKIE_WRONG);
+		wrong += refused_cookie(w, what, &reset, shown ^ 1u << 20);
 	}
 	wrong += is_number("sessions", node_count(&w->node[FTN], "sessions"), 0);
 	wrong += is_number("cached", node_count(&w->node[FWD], "cache"), 0);
@@ -1395,6 +1415,7 @@ static int test_cookie_wrong(struct world *w)
 	static const struct shield_secret other = {{1, 2}};
 	struct packet reset = first, syn = first;
 	uint32_t number = 0x10203040, slot, wrong_one;
+	enum verdict before;
 	struct frame f;
 	int wrong = 0;
 
@@ -1403,28 +1424,25 @@ static int test_cookie_wrong(struct world *w)
 	put_shield(w, RED, 0);
 	put_shield(w, BLUE, 0);
 	slot = slot_now();
-	wrong += is_verdict(
-		"an old one",
-		run_numbered(w, &reset, cookie_for(w, &first, number, slot - 2, &secret), &f),
-		COOKIE_WRONG);
-	wrong +=
-		is_verdict("another node's",
-			   run_numbered(w, &reset, cookie_for(w, &first, number, slot, &other), &f),
-			   COOKIE_WRONG);
+	wrong += refused_cookie(w, "an old one", &reset,
+				cookie_for(w, &first, number, slot - 2, &secret));
+	wrong += refused_cookie(w, "another node's", &reset,
+				cookie_for(w, &first, number, slot, &other));
 	wrong_one = cookie_for(w, &first, number, slot, &secret);
 	reset.from_port++;
-	wrong += is_verdict("another port's", run_numbered(w, &reset, wrong_one, &f), COOKIE_WRONG);
+	wrong += refused_cookie(w, "another port's", &reset, wrong_one);
 	reset.from_port--;
 	reset.vni = BLUE;
-	wrong += is_verdict("another tenant's", run_numbered(w, &reset, wrong_one, &f),
-			    COOKIE_WRONG);
+	wrong += refused_cookie(w, "another tenant's", &reset, wrong_one);
 	reset.vni = RED;
 	wrong += is_number("proven", node_count(&w->node[FWD], "proven"), 0);
 	wrong += is_verdict("SYN", run_numbered(w, &syn, number, &f), COOKIE_SENT);
-	wrong += is_verdict(
-		"of the slot before",
-		run_numbered(w, &reset, cookie_for(w, &first, number, slot_now() - 1, &secret), &f),
-		COOKIE_PROVEN);
+	do {
+		slot = slot_now();
+		before = run_numbered(w, &reset, cookie_for(w, &first, number, slot - 1, &secret),
+				      &f);
+	} while (slot != slot_now());
+	wrong += is_verdict("of the slot before", before, COOKIE_PROVEN);
 	remove_shields(w);
 	return wrong;
 }
