@@ -29,6 +29,7 @@ keeper() {
 	setpriv --reuid nobody --regid "${2:-nogroup}" --clear-groups --inh-caps=-all --bounding-set=-all \
 		"$work/gatekeeper" "$run/run/$1.door" gate "$work/denied" </dev/null >>"$work/$1.keeper" 2>&1 &
 	keeper[$1]=$!
+	disown $!
 }
 keepers() {
 	keeper ftn1
@@ -67,7 +68,8 @@ holds "a function that asks" prints 'version 1 loaded' ctl nf push gate 1 "$work
 ctl nf rollout gate 1 >>"$work/log"
 holds "what it may is told" prints '"ask"' ctl get function gate -o json
 gate() {
-	ctl apply -f - <<<"{kind: Vpc, name: red, service_chain: [{function: divider}, {function: bouncer}, {function: acl}, {function: security-group}, {function: gate, config: $1}]}"
+	ctl apply -f - <<<"{kind: Vpc, name: red, service_chain: [{function: divider}, {function: bouncer}, {function: acl},
+		{function: security-group}, {function: gate, config: $1}]}"
 }
 holds "works before it is in a chain" page a $b/
 gate '{port: 0}' >>"$work/log"
