@@ -12,6 +12,8 @@
 // (XSKMAP), by the same: the socket, as long as somebody has it open.
 struct door_value {
 	__u32 ifindex; // of the pair's first end; 0: there is none
+	__u32 pad;
+	__u64 function; // for whom it was opened, as in struct function_run
 };
 
 // Map "questions": array. Where it has only one entry nobody is ever asked.

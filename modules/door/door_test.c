@@ -180,7 +180,7 @@ static int come(struct world *w, struct zeta_middlebox *box, uint32_t slot)
 		exit(1);
 	while (!doorkeeper_serve(&w->keeper, &hello))
 		usleep(1000);
-	welcome.error = door_open(&w->pushing.datapath, slot, fds);
+	welcome.error = door_open(&w->pushing.datapath, slot, 0, fds);
 	doorkeeper_answer(&w->keeper, &welcome, welcome.error ? NULL : fds);
 	closep(&fds[DOOR_SOCKET]);
 	closep(&fds[DOOR_MEMORY]);
@@ -326,7 +326,7 @@ static int comes_to(const struct world *w, const char *what, enum verdict v)
 // The socket's frames are at the door of the loopback, as those of a test run.
 static void ask_by_loopback(struct world *w, uint32_t slot)
 {
-	const struct door_value door = {LOOPBACK};
+	const struct door_value door = {.ifindex = LOOPBACK};
 	const uint32_t number = slot - FUNCTION_FIRST_FREE;
 
 	node_put(&w->node, "doors", &number, &door);
@@ -585,7 +585,7 @@ static int test_wrong(struct world *w)
 static int test_door(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
-	const struct door_value elsewhere = {LOOPBACK + 1000};
+	const struct door_value elsewhere = {.ifindex = LOOPBACK + 1000};
 	const uint32_t number = 0;
 	struct zeta_middlebox box = {};
 	struct frame f;
