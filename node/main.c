@@ -232,10 +232,12 @@ static void unload(const char *dir)
 	const unsigned int pairs[] = {link_ifindex(dir, "oam"), link_ifindex(dir, "clock"),
 				      link_ifindex(dir, "check"), link_ifindex(dir, "mirror"),
 				      link_ifindex(dir, "waited")};
-	int err = pins_remove(dir), i;
+	int err, i;
 
-	emitter_stop(dir);
+	// Before their pins, which keep the programs there.
 	doors_shut(dir);
+	err = pins_remove(dir);
+	emitter_stop(dir);
 	uplinks_unload();
 	if (err)
 		fatalx("%s cannot be removed: %s", dir, strerror(-err));

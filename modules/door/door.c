@@ -143,12 +143,13 @@ static void shut(const char *dir, int number)
 	const struct link_name at_first = link_of(number, 1), at_second = link_of(number, 0);
 	const struct door_value none = {};
 
-	if (!ifindex)
-		return;
 	put(dir, "doors", number, &none);
+	// Before the programs at its ends: without them what the middlebox sends would come to this
+	// machine's own kernel.
+	if (ifindex)
+		veth_delete(ifindex);
 	link_drop(dir, at_first.text);
 	link_drop(dir, at_second.text);
-	veth_delete(ifindex);
 }
 
 void door_keep(const char *dir, __u32 slot, __u64 function)
