@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -823,6 +824,8 @@ static int test_doorkeeper(struct world *w)
 	struct zeta_welcome welcome = {};
 	struct zeta_hello hello;
 	struct zeta_middlebox box = {};
+	struct pollfd polls[DOORKEEPER_POLLS];
+	struct rlimit limit, few;
 	int silent = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	int rude = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), wrong = 0;
 
@@ -835,6 +838,15 @@ static int test_doorkeeper(struct world *w)
 	wrong += is_number("answered", recv(rude, &welcome, sizeof(welcome), 0), sizeof(welcome));
 	wrong += is_number("refused", welcome.error, -EPROTO);
 	must(connect(silent, (const struct sockaddr *)&address, sizeof(address)), "connecting");
+	// No descriptor is free for him.
+	must(getrlimit(RLIMIT_NOFILE, &limit), "the limit");
+	few = limit;
+	few.rlim_cur = 0;
+	wrong += is_number("polled", doorkeeper_polls(&w->keeper, polls), 1);
+	must(setrlimit(RLIMIT_NOFILE, &few), "no more descriptors");
+	wrong += is_number("nobody", doorkeeper_serve(&w->keeper, &hello), 0);
+	must(setrlimit(RLIMIT_NOFILE, &limit), "descriptors");
+	wrong += is_number("not polled", doorkeeper_polls(&w->keeper, polls), 0);
 	wrong += is_number("silent", doorkeeper_serve(&w->keeper, &hello), 0);
 	must(come(w, &box, SLOT), "a middlebox comes after it");
 	zeta_middlebox_close(&box);
