@@ -88,7 +88,7 @@
 #define MAX_HOPS 23
 #define HOPS_BACK 4	   // of these: for the answer, when others were used up
 #define MAX_OUTBOX 16384   // a power of two: what is on its way in 50 ms at full speed
-#define MAX_QUESTIONS 1024 // packets that wait for middleboxes at a node; a power of two
+#define DOOR_QUESTIONS 256 // packets that wait for one function's middlebox; a power of two
 #define ANSWER_MS 100	   // .. for so long: with the way back it is below PACKET_LIFE_MS
 #define ASKED_BYTES 3520   // of such a frame: what XDP has in one page
 

@@ -61,15 +61,16 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, PUSHED_FUNCTIONS);
 	__type(key, __u32);
 	__type(value, struct questions_next);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } questions_next SEC(".maps");
 
-inlined struct question *question_at(__u32 count)
+inlined struct question *question_at(__u64 token)
 {
-	__u32 at = count % MAX_QUESTIONS;
+	__u32 low = token;
+	__u32 at = (low >> QUESTION_DOOR_SHIFT) * DOOR_QUESTIONS + low % DOOR_QUESTIONS;
 
 	return bpf_map_lookup_elem(&questions, &at);
 }
@@ -101,21 +102,22 @@ inlined int question_give_up(struct question *q, __u64 token, __u64 now_ns)
 	return 1;
 }
 
-// A free entry, taken, and its token-to-be; NULL: as many wait as may.
-inlined struct question *question_new(__u64 now_ns, __u64 *token)
+// A free entry of that door, taken, and its token-to-be; NULL: as many wait as may.
+inlined struct question *question_new(__u32 number, __u64 now_ns, __u64 *token)
 {
-	__u32 zero = 0, count;
-	struct questions_next *next = bpf_map_lookup_elem(&questions_next, &zero);
+	struct questions_next *next = bpf_map_lookup_elem(&questions_next, &number);
+	__u32 low;
 	struct question *q;
 	__u64 was;
 
 	if (!next)
 		return NULL;
-	count = __sync_fetch_and_add(&next->count, 1);
-	q = question_at(count);
+	low = __sync_fetch_and_add(&next->count, 1) % (1u << QUESTION_DOOR_SHIFT);
+	low |= number << QUESTION_DOOR_SHIFT;
+	q = question_at(low);
 	if (!q)
 		return NULL;
-	*token = QUESTION_FIRST | (__u64)bpf_get_prandom_u32() << 32 | count;
+	*token = QUESTION_FIRST | (__u64)bpf_get_prandom_u32() << 32 | low;
 	was = question_token(q);
 	if (was == QUESTION_NONE ? question_take(q, QUESTION_NONE)
 				 : question_give_up(q, was, now_ns))
@@ -171,7 +173,7 @@ inlined int question_send(struct xdp_md *ctx)
 	if (!d->op.hops)
 		return finish(ctx, HOPS_EXCEEDED);
 	bytes = p.end - p.at;
-	q = question_new(now_ns, &token);
+	q = question_new(number, now_ns, &token);
 	if (!q)
 		return unheard(ctx, e, a, TOO_MANY_ASKED);
 	// With the answer it is looked up; what this node has kept of it is in the entry.
@@ -309,7 +311,7 @@ verified int question_resume(__u32 policy, const struct translation *former, int
 static long question_sweep_one(__u32 i, void *context)
 {
 	const __u64 *now_ns = context;
-	struct question *q = question_at(i);
+	struct question *q = bpf_map_lookup_elem(&questions, &i);
 
 	if (q && question_give_up(q, question_token(q), *now_ns))
 		question_give(q, QUESTION_NONE);

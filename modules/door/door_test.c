@@ -637,15 +637,21 @@ static int test_late(struct world *w)
 static int test_too_many(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
-	struct zeta_middlebox box = {};
+	const uint8_t chain[] = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, SLOT + 1};
+	struct zeta_middlebox box = {}, other = {};
 	uint64_t asked = 0;
 	struct frame f;
 	int wrong = 0;
 
+	pushing_sample(&w->pushing, "ASK", SLOT + 1, 0);
+	pushing_runs(&w->pushing, SLOT + 1, 0);
+	configure(w, SLOT + 1, 0);
 	must(come(w, &box, SLOT), "a middlebox comes");
+	must(come(w, &other, SLOT + 1), "another middlebox comes");
 	ask_by_loopback(w, SLOT);
+	ask_by_loopback(w, SLOT + 1);
 	// On a machine with better things to do the first ones may be over before the last.
-	for (int i = 0; i < 4 * MAX_QUESTIONS && !wrong; i++) {
+	for (int i = 0; i < 8 * DOOR_QUESTIONS && !wrong; i++) {
 		enum verdict v = carry(w, &web, &f);
 
 		asked += v == FUNCTION_ASKS;
@@ -653,10 +659,16 @@ static int test_too_many(struct world *w)
 			break;
 		wrong += is_verdict("so many", v, FUNCTION_ASKS);
 	}
-	wrong += is_number("as many as may", asked >= MAX_QUESTIONS, 1);
+	wrong += is_number("as many as may", asked >= DOOR_QUESTIONS, 1);
+	// They take nothing from another function.
+	put_vpc(w, 1, chain, 3);
+	for (int i = 0; i < DOOR_QUESTIONS / 2; i++)
+		wrong += is_verdict("another's", carry(w, &web, &f), FUNCTION_ASKS);
+	chain_with(w, 1);
 	let_pass(ANSWER_MS + 10);
 	wrong += ends(w, "when they are over", &web, FUNCTION_ASKS);
 	zeta_middlebox_close(&box);
+	zeta_middlebox_close(&other);
 	return wrong;
 }
 
