@@ -90,7 +90,9 @@
 #define MAX_OUTBOX 16384   // a power of two: what is on its way in 50 ms at full speed
 #define DOOR_QUESTIONS 256 // packets that wait for one function's middlebox; a power of two
 #define ANSWER_MS 100	   // .. for so long: with the way back it is below PACKET_LIFE_MS
-#define ASKED_BYTES 3520   // of such a frame: what XDP has in one page
+// The MTU of pairs with native XDP. A frame is one page with room for headers and the kernel's own
+// data: veth refuses programs where the other end has a larger one (3520 less 14 and some).
+#define PAIR_MTU 3490
 
 #define REFRESH_MS 10000      // R: a cached decision is used at most this long (dft.md O10)
 #define DENIAL_MS 1000	      // a cached denial: a new endpoint changes it without a new policy

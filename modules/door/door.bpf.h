@@ -12,6 +12,9 @@
 #include "modules/session/session.bpf.h"
 #include "shared/door.h"
 
+// Of a frame: what gets through the pair behind a question.
+#define ASKED_BYTES (PAIR_MTU + sizeof(struct ethhdr) - sizeof(struct zeta_question))
+
 struct question {
 	__u64 token; // or QUESTION_NONE, QUESTION_TAKEN
 	__u64 until_ns;
@@ -173,6 +176,8 @@ inlined int question_send(struct xdp_md *ctx)
 	if (!d->op.hops)
 		return finish(ctx, HOPS_EXCEEDED);
 	bytes = p.end - p.at;
+	if (bytes > ASKED_BYTES)
+		return unheard(ctx, e, a, TOO_LONG_TO_ASK);
 	q = question_new(number, now_ns, &token);
 	if (!q)
 		return unheard(ctx, e, a, TOO_MANY_ASKED);

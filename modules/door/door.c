@@ -16,6 +16,7 @@
 #include "node/veth.h"
 #include "shared/door.h"
 #include "shared/function.h"
+#include "shared/limits.h"
 
 #define MEMORY_BYTES ((size_t)DOOR_CHUNKS * DOOR_CHUNK_BYTES)
 
@@ -68,14 +69,13 @@ static int make_way(const struct datapath *datapath, int number)
 {
 	const struct interface_name first = interface(datapath->dir, number, 'a');
 	const struct interface_name second = interface(datapath->dir, number, 'b');
-	const struct interface_name like = {"lo"};
 	int in = datapath_program(datapath, "door_in"),
 	    out = datapath_program(datapath, "door_out");
 	int err;
 
 	if (!(datapath->settings.roles & NODE_FTN) || in < 0 || out < 0)
 		return -EAGAIN;
-	err = veth_make(&first, &second, veth_mtu(&like));
+	err = veth_make(&first, &second, PAIR_MTU);
 	return err ? err : place_programs(datapath->dir, number, in, out);
 }
 

@@ -29,6 +29,8 @@
 #define ASKED_PORT 80
 #define OUTER 50 // bytes before the tenant's frame: Ethernet, IPv4, UDP, VXLAN
 #define LOOPBACK 1
+// Of a datagram that is asked about: behind Ethernet, IPv4 and UDP.
+#define LONGEST (PAIR_MTU - (int)sizeof(struct zeta_question) - 28)
 #define PATIENCE_MS 10000
 
 struct world {
@@ -106,7 +108,8 @@ static void begin(struct world *w)
 	node_load(n, &(struct node_wish){.name = "one",
 					 .roles = ROLE_FWD | ROLE_FTN,
 					 .flat = w->flat,
-					 .questions = MAX_QUESTIONS});
+					 .questions = MAX_QUESTIONS,
+					 .tenant_mtu = PAIR_MTU});
 	node_peers(n, 2);
 	put_chain(w, 0);
 	node_entrance(n, 0, &entrance);
@@ -215,7 +218,7 @@ static struct zeta_question *next_of(struct zeta_middlebox *box)
 struct sent {
 	uint16_t to;
 	uint8_t back;
-	uint8_t payload;
+	uint16_t payload;
 };
 
 static void write_frame(struct frame *f, const struct sent *s)
@@ -817,13 +820,22 @@ static int test_two(struct world *w)
 static int test_unheard(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
+	const struct sent longest = {.to = ASKED_PORT, .payload = LONGEST},
+			  longer = {.to = ASKED_PORT, .payload = LONGEST + 1};
 	uint8_t chain[MAX_SERVICE_CHAIN] = {FUNCTION_DIVIDER, FUNCTION_BOUNCER};
+	struct zeta_middlebox box = {};
 	int wrong = 0;
 
 	configure(w, SLOT, ZETA_NEXT);
 	memset(chain + 2, SLOT, sizeof(chain) - 2);
 	put_vpc(w, 1, chain, MAX_SERVICE_CHAIN);
 	wrong += ends(w, "six", &web, FORWARDED_FIRST);
+	forget(w);
+	must(come(w, &box, SLOT), "a middlebox comes");
+	ask_by_loopback(w, SLOT);
+	wrong += ends(w, "the longest", &longest, FUNCTION_ASKS);
+	wrong += ends(w, "too long to be asked about", &longer, FORWARDED_FIRST);
+	zeta_middlebox_close(&box);
 	forget(w);
 	put_later(w, 5, 4);
 	return wrong + ends(w, "and more than there is room for", &web, TOO_MANY_FUNCTIONS);
