@@ -181,12 +181,14 @@ inlined int question_send(struct xdp_md *ctx)
 	q = question_new(number, now_ns, &token);
 	if (!q)
 		return unheard(ctx, e, a, TOO_MANY_ASKED);
+	if (!e->answers_ns)
+		e->answers_ns = now_ns + ANSWER_MS * 1000000ull;
 	// With the answer it is looked up; what this node has kept of it is in the entry.
 	d->op.hops--;
 	d->op.op = DFT_LOOKUP;
 	d->op.flags &= DFT_OF_PACKET | DFT_ASKED | DFT_BACK;
 	d->op.kept = DFT_KEPT_ASKED;
-	q->until_ns = now_ns + ANSWER_MS * 1000000ull;
+	q->until_ns = e->answers_ns;
 	q->slot = a->slot;
 	q->place = a->place;
 	q->bytes = bytes;

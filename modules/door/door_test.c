@@ -774,6 +774,17 @@ static int test_hops(struct world *w)
 	return wrong;
 }
 
+// Until when it may be answered.
+static uint64_t until_of(const struct world *w, const struct zeta_question *q)
+{
+	const uint32_t low = (uint32_t)q->token,
+		       at = (low >> QUESTION_DOOR_SHIFT) * DOOR_QUESTIONS + low % DOOR_QUESTIONS;
+	uint64_t entry[1024]; // that is its second field
+
+	must(bpf_map_lookup_elem(node_map(&w->node, "questions"), &at, entry), "the question");
+	return entry[1];
+}
+
 // Two functions that ask, each its own middlebox, and one after them.
 static int test_two(struct world *w)
 {
@@ -784,6 +795,7 @@ static int test_two(struct world *w)
 	const struct function_config_key key = {VNI, SLOT + 2, 0};
 	struct function_config value = {};
 	struct frame f;
+	uint64_t until;
 	int wrong = 0;
 
 	pushing_sample(&w->pushing, "ASK", SLOT + 1, 0);
@@ -798,9 +810,11 @@ static int test_two(struct world *w)
 	ask_by_loopback(w, SLOT + 1);
 	wrong += ask(w, &web, &f);
 	wrong += is_number("the first", question_in(&f)->slot, SLOT);
+	until = until_of(w, question_in(&f));
 	question_in(&f)->answer = ZETA_NEXT;
 	wrong += is_verdict("then", run(w, &w->in, &f), FUNCTION_ASKS);
 	wrong += is_number("the second", question_in(&f)->slot, SLOT + 1);
+	wrong += is_number("both have one time", until_of(w, question_in(&f)), until);
 	question_in(&f)->answer = ZETA_NEXT;
 	wrong += answers(w, "both", &f, FORWARDED_FIRST);
 	forget(w);
