@@ -52,6 +52,7 @@ struct evaluation {
 	__u32 later[LATERS]; // the numbers of those that are still to run, 0: none
 	__u8 as_sent;	     // functions are told of the packet what it was before translation
 	__u8 met;	     // functions, those that see every packet twice
+	__u64 answers_ns;    // until then all middleboxes that it asks have to answer; 0: none yet
 
 	// What is being decided: towards the destination, and back. The sender's host is in back
 	// from the start; again, anew: the MAC that the session's packets go to is in forth.

@@ -99,7 +99,7 @@ static void configure(struct gateway_config *c, const struct node_wish *wish)
 		.boot = node_boot(wish->index),
 		.tenant_ifindex = wish->tenant_ifindex ? wish->tenant_ifindex : LOOPBACK,
 		.zgc_ifindex = wish->zgc_ifindex ? wish->zgc_ifindex : LOOPBACK,
-		.tenant_mtu = TENANT_MTU,
+		.tenant_mtu = wish->tenant_mtu ? wish->tenant_mtu : TENANT_MTU,
 		.oam_port = htons(8300),
 		.session_pages = wish->flat,
 		.cache_pages = wish->flat,

@@ -61,7 +61,8 @@ struct node_wish {
 	uint32_t tenant_ifindex; // 0: the loopback's
 	uint32_t beat_ms;	 // as in struct gateway_config
 	uint32_t cluster;
-	uint32_t questions; // that may wait for middleboxes; 0: none is ever asked
+	uint32_t questions;  // that may wait for middleboxes; 0: none is ever asked
+	uint32_t tenant_mtu; // 0: TENANT_MTU
 };
 
 #define TENANT_MTU 1450

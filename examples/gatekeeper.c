@@ -16,7 +16,11 @@
 
 #define LINE 256
 #define DNS 53
-#define ADDRESS 1 // question->reason
+#define ETHERNET 14 // bytes of headers
+#define UDP 8
+#define QUERY 12
+#define QUESTIONS 4 // how many, in a query's header
+#define ADDRESS 1   // question->reason
 #define NAME 2
 
 struct list {
@@ -87,17 +91,58 @@ static int has_name(const struct list *list, const char *name)
 	return 0;
 }
 
-// The name that a DNS query asks for (RFC 1035 section 4.1.2), dots between labels. Every byte is
-// a stranger's. Returns 0 where there is none.
+// Where in the frame UDP begins: behind Ethernet, IP, and what IPv6 has between (RFC 8200 section
+// 4, RFC 4302 section 2.2). Every byte is a stranger's, here and below. 0: it is not there.
+static size_t udp_at(const struct zeta_question *q)
+{
+	const __u8 *frame = zeta_question_frame(q);
+	size_t at = ETHERNET;
+	__u8 header;
+
+	if (q->bytes < at + 20)
+		return 0;
+	if (frame[at] >> 4 == 4)
+		return frame[at + 9] == IPPROTO_UDP ? at + (frame[at] & 15) * 4u : 0;
+	header = frame[at + 6];
+	at += 40;
+	while (header != IPPROTO_UDP) {
+		if (q->bytes < at + 8)
+			return 0;
+		switch (header) {
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+			header = frame[at];
+			at += (frame[at + 1] + 1) * 8u;
+			break;
+		case IPPROTO_FRAGMENT:
+			header = frame[at];
+			at += 8;
+			break;
+		case IPPROTO_AH:
+			header = frame[at];
+			at += (frame[at + 1] + 2) * 4u;
+			break;
+		default:
+			return 0;
+		}
+	}
+	return at;
+}
+
+// The name that a DNS query asks for (RFC 1035 section 4.1), dots between labels; of the root an
+// empty one. Returns 0 where it is not one question for one name.
 static int read_name(const struct zeta_question *q, char name[LINE])
 {
 	const __u8 *frame = zeta_question_frame(q);
-	size_t at = 14, length = 0;
+	size_t at = udp_at(q), length = 0;
 
-	if (q->bytes <= at)
+	if (!at || q->bytes < at + UDP + QUERY)
 		return 0;
-	at += frame[at] >> 4 == 4 ? (frame[at] & 15) * 4u : 40; // the IP header
-	at += 8 + 12;						// UDP, and DNS' own
+	at += UDP;
+	if (frame[at + QUESTIONS] || frame[at + QUESTIONS + 1] != 1)
+		return 0;
+	at += QUERY;
 	while (at < q->bytes && frame[at]) {
 		size_t label = frame[at];
 
@@ -110,7 +155,7 @@ static int read_name(const struct zeta_question *q, char name[LINE])
 		at += 1 + label;
 	}
 	name[length] = 0;
-	return at < q->bytes && length && strlen(name) == length;
+	return at < q->bytes && strlen(name) == length;
 }
 
 static enum zeta_answer decide(const struct list *list, struct zeta_question *q)
@@ -121,8 +166,9 @@ static enum zeta_answer decide(const struct list *list, struct zeta_question *q)
 	if (has_address(list, &q->destination))
 		return ZETA_DROP;
 	q->reason = NAME;
-	if (q->protocol == IPPROTO_UDP && q->destination_port == htons(DNS) && read_name(q, name) &&
-	    has_name(list, name))
+	// What this does not understand a server might.
+	if (q->protocol == IPPROTO_UDP && q->destination_port == htons(DNS) &&
+	    (!read_name(q, name) || has_name(list, name)))
 		return ZETA_DROP;
 	q->reason = 0;
 	return ZETA_NEXT;

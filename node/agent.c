@@ -638,13 +638,13 @@ static void follow_uplinks(struct state *s)
 
 // Asks the loader for what a middlebox gets; the answer replaces the message. fds are the caller's,
 // and -1 where there are none.
-static void ask_door(struct state *s, __u32 slot, int fds[DOOR_FDS])
+static void ask_door(struct state *s, const struct node_door *door, int fds[DOOR_FDS])
 {
 	size_t size;
 	int err;
 
 	begin(s, MESSAGE_DOOR, 0);
-	s->message.door = (struct node_door){.slot = slot};
+	s->message.door = *door;
 	err = message_send(s->agent->socket, &s->message);
 	if (!err)
 		err = message_receive_door(s->agent->socket, &s->message, &size, fds);
@@ -658,7 +658,8 @@ static void ask_door(struct state *s, __u32 slot, int fds[DOOR_FDS])
 
 static void welcome(struct state *s, const char *function)
 {
-	const __u32 slot = desired_function(s->desired, function);
+	struct node_door door = {};
+	const __u32 slot = desired_function(s->desired, function, &door.function);
 	struct zeta_welcome answer = {.version = ZETA_DOOR_VERSION, .error = -ESRCH, .slot = slot};
 	int fds[DOOR_FDS];
 
@@ -667,7 +668,8 @@ static void welcome(struct state *s, const char *function)
 		doorkeeper_answer(&s->door, &answer, NULL);
 		return;
 	}
-	ask_door(s, slot, fds);
+	door.slot = slot;
+	ask_door(s, &door, fds);
 	if (s->message.type == MESSAGE_DOOR_IS && fds[DOOR_MEMORY] >= 0) {
 		answer.error = 0;
 		answer.chunks = s->message.door.chunks;

@@ -22,6 +22,7 @@
 #include "node/offload.h"
 #include "node/veth.h"
 #include "shared/config.h"
+#include "shared/door.h"
 #include "shared/edge.h"
 #include "shared/flat.h"
 #include "shared/fragment.h"

@@ -678,7 +678,7 @@ const struct uplink_value *desired_uplink(const struct desired *desired,
 	return entry && entry->owner ? (const struct uplink_value *)value_of(entry) : NULL;
 }
 
-__u32 desired_function(const struct desired *desired, const char *function)
+__u32 desired_function(const struct desired *desired, const char *function, __u64 *hash)
 {
 	const Zeta__Node__V1__Function *f;
 	struct hash_walk walk = {};
@@ -688,8 +688,10 @@ __u32 desired_function(const struct desired *desired, const char *function)
 		if (!object->message || object->message->kind_case != KIND(FUNCTION))
 			continue;
 		f = object->message->function;
-		if (*function && (!strcmp(f->id, function) || !strcmp(f->name, function)))
+		if (*function && (!strcmp(f->id, function) || !strcmp(f->name, function))) {
+			*hash = hash_text(f->id, 0);
 			return f->slot;
+		}
 	}
 	return 0;
 }

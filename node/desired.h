@@ -40,8 +40,9 @@ const char *desired_local_port(const struct desired *desired, const struct inter
 const struct uplink_value *desired_uplink(const struct desired *desired,
 					  const struct interface_name *name);
 
-// The slot of a pushed function, by its name or id. 0: there is none.
-__u32 desired_function(const struct desired *desired, const char *function);
+// The slot of a pushed function, by its name or id, and its hash, as in struct function_run. 0:
+// there is none.
+__u32 desired_function(const struct desired *desired, const char *function, __u64 *hash);
 
 // Who checks the backends of load balancers, lent for good.
 void desired_check(struct desired *desired, struct health_checks *health);

@@ -307,13 +307,14 @@ static void functions_have_names(void **state)
 {
 	struct desired *d = gateway();
 	Object *named = function("f", FUNCTION_FIRST_FREE + 3);
+	__u64 hash = 0;
 
 	named->function->name = strdup("gate");
 	SNAPSHOT(d, named, vpc("v", 7, 1));
-	assert_int_equal(desired_function(d, "gate"), FUNCTION_FIRST_FREE + 3);
-	assert_int_equal(desired_function(d, "f"), FUNCTION_FIRST_FREE + 3);
-	assert_int_equal(desired_function(d, "v"), 0);
-	assert_int_equal(desired_function(d, ""), 0);
+	assert_int_equal(desired_function(d, "gate", &hash), FUNCTION_FIRST_FREE + 3);
+	assert_int_equal(desired_function(d, "f", &hash), FUNCTION_FIRST_FREE + 3);
+	assert_int_equal(desired_function(d, "v", &hash), 0);
+	assert_int_equal(desired_function(d, "", &hash), 0);
 	desired_free(d);
 }
 

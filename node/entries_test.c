@@ -415,6 +415,7 @@ static void function(void **state)
 
 	version.place = 1;
 	version.object = BYTES(object);
+	f.id = "f";
 	f.slot = FUNCTION_FIRST_FREE;
 	f.running = 2;
 	f.version = versions;
@@ -431,6 +432,7 @@ static void function(void **state)
 	assert_int_equal(told->digest, hash_bytes(object, sizeof(object), 0));
 	assert_int_equal(r.table[3], TABLE_FUNCTION_RUNS);
 	assert_int_equal(run->place, 1);
+	assert_int_equal(run->function, hash_text("f", 0));
 
 	f.running = 3;
 	REFUSES(function_entries(&f, &r.entries), "place 2");

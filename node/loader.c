@@ -268,16 +268,18 @@ static void tell_status(struct work *work)
 // A middlebox may come.
 static int tell_door(struct work *work, int socket)
 {
-	const __u32 slot = work->message.door.slot;
+	const struct node_door door = work->message.door;
 	int fds[DOOR_FDS];
-	int err = work->datapath.doors ? door_open(&work->datapath, slot, fds) : -EACCES;
+	int err = work->datapath.doors ? door_open(&work->datapath, door.slot, door.function, fds)
+				       : -EACCES;
 
 	if (err) {
 		answer_done(&work->message, err, 0, "");
 		return message_send(socket, &work->message);
 	}
 	work->message.type = MESSAGE_DOOR_IS;
-	work->message.door = (struct node_door){slot, DOOR_CHUNKS, DOOR_CHUNK_BYTES};
+	work->message.door =
+		(struct node_door){door.function, door.slot, DOOR_CHUNKS, DOOR_CHUNK_BYTES};
 	err = message_send_door(socket, &work->message, fds);
 	close(fds[DOOR_SOCKET]);
 	close(fds[DOOR_MEMORY]);

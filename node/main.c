@@ -227,15 +227,35 @@ static void pin_dir(const struct options *o, char dir[PIN_PATH])
 			dir[i] = ':';
 }
 
-static void unload(const char *dir)
+// 0: its path would be too long.
+static int door_path(const struct options *o, struct sockaddr_un *address)
+{
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	return snprintf(address->sun_path, sizeof(address->sun_path), "%s/%s.door", o->run,
+			o->name) < (int)sizeof(address->sun_path);
+}
+
+// Of a zetad that has gone: nobody listens there.
+static void remove_door(const struct options *o)
+{
+	struct sockaddr_un address;
+
+	if (door_path(o, &address) && unlink(address.sun_path) && errno != ENOENT)
+		fatal("removing %s", address.sun_path);
+}
+
+static void unload(const struct options *o, const char *dir)
 {
 	const unsigned int pairs[] = {link_ifindex(dir, "oam"), link_ifindex(dir, "clock"),
 				      link_ifindex(dir, "check"), link_ifindex(dir, "mirror"),
 				      link_ifindex(dir, "waited")};
-	int err = pins_remove(dir), i;
+	int err, i;
 
-	emitter_stop(dir);
+	// Before their pins, which keep the programs there.
 	doors_shut(dir);
+	remove_door(o);
+	err = pins_remove(dir);
+	emitter_stop(dir);
 	uplinks_unload();
 	if (err)
 		fatalx("%s cannot be removed: %s", dir, strerror(-err));
@@ -247,23 +267,20 @@ static void unload(const char *dir)
 // Where middleboxes come, while there are rights to give it to its group. -1: nowhere.
 static int open_door(const struct options *o)
 {
-	const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address;
 	const struct group *group;
 	const gid_t own = getegid();
 	mode_t mask;
 	int fd;
 
+	remove_door(o);
 	if (!o->door)
 		return -1;
 	group = getgrnam(o->door);
 	if (!group)
 		fatalx("there is no group %s", o->door);
-	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s.door", o->run, o->name) >=
-	    (int)sizeof(address.sun_path))
+	if (!door_path(o, &address))
 		fatalx("the path of the door is too long");
-	if (unlink(address.sun_path) && errno != ENOENT)
-		fatal("removing %s", address.sun_path);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	mask = umask(0117);
 	if (fd < 0 || setegid(group->gr_gid) ||
@@ -271,14 +288,12 @@ static int open_door(const struct options *o)
 	    listen(fd, 8))
 		fatal("opening %s", address.sun_path);
 	umask(mask);
-	// The kernel holds on to the memory of middleboxes' frames. Where there may not be more of
-	// that there is as much as may be.
-	(void)!setrlimit(RLIMIT_MEMLOCK, &all);
 	return fd;
 }
 
 static pid_t start_agent(const struct options *o, int lock, struct loader *loader)
 {
+	const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
 	struct agent agent = {
 		.name = o->name, .controller = o->controller, .tls = o->tls, .door = open_door(o)};
 	int sockets[2], ballots[2];
@@ -296,6 +311,10 @@ static pid_t start_agent(const struct options *o, int lock, struct loader *loade
 	if (pid) {
 		close(sockets[1]);
 		close(ballots[1]);
+		// The kernel holds on to the memory of middleboxes' frames, which the loader makes.
+		// Where there may not be more of that there is as much as may be.
+		if (agent.door >= 0)
+			(void)!setrlimit(RLIMIT_MEMLOCK, &all);
 		closep(&agent.door);
 		loader->socket = sockets[0];
 		loader->ballots = ballots[0];
@@ -323,7 +342,7 @@ int main(int argc, char **argv)
 	pin_dir(&o, dir);
 	lock = lock_name(&o);
 	if (o.unload) {
-		unload(dir);
+		unload(&o, dir);
 		return 0;
 	}
 	err = pins_make(dir);

@@ -128,7 +128,8 @@ enum door_fd {
 };
 
 struct node_door {
-	__u32 slot; // of the function
+	__u64 function; // as in struct function_run
+	__u32 slot;
 	__u32 chunks;
 	__u32 chunk_bytes;
 };

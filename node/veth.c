@@ -15,10 +15,7 @@
 
 #include "lib/netlink.h"
 #include "lib/own.h"
-
-// A frame of XDP is one page with room for headers and the kernel's own data: veth refuses native
-// programs where the other end has a larger MTU (3520 less 14 and some).
-#define XDP_MTU 3490
+#include "shared/limits.h"
 
 static int ask(const struct netlink_request *request)
 {
@@ -145,7 +142,7 @@ unsigned int veth_mtu(const struct interface_name *like)
 {
 	unsigned int mtu = interface_mtu(like);
 
-	return mtu < XDP_MTU ? mtu : XDP_MTU;
+	return mtu < PAIR_MTU ? mtu : PAIR_MTU;
 }
 
 int veth_make(const struct interface_name *first, const struct interface_name *second,

@@ -880,8 +880,8 @@ static void refuses_to_start(void **state)
 	assert_int_equal(run_zetad(bpf, "n2"), 1);
 }
 
-// A snapshot with a function in it, or none.
-static void send_function(uint64_t revision, int with)
+// A snapshot with a function in it, or none (NULL), always in the same slot.
+static void send_function(uint64_t revision, const char *id, int running)
 {
 	static uint8_t none_such[] = "no object";
 	Zeta__Node__V1__NodeSettings settings = settings_of(0);
@@ -896,16 +896,17 @@ static void send_function(uint64_t revision, int with)
 	objects[0].kind_case = ZETA__NODE__V1__OBJECT__KIND_SETTINGS;
 	objects[0].settings = &settings;
 	version.object = BYTES(none_such);
-	function.id = "f";
+	function.id = (char *)id;
 	function.name = "gate";
 	function.slot = FUNCTION_FIRST_FREE + 2;
 	function.n_version = 1;
 	function.version = versions;
+	function.running = (uint32_t)running;
 	objects[1].kind_case = ZETA__NODE__V1__OBJECT__KIND_FUNCTION;
 	objects[1].function = &function;
 	update.revision = revision;
 	update.snapshot = 1;
-	update.n_put = with ? 2 : 1;
+	update.n_put = id ? 2 : 1;
 	update.put = put;
 	send_update(&update);
 }
@@ -958,7 +959,7 @@ static void opens_doors(void **state)
 	door = "nogroup";
 	start_zetad();
 	assert_true(reported(is_any, NULL));
-	send_function(revision, 1);
+	send_function(revision, "f", 0);
 	assert_true(reported(has_applied, &revision));
 	// CAP_NET_ADMIN, CAP_NET_RAW, CAP_PERFMON, CAP_BPF.
 	assert_int_equal(status_hex(daemon_pid, "CapEff"), 3ull << 12 | 3ull << 38);
@@ -978,19 +979,51 @@ static void opens_doors(void **state)
 	start_zetad();
 	assert_true(reported(is_any, NULL));
 	revision++;
-	send_function(revision, 1);
+	send_function(revision, "f", 0);
 	assert_true(reported(has_applied, &revision));
 	assert_int_equal(zeta_middlebox_next(&box, 1, &q), -EAGAIN);
 	// It goes with its function.
 	revision++;
-	send_function(revision, 0);
+	send_function(revision, NULL, 0);
+	assert_true(reported(has_applied, &revision));
+	assert_int_equal(zeta_middlebox_next(&box, 1, &q), -EPIPE);
+	zeta_middlebox_close(&box);
+
+	// Also where the next one has its slot already, in one step.
+	revision++;
+	send_function(revision, "f", 1);
+	assert_true(reported(has_applied, &revision));
+	assert_int_equal(comes_in_the_end(&box, path), 0);
+	revision++;
+	send_function(revision, "f", 1);
+	assert_true(reported(has_applied, &revision));
+	assert_int_equal(zeta_middlebox_next(&box, 1, &q), -EAGAIN);
+	revision++;
+	send_function(revision, "g", 1);
+	assert_true(reported(has_applied, &revision));
+	assert_int_equal(zeta_middlebox_next(&box, 1, &q), -EPIPE);
+	// .. or runs not yet, and its own middlebox comes.
+	assert_int_equal(comes_in_the_end(&other, path), 0);
+	zeta_middlebox_close(&box);
+	revision++;
+	send_function(revision, "h", 0);
+	assert_true(reported(has_applied, &revision));
+	assert_int_equal(comes_in_the_end(&box, path), 0);
+	assert_int_equal(zeta_middlebox_next(&other, 1, &q), -EPIPE);
+	zeta_middlebox_close(&other);
+	// And where it went, and had never run, while there was no zetad.
+	stop_zetad();
+	start_zetad();
+	assert_true(reported(is_any, NULL));
+	revision++;
+	send_function(revision, NULL, 0);
 	assert_true(reported(has_applied, &revision));
 	assert_int_equal(zeta_middlebox_next(&box, 1, &q), -EPIPE);
 	zeta_middlebox_close(&box);
 
 	// And with the doors.
 	revision++;
-	send_function(revision, 1);
+	send_function(revision, "f", 0);
 	assert_true(reported(has_applied, &revision));
 	assert_int_equal(comes_in_the_end(&box, path), 0);
 	stop_zetad();
@@ -998,10 +1031,10 @@ static void opens_doors(void **state)
 	start_zetad();
 	assert_true(reported(is_any, NULL));
 	revision++;
-	send_function(revision, 1);
+	send_function(revision, "f", 0);
 	assert_true(reported(has_applied, &revision));
 	assert_int_equal(zeta_middlebox_next(&box, 1, &q), -EPIPE);
-	assert_int_equal(zeta_middlebox_open(&other, path, "gate"), -ECONNREFUSED);
+	assert_int_equal(zeta_middlebox_open(&other, path, "gate"), -ENOENT);
 	zeta_middlebox_close(&box);
 	stop_zetad();
 	assert_int_equal(run_silent((char *[]){(char *)program, "--unload", "n1", "--bpf", bpf,

@@ -76,4 +76,6 @@ struct function_version {
 
 struct function_run {
 	__u32 place; // of the version that runs
+	__u32 pad;
+	__u64 function; // whose it is: hash_text() of its id, as slots are used again
 };

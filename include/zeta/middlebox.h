@@ -64,7 +64,7 @@ struct zeta_question {
 };
 
 // An answer that comes later is none (verdict ANSWER_LATE), and the packet is lost: TCP's comes
-// again after a second.
+// again after a second. Where several functions ask about a packet in turn it is the time of all.
 #define ZETA_ANSWER_MS 100
 
 // What is said over zetad's socket (SOCK_SEQPACKET): one hello, one welcome.

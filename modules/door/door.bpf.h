@@ -12,6 +12,9 @@
 #include "modules/session/session.bpf.h"
 #include "shared/door.h"
 
+// Of a frame: what gets through the pair behind a question.
+#define ASKED_BYTES (PAIR_MTU + sizeof(struct ethhdr) - sizeof(struct zeta_question))
+
 struct question {
 	__u64 token; // or QUESTION_NONE, QUESTION_TAKEN
 	__u64 until_ns;
@@ -61,15 +64,16 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, PUSHED_FUNCTIONS);
 	__type(key, __u32);
 	__type(value, struct questions_next);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } questions_next SEC(".maps");
 
-inlined struct question *question_at(__u32 count)
+inlined struct question *question_at(__u64 token)
 {
-	__u32 at = count % MAX_QUESTIONS;
+	__u32 low = token;
+	__u32 at = (low >> QUESTION_DOOR_SHIFT) * DOOR_QUESTIONS + low % DOOR_QUESTIONS;
 
 	return bpf_map_lookup_elem(&questions, &at);
 }
@@ -101,21 +105,22 @@ inlined int question_give_up(struct question *q, __u64 token, __u64 now_ns)
 	return 1;
 }
 
-// A free entry, taken, and its token-to-be; NULL: as many wait as may.
-inlined struct question *question_new(__u64 now_ns, __u64 *token)
+// A free entry of that door, taken, and its token-to-be; NULL: as many wait as may.
+inlined struct question *question_new(__u32 number, __u64 now_ns, __u64 *token)
 {
-	__u32 zero = 0, count;
-	struct questions_next *next = bpf_map_lookup_elem(&questions_next, &zero);
+	struct questions_next *next = bpf_map_lookup_elem(&questions_next, &number);
+	__u32 low;
 	struct question *q;
 	__u64 was;
 
 	if (!next)
 		return NULL;
-	count = __sync_fetch_and_add(&next->count, 1);
-	q = question_at(count);
+	low = __sync_fetch_and_add(&next->count, 1) % (1u << QUESTION_DOOR_SHIFT);
+	low |= number << QUESTION_DOOR_SHIFT;
+	q = question_at(low);
 	if (!q)
 		return NULL;
-	*token = QUESTION_FIRST | (__u64)bpf_get_prandom_u32() << 32 | count;
+	*token = QUESTION_FIRST | (__u64)bpf_get_prandom_u32() << 32 | low;
 	was = question_token(q);
 	if (was == QUESTION_NONE ? question_take(q, QUESTION_NONE)
 				 : question_give_up(q, was, now_ns))
@@ -171,15 +176,19 @@ inlined int question_send(struct xdp_md *ctx)
 	if (!d->op.hops)
 		return finish(ctx, HOPS_EXCEEDED);
 	bytes = p.end - p.at;
-	q = question_new(now_ns, &token);
+	if (bytes > ASKED_BYTES)
+		return unheard(ctx, e, a, TOO_LONG_TO_ASK);
+	q = question_new(number, now_ns, &token);
 	if (!q)
 		return unheard(ctx, e, a, TOO_MANY_ASKED);
+	if (!e->answers_ns)
+		e->answers_ns = now_ns + ANSWER_MS * 1000000ull;
 	// With the answer it is looked up; what this node has kept of it is in the entry.
 	d->op.hops--;
 	d->op.op = DFT_LOOKUP;
 	d->op.flags &= DFT_OF_PACKET | DFT_ASKED | DFT_BACK;
 	d->op.kept = DFT_KEPT_ASKED;
-	q->until_ns = now_ns + ANSWER_MS * 1000000ull;
+	q->until_ns = e->answers_ns;
 	q->slot = a->slot;
 	q->place = a->place;
 	q->bytes = bytes;
@@ -309,7 +318,7 @@ verified int question_resume(__u32 policy, const struct translation *former, int
 static long question_sweep_one(__u32 i, void *context)
 {
 	const __u64 *now_ns = context;
-	struct question *q = question_at(i);
+	struct question *q = bpf_map_lookup_elem(&questions, &i);
 
 	if (q && question_give_up(q, question_token(q), *now_ns))
 		question_give(q, QUESTION_NONE);

@@ -16,6 +16,7 @@
 #include "node/veth.h"
 #include "shared/door.h"
 #include "shared/function.h"
+#include "shared/limits.h"
 
 #define MEMORY_BYTES ((size_t)DOOR_CHUNKS * DOOR_CHUNK_BYTES)
 
@@ -68,14 +69,13 @@ static int make_way(const struct datapath *datapath, int number)
 {
 	const struct interface_name first = interface(datapath->dir, number, 'a');
 	const struct interface_name second = interface(datapath->dir, number, 'b');
-	const struct interface_name like = {"lo"};
 	int in = datapath_program(datapath, "door_in"),
 	    out = datapath_program(datapath, "door_out");
 	int err;
 
 	if (!(datapath->settings.roles & NODE_FTN) || in < 0 || out < 0)
 		return -EAGAIN;
-	err = veth_make(&first, &second, veth_mtu(&like));
+	err = veth_make(&first, &second, PAIR_MTU);
 	return err ? err : place_programs(datapath->dir, number, in, out);
 }
 
@@ -137,12 +137,49 @@ static int put(const char *dir, const char *map_name, int number, const void *va
 	return bpf_map_update_elem(map, &key, value, BPF_ANY) ? -errno : 0;
 }
 
-int door_open(const struct datapath *datapath, __u32 slot, int fds[DOOR_FDS])
+static void shut(const char *dir, int number)
 {
+	const unsigned int ifindex = if_nametoindex(interface(dir, number, 'a').text);
+	const struct link_name at_first = link_of(number, 1), at_second = link_of(number, 0);
+	const struct door_value none = {};
+
+	put(dir, "doors", number, &none);
+	// Before the programs at its ends: without them what the middlebox sends would come to this
+	// machine's own kernel.
+	if (ifindex)
+		veth_delete(ifindex);
+	link_drop(dir, at_first.text);
+	link_drop(dir, at_second.text);
+}
+
+void door_keep(const char *dir, __u32 slot, __u64 function)
+{
+	auto_(closep) int map = pin_open(dir, "doors");
 	const int number = number_of(slot);
 	struct door_value door;
-	int err = number < 0 ? -EINVAL : make_way(datapath, number);
 
+	if (number >= 0 && map >= 0 && !bpf_map_lookup_elem(map, &number, &door) && door.ifindex &&
+	    door.function != function)
+		shut(dir, number);
+}
+
+int door_is_open(const char *dir, __u32 slot)
+{
+	const int number = number_of(slot);
+
+	return number >= 0 && if_nametoindex(interface(dir, number, 'a').text);
+}
+
+int door_open(const struct datapath *datapath, __u32 slot, __u64 function, int fds[DOOR_FDS])
+{
+	const int number = number_of(slot);
+	struct door_value door = {.function = function};
+	int err = number < 0 ? -EINVAL : 0;
+
+	// A former function's middlebox may be there still.
+	door_keep(datapath->dir, slot, function);
+	if (!err)
+		err = make_way(datapath, number);
 	if (err)
 		return err;
 	auto_(closep) int memory = make_memory();
@@ -161,20 +198,6 @@ int door_open(const struct datapath *datapath, __u32 slot, int fds[DOOR_FDS])
 	fds[DOOR_SOCKET] = take_fd(fd);
 	fds[DOOR_MEMORY] = take_fd(memory);
 	return 0;
-}
-
-static void shut(const char *dir, int number)
-{
-	const unsigned int ifindex = if_nametoindex(interface(dir, number, 'a').text);
-	const struct link_name at_first = link_of(number, 1), at_second = link_of(number, 0);
-	const struct door_value none = {};
-
-	if (!ifindex)
-		return;
-	put(dir, "doors", number, &none);
-	link_drop(dir, at_first.text);
-	link_drop(dir, at_second.text);
-	veth_delete(ifindex);
 }
 
 void door_shut(const char *dir, __u32 slot)

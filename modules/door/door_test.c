@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -28,6 +29,8 @@
 #define ASKED_PORT 80
 #define OUTER 50 // bytes before the tenant's frame: Ethernet, IPv4, UDP, VXLAN
 #define LOOPBACK 1
+// Of a datagram that is asked about: behind Ethernet, IPv4 and UDP.
+#define LONGEST (PAIR_MTU - (int)sizeof(struct zeta_question) - 28)
 #define PATIENCE_MS 10000
 
 struct world {
@@ -105,7 +108,8 @@ static void begin(struct world *w)
 	node_load(n, &(struct node_wish){.name = "one",
 					 .roles = ROLE_FWD | ROLE_FTN,
 					 .flat = w->flat,
-					 .questions = MAX_QUESTIONS});
+					 .questions = MAX_QUESTIONS,
+					 .tenant_mtu = PAIR_MTU});
 	node_peers(n, 2);
 	put_chain(w, 0);
 	node_entrance(n, 0, &entrance);
@@ -180,7 +184,7 @@ static int come(struct world *w, struct zeta_middlebox *box, uint32_t slot)
 		exit(1);
 	while (!doorkeeper_serve(&w->keeper, &hello))
 		usleep(1000);
-	welcome.error = door_open(&w->pushing.datapath, slot, fds);
+	welcome.error = door_open(&w->pushing.datapath, slot, 0, fds);
 	doorkeeper_answer(&w->keeper, &welcome, welcome.error ? NULL : fds);
 	closep(&fds[DOOR_SOCKET]);
 	closep(&fds[DOOR_MEMORY]);
@@ -214,7 +218,7 @@ static struct zeta_question *next_of(struct zeta_middlebox *box)
 struct sent {
 	uint16_t to;
 	uint8_t back;
-	uint8_t payload;
+	uint16_t payload;
 };
 
 static void write_frame(struct frame *f, const struct sent *s)
@@ -326,7 +330,7 @@ static int comes_to(const struct world *w, const char *what, enum verdict v)
 // The socket's frames are at the door of the loopback, as those of a test run.
 static void ask_by_loopback(struct world *w, uint32_t slot)
 {
-	const struct door_value door = {LOOPBACK};
+	const struct door_value door = {.ifindex = LOOPBACK};
 	const uint32_t number = slot - FUNCTION_FIRST_FREE;
 
 	node_put(&w->node, "doors", &number, &door);
@@ -585,7 +589,7 @@ static int test_wrong(struct world *w)
 static int test_door(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
-	const struct door_value elsewhere = {LOOPBACK + 1000};
+	const struct door_value elsewhere = {.ifindex = LOOPBACK + 1000};
 	const uint32_t number = 0;
 	struct zeta_middlebox box = {};
 	struct frame f;
@@ -636,15 +640,21 @@ static int test_late(struct world *w)
 static int test_too_many(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
-	struct zeta_middlebox box = {};
+	const uint8_t chain[] = {FUNCTION_DIVIDER, FUNCTION_BOUNCER, SLOT + 1};
+	struct zeta_middlebox box = {}, other = {};
 	uint64_t asked = 0;
 	struct frame f;
 	int wrong = 0;
 
+	pushing_sample(&w->pushing, "ASK", SLOT + 1, 0);
+	pushing_runs(&w->pushing, SLOT + 1, 0);
+	configure(w, SLOT + 1, 0);
 	must(come(w, &box, SLOT), "a middlebox comes");
+	must(come(w, &other, SLOT + 1), "another middlebox comes");
 	ask_by_loopback(w, SLOT);
+	ask_by_loopback(w, SLOT + 1);
 	// On a machine with better things to do the first ones may be over before the last.
-	for (int i = 0; i < 4 * MAX_QUESTIONS && !wrong; i++) {
+	for (int i = 0; i < 8 * DOOR_QUESTIONS && !wrong; i++) {
 		enum verdict v = carry(w, &web, &f);
 
 		asked += v == FUNCTION_ASKS;
@@ -652,10 +662,16 @@ static int test_too_many(struct world *w)
 			break;
 		wrong += is_verdict("so many", v, FUNCTION_ASKS);
 	}
-	wrong += is_number("as many as may", asked >= MAX_QUESTIONS, 1);
+	wrong += is_number("as many as may", asked >= DOOR_QUESTIONS, 1);
+	// They take nothing from another function.
+	put_vpc(w, 1, chain, 3);
+	for (int i = 0; i < DOOR_QUESTIONS / 2; i++)
+		wrong += is_verdict("another's", carry(w, &web, &f), FUNCTION_ASKS);
+	chain_with(w, 1);
 	let_pass(ANSWER_MS + 10);
 	wrong += ends(w, "when they are over", &web, FUNCTION_ASKS);
 	zeta_middlebox_close(&box);
+	zeta_middlebox_close(&other);
 	return wrong;
 }
 
@@ -758,6 +774,17 @@ static int test_hops(struct world *w)
 	return wrong;
 }
 
+// Until when it may be answered.
+static uint64_t until_of(const struct world *w, const struct zeta_question *q)
+{
+	const uint32_t low = (uint32_t)q->token,
+		       at = (low >> QUESTION_DOOR_SHIFT) * DOOR_QUESTIONS + low % DOOR_QUESTIONS;
+	uint64_t entry[1024]; // that is its second field
+
+	must(bpf_map_lookup_elem(node_map(&w->node, "questions"), &at, entry), "the question");
+	return entry[1];
+}
+
 // Two functions that ask, each its own middlebox, and one after them.
 static int test_two(struct world *w)
 {
@@ -768,6 +795,7 @@ static int test_two(struct world *w)
 	const struct function_config_key key = {VNI, SLOT + 2, 0};
 	struct function_config value = {};
 	struct frame f;
+	uint64_t until;
 	int wrong = 0;
 
 	pushing_sample(&w->pushing, "ASK", SLOT + 1, 0);
@@ -782,9 +810,11 @@ static int test_two(struct world *w)
 	ask_by_loopback(w, SLOT + 1);
 	wrong += ask(w, &web, &f);
 	wrong += is_number("the first", question_in(&f)->slot, SLOT);
+	until = until_of(w, question_in(&f));
 	question_in(&f)->answer = ZETA_NEXT;
 	wrong += is_verdict("then", run(w, &w->in, &f), FUNCTION_ASKS);
 	wrong += is_number("the second", question_in(&f)->slot, SLOT + 1);
+	wrong += is_number("both have one time", until_of(w, question_in(&f)), until);
 	question_in(&f)->answer = ZETA_NEXT;
 	wrong += answers(w, "both", &f, FORWARDED_FIRST);
 	forget(w);
@@ -804,13 +834,22 @@ static int test_two(struct world *w)
 static int test_unheard(struct world *w)
 {
 	const struct sent web = {.to = ASKED_PORT};
+	const struct sent longest = {.to = ASKED_PORT, .payload = LONGEST},
+			  longer = {.to = ASKED_PORT, .payload = LONGEST + 1};
 	uint8_t chain[MAX_SERVICE_CHAIN] = {FUNCTION_DIVIDER, FUNCTION_BOUNCER};
+	struct zeta_middlebox box = {};
 	int wrong = 0;
 
 	configure(w, SLOT, ZETA_NEXT);
 	memset(chain + 2, SLOT, sizeof(chain) - 2);
 	put_vpc(w, 1, chain, MAX_SERVICE_CHAIN);
 	wrong += ends(w, "six", &web, FORWARDED_FIRST);
+	forget(w);
+	must(come(w, &box, SLOT), "a middlebox comes");
+	ask_by_loopback(w, SLOT);
+	wrong += ends(w, "the longest", &longest, FUNCTION_ASKS);
+	wrong += ends(w, "too long to be asked about", &longer, FORWARDED_FIRST);
+	zeta_middlebox_close(&box);
 	forget(w);
 	put_later(w, 5, 4);
 	return wrong + ends(w, "and more than there is room for", &web, TOO_MANY_FUNCTIONS);
@@ -823,6 +862,8 @@ static int test_doorkeeper(struct world *w)
 	struct zeta_welcome welcome = {};
 	struct zeta_hello hello;
 	struct zeta_middlebox box = {};
+	struct pollfd polls[DOORKEEPER_POLLS];
+	struct rlimit limit, few;
 	int silent = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	int rude = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), wrong = 0;
 
@@ -835,6 +876,15 @@ static int test_doorkeeper(struct world *w)
 	wrong += is_number("answered", recv(rude, &welcome, sizeof(welcome), 0), sizeof(welcome));
 	wrong += is_number("refused", welcome.error, -EPROTO);
 	must(connect(silent, (const struct sockaddr *)&address, sizeof(address)), "connecting");
+	// No descriptor is free for him.
+	must(getrlimit(RLIMIT_NOFILE, &limit), "the limit");
+	few = limit;
+	few.rlim_cur = 0;
+	wrong += is_number("polled", doorkeeper_polls(&w->keeper, polls), 1);
+	must(setrlimit(RLIMIT_NOFILE, &few), "no more descriptors");
+	wrong += is_number("nobody", doorkeeper_serve(&w->keeper, &hello), 0);
+	must(setrlimit(RLIMIT_NOFILE, &limit), "descriptors");
+	wrong += is_number("not polled", doorkeeper_polls(&w->keeper, polls), 0);
 	wrong += is_number("silent", doorkeeper_serve(&w->keeper, &hello), 0);
 	must(come(w, &box, SLOT), "a middlebox comes after it");
 	zeta_middlebox_close(&box);

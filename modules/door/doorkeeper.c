@@ -16,7 +16,7 @@ size_t doorkeeper_polls(const struct doorkeeper *keeper, struct pollfd polls[DOO
 {
 	size_t count = 0;
 
-	if (keeper->listening >= 0 && keeper->guest < 0)
+	if (keeper->listening >= 0 && keeper->guest < 0 && now_ms() >= keeper->next_ms)
 		polls[count++] = (struct pollfd){.fd = keeper->listening, .events = POLLIN};
 	if (keeper->guest >= 0)
 		polls[count++] = (struct pollfd){.fd = keeper->guest, .events = POLLIN};
@@ -36,8 +36,12 @@ int doorkeeper_serve(struct doorkeeper *keeper, struct zeta_hello *hello)
 			accept4(keeper->listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		keeper->until_ms = now_ms() + PATIENCE_MS;
 	}
-	if (keeper->guest < 0)
+	if (keeper->guest < 0) {
+		// Who waits where there are no descriptors would be there again at once.
+		if (errno != EAGAIN)
+			keeper->next_ms = keeper->until_ms;
 		return 0;
+	}
 	// One byte more: a longer one is none.
 	struct {
 		struct zeta_hello hello;

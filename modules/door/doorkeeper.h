@@ -10,9 +10,10 @@
 #include "node/messages.h"
 
 struct doorkeeper {
-	int listening; // lent for good; -1: nobody may come
-	int guest;     // -1: nobody is there
-	uint64_t until_ms;
+	int listening;	   // lent for good; -1: nobody may come
+	int guest;	   // -1: nobody is there
+	uint64_t until_ms; // .. is waited for
+	uint64_t next_ms;  // until then nobody is let in
 };
 
 #define DOORKEEPER_POLLS 2

@@ -42,7 +42,8 @@ static int version_entries(__u32 slot, const Zeta__Node__V1__FunctionVersion *ve
 
 int function_entries(const Zeta__Node__V1__Function *function, struct entries *entries)
 {
-	const struct function_run run = {function->running - 1};
+	const struct function_run run = {.place = function->running - 1,
+					 .function = hash_text(function->id, 0)};
 	size_t i;
 	int err;
 

@@ -325,12 +325,14 @@ static int put_version(struct functions *functions, const struct function_versio
 	return 0;
 }
 
-static int put_run(struct functions *functions, __u32 slot, __u32 place)
+static int put_run(struct functions *functions, __u32 slot, const struct function_run *which)
 {
-	struct function_loaded **v = version_at(functions, slot, place);
+	struct function_loaded **v = version_at(functions, slot, which->place);
 
 	if (!v)
 		return -EINVAL;
+	// A former function may have gone without a word: puts come before removals.
+	door_keep(functions->datapath->dir, slot, which->function);
 	// One that cannot be loaded is told of; what ran before goes on.
 	return *v && (*v)->object ? run(functions, slot, *v) : 0;
 }
@@ -359,7 +361,7 @@ int functions_put(struct functions *functions, struct message *message, __u32 *d
 			break;
 		default:
 			memcpy(&which, value, sizeof(which));
-			err = put_run(functions, *(const __u32 *)key, which.place);
+			err = put_run(functions, *(const __u32 *)key, &which);
 		}
 		if (err)
 			return err;
@@ -405,7 +407,14 @@ int functions_remove(struct functions *functions, struct message *message, __u32
 	return 0;
 }
 
-// Parts are never told: they go with their version.
+// A door that was open before this loader, of a slot that nobody has used since.
+static int has_door_alone(struct functions *functions, __u32 slot)
+{
+	return is_empty(functions, slot) && door_is_open(functions->datapath->dir, slot);
+}
+
+// Parts are never told: they go with their version. A door alone is told as if both versions were
+// there, so that it goes where neither is wanted.
 void functions_keys(struct functions *functions, struct message *message)
 {
 	__u32 slot = FUNCTION_FIRST_FREE, place = 0;
@@ -429,7 +438,7 @@ void functions_keys(struct functions *functions, struct message *message)
 			*(__u32 *)message_at(message, message->count++) = slot;
 		for (; message->table == TABLE_FUNCTION_VERSIONS && place < FUNCTION_PLACES;
 		     place++)
-			if (*version_at(functions, slot, place))
+			if (*version_at(functions, slot, place) || has_door_alone(functions, slot))
 				*(struct function_version_key *)message_at(message,
 									   message->count++) =
 					(struct function_version_key){(__u16)slot, (__u16)place};

@@ -74,5 +74,5 @@ void pushing_sample(struct pushing *p, const char *sample, uint32_t slot, uint32
 
 void pushing_runs(struct pushing *p, uint32_t slot, uint32_t place)
 {
-	put(p, TABLE_FUNCTION_RUNS, &slot, &(struct function_run){place});
+	put(p, TABLE_FUNCTION_RUNS, &slot, &(struct function_run){.place = place});
 }
